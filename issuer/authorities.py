@@ -1,0 +1,240 @@
+"""The service's own trust: authorities, certification authorities, time-stamp authorities, service keys.
+
+For each kind of algorithm there are two separate trees. Seals hang under a root and an issuing CA; the
+time-stamp authority hangs under a root of its own, so that no seal key can ever vouch for a time.
+
+    seal root ── issuing CA ── seals                time-stamp root ── time-stamp authority
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from issuer import sql
+from keys.custody import KeyProvider, KeyPurpose
+from keys.pki import Profile, RevokedSerial, Subject, make_crl, make_x509_cert
+from keys.suites import Suite
+from keys.tsa import TimeStampAuthority
+from trust.model.clock import Clock
+from trust.model.ecertificate import IssuingAuthority
+from trust.model.errors import Conflict, KeyUnavailable, Malformed, NotFound
+from trust.model.parties import UnifiedSocialCreditCode
+from trust.storage.sql import Database
+
+PKI_FAMILIES = (Suite.SM2_SM3, Suite.RSA3072_SHA256)
+"""P-256 seals hang under the RSA tree: the same kind of verifier reads both."""
+
+_ROOT_YEARS, _CA_YEARS, _TSA_YEARS, _SERVICE_YEARS = 20, 15, 10, 5
+_CRL_TERM = timedelta(days=7)
+_CRL_REFRESH = timedelta(hours=12)
+_AUTHORITY_ID = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,10}[a-z0-9])?$")
+ORGANISATION = "印证电子证照信任服务"
+
+
+def family_of(suite: Suite) -> Suite:
+    return Suite.SM2_SM3 if suite is Suite.SM2_SM3 else Suite.RSA3072_SHA256
+
+
+@dataclass(frozen=True, slots=True)
+class Authorities:
+    """Use cases on authorities and CAs."""
+
+    database: Database
+    keys: KeyProvider
+    clock: Clock
+    base_url: str
+
+    # --- set-up ---
+
+    def set_up(self) -> None:
+        """Makes what is missing: CAs, time-stamp authorities, service keys. Idempotent."""
+        at = self.clock.now()
+        for family in PKI_FAMILIES:
+            self._ensure_tree(family, at)
+        for use, purpose, suite in (
+            ("trust-root", KeyPurpose.TRUST_LIST, Suite.P256_SHA256),
+            ("trust-root-next", KeyPurpose.TRUST_LIST, Suite.P256_SHA256),
+            ("present", KeyPurpose.PRESENTATION, Suite.P256_SHA256),
+            ("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256),
+            ("checkpoint", KeyPurpose.CHECKPOINT, Suite.ED25519),
+        ):
+            self._ensure_service_key(use, purpose, suite, at)
+
+    def _ensure_tree(self, family: Suite, at: datetime) -> None:
+        name = family.value.split("-")[0]
+        self._ensure_ca(f"seal-root-{family}", Profile.ROOT, None, family, f"{name} 电子印章根CA", _ROOT_YEARS, at)
+        self._ensure_ca(
+            f"seal-ca-{family}", Profile.ISSUING, f"seal-root-{family}", family, f"{name} 电子印章签发CA", _CA_YEARS, at
+        )
+        self._ensure_ca(f"tsa-root-{family}", Profile.ROOT, None, family, f"{name} 时间戳根CA", _ROOT_YEARS, at)
+        self._ensure_ca(
+            f"tsa-{family}", Profile.TIME_STAMP, f"tsa-root-{family}", family, f"{name} 时间戳服务", _TSA_YEARS, at
+        )
+
+    def _ensure_ca(
+        self, ca_id: str, profile: Profile, parent: str | None, suite: Suite, name: str, years: int, at: datetime
+    ) -> None:
+        with self.database.read() as connection:
+            if sql.one_row(connection, sql.CaRow, id=ca_id) is not None:
+                return
+            above = sql.one_row(connection, sql.CaRow, id=parent) if parent else None
+        purpose = {
+            Profile.ROOT: KeyPurpose.ROOT_CA,
+            Profile.ISSUING: KeyPurpose.ISSUING_CA,
+            Profile.TIME_STAMP: KeyPurpose.TIME_STAMP,
+        }[profile]
+        record = self.keys.generate(purpose, suite, label=ca_id, at=at)
+        signer = self.keys.open(above.key_id if above else record.key_id, KeyPurpose.ROOT_CA)
+        cert = make_x509_cert(
+            profile,
+            Subject(name, ORGANISATION),
+            record.public_key,
+            signer,
+            bytes(above.cert) if above else None,
+            not_before=at - timedelta(minutes=5),
+            not_after=at + timedelta(days=365 * years),
+            crl_address=f"{self.base_url}/crl/{parent}.crl" if parent else None,
+        )
+        with self.database.write() as connection:
+            row = sql.CaRow(
+                id=ca_id, kind=profile.value, suite=suite.value, key_id=record.key_id, cert=cert, parent=parent
+            )
+            sql.insert(connection, row)
+
+    def _ensure_service_key(self, use: str, purpose: KeyPurpose, suite: Suite, at: datetime) -> None:
+        with self.database.read() as connection:
+            if sql.one_row(connection, sql.ServiceKeyRow, use=use) is not None:
+                return
+        record = self.keys.generate(purpose, suite, label=use, at=at)
+        with self.database.write() as connection:
+            sql.insert(
+                connection,
+                sql.ServiceKeyRow(
+                    key_id=record.key_id,
+                    use=use,
+                    suite=suite.value,
+                    spki=record.public_key,
+                    state="active",
+                    not_before=sql.to_micros(at - timedelta(minutes=5)),
+                    not_after=sql.to_micros(at + timedelta(days=365 * _SERVICE_YEARS)),
+                ),
+            )
+
+    # --- service keys and time-stamps ---
+
+    def service_key(self, use: str) -> sql.ServiceKeyRow:
+        """The active key for a use. Raises `KeyUnavailable`."""
+        with self.database.read() as connection:
+            rows = sql.all_rows(connection, sql.ServiceKeyRow, use=use, state="active")
+        if not rows:
+            raise KeyUnavailable(f"There is no active key for {use}.", "Run `yinzheng init`.")
+        newest: sql.ServiceKeyRow = max(rows, key=lambda row: row.not_before)
+        return newest
+
+    def time_stamp_authority(self, suite: Suite) -> TimeStampAuthority:
+        """The authority of the same family as the seal's suite."""
+        row = self._ca(f"tsa-{family_of(suite)}")
+        return TimeStampAuthority(self.keys.open(row.key_id, KeyPurpose.TIME_STAMP), (bytes(row.cert),), self.clock)
+
+    def issuing_ca(self, suite: Suite) -> sql.CaRow:
+        return self._ca(f"seal-ca-{family_of(suite)}")
+
+    def seal_root(self, suite: Suite) -> bytes:
+        return bytes(self._ca(f"seal-root-{family_of(suite)}").cert)
+
+    def _ca(self, ca_id: str) -> sql.CaRow:
+        with self.database.read() as connection:
+            row: sql.CaRow | None = sql.one_row(connection, sql.CaRow, id=ca_id)
+        if row is None:
+            raise KeyUnavailable(f"There is no certification authority {ca_id}.", "Run `yinzheng init`.")
+        return row
+
+    # --- revocation lists ---
+
+    def crls(self, at: datetime) -> list[tuple[str, bytes, datetime]]:
+        """(CA, CRL, next update) for every CA of ours; made anew when old or when something was revoked."""
+        with self.database.read() as connection:
+            cas = [row for row in sql.all_rows(connection, sql.CaRow) if row.kind != Profile.TIME_STAMP.value]
+            known = {row.ca_id: row for row in sql.all_rows(connection, sql.CrlRow)}
+            revoked = sql.all_rows(connection, sql.RevokedCertRow)
+        listed = []
+        for ca in cas:
+            row = known.get(ca.id)
+            newest = max((r.revoked_at for r in revoked if r.ca_id == ca.id), default=0)
+            if row is None or newest > row.this_update or at - sql.from_micros(row.this_update) > _CRL_REFRESH:
+                row = self._make_crl(ca, [r for r in revoked if r.ca_id == ca.id], row, at)
+            listed.append((ca.id, bytes(row.der), sql.from_micros(row.next_update)))
+        return listed
+
+    def _make_crl(
+        self, ca: sql.CaRow, revoked: Sequence[sql.RevokedCertRow], old: sql.CrlRow | None, at: datetime
+    ) -> sql.CrlRow:
+        purpose = KeyPurpose.ROOT_CA if ca.kind == Profile.ROOT.value else KeyPurpose.ISSUING_CA
+        number = old.number + 1 if old else 1
+        der = make_crl(
+            self.keys.open(ca.key_id, purpose),
+            bytes(ca.cert),
+            [RevokedSerial(int(r.serial), sql.from_micros(r.revoked_at)) for r in revoked],
+            number=number,
+            this_update=at,
+            next_update=at + _CRL_TERM,
+        )
+        row = sql.CrlRow(
+            ca_id=ca.id,
+            number=number,
+            der=der,
+            this_update=sql.to_micros(at),
+            next_update=sql.to_micros(at + _CRL_TERM),
+        )
+        with self.database.write() as connection:
+            sql.put_crl(connection, row)
+        return row
+
+    # --- authorities ---
+
+    def add(self, authority: IssuingAuthority) -> None:
+        """Registers an authority. The same again changes nothing; another under its id raises `Conflict`."""
+        if not _AUTHORITY_ID.match(authority.authority_id):
+            raise Malformed(
+                "An authority's id is 1 to 12 of a-z, 0-9 and hyphens.", "Choose a short one, such as cc-scjg."
+            )
+        UnifiedSocialCreditCode(authority.uscc)
+        with self.database.write() as connection:
+            known = sql.one_row(connection, sql.AuthorityRow, id=authority.authority_id)
+            if known is not None:
+                if _authority(known) == authority:
+                    return
+                raise Conflict(f"The id {authority.authority_id} belongs to another authority.", "Choose another id.")
+            if sql.one_row(connection, sql.AuthorityRow, uscc=authority.uscc) is not None:
+                raise Conflict("An authority with this credit code is registered under another id.", "Use that one.")
+            row = sql.AuthorityRow(
+                id=authority.authority_id,
+                uscc=authority.uscc,
+                name_zh=authority.name_zh,
+                name_en=authority.name_en,
+                functions=json.dumps(list(authority.functions)),
+                created_at=sql.to_micros(self.clock.now()),
+            )
+            sql.insert(connection, row)
+
+    def list(self) -> list[IssuingAuthority]:
+        with self.database.read() as connection:
+            return [_authority(row) for row in sql.all_rows(connection, sql.AuthorityRow)]
+
+    def get(self, authority_id: str) -> IssuingAuthority:
+        with self.database.read() as connection:
+            row = sql.one_row(connection, sql.AuthorityRow, id=authority_id)
+        if row is None:
+            raise NotFound(
+                f"There is no authority {authority_id}.", "List them with `yinzheng authority list`.",
+                code="UNKNOWN_AUTHORITY",
+            )
+        return _authority(row)
+
+
+def _authority(row: sql.AuthorityRow) -> IssuingAuthority:
+    return IssuingAuthority(row.id, row.uscc, row.name_zh, row.name_en, tuple(json.loads(row.functions)))

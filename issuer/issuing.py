@@ -1,0 +1,508 @@
+"""Issuing: the walk from an application to an issued e-certificate, and what carries it on after a crash.
+
+    1  check            every reason at once; nothing is stored for a refused row
+    2  reserve          identifier, salts, status index, intent: one durable commit
+    3  lay out and seal the page, the static code, the seal, the time-stamp
+    4  store sealed     before anything is appended: a seal is made once and never again
+    5  append           the ledger entry; durable before its index is known
+    6  splice           the receipt into the stored file; stored: ISSUED
+
+`issue` does these for many records at a time, in the same steps: one commit for the reservations, one append,
+one round of receipts. `resume_unfinished` enters the same walk at step 3, 5 or 6 with what is stored. Asking
+again for what was asked before gives what became of it, and seals nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from issuer import sql
+from issuer.authorities import Authorities
+from issuer.catalogue import TypeProfile, load_profile, shown_fields
+from issuer.drafting import (
+    CheckedApplication,
+    check_application,
+    decode_values,
+    encode_values,
+    metadata_of,
+    printed_claims,
+    printed_field_order,
+)
+from issuer.rendering import PageData, printed_code, render
+from issuer.sealing.pdf import SealPlace, seal_department_pdf, seal_pdf
+from issuer.sealing.splice import splice_receipt, take_apart
+from issuer.seals import Seals
+from keys.custody import KeyPurpose
+from ledger.log import AppendRequest, Log
+from ledger.proof import format_receipt
+from trust.encoding import cose
+from trust.encoding.codes import PRINTED_AAD, encode_printed_claims, printed_url
+from trust.encoding.commitment import (
+    COMMITTED,
+    FIELD_SALT_BYTES,
+    SALT_BYTES,
+    document_commit,
+    ecertificate_ref,
+)
+from trust.encoding.digests import sha256
+from trust.encoding.ecertificate_data import (
+    ECertificateData,
+    decode_ecertificate_data,
+    encode_ecertificate_data,
+)
+from trust.encoding.entry import EntryKind
+from trust.encoding.receipt import EmbeddedReceipt, Openings, encode_receipt
+from trust.model.clock import Clock, Entropy
+from trust.model.ecertificate import (
+    Application,
+    Draft,
+    IssuedECertificate,
+    PlaceOnPage,
+    SealedECertificate,
+)
+from trust.model.errors import Conflict, Malformed, RequestError
+from trust.model.identifiers import make, parse
+from trust.model.parties import Holder, UnifiedSocialCreditCode
+from trust.model.status import Status
+from trust.storage.sql import Database
+
+BATCH = 32
+"""Records that share one reservation, one append and one round of receipts."""
+
+_SERIAL_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_SERIAL_CHARACTERS = 20
+_POINTS_PER_MM = 72 / 25.4
+_SEAL_REASON = "电子印章"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one application: an e-certificate, or the reason why not. `row` is the caller's number."""
+
+    row: int
+    issued: IssuedECertificate | None
+    error: RequestError | None = None
+    repeated: bool = False
+
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Issuing:
+    """The use case. One instance serves any number of threads; the register and the ledger keep order."""
+
+    database: Database
+    log: Log
+    authorities: Authorities
+    seals: Seals
+    clock: Clock
+    entropy: Entropy
+    host: str
+    holder_key: bytes
+
+    # --- the use case ---
+
+    def issue(
+        self, applications: Sequence[Application], *, on_progress: Progress | None = None
+    ) -> list[Outcome]:
+        """Issues each application or says why not; a wrong one stops only itself. Answers in their order."""
+        outcomes: list[Outcome] = []
+        for start in range(0, len(applications), BATCH):
+            batch = applications[start : start + BATCH]
+            outcomes += self._issue_batch(batch)
+            if on_progress is not None:
+                on_progress(len(batch))
+        return outcomes
+
+    def check(self, application: Application) -> CheckedApplication:
+        """Step 1 alone: what a dry run does. Raises `RequestError` with every reason."""
+        at = self.clock.now()
+        profile = load_profile(application.type_short)
+        authority = self.authorities.get(application.authority_id)
+        checked = check_application(application, profile, authority, at)
+        seal = self._seal_for(application)
+        self.seals.check_usable(seal, application.authority_id, at)
+        return checked
+
+    def resume_unfinished(self, *, on_progress: Progress | None = None) -> list[Outcome]:
+        """Carries on whatever a crash or an error left between reservation and issue."""
+        outcomes: list[Outcome] = []
+        while True:
+            with self.database.read() as connection:
+                rows = sql.unfinished_ecertificates(connection, BATCH)
+            done = {outcome.issued.pid for outcome in outcomes if outcome.issued}
+            rows = [row for row in rows if bytes(row.pid) not in done]
+            if not rows:
+                return outcomes
+            drafts = [self._draft_from(row) for row in rows]
+            outcomes += [Outcome(0, issued) for issued in self._finish(drafts)]
+            if on_progress is not None:
+                on_progress(len(rows))
+
+    def issued(self, *, pid: bytes | None = None, identifier: str | None = None) -> IssuedECertificate:
+        """An issued e-certificate. Raises `NotFound`."""
+        where: dict[str, Any] = {"pid": pid} if pid is not None else {"identifier": identifier}
+        with self.database.read() as connection:
+            row = sql.get_ecertificate(connection, **where, step="ISSUED")
+            return issued_from(row, sql.get_document(connection, row.id or 0, "data"))
+
+    def issued_file(self, pid: bytes) -> bytes:
+        """The issued PDF. Raises `NotFound`."""
+        with self.database.read() as connection:
+            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            return sql.get_document(connection, row.id or 0, "issued")
+
+    def holder_ref(self, holder: Holder) -> bytes:
+        """The keyed name of a holder in the register."""
+        return hmac.digest(self.holder_key, f"{holder.code_type.value}|{holder.code}".encode(), "sha256")
+
+    # --- steps ---
+
+    def _issue_batch(self, applications: Sequence[Application]) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        drafts: dict[int, Draft] = {}
+        for position, application in enumerate(applications):
+            try:
+                drafts[position] = self._reserve(self.check(application))
+            except RequestError as exc:
+                outcomes[position] = Outcome(application.row, None, exc)
+        sealed: dict[int, SealedECertificate] = {}
+        for position, draft in drafts.items():
+            try:
+                sealed[position] = self._seal(draft)
+            except RequestError as exc:
+                # The page refused what the rules had let through (a text too long for any size): the intent
+                # is withdrawn, so that a corrected row can be sent.
+                self._withdraw(draft)
+                outcomes[position] = Outcome(applications[position].row, None, exc)
+        for position, issued in zip(sealed, self._record(list(sealed.values())), strict=True):
+            repeated = drafts[position].repeated
+            outcomes[position] = Outcome(applications[position].row, issued, None, repeated)
+        return [outcomes[position] for position in range(len(applications))]
+
+    def _finish(self, drafts: Sequence[Draft]) -> list[IssuedECertificate]:
+        return self._record([self._seal(draft) for draft in drafts])
+
+    def _reserve(self, checked: CheckedApplication) -> Draft:
+        """Step 2. The same request again gives the same draft; the same number with other content `Conflict`."""
+        application, authority = checked.application, checked.authority
+        at = self.clock.now()
+        seal = self._seal_for(application)
+        with self.database.write() as connection:
+            version, replaced = 1, None
+            if application.replaces is not None:
+                replaced = sql.get_ecertificate(connection, pid=application.replaces, step="ISSUED")
+                if (replaced.authority_id, replaced.type_short) != (authority.authority_id, checked.profile.short):
+                    raise Conflict("A new version keeps the authority and the type of the old one.")
+                version = replaced.version + 1
+            request_key = _request_key(authority.authority_id, checked, version, replaced)
+            known = sql.find_ecertificate(connection, request_key=request_key)
+            if known is not None:
+                if bytes(known.fields_digest) != checked.digest:
+                    raise _taken(checked.profile)
+                return replace(self._draft_of(known, sql.get_document(connection, known.id or 0, "data")), repeated=True)
+            (place,) = sql.take_status_indexes(connection, 1, self.entropy.bytes(32))
+            pid = self.entropy.bytes(16)
+            serial = replaced.serial if replaced else self._new_serial()
+            identifier = str(
+                make(
+                    type_code=checked.profile.type_code,
+                    issuer=UnifiedSocialCreditCode(authority.uscc),
+                    serial=serial,
+                    version=version,
+                )
+            )
+            metadata = metadata_of(checked.fields, checked.profile, authority, identifier, application.photo)
+            data = encode_ecertificate_data(
+                ECertificateData(
+                    pid=pid,
+                    issuer=authority.authority_id,
+                    type_short=checked.profile.short,
+                    type_version=int(checked.profile.version),
+                    version=version,
+                    status_list=place.status_list,
+                    status_index=place.status_index,
+                    metadata=metadata,
+                    salts={name: self.entropy.bytes(FIELD_SALT_BYTES) for name in metadata},
+                )
+            )
+            row = sql.ECertificateRow(
+                pid=pid,
+                identifier=identifier,
+                request_key=request_key,
+                fields_digest=checked.digest,
+                authority_id=authority.authority_id,
+                type_short=checked.profile.short,
+                type_version=int(checked.profile.version),
+                number=checked.fields.number,
+                serial=serial,
+                version=version,
+                seal_id=seal.seal_id,
+                status_list=place.status_list,
+                status_index=place.status_index,
+                step="DRAFT",
+                status=Status.VALID.value,
+                replaces_id=replaced.id if replaced else None,
+                ref_salt=self.entropy.bytes(SALT_BYTES),
+                commit_salts=self.entropy.bytes(SALT_BYTES * len(COMMITTED)),
+                created_at=sql.to_micros(at),
+            )
+            row.id = sql.insert(connection, row)
+            row.operation_id = sql.insert(
+                connection,
+                sql.OperationRow(
+                    ecertificate_id=row.id or 0,
+                    kind=EntryKind.ISSUED.name,
+                    actor=authority.authority_id,
+                    salt=b"",
+                    at=sql.to_micros(at),
+                ),
+            )
+            sql.update(connection, sql.ECertificateRow, {"id": row.id}, {"operation_id": row.operation_id})
+            self._store_inputs(connection, row.id or 0, checked, data)
+        return self._draft_of(row, data)
+
+    def _store_inputs(self, connection: Any, ecertificate_id: int, checked: CheckedApplication, data: bytes) -> None:
+        application = checked.application
+        sql.put_document(connection, ecertificate_id, "values", encode_values(checked.fields))
+        sql.put_document(connection, ecertificate_id, "data", data)
+        if application.photo is not None:
+            sql.put_document(connection, ecertificate_id, "photo", application.photo)
+        if application.source_pdf is not None:
+            sql.put_document(connection, ecertificate_id, "source", application.source_pdf)
+            place = application.place or PlaceOnPage(-1, 120.0, 40.0)
+            encoded = json.dumps([place.page, place.left_mm, place.bottom_mm]).encode()
+            sql.put_document(connection, ecertificate_id, "place", encoded)
+        refs = [self.holder_ref(holder) for holder in checked.fields.holders]
+        sql.put_holders(connection, ecertificate_id, refs)
+
+    def _withdraw(self, draft: Draft) -> None:
+        with self.database.write() as connection:
+            sql.delete_draft(connection, draft.ecertificate_id)
+
+    def _seal(self, draft: Draft) -> SealedECertificate:
+        """Steps 3 and 4. What is sealed and stored already is taken from the store."""
+        with self.database.read() as connection:
+            stored = sql.find_document(connection, draft.ecertificate_id, "sealed")
+            if stored is None:
+                documents = {
+                    kind: sql.find_document(connection, draft.ecertificate_id, kind)
+                    for kind in ("values", "photo", "source", "place")
+                }
+        if stored is not None:
+            return SealedECertificate(draft, stored)
+        at = self.clock.now()
+        seal = self.seals.get(draft.seal_id)
+        self.seals.check_usable(seal, draft.authority_id, at)
+        in_use = self.seals.open(seal)
+        tsa = self.authorities.time_stamp_authority(seal.suite)
+        if documents["source"] is not None:
+            place = _place_on_page(documents["place"], seal.width_mm)
+            sealed = seal_department_pdf(
+                documents["source"], draft.data, seal=in_use, tsa=tsa, place=place, reason=_SEAL_REASON, at=at
+            )
+        else:
+            page = self._lay_out(draft, documents, seal.width_mm, at)
+            where = page.seal
+            sealed = seal_pdf(
+                page.pdf,
+                seal=in_use,
+                tsa=tsa,
+                place=SealPlace(where.page, where.x1, where.y1, where.x2, where.y2),
+                reason=_SEAL_REASON,
+                at=at,
+            )
+        with self.database.write() as connection:
+            sql.put_document(connection, draft.ecertificate_id, "sealed", sealed)
+            sql.update(connection, sql.ECertificateRow, {"id": draft.ecertificate_id}, {"step": "SEALED"})
+        return SealedECertificate(draft, sealed)
+
+    def _lay_out(self, draft: Draft, documents: Mapping[str, bytes | None], width_mm: float, at: datetime) -> Any:
+        profile = load_profile(draft.type_short)
+        authority = self.authorities.get(draft.authority_id)
+        data = decode_ecertificate_data(draft.data)
+        values = decode_values(documents["values"] or b"", at.date())
+        page = PageData(
+            fields=shown_fields(profile, values),
+            issuer_zh=authority.name_zh,
+            issuer_en=authority.name_en,
+            issued_on=values.issued_on,
+            identifier=parse(draft.identifier),
+            host=self.host.lower(),
+            qr_text=self._printed_text(data, profile, at),
+            ecertificate_json=draft.data,
+            created_at=draft.created_at,
+            photo=documents["photo"],
+            seal_width_mm=width_mm,
+            seal_height_mm=width_mm,
+        )
+        return render(profile, page)
+
+    def _printed_text(self, data: ECertificateData, profile: TypeProfile, at: datetime) -> str:
+        """The static code: fields in the type's order, left out whole from the end until it fits."""
+        row = self.authorities.service_key("present")
+        key = self.authorities.keys.open(row.key_id, KeyPurpose.PRESENTATION)
+        protected = cose.encode_protected(row.suite, cose.key_id(bytes(row.spki)))
+        names = printed_field_order(profile)
+        while True:
+            claims = printed_claims(data, profile, field_names=names, issued_at=at)
+            payload = encode_printed_claims(claims)
+            signature = key.sign(cose.to_be_signed(protected, PRINTED_AAD, payload))
+            sign1 = cose.encode_sign1(protected, payload, cose.raw_signature(row.suite, signature))
+            text = printed_url(self.host, sign1)
+            try:
+                printed_code(text)
+            except Malformed:
+                if not names:
+                    raise
+                names = names[:-1]
+            else:
+                return text
+
+    def _record(self, sealed: Sequence[SealedECertificate]) -> list[IssuedECertificate]:
+        """Steps 5 and 6 for a whole batch."""
+        if not sealed:
+            return []
+        with self.database.read() as connection:
+            rows = {each.draft.pid: sql.get_ecertificate(connection, pid=each.draft.pid) for each in sealed}
+        todo = [each for each in sealed if rows[each.draft.pid].step != "ISSUED"]
+        if todo:
+            self._append_and_splice(todo, rows)
+        with self.database.read() as connection:
+            return [
+                issued_from(sql.get_ecertificate(connection, pid=each.draft.pid), each.draft.data) for each in sealed
+            ]
+
+    def _append_and_splice(
+        self, sealed: Sequence[SealedECertificate], rows: Mapping[bytes, sql.ECertificateRow]
+    ) -> None:
+        openings = {}
+        requests = []
+        seals = {seal.seal_id: seal for seal in self.seals.list()}
+        for each in sealed:
+            row = rows[each.draft.pid]
+            salts = bytes(row.commit_salts)
+            opening = Openings(
+                content=decode_ecertificate_data(each.draft.data).content,
+                ref_salt=bytes(row.ref_salt),
+                salts=tuple(salts[n : n + SALT_BYTES] for n in range(0, len(salts), SALT_BYTES)),
+            )
+            openings[each.draft.pid] = opening
+            requests.append(
+                AppendRequest(
+                    operation_id=each.draft.operation_id,
+                    kind=EntryKind.ISSUED,
+                    actor=each.draft.authority_id,
+                    subject_id=each.draft.ecertificate_id,
+                    ref=ecertificate_ref(each.draft.pid, opening.ref_salt),
+                    commit=document_commit(opening.content, take_apart(each.sealed).digests, opening.salts),
+                    suite=seals[row.seal_id].suite.value,
+                )
+            )
+        appended = self.log.append(requests)
+        receipts = self.log.receipt([entry.seq for entry in appended])
+        at = sql.to_micros(self.clock.now())
+        finished = []
+        for each, entry, receipt in zip(sealed, appended, receipts, strict=True):
+            seal = seals[rows[each.draft.pid].seal_id]
+            embedded = EmbeddedReceipt(entry.entry_bytes, format_receipt(receipt), openings[each.draft.pid])
+            issued = splice_receipt(
+                each.sealed, encode_receipt(embedded), suite=seal.suite.value, sealing_cert=seal.cert
+            )
+            finished.append((each.draft, entry.seq, issued))
+        with self.database.write() as connection:
+            for draft, seq, issued in finished:
+                sql.put_document(connection, draft.ecertificate_id, "issued", issued)
+                sql.update(
+                    connection,
+                    sql.ECertificateRow,
+                    {"id": draft.ecertificate_id},
+                    {"step": "ISSUED", "entry_seq": seq, "issued_sha256": sha256(issued), "issued_at": at},
+                )
+                sql.update(
+                    connection, sql.OperationRow, {"id": draft.operation_id}, {"done": True, "entry_seq": seq}
+                )
+
+    # --- helpers ---
+
+    def _seal_for(self, application: Application) -> Any:
+        if application.seal_id is not None:
+            return self.seals.get(application.seal_id)
+        return self.seals.for_authority(application.authority_id)
+
+    def _new_serial(self) -> str:
+        """20 random characters: an identifier tells nothing about how many there are or who has them."""
+        number = int.from_bytes(self.entropy.bytes(16), "big")
+        characters = []
+        for _ in range(_SERIAL_CHARACTERS):
+            number, rest = divmod(number, len(_SERIAL_ALPHABET))
+            characters.append(_SERIAL_ALPHABET[rest])
+        return "".join(characters)
+
+    def _draft_from(self, row: sql.ECertificateRow) -> Draft:
+        with self.database.read() as connection:
+            return self._draft_of(row, sql.get_document(connection, row.id or 0, "data"))
+
+    def _draft_of(self, row: sql.ECertificateRow, data: bytes) -> Draft:
+        return Draft(
+            ecertificate_id=row.id or 0,
+            operation_id=row.operation_id,
+            pid=bytes(row.pid),
+            identifier=row.identifier,
+            type_short=row.type_short,
+            authority_id=row.authority_id,
+            seal_id=row.seal_id,
+            data=data,
+            created_at=sql.from_micros(row.created_at),
+        )
+
+
+def issued_from(row: sql.ECertificateRow, data: bytes) -> IssuedECertificate:
+    """The e-certificate that a row of the register stands for."""
+    return IssuedECertificate(
+        pid=bytes(row.pid),
+        identifier=row.identifier,
+        number=row.number,
+        type_short=row.type_short,
+        type_version=row.type_version,
+        authority_id=row.authority_id,
+        seal_id=row.seal_id,
+        version=row.version,
+        status=Status(row.status),
+        status_reason=row.status_reason,
+        status_at=sql.from_micros(row.status_at) if row.status_at is not None else None,
+        status_list=row.status_list,
+        status_index=row.status_index,
+        data=data,
+        entry_seq=row.entry_seq if row.entry_seq is not None else -1,
+        issued_at=sql.from_micros(row.issued_at or row.created_at),
+    )
+
+
+def _request_key(
+    authority_id: str, checked: CheckedApplication, version: int, replaced: sql.ECertificateRow | None
+) -> str:
+    """Who issues which number in which version: the business key of a request, as a digest."""
+    number = checked.fields.number
+    lineage = replaced.serial if replaced else ""
+    return sha256(f"{authority_id}|{checked.profile.short}|{number}|{version}|{lineage}".encode()).hex()
+
+
+def _taken(profile: TypeProfile) -> Conflict:
+    return Conflict(
+        f"This {profile.name.en} number was issued before with other content.",
+        "Correct the number, or replace the issued one with `yinzheng replace`.",
+        code="ALREADY_ISSUED",
+    )
+
+
+def _place_on_page(encoded: bytes | None, width_mm: float) -> SealPlace:
+    page, left_mm, bottom_mm = json.loads(encoded or b"[-1,120,40]")
+    left, bottom, width = (value * _POINTS_PER_MM for value in (left_mm, bottom_mm, width_mm))
+    return SealPlace(int(page), left, bottom, left + width, bottom + width)

@@ -1,0 +1,165 @@
+"""Presenting (亮证): live codes that a holder shows, and their one use.
+
+A session starts when the holder begins to show and ends after five minutes, with its first use, or when the
+holder stops. Its code changes every 15 seconds; the present and the last one are good, the last for 5 seconds
+more. What a scanner gets is decided at redemption, once, by one statement in the database. The same verifier
+scanning twice within 30 seconds gets the same answer: guns read double.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from issuer import sql
+from issuer.issuing import Issuing, issued_from
+from trust.encoding.codes import (
+    STEP_SECONDS,
+    LiveHandle,
+    decode_live_handle,
+    encode_live_handle,
+    live_url,
+)
+from trust.encoding.digests import sha256
+from trust.model.ecertificate import IssuedECertificate
+from trust.model.errors import Conflict, Malformed, NotFound
+
+MAX_SESSION = timedelta(minutes=5)
+_STEP = timedelta(seconds=STEP_SECONDS)
+_GRACE = timedelta(seconds=5)
+_REPEAT = timedelta(seconds=30)
+_MAX_PURPOSE = 60
+
+
+class Level(IntEnum):
+    """How much a presentation discloses."""
+
+    STATUS = 0
+    MASKED = 1
+    NAMED = 2
+    ALL_FIELDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """A session of showing. `session` is the secret that codes are made from."""
+
+    session: bytes
+    started_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None
+    used_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """What the one use of a code gave. `state` is FRESH, REPEAT, EXPIRED or USED."""
+
+    state: str
+    issued: IssuedECertificate | None
+    purpose: str
+    level: Level
+    used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Presenting:
+    """The use case. `server_key` authenticates codes; it never leaves the service."""
+
+    issuing: Issuing
+    server_key: bytes
+
+    def start(
+        self, pid: bytes, *, purpose: str, level: Level, audience: str | None = None, ttl: timedelta = MAX_SESSION
+    ) -> Presentation:
+        """Begins to show an issued e-certificate."""
+        if not purpose.strip() or len(purpose) > _MAX_PURPOSE or not purpose.isprintable():
+            raise Malformed(f"A purpose has 1 to {_MAX_PURPOSE} printable characters.", "Say what it is shown for.")
+        if not timedelta(seconds=STEP_SECONDS) <= ttl <= MAX_SESSION:
+            raise Malformed("A presentation lasts 15 to 300 seconds.", "Choose a time between.")
+        at = self.issuing.clock.now()
+        session = self.issuing.entropy.bytes(10)
+        with self.issuing.database.write() as connection:
+            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            sql.insert(
+                connection,
+                sql.PresentationRow(
+                    session_hash=sha256(session),
+                    ecertificate_id=row.id or 0,
+                    purpose=purpose,
+                    audience=audience,
+                    level=int(level),
+                    started_at=sql.to_micros(at),
+                    expires_at=sql.to_micros(at + ttl),
+                ),
+            )
+        return Presentation(session, at, at + ttl)
+
+    def code(self, presentation: Presentation, at: datetime) -> tuple[str, datetime]:
+        """The code to show now, and when the next one is due."""
+        step = (at - presentation.started_at) // _STEP
+        handle = encode_live_handle(LiveHandle(presentation.session, step), self.server_key)
+        return live_url(self.issuing.host, handle), presentation.started_at + (step + 1) * _STEP
+
+    def look(self, session: bytes) -> Presentation:
+        """The state of a session, for the holder's own page. Raises `NotFound`."""
+        with self.issuing.database.read() as connection:
+            row = sql.one_row(connection, sql.PresentationRow, session_hash=sha256(session))
+        if row is None:
+            raise NotFound("There is no such presentation.")
+        return Presentation(
+            session,
+            sql.from_micros(row.started_at),
+            sql.from_micros(row.stopped_at or row.expires_at),
+            sql.from_micros(row.used_at) if row.used_at is not None else None,
+            row.used_by,
+        )
+
+    def stop(self, session: bytes) -> None:
+        """Ends showing; doing it twice is fine."""
+        at = sql.to_micros(self.issuing.clock.now())
+        with self.issuing.database.write() as connection:
+            where = {"session_hash": sha256(session), "stopped_at": None}
+            sql.update(connection, sql.PresentationRow, where, {"stopped_at": at})
+
+    def redeem(self, handle: bytes, verifier: str, at: datetime) -> Redeemed:
+        """Uses a code, once. Raises `Malformed` (NOT_OURS) for one that this service did not make."""
+        live = decode_live_handle(handle, self.server_key)
+        session_hash = sha256(live.session)
+        with self.issuing.database.read() as connection:
+            row = sql.one_row(connection, sql.PresentationRow, session_hash=session_hash)
+        if row is None:
+            raise Malformed("This service did not make the code.", code="NOT_OURS")
+        level = Level(row.level)
+        step_ends = sql.from_micros(row.started_at) + (live.step + 2) * _STEP + _GRACE
+        begins = sql.from_micros(row.started_at) + live.step * _STEP - _GRACE
+        in_time = begins <= at <= step_ends and at < sql.from_micros(row.stopped_at or row.expires_at)
+        if row.used_at is None:
+            if not in_time:
+                return Redeemed("EXPIRED", None, row.purpose, level)
+            with self.issuing.database.write() as connection:
+                first = sql.use_presentation(connection, session_hash, verifier, sql.to_micros(at))
+            if first:
+                return Redeemed("FRESH", self._shown(row.ecertificate_id), row.purpose, level, at)
+            with self.issuing.database.read() as connection:
+                row = sql.one_row(connection, sql.PresentationRow, session_hash=session_hash)
+        if row.used_at is None:
+            return Redeemed("EXPIRED", None, row.purpose, level)
+        used_at = sql.from_micros(row.used_at)
+        if verifier and row.used_by == verifier and at - used_at <= _REPEAT:
+            return Redeemed("REPEAT", self._shown(row.ecertificate_id), row.purpose, level, used_at)
+        return Redeemed("USED", None, row.purpose, level, used_at)
+
+    def history(self, ecertificate_ids: list[int], limit: int = 50) -> list[sql.PresentationRow]:
+        """Who looked at these, newest first."""
+        with self.issuing.database.read() as connection:
+            return sql.presentations_of(connection, ecertificate_ids, limit)
+
+    def _shown(self, ecertificate_id: int) -> IssuedECertificate:
+        with self.issuing.database.read() as connection:
+            row = sql.get_ecertificate(connection, id=ecertificate_id)
+            if row.pending_operation is not None:
+                # A change is under way: what is about to be revoked is not shown as valid.
+                raise Conflict("The status is being changed at this moment.", "Scan again.", code="TRY_LATER")
+            return issued_from(row, sql.get_document(connection, ecertificate_id, "data"))

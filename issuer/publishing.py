@@ -1,0 +1,229 @@
+"""What the service publishes so that others can verify without asking it: trust list, status lists, bundle.
+
+Each is signed by a key of its own and says when the next one is due. A trust list gets a new number whenever
+its content or its time changes; numbers never go back.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from issuer import sql
+from issuer.authorities import PKI_FAMILIES, Authorities
+from issuer.catalogue import TypeProfile
+from issuer.seals import Seals, SealState
+from keys.custody import KeyPurpose
+from keys.suites import Suite
+from trust.encoding import cose
+from trust.encoding.digests import sha256
+from trust.encoding.status_list import MEDIA_TYPE, StatusList, encode_status_list, pack
+from trust.encoding.trust_list import (
+    TrustedAuthority,
+    TrustedField,
+    TrustedKey,
+    TrustedSeal,
+    TrustedTsa,
+    TrustedType,
+    TrustList,
+    TrustState,
+    compact,
+    decode_trust_list,
+    encode_trust_list,
+    signing_input,
+)
+from trust.storage.folder import write_durably
+
+_NEXT_UPDATE, _VALID = timedelta(hours=24), timedelta(days=7)
+_STATUS_TTL, _STATUS_VALID = timedelta(minutes=15), timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """Use cases on published lists. `host` is the name that stands in codes."""
+
+    authorities: Authorities
+    seals: Seals
+    catalogue: Mapping[str, TypeProfile]
+    host: str
+    ledger_origin: str
+    ledger_vkey: str
+
+    # --- trust list ---
+
+    def trust_list(self, at: datetime) -> bytes:
+        """The newest trust list (compact JWS); made anew if anything in it changed or it is half a day old."""
+        with self.authorities.database.read() as connection:
+            newest = sql.newest_trust_list(connection)
+        wanted = self._present_state(at)
+        if newest is not None:
+            payload = base64.urlsafe_b64decode(bytes(newest.compact).split(b".")[1] + b"==")
+            published = decode_trust_list(payload)
+            same = replace(
+                wanted,
+                seq=published.seq,
+                issued_at=published.issued_at,
+                next_update=published.next_update,
+                valid_until=published.valid_until,
+            )
+            if encode_trust_list(same) == payload and at - published.issued_at < _NEXT_UPDATE / 2:
+                return bytes(newest.compact)
+            wanted = replace(wanted, seq=published.seq + 1)
+        return self._sign_trust_list(wanted)
+
+    def roots(self) -> list[bytes]:
+        """Public keys (DER) of the present and the next root: what verifiers pin."""
+        return [bytes(self.authorities.service_key(use).spki) for use in ("trust-root", "trust-root-next")]
+
+    def _sign_trust_list(self, wanted: TrustList) -> bytes:
+        root = self.authorities.service_key("trust-root")
+        key = self.authorities.keys.open(root.key_id, KeyPurpose.TRUST_LIST)
+        signed = signing_input(encode_trust_list(wanted), sha256(bytes(root.spki)))
+        finished = compact(signed, cose.raw_signature(root.suite, key.sign(signed)))
+        with self.authorities.database.write() as connection:
+            # Another process may have published this number meanwhile: theirs counts, ours was not seen.
+            known = sql.one_row(connection, sql.TrustListRow, seq=wanted.seq)
+            if known is not None:
+                return bytes(known.compact)
+            row = sql.TrustListRow(seq=wanted.seq, compact=finished, issued_at=sql.to_micros(wanted.issued_at))
+            sql.insert(connection, row)
+        return finished
+
+    def _present_state(self, at: datetime) -> TrustList:
+        with self.authorities.database.read() as connection:
+            cas = {row.id: row for row in sql.all_rows(connection, sql.CaRow)}
+            service_keys = sql.all_rows(connection, sql.ServiceKeyRow)
+            numbers = sql.status_list_numbers(connection)
+        at = at.astimezone(UTC).replace(microsecond=0)
+        return TrustList(
+            seq=1,
+            issued_at=at,
+            next_update=at + _NEXT_UPDATE,
+            valid_until=at + _VALID,
+            hosts=(self.host.upper(),),
+            ledger_origin=self.ledger_origin,
+            ledger_vkey=self.ledger_vkey,
+            authorities=tuple(
+                TrustedAuthority(
+                    a.authority_id, a.uscc, a.name_zh, a.name_en, tuple(sorted(self._types_of(a.functions)))
+                )
+                for a in self.authorities.list()
+            ),
+            types=tuple(_trusted_type(profile) for profile in self.catalogue.values()),
+            seals=tuple(self._trusted_seals()),
+            tsas=tuple(
+                TrustedTsa(
+                    TrustState.ACTIVE, None, family.value, (bytes(cas[f"tsa-{family}"].cert),),
+                    bytes(cas[f"tsa-root-{family}"].cert),
+                )
+                for family in PKI_FAMILIES
+                if f"tsa-{family}" in cas
+            ),
+            keys=tuple(_trusted_key(row) for row in service_keys if row.use in ("present", "status")),
+            status_lists={number: self.status_list_address(number) for number in numbers},
+        )
+
+    def _types_of(self, functions: Sequence[str]) -> list[str]:
+        return [p.short for p in self.catalogue.values() if set(p.who_may_issue) & set(functions)]
+
+    def _trusted_seals(self) -> list[TrustedSeal]:
+        listed = []
+        for seal in self.seals.list():
+            ca = self.authorities.issuing_ca(seal.suite)
+            revoked = seal.state is SealState.REVOKED
+            listed.append(
+                TrustedSeal(
+                    TrustState.RETIRED if revoked else TrustState.ACTIVE,
+                    seal.state_since if revoked else None,
+                    seal.seal_id,
+                    seal.authority_id,
+                    seal.name,
+                    seal.suite.value,
+                    (seal.cert, bytes(ca.cert)),
+                    self.authorities.seal_root(seal.suite),
+                    seal.not_before,
+                    seal.not_after,
+                )
+            )
+        return listed
+
+    # --- status lists ---
+
+    def status_list_address(self, number: int) -> str:
+        return f"{self.authorities.base_url}/status/{number}"
+
+    def status_list(self, number: int, at: datetime) -> bytes:
+        """A signed status list as of `at`, or `NotFound`-like empty list for a number never used."""
+        with self.authorities.database.read() as connection:
+            statuses = sql.statuses_of_list(connection, number)
+        listed = StatusList(
+            address=self.status_list_address(number),
+            issued_at=at,
+            expires_at=at + _STATUS_VALID,
+            ttl_seconds=int(_STATUS_TTL.total_seconds()),
+            packed=pack(statuses),
+        )
+        row = self.authorities.service_key("status")
+        key = self.authorities.keys.open(row.key_id, KeyPurpose.STATUS_LIST)
+        payload = encode_status_list(listed)
+        protected = cose.encode_protected(row.suite, cose.key_id(bytes(row.spki)), {16: MEDIA_TYPE})
+        signature = key.sign(cose.to_be_signed(protected, b"", payload))
+        return cose.encode_sign1(protected, payload, cose.raw_signature(row.suite, signature))
+
+    def status_list_numbers(self) -> list[int]:
+        with self.authorities.database.read() as connection:
+            return sql.status_list_numbers(connection)
+
+    # --- offline bundle ---
+
+    def write_bundle(self, folder: Path, checkpoint_note: str, at: datetime) -> None:
+        """An offline bundle (see `verifier.evidence`). The trust list is written last: a half-written folder
+        is an old bundle or none."""
+        roots = [{"spki": base64.b64encode(r).decode(), "sha256": sha256(r).hex()} for r in self.roots()]
+        crls = self.authorities.crls(at)
+        for stale in (folder / "crls").glob("*.crl"):
+            stale.unlink()
+        for ca_id, der, _ in crls:
+            write_durably(folder / "crls" / f"{ca_id}.crl", der)
+        for number in self.status_list_numbers():
+            write_durably(folder / "status" / f"{number}.cwt", self.status_list(number, at))
+        write_durably(folder / "checkpoint", checkpoint_note.encode())
+        write_durably(folder / "roots.json", json.dumps({"roots": roots}, indent=2).encode() + b"\n")
+        updates = {
+            "made_at": at.isoformat(),
+            "next_update": {
+                "trust_list": (at + _NEXT_UPDATE).isoformat(),
+                "status_lists": (at + _STATUS_VALID).isoformat(),
+                **{f"crl {ca_id}": until.isoformat() for ca_id, _, until in crls},
+            },
+        }
+        write_durably(folder / "bundle.json", json.dumps(updates, indent=2).encode() + b"\n")
+        write_durably(folder / "trust-list.jws", self.trust_list(at))
+
+
+def _trusted_type(profile: TypeProfile) -> TrustedType:
+    return TrustedType(
+        profile.short,
+        profile.type_code,
+        int(profile.version),
+        profile.name.zh,
+        profile.name.en,
+        tuple(TrustedField(f.name, f.gb, f.label.zh, f.label.en, f.disclosure) for f in profile.fields),
+    )
+
+
+def _trusted_key(row: sql.ServiceKeyRow) -> TrustedKey:
+    return TrustedKey(
+        TrustState(row.state),
+        sql.from_micros(row.since) if row.since is not None else None,
+        cose.key_id(bytes(row.spki)),
+        Suite(row.suite).value,
+        bytes(row.spki),
+        row.use,
+        sql.from_micros(row.not_before),
+        sql.from_micros(row.not_after),
+    )

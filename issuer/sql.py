@@ -1,0 +1,495 @@
+"""The register: tables and every SQL statement of the issuer.
+
+Tables are tables only; what leaves this module is frozen dataclasses of `trust.model` or plain values. The
+signed bytes are the record: a row keeps the artefacts (`document`) and beside them the columns that are
+searched. Times are stored as microseconds since 1970, so that both databases compare them alike.
+
+Everything that is irreversible is announced first: a row of `operation` in state INTENDED, then the act, then
+DONE. What a crash leaves INTENDED is carried on by `issuer.issuing.resume_unfinished`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import Field, SQLModel, select
+
+from trust.encoding.status_list import ENTRIES
+from trust.model.errors import Conflict, NotFound
+from trust.model.status import Status
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+BigKey = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def to_micros(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_micros(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def _blob(*, nullable: bool = False) -> Any:
+    return Field(sa_column=sa.Column(sa.LargeBinary, nullable=nullable))
+
+
+class AuthorityRow(SQLModel, table=True):
+    __tablename__ = "authority"
+    id: str = Field(primary_key=True, max_length=32)
+    uscc: str = Field(unique=True, max_length=18)
+    name_zh: str
+    name_en: str
+    functions: str
+    created_at: int = Field(sa_type=sa.BigInteger)
+
+
+class CaRow(SQLModel, table=True):
+    """Certificate authorities and time-stamp authorities of our own: key, certificate, and who is above."""
+
+    __tablename__ = "ca"
+    id: str = Field(primary_key=True, max_length=64)
+    kind: str = Field(max_length=16)
+    suite: str = Field(max_length=32)
+    key_id: str = Field(max_length=64)
+    cert: bytes = _blob()
+    parent: str | None = Field(default=None, max_length=64)
+
+
+class CrlRow(SQLModel, table=True):
+    __tablename__ = "crl"
+    ca_id: str = Field(primary_key=True, max_length=64)
+    number: int
+    der: bytes = _blob()
+    this_update: int = Field(sa_type=sa.BigInteger)
+    next_update: int = Field(sa_type=sa.BigInteger)
+
+
+class RevokedCertRow(SQLModel, table=True):
+    __tablename__ = "revoked_x509_cert"
+    ca_id: str = Field(primary_key=True, max_length=64)
+    serial: str = Field(primary_key=True, max_length=64)
+    revoked_at: int = Field(sa_type=sa.BigInteger)
+
+
+class SealRow(SQLModel, table=True):
+    __tablename__ = "seal"
+    id: str = Field(primary_key=True, max_length=64)
+    authority_id: str = Field(foreign_key="authority.id", index=True, max_length=32)
+    name: str
+    second_line: str
+    suite: str = Field(max_length=32)
+    key_id: str = Field(max_length=64)
+    ca_id: str = Field(max_length=64)
+    cert: bytes = _blob()
+    picture_svg: str
+    picture_pdf: bytes = _blob()
+    width_mm: float
+    state: str = Field(max_length=16)
+    state_since: int = Field(sa_type=sa.BigInteger)
+    not_before: int = Field(sa_type=sa.BigInteger)
+    not_after: int = Field(sa_type=sa.BigInteger)
+
+
+class ServiceKeyRow(SQLModel, table=True):
+    """Keys of the service itself, by use: trust-root, trust-root-next, present, status, checkpoint."""
+
+    __tablename__ = "service_key"
+    key_id: str = Field(primary_key=True, max_length=64)
+    use: str = Field(index=True, max_length=32)
+    suite: str = Field(max_length=32)
+    spki: bytes = _blob()
+    state: str = Field(max_length=16)
+    since: int | None = Field(default=None, sa_type=sa.BigInteger)
+    not_before: int = Field(sa_type=sa.BigInteger)
+    not_after: int = Field(sa_type=sa.BigInteger)
+
+
+class TrustListRow(SQLModel, table=True):
+    __tablename__ = "trust_list"
+    seq: int = Field(primary_key=True)
+    compact: bytes = _blob()
+    issued_at: int = Field(sa_type=sa.BigInteger)
+
+
+class StatusListRow(SQLModel, table=True):
+    """`secret` keys the permutation that turns the n-th use into an index nobody can order."""
+
+    __tablename__ = "status_list"
+    number: int = Field(primary_key=True)
+    secret: bytes = _blob()
+    used: int
+
+
+class ECertificateRow(SQLModel, table=True):
+    __tablename__ = "ecertificate"
+    id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
+    pid: bytes = Field(sa_column=sa.Column(sa.LargeBinary(16), unique=True, nullable=False))
+    identifier: str = Field(unique=True, max_length=160)
+    request_key: str = Field(unique=True, max_length=64)
+    fields_digest: bytes = _blob()
+    authority_id: str = Field(foreign_key="authority.id", max_length=32)
+    type_short: str = Field(max_length=8)
+    type_version: int
+    number: str = Field(max_length=128)
+    serial: str = Field(max_length=40)
+    version: int
+    seal_id: str = Field(max_length=64)
+    status_list: int
+    status_index: int
+    step: str = Field(max_length=8)
+    status: str = Field(max_length=12)
+    status_reason: str | None = Field(default=None)
+    status_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    pending_operation: int | None = Field(default=None, sa_type=sa.BigInteger)
+    operation_id: int = Field(default=0, sa_type=sa.BigInteger)
+    replaces_id: int | None = Field(default=None, sa_type=sa.BigInteger, index=True)
+    ref_salt: bytes = _blob()
+    commit_salts: bytes = _blob()
+    entry_seq: int | None = Field(default=None, sa_type=sa.BigInteger)
+    issued_sha256: bytes | None = Field(
+        default=None, sa_column=sa.Column(sa.LargeBinary(32), nullable=True, index=True)
+    )
+    created_at: int = Field(sa_type=sa.BigInteger)
+    issued_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    __table_args__ = (
+        # The status list and the list of what a crash left are read by these; both stay short.
+        sa.Index(
+            "ecertificate_not_valid",
+            "status_list",
+            "status_index",
+            sqlite_where=sa.text("status <> 'VALID'"),
+            postgresql_where=sa.text("status <> 'VALID'"),
+        ),
+        sa.Index(
+            "ecertificate_unfinished",
+            "id",
+            sqlite_where=sa.text("step <> 'ISSUED'"),
+            postgresql_where=sa.text("step <> 'ISSUED'"),
+        ),
+        sa.Index(
+            "ecertificate_pending",
+            "pending_operation",
+            sqlite_where=sa.text("pending_operation IS NOT NULL"),
+            postgresql_where=sa.text("pending_operation IS NOT NULL"),
+        ),
+        sa.Index("ecertificate_number", "authority_id", "type_short", "number"),
+    )
+
+
+class HolderRow(SQLModel, table=True):
+    """Which e-certificates a holder has; `holder_ref` is keyed, so the table alone names nobody."""
+
+    __tablename__ = "holder"
+    holder_ref: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
+    ecertificate_id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
+
+
+class DocumentRow(SQLModel, table=True):
+    """Artefacts: draft (JSON), data, photo, source, sealed, issued."""
+
+    __tablename__ = "document"
+    ecertificate_id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
+    kind: str = Field(primary_key=True, max_length=16)
+    content: bytes = _blob()
+
+
+class OperationRow(SQLModel, table=True):
+    """What was decided to be done, and whether it is. The id goes into the ledger as operation id."""
+
+    __tablename__ = "operation"
+    id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
+    ecertificate_id: int = Field(sa_type=sa.BigInteger, index=True)
+    kind: str = Field(max_length=12)
+    reason: str | None = None
+    note: str | None = None
+    actor: str = Field(max_length=64)
+    salt: bytes = _blob()
+    at: int = Field(sa_type=sa.BigInteger)
+    done: bool = False
+    entry_seq: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+class PresentationRow(SQLModel, table=True):
+    __tablename__ = "presentation"
+    session_hash: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
+    ecertificate_id: int = Field(sa_type=sa.BigInteger, index=True)
+    purpose: str
+    audience: str | None = None
+    level: int
+    started_at: int = Field(sa_type=sa.BigInteger)
+    expires_at: int = Field(sa_type=sa.BigInteger)
+    used_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    used_by: str | None = None
+    stopped_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a new e-certificate needs before it is drafted: where its status will stand."""
+
+    status_list: int
+    status_index: int
+
+
+# --- Authorities, CAs, keys, seals ---------------------------------------------------------------------
+
+
+def insert(connection: Connection, row: SQLModel) -> Any:
+    """Inserts one row and gives back its generated key, if it has one."""
+    values = row.model_dump(exclude_none=True)
+    table = row.__class__.__table__  # type: ignore[attr-defined]
+    result = connection.execute(sa.insert(table).values(**values))
+    return result.inserted_primary_key[0] if result.inserted_primary_key else None
+
+
+def all_rows(connection: Connection, kind: type[SQLModel], **where: Any) -> list[Any]:
+    """Every row of a small table whose columns have these values."""
+    table = kind.__table__  # type: ignore[attr-defined]
+    statement = sa.select(table)
+    for column, value in where.items():
+        statement = statement.where(table.c[column] == value)
+    return [kind.model_construct(**row._mapping) for row in connection.execute(statement.order_by(*table.primary_key))]
+
+
+def one_row(connection: Connection, kind: type[SQLModel], **where: Any) -> Any:
+    """The only such row, or None."""
+    found = all_rows(connection, kind, **where)
+    return found[0] if found else None
+
+
+def update(connection: Connection, kind: type[SQLModel], where: dict[str, Any], values: dict[str, Any]) -> int:
+    """Changes rows; says how many."""
+    table = kind.__table__  # type: ignore[attr-defined]
+    statement = sa.update(table).values(**values)
+    for column, value in where.items():
+        condition = table.c[column].is_(None) if value is None else table.c[column] == value
+        statement = statement.where(condition)
+    return int(connection.execute(statement).rowcount)
+
+
+def put_crl(connection: Connection, row: CrlRow) -> None:
+    connection.execute(sa.delete(_t(CrlRow)).where(_t(CrlRow).c.ca_id == row.ca_id))
+    insert(connection, row)
+
+
+def newest_trust_list(connection: Connection) -> TrustListRow | None:
+    table = _t(TrustListRow)
+    row = connection.execute(sa.select(table).order_by(table.c.seq.desc()).limit(1)).one_or_none()
+    return TrustListRow.model_construct(**row._mapping) if row else None
+
+
+# --- Status lists ------------------------------------------------------------------------------------------
+
+
+def take_status_indexes(connection: Connection, count: int, fresh_secret: bytes) -> list[Reservation]:
+    """`count` unused places in status lists; a new list is begun when the newest is full."""
+    table = _t(StatusListRow)
+    taken: list[Reservation] = []
+    while len(taken) < count:
+        row = connection.execute(
+            sa.select(table).order_by(table.c.number.desc()).limit(1).with_for_update()
+        ).one_or_none()
+        if row is None or row.used >= ENTRIES:
+            number = 1 if row is None else row.number + 1
+            secret = hmac.digest(fresh_secret, number.to_bytes(4, "big"), "sha256")
+            insert(connection, StatusListRow(number=number, secret=secret, used=0))
+            continue
+        many = min(count - len(taken), ENTRIES - row.used)
+        update(connection, StatusListRow, {"number": row.number}, {"used": row.used + many})
+        taken += [
+            Reservation(row.number, _shuffled(use, row.secret)) for use in range(row.used, row.used + many)
+        ]
+    return taken
+
+
+def _shuffled(use: int, secret: bytes) -> int:
+    """A secret permutation of the list's 2^18 places: four Feistel rounds over two halves of nine bits."""
+    left, right = use >> 9, use & 0x1FF
+    for round_number in range(4):
+        mixed = hmac.digest(secret, bytes((round_number,)) + right.to_bytes(2, "big"), "sha256")
+        left, right = right, left ^ (int.from_bytes(mixed[:2], "big") & 0x1FF)
+    return left << 9 | right
+
+
+def status_list_numbers(connection: Connection) -> list[int]:
+    return [row.number for row in all_rows(connection, StatusListRow)]
+
+
+def statuses_of_list(connection: Connection, number: int) -> dict[int, Status]:
+    """Every index of the list whose status is not VALID."""
+    table = _t(ECertificateRow)
+    rows = connection.execute(
+        sa.select(table.c.status_index, table.c.status).where(
+            table.c.status_list == number, table.c.status != Status.VALID.value
+        )
+    )
+    return {row.status_index: Status(row.status) for row in rows}
+
+
+# --- E-certificates ----------------------------------------------------------------------------------------
+
+
+def find_ecertificate(connection: Connection, **where: Any) -> ECertificateRow | None:
+    found: ECertificateRow | None = one_row(connection, ECertificateRow, **where)
+    return found
+
+
+def get_ecertificate(connection: Connection, **where: Any) -> ECertificateRow:
+    row = find_ecertificate(connection, **where)
+    if row is None:
+        raise NotFound("There is no such e-certificate.", "Check the identifier.")
+    return row
+
+
+def newest_version(connection: Connection, authority_id: str, type_short: str, number: str) -> int:
+    """The highest version of a licence number, 0 where there is none."""
+    table = _t(ECertificateRow)
+    found = connection.execute(
+        sa.select(sa.func.max(table.c.version)).where(
+            table.c.authority_id == authority_id, table.c.type_short == type_short, table.c.number == number
+        )
+    ).scalar_one()
+    return int(found or 0)
+
+
+def unfinished_ecertificates(connection: Connection, limit: int) -> list[ECertificateRow]:
+    """What a crash left between its reservation and its issue, oldest first."""
+    table = _t(ECertificateRow)
+    rows = connection.execute(sa.select(table).where(table.c.step != "ISSUED").order_by(table.c.id).limit(limit))
+    return [ECertificateRow.model_construct(**row._mapping) for row in rows]
+
+
+def pending_operations(connection: Connection) -> list[OperationRow]:
+    """Status acts that were announced and not completed, oldest first."""
+    certs, operations = _t(ECertificateRow), _t(OperationRow)
+    rows = connection.execute(
+        sa.select(operations)
+        .join(certs, certs.c.pending_operation == operations.c.id)
+        .where(certs.c.pending_operation.is_not(None))
+        .order_by(operations.c.id)
+    )
+    return [OperationRow.model_construct(**row._mapping) for row in rows]
+
+
+def issued_but_not_replacing(connection: Connection) -> list[bytes]:
+    """Public ids of e-certificates whose next version is issued while they are not yet marked REPLACED."""
+    old, new = _t(ECertificateRow).alias("old"), _t(ECertificateRow).alias("new")
+    rows = connection.execute(
+        sa.select(old.c.pid)
+        .join(new, new.c.replaces_id == old.c.id)
+        .where(
+            new.c.step == "ISSUED",
+            old.c.pending_operation.is_(None),
+            old.c.status.in_([Status.VALID.value, Status.SUSPENDED.value]),
+        )
+    )
+    return [bytes(row.pid) for row in rows]
+
+
+def claim_for_operation(connection: Connection, ecertificate_id: int, status: Status, operation_id: int) -> None:
+    """Marks the e-certificate as being changed. Raises `Conflict` if somebody else was faster."""
+    changed = update(
+        connection,
+        ECertificateRow,
+        {"id": ecertificate_id, "status": status.value, "pending_operation": None},
+        {"pending_operation": operation_id},
+    )
+    if changed != 1:
+        raise Conflict("The e-certificate is being changed by somebody else.", "Look at its status and try again.")
+
+
+def delete_draft(connection: Connection, ecertificate_id: int) -> None:
+    """Takes back a reservation that came to nothing: nothing of it was sealed, published or appended."""
+    if find_ecertificate(connection, id=ecertificate_id, step="DRAFT") is None:
+        return
+    for kind, column in ((DocumentRow, "ecertificate_id"), (HolderRow, "ecertificate_id"), (OperationRow, "ecertificate_id")):
+        table = _t(kind)
+        connection.execute(sa.delete(table).where(table.c[column] == ecertificate_id))
+    table = _t(ECertificateRow)
+    connection.execute(sa.delete(table).where(table.c.id == ecertificate_id, table.c.step == "DRAFT"))
+
+
+def put_document(connection: Connection, ecertificate_id: int, kind: str, content: bytes) -> None:
+    insert(connection, DocumentRow(ecertificate_id=ecertificate_id, kind=kind, content=content))
+
+
+def get_document(connection: Connection, ecertificate_id: int, kind: str) -> bytes:
+    table = _t(DocumentRow)
+    content = connection.execute(
+        sa.select(table.c.content).where(table.c.ecertificate_id == ecertificate_id, table.c.kind == kind)
+    ).scalar_one_or_none()
+    if content is None:
+        raise NotFound(f"There is no stored {kind} of this e-certificate.")
+    return bytes(content)
+
+
+def find_document(connection: Connection, ecertificate_id: int, kind: str) -> bytes | None:
+    try:
+        return get_document(connection, ecertificate_id, kind)
+    except NotFound:
+        return None
+
+
+def put_holders(connection: Connection, ecertificate_id: int, refs: Iterable[bytes]) -> None:
+    for ref in sorted(set(refs)):
+        insert(connection, HolderRow(holder_ref=ref, ecertificate_id=ecertificate_id))
+
+
+def ecertificates_of_holder(connection: Connection, holder_ref: bytes) -> list[ECertificateRow]:
+    """What a holder has, newest first."""
+    certs, holders = _t(ECertificateRow), _t(HolderRow)
+    rows = connection.execute(
+        sa.select(certs)
+        .join(holders, holders.c.ecertificate_id == certs.c.id)
+        .where(holders.c.holder_ref == holder_ref, certs.c.step == "ISSUED")
+        .order_by(certs.c.id.desc())
+    )
+    return [ECertificateRow.model_construct(**row._mapping) for row in rows]
+
+
+def holder_refs_of(connection: Connection, ecertificate_id: int) -> list[bytes]:
+    return [bytes(row.holder_ref) for row in all_rows(connection, HolderRow, ecertificate_id=ecertificate_id)]
+
+
+# --- Presentations -----------------------------------------------------------------------------------------
+
+
+def use_presentation(connection: Connection, session_hash: bytes, used_by: str, at: int) -> bool:
+    """One statement decides who is first: True for the one call that used the code."""
+    table = _t(PresentationRow)
+    result = connection.execute(
+        sa.update(table)
+        .where(
+            table.c.session_hash == session_hash,
+            table.c.used_at.is_(None),
+            table.c.stopped_at.is_(None),
+            table.c.expires_at > at,
+        )
+        .values(used_at=at, used_by=used_by)
+    )
+    return int(result.rowcount) == 1
+
+
+def presentations_of(connection: Connection, ecertificate_ids: Sequence[int], limit: int) -> list[PresentationRow]:
+    """Who looked, newest first."""
+    table = _t(PresentationRow)
+    rows = connection.execute(
+        sa.select(table)
+        .where(table.c.ecertificate_id.in_(ecertificate_ids), table.c.used_at.is_not(None))
+        .order_by(table.c.used_at.desc())
+        .limit(limit)
+    )
+    return [PresentationRow.model_construct(**row._mapping) for row in rows]
+
+
+def _t(kind: type[SQLModel]) -> sa.Table:
+    table: sa.Table = kind.__table__  # type: ignore[attr-defined]
+    return table

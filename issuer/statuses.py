@@ -1,0 +1,161 @@
+"""Changing the status of an issued e-certificate: suspend, reinstate, revoke, replace.
+
+    1  announce   the act is stored and the e-certificate claimed for it: of two officers, one wins
+    2  append     the ledger entry; its commitment hides reason and note behind a salt
+    3  complete   the register's status; from now on every check sees it
+
+A crash between them is carried on by `resume_pending`. A replacement is announced together with the new
+version's reservation, and completed once the new version is issued.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from issuer import sql
+from issuer.issuing import Issuing, Outcome
+from ledger.log import AppendRequest
+from trust.encoding.commitment import content_root, ecertificate_ref
+from trust.encoding.entry import EntryKind
+from trust.model.ecertificate import Application, IssuedECertificate
+from trust.model.errors import Malformed, NotPermitted
+from trust.model.status import RevocationReason, Status, StatusAct, next_status
+
+_KINDS = {
+    StatusAct.SUSPEND: EntryKind.SUSPENDED,
+    StatusAct.REINSTATE: EntryKind.REINSTATED,
+    StatusAct.REVOKE: EntryKind.REVOKED,
+    StatusAct.REPLACE: EntryKind.REPLACED,
+}
+_ACTS = {kind.name: act for act, kind in _KINDS.items()}
+_MAX_NOTE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """The use case. `actor` is the authority that acts; only the one that issued may."""
+
+    issuing: Issuing
+
+    def change(
+        self, pid: bytes, act: StatusAct, *, reason: str, actor: str | None = None, note: str = ""
+    ) -> IssuedECertificate:
+        """Suspends, reinstates or revokes. Raises `Conflict`, `NotFound`, `NotPermitted`, `Malformed`."""
+        if act is StatusAct.REPLACE:
+            raise Malformed("A replacement needs the new record.", "Use replace with the corrected record.")
+        check_reason(act, reason, note)
+        operation_id = self._announce(pid, act, reason, note, actor)
+        self._complete(operation_id)
+        return self.issuing.issued(pid=pid)
+
+    def replace(self, pid: bytes, application: Application, *, reason: str, actor: str | None = None) -> Outcome:
+        """Issues the next version and marks this one REPLACED."""
+        check_reason(StatusAct.REPLACE, reason, "")
+        old = self.issuing.issued(pid=pid)
+        _check_actor(old.authority_id, actor)
+        if old.status is not Status.REPLACED:
+            next_status(old.status, StatusAct.REPLACE)
+        (outcome,) = self.issuing.issue([application])
+        if outcome.issued is not None and old.status is not Status.REPLACED:
+            operation_id = self._announce(pid, StatusAct.REPLACE, reason, "", actor)
+            self._complete(operation_id)
+        return outcome
+
+    def resume_pending(self) -> int:
+        """Completes what was announced and not completed; says how many."""
+        with self.issuing.database.read() as connection:
+            operations = sql.pending_operations(connection)
+            unreplaced = sql.issued_but_not_replacing(connection)
+        for operation in operations:
+            self._complete(operation.id or 0)
+        for pid in unreplaced:
+            # The new version was issued, and the crash came before the old one was marked.
+            self._complete(self._announce(pid, StatusAct.REPLACE, "replaced", "", None))
+        return len(operations) + len(unreplaced)
+
+    def _announce(self, pid: bytes, act: StatusAct, reason: str, note: str, actor: str | None) -> int:
+        at = self.issuing.clock.now()
+        with self.issuing.database.write() as connection:
+            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            _check_actor(row.authority_id, actor)
+            next_status(Status(row.status), act)
+            operation_id: int = sql.insert(
+                connection,
+                sql.OperationRow(
+                    ecertificate_id=row.id or 0,
+                    kind=_KINDS[act].name,
+                    reason=reason,
+                    note=note or None,
+                    actor=row.authority_id,
+                    salt=self.issuing.entropy.bytes(16 * 4),
+                    at=sql.to_micros(at),
+                ),
+            )
+            sql.claim_for_operation(connection, row.id or 0, Status(row.status), operation_id)
+        return operation_id
+
+    def _complete(self, operation_id: int) -> None:
+        with self.issuing.database.read() as connection:
+            operation = sql.one_row(connection, sql.OperationRow, id=operation_id)
+            row = sql.get_ecertificate(connection, id=operation.ecertificate_id)
+        kind = EntryKind[operation.kind]
+        (appended,) = self.issuing.log.append(
+            [
+                AppendRequest(
+                    operation_id=operation_id,
+                    kind=kind,
+                    actor=operation.actor,
+                    subject_id=row.id or 0,
+                    ref=ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)),
+                    commit=status_commit(operation),
+                    suite="",
+                )
+            ]
+        )
+        self.issuing.log.publish()
+        act = _ACTS[operation.kind]
+        with self.issuing.database.write() as connection:
+            sql.update(
+                connection,
+                sql.ECertificateRow,
+                {"id": row.id, "pending_operation": operation_id},
+                {
+                    "status": next_status(Status(row.status), act).value,
+                    "status_reason": operation.reason if act is not StatusAct.REINSTATE else None,
+                    "status_at": operation.at,
+                    "pending_operation": None,
+                },
+            )
+            values = {"done": True, "entry_seq": appended.seq}
+            sql.update(connection, sql.OperationRow, {"id": operation_id}, values)
+
+
+def status_commit(operation: sql.OperationRow) -> bytes:
+    """The commitment of a status entry: act, reason, note and time, each behind 16 bytes of salt."""
+    salts = bytes(operation.salt)
+    fields = {
+        "act": operation.kind,
+        "at": str(operation.at),
+        "note": operation.note or "",
+        "reason": operation.reason or "",
+    }
+    return content_root(fields, {name: salts[16 * n : 16 * n + 16] for n, name in enumerate(sorted(fields))})
+
+
+def check_reason(act: StatusAct, reason: str, note: str) -> None:
+    """Revocation names one of the three legal grounds; every other act a reason in words."""
+    if len(note) > _MAX_NOTE or len(reason) > _MAX_NOTE:
+        raise Malformed(f"A reason has at most {_MAX_NOTE} characters.", "Shorten it.")
+    if act is StatusAct.REVOKE:
+        if reason not in [known.value for known in RevocationReason]:
+            choices = ", ".join(known.value for known in RevocationReason)
+            raise Malformed("A revocation needs its legal ground.", f"Give one of {choices}.", code="REASON")
+    elif not reason.strip():
+        raise Malformed("A change of status needs a reason.", "Give it in a few words.", code="REASON")
+
+
+def _check_actor(issuer: str, actor: str | None) -> None:
+    if actor is not None and actor != issuer:
+        raise NotPermitted("Only the authority that issued an e-certificate may change its status.")
+
+

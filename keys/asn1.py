@@ -1,0 +1,51 @@
+"""Teaches asn1crypto the Chinese algorithms.
+
+asn1crypto keeps its object identifiers in class attributes. For curves it has a public call; for digests
+and signature algorithms there is none, so the maps are filled the way pyHanko itself does for ML-DSA.
+`register()` is explicit and may be called any number of times, in every process that reads SM2 structures,
+the sandbox included.
+
+| name       | object identifier       | source                     |
+|------------|-------------------------|----------------------------|
+| sm2p256v1  | 1.2.156.10197.1.301     | GB/T 33560                 |
+| sm3_sm2    | 1.2.156.10197.1.501     | SM2 signature with SM3     |
+| sm3        | 1.2.156.10197.1.401     | SM3 digest                 |
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from asn1crypto import algos, cms, core, keys
+
+RECEIPT_OID = "2.25.188304937846211902361047912273940281457"
+"""The unsigned CMS attribute that carries the ledger receipt: an arc of our own, made from a UUID."""
+
+_lock = threading.Lock()
+_registered = False
+
+
+class _SetOfAny(core.SetOf):  # type: ignore[misc]
+    _child_spec = core.Any
+
+
+def register() -> None:
+    """Idempotent; cheap after the first call."""
+    global _registered
+    with _lock:
+        if _registered:
+            return
+        keys.NamedCurve.register("sm2p256v1", "1.2.156.10197.1.301", 32)
+        _add(algos.DigestAlgorithmId, "1.2.156.10197.1.401", "sm3")
+        _add(algos.SignedDigestAlgorithmId, "1.2.156.10197.1.501", "sm3_sm2")
+        _add(cms.CMSAttributeType, RECEIPT_OID, "yinzheng_receipt")
+        cms.CMSAttribute._oid_specs["yinzheng_receipt"] = _SetOfAny
+        _registered = True
+
+
+def _add(kind: Any, oid: str, name: str) -> None:
+    kind._map[oid] = name
+    # The reverse map is made on first use; where it exists already it has to learn the name too.
+    if kind._reverse_map is not None:
+        kind._reverse_map[name] = oid

@@ -1,0 +1,257 @@
+"""Custody: where private keys live, and the only way to use one.
+
+A key has one purpose for its whole life. Opening it states the purpose, and a seal key cannot be opened to
+sign a checkpoint. Callers get a `SigningKey`, never the private key itself.
+
+`FileKeyProvider` is for small installations: one encrypted PKCS #8 file per key (mode 0600) and beside it a
+record that says what the key is for. Two files of one key:
+
+    keys/9f3c…e1.key.pem    -----BEGIN ENCRYPTED PRIVATE KEY-----  (RFC 5958, PBES2: PBKDF2-HMAC-SHA-256, AES-256-CBC)
+    keys/9f3c…e1.json       {"id": "9f3c…e1", "purpose": "seal", "suite": "SM2-SM3", "public_key": "3059…",
+                             "label": "…", "created_at": "2026-11-23T08:00:00+00:00"}
+
+The id is the first 16 bytes of SHA-256 over the SubjectPublicKeyInfo, so it cannot point at another key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from asn1crypto import pem
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+from keys import sm2
+from keys.suites import Suite
+from trust.encoding.digests import sha256
+from trust.model.errors import KeyUnavailable, NotFound, NotPermitted
+from trust.storage.folder import create_durably
+
+
+class KeyPurpose(StrEnum):
+    ROOT_CA = "root-ca"
+    ISSUING_CA = "issuing-ca"
+    SEAL = "seal"
+    TIME_STAMP = "time-stamp"
+    CHECKPOINT = "checkpoint"
+    PRESENTATION = "presentation"
+    STATUS_LIST = "status-list"
+    TRUST_LIST = "trust-list"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """What is known of a key without opening it. `public_key` is a SubjectPublicKeyInfo (DER)."""
+
+    key_id: str
+    purpose: KeyPurpose
+    suite: Suite
+    public_key: bytes
+    label: str
+    created_at: datetime
+
+
+PyCaPrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+class SigningKey(Protocol):
+    """A key that was opened for its purpose. Signing is safe from many threads."""
+
+    @property
+    def record(self) -> KeyRecord: ...
+
+    @property
+    def pyca(self) -> PyCaPrivateKey | None:
+        """The key as `cryptography` knows it, for that library's own X.509 builders; None for SM2."""
+
+    def sign(self, message: bytes) -> bytes:
+        """A signature as `keys.suites` describes for the key's suite. Raises `KeyUnavailable`."""
+
+
+class KeyProvider(Protocol):
+    """Makes, keeps and opens keys. A made key is durable when `generate` returns."""
+
+    def generate(self, purpose: KeyPurpose, suite: Suite, *, label: str, at: datetime) -> KeyRecord: ...
+
+    def records(self) -> Sequence[KeyRecord]: ...
+
+    def open(self, key_id: str, purpose: KeyPurpose) -> SigningKey:
+        """Raises `NotFound`, `NotPermitted` (another purpose) or `KeyUnavailable` (cannot be opened)."""
+
+
+class FileKeyProvider:
+    """Keys as encrypted files in one folder. Opened keys stay in memory for the life of the process."""
+
+    def __init__(self, folder: Path, passphrase: Callable[[], bytes], *, kdf_rounds: int = 300_000) -> None:
+        self._folder = folder
+        self._passphrase = passphrase
+        self._kdf_rounds = kdf_rounds
+        self._opened: dict[str, SigningKey] = {}
+        self._lock = threading.Lock()
+
+    def generate(self, purpose: KeyPurpose, suite: Suite, *, label: str, at: datetime) -> KeyRecord:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        passphrase = self._passphrase()
+        key: _Sm2SigningKey | _PyCaSigningKey
+        if suite is Suite.SM2_SM3:
+            private = sm2.generate_private_key()
+            record = _record(private.public_key, purpose, suite, label, at)
+            encrypted = private.to_encrypted_pkcs8(passphrase, kdf_rounds=self._kdf_rounds)
+            key = _Sm2SigningKey(record, private)
+        else:
+            pyca = _generate_pyca(suite)
+            record = _record(_spki(pyca), purpose, suite, label, at)
+            encrypted = pyca.private_bytes(
+                serialization.Encoding.DER,
+                serialization.PrivateFormat.PKCS8,
+                # The library's own choice: PBES2 with AES-256-CBC. It has no say over the rounds in PKCS #8,
+                # so a passphrase of one's own has to be long; the one that `init` makes has 256 bits.
+                serialization.BestAvailableEncryption(passphrase),
+            )
+            key = _PyCaSigningKey(record, pyca)
+        # The key first, its record second: a crash between them leaves a file that nothing refers to.
+        armoured = pem.armor("ENCRYPTED PRIVATE KEY", encrypted)
+        self._write(f"{record.key_id}.key.pem", armoured)
+        self._write(f"{record.key_id}.json", _encode_record(record))
+        self._opened[record.key_id] = key
+        return record
+
+    def records(self) -> list[KeyRecord]:
+        found = [_decode_record(path.read_bytes(), path.stem) for path in self._folder.glob("*.json")]
+        return sorted(found, key=lambda record: (record.created_at, record.key_id))
+
+    def open(self, key_id: str, purpose: KeyPurpose) -> SigningKey:
+        with self._lock:
+            key = self._opened.get(key_id) or self._load(key_id)
+            self._opened[key_id] = key
+        if key.record.purpose is not purpose:
+            raise NotPermitted(
+                f"Key {key_id} is for {key.record.purpose.value} and cannot be used for {purpose.value}.",
+                "Use a key that was made for this purpose.",
+            )
+        return key
+
+    def _load(self, key_id: str) -> SigningKey:
+        try:
+            record = _decode_record((self._folder / f"{key_id}.json").read_bytes(), key_id)
+            armoured = (self._folder / f"{key_id}.key.pem").read_bytes()
+        except FileNotFoundError as exc:
+            raise NotFound(f"There is no key {key_id}.", "List the keys with `yinzheng keys list`.") from exc
+        try:
+            _, _, encrypted = pem.unarmor(armoured)
+        except ValueError as exc:
+            raise KeyUnavailable(f"The file of key {key_id} is damaged.", "Restore it from a backup.") from exc
+        passphrase = self._passphrase()
+        if record.suite is Suite.SM2_SM3:
+            private = sm2.load_private_key(encrypted, passphrase)
+            key: _Sm2SigningKey | _PyCaSigningKey = _Sm2SigningKey(record, private)
+            spki = private.public_key
+        else:
+            try:
+                pyca = serialization.load_der_private_key(encrypted, passphrase)
+            except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
+                raise KeyUnavailable(
+                    f"Key {key_id} could not be opened.",
+                    "Check the passphrase and that the key file is whole.",
+                ) from exc
+            if not isinstance(pyca, PyCaPrivateKey):
+                raise KeyUnavailable(f"Key {key_id} is of a kind that no suite uses.")
+            key = _PyCaSigningKey(record, pyca)
+            spki = _spki(pyca)
+        if spki != record.public_key:
+            raise KeyUnavailable(f"The record of key {key_id} belongs to another key.", "Restore both files.")
+        return key
+
+    def _write(self, name: str, data: bytes) -> None:
+        create_durably(self._folder / name, data)
+        os.chmod(self._folder / name, 0o600)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sm2SigningKey:
+    record: KeyRecord
+    private: sm2.Sm2PrivateKey
+
+    @property
+    def pyca(self) -> None:
+        return None
+
+    def sign(self, message: bytes) -> bytes:
+        return self.private.sign(message)
+
+
+@dataclass(frozen=True, slots=True)
+class _PyCaSigningKey:
+    record: KeyRecord
+    pyca: PyCaPrivateKey
+
+    def sign(self, message: bytes) -> bytes:
+        match self.pyca:
+            case rsa.RSAPrivateKey() as key:
+                return key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+            case ec.EllipticCurvePrivateKey() as key:
+                return key.sign(message, ec.ECDSA(hashes.SHA256()))
+            case ed25519.Ed25519PrivateKey() as key:
+                return key.sign(message)
+
+
+def _generate_pyca(suite: Suite) -> PyCaPrivateKey:
+    match suite:
+        case Suite.RSA3072_SHA256:
+            return rsa.generate_private_key(public_exponent=65537, key_size=3072)
+        case Suite.P256_SHA256:
+            return ec.generate_private_key(ec.SECP256R1())
+        case Suite.ED25519:
+            return ed25519.Ed25519PrivateKey.generate()
+        case Suite.SM2_SM3:
+            raise AssertionError("SM2 keys come from keys.sm2")
+
+
+def _spki(key: PyCaPrivateKey) -> bytes:
+    return key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def _record(spki: bytes, purpose: KeyPurpose, suite: Suite, label: str, at: datetime) -> KeyRecord:
+    return KeyRecord(sha256(spki)[:16].hex(), purpose, suite, spki, label, at)
+
+
+def _encode_record(record: KeyRecord) -> bytes:
+    listed = {
+        "id": record.key_id,
+        "purpose": record.purpose.value,
+        "suite": record.suite.value,
+        "public_key": record.public_key.hex(),
+        "label": record.label,
+        "created_at": record.created_at.isoformat(),
+    }
+    return (json.dumps(listed, ensure_ascii=False, indent=2) + "\n").encode()
+
+
+def _decode_record(data: bytes, key_id: str) -> KeyRecord:
+    try:
+        listed = json.loads(data)
+        spki = bytes.fromhex(listed["public_key"])
+        record = KeyRecord(
+            listed["id"],
+            KeyPurpose(listed["purpose"]),
+            Suite(listed["suite"]),
+            spki,
+            listed["label"],
+            datetime.fromisoformat(listed["created_at"]),
+        )
+    except (ValueError, KeyError, TypeError) as exc:
+        raise KeyUnavailable(f"The record of key {key_id} is damaged.", "Restore it from a backup.") from exc
+    if record.key_id != key_id or sha256(spki)[:16].hex() != key_id:
+        raise KeyUnavailable(f"The record of key {key_id} belongs to another key.", "Restore it from a backup.")
+    return record

@@ -1,0 +1,79 @@
+"""SM2 with `gmssl`, in pure Python: the fallback that verifies, and the oracle the tests compare with.
+
+Not constant-time and some forty times slower than libcrypto. Verifying handles no secret, so it is safe
+here; signing is reached only through `keys.sm2.allow_insecure_signing`.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from asn1crypto import keys as asn1_keys
+from cryptography.exceptions import InvalidSignature
+from gmssl import sm2 as gmssl_sm2
+
+from keys.sm2.encoding import encode_spki, parse_spki, z_value
+from trust.encoding.digests import digest
+from trust.model.errors import KeyUnavailable
+
+
+class PublicKey:
+    def __init__(self, spki: bytes) -> None:
+        point = parse_spki(spki)
+        self._z = z_value(point)
+        self._verifier = gmssl_sm2.CryptSM2(private_key=None, public_key=point[1:].hex(), asn1=False)
+
+    def check(self, message: bytes, signature: bytes) -> None:
+        r_and_s = _strict_der(signature)
+        if not self._verifier.verify(r_and_s, digest("sm3", self._z, message)):
+            raise InvalidSignature
+
+
+class PrivateKey:
+    def __init__(self, scalar: bytes, point: bytes) -> None:
+        self._signer = gmssl_sm2.CryptSM2(private_key=scalar.hex(), public_key=point[1:].hex(), asn1=True)
+        self._z = z_value(point)
+        self.public_key = encode_spki(point)
+
+    @classmethod
+    def from_encrypted_pkcs8(cls, encrypted: bytes, passphrase: bytes) -> PrivateKey:
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+        from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+        from cryptography.hazmat.primitives.padding import PKCS7
+
+        try:
+            container = asn1_keys.EncryptedPrivateKeyInfo.load(encrypted, strict=True)
+            scheme = container["encryption_algorithm"]
+            derivation = PBKDF2HMAC(
+                hashes.SHA256(), scheme.key_length, scheme.kdf_salt, scheme.kdf_iterations
+            )
+            decryptor = Cipher(
+                algorithms.AES(derivation.derive(passphrase)), modes.CBC(scheme.encryption_iv)
+            ).decryptor()
+            padded = decryptor.update(container["encrypted_data"].native) + decryptor.finalize()
+            unpadder = PKCS7(128).unpadder()
+            plain = unpadder.update(padded) + unpadder.finalize()
+            key = asn1_keys.PrivateKeyInfo.load(plain, strict=True)["private_key"].parsed
+            scalar = int(key["private_key"].native).to_bytes(32, "big")
+            return cls(scalar, key["public_key"].native)
+        except (ValueError, TypeError, KeyError) as exc:
+            raise KeyUnavailable("The private key could not be opened.", "Check the passphrase.") from exc
+
+    def sign(self, message: bytes) -> bytes:
+        nonce = f"{secrets.randbelow((1 << 256) - (1 << 225)) + 1:064x}"
+        signature = self._signer.sign(digest("sm3", self._z, message), nonce)
+        return bytes.fromhex(signature)
+
+
+def _strict_der(signature: bytes) -> str:
+    """r ‖ s as 128 hex digits; any encoding but the one DER form is refused."""
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+
+    try:
+        r, s = decode_dss_signature(signature)
+    except ValueError as exc:
+        raise InvalidSignature from exc
+    if encode_dss_signature(r, s) != signature or r.bit_length() > 256 or s.bit_length() > 256:
+        raise InvalidSignature
+    return f"{r:064x}{s:064x}"

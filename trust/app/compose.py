@@ -1,0 +1,228 @@
+"""Composition: the one place where adapters are chosen and parts are put together.
+
+`open_service` opens everything that writes (and takes the data folder's lock on SQLite); `Service.close` lets
+it go. Nothing here decides anything about certificates.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from issuer.authorities import Authorities
+from issuer.catalogue import load_catalogue
+from issuer.issuing import Issuing
+from issuer.presenting import Presenting
+from issuer.publishing import Publishing
+from issuer.seals import Seals
+from issuer.statuses import Statuses
+from keys.custody import FileKeyProvider, KeyPurpose, SigningKey
+from ledger.lockstore import LockStore
+from ledger.log import Log
+from ledger.note import format_vkey
+from trust.app.database import migrate_ledger, migrate_register
+from trust.app.settings import Settings
+from trust.app.online import OnlineEvidence, OnlineLiveCodes
+from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
+from trust.model.errors import KeyUnavailable, OperationalError
+from trust.sandbox import Sandbox
+from trust.storage.folder import DataFolderLock, create_durably
+from trust.storage.sql import Database
+from verifier.evidence import Evidence
+from verifier.verifying import SANDBOX_JOBS, Verifier
+
+SERVICE_SANDBOX_JOBS = {**SANDBOX_JOBS, "check-stampable": "issuer.sealing.intake:check_stampable_job"}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointKey:
+    """The ledger's signer: an Ed25519 key in custody."""
+
+    key: SigningKey
+
+    @property
+    def public_key_raw(self) -> bytes:
+        public = load_der_public_key(self.key.record.public_key)
+        assert isinstance(public, Ed25519PublicKey)
+        return public.public_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        return self.key.sign(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything a running service has."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    log: Log
+    lock_store: LockStore
+    keys: FileKeyProvider
+    authorities: Authorities
+    seals: Seals
+    issuing: Issuing
+    statuses: Statuses
+    presenting: Presenting
+    publishing: Publishing
+    sandbox: Sandbox
+    verifier: Verifier
+    online: OnlineEvidence
+    secrets: ServiceSecrets
+    _open: contextlib.ExitStack
+
+    @property
+    def ledger_folder(self) -> Path:
+        return self.settings.data / "ledger"
+
+    def evidence(self, at: datetime) -> Evidence:
+        return self.online.gather(at)
+
+    def close(self) -> None:
+        self._open.close()
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class ServiceSecrets:
+    """Keys for HMACs, derived from one random secret of the installation (HKDF, one label each)."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / "service-secret"
+        if not path.exists():
+            create_durably(path, secrets.token_bytes(32))
+            path.chmod(0o600)
+        self._secret = path.read_bytes()
+        if len(self._secret) != 32:
+            raise KeyUnavailable("The service secret is damaged.", "Restore it from a backup.")
+
+    def derive(self, label: str) -> bytes:
+        return HKDF(hashes.SHA256(), 32, None, label.encode()).derive(self._secret)
+
+
+def open_service(
+    settings: Settings,
+    *,
+    create: bool = False,
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
+    sandbox_workers: int = 2,
+) -> Service:
+    """Opens the service. `create` makes what is missing (`yinzheng init`); without it a missing part raises
+    `OperationalError`, and a data folder that another process writes to raises `Conflict`."""
+    with contextlib.ExitStack() as stack:
+        service = _open(settings, stack, create, clock or SystemClock(), entropy or SystemEntropy(), sandbox_workers)
+        stack.pop_all()
+    return service
+
+
+def _open(
+    settings: Settings,
+    stack: contextlib.ExitStack,
+    create: bool,
+    clock: Clock,
+    entropy: Entropy,
+    sandbox_workers: int,
+) -> Service:
+    data = settings.data
+    if create:
+        _make_data_folder(settings)
+    elif not (data / "host").exists():
+        raise OperationalError(
+            f"{data} is not a data folder.", "Run `yinzheng init --data DIR` first.", code="NOT_INITIALISED"
+        )
+    if settings.database_url is None:
+        stack.enter_context(DataFolderLock(data))
+    register_at: Path | str = settings.database_url or data / "register.sqlite"
+    ledger_at: Path | str = settings.database_url or data / "ledger.sqlite"
+    database = stack.enter_context(Database(register_at))
+    ledger_database = stack.enter_context(Database(ledger_at))
+    lock_database = stack.enter_context(Database(settings.lock_url or data / "lock" / "lock.sqlite"))
+    migrate_register(database)
+    migrate_ledger(ledger_database)
+    keys = FileKeyProvider(data / "keys", settings.read_passphrase, kdf_rounds=settings.kdf_rounds)
+    authorities = Authorities(database, keys, clock, settings.base_url)
+    if create:
+        authorities.set_up()
+    checkpoint = authorities.service_key("checkpoint")
+    lock_store = LockStore(lock_database)
+    log = stack.enter_context(
+        Log(
+            database=ledger_database,
+            lock_store=lock_store,
+            folder=data / "ledger",
+            origin=settings.origin,
+            signer=CheckpointKey(keys.open(checkpoint.key_id, KeyPurpose.CHECKPOINT)),
+            clock=clock,
+        )
+    )
+    service_secrets = ServiceSecrets(data / "keys")
+    seals = Seals(authorities)
+    issuing = Issuing(
+        database, log, authorities, seals, clock, entropy, settings.host, service_secrets.derive("holder")
+    )
+    presenting = Presenting(issuing, service_secrets.derive("live-code"))
+    publishing = Publishing(
+        authorities, seals, load_catalogue(), settings.host, settings.origin, format_vkey(log.vkey)
+    )
+    sandbox = stack.enter_context(Sandbox(SERVICE_SANDBOX_JOBS, workers=sandbox_workers))
+    live = OnlineLiveCodes(presenting)
+    opened = stack.pop_all()
+    stack.push(opened)
+    return Service(
+        settings=settings,
+        clock=clock,
+        database=database,
+        log=log,
+        lock_store=lock_store,
+        keys=keys,
+        authorities=authorities,
+        seals=seals,
+        issuing=issuing,
+        statuses=Statuses(issuing),
+        presenting=presenting,
+        publishing=publishing,
+        sandbox=sandbox,
+        verifier=Verifier(sandbox, live=live),
+        online=OnlineEvidence(publishing, authorities, database),
+        secrets=service_secrets,
+        _open=opened,
+    )
+
+
+def _make_data_folder(settings: Settings) -> None:
+    for folder in (settings.data, settings.data / "keys", settings.data / "lock"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not settings.passphrase and not settings.passphrase_file.exists():
+        create_durably(settings.passphrase_file, secrets.token_urlsafe(32).encode() + b"\n")
+        os.chmod(settings.passphrase_file, 0o600)
+    if not (settings.data / "host").exists():
+        create_durably(settings.data / "host", settings.host.encode() + b"\n")
+
+
+@contextlib.contextmanager
+def service_at(settings: Settings) -> Iterator[Service]:
+    """`open_service` as a block."""
+    service = open_service(settings)
+    try:
+        yield service
+    finally:
+        service.close()

@@ -1,0 +1,11 @@
+"""Alembic's environment of the register: runs in the connection and transaction that the caller gives."""
+
+from alembic import context
+
+config = context.config
+context.configure(
+    connection=config.attributes["connection"],
+    version_table=config.attributes["version_table"],
+    transaction_per_migration=False,
+)
+context.run_migrations()

@@ -1,0 +1,126 @@
+"""Evidence from the running service itself: the online answers to the verifier's two ports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from issuer import sql
+from issuer.authorities import Authorities
+from issuer.drafting import display_fields
+from issuer.presenting import Level, Presenting
+from issuer.publishing import Publishing
+from trust.encoding.ecertificate_data import decode_ecertificate_data
+from trust.model.ecertificate import IssuedECertificate
+from trust.model.errors import Conflict, EvidenceUnavailableError
+from trust.model.report import Finding, Freshness, Result
+from trust.model.status import Status
+from trust.storage.sql import Database
+from verifier.evidence import Evidence, StatusFact
+from verifier.trust_list import check_trust_list
+from verifier.verifying import LiveFact, status_finding, validity_finding
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineEvidence:
+    """Trust list, CRLs and register of this very service, as of now."""
+
+    publishing: Publishing
+    authorities: Authorities
+    database: Database
+
+    def gather(self, at: datetime) -> Evidence:
+        trust_list = check_trust_list(self.publishing.trust_list(at), self.publishing.roots())
+        crls = tuple(der for _, der, _ in self.authorities.crls(at))
+        register = _Register(self.database)
+        return Evidence(trust_list, crls, register, register, online=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Register:
+    database: Database
+
+    def look_up(self, pid: bytes, status_list: int, index: int, at: datetime) -> StatusFact:
+        with self.database.read() as connection:
+            row = sql.find_ecertificate(connection, pid=pid)
+        if row is None:
+            raise EvidenceUnavailableError(
+                "The register does not know this e-certificate.", "Ask the issuing department.", code="UNKNOWN_ISSUER"
+            )
+        if row.pending_operation is not None:
+            raise EvidenceUnavailableError(
+                "The status is being changed at this moment.", "Check again in a moment.", code="TRY_LATER"
+            )
+        return StatusFact(
+            Status(row.status),
+            Freshness(at, None, online=True),
+            row.status_reason,
+            sql.from_micros(row.status_at) if row.status_at is not None else None,
+        )
+
+    def pid_of_file(self, sha256: bytes) -> bytes | None:
+        with self.database.read() as connection:
+            row = sql.find_ecertificate(connection, issued_sha256=sha256)
+        return bytes(row.pid) if row is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineLiveCodes:
+    """Redeems live codes for the verifier."""
+
+    presenting: Presenting
+
+    def redeem(self, handle: bytes, verifier: str, at: datetime) -> LiveFact:
+        fresh = Freshness(at, None, online=True)
+        try:
+            redeemed = self.presenting.redeem(handle, verifier, at)
+        except Conflict as exc:
+            finding = Finding("code.live", Result.INDETERMINATE, exc.code, exc.what)
+            return LiveFact((finding,), {}, (), fresh)
+        facts: dict[str, object] = {
+            "presentation": {
+                "code_state": redeemed.state,
+                "purpose": redeemed.purpose,
+                "level": int(redeemed.level),
+                "used_at": redeemed.used_at.isoformat() if redeemed.used_at else None,
+            }
+        }
+        if redeemed.issued is None:
+            code = "CODE_USED" if redeemed.state == "USED" else "CODE_EXPIRED"
+            return LiveFact((Finding("code.live", Result.FAILED, code),), facts, (), fresh)
+        return self._fact_of(redeemed.issued, redeemed.level, facts, fresh, at)
+
+    def _fact_of(
+        self,
+        issued: IssuedECertificate,
+        level: Level,
+        facts: dict[str, object],
+        fresh: Freshness,
+        at: datetime,
+    ) -> LiveFact:
+        data = decode_ecertificate_data(issued.data)
+        begins, ends = data.validity()
+        facts["ecertificate"] = {
+            "pid": issued.pid.hex(),
+            "type": issued.type_short,
+            "type_name_zh": data.metadata.get("ZZMC"),
+            "issuer": issued.authority_id,
+            "issuer_name_zh": data.metadata.get("ZZBFJG"),
+            "version": issued.version,
+            "valid_from": begins.isoformat(),
+            "valid_until": ends.isoformat() if ends else None,
+        }
+        facts["status"] = {
+            "status": issued.status.value,
+            "as_of": at.isoformat(),
+            "next_update": None,
+            "reason": issued.status_reason,
+            "changed_at": issued.status_at.isoformat() if issued.status_at else None,
+            "source": "register",
+        }
+        findings = (
+            Finding("code.live", Result.PASSED),
+            status_finding(issued.status),
+            validity_finding(begins, ends, at),
+        )
+        return LiveFact(findings, facts, display_fields(data, level), fresh)

@@ -1,0 +1,105 @@
+"""Settings: read once in `main()`, from the environment and the command line, and cut into one frozen value.
+
+| variable                  | meaning                                                      | default             |
+|---------------------------|--------------------------------------------------------------|---------------------|
+| YINZHENG_DATA             | data folder                                                  | ./yinzheng-data     |
+| DATABASE_URL              | PostgreSQL; unset means SQLite files in the data folder      |                     |
+| YINZHENG_LOCK_URL         | database of the ledger's lock store, another instance        | file in data folder |
+| YINZHENG_HOST             | host name in codes, at most 24 characters                    | v.yinzheng.example  |
+| YINZHENG_BASE_URL         | address under which lists are published                      | https://<host>      |
+| YINZHENG_ORIGIN           | name of the ledger                                           | <host>/ledger       |
+| YINZHENG_PASSPHRASE       | passphrase of the key files                                  |                     |
+| YINZHENG_PASSPHRASE_FILE  | file that holds it                                           | <data>/passphrase   |
+| YINZHENG_LANG             | zh-CN or en                                                  | from LANG           |
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from trust.model.errors import KeyUnavailable, Malformed
+
+MAX_HOST = 24
+
+
+class _Environment(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="YINZHENG_", extra="ignore")
+
+    data: Path = Path("yinzheng-data")
+    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
+    lock_url: str | None = None
+    host: str | None = None
+    base_url: str | None = None
+    origin: str | None = None
+    passphrase: str | None = None
+    passphrase_file: Path | None = None
+    lang: str | None = None
+    kdf_rounds: int = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    data: Path
+    database_url: str | None
+    lock_url: str | None
+    host: str
+    base_url: str
+    origin: str
+    passphrase: str | None
+    passphrase_file: Path
+    language: str
+    kdf_rounds: int
+
+    def read_passphrase(self) -> bytes:
+        """The passphrase of the key files. Raises `KeyUnavailable` where there is none."""
+        if self.passphrase:
+            return self.passphrase.encode()
+        try:
+            found = self.passphrase_file.read_bytes().strip()
+        except OSError as exc:
+            raise KeyUnavailable(
+                f"The passphrase file {self.passphrase_file} cannot be read.",
+                "Set YINZHENG_PASSPHRASE or YINZHENG_PASSPHRASE_FILE, or run `yinzheng init`.",
+            ) from exc
+        if not found:
+            raise KeyUnavailable("The passphrase file is empty.", "Restore it from a backup.")
+        return found
+
+
+def read_settings(data: Path | None = None, language: str | None = None) -> Settings:
+    """Raises `Malformed` for a setting that cannot be used. `data` and `language` win over the environment."""
+    environment = _Environment()
+    folder = (data or environment.data).resolve()
+    remembered = _remembered_host(folder)
+    host = (environment.host or remembered or "v.yinzheng.example").lower()
+    if len(host) > MAX_HOST or not host.replace(".", "").replace("-", "").replace(":", "").isalnum():
+        raise Malformed(
+            f"The host name {host!r} cannot stand in a code.",
+            f"Use at most {MAX_HOST} of letters, digits, dots and hyphens.",
+        )
+    lang = language or environment.lang or os.environ.get("LANG", "")
+    return Settings(
+        data=folder,
+        database_url=environment.database_url,
+        lock_url=environment.lock_url,
+        host=host,
+        base_url=(environment.base_url or f"https://{host}").rstrip("/"),
+        origin=environment.origin or f"{host}/ledger",
+        passphrase=environment.passphrase,
+        passphrase_file=environment.passphrase_file or folder / "passphrase",
+        language="zh-CN" if lang.lower().startswith("zh") else "en",
+        kdf_rounds=environment.kdf_rounds,
+    )
+
+
+def _remembered_host(folder: Path) -> str | None:
+    """The host that `init` wrote down: codes on paper carry it, so it stays what it was."""
+    try:
+        return (folder / "host").read_text().strip() or None
+    except OSError:
+        return None

@@ -1,0 +1,63 @@
+"""Tables of the app itself: API keys, claim links, sessions, idempotency, audit, verification reports.
+
+Secrets of other people are stored hashed. The audit trail holds who did what to which public id and with what
+outcome; it never holds a name, a number or a code.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from issuer.sql import BigKey
+
+
+class ApiKeyRow(SQLModel, table=True):
+    __tablename__ = "api_key"
+    id: str = Field(primary_key=True, max_length=16)
+    secret_hash: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), nullable=False))
+    label: str
+    authority_id: str | None = Field(default=None, max_length=32)
+    scopes: str
+    created_at: int = Field(sa_type=sa.BigInteger)
+    expires_at: int = Field(sa_type=sa.BigInteger)
+    revoked_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+class ClaimLinkRow(SQLModel, table=True):
+    """A link that gives a holder their wallet, once."""
+
+    __tablename__ = "claim_link"
+    token_hash: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
+    holder_ref: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), nullable=False))
+    expires_at: int = Field(sa_type=sa.BigInteger)
+    used_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+class WebSessionRow(SQLModel, table=True):
+    __tablename__ = "web_session"
+    token_hash: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
+    kind: str = Field(max_length=8)
+    subject: bytes = Field(sa_column=sa.Column(sa.LargeBinary, nullable=False))
+    csrf: str = Field(max_length=64)
+    expires_at: int = Field(sa_type=sa.BigInteger)
+
+
+class IdempotencyRow(SQLModel, table=True):
+    __tablename__ = "idempotency"
+    key: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
+    body_hash: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), nullable=False))
+    status: int | None = None
+    answer: bytes | None = Field(default=None, sa_column=sa.Column(sa.LargeBinary, nullable=True))
+    created_at: int = Field(sa_type=sa.BigInteger, index=True)
+
+
+class AuditRow(SQLModel, table=True):
+    __tablename__ = "audit"
+    id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
+    at: int = Field(sa_type=sa.BigInteger)
+    actor: str = Field(max_length=64)
+    action: str = Field(max_length=32)
+    pid: bytes | None = Field(default=None, sa_column=sa.Column(sa.LargeBinary(16), nullable=True))
+    purpose: str | None = None
+    outcome: str = Field(max_length=32)

@@ -1,0 +1,299 @@
+"""The trust list: who may seal what, with which keys, from when; signed by a root that verifiers pin.
+
+A compact JWS (RFC 7515), ES256, typ "ecert-trust-list+jwt", kid = SHA-256 of the root's public key (hex, 16
+digits). Payload, times in RFC 3339:
+
+    {"format":"yinzheng-trust-list-1","seq":7,"issued_at":…,"next_update":…,"valid_until":…,
+     "hosts":["V.CHUNCHENG.EXAMPLE"],                        hosts that may stand in codes of ours
+     "ledger":{"origin":…,"vkey":…},
+     "authorities":[{"id":…,"uscc":…,"name_zh":…,"name_en":…,"types":["FOOD"]}],
+     "types":[{"short":…,"type_code":…,"version":1,"name_zh":…,"name_en":…,"fields":[{"name","gb","label_zh","label_en"}…]}],
+     "seals":[{"id":…,"authority":…,"name":…,"suite":…,"certs":[DER base64…],"root":DER,"not_before":…,"not_after":…,"state":…,"since":…}],
+     "tsas":[{"suite":…,"certs":[…],"root":…,"state":…,"since":…}],
+     "keys":[{"kid":hex,"suite":…,"spki":base64,"use":"present"|"status","not_before":…,"not_after":…,"state":…,"since":…}],
+     "status_lists":{"1":"https://…/status/1"}}
+
+A seal or key may do only what its entry says. `state` is active, retired or compromised; `since` says from
+when a retired or compromised one counts as such. `certs` start with the end entity and leave out the root.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from trust.model.errors import Malformed
+
+FORMAT = "yinzheng-trust-list-1"
+TYP = "ecert-trust-list+jwt"
+MAX_BYTES = 8 * 1024 * 1024
+
+
+class TrustState(StrEnum):
+    ACTIVE = "active"
+    RETIRED = "retired"
+    COMPROMISED = "compromised"
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """What every pinned key has. From `since` on, one that is not active is not believed."""
+
+    state: TrustState
+    since: datetime | None
+
+    def is_good_at(self, at: datetime) -> bool:
+        return self.state is TrustState.ACTIVE or (self.since is not None and at < self.since)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedAuthority:
+    authority_id: str
+    uscc: str
+    name_zh: str
+    name_en: str
+    types: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedField:
+    name: str
+    gb: str
+    label_zh: str
+    label_en: str
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedType:
+    short: str
+    type_code: str
+    version: int
+    name_zh: str
+    name_en: str
+    fields: Sequence[TrustedField]
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedSeal(Trusted):
+    seal_id: str
+    authority_id: str
+    name: str
+    suite: str
+    certs: Sequence[bytes]
+    root: bytes
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedTsa(Trusted):
+    suite: str
+    certs: Sequence[bytes]
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKey(Trusted):
+    kid: bytes
+    suite: str
+    spki: bytes
+    use: str
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TrustList:
+    seq: int
+    issued_at: datetime
+    next_update: datetime
+    valid_until: datetime
+    hosts: Sequence[str]
+    ledger_origin: str
+    ledger_vkey: str
+    authorities: Sequence[TrustedAuthority]
+    types: Sequence[TrustedType]
+    seals: Sequence[TrustedSeal]
+    tsas: Sequence[TrustedTsa]
+    keys: Sequence[TrustedKey]
+    status_lists: Mapping[int, str]
+
+    def authority(self, authority_id: str) -> TrustedAuthority | None:
+        return next((a for a in self.authorities if a.authority_id == authority_id), None)
+
+    def type(self, short: str, version: int) -> TrustedType | None:
+        return next((t for t in self.types if t.short == short and t.version == version), None)
+
+    def key(self, kid: bytes, use: str) -> TrustedKey | None:
+        return next((k for k in self.keys if k.kid == kid and k.use == use), None)
+
+
+def encode_trust_list(listed: TrustList) -> bytes:
+    """The JSON payload (not yet signed)."""
+
+    def state(trusted: Trusted) -> dict[str, Any]:
+        return {"state": trusted.state.value, "since": trusted.since.isoformat() if trusted.since else None}
+
+    value = {
+        "format": FORMAT,
+        "seq": listed.seq,
+        "issued_at": listed.issued_at.isoformat(),
+        "next_update": listed.next_update.isoformat(),
+        "valid_until": listed.valid_until.isoformat(),
+        "hosts": list(listed.hosts),
+        "ledger": {"origin": listed.ledger_origin, "vkey": listed.ledger_vkey},
+        "authorities": [
+            {"id": a.authority_id, "uscc": a.uscc, "name_zh": a.name_zh, "name_en": a.name_en, "types": list(a.types)}
+            for a in listed.authorities
+        ],
+        "types": [
+            {
+                "short": t.short,
+                "type_code": t.type_code,
+                "version": t.version,
+                "name_zh": t.name_zh,
+                "name_en": t.name_en,
+                "fields": [[f.name, f.gb, f.label_zh, f.label_en, f.level] for f in t.fields],
+            }
+            for t in listed.types
+        ],
+        "seals": [
+            {
+                "id": s.seal_id,
+                "authority": s.authority_id,
+                "name": s.name,
+                "suite": s.suite,
+                "certs": [_b64(c) for c in s.certs],
+                "root": _b64(s.root),
+                "not_before": s.not_before.isoformat(),
+                "not_after": s.not_after.isoformat(),
+                **state(s),
+            }
+            for s in listed.seals
+        ],
+        "tsas": [
+            {"suite": t.suite, "certs": [_b64(c) for c in t.certs], "root": _b64(t.root), **state(t)}
+            for t in listed.tsas
+        ],
+        "keys": [
+            {
+                "kid": k.kid.hex(),
+                "suite": k.suite,
+                "spki": _b64(k.spki),
+                "use": k.use,
+                "not_before": k.not_before.isoformat(),
+                "not_after": k.not_after.isoformat(),
+                **state(k),
+            }
+            for k in listed.keys
+        ],
+        "status_lists": {str(number): address for number, address in listed.status_lists.items()},
+    }
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def decode_trust_list(payload: bytes) -> TrustList:
+    """Raises `Malformed`. Signature, roll-back and freshness are not checked here."""
+    if len(payload) > MAX_BYTES:
+        raise Malformed("The trust list is too large.")
+    try:
+        raw = json.loads(payload)
+        if raw["format"] != FORMAT:
+            raise Malformed("The trust list is in a format that this version does not know.")
+        return TrustList(
+            seq=int(raw["seq"]),
+            issued_at=_time(raw["issued_at"]),
+            next_update=_time(raw["next_update"]),
+            valid_until=_time(raw["valid_until"]),
+            hosts=tuple(str(host) for host in raw["hosts"]),
+            ledger_origin=str(raw["ledger"]["origin"]),
+            ledger_vkey=str(raw["ledger"]["vkey"]),
+            authorities=tuple(
+                TrustedAuthority(a["id"], a["uscc"], a["name_zh"], a["name_en"], tuple(a["types"]))
+                for a in raw["authorities"]
+            ),
+            types=tuple(
+                TrustedType(
+                    t["short"],
+                    t["type_code"],
+                    t["version"],
+                    t["name_zh"],
+                    t["name_en"],
+                    tuple(TrustedField(*f) for f in t["fields"]),
+                )
+                for t in raw["types"]
+            ),
+            seals=tuple(
+                TrustedSeal(
+                    *_state(s),
+                    s["id"],
+                    s["authority"],
+                    s["name"],
+                    s["suite"],
+                    tuple(_bytes(c) for c in s["certs"]),
+                    _bytes(s["root"]),
+                    _time(s["not_before"]),
+                    _time(s["not_after"]),
+                )
+                for s in raw["seals"]
+            ),
+            tsas=tuple(
+                TrustedTsa(*_state(t), t["suite"], tuple(_bytes(c) for c in t["certs"]), _bytes(t["root"]))
+                for t in raw["tsas"]
+            ),
+            keys=tuple(
+                TrustedKey(
+                    *_state(k),
+                    bytes.fromhex(k["kid"]),
+                    k["suite"],
+                    _bytes(k["spki"]),
+                    k["use"],
+                    _time(k["not_before"]),
+                    _time(k["not_after"]),
+                )
+                for k in raw["keys"]
+            ),
+            status_lists={int(number): str(address) for number, address in raw["status_lists"].items()},
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as exc:
+        raise Malformed("The trust list is not in its format.") from exc
+
+
+def signing_input(payload: bytes, root_spki_sha256: bytes) -> bytes:
+    """The bytes a root signs: JWS protected header and payload (RFC 7515 §5.1)."""
+    header = {"alg": "ES256", "kid": root_spki_sha256.hex()[:16], "typ": TYP}
+    return _b64url(json.dumps(header, separators=(",", ":")).encode()) + b"." + _b64url(payload)
+
+
+def compact(signed: bytes, raw_signature: bytes) -> bytes:
+    """The compact serialisation: what `signing_input` gave, a dot, and r ‖ s."""
+    return signed + b"." + _b64url(raw_signature)
+
+
+def _b64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _time(text: str) -> datetime:
+    value = datetime.fromisoformat(text)
+    if value.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return value
+
+
+def _state(raw: Mapping[str, Any]) -> tuple[TrustState, datetime | None]:
+    return TrustState(raw["state"]), _time(raw["since"]) if raw["since"] else None

@@ -1,0 +1,96 @@
+"""The order of issuing, carried by types: each step accepts only what the step before returned.
+
+    Application 申请 → Draft 待签 → SealedECertificate 已签章 → IssuedECertificate 已签发
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from trust.model.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class IssuingAuthority:
+    """签发机构. `functions` say which certificate types it is entitled to issue."""
+
+    authority_id: str
+    uscc: str
+    name_zh: str
+    name_en: str
+    functions: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOnPage:
+    """Where a department wants its seal on its own PDF: page (0-based, -1 last), lower left corner in mm."""
+
+    page: int
+    left_mm: float
+    bottom_mm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What a department asks for: the record as it came, with its picture or its own page."""
+
+    type_short: str
+    authority_id: str
+    fields: Mapping[str, str | Sequence[str]]
+    seal_id: str | None = None
+    photo: bytes | None = None
+    source_pdf: bytes | None = None
+    place: PlaceOnPage | None = None
+    row: int = 0
+    replaces: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A record that passed every check and is stored, with its identifier, index and salts fixed.
+
+    `repeated` says that the very same request was stored before and this is what became of it.
+    """
+
+    ecertificate_id: int
+    operation_id: int
+    pid: bytes
+    identifier: str
+    type_short: str
+    authority_id: str
+    seal_id: str
+    data: bytes
+    created_at: datetime
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SealedECertificate:
+    """A draft whose page is sealed and time-stamped, and whose bytes are stored."""
+
+    draft: Draft
+    sealed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedECertificate:
+    """In the ledger, with its receipt inside the file."""
+
+    pid: bytes
+    identifier: str
+    number: str
+    type_short: str
+    type_version: int
+    authority_id: str
+    seal_id: str
+    version: int
+    status: Status
+    status_reason: str | None
+    status_at: datetime | None
+    status_list: int
+    status_index: int
+    data: bytes
+    entry_seq: int
+    issued_at: datetime

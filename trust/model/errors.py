@@ -1,0 +1,120 @@
+"""The whole error tree.
+
+Whose problem it is chooses the class: the caller's (`RequestError`), the evidence's (`VerificationError`),
+nobody can tell (`EvidenceUnavailableError`), or ours (`OperationalError`). There are three translations and
+no more: HTTP problems, exit codes of the command line, findings of a report.
+
+Every error carries a stable `code` for machines, what was found, and what to do. No text here may hold a
+secret or a person's data: say which field and what kind of value, never the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class TrustError(Exception):
+    """Root of the tree. `code` is stable, `what` says what was found, `todo` what the reader can do."""
+
+    code = "ERROR"
+
+    def __init__(self, what: str, todo: str = "", *, code: str | None = None) -> None:
+        super().__init__(f"{what} {todo}".strip())
+        self.what = what
+        self.todo = todo
+        if code is not None:
+            self.code = code
+
+
+class RequestError(TrustError):
+    """The caller can fix it."""
+
+    code = "BAD_REQUEST"
+
+
+class Malformed(RequestError):
+    """Bytes or text that are not in the format they should be in."""
+
+    code = "MALFORMED"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One reason why a request was refused: which field, which rule, what was found (kind, not value)."""
+
+    field: str
+    code: str
+    found: str
+    todo: str
+
+
+class ProfileViolation(RequestError):
+    """A request that breaks the rules of its certificate type: every reason at once."""
+
+    code = "VALIDATION_FAILED"
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(violations)
+        listed = "; ".join(f"{v.field}: {v.found} ({v.todo})" for v in self.violations)
+        super().__init__(f"{len(self.violations)} field(s) cannot be accepted: {listed}")
+
+
+class NotFound(RequestError):
+    code = "NOT_FOUND"
+
+
+class Conflict(RequestError):
+    """The request contradicts what is recorded (a taken identifier, a state that does not allow it)."""
+
+    code = "STATE_CONFLICT"
+
+
+class NotPermitted(RequestError):
+    code = "NOT_PERMITTED"
+
+
+class VerificationError(TrustError):
+    """Evidence was examined and is bad: the verdict is FAILED."""
+
+    code = "VERIFICATION_FAILED"
+
+
+class EvidenceUnavailableError(TrustError):
+    """Evidence could not be examined: the verdict is INDETERMINATE. Not proven is not passed."""
+
+    code = "EVIDENCE_UNAVAILABLE"
+
+
+class OperationalError(TrustError):
+    """Ours to fix."""
+
+    code = "INTERNAL"
+
+
+class StorageError(OperationalError):
+    code = "STORAGE_FAILED"
+
+
+class KeyUnavailable(OperationalError):
+    code = "KEY_UNAVAILABLE"
+
+
+class TimeStampUnavailable(OperationalError):
+    code = "TIME_STAMP_UNAVAILABLE"
+
+
+class LedgerBusy(OperationalError):
+    """The queue in front of the ledger is full: try again in `retry_after` seconds."""
+
+    code = "UPSTREAM_UNAVAILABLE"
+
+    def __init__(self, what: str, todo: str = "", *, retry_after: int = 1) -> None:
+        super().__init__(what, todo)
+        self.retry_after = retry_after
+
+
+class LedgerHalted(OperationalError):
+    """Stop signing: an invariant of the ledger is broken, and going on could fork its history."""
+
+    code = "LEDGER_HALTED"

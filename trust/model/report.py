@@ -1,0 +1,117 @@
+"""What a verification says: findings, one verdict, one report (EN 319 102-1 words for seals).
+
+A finding answers one question. The verdict is the worst of them: PASSED only if every required check passed
+and none failed; whatever could not be examined makes it INDETERMINATE. The headline `code` belongs to the
+first finding, in the fixed order of the checks, that decided the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    INDETERMINATE = "INDETERMINATE"
+
+
+class Result(StrEnum):
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    INDETERMINATE = "INDETERMINATE"
+    NOT_CHECKED = "NOT_CHECKED"
+
+
+class Colour(StrEnum):
+    """What a person sees first; never without an icon and a word."""
+
+    GREEN = "green"
+    AMBER = "amber"
+    RED = "red"
+    GREY = "grey"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`check` names the question (`seal.signature`), `code` the reason; `detail` is for experts."""
+
+    check: str
+    result: Result
+    code: str = "OK"
+    detail: str = ""
+
+
+_COLOURS = {
+    "OK": Colour.GREEN,
+    "SUSPENDED": Colour.AMBER,
+    "REPLACED": Colour.AMBER,
+    "CODE_EXPIRED": Colour.AMBER,
+    "CODE_USED": Colour.AMBER,
+    "NOT_OURS": Colour.GREY,
+    "UNREADABLE": Colour.GREY,
+    "NOT_A_PDF": Colour.GREY,
+    "TOO_LARGE": Colour.GREY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old the status is on which the verdict stands, and until when its source is good."""
+
+    as_of: datetime
+    next_update: datetime | None
+    online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShownField:
+    """One field for a person to compare with the paper or the page."""
+
+    name: str
+    label_zh: str
+    label_en: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`kind` is pdf, printed-code, live-code or nothing; `facts` are the machine's details, no sentences."""
+
+    kind: str
+    verified_at: datetime
+    verdict: Verdict
+    code: str
+    findings: Sequence[Finding]
+    facts: Mapping[str, object] = field(default_factory=dict)
+    shown: Sequence[ShownField] = ()
+    freshness: Freshness | None = None
+    not_checked: Sequence[str] = ()
+
+    @property
+    def colour(self) -> Colour:
+        if self.code in _COLOURS:
+            return _COLOURS[self.code]
+        return Colour.RED if self.verdict is Verdict.FAILED else Colour.AMBER
+
+    @property
+    def was_read(self) -> bool:
+        """False where there was nothing to judge: exit code 3, a grey page."""
+        return self.colour is not Colour.GREY
+
+
+def decide(findings: Sequence[Finding], required: Sequence[str]) -> tuple[Verdict, str]:
+    """Verdict and headline code. A required check that has no finding is one that was not made."""
+    for finding in findings:
+        if finding.result is Result.FAILED:
+            return Verdict.FAILED, finding.code
+    for finding in findings:
+        if finding.result is Result.INDETERMINATE:
+            return Verdict.INDETERMINATE, finding.code
+    passed = {finding.check for finding in findings if finding.result is Result.PASSED}
+    if not passed or not passed.issuperset(required):
+        return Verdict.INDETERMINATE, "NOT_PROVEN"
+    return Verdict.PASSED, "OK"

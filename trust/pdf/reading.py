@@ -1,0 +1,162 @@
+"""Opening a PDF that somebody else made, with limits, and looking at every object in it.
+
+Used by the issuer (a department's own PDF to be stamped) and by the verifier (anything at all). Both call it
+inside the sandbox. What is found is plain data; no pyHanko object leaves this module but the reader itself.
+
+Objects are looked at by their parsed names, in every revision, object streams included, and never by a
+search over raw bytes: compressed data hits `/JS` by chance, and a name may be spelled `/J#53`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.decode_limits import DecodeLimits
+from pyhanko.pdf_utils.reader import PdfFileReader
+
+from trust.model.errors import Malformed, TrustError
+
+MAX_FILE_BYTES = 20 * 1024 * 1024
+MAX_PAGES = 200
+MAX_OBJECTS = 200_000
+MAX_ATTACHMENT_BYTES = 1024 * 1024
+_MAX_DEPTH = 60
+
+ACTIVE_NAMES = frozenset(
+    "/JavaScript /JS /Launch /OpenAction /AA /SubmitForm /ImportData /GoToR /GoToE /RichMedia /XFA".split()
+)
+"""Names that make a document act. None of them has a place in a licence."""
+
+
+class PdfRefused(Malformed):
+    """The PDF cannot be taken, for the reason that `code` names."""
+
+
+def open_pdf(data: bytes) -> PdfFileReader:
+    """A strict reader. Raises `PdfRefused` (NOT_A_PDF, TOO_LARGE, BROKEN_PDF, ENCRYPTED)."""
+    check_outer_shape(data)
+    try:
+        reader = PdfFileReader(io.BytesIO(data), strict=True, decode_limits=_LIMITS)
+        if reader.encrypted:
+            raise PdfRefused("The PDF is encrypted.", "Save it without a password.", code="ENCRYPTED")
+        if int(reader.trailer_view["/Size"]) > MAX_OBJECTS:
+            raise PdfRefused("The PDF declares too many objects.", code="LIMIT_EXCEEDED")
+        if not isinstance(reader.root, generic.DictionaryObject):
+            raise PdfRefused("The PDF has no catalogue.", code="BROKEN_PDF")
+    except TrustError:
+        raise
+    except Exception as exc:  # a parser may raise anything on hostile input, RecursionError included
+        raise PdfRefused(
+            "The PDF is broken and cannot be read.", "Save it anew from its source.", code="BROKEN_PDF"
+        ) from exc
+    return reader
+
+
+def check_outer_shape(data: bytes) -> None:
+    """Size, first bytes, last bytes: nothing before %PDF- and nothing after %%EOF but one line end."""
+    if len(data) > MAX_FILE_BYTES:
+        raise PdfRefused(
+            f"The file is larger than {MAX_FILE_BYTES // (1024 * 1024)} MiB.",
+            "Make it smaller.",
+            code="TOO_LARGE",
+        )
+    if not data.startswith(b"%PDF-"):
+        raise PdfRefused("The file is not a PDF.", "Choose the PDF itself.", code="NOT_A_PDF")
+    tail = data[-64:].rstrip(b"\r\n")
+    if len(data[-64:]) - len(tail) > 2 or not tail.endswith(b"%%EOF") or b"startxref" not in tail:
+        raise PdfRefused("The PDF does not end where it should.", "Save it anew.", code="BROKEN_PDF")
+
+
+def walk_objects(reader: PdfFileReader) -> Iterator[tuple[int, generic.Reference, Any]]:
+    """(revision, reference, object) for every object that any revision of the file adds or replaces."""
+    for revision in range(reader.xrefs.total_revisions):
+        for ref in reader.xrefs.explicit_refs_in_revision(revision):
+            yield revision, ref, reader.get_object(ref, revision=revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What the objects of a file say by their names."""
+
+    active_names: frozenset[str]
+    signature_dictionaries: int
+    signature_fields: int
+    revisions: int
+    pages: int
+
+
+def take_inventory(reader: PdfFileReader) -> Inventory:
+    """Walks everything once. Raises `PdfRefused` where the file cannot be walked within the limits."""
+    active: set[str] = set()
+    signatures, signature_fields = 0, 0
+    try:
+        for _, _, found in walk_objects(reader):
+            for dictionary in _dictionaries(found, 0, active):
+                kind = dictionary.raw_get("/Type") if "/Type" in dictionary else None
+                # A dictionary with /ByteRange is a signature whatever it calls itself.
+                if kind in ("/Sig", "/DocTimeStamp") or "/ByteRange" in dictionary:
+                    signatures += 1
+                if "/FT" in dictionary and dictionary["/FT"] == "/Sig":
+                    signature_fields += 1
+        for name in reader.trailer_view:
+            if name in ACTIVE_NAMES:
+                active.add(str(name))
+        pages = int(reader.root["/Pages"]["/Count"])
+    except TrustError:
+        raise
+    except Exception as exc:  # see open_pdf
+        raise PdfRefused("The PDF is broken and cannot be read.", "Save it anew.", code="BROKEN_PDF") from exc
+    if not 1 <= pages <= MAX_PAGES:
+        raise PdfRefused(f"The PDF has more than {MAX_PAGES} pages, or none.", code="LIMIT_EXCEEDED")
+    return Inventory(frozenset(active), signatures, signature_fields, reader.xrefs.total_revisions, pages)
+
+
+def attachments(reader: PdfFileReader) -> dict[str, bytes]:
+    """Every embedded file by its name. Raises `PdfRefused` for a name tree that is not flat."""
+    found: dict[str, bytes] = {}
+    try:
+        names = reader.root.get("/Names")
+        tree = names.get("/EmbeddedFiles") if isinstance(names, generic.DictionaryObject) else None
+        if tree is None:
+            return {}
+        if "/Kids" in tree:
+            raise PdfRefused("The attachments are not in one flat list.", code="SIG_CONSTRAINTS_FAILURE")
+        listed = list(tree["/Names"])
+        for name, spec in zip(listed[0::2], listed[1::2], strict=True):
+            stream = spec.get_object()["/EF"]["/F"]
+            if str(name) in found:
+                raise PdfRefused("Two attachments have one name.", code="SIG_CONSTRAINTS_FAILURE")
+            data = bytes(stream.data)
+            if len(data) > MAX_ATTACHMENT_BYTES:
+                raise PdfRefused("An attachment is too large.", code="LIMIT_EXCEEDED")
+            found[str(name)] = data
+    except TrustError:
+        raise
+    except Exception as exc:  # see open_pdf
+        raise PdfRefused("The attachments of the PDF cannot be read.", code="BROKEN_PDF") from exc
+    return found
+
+
+_LIMITS = DecodeLimits()
+
+
+def _dictionaries(found: Any, depth: int, active: set[str]) -> Iterator[generic.DictionaryObject]:
+    """Every dictionary inside one object, references not followed; collects active names on the way."""
+    if depth > _MAX_DEPTH:
+        raise PdfRefused("The PDF is nested too deeply.", code="LIMIT_EXCEEDED")
+    if isinstance(found, generic.NameObject):
+        if found in ACTIVE_NAMES:
+            active.add(str(found))
+    elif isinstance(found, generic.DictionaryObject):
+        yield found
+        for key in found:
+            if key in ACTIVE_NAMES:
+                active.add(str(key))
+            yield from _dictionaries(found.raw_get(key), depth + 1, active)
+    elif isinstance(found, generic.ArrayObject):
+        for index in range(len(found)):
+            yield from _dictionaries(found.raw_get(index), depth + 1, active)

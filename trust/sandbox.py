@@ -1,0 +1,256 @@
+"""The sandbox: a worker process that opens what untrusted people send.
+
+A parser of PDF or pictures may hang, eat memory or be taken over by a hostile file. So it runs in a process
+of its own that has little to lose: no environment, no network where the kernel lets us take it away, caps on
+memory, processor time, files and processes, and a wall clock kept by the parent. Jobs and answers are JSON
+over pipes, with binary parts beside them, both capped. A worker is warm (its imports are done) and is thrown
+away after any failure, after a time-out, and after a number of jobs.
+
+What a worker may be asked for is said when the pool is made: names, and the "module:function" behind each,
+imported before the worker gives up its rights. The answer to a job that
+broke a limit is `EvidenceUnavailableError` with code LIMIT_EXCEEDED; errors of our own tree come back as
+themselves; anything else comes back as `EvidenceUnavailableError` with code CANNOT_BE_READ. There is no
+other way out, so nothing that is opened here can become a 500 or a hang.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import queue
+import resource
+import select
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from trust.model import errors
+from trust.model.errors import EvidenceUnavailableError, TrustError
+
+_HEADER = struct.Struct(">II")
+_MAX_ANSWER = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Per job, but `jobs` (how many one worker does) and `memory_bytes` (address space of the worker)."""
+
+    wall_seconds: float = 15.0
+    cpu_seconds: int = 10
+    memory_bytes: int = 1024 * 1024 * 1024
+    open_files: int = 32
+    jobs: int = 200
+
+
+class Sandbox:
+    """A pool of workers. `run` may be called from many threads; each call has a worker to itself."""
+
+    def __init__(
+        self, jobs: Mapping[str, str], *, workers: int = 2, limits: Limits | None = None
+    ) -> None:
+        self._jobs = dict(jobs)
+        self._limits = limits or Limits()
+        self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        for _ in range(workers):
+            self._idle.put(None)
+        self._closed = False
+
+    def run(self, job: str, arguments: dict[str, Any], attachments: Sequence[bytes]) -> dict[str, Any]:
+        """The job's answer. Raises as the module says."""
+        worker = self._idle.get()
+        keep: _Worker | None = None
+        try:
+            if worker is None or not worker.is_alive():
+                if worker is not None:
+                    worker.stop()
+                worker = _Worker(self._jobs, self._limits)
+            answer = worker.ask(job, arguments, attachments)
+            if worker.jobs_left > 0:
+                keep = worker
+        finally:
+            if worker is not None and keep is None:
+                worker.stop()
+            self._idle.put(keep)
+        if "error" in answer:
+            raise _error_from(answer["error"])
+        result = answer["result"]
+        assert isinstance(result, dict)
+        return result
+
+    def warm_up(self) -> None:
+        """Starts one worker ahead of its first job."""
+        worker = self._idle.get()
+        self._idle.put(worker or _Worker(self._jobs, self._limits))
+
+    def close(self) -> None:
+        self._closed = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                worker = self._idle.get_nowait()
+                if worker is not None:
+                    worker.stop()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class _Worker:
+    def __init__(self, jobs: Mapping[str, str], limits: Limits) -> None:
+        self._limits = limits
+        self.jobs_left = limits.jobs
+        root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module, no input in it
+            [sys.executable, "-m", "trust.sandbox", json.dumps(jobs), json.dumps(_as_dict(limits))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={"PYTHONPATH": root, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+            start_new_session=True,
+        )
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, job: str, arguments: dict[str, Any], attachments: Sequence[bytes]) -> dict[str, Any]:
+        self.jobs_left -= 1
+        deadline = time.monotonic() + self._limits.wall_seconds
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        killer = threading.Timer(self._limits.wall_seconds, self._process.kill)
+        killer.daemon = True
+        killer.start()
+        try:
+            header = json.dumps({"job": job, "arguments": arguments, "sizes": [len(a) for a in attachments]})
+            stdin.write(_HEADER.pack(len(header.encode()), sum(len(a) for a in attachments)) + header.encode())
+            for attachment in attachments:
+                stdin.write(attachment)
+            stdin.flush()
+            size, _ = _HEADER.unpack(_read_exactly(stdout, _HEADER.size, deadline))
+            if size > _MAX_ANSWER:
+                raise EOFError
+            answer: dict[str, Any] = json.loads(_read_exactly(stdout, size, deadline))
+        except (OSError, EOFError, ValueError, struct.error) as exc:
+            self.jobs_left = 0
+            raise EvidenceUnavailableError(
+                "Opening the file took too much time or memory, or broke the reader.",
+                "If it is genuine, ask its issuer for a fresh copy.",
+                code="LIMIT_EXCEEDED",
+            ) from exc
+        finally:
+            killer.cancel()
+        return answer
+
+    def stop(self) -> None:
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._process.wait()
+
+
+def _read_exactly(stream: BinaryIO, count: int, deadline: float) -> bytes:
+    parts: list[bytes] = []
+    while count:
+        ready, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise EOFError
+        part = os.read(stream.fileno(), min(count, 1 << 16))
+        if not part:
+            raise EOFError
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def _as_dict(limits: Limits) -> dict[str, float | int]:
+    return {
+        "cpu_seconds": limits.cpu_seconds,
+        "memory_bytes": limits.memory_bytes,
+        "open_files": limits.open_files,
+    }
+
+
+def _error_from(described: dict[str, str]) -> TrustError:
+    kind = getattr(errors, described["class"], None)
+    if not (isinstance(kind, type) and issubclass(kind, TrustError)) or kind is errors.ProfileViolation:
+        kind = EvidenceUnavailableError
+    return kind(described["what"], described["todo"], code=described["code"])
+
+
+# --- The worker's side -------------------------------------------------------------------------------------
+
+
+def _serve(jobs: dict[str, str], limits: dict[str, Any]) -> None:
+    functions = {}
+    for job, place in jobs.items():
+        module, function = place.split(":")
+        functions[job] = getattr(importlib.import_module(module), function)
+    _give_up_rights(limits)
+    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+    while head := stdin.read(_HEADER.size):
+        size, _ = _HEADER.unpack(head)
+        request = json.loads(stdin.read(size))
+        attachments = [stdin.read(length) for length in request["sizes"]]
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        resource.setrlimit(
+            resource.RLIMIT_CPU,
+            (int(used.ru_utime + used.ru_stime) + limits["cpu_seconds"] + 1, resource.RLIM_INFINITY),
+        )
+        answer = _answer(functions, request, attachments)
+        encoded = json.dumps(answer).encode()
+        stdout.write(_HEADER.pack(len(encoded), 0) + encoded)
+        stdout.flush()
+
+
+def _answer(functions: dict[str, Any], request: dict[str, Any], attachments: list[bytes]) -> dict[str, Any]:
+    try:
+        return {"result": functions[request["job"]](request["arguments"], attachments)}
+    except TrustError as exc:
+        kind = next(c for c in type(exc).__mro__ if hasattr(errors, c.__name__)).__name__
+        return {"error": {"class": kind, "code": exc.code, "what": exc.what, "todo": exc.todo}}
+    except MemoryError:
+        raise SystemExit(1) from None
+    except Exception:  # whatever a parser raises on hostile input, it only means: not readable
+        return {
+            "error": {
+                "class": "EvidenceUnavailableError",
+                "code": "CANNOT_BE_READ",
+                "what": "The file cannot be read.",
+                "todo": "If it is genuine, ask its issuer for a fresh copy.",
+            }
+        }
+
+
+def _give_up_rights(limits: dict[str, Any]) -> None:
+    """Takes away what a reader does not need. Best effort only where the kernel may say no (the network)."""
+    resource.setrlimit(resource.RLIMIT_AS, (limits["memory_bytes"], limits["memory_bytes"]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits["open_files"], limits["open_files"]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # A new network namespace has no route to anywhere; without root it needs a user namespace too.
+    clone_newnet, clone_newuser = 0x40000000, 0x10000000
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(clone_newnet) != 0:
+            libc.unshare(clone_newuser | clone_newnet)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    sys.setrecursionlimit(400)
+
+
+if __name__ == "__main__":
+    _serve(json.loads(sys.argv[1]), json.loads(sys.argv[2]))

@@ -1,0 +1,164 @@
+"""Files that are either whole and durable, or absent; and the lock that keeps a second writer out.
+
+A file is written beside its destination, synced, moved into place, and then its folder is synced: without
+the last step a power cut may forget the name although the content is on the disk (fsync(2), NOTES).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from trust.model.errors import Conflict, LedgerHalted, StorageError
+from trust.storage.errors import DurabilityUnknown
+
+_serial = itertools.count()
+
+
+class DataFolderLock:
+    """Held by the one process that writes to a data folder; let go on `release` and when the process dies.
+
+    The lock is on an open file (flock), not the existence of one, so nothing has to be cleaned up after
+    kill -9. It says nothing about a folder on a network file system: keep data folders on local disks.
+    """
+
+    def __init__(self, folder: Path, *, name: str = ".lock") -> None:
+        """Takes the lock. Raises `Conflict` if another holder has it."""
+        _make_folder(folder)
+        path = folder / name
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise StorageError(f"The lock file {path} cannot be opened: {exc.strerror}.") from exc
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise Conflict(
+                f"The data folder {folder} is in use by another process (id {holder}).",
+                "Stop that process, or send the command to its API; several writers need PostgreSQL.",
+                code="DATA_FOLDER_IN_USE",
+            ) from exc
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, str(os.getpid()).encode("ascii"), 0)  # only for the message above
+
+    def release(self) -> None:
+        """Lets go. Doing it twice is fine."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> DataFolderLock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """On return `path` holds exactly `data`, also after a power cut; readers see the old file or the new.
+
+    Raises `StorageError` if the file was not replaced, `DurabilityUnknown` if that is not certain.
+    """
+    with _temporary_copy(path, data) as copy:
+        try:
+            copy.replace(path)
+        except OSError as exc:
+            raise _not_stored(path, exc) from exc
+        _sync_folder(path.parent)
+
+
+def create_durably(path: Path, data: bytes) -> None:
+    """As `write_durably`, for a file that never changes once it is there.
+
+    A file with the same content is success: that is a repeat after a crash. Other content raises
+    `LedgerHalted`, for then somebody has rewritten history, or is about to.
+    """
+    if not _is_there_with(path, data):
+        with _temporary_copy(path, data) as copy:
+            try:
+                os.link(copy, path)  # unlike rename, refuses to replace
+            except FileExistsError:
+                _is_there_with(path, data)  # another process was faster: its content is judged
+            except OSError as exc:
+                raise _not_stored(path, exc) from exc
+    # Also for a file that was there already: its writer may have died before this very line.
+    _sync_folder(path.parent)
+
+
+def _is_there_with(path: Path, data: bytes) -> bool:
+    try:
+        found = path.read_bytes()
+    except FileNotFoundError:
+        return False
+    except OSError as exc:
+        raise StorageError(f"The file {path} cannot be read: {exc.strerror}.") from exc
+    if found != data:
+        raise LedgerHalted(
+            f"The file {path} exists with other content ({len(found)} bytes, expected {len(data)}).",
+            "Do not delete it. Run recheck, and compare with a mirror, before anything is signed.",
+        )
+    return True
+
+
+@contextlib.contextmanager
+def _temporary_copy(path: Path, data: bytes) -> Iterator[Path]:
+    """A synced file beside `path`, gone again on leaving if it was not moved."""
+    _make_folder(path.parent)
+    copy = path.parent / f".{path.name}.{os.getpid()}.{next(_serial)}.tmp"
+    try:
+        try:
+            with open(copy, "wb") as file:
+                file.write(data)
+                file.flush()
+                _sync(file.fileno(), copy)
+        except OSError as exc:
+            raise _not_stored(path, exc) from exc
+        yield copy
+    finally:
+        with contextlib.suppress(OSError):
+            copy.unlink()
+
+
+def _make_folder(folder: Path) -> None:
+    """Creates `folder` and what is missing above it, each name synced into the folder that holds it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as exc:
+        raise _not_stored(folder, exc) from exc
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise DurabilityUnknown(f"The folder {folder} cannot be synced: {exc.strerror}.") from exc
+    try:
+        _sync(fd, folder)
+    finally:
+        os.close(fd)
+
+
+def _sync(fd: int, path: Path) -> None:
+    try:
+        os.fsync(fd)
+    except OSError as exc:
+        raise DurabilityUnknown(
+            f"Syncing {path} failed: {exc.strerror}.", "Check the disk before the service is started again."
+        ) from exc
+
+
+def _not_stored(path: Path, exc: OSError) -> StorageError:
+    return StorageError(f"{path} could not be written: {exc.strerror}.", "Check free space and permissions.")

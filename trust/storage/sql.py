@@ -1,0 +1,228 @@
+"""One database, SQLite or PostgreSQL, with one durable way to write and one way to read.
+
+SQLite. **Exactly one connection writes and checkpoints.** SQLite up to 3.51.2 can corrupt a file when two
+connections write or checkpoint a WAL at the same moment (the WAL-reset bug, fixed in 3.51.3; Debian 12
+ships 3.40.1). So `write` hands out one connection under a mutex; every reader is a connection with
+`query_only=ON` and `wal_autocheckpoint=0`, which can neither write nor checkpoint; and readers are closed
+before the writer, because the last connection to close checkpoints. Other processes are kept out by
+`trust.storage.folder.DataFolderLock`. Commits are synced (`synchronous=FULL`: with NORMAL a power cut may
+take back a commit that a signature already covers). `BEGIN IMMEDIATE` takes the write lock at once, so a
+transaction never fails half-way because it began by reading. A COMMIT that fails in its fsync raises
+`DurabilityUnknown`.
+
+PostgreSQL. A pool; every transaction has its own connection; `synchronous_commit=on`. A COMMIT whose answer
+got lost is a `StorageError` that says so; the server can be asked again what it has stored, and after a
+failed fsync it stops by itself.
+
+A transaction commits when its block ends and rolls back when the block raises. A failing database becomes
+`StorageError`. Errors that are about the data (`IntegrityError`) pass through, because only the caller knows
+what they mean.
+
+    db = Database(Path("data/yinzheng.db"))          # or "postgresql+psycopg://host/name"
+    with db.write() as connection:
+        connection.execute(insert(table), rows)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
+from sqlmodel import Session
+
+from trust.model.errors import Malformed, StorageError
+from trust.storage.errors import DurabilityUnknown
+
+_BUSY_TIMEOUT_MS: Final = 5_000
+_READERS: Final = 16
+
+# A COMMIT that fails with one of these left nothing behind: SQLite rolled back, or has not begun.
+_CERTAINLY_NOT_COMMITTED: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})
+
+
+class Database:
+    """An open database. `close` it; nothing may be running in it then."""
+
+    def __init__(self, where: Path | str) -> None:
+        """Opens a file (`Path`) or a `postgresql+psycopg://` URL. Raises `StorageError` if that fails."""
+        self._held = threading.local()
+        self._mutex = threading.Lock()
+        if isinstance(where, Path):
+            self._readers, self._writer = _sqlite_engines(where)
+        else:
+            self._readers = self._writer = _postgresql_engine(where)
+        self.name: Final[str] = self._writer.url.render_as_string(hide_password=True)
+        try:
+            # The writer comes first: it switches to WAL and replays one that a crash left behind.
+            with self.write() as connection:
+                connection.execute(sa.select(1))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self._writer.dialect.name == "sqlite"
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write; durable when the block has ended without an exception."""
+        if self.is_writing_here():
+            # On SQLite it would wait for itself; on PostgreSQL it would not see what the outer one wrote.
+            raise RuntimeError("write() inside write(): pass the connection down instead")
+        with self._turn(), _translated(self.name), self._writer.connect() as connection:
+            transaction = connection.begin()
+            try:
+                yield connection
+            except BaseException:
+                # A broken connection cannot roll back; what made the block fail is the better story.
+                with contextlib.suppress(DBAPIError):
+                    transaction.rollback()
+                raise
+            self._commit(transaction)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads. On SQLite it sees one state throughout and blocks no writer."""
+        with _translated(self.name), self._readers.connect() as connection, connection.begin():
+            yield connection
+
+    @contextlib.contextmanager
+    def session_write(self) -> Iterator[Session]:
+        """`write` as a SQLModel session: flushed and committed when the block ends."""
+        # The session joins the transaction; only `write` ends it.
+        with (
+            self.write() as connection,
+            Session(connection, join_transaction_mode="rollback_only") as session,
+        ):
+            yield session
+            session.flush()
+
+    @contextlib.contextmanager
+    def session_read(self) -> Iterator[Session]:
+        """`read` as a SQLModel session."""
+        with self.read() as connection, Session(connection, join_transaction_mode="rollback_only") as session:
+            yield session
+
+    def is_writing_here(self) -> bool:
+        """Is the calling thread inside `write`? Whoever waits for another thread's write must not be."""
+        return getattr(self._held, "writing", False)
+
+    def close(self) -> None:
+        """Closes every connection; readers first, so that the writer is the one that checkpoints."""
+        if self._readers is not self._writer:
+            self._readers.dispose()
+        self._writer.dispose()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        with self._mutex if self.is_sqlite else contextlib.nullcontext():
+            self._held.writing = True
+            try:
+                yield
+            finally:
+                self._held.writing = False
+
+    def _commit(self, transaction: sa.RootTransaction) -> None:
+        try:
+            transaction.commit()
+        except DBAPIError as exc:
+            # The connection is in an unknown state too: the next transaction gets a new one.
+            transaction.connection.invalidate()
+            if getattr(exc.orig, "sqlite_errorcode", None) in _CERTAINLY_NOT_COMMITTED:
+                raise
+            error = DurabilityUnknown if self.is_sqlite else StorageError
+            raise error(
+                f"Committing to {self.name} failed, and it is not known what is stored.",
+                "Check the disk or the server.",
+            ) from exc
+
+
+@contextlib.contextmanager
+def _translated(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (IntegrityError, DataError, ProgrammingError):
+        raise
+    except (DBAPIError, PoolTimeout) as exc:
+        cause = getattr(exc, "orig", None) or exc
+        raise StorageError(
+            f"The database {name} failed: {type(cause).__name__}.", "Check the disk, the server and its log."
+        ) from exc
+
+
+def _sqlite_engines(path: Path) -> tuple[Engine, Engine]:
+    url = URL.create("sqlite", database=str(path))
+    settings: dict[str, Any] = {"connect_args": {"check_same_thread": False}}
+    writer = sa.create_engine(url, poolclass=StaticPool, **settings)
+    event.listen(writer, "connect", _on_sqlite_writer_connect)
+    event.listen(writer, "begin", _begin_immediate)
+    readers = sa.create_engine(
+        url, poolclass=QueuePool, pool_size=_READERS, max_overflow=_READERS, **settings
+    )
+    event.listen(readers, "connect", _on_sqlite_reader_connect)
+    event.listen(readers, "begin", _begin)
+    return readers, writer
+
+
+def _on_sqlite_writer_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    _on_sqlite_connect(connection, "journal_mode=WAL", "synchronous=FULL", "fullfsync=ON")
+
+
+def _on_sqlite_reader_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    _on_sqlite_connect(connection, "query_only=ON", "wal_autocheckpoint=0")
+
+
+def _on_sqlite_connect(connection: Any, *pragmas: str) -> None:
+    connection.isolation_level = None  # the driver shall not begin transactions on its own
+    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "foreign_keys=ON", "trusted_schema=OFF", *pragmas):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _postgresql_engine(where: str) -> Engine:
+    try:
+        url = make_url(where)
+    except ArgumentError as exc:
+        raise Malformed("The database URL cannot be read.", "Give postgresql+psycopg://host/name.") from exc
+    if url.drivername != "postgresql+psycopg":
+        raise Malformed(
+            f"The database URL begins with {url.drivername}://, which is not supported.",
+            "Give a path for SQLite, or postgresql+psycopg://host/name.",
+        )
+    engine = sa.create_engine(url, pool_size=_READERS, max_overflow=_READERS, pool_pre_ping=True)
+    event.listen(engine, "connect", _on_postgresql_connect)
+    return engine
+
+
+def _on_postgresql_connect(connection: Any, _: ConnectionPoolEntry) -> None:
+    connection.autocommit = True
+    connection.execute("SET synchronous_commit = on")
+    connection.autocommit = False

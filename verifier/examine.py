@@ -1,0 +1,344 @@
+"""Examining a PDF: everything that can be said from the file, the trust list and the CRLs alone.
+
+Runs inside the sandbox. The order is cheap first, and nothing is read from the document before the raw-bytes
+gate and the seal have passed: a file that fails shows none of its data.
+
+    format → gate → structure → seal → chain → time → receipt → data
+
+Status and validity are not judged here; they need evidence that changes with time.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from asn1crypto import crl, x509
+from pyhanko.pdf_utils.reader import PdfFileReader
+
+from keys import asn1
+from keys.pki import read_x509_cert
+from keys.suites import check_signature
+from ledger.note import parse_vkey
+from ledger.proof import check_embedded_receipt
+from trust.encoding.commitment import document_commit, ecertificate_ref
+from trust.encoding.digests import sha256, sm3
+from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
+from trust.encoding.entry import EntryKind
+from trust.encoding.receipt import decode_receipt
+from trust.encoding.trust_list import TrustList, decode_trust_list
+from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
+from trust.model.report import Finding, Result
+from trust.pdf.reading import attachments, open_pdf, take_inventory
+from verifier.frame import CheckedSeal, check_seal
+from verifier.pdf import foreign_opinion, quiet_library, second_opinion, the_one_seal
+from verifier.raw import check_gap
+
+ATTACHMENT_NAME = "ecertificate.json"
+T = TypeVar("T")
+_LEDGER_TOLERANCE = timedelta(minutes=10)
+"""How far the ledger's clock may stand behind the time-stamp's; both are the same service's."""
+
+
+@dataclass(slots=True)
+class Examination:
+    """`facts` are JSON values; `data` is the attached file once its seal has been believed."""
+
+    findings: list[Finding] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    data: bytes | None = None
+
+
+def examine_pdf_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
+    """The sandbox's door. Blobs: the file, the trust list's payload, the foreign anchors, the CRLs."""
+    quiet_library()
+    anchors_end = 2 + int(arguments["anchors"])
+    examination = examine_pdf(
+        blobs[0],
+        trust_list=decode_trust_list(blobs[1]) if blobs[1] else None,
+        anchors=blobs[2:anchors_end],
+        crls=blobs[anchors_end:],
+        verified_at=datetime.fromisoformat(arguments["verified_at"]),
+    )
+    return {
+        "findings": [[f.check, f.result.value, f.code, f.detail] for f in examination.findings],
+        "facts": examination.facts,
+        "data": base64.b64encode(examination.data).decode() if examination.data is not None else None,
+    }
+
+
+def decode_examination(answer: dict[str, Any]) -> Examination:
+    """The inverse of what `examine_pdf_job` returns."""
+    return Examination(
+        [Finding(check, Result(result), code, detail) for check, result, code, detail in answer["findings"]],
+        dict(answer["facts"]),
+        base64.b64decode(answer["data"]) if answer["data"] is not None else None,
+    )
+
+
+def examine_pdf(
+    data: bytes,
+    *,
+    trust_list: TrustList | None,
+    anchors: Sequence[bytes],
+    crls: Sequence[bytes],
+    verified_at: datetime,
+) -> Examination:
+    asn1.register()
+    found = Examination(facts={"sha256": sha256(data).hex(), "sm3": sm3(data).hex(), "size": len(data)})
+    steps = _Steps(found)
+    reader = steps.take("file.format", lambda: open_pdf(data))
+    if reader is None:
+        return found
+    inventory = steps.take("file.objects", lambda: take_inventory(reader))
+    if inventory is None:
+        return found
+    found.facts["pages"] = inventory.pages
+    if inventory.signature_dictionaries == 0:
+        found.findings.append(
+            Finding("seal.present", Result.FAILED, "NO_SEAL", "there is no signature in the file")
+        )
+        return found
+    if anchors:
+        _examine_foreign(found, reader, anchors, crls, verified_at)
+        return found
+    if trust_list is None:
+        steps.fail("seal.issuer", EvidenceUnavailableError("There is no trust list.", code="STATUS_STALE"))
+        return found
+    if inventory.active_names:
+        listed = ", ".join(sorted(inventory.active_names))
+        found.findings.append(Finding("file.active-content", Result.FAILED, "ACTIVE_CONTENT", listed))
+        return found
+    found.findings.append(Finding("file.active-content", Result.PASSED))
+    if inventory.signature_dictionaries != 1 or inventory.signature_fields != 1:
+        detail = f"{inventory.signature_dictionaries} signatures, {inventory.signature_fields} fields"
+        found.findings.append(Finding("seal.present", Result.FAILED, "SIG_CONSTRAINTS_FAILURE", detail))
+        return found
+    found.findings.append(Finding("seal.present", Result.PASSED))
+    _examine_licence(found, steps, reader, data, trust_list, crls, verified_at)
+    return found
+
+
+def _examine_licence(
+    found: Examination,
+    steps: "_Steps",
+    reader: PdfFileReader,
+    data: bytes,
+    trust_list: TrustList,
+    crls: Sequence[bytes],
+    verified_at: datetime,
+) -> None:
+    gap = steps.take("file.gap", lambda: check_gap(data))
+    if gap is None:
+        return
+    seal_in_pdf = steps.take("file.structure", lambda: the_one_seal(reader, gap))
+    if seal_in_pdf is None:
+        return
+    checked = steps.take("seal.signature", lambda: check_seal(gap, trust_list))
+    if checked is None:
+        return
+    _note_seal(found, checked)
+    opinion = steps.take(
+        "seal.library",
+        lambda: second_opinion(
+            seal_in_pdf, pinned=checked.seal, tsa=checked.tsa, crls=crls, stamped_at=checked.stamped_at
+        ),
+    )
+    if opinion is None:
+        return
+    if not opinion.intact or not opinion.whole_file:
+        found.findings[-1] = Finding("seal.library", Result.FAILED, "HASH_FAILURE", opinion.summary)
+        return
+    crl_age = steps.take("seal.crl", lambda: _check_crls(checked, crls, verified_at))
+    if crl_age is None:
+        return
+    if opinion.revoked:
+        found.findings.append(Finding("seal.chain", Result.FAILED, "SEAL_CERT_REVOKED", opinion.summary))
+        return
+    for check, trusted in (("seal.chain", opinion.trusted), ("seal.time", opinion.time_stamp_trusted)):
+        if not trusted:
+            code = "NO_CERTIFICATE_CHAIN_FOUND" if check == "seal.chain" else "UNKNOWN_TIME_STAMP"
+            found.findings.append(Finding(check, Result.INDETERMINATE, code, opinion.summary))
+            return
+        found.findings.append(Finding(check, Result.PASSED))
+    embedded = steps.take("data.file", lambda: _attached_data(reader))
+    if embedded is None:
+        return
+    encoded, ecertificate = embedded
+    if steps.take("ledger.receipt", lambda: _check_receipt(checked, ecertificate, trust_list, found)) is None:
+        return
+    found.data = encoded
+
+
+class _Steps:
+    """Turns what a check raises into its finding, in one place."""
+
+    def __init__(self, examination: Examination) -> None:
+        self._findings = examination.findings
+
+    def take(self, check: str, step: Callable[[], T]) -> T | None:
+        """What the step returns, noted as passed; None where it raised, noted as failed or undecided."""
+        try:
+            value = step()
+        except TrustError as exc:
+            self.fail(check, exc)
+            return None
+        except Exception as exc:  # a parser under attack may raise anything; it never means "passed"
+            detail = f"cannot be read: {type(exc).__name__}"
+            self._findings.append(Finding(check, Result.FAILED, "FORMAT_FAILURE", detail))
+            return None
+        self._findings.append(Finding(check, Result.PASSED))
+        return value
+
+    def fail(self, check: str, exc: TrustError) -> None:
+        undecided = isinstance(exc, EvidenceUnavailableError) or exc.code in _UNDECIDED
+        result = Result.INDETERMINATE if undecided else Result.FAILED
+        self._findings.append(Finding(check, result, exc.code, exc.what))
+
+
+_UNDECIDED = frozenset({"NOT_A_PDF", "TOO_LARGE", "LIMIT_EXCEEDED", "ENCRYPTED"})
+
+
+def _note_seal(found: Examination, checked: CheckedSeal) -> None:
+    facts = read_x509_cert(checked.seal.certs[0])
+    found.facts["seal"] = {
+        "id": checked.seal.seal_id,
+        "name": checked.seal.name,
+        "authority": checked.seal.authority_id,
+        "suite": checked.seal.suite,
+        "x509_sha256": facts.sha256.hex(),
+        "signer": facts.common_name,
+        "format": "PAdES-B-T",
+        "stamped_at": checked.stamped_at.isoformat(),
+        "time_source": "TSA",
+    }
+
+
+def _check_crls(checked: CheckedSeal, crls: Sequence[bytes], at: datetime) -> datetime:
+    """The earliest next update of the CRLs that cover the seal and its time-stamp.
+
+    Each issuer above the seal and the time-stamp authority needs a CRL that it signed and that is not out of
+    date at `at`. The library judges revocation; it does not ask how old the list is at a later moment.
+    """
+    next_updates = []
+    for chain, root in ((checked.seal.certs, checked.seal.root), (checked.tsa.certs, checked.tsa.root)):
+        for issuer in (*chain[1:], root):
+            next_updates.append(_newest_crl_until(issuer, crls))
+    earliest = min(next_updates)
+    if earliest < at:
+        raise EvidenceUnavailableError(
+            f"The revocation list of the seal's issuer was good until {earliest.isoformat()}.",
+            "Fetch a new offline bundle.",
+            code="STATUS_STALE",
+        )
+    return earliest
+
+
+def _newest_crl_until(issuer: bytes, crls: Sequence[bytes]) -> datetime:
+    facts = read_x509_cert(issuer)
+    until: list[datetime] = []
+    for der in crls:
+        listed = crl.CertificateList.load(der)
+        if listed.issuer.dump() != facts.subject:
+            continue
+        try:
+            check_signature(facts.suite, facts.public_key, listed["tbs_cert_list"].dump(), listed["signature"].native)
+        except VerificationError:
+            continue
+        until.append(listed["tbs_cert_list"]["next_update"].native)
+    if not until:
+        raise EvidenceUnavailableError("A revocation list is missing.", "Fetch a new bundle.", code="STATUS_STALE")
+    return max(until)
+
+
+def _attached_data(reader: PdfFileReader) -> tuple[bytes, ECertificateData]:
+    found = attachments(reader)
+    if set(found) != {ATTACHMENT_NAME}:
+        raise VerificationError(
+            f"The file holds {len(found)} attachments, not the one data file.", code="SIG_CONSTRAINTS_FAILURE"
+        )
+    encoded = found[ATTACHMENT_NAME]
+    return encoded, decode_ecertificate_data(encoded)
+
+
+def _check_receipt(
+    checked: CheckedSeal, ecertificate: ECertificateData, trust_list: TrustList, found: Examination
+) -> bool:
+    """The receipt opens to this very document, this e-certificate and this seal."""
+    if checked.receipt is None:
+        raise EvidenceUnavailableError(
+            "The file carries no ledger receipt: it was sealed but its issue was not completed.",
+            "Ask the issuing department for the issued file.",
+            code="NOT_IN_LEDGER",
+        )
+    receipt = decode_receipt(checked.receipt)
+    proven = check_embedded_receipt(
+        receipt.entry, receipt.proof, log_vkey=parse_vkey(trust_list.ledger_vkey)
+    )
+    entry, openings = proven.entry, receipt.openings
+    if entry.log != trust_list.ledger_origin or entry.kind is not EntryKind.ISSUED:
+        raise VerificationError("The receipt is not for an issue in the trusted ledger.", code="LEDGER_MISMATCH")
+    if openings.content != ecertificate.content:
+        raise VerificationError("The receipt commits to other data.", code="LEDGER_MISMATCH")
+    if document_commit(openings.content, checked.digests, openings.salts) != entry.commit:
+        raise VerificationError("The receipt commits to another file.", code="LEDGER_MISMATCH")
+    if ecertificate_ref(ecertificate.pid, openings.ref_salt) != entry.ref:
+        raise VerificationError("The receipt belongs to another e-certificate.", code="LEDGER_MISMATCH")
+    if (
+        entry.actor != checked.seal.authority_id
+        or ecertificate.issuer != entry.actor
+        or entry.suite != checked.seal.suite
+    ):
+        raise VerificationError("The receipt names another authority or suite.", code="LEDGER_MISMATCH")
+    appended_at = datetime.fromtimestamp(entry.at_ms / 1000, checked.stamped_at.tzinfo)
+    if appended_at < checked.stamped_at - _LEDGER_TOLERANCE:
+        raise VerificationError("The ledger entry is older than the seal.", code="LEDGER_MISMATCH")
+    found.facts["ledger"] = {
+        "origin": entry.log,
+        "index": entry.seq,
+        "count": entry.count,
+        "appended_at": appended_at.isoformat(),
+        "tree_size": proven.checkpoint.size,
+        "root": base64.b64encode(proven.checkpoint.root).decode(),
+    }
+    return True
+
+
+def _examine_foreign(
+    found: Examination,
+    reader: PdfFileReader,
+    anchors: Sequence[bytes],
+    crls: Sequence[bytes],
+    verified_at: datetime,
+) -> None:
+    """Another producer's signed PDF against anchors that the caller named; never headed as a licence of ours."""
+    signatures = reader.embedded_regular_signatures
+    found.facts["profile"] = "foreign"
+    if not signatures:
+        found.findings.append(Finding("seal.present", Result.FAILED, "NO_SEAL"))
+        return
+    found.findings.append(Finding("seal.present", Result.PASSED))
+    for number, signature in enumerate(signatures, 1):
+        check = f"signature.{number}"
+        try:
+            opinion = foreign_opinion(signature, anchors, crls, verified_at)
+        except Exception as exc:  # see _Steps.take
+            detail = f"cannot be checked: {type(exc).__name__}"
+            found.findings.append(Finding(check, Result.INDETERMINATE, "NO_CERTIFICATE_CHAIN_FOUND", detail))
+            continue
+        if not opinion.intact:
+            finding = Finding(check, Result.FAILED, "HASH_FAILURE", opinion.summary)
+        elif opinion.revoked:
+            finding = Finding(check, Result.FAILED, "SEAL_CERT_REVOKED", opinion.summary)
+        elif not opinion.trusted or not opinion.time_stamp_trusted:
+            finding = Finding(check, Result.INDETERMINATE, "NO_CERTIFICATE_CHAIN_FOUND", opinion.summary)
+        elif not opinion.whole_file:
+            finding = Finding(check, Result.INDETERMINATE, "PARTIAL_COVER", opinion.summary)
+        else:
+            finding = Finding(check, Result.PASSED, "OK", opinion.summary)
+        signer: x509.Certificate = signature.signer_cert
+        found.facts.setdefault("signers", []).append(signer.subject.human_friendly)
+        found.findings.append(finding)

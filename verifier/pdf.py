@@ -1,0 +1,184 @@
+"""The verifier's door to pyHanko.
+
+pyHanko judges what it is good at: the structure of the file, certification, chains by RFC 5280 with CRLs,
+and whether anything was changed later. Its verdict is asked for after the raw-bytes gate and beside our own
+checks, never instead of them. No address in a file is ever followed (`allow_fetching=False`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from asn1crypto import algos, crl, x509
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.fields import MDPPerm
+from pyhanko.sign.validation import async_validate_pdf_signature
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
+from pyhanko.sign.validation.utils import CMSAlgorithmUsagePolicy
+from pyhanko_certvalidator import ValidationContext
+from pyhanko_certvalidator.policy_decl import AlgorithmUsageConstraint, DisallowWeakAlgorithmsPolicy
+
+from keys import asn1
+from keys.pki.validator import Sm2AwareValidator
+from trust.encoding.trust_list import TrustedSeal, TrustedTsa
+from trust.model.errors import VerificationError
+from verifier.raw import SignedGap
+
+# The library logs every oddity of a hostile file; our findings say what matters.
+_LIBRARY_LOGGERS = ("pyhanko", "pyhanko_certvalidator")
+
+
+def quiet_library() -> None:
+    for name in _LIBRARY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class _Policy(CMSAlgorithmUsagePolicy, DisallowWeakAlgorithmsPolicy):
+    """Weak algorithms are out; SM2 goes with SM3 only (the library would allow any pair it does not know)."""
+
+    def digest_combination_allowed(
+        self,
+        signature_algo: algos.SignedDigestAlgorithm,
+        message_digest_algo: algos.DigestAlgorithm,
+        moment: datetime | None,
+    ) -> AlgorithmUsageConstraint:
+        if signature_algo["algorithm"].native == "sm3_sm2":
+            fits = message_digest_algo["algorithm"].native == "sm3"
+            return AlgorithmUsageConstraint(fits, failure_reason=None if fits else "SM2 signs SM3 digests only")
+        return super().digest_combination_allowed(signature_algo, message_digest_algo, moment)
+
+
+def the_one_seal(reader: PdfFileReader, gap: SignedGap) -> EmbeddedPdfSignature:
+    """The seal as the document's structure shows it, compared with what stands in the raw bytes.
+
+    Raises `VerificationError` (FORMAT_FAILURE, SIG_CONSTRAINTS_FAILURE).
+    """
+    signatures = reader.embedded_signatures
+    root = reader.root
+    fields = root["/AcroForm"]["/Fields"] if "/AcroForm" in root else ()
+    if len(signatures) != 1 or len(fields) != 1:
+        raise VerificationError("The form does not hold exactly one seal.", code="SIG_CONSTRAINTS_FAILURE")
+    seal = signatures[0]
+    dictionary = seal.sig_object
+    if tuple(int(n) for n in dictionary["/ByteRange"]) != gap.byte_range:
+        raise VerificationError("The form shows another /ByteRange.", code="FORMAT_FAILURE")
+    if not bytes(dictionary["/Contents"]).startswith(gap.cms):
+        raise VerificationError("The form shows other /Contents.", code="FORMAT_FAILURE")
+    if dictionary["/Filter"] != "/Adobe.PPKLite" or dictionary["/SubFilter"] != "/ETSI.CAdES.detached":
+        raise VerificationError("The seal is not ETSI.CAdES.detached.", code="SIG_CONSTRAINTS_FAILURE")
+    permissions = root["/Perms"] if "/Perms" in root else {}
+    certified = permissions.raw_get("/DocMDP") if "/DocMDP" in permissions else None
+    container = dictionary.container_ref
+    if (
+        not isinstance(certified, generic.IndirectObject)
+        or container is None
+        or certified.reference != container
+        or not isinstance(reader.xrefs[container], int)
+    ):
+        raise VerificationError("The seal does not certify the document.", code="SIG_CONSTRAINTS_FAILURE")
+    if seal.docmdp_level is not MDPPerm.NO_CHANGES:
+        raise VerificationError("The seal allows later changes.", code="SIG_CONSTRAINTS_FAILURE")
+    if seal.signed_revision != reader.xrefs.total_revisions - 1:
+        raise VerificationError("Something was added after the seal.", code="HASH_FAILURE")
+    return seal
+
+
+@dataclass(frozen=True, slots=True)
+class SecondOpinion:
+    """pyHanko's own judgement of one signature."""
+
+    intact: bool
+    trusted: bool
+    revoked: bool
+    whole_file: bool
+    time_stamp_trusted: bool
+    summary: str
+
+
+def second_opinion(
+    seal: EmbeddedPdfSignature,
+    *,
+    pinned: TrustedSeal,
+    tsa: TrustedTsa,
+    crls: Sequence[bytes],
+    stamped_at: datetime,
+) -> SecondOpinion:
+    """Chains of the seal and of the time-stamp with revocation required, at the time of sealing."""
+    status = asyncio.run(
+        async_validate_pdf_signature(
+            seal,
+            signer_validation_context=_context(pinned.root, pinned.certs, crls, stamped_at),
+            ts_validation_context=_context(tsa.root, tsa.certs, crls, stamped_at),
+        )
+    )
+    stamp = status.timestamp_validity
+    return SecondOpinion(
+        intact=bool(status.intact and status.valid),
+        trusted=bool(status.trusted),
+        revoked=bool(status.revoked),
+        whole_file=status.coverage is not None and status.coverage.name == "ENTIRE_FILE",
+        time_stamp_trusted=bool(stamp and stamp.intact and stamp.valid and stamp.trusted),
+        summary=str(status.summary()),
+    )
+
+
+def foreign_opinion(
+    signature: EmbeddedPdfSignature, anchors: Sequence[bytes], crls: Sequence[bytes], at: datetime
+) -> SecondOpinion:
+    """A signature of somebody else's, judged against the anchors that the caller trusts.
+
+    Revocation must be proven for certificates that say where to ask; the data has to be in the file or
+    among `crls`.
+    """
+    context = _foreign_context(anchors, crls, at)
+    status = asyncio.run(
+        async_validate_pdf_signature(
+            signature,
+            signer_validation_context=context,
+            ts_validation_context=_foreign_context(anchors, crls, at),
+        )
+    )
+    stamp = status.timestamp_validity
+    return SecondOpinion(
+        intact=bool(status.intact and status.valid),
+        trusted=bool(status.trusted),
+        revoked=bool(status.revoked),
+        whole_file=bool(status.bottom_line) and bool(status.modification_level is not None),
+        time_stamp_trusted=bool(stamp is None or (stamp.intact and stamp.valid and stamp.trusted)),
+        summary=str(status.summary()),
+    )
+
+
+def _context(root: bytes, certs: Sequence[bytes], crls: Sequence[bytes], at: datetime) -> Any:
+    asn1.register()
+    return ValidationContext(
+        trust_roots=[x509.Certificate.load(root)],
+        other_certs=[x509.Certificate.load(der) for der in certs],
+        crls=[crl.CertificateList.load(der) for der in crls],
+        allow_fetching=False,
+        revocation_mode="require",
+        # The CRLs are younger than the seal: what counts is whether it was revoked by the time of its use.
+        retroactive_revinfo=True,
+        moment=at,
+        signature_validator=Sm2AwareValidator(),
+        algorithm_usage_policy=_Policy(),
+    )
+
+
+def _foreign_context(anchors: Sequence[bytes], crls: Sequence[bytes], at: datetime) -> Any:
+    asn1.register()
+    return ValidationContext(
+        trust_roots=[x509.Certificate.load(der) for der in anchors],
+        crls=[crl.CertificateList.load(der) for der in crls],
+        allow_fetching=False,
+        revocation_mode="hard-fail",
+        moment=at,
+        signature_validator=Sm2AwareValidator(),
+        algorithm_usage_policy=_Policy(),
+    )

@@ -1,0 +1,63 @@
+"""The gate on raw bytes: what must hold before any library's verdict is believed.
+
+A seal signs the bytes named by /ByteRange, and nothing else. Attacks live in what is left out: the gap around
+the signature, the tail after it, a second structure that viewers read instead. For a licence of ours the rule
+is short, so it is checked by reading bytes:
+
+1.  The file starts with %PDF- and ends with startxref, a number, %%EOF and at most one line end.
+2.  /ByteRange stands in the file exactly once, as `/ByteRange [0 a b c]` with 0 < a < b.
+3.  The gap a … b is one hex string: `<`, upper-case hex digits, `>`; `/Contents ` stands right before it.
+4.  b + c is the length of the file: everything but the gap is signed.
+5.  In the gap stands one DER element, and after it only zeros.
+
+`reference`: ISO 32000-2 §12.8.1; the attacks are in docs/THREAT-MODEL.md.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from trust.encoding.der import element_length
+from trust.model.errors import VerificationError
+
+_BYTE_RANGE = re.compile(rb"/ByteRange \[0 ([1-9]\d{0,9}) ([1-9]\d{0,9}) ([1-9]\d{0,9})\]")
+_HEX = re.compile(rb"<[0-9A-F]+>")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedGap:
+    """`cms` is the DER in the gap; `signed` are the two stretches of bytes that the seal covers."""
+
+    byte_range: tuple[int, int, int, int]
+    cms: bytes
+    signed: tuple[bytes, bytes]
+
+
+class GapRefused(VerificationError):
+    code = "FORMAT_FAILURE"
+
+
+def check_gap(data: bytes) -> SignedGap:
+    """The one gap of a sealed licence. Raises `GapRefused` naming the rule that is broken."""
+    if data.count(b"/ByteRange") != 1:
+        raise GapRefused("rule 2: /ByteRange does not stand in the file exactly once")
+    match = _BYTE_RANGE.search(data)
+    if match is None:
+        raise GapRefused("rule 2: /ByteRange is not in its form")
+    start, end, rest = (int(number) for number in match.groups())
+    if not start < end or end + rest != len(data):
+        raise GapRefused("rule 4: the signed bytes and the gap are not the whole file")
+    gap = data[start:end]
+    if _HEX.fullmatch(gap) is None or len(gap) % 2:
+        raise GapRefused("rule 3: the gap is not one string of upper-case hex digits")
+    if not data[:start].endswith(b"/Contents "):
+        raise GapRefused("rule 3: the gap is not the value of /Contents")
+    contents = bytes.fromhex(gap[1:-1].decode())
+    try:
+        length = element_length(contents)
+    except ValueError as exc:
+        raise GapRefused("rule 5: the gap does not start with a DER element") from exc
+    if length > len(contents) or any(contents[length:]):
+        raise GapRefused("rule 5: after the DER element stands something other than zeros")
+    return SignedGap((0, start, end, rest), contents[:length], (data[:start], data[end:]))

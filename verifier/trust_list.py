@@ -1,0 +1,82 @@
+"""Believing a trust list: its signature by a pinned root, its age, and that it never goes back."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from cryptography.hazmat.primitives import serialization
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from trust.encoding.digests import sha256
+from trust.encoding.trust_list import MAX_BYTES, TYP, TrustList, decode_trust_list
+from trust.model.errors import EvidenceUnavailableError, VerificationError
+
+_CLOCK_SKEW = timedelta(seconds=60)
+
+
+def check_trust_list(compact: bytes, roots: Sequence[bytes], *, least_seq: int = 0) -> TrustList:
+    """The list, if one of the pinned `roots` (SubjectPublicKeyInfo, DER) signed it.
+
+    Raises `VerificationError` for a bad signature or a list older than one seen before (`least_seq`), and
+    `Malformed` for one that cannot be read. Its age is judged by `check_trust_list_age`.
+    """
+    if len(compact) > MAX_BYTES:
+        raise VerificationError("The trust list is too large.", code="TRUST_LIST_BAD")
+    payload = _payload_signed_by(compact, roots)
+    listed = decode_trust_list(payload)
+    if listed.seq < least_seq:
+        raise VerificationError(
+            f"The trust list has number {listed.seq}, but number {least_seq} was seen before.",
+            "Fetch the newest trust list.",
+            code="TRUST_LIST_ROLLED_BACK",
+        )
+    return listed
+
+
+def check_trust_list_age(listed: TrustList, at: datetime) -> None:
+    """Raises `EvidenceUnavailableError` for a list that proves nothing at `at`."""
+    if at > listed.valid_until or at < listed.issued_at - _CLOCK_SKEW:
+        raise EvidenceUnavailableError(
+            "The trust list is out of date, or the clock is wrong.",
+            "Fetch a new offline bundle and check the date of this machine.",
+            code="STATUS_STALE",
+        )
+
+
+def root_fingerprint(root: bytes) -> str:
+    """How a root is written for people: SHA-256 of its SubjectPublicKeyInfo, hex."""
+    return sha256(root).hex()
+
+
+def _payload_signed_by(compact: bytes, roots: Sequence[bytes]) -> bytes:
+    for root in roots:
+        public = serialization.load_der_public_key(root)
+        pem = public.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        try:
+            # The algorithm is the pinned root's, whatever the header says.
+            signed = jws.deserialize_compact(compact, ECKey.import_key(pem), algorithms=["ES256"])
+        except (JoseError, ValueError, TypeError):
+            continue
+        if signed.protected.get("typ") == TYP and _is_canonical(compact):
+            return bytes(signed.payload)
+    raise VerificationError(
+        "No pinned root signed the trust list.",
+        "Compare the root's fingerprint with the published one.",
+        code="TRUST_LIST_BAD",
+    )
+
+
+def _is_canonical(compact: bytes) -> bool:
+    """base64url leaves spare bits in a last character; only the one spelling is taken."""
+    parts = compact.split(b".")
+    for part in parts:
+        decoded = base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
+        if base64.urlsafe_b64encode(decoded).rstrip(b"=") != part:
+            return False
+    return len(parts) == 3

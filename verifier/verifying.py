@@ -1,0 +1,404 @@
+"""Verifying what is shown: a file, a code, a picture of a code; online and offline by the same steps.
+
+1. What is it?                     PDF, picture, or text; a failure here is a grey "not read"
+2. Look at it                      in the sandbox for files and pictures
+3. Entitlement, status, validity   pure questions over (object, evidence, verified_at)
+4. Verdict                         PASSED only if every required check passed and none failed
+
+`verified_at` is asked for once, by the caller. Nothing in the object vouches for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from keys.suites import Suite, check_signature
+from trust.encoding import cose
+from trust.encoding.codes import (
+    MAX_PRINTED_BYTES,
+    PRINTED_AAD,
+    PrintedClaims,
+    ScannedCode,
+    decode_printed_claims,
+    read_scanned_text,
+)
+from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
+from trust.encoding.trust_list import TrustList
+from trust.model.errors import EvidenceUnavailableError, Malformed, TrustError, VerificationError
+from trust.model.report import Finding, Freshness, Report, Result, ShownField, Verdict, decide
+from trust.model.status import Status
+from trust.pdf.reading import MAX_FILE_BYTES
+from trust.sandbox import Sandbox
+from verifier.evidence import Evidence
+from verifier.examine import decode_examination
+from verifier.pictures import looks_like_picture
+
+SANDBOX_JOBS = {
+    "examine-pdf": "verifier.examine:examine_pdf_job",
+    "read-picture": "verifier.pictures:read_picture_job",
+}
+
+_SKEW = timedelta(seconds=60)
+
+_REQUIRED_FILE = (
+    "file.format",
+    "file.active-content",
+    "file.gap",
+    "file.structure",
+    "seal.signature",
+    "seal.library",
+    "seal.chain",
+    "seal.time",
+    "data.file",
+    "ledger.receipt",
+    "issuer.entitled",
+    "status",
+    "validity",
+)
+_REQUIRED_FOREIGN = ("file.format", "seal.present", "signature.1")
+_REQUIRED_PRINTED = ("code.format", "code.signature", "issuer.entitled", "status", "validity")
+
+# What people are told differs from what experts read: one headline for a family of findings.
+_HEADLINES = {
+    "HASH_FAILURE": "ALTERED",
+    "FORMAT_FAILURE": "ALTERED",
+    "MALFORMED": "ALTERED",
+    "SIG_CONSTRAINTS_FAILURE": "ALTERED",
+    "SIG_CRYPTO_FAILURE": "BAD_SEAL",
+    "TIME_STAMP_BAD": "BAD_SEAL",
+    "LEDGER_RECEIPT_MALFORMED": "LEDGER_MISMATCH",
+    "LEDGER_ENTRY_MISPLACED": "LEDGER_MISMATCH",
+    "INCLUSION_FAILED": "LEDGER_MISMATCH",
+    "NO_CERTIFICATE_CHAIN_FOUND": "UNKNOWN_ISSUER",
+    "UNKNOWN_TIME_STAMP": "UNKNOWN_ISSUER",
+    "TRUST_LIST_BAD": "STATUS_STALE",
+    "TRUST_LIST_ROLLED_BACK": "STATUS_STALE",
+    "STATUS_LIST_BAD": "STATUS_STALE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFact:
+    """What redeeming a live code gave: the e-certificate it stands for and the fields its level allows."""
+
+    findings: Sequence[Finding]
+    facts: Mapping[str, Any]
+    shown: Sequence[ShownField]
+    freshness: Freshness
+
+
+class LiveCodes(Protocol):
+    """Redeems live codes; only the service that made them can. A code works once."""
+
+    def redeem(self, handle: bytes, verifier: str, at: datetime) -> LiveFact:
+        """Raises `Malformed` (NOT_OURS). Expired and used codes come back as findings."""
+
+
+class Verifier:
+    """The use case. `evidence` is gathered anew for each call, so that it is never older than the question."""
+
+    def __init__(self, sandbox: Sandbox, *, live: LiveCodes | None) -> None:
+        self._sandbox = sandbox
+        self._live = live
+
+    def verify_bytes(
+        self, data: bytes, evidence: Evidence, at: datetime, *, anchors: Sequence[bytes] = (), verifier: str = ""
+    ) -> Report:
+        """A file of any kind: a PDF, a picture of a code, or a text file that holds a code."""
+        if len(data) > MAX_FILE_BYTES:
+            return _not_read("file", "TOO_LARGE", "the file is larger than 20 MiB", at)
+        if looks_like_picture(data):
+            return self._verify_picture(data, evidence, at, verifier)
+        if b"%PDF-" in data[:1024]:
+            return self._verify_pdf(data, evidence, at, anchors)
+        if data and len(data) <= 8192 and b"\0" not in data:
+            return self.verify_text(data.decode("utf-8", "replace"), evidence, at, verifier=verifier)
+        return _not_read("file", "NOT_A_PDF", "neither a PDF nor a picture nor a code", at)
+
+    def verify_text(self, text: str, evidence: Evidence, at: datetime, *, verifier: str = "") -> Report:
+        """What a scanner, a camera or a person sent."""
+        try:
+            code = read_scanned_text(text)
+        except Malformed as exc:
+            return _not_read("code", exc.code, exc.what, at)
+        if evidence.trust_list is not None and code.host not in evidence.trust_list.hosts:
+            return _not_read("code", "NOT_OURS", "the code names a host that is not in the trust list", at)
+        if code.kind == "P":
+            return self._verify_live(code, at, verifier)
+        return _verify_printed(code, evidence, at)
+
+    def _verify_picture(self, data: bytes, evidence: Evidence, at: datetime, verifier: str) -> Report:
+        try:
+            texts: list[str] = self._sandbox.run("read-picture", {}, [data])["texts"]
+        except TrustError as exc:
+            return _not_read("picture", "TOO_LARGE" if exc.code == "TOO_LARGE" else "UNREADABLE", exc.what, at)
+        reports = [self.verify_text(text, evidence, at, verifier=verifier) for text in texts]
+        # A picture may show other codes too (a payment code on the wall): ours decides.
+        return next((report for report in reports if report.was_read), reports[0])
+
+    def _verify_live(self, code: ScannedCode, at: datetime, verifier: str) -> Report:
+        if self._live is None:
+            finding = Finding("code.live", Result.INDETERMINATE, "CODE_NEEDS_NETWORK", "a live code says nothing offline")
+            return Report("live-code", at, Verdict.INDETERMINATE, "CODE_NEEDS_NETWORK", (finding,))
+        try:
+            fact = self._live.redeem(code.data, verifier, at)
+        except Malformed as exc:
+            return _not_read("live-code", exc.code, exc.what, at)
+        return _report(
+            "live-code",
+            at,
+            fact.findings,
+            ("code.live", "status", "validity"),
+            facts=fact.facts,
+            shown=fact.shown,
+            freshness=fact.freshness,
+            not_checked=("presenter",),
+        )
+
+    def _verify_pdf(self, data: bytes, evidence: Evidence, at: datetime, anchors: Sequence[bytes]) -> Report:
+        try:
+            answer = self._sandbox.run(
+                "examine-pdf",
+                {"verified_at": at.isoformat(), "anchors": len(anchors)},
+                [data, evidence.trust_list_payload, *anchors, *evidence.crls],
+            )
+        except TrustError as exc:
+            finding = Finding("file.format", Result.INDETERMINATE, exc.code, exc.what)
+            return _report("pdf", at, (finding,), _REQUIRED_FILE)
+        examined = decode_examination(answer)
+        findings = [*evidence.problems, *examined.findings]
+        if anchors:
+            return _report("pdf", at, findings, _REQUIRED_FOREIGN, facts=examined.facts)
+        if examined.data is None or evidence.trust_list is None:
+            return _report("pdf", at, findings, _REQUIRED_FILE, facts=examined.facts)
+        ecertificate = decode_ecertificate_data(examined.data)
+        facts = {**examined.facts, "ecertificate": _facts_of(ecertificate)}
+        if evidence.issued_files is not None:
+            findings.append(_check_register(evidence, bytes.fromhex(examined.facts["sha256"]), ecertificate))
+        stamped_at = datetime.fromisoformat(examined.facts["seal"]["stamped_at"])
+        findings.append(
+            _entitlement(
+                evidence.trust_list, ecertificate.issuer, ecertificate.type_short, ecertificate.type_version,
+                ecertificate.metadata.get("ZZBFJGDM"),
+            )
+        )
+        freshness = _status(
+            findings, facts, evidence, ecertificate.pid, ecertificate.status_list, ecertificate.status_index, at
+        )
+        begins, ends = ecertificate.validity()
+        findings.append(_validity(begins, ends, at))
+        facts["sealed_before_validity_end"] = ends is None or stamped_at <= ends
+        return _report(
+            "pdf",
+            at,
+            findings,
+            _REQUIRED_FILE,
+            facts=facts,
+            shown=_shown_of(ecertificate, evidence.trust_list),
+            freshness=freshness,
+            not_checked=("presenter",),
+        )
+
+
+def _verify_printed(code: ScannedCode, evidence: Evidence, at: datetime) -> Report:
+    findings = list(evidence.problems)
+    trust_list = evidence.trust_list
+    if trust_list is None:
+        return _report("printed-code", at, findings, _REQUIRED_PRINTED)
+    try:
+        claims = _check_printed(code.data, trust_list)
+    except TrustError as exc:
+        undecided = isinstance(exc, EvidenceUnavailableError)
+        if isinstance(exc, Malformed):
+            return _not_read("printed-code", "UNREADABLE", exc.what, at)
+        result = Result.INDETERMINATE if undecided else Result.FAILED
+        findings.append(Finding("code.signature", result, exc.code, exc.what))
+        return _report("printed-code", at, findings, _REQUIRED_PRINTED)
+    findings += [Finding("code.format", Result.PASSED), Finding("code.signature", Result.PASSED)]
+    authority = trust_list.authority(claims.issuer)
+    facts: dict[str, Any] = {
+        "ecertificate": {
+            "pid": claims.pid.hex(),
+            "issuer": claims.issuer,
+            "issuer_name_zh": authority.name_zh if authority else None,
+            "issuer_name_en": authority.name_en if authority else None,
+            "type": claims.type_short,
+            "version": claims.version,
+            "issued_at": claims.issued_at.isoformat(),
+            "content": claims.content.hex(),
+        }
+    }
+    listed_type = trust_list.type(claims.type_short, claims.type_version)
+    findings.append(_entitlement(trust_list, claims.issuer, claims.type_short, claims.type_version, None))
+    freshness = _status(findings, facts, evidence, claims.pid, claims.status_list, claims.status_index, at)
+    findings.append(_validity(claims.not_before or claims.issued_at, claims.expires_at, at))
+    shown: list[ShownField] = []
+    left_out: list[str] = []
+    if listed_type is not None:
+        facts["ecertificate"]["type_name_zh"] = listed_type.name_zh
+        facts["ecertificate"]["type_name_en"] = listed_type.name_en
+        for position, value in sorted(claims.fields.items()):
+            if 0 <= position < len(listed_type.fields):
+                named = listed_type.fields[position]
+                shown.append(ShownField(named.name, named.label_zh, named.label_en, value))
+        left_out = [f.name for n, f in enumerate(listed_type.fields) if n not in claims.fields]
+    facts["fields_not_in_code"] = left_out
+    return _report(
+        "printed-code",
+        at,
+        findings,
+        _REQUIRED_PRINTED,
+        facts=facts,
+        shown=shown,
+        freshness=freshness,
+        not_checked=("presenter", "page"),
+    )
+
+
+def _check_printed(data: bytes, trust_list: TrustList) -> PrintedClaims:
+    """The claims, if a presentation key of the trust list signed them while it was in force."""
+    sign1 = cose.decode_sign1(data, max_bytes=MAX_PRINTED_BYTES)
+    key = trust_list.key(sign1.kid, "present")
+    if key is None:
+        raise EvidenceUnavailableError(
+            "The key of the code is not in the trust list.", "Fetch a new trust list.", code="UNKNOWN_ISSUER"
+        )
+    if sign1.alg != cose.ALG_BY_SUITE[key.suite]:
+        raise VerificationError("The code claims another algorithm than its key has.", code="SIG_CRYPTO_FAILURE")
+    check_signature(
+        Suite(key.suite),
+        key.spki,
+        cose.to_be_signed(sign1.protected, PRINTED_AAD, sign1.payload),
+        cose.der_signature(key.suite, sign1.signature),
+    )
+    claims = decode_printed_claims(sign1.payload)
+    if not key.not_before <= claims.issued_at <= key.not_after or not key.is_good_at(claims.issued_at):
+        raise VerificationError("The code's key was not in force when it signed.", code="SIG_CRYPTO_FAILURE")
+    return claims
+
+
+def _entitlement(
+    trust_list: TrustList, issuer: str, type_short: str, type_version: int, uscc: object
+) -> Finding:
+    authority = trust_list.authority(issuer)
+    if authority is None or trust_list.type(type_short, type_version) is None:
+        return Finding("issuer.entitled", Result.INDETERMINATE, "UNKNOWN_ISSUER", "authority or type is not listed")
+    if type_short not in authority.types or uscc not in (None, authority.uscc):
+        return Finding("issuer.entitled", Result.FAILED, "NOT_ENTITLED", "the authority may not issue this type")
+    return Finding("issuer.entitled", Result.PASSED)
+
+
+def _status(
+    findings: list[Finding],
+    facts: dict[str, Any],
+    evidence: Evidence,
+    pid: bytes,
+    status_list: int,
+    index: int,
+    at: datetime,
+) -> Freshness | None:
+    try:
+        fact = evidence.status.look_up(pid, status_list, index, at)
+    except TrustError as exc:
+        findings.append(Finding("status", Result.INDETERMINATE, exc.code, exc.what))
+        return None
+    facts["status"] = {
+        "status": fact.status.value,
+        "as_of": fact.freshness.as_of.isoformat(),
+        "next_update": fact.freshness.next_update.isoformat() if fact.freshness.next_update else None,
+        "reason": fact.reason,
+        "changed_at": fact.changed_at.isoformat() if fact.changed_at else None,
+        "source": "register" if fact.freshness.online else "status-list",
+    }
+    findings.append(status_finding(fact.status))
+    return fact.freshness
+
+
+def status_finding(status: Status) -> Finding:
+    """REVOKED, SUSPENDED and REPLACED are facts about the licence: FAILED, each under its own code."""
+    if status is Status.VALID:
+        return Finding("status", Result.PASSED)
+    return Finding("status", Result.FAILED, status.value, "by the issuing authority")
+
+
+def _validity(begins: datetime, ends: datetime | None, at: datetime) -> Finding:
+    if at < begins - _SKEW:
+        return Finding("validity", Result.FAILED, "NOT_YET", begins.isoformat())
+    if ends is not None and at > ends:
+        return Finding("validity", Result.FAILED, "EXPIRED", ends.isoformat())
+    return Finding("validity", Result.PASSED, "OK", ends.isoformat() if ends else "long-term")
+
+
+validity_finding = _validity
+
+
+def _check_register(evidence: Evidence, sha256: bytes, ecertificate: ECertificateData) -> Finding:
+    """Online only: is this very file one that the register gave out for this e-certificate?"""
+    assert evidence.issued_files is not None
+    if evidence.issued_files.pid_of_file(sha256) == ecertificate.pid:
+        return Finding("register.file", Result.PASSED)
+    return Finding("register.file", Result.FAILED, "ALTERED", "the register gave out another file")
+
+
+def _facts_of(ecertificate: ECertificateData) -> dict[str, Any]:
+    begins, ends = ecertificate.validity()
+    return {
+        "pid": ecertificate.pid.hex(),
+        "issuer": ecertificate.issuer,
+        "type": ecertificate.type_short,
+        "version": ecertificate.version,
+        "identifier": ecertificate.metadata.get("ZZBS"),
+        "type_name_zh": ecertificate.metadata.get("ZZMC"),
+        "issuer_name_zh": ecertificate.metadata.get("ZZBFJG"),
+        "valid_from": begins.isoformat(),
+        "valid_until": ends.isoformat() if ends else None,
+    }
+
+
+def _shown_of(ecertificate: ECertificateData, trust_list: TrustList) -> list[ShownField]:
+    """The fields as sealed, in the order of the type, for a person to compare with the page."""
+    listed = trust_list.type(ecertificate.type_short, ecertificate.type_version)
+    shown: list[ShownField] = []
+    for named in listed.fields if listed else ():
+        value = ecertificate.metadata.get(named.gb)
+        if value:
+            text = "、".join(value) if isinstance(value, list) else value
+            shown.append(ShownField(named.name, named.label_zh, named.label_en, text))
+    return shown
+
+
+def _report(
+    kind: str,
+    at: datetime,
+    findings: Sequence[Finding],
+    required: Sequence[str],
+    *,
+    facts: Mapping[str, Any] | None = None,
+    shown: Sequence[ShownField] = (),
+    freshness: Freshness | None = None,
+    not_checked: Sequence[str] = (),
+) -> Report:
+    verdict, code = decide(findings, required)
+    decided = next((f for f in findings if f.code == code), None)
+    headline = _HEADLINES.get(code, code)
+    # If the object is not what was sealed, none of its data is shown: it would only lend it credit.
+    believed = decided is None or decided.check in ("status", "validity", "code.live")
+    return Report(
+        kind,
+        at,
+        verdict,
+        headline,
+        tuple(findings),
+        dict(facts or {}),
+        tuple(shown) if verdict is Verdict.PASSED or believed else (),
+        freshness,
+        tuple(not_checked),
+    )
+
+
+def _not_read(kind: str, code: str, detail: str, at: datetime) -> Report:
+    finding = Finding(f"{kind}.read", Result.INDETERMINATE, code, detail)
+    return Report(kind, at, Verdict.INDETERMINATE, code, (finding,))
