@@ -1,0 +1,296 @@
+"""The append-only log as the issuer uses it: append, and get receipts.
+
+    log = Log(database=…, lock_store=…, folder=…, origin="example.org/log", signer=…, clock=…)
+    [appended] = log.append([AppendRequest(…)])      durable on return; the same again gives the same entry
+    [receipt] = log.receipt([appended.seq])          proof against a locked, signed checkpoint
+
+Any number of threads may call. Their appends are committed together (`ledger.groupcommit`), their receipts
+come from one publication (`ledger.publisher`). On SQLite one process has the log; on PostgreSQL several may
+append, each batch under the lock of the one state row, and publish by turns. They share the folder.
+
+The log never guesses. When a commit cannot be known to be durable, or the heads contradict each other, it
+halts: from then on every append and every publication raises `LedgerHalted`, until somebody has looked and
+started it again. The checks on starting say what is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Container, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from sqlalchemy.engine import Connection
+
+from ledger import sql
+from ledger.checkpoint import Checkpoint
+from ledger.groupcommit import GroupCommit, Job
+from ledger.lockstore import LockStore
+from ledger.note import VerifierKey, format_vkey
+from ledger.proof import Receipt
+from ledger.publisher import CheckpointSigner, Publisher
+from ledger.sequencing import GENESIS_SIZE, Appended, AppendRequest, Batch, new_state
+from ledger.tilefolder import TileFolder
+from trust.encoding.entry import check_log_origin
+from trust.model.clock import Clock
+from trust.model.errors import Conflict, LedgerHalted, Malformed, OperationalError
+from trust.storage.errors import DurabilityUnknown
+from trust.storage.sql import Database
+
+__all__ = ["GENESIS_SIZE", "AppendRequest", "Appended", "CheckpointSigner", "Log"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_QUEUE_LIMIT: Final = 4096
+_BATCH_LIMIT: Final = 1024
+
+
+class Log:
+    """One log. The caller opens and closes the databases; `close` the log before them."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        lock_store: LockStore,
+        folder: Path,
+        origin: str,
+        signer: CheckpointSigner,
+        clock: Clock,
+        queue_limit: int = _QUEUE_LIMIT,
+    ) -> None:
+        """Begins the log, or opens it after checking its heads. `folder` becomes the served root.
+
+        Raises `LedgerHalted` if the heads contradict each other, `Conflict` if it is another log's database.
+        """
+        check_log_origin(origin)
+        self._database = database
+        self._origin = origin
+        self._clock = clock
+        self._halted: OperationalError | None = None
+        self._halting = threading.Lock()
+        self.vkey: Final = VerifierKey(name=origin, public_key=signer.public_key_raw)
+        self._epoch = self._begin(lock_store)
+        self._publisher = Publisher(
+            database=database,
+            lock_store=lock_store,
+            files=TileFolder(folder),
+            vkey=self.vkey,
+            signer=signer,
+        )
+        self._writer: GroupCommit[AppendRequest, Appended] = GroupCommit(
+            self._commit, queue_limit=queue_limit, batch_limit=_BATCH_LIMIT, name="ledger-writer"
+        )
+
+    def append(self, requests: Sequence[AppendRequest]) -> list[Appended]:
+        """Appends all of `requests`, or none; durable on return, answers in their order.
+
+        A request whose `operation_id` was appended before answers with that entry. Raises `Conflict` if it
+        was for something else, `LedgerBusy` when too much is waiting, `LedgerHalted`, or `StorageError`: then
+        ask again with the same operation ids.
+        """
+        self._check_not_halted()
+        self._check_not_writing_here()
+        if len(requests) > _BATCH_LIMIT:
+            raise Malformed(f"{len(requests)} requests at once; append up to {_BATCH_LIMIT}.")
+        return self._writer.submit(requests) if requests else []
+
+    def receipt(self, seqs: Sequence[int]) -> list[Receipt]:
+        """Receipts for these entries against one locked and signed checkpoint that covers them all.
+
+        Publishes once if the last checkpoint does not cover them. Raises `NotFound` for an entry that does
+        not exist.
+        """
+        with self._signing():
+            return self._publisher.receipts(seqs)
+
+    def publish(self) -> Checkpoint:
+        """Publishes a checkpoint that covers everything appended before the call."""
+        with self._signing():
+            return self._publisher.publish()
+
+    def checkpoint(self) -> Checkpoint:
+        """The newest published checkpoint."""
+        return self._publisher.checkpoint
+
+    def checkpoint_note(self) -> str:
+        """The newest published checkpoint as the signed note."""
+        return self._publisher.note
+
+    def prove(self, index: int) -> Receipt:
+        """Receipt for one entry against `checkpoint()`. Raises `NotFound` if that does not cover it."""
+        return self._publisher.prove(index)
+
+    def consistency(self, old_size: int) -> list[bytes]:
+        """Proof that the tree of `old_size` is a prefix of `checkpoint()`'s. Raises `NotFound` beyond it."""
+        return self._publisher.consistency(old_size)
+
+    @property
+    def size(self) -> int:
+        """Number of entries that are stored, published or not."""
+        with self._database.read() as connection:
+            state = sql.read_state(connection)
+        return state.size if state else 0
+
+    @property
+    def halted(self) -> OperationalError | None:
+        """Why the log has halted, or None."""
+        return self._halted
+
+    def close(self) -> None:
+        """Stores what is waiting and stops the writer."""
+        self._writer.close()
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _begin(self, lock_store: LockStore) -> int:
+        """Writes the first two entries into an empty database. Returns the epoch this process writes in."""
+        with self._database.write() as connection:
+            sql.lock_creation(connection)
+            state = sql.read_state(connection)
+            if state is None:
+                if lock_store.head(self._origin) is not None:
+                    raise LedgerHalted(
+                        "The database holds no log, but the lock store knows this one.",
+                        "Restore the database, or bring the entries back from the tiles or a mirror.",
+                    )
+                state = new_state(self._origin)
+                sql.insert_state(connection, state)
+                batch = Batch(state, at_ms=self._now_ms(), operations={}, subjects={}, counts={})
+                batch.add_genesis(vkey=format_vkey(self.vkey))
+                _store(connection, state, batch, known_subjects=(), known_actors=())
+        if state.origin != self._origin:
+            raise Conflict(
+                f"The database holds the log {state.origin}, not {self._origin}.",
+                "Give the log its own database, or correct the origin in the settings.",
+            )
+        return state.epoch
+
+    def _commit(self, jobs: Sequence[Job[AppendRequest, Appended]]) -> None:
+        """Runs in the writer's thread: stores what can be stored of `jobs` and answers all of them."""
+        try:
+            self._check_not_halted()
+            answers = self._store_jobs(jobs)
+        except (LedgerHalted, DurabilityUnknown) as exc:
+            self._halt(exc)
+            raise self._halted_error() from exc
+        except OperationalError:
+            raise
+        except Exception:
+            # Something in one job that nobody foresaw. Nothing was stored; its neighbours shall not suffer.
+            if len(jobs) == 1:
+                raise
+            for job in jobs:
+                self._commit_alone(job)
+            return
+        for job, answer in zip(jobs, answers, strict=True):
+            if isinstance(answer, Conflict):
+                job.answer.set_exception(answer)
+            else:
+                job.answer.set_result(answer)
+
+    def _commit_alone(self, job: Job[AppendRequest, Appended]) -> None:
+        try:
+            self._commit([job])
+        except Exception as exc:
+            job.answer.set_exception(exc)
+
+    def _store_jobs(self, jobs: Sequence[Job[AppendRequest, Appended]]) -> list[list[Appended] | Conflict]:
+        """One durable transaction for all jobs but those that conflict."""
+        at_ms = self._now_ms()
+        requests = [request for job in jobs for request in job.requests]
+        with self._database.write() as connection:
+            state = sql.read_state_for_append(connection)
+            if state is None or state.epoch != self._epoch:
+                raise LedgerHalted("The log was restored while this process ran.", "Restart the service.")
+            subjects = sql.read_subject_heads(
+                connection, {each.subject_id for each in requests if each.subject_id is not None}
+            )
+            counts = sql.read_actor_counts(connection, {each.actor for each in requests})
+            batch = Batch(
+                state,
+                at_ms=at_ms,
+                operations=sql.read_entries_of_operations(
+                    connection, {each.operation_id for each in requests}
+                ),
+                subjects=subjects,
+                counts=counts,
+            )
+            answers = [_add(batch, job.requests) for job in jobs]
+            if batch.entries:
+                _store(connection, state, batch, known_subjects=subjects, known_actors=counts)
+        return answers
+
+    def _now_ms(self) -> int:
+        return (self._clock.now() - _EPOCH) // timedelta(milliseconds=1)
+
+    @contextlib.contextmanager
+    def _signing(self) -> Iterator[None]:
+        """Around everything that may publish: refused once halted, and halts on what must stop signing."""
+        self._check_not_halted()
+        self._check_not_writing_here()
+        try:
+            yield
+        except (LedgerHalted, DurabilityUnknown) as exc:
+            self._halt(exc)
+            raise self._halted_error() from exc
+
+    def _halt(self, reason: OperationalError) -> None:
+        with self._halting:
+            self._halted = self._halted or reason
+
+    def _halted_error(self) -> LedgerHalted:
+        assert self._halted is not None
+        return LedgerHalted(
+            f"The ledger has stopped signing: {self._halted.what}",
+            self._halted.todo or "Restart the service.",
+        )
+
+    def _check_not_halted(self) -> None:
+        if self._halted:
+            raise self._halted_error()
+
+    def _check_not_writing_here(self) -> None:
+        if self._database.is_writing_here():
+            raise RuntimeError("the ledger writes in a thread of its own: end your transaction first")
+
+
+def _add(batch: Batch, requests: Sequence[AppendRequest]) -> list[Appended] | Conflict:
+    try:
+        return batch.add(requests)
+    except Conflict as exc:
+        return exc
+
+
+def _store(
+    connection: Connection,
+    old: sql.LogState,
+    batch: Batch,
+    *,
+    known_subjects: Container[int],
+    known_actors: Container[str],
+) -> None:
+    """Writes the batch and moves the state; the transaction's end makes it durable."""
+    sql.insert_entries(connection, batch.entries)
+    heads = batch.subject_heads()
+    sql.write_subject_heads(
+        connection,
+        new=[each for each in heads if each.subject_id not in known_subjects],
+        changed=[each for each in heads if each.subject_id in known_subjects],
+    )
+    counts = batch.actor_counts()
+    sql.write_actor_counts(
+        connection,
+        new=[each for each in counts if each[0] not in known_actors],
+        changed=[each for each in counts if each[0] in known_actors],
+    )
+    if not sql.swap_state(connection, old=old, new=batch.state()):
+        raise LedgerHalted("The log grew while its state was held.", "Does another program write to it?")

@@ -1,0 +1,244 @@
+"""What a verdict says to a person: one headline, one sentence, what to do; zh-CN and en.
+
+Keyed by the report's code, so that pages, the command line and the API say the same. A sentence may use
+{date}, {until}, {reason} and {issuer}; what is unknown reads as a dash. A code without a sentence of its own
+falls back to its verdict's, and a test sees to it that none of our codes needs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from trust.encoding.ecertificate_data import CHINA
+from trust.model.report import Colour, Report, Verdict
+
+Language = Literal["zh-CN", "en"]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """`headline` is the verdict in a word or two; `sentence` says why; `advice` what to do next."""
+
+    headline: str
+    sentence: str
+    advice: str
+
+
+_HEADLINES: Mapping[Language, Mapping[Colour, str]] = {
+    "zh-CN": {
+        Colour.GREEN: "验证通过",
+        Colour.AMBER: "请注意",
+        Colour.RED: "验证未通过",
+        Colour.GREY: "未能读取",
+    },
+    "en": {
+        Colour.GREEN: "Valid",
+        Colour.AMBER: "Attention",
+        Colour.RED: "Not valid",
+        Colour.GREY: "Not read",
+    },
+}
+
+_SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
+    "OK": (
+        ("证照真实有效。", "请将下列内容与纸面或本人核对。"),
+        ("Authentic and in force.", "Compare the fields below with the page or the person."),
+    ),
+    "REVOKED": (
+        ("证照已于 {date} 被 {issuer} {reason}。", "不得作为凭证使用。"),
+        ("Revoked on {date} by {issuer}: {reason}.", "It must not be relied on."),
+    ),
+    "SUSPENDED": (
+        ("证照自 {date} 起暂停使用。", "请向签发机构了解情况。"),
+        ("Suspended since {date}.", "Ask the issuing authority."),
+    ),
+    "REPLACED": (
+        ("此版本已于 {date} 被更新的证照替代。", "请对方出示新版证照。"),
+        ("Superseded on {date} by a newer version.", "Ask for the current one."),
+    ),
+    "EXPIRED": (
+        ("证照已于 {until} 到期。", "请对方办理延续后再出示。"),
+        ("Expired on {until}.", "Ask for a renewed one."),
+    ),
+    "NOT_YET": (
+        ("证照尚未生效。", "请在生效日期之后再核验。"),
+        ("Not in force yet.", "Check again when its term has begun."),
+    ),
+    "CODE_EXPIRED": (
+        ("二维码已过期。", "请对方刷新后重新出示。"),
+        ("The code is out of date.", "Ask for a fresh one to be shown."),
+    ),
+    "CODE_USED": (
+        ("此二维码已被使用过，可能是截图。", "请对方在本人手机上重新出示。"),
+        ("This code was used already; it may be a screenshot.", "Ask for a fresh one on the holder's own phone."),
+    ),
+    "CODE_NEEDS_NETWORK": (
+        ("动态码只能联网核验。", "请连接网络，或请对方出示文件或印有二维码的页面。"),
+        ("A live code can be checked online only.", "Go online, or ask for the file or the printed page."),
+    ),
+    "ALTERED": (
+        ("文件内容在盖章后被改动，或不是签发的原文件。", "请向持证人或签发机构索取原文件。"),
+        ("Changed after sealing, or not the file that was issued.", "Ask the holder or the issuer for the original."),
+    ),
+    "BAD_SEAL": (
+        ("电子印章验证失败。", "不要采信，请联系签发机构。"),
+        ("The seal does not verify.", "Do not rely on it; contact the issuing authority."),
+    ),
+    "SEAL_CERT_REVOKED": (
+        ("使用印章时，其数字证书已被吊销。", "不要采信，请联系签发机构。"),
+        ("The seal's certificate was revoked when it was used.", "Do not rely on it; contact the issuer."),
+    ),
+    "SEAL_NOT_IN_FORCE": (
+        ("使用印章时，印章不在有效期内。", "请联系签发机构。"),
+        ("The seal was not in force when it was used.", "Contact the issuing authority."),
+    ),
+    "LEDGER_MISMATCH": (
+        ("文件与账本记录不一致。", "不要采信，请联系签发机构。"),
+        ("The file does not match its ledger entry.", "Do not rely on it; contact the issuing authority."),
+    ),
+    "NOT_IN_LEDGER": (
+        ("文件已盖章，但没有账本回执，签发尚未完成。", "请向签发机构索取签发后的文件。"),
+        ("Sealed, but without a ledger receipt: its issue was not completed.", "Ask for the issued file."),
+    ),
+    "NOT_ENTITLED": (
+        ("盖章机构无权签发此类证照。", "不要采信，请联系主管部门。"),
+        ("The sealing authority may not issue this type.", "Do not rely on it; contact the department in charge."),
+    ),
+    "NO_SEAL": (
+        ("文件上没有电子印章。", "请上传签发的原文件，而不是打印件的扫描。"),
+        ("The file carries no electronic seal.", "Use the file as issued, not a scan of its print."),
+    ),
+    "ACTIVE_CONTENT": (
+        ("文件含有脚本等活动内容，不是签发的证照。", "不要打开，请索取原文件。"),
+        ("The file holds scripts or other active content.", "Do not open it; ask for the original."),
+    ),
+    "UNKNOWN_ISSUER": (
+        ("签发机构或印章不在信任列表中。", "请更新信任列表，或询问签发机构。"),
+        ("The issuer or its seal is not in the trust list.", "Update the trust list, or ask the issuer."),
+    ),
+    "STATUS_STALE": (
+        ("离线数据缺失或已过期，无法确认当前状态。", "请更新离线包，或联网核验。"),
+        ("Offline data is missing or out of date, so the status is not known.", "Fetch a new bundle or go online."),
+    ),
+    "TRY_LATER": (
+        ("证照状态正在变更。", "请稍后再试。"),
+        ("The status is being changed at this moment.", "Try again in a moment."),
+    ),
+    "PARTIAL_COVER": (
+        ("印章或签名未覆盖文件的全部内容。", "请索取完整签署的文件。"),
+        ("The signature does not cover the whole file.", "Ask for a file that is signed as a whole."),
+    ),
+    "ENCRYPTED": (
+        ("文件已加密，无法核验。", "请上传未加密的原文件。"),
+        ("The file is encrypted and cannot be checked.", "Use the original without a password."),
+    ),
+    "BROKEN_PDF": (
+        ("文件已损坏或被改动，无法读取。", "请索取原文件。"),
+        ("The file is damaged or was changed, and cannot be read.", "Ask for the original file."),
+    ),
+    "LIMIT_EXCEEDED": (
+        ("文件超出处理限度，未能核验。", "如确为签发的证照，请索取原文件。"),
+        ("The file exceeds what can be processed safely.", "If it is genuine, ask for a fresh copy."),
+    ),
+    "CANNOT_BE_READ": (
+        ("文件无法读取。", "请索取原文件。"),
+        ("The file cannot be read.", "Ask for the original file."),
+    ),
+    "NOT_PROVEN": (
+        ("未能完成全部必要的检查。", "请联网重试，或询问签发机构。"),
+        ("Not every required check could be made.", "Try again online, or ask the issuer."),
+    ),
+    "NOT_OURS": (
+        ("不是本系统的二维码或验证码。", "请扫描证照上的二维码。"),
+        ("Not one of our codes.", "Scan the code on the e-certificate."),
+    ),
+    "UNREADABLE": (
+        ("未能识别。", "请调整光线和距离，或上传原文件。"),
+        ("Could not be read.", "Mind light and distance, or use the original file."),
+    ),
+    "NOT_A_PDF": (
+        ("不是可以核验的文件。", "请选择证照的 PDF 文件或二维码图片。"),
+        ("Not a file that can be checked.", "Choose the PDF, or a picture of the code."),
+    ),
+    "TOO_LARGE": (
+        ("文件过大。", "请上传不超过 20 MiB 的原文件。"),
+        ("The file is too large.", "Use the original, 20 MiB at most."),
+    ),
+}
+
+_FALLBACK: Mapping[Verdict, tuple[tuple[str, str], tuple[str, str]]] = {
+    Verdict.PASSED: _SENTENCES["OK"],
+    Verdict.FAILED: _SENTENCES["BAD_SEAL"],
+    Verdict.INDETERMINATE: _SENTENCES["NOT_PROVEN"],
+}
+
+_REASONS: Mapping[str, tuple[str, str]] = {
+    "rescinded": ("撤销", "rescinded (granted in error)"),
+    "penalty": ("吊销", "withdrawn as a penalty"),
+    "cancelled": ("注销", "cancelled"),
+}
+
+CHECKS: Mapping[str, tuple[str, str]] = {
+    "trust-list": ("信任列表", "Trust list"),
+    "file.format": ("文件格式", "File format"),
+    "file.objects": ("文件结构", "Objects in the file"),
+    "file.active-content": ("无活动内容", "No active content"),
+    "seal.present": ("有且仅有一枚电子印章", "Exactly one seal"),
+    "file.gap": ("印章覆盖全部内容", "The seal covers the whole file"),
+    "file.structure": ("盖章后未追加内容", "Nothing added after the seal"),
+    "seal.signature": ("印章签名", "Signature of the seal"),
+    "seal.library": ("独立程序库复核", "Second opinion of a library"),
+    "seal.crl": ("吊销列表在有效期内", "Revocation lists are in date"),
+    "seal.chain": ("印章证书链", "Certificates of the seal"),
+    "seal.time": ("时间戳", "Time-stamp"),
+    "data.file": ("内嵌证照数据", "Data inside the file"),
+    "ledger.receipt": ("账本回执", "Ledger receipt"),
+    "register.file": ("与登记文件一致", "Same file as in the register"),
+    "issuer.entitled": ("签发机构资格", "Entitlement of the issuer"),
+    "status": ("证照状态", "Status of the e-certificate"),
+    "validity": ("有效期", "Term of validity"),
+    "code.format": ("二维码格式", "Form of the code"),
+    "code.signature": ("二维码签名", "Signature of the code"),
+    "code.live": ("动态码在有效时间内且首次使用", "Live code is fresh and used once"),
+}
+
+NOT_CHECKED: Mapping[str, tuple[str, str]] = {
+    "presenter": ("出示人是否为持证人本人", "whether the person presenting is the holder"),
+    "page": ("纸面其余内容（请与下列内容核对）", "the rest of the page (compare the fields below)"),
+}
+
+
+def words_for(report: Report, language: Language) -> Words:
+    """The words of a report. Dates are in China's time, written as people write them."""
+    side = 0 if language == "zh-CN" else 1
+    sentence, advice = _SENTENCES.get(report.code, _FALLBACK[report.verdict])[side]
+    status: Any = report.facts.get("status") or {}
+    ecertificate: Any = report.facts.get("ecertificate") or {}
+    issuer_zh, issuer_en = ecertificate.get("issuer_name_zh"), ecertificate.get("issuer_name_en")
+    reason = _REASONS.get(str(status.get("reason")), ("撤销", "revoked"))[side]
+    values = {
+        "date": show_date(status.get("changed_at"), language),
+        "until": show_date(ecertificate.get("valid_until") or _valid_until(report), language),
+        "reason": reason,
+        "issuer": (issuer_en if side else issuer_zh) or issuer_zh or ("签发机构" if side == 0 else "its issuer"),
+    }
+    headline = _HEADLINES[language][report.colour]
+    return Words(headline, sentence.format(**values), advice)
+
+
+def show_date(value: str | None, language: Language) -> str:
+    """2026年11月21日 or 21 Nov 2026; a dash for nothing."""
+    if not value:
+        return "—"
+    at = datetime.fromisoformat(value)
+    day = at.astimezone(CHINA) if at.tzinfo else at
+    if language == "zh-CN":
+        return f"{day.year}年{day.month}月{day.day}日"
+    return f"{day.day} {day:%b} {day.year}"
+
+
+def _valid_until(report: Report) -> str | None:
+    return next((f.detail for f in report.findings if f.check == "validity" and f.code == "EXPIRED"), None)
