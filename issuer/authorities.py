@@ -31,7 +31,7 @@ PKI_FAMILIES = (Suite.SM2_SM3, Suite.RSA3072_SHA256)
 _ROOT_YEARS, _CA_YEARS, _TSA_YEARS, _SERVICE_YEARS = 20, 15, 10, 5
 _CRL_TERM = timedelta(days=7)
 _CRL_REFRESH = timedelta(hours=12)
-_AUTHORITY_ID = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,10}[a-z0-9])?$")
+_AUTHORITY_ID = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,22}[a-z0-9])?$")
 ORGANISATION = "印证电子证照信任服务"
 
 
@@ -200,7 +200,7 @@ class Authorities:
         """Registers an authority. The same again changes nothing; another under its id raises `Conflict`."""
         if not _AUTHORITY_ID.match(authority.authority_id):
             raise Malformed(
-                "An authority's id is 1 to 12 of a-z, 0-9 and hyphens.", "Choose a short one, such as cc-scjg."
+                "An authority's id is 1 to 24 of a-z, 0-9 and hyphens.", "Choose a short one, such as cc-scjg."
             )
         UnifiedSocialCreditCode(authority.uscc)
         with self.database.write() as connection:

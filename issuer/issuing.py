@@ -78,6 +78,8 @@ _SERIAL_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _SERIAL_CHARACTERS = 20
 _POINTS_PER_MM = 72 / 25.4
 _SEAL_REASON = "电子印章"
+_DEFAULT_PLACE = PlaceOnPage(page=-1, centre_x_mm=150.0, centre_y_mm=60.0)
+"""Lower right of an A4 page, where the issuer's name and date stand by custom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,8 +278,8 @@ class Issuing:
             sql.put_document(connection, ecertificate_id, "photo", application.photo)
         if application.source_pdf is not None:
             sql.put_document(connection, ecertificate_id, "source", application.source_pdf)
-            place = application.place or PlaceOnPage(-1, 120.0, 40.0)
-            encoded = json.dumps([place.page, place.left_mm, place.bottom_mm]).encode()
+            place = application.place or _DEFAULT_PLACE
+            encoded = json.dumps([place.page, place.centre_x_mm, place.centre_y_mm]).encode()
             sql.put_document(connection, ecertificate_id, "place", encoded)
         refs = [self.holder_ref(holder) for holder in checked.fields.holders]
         sql.put_holders(connection, ecertificate_id, refs)
@@ -503,6 +505,8 @@ def _taken(profile: TypeProfile) -> Conflict:
 
 
 def _place_on_page(encoded: bytes | None, width_mm: float) -> SealPlace:
-    page, left_mm, bottom_mm = json.loads(encoded or b"[-1,120,40]")
-    left, bottom, width = (value * _POINTS_PER_MM for value in (left_mm, bottom_mm, width_mm))
+    assert encoded is not None, "a department's page is stored with its place"
+    page, centre_x, centre_y = json.loads(encoded)
+    left, bottom = ((centre - width_mm / 2) * _POINTS_PER_MM for centre in (centre_x, centre_y))
+    width = width_mm * _POINTS_PER_MM
     return SealPlace(int(page), left, bottom, left + width, bottom + width)

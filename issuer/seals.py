@@ -81,7 +81,7 @@ class Seals:
         not_before, not_after = at - timedelta(minutes=5), at + timedelta(days=365 * _SEAL_YEARS)
         cert = make_x509_cert(
             Profile.SEAL,
-            Subject(common_name, authority.name_zh),
+            Subject(_fitting(common_name), _fitting(authority.name_zh)),
             record.public_key,
             self.authorities.keys.open(ca.key_id, KeyPurpose.ISSUING_CA),
             bytes(ca.cert),
@@ -121,14 +121,14 @@ class Seals:
         return seal
 
     def for_authority(self, authority_id: str) -> ESeal:
-        """The authority's first active seal: what is used where a request names none."""
+        """What is used where a request names no seal: the authority's first active one, SM2 before others."""
         active = [s for s in self.list() if s.authority_id == authority_id and s.state is SealState.ACTIVE]
         if not active:
             raise NotFound(
                 f"The authority {authority_id} has no active seal.", "Make one with `yinzheng seal make`.",
                 code="UNKNOWN_SEAL",
             )
-        return min(active, key=lambda seal: (seal.not_before, seal.seal_id))
+        return min(active, key=lambda seal: (seal.suite is not Suite.SM2_SM3, seal.not_before, seal.seal_id))
 
     def check_usable(self, seal: ESeal, authority_id: str, at: datetime) -> None:
         """Raises `Conflict` unless this authority may seal with it now."""
@@ -178,6 +178,13 @@ class Seals:
         with self.authorities.database.read() as connection:
             row = sql.one_row(connection, sql.SealRow, id=seal_id)
         return _seal(row) if row is not None else None
+
+
+def _fitting(name: str) -> str:
+    """A name attribute of X.509 holds 64 (RFC 5280, Appendix A); libraries count bytes. The trust list has all."""
+    while len(name.encode()) > 64:
+        name = name.removesuffix("…")[:-1] + "…"
+    return name
 
 
 def _seal(row: sql.SealRow) -> ESeal:

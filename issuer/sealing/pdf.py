@@ -132,8 +132,7 @@ def check_stampable(pdf: bytes) -> int:
     root = reader.root
     if "/AcroForm" in root:
         raise PdfRefused("The PDF has form fields.", "Flatten the form first.", code="HAS_FORM")
-    names = root.get("/Names")
-    if "/AF" in root or (isinstance(names, generic.DictionaryObject) and "/EmbeddedFiles" in names):
+    if "/AF" in root or ("/Names" in root and "/EmbeddedFiles" in root["/Names"]):
         raise PdfRefused("The PDF has attachments.", "Remove them first.", code="HAS_ATTACHMENTS")
     return inventory.pages
 

@@ -68,6 +68,7 @@ class Service:
     settings: Settings
     clock: Clock
     database: Database
+    ledger_database: Database
     log: Log
     lock_store: LockStore
     keys: FileKeyProvider
@@ -191,6 +192,7 @@ def _open(
         settings=settings,
         clock=clock,
         database=database,
+        ledger_database=ledger_database,
         log=log,
         lock_store=lock_store,
         keys=keys,

@@ -25,11 +25,12 @@ class IssuingAuthority:
 
 @dataclass(frozen=True, slots=True)
 class PlaceOnPage:
-    """Where a department wants its seal on its own PDF: page (0-based, -1 last), lower left corner in mm."""
+    """Where a department wants its seal on its own PDF: page (0-based, -1 last), and the seal's centre in
+    millimetres from the left and from the bottom edge."""
 
     page: int
-    left_mm: float
-    bottom_mm: float
+    centre_x_mm: float
+    centre_y_mm: float
 
 
 @dataclass(frozen=True, slots=True)

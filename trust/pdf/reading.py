@@ -119,10 +119,10 @@ def attachments(reader: PdfFileReader) -> dict[str, bytes]:
     """Every embedded file by its name. Raises `PdfRefused` for a name tree that is not flat."""
     found: dict[str, bytes] = {}
     try:
-        names = reader.root.get("/Names")
-        tree = names.get("/EmbeddedFiles") if isinstance(names, generic.DictionaryObject) else None
-        if tree is None:
+        names = reader.root["/Names"] if "/Names" in reader.root else {}
+        if "/EmbeddedFiles" not in names:
             return {}
+        tree = names["/EmbeddedFiles"]
         if "/Kids" in tree:
             raise PdfRefused("The attachments are not in one flat list.", code="SIG_CONSTRAINTS_FAILURE")
         listed = list(tree["/Names"])

@@ -1,0 +1,36 @@
+"""What kinds of e-certificate there are, and what each of them demands."""
+
+from issuer.catalogue.checking import CheckedFields, MissingCharacters, check_fields, shown_fields
+from issuer.catalogue.profile import (
+    Category,
+    FieldProfile,
+    FieldType,
+    HolderKind,
+    Name,
+    Role,
+    SealRule,
+    TypeProfile,
+    Validity,
+    load_catalogue,
+    load_profile,
+    read_profile,
+)
+
+__all__ = [
+    "Category",
+    "CheckedFields",
+    "FieldProfile",
+    "FieldType",
+    "HolderKind",
+    "MissingCharacters",
+    "Name",
+    "Role",
+    "SealRule",
+    "TypeProfile",
+    "Validity",
+    "check_fields",
+    "load_catalogue",
+    "load_profile",
+    "read_profile",
+    "shown_fields",
+]

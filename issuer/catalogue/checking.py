@@ -1,0 +1,346 @@
+"""Judge one record against its certificate type: everything that is wrong with it, at once.
+
+A clerk who imports a thousand rows must not find the second mistake of a row after mending the first, so
+nothing here stops early. What comes back is normalised (NFC, no outer blanks, dates as YYYY-MM-DD, `x` in an
+identity number as `X`) and is what gets hashed, printed and attached: later steps never touch a raw value.
+
+A reason names the field, the rule and the kind of thing that was found. It never repeats the value, because
+reasons are logged and values are personal data; the one exception is a character no font can draw, which is
+named as U+XXXX.
+
+Whether the fonts have a character is asked of the injected `missing_characters`; this module opens no file.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from issuer.catalogue.profile import FieldProfile, FieldType, HolderKind, Role, TypeProfile, compile_pattern
+from trust.model.errors import Malformed, ProfileViolation, Violation
+from trust.model.parties import CodeType, Holder, IdentityNumber, UnifiedSocialCreditCode
+
+MissingCharacters = Callable[[str], Sequence[str]]
+"""Which characters of a text no font has: `issuer.rendering.fonts.missing_characters`."""
+
+LONG_TERM = "长期"
+_SEPARATORS = re.compile(r"[;；|\n]")
+_DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})|(\d{4})/(\d{1,2})/(\d{1,2})|(\d{4})年(\d{1,2})月(\d{1,2})日")
+_PHOTO_NAME = re.compile(r"(?:[A-Za-z0-9_-]+/)?[A-Za-z0-9_-]+\.(?:jpe?g|png)")
+_MOST_ITEMS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFields:
+    """A record that keeps every rule of its type. Values are canonical; a field left out is absent."""
+
+    values: Mapping[str, tuple[str, ...]]
+    holders: tuple[Holder, ...]
+    number: str
+    issued_on: date
+    valid_from: date
+    valid_until: date | None  # None: 长期
+
+    def one(self, name: str) -> str:
+        """The only value of a field, or nothing if it was left out."""
+        return self.values.get(name, ("",))[0]
+
+
+def check_fields(
+    profile: TypeProfile,
+    raw: Mapping[str, str | Sequence[str]],
+    *,
+    today: date,
+    missing_characters: MissingCharacters,
+) -> CheckedFields:
+    """The record in canonical form. Raises `ProfileViolation` with every reason at once.
+
+    Columns may be called by field name or Chinese label. In a plain string, lists and repeated holders are
+    separated by `；` `;` `|` or a line break. An empty value is a value left out.
+    """
+    reasons: list[Violation] = []
+    given = _match_columns(profile, raw, reasons)
+    values: dict[str, tuple[str, ...]] = {}
+    for field in profile.fields:
+        entries = _entries(field, given.get(field.name, ()))
+        if not entries:
+            if field.required:
+                reasons.append(Violation(field.name, "MISSING", "nothing", "enter a value"))
+            continue
+        found = [_check_entry(field, entry, today, missing_characters, reasons) for entry in entries]
+        _check_whole(field, entries, reasons)
+        if all(value is not None for value in found):
+            values[field.name] = tuple(value for value in found if value is not None)
+    holders = _check_holders(profile, values, today, reasons)
+    dates = _check_dates(profile, values, today, reasons)
+    if reasons or dates is None:
+        raise ProfileViolation(reasons)
+    issued_on, valid_from, valid_until = dates
+    number = values[_named(profile, Role.NUMBER)][0]
+    return CheckedFields(values, tuple(holders), number, issued_on, valid_from, valid_until)
+
+
+def shown_fields(profile: TypeProfile, checked: CheckedFields) -> dict[str, tuple[str, ...]]:
+    """The values as a reader sees them: dates as 2026年11月21日, kinds of code by their names."""
+    return {
+        name: tuple(_shown(profile.field(name), value) for value in values)
+        for name, values in checked.values.items()
+    }
+
+
+def show_date(day: date) -> str:
+    return f"{day.year}年{day.month}月{day.day}日"
+
+
+def _shown(field: FieldProfile, value: str) -> str:
+    match field.type:
+        case FieldType.DATE if value != LONG_TERM:
+            return show_date(date.fromisoformat(value))
+        case FieldType.CODE_TYPE:
+            return CodeType(value).zh
+        case _:
+            return value
+
+
+# Columns and entries ---------------------------------------------------------------------------------------
+
+
+def _match_columns(
+    profile: TypeProfile, raw: Mapping[str, str | Sequence[str]], reasons: list[Violation]
+) -> dict[str, tuple[str, ...]]:
+    given: dict[str, tuple[str, ...]] = {}
+    for column, value in raw.items():
+        field = profile.field_named(column.strip())
+        entries = (value,) if isinstance(value, str) else tuple(value)
+        if field is None:
+            # A column name may itself hold anything: quote only what looks like a name.
+            shown = column if re.fullmatch(r"[\w（）()]{1,40}", column) else "a column"
+            reasons.append(Violation(shown, "UNKNOWN_FIELD", "not in this type", "remove or rename it"))
+        elif field.name in given:
+            reasons.append(Violation(field.name, "TWICE", "two columns", "keep one of them"))
+        else:
+            given[field.name] = entries
+    return given
+
+
+def _entries(field: FieldProfile, given: tuple[str, ...]) -> list[str]:
+    """The values of a field, split if it is a list, tidied, without the empty ones."""
+    if field.is_list and len(given) == 1:
+        given = tuple(_SEPARATORS.split(given[0]))
+    if field.type is FieldType.PARAGRAPHS:
+        given = tuple(line for text in given for line in text.replace("\r\n", "\n").split("\n"))
+    tidied = (unicodedata.normalize("NFC", entry).strip() for entry in given)
+    return [entry for entry in tidied if entry]
+
+
+def _check_entry(
+    field: FieldProfile,
+    entry: str,
+    today: date,
+    missing_characters: MissingCharacters,
+    reasons: list[Violation],
+) -> str | None:
+    """The canonical value, or None after adding the reasons against it."""
+    before = len(reasons)
+    control = [char for char in entry if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+    if control:
+        reasons.append(_bad(field, "CONTROL_CHARACTER", f"{_name(control[0])}, which cannot be seen", "remove it"))
+    for char in missing_characters("".join(c for c in entry if c not in control)):
+        reasons.append(
+            _bad(field, "NO_GLYPH", f"{_name(char)}, which no font here has", "write another form of it")
+        )
+    if len(reasons) > before:
+        return None
+    if field.pattern and not compile_pattern(field.pattern).fullmatch(entry):
+        reasons.append(_bad(field, "PATTERN", "another form", f"write {field.pattern_says}"))
+        return None
+    try:
+        return _canonical(field, entry, today)
+    except Malformed as exc:
+        reasons.append(_bad(field, exc.code, exc.what, exc.todo))
+        return None
+
+
+def _canonical(field: FieldProfile, entry: str, today: date) -> str:
+    match field.type:
+        case FieldType.DATE:
+            if field.role is Role.VALID_UNTIL and entry == LONG_TERM:
+                return LONG_TERM
+            return _read_date(entry).isoformat()
+        case FieldType.USCC:
+            return UnifiedSocialCreditCode(entry.upper()).value
+        case FieldType.IDENTITY_NUMBER:
+            return IdentityNumber(entry, today).value
+        case FieldType.CODE_TYPE:
+            return _read_code_type(entry).value
+        case FieldType.CHOICE:
+            if entry not in field.choices:
+                raise Malformed("not one of the choices", f"choose {'、'.join(field.choices)}", code="CHOICE")
+            return entry
+        case FieldType.PHOTO:
+            if not _PHOTO_NAME.fullmatch(entry):
+                raise Malformed("not a picture's file name", "name a .jpg or .png file", code="PHOTO_NAME")
+            return entry
+        case FieldType.PERSON_NAME | FieldType.ORGANISATION_NAME:
+            # Departments type the middle dot of a name in five ways; they must compare equal.
+            return re.sub(r"(?<=\w) ?[·•‧∙⋅・･] ?(?=\w)", "·", re.sub(r"\s+", " ", entry))
+        case _:
+            return entry
+
+
+def _check_whole(field: FieldProfile, entries: list[str], reasons: list[Violation]) -> None:
+    if len(entries) > 1 and not field.is_list and field.type is not FieldType.PARAGRAPHS:
+        reasons.append(_bad(field, "NOT_A_LIST", f"{len(entries)} values", "give one"))
+    if len(entries) > _MOST_ITEMS:
+        reasons.append(_bad(field, "TOO_MANY", f"{len(entries)} values", f"give at most {_MOST_ITEMS}"))
+    lengths = [len(entry) for entry in entries]
+    length = max(lengths) if field.repeats else sum(lengths)
+    if length > field.max_length:
+        reasons.append(_bad(field, "TOO_LONG", f"{length} characters", f"at most {field.max_length}"))
+
+
+# What several fields say together --------------------------------------------------------------------------
+
+
+def _check_holders(
+    profile: TypeProfile, values: dict[str, tuple[str, ...]], today: date, reasons: list[Violation]
+) -> list[Holder]:
+    """Holder i has name i, code i and kind i; a kind left out follows from the type, or from the code."""
+    names = values.get(_named(profile, Role.HOLDER_NAME))
+    codes = values.get(_named(profile, Role.HOLDER_CODE))
+    if names is None or codes is None:
+        return []
+    kind_field = profile.with_role(Role.HOLDER_CODE_TYPE)
+    given = values.get(kind_field.name) if kind_field else None
+    kinds = [CodeType(kind) for kind in given] if given else [_usual_kind(profile, code) for code in codes]
+    code_field = _named(profile, Role.HOLDER_CODE)
+    if not len(names) == len(codes) == len(kinds):
+        found = f"{len(names)} names, {len(codes)} codes, {len(kinds)} kinds"
+        reasons.append(Violation(code_field, "HOLDERS_DO_NOT_PAIR", found, "give each a name and a code"))
+        return []
+    if len(set(codes)) != len(codes):
+        reasons.append(Violation(code_field, "HOLDER_TWICE", "the same code twice", "name each holder once"))
+    holders = []
+    for name, code, kind in zip(names, codes, kinds, strict=True):
+        if profile.holder_kind is not HolderKind.EITHER and kind.is_organisation != (
+            profile.holder_kind is HolderKind.ORGANISATION
+        ):
+            wanted = f"the holder is a {profile.holder_kind.value}"
+            reasons.append(Violation(code_field, "HOLDER_KIND", "a code of the other kind", wanted))
+        try:
+            holders.append(Holder(name, code, kind, on=today))
+        except Malformed as exc:
+            reasons.append(Violation(code_field, exc.code, exc.what, exc.todo))
+    if len(holders) == len(codes):
+        values[code_field] = tuple(holder.code for holder in holders)
+        if kind_field:
+            values[kind_field.name] = tuple(kind.value for kind in kinds)
+        reasons.extend(_contradictions(profile, values, holders[0], today))
+    return holders
+
+
+def _usual_kind(profile: TypeProfile, code: str) -> CodeType:
+    match profile.holder_kind:
+        case HolderKind.PERSON:
+            return CodeType.IDENTITY_NUMBER
+        case HolderKind.ORGANISATION:
+            return CodeType.USCC
+        case HolderKind.EITHER:
+            # 18 digits can be both; a code of a body with digits only begins with its register, 1 to 9 and
+            # then a class, so only a letter before the last place decides.
+            looks_personal = re.fullmatch(r"[1-9]\d{5}(?:19|20)\d{9}[\dXx]", code)
+            return CodeType.IDENTITY_NUMBER if looks_personal else CodeType.USCC
+
+
+def _contradictions(
+    profile: TypeProfile, values: Mapping[str, tuple[str, ...]], holder: Holder, today: date
+) -> Iterator[Violation]:
+    """Sex and date of birth are printed beside the identity number, so they had better agree with it."""
+    if holder.code_type is not CodeType.IDENTITY_NUMBER:
+        return
+    number = IdentityNumber(holder.code, today)
+    said = {Role.GENDER: "男" if number.is_male else "女", Role.BIRTH_DATE: number.born_on.isoformat()}
+    for role, expected in said.items():
+        field = profile.with_role(role)
+        if field and field.name in values and values[field.name] != (expected,):
+            yield _bad(field, "CONTRADICTS_CODE", "not what the identity number says", "correct one")
+
+
+def _check_dates(
+    profile: TypeProfile, values: dict[str, tuple[str, ...]], today: date, reasons: list[Violation]
+) -> tuple[date, date, date | None] | None:
+    """Issue date, start and end. Fills in a start or an end that follows from the rest."""
+    issued = _date_of(profile, Role.ISSUED_ON, values)
+    until_field = _named(profile, Role.VALID_UNTIL)
+    if issued is None:
+        return None
+    if issued > today:
+        field = _named(profile, Role.ISSUED_ON)
+        reasons.append(Violation(field, "IN_THE_FUTURE", "a day after today", "issue it on that day"))
+    start = _date_of(profile, Role.VALID_FROM, values) or issued
+    if values.get(until_field) == (LONG_TERM,):
+        if not profile.validity.long_term:
+            reasons.append(Violation(until_field, "NO_LONG_TERM", "长期", "this type always ends on a day"))
+        return issued, start, None
+    if profile.validity.years:
+        computed = (_years_later(start, profile.validity.years).isoformat(),)
+        if values.setdefault(until_field, computed) != computed:
+            rule = f"{profile.validity.years} years less a day from the start"
+            reasons.append(Violation(until_field, "VALIDITY_RULE", "another end", f"the type gives {rule}"))
+            return None
+    if until_field not in values:
+        return None  # its own reason has been given
+    until = date.fromisoformat(values[until_field][0])
+    if until < start:
+        reasons.append(Violation(until_field, "ENDS_BEFORE_START", "an end before the start", "correct one"))
+    return issued, start, until
+
+
+def _years_later(start: date, years: int) -> date:
+    """The last day of a term: five years from 2026-11-21 end on 2031-11-20."""
+    try:
+        return start.replace(year=start.year + years) - timedelta(days=1)
+    except ValueError:  # from 29 February
+        return date(start.year + years, 2, 28)
+
+
+def _date_of(profile: TypeProfile, role: Role, values: Mapping[str, tuple[str, ...]]) -> date | None:
+    field = profile.with_role(role)
+    if field is None or field.name not in values:
+        return None
+    return date.fromisoformat(values[field.name][0])
+
+
+def _read_date(text: str) -> date:
+    matched = _DATE.fullmatch(text.replace(" ", ""))
+    if matched is None:
+        raise Malformed("not a date", "write 2026-11-21, 2026/11/21 or 2026年11月21日", code="DATE")
+    year, month, day = (int(part) for part in matched.groups() if part)
+    try:
+        return date(year, month, day)
+    except ValueError as exc:
+        raise Malformed("a day that is not in the calendar", "correct it", code="DATE") from exc
+
+
+def _read_code_type(text: str) -> CodeType:
+    for kind in CodeType:
+        if text in (kind.value, kind.zh):
+            return kind
+    raise Malformed("an unknown kind of code", "see GB/T 36903 Annex A, such as 001 or 111", code="CODE_TYPE")
+
+
+def _named(profile: TypeProfile, role: Role) -> str:
+    field = profile.with_role(role)
+    assert field is not None, f"reading a profile checks that it has the role {role}"
+    return field.name
+
+
+def _bad(field: FieldProfile, code: str, found: str, todo: str) -> Violation:
+    return Violation(field.name, code, found, todo)
+
+
+def _name(char: str) -> str:
+    return f"U+{ord(char):04X}"

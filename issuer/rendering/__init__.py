@@ -1,0 +1,16 @@
+"""The human-readable page of an e-certificate (照面), laid out as PDF/A-3b."""
+
+from issuer.rendering.fonts import missing_characters
+from issuer.rendering.page import PageData, RenderedPage, SealPlace, render
+from issuer.rendering.qr import BOX_MM, PrintedCode, printed_code
+
+__all__ = [
+    "BOX_MM",
+    "PageData",
+    "PrintedCode",
+    "RenderedPage",
+    "SealPlace",
+    "missing_characters",
+    "printed_code",
+    "render",
+]

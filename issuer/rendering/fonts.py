@@ -1,0 +1,86 @@
+"""The fonts a page is set in, and which characters they can draw.
+
+Two packages bring them, so that a page looks the same on every machine and no system font is ever used:
+Noto Serif SC for what a department writes, Noto Sans SC for small print, and behind both Noto Sans CJK SC,
+which has some ten thousand ideographs more (𠮷 and other rare characters of names).
+
+The order here is the order in the layouts (`common.typ`): a character that `missing_characters` lets through
+is one that the page will show. Nothing is opened before it is asked for, and then once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import typst
+from fontTools.pens.recordingPen import DecomposingRecordingPen
+from fontTools.ttLib import TTFont
+
+from trust.model.errors import OperationalError
+
+SERIF = "Noto Serif SC"
+SANS = "Noto Sans SC"
+FALLBACK = "Noto Sans CJK SC"
+
+_FALLBACK_FACE = 2  # the third face of the collection has the glyph shapes used in mainland China
+
+
+@dataclass(frozen=True, slots=True)
+class GlyphOutline:
+    """One glyph: pen commands in font units (y upwards), the advance width, and the units in an em."""
+
+    commands: tuple[tuple[str, tuple[tuple[float, float], ...]], ...]
+    advance: float
+    units_per_em: int
+
+
+@cache
+def typst_fonts() -> typst.Fonts:
+    """What the compiler may use: our files and nothing from the machine."""
+    folders = [_folder("pylopdf_fonts_zh_cn"), _folder("noto_cjk_sans_otc")]
+    return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=folders)
+
+
+def missing_characters(text: str) -> Sequence[str]:
+    """The characters of `text` that none of the fonts can draw, each once, in order."""
+    drawable = _drawable()
+    return tuple(char for char in dict.fromkeys(text) if ord(char) not in drawable)
+
+
+def glyph_outline(char: str) -> GlyphOutline:
+    """The outline of one character in the first font that has it; `missing_characters` is asked before."""
+    for font, glyphs, names in _faces():
+        if ord(char) in names:
+            glyph = glyphs[names[ord(char)]]
+            pen = DecomposingRecordingPen(glyphs)
+            glyph.draw(pen)
+            commands = tuple((name, tuple(points)) for name, points in pen.value)
+            return GlyphOutline(commands, float(glyph.width), int(font["head"].unitsPerEm))
+    raise OperationalError(f"No font has U+{ord(char):04X}.", "Ask missing_characters before drawing.")
+
+
+@cache
+def _drawable() -> frozenset[int]:
+    return frozenset(point for _, _, names in _faces() for point in names)
+
+
+@cache
+def _faces() -> tuple[tuple[Any, Any, dict[int, str]], ...]:
+    """(font, its glyphs, character to glyph name) for serif and fallback; fontTools has no types."""
+    serif = TTFont(_folder("pylopdf_fonts_zh_cn") / "NotoSerifSC-Regular.otf", lazy=True)
+    fallback = TTFont(
+        _folder("noto_cjk_sans_otc") / "NotoSansCJK-Regular.ttc", lazy=True, fontNumber=_FALLBACK_FACE
+    )
+    return tuple((font, font.getGlyphSet(), font.getBestCmap()) for font in (serif, fallback))
+
+
+def _folder(package: str) -> Path:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise OperationalError(f"The font package {package} is not installed.", "Install yinzheng[server].")
+    return Path(spec.origin).parent

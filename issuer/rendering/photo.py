@@ -1,0 +1,50 @@
+"""A holder's photograph: opened with suspicion, drawn again as a plain JPEG.
+
+What is printed is never the file that came in. Decoding and encoding again drops metadata (where and when the
+picture was taken), appended data, colour profiles and everything else that is not the picture.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+from PIL import Image, ImageOps
+
+from trust.model.errors import ProfileViolation, Violation
+
+MOST_BYTES = 2_000_000
+_MOST_PIXELS = 20_000_000
+_LEAST = (180, 240)
+_SIZE = (413, 578)  # 35 × 49 mm at 300 dpi
+
+
+def photo_jpeg(data: bytes, *, field: str = "photo") -> bytes:
+    """A JPEG of 413 × 578 pixels. Raises `ProfileViolation` if the file is no usable photograph."""
+    if len(data) > MOST_BYTES:
+        raise _refused(field, "PHOTO_TOO_LARGE", f"{len(data)} bytes", f"at most {MOST_BYTES}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG"))
+            if image.width * image.height > _MOST_PIXELS:
+                raise _refused(field, "PHOTO_TOO_LARGE", "too many pixels", "scale it down")
+            image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Warning) as exc:
+        raise _refused(field, "PHOTO_UNREADABLE", "not a JPEG or PNG picture", "save it again") from exc
+    if image.width < _LEAST[0] or image.height < _LEAST[1]:
+        wanted = f"at least {_LEAST[0]} × {_LEAST[1]}"
+        raise _refused(field, "PHOTO_TOO_SMALL", f"{image.width} × {image.height} pixels", wanted)
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in ("RGBA", "LA", "P"):
+        layered = upright.convert("RGBA")
+        upright = Image.new("RGB", layered.size, "white")
+        upright.paste(layered, mask=layered.getchannel("A"))
+    framed = ImageOps.fit(upright.convert("RGB"), _SIZE, Image.Resampling.LANCZOS, centering=(0.5, 0.35))
+    out = io.BytesIO()
+    framed.save(out, "JPEG", quality=88, optimize=True)
+    return out.getvalue()
+
+
+def _refused(field: str, code: str, found: str, todo: str) -> ProfileViolation:
+    return ProfileViolation([Violation(field, code, found, todo)])

@@ -1,0 +1,148 @@
+"""What both the command line and the HTTP API do: the same request goes through the same function.
+
+From a record to an application, an authority by id or credit code, a department's own PDF through the
+sandbox; reports as JSON with their words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from issuer.catalogue import TypeProfile, load_profile
+from issuer.issuing import Outcome
+from trust.app.compose import Service
+from trust.app.records import Record, record_from
+from trust.encoding.report import encode_report
+from trust.model.ecertificate import Application, IssuingAuthority, PlaceOnPage
+from trust.model.errors import EvidenceUnavailableError, Malformed, NotFound, ProfileViolation, Violation
+from trust.model.report import Report
+from verifier.sentences import words_for
+
+
+def find_authority(service: Service, wanted: str | None, profile: TypeProfile) -> IssuingAuthority:
+    """By id or credit code; without either, the only authority that may issue the type."""
+    listed = service.authorities.list()
+    if wanted is not None:
+        for authority in listed:
+            if wanted in (authority.authority_id, authority.uscc):
+                return authority
+        raise NotFound(
+            "There is no such authority.", "List them with `yinzheng authority list`.", code="UNKNOWN_AUTHORITY"
+        )
+    entitled = [a for a in listed if set(a.functions) & set(profile.who_may_issue)]
+    if len(entitled) != 1:
+        raise Malformed(
+            f"{len(entitled)} authorities may issue {profile.short}.", "Say which with --authority.", code="AUTHORITY"
+        )
+    return entitled[0]
+
+
+def application_from(
+    service: Service, record: Record, profile: TypeProfile, *, authority: str | None, seal: str | None
+) -> Application:
+    """Raises `RequestError` for a row that names no authority or cannot be read."""
+    if record.problem is not None:
+        raise ProfileViolation([Violation("row", "UNREADABLE", record.problem, "mend the row")])
+    found = find_authority(service, record.authority or authority, profile)
+    return Application(
+        type_short=profile.short,
+        authority_id=found.authority_id,
+        fields=record.fields,
+        seal_id=record.seal or seal,
+        photo=record.photo,
+        row=record.row,
+    )
+
+
+def stamp_application(
+    service: Service, pdf: bytes, sidecar: Mapping[str, Any], *, type_short: str | None, seal: str | None, authority: str | None
+) -> Application:
+    """An application around a department's own PDF. The PDF is looked at in the sandbox.
+
+    `sidecar` is {"type", "fields": {…}, "place": {"page": -1, "seal_mm": [x, y]}, "authority", "seal"}, of which
+    only `fields` is needed; `seal_mm` is the seal's centre from the left and bottom edge. Raises `Malformed`
+    with the reason's code (ENCRYPTED, ALREADY_SIGNED, …).
+    """
+    match sidecar:
+        case {"fields": dict(fields), **rest} if set(rest) <= {"type", "place", "authority", "seal"}:
+            pass
+        case _:
+            raise Malformed("The data beside the PDF has no fields.", 'Write {"type": …, "fields": {…}}.')
+    profile = load_profile(type_short or str(rest.get("type", "")))
+    place = _place(rest.get("place"))
+    wanted_seal, wanted_authority = rest.get("seal"), rest.get("authority")
+    try:
+        pages = int(service.sandbox.run("check-stampable", {}, [pdf])["pages"])
+    except EvidenceUnavailableError as exc:
+        raise Malformed(exc.what, "Save it anew from its source.", code=exc.code) from exc
+    if place is not None and not -pages <= place.page < pages:
+        raise Malformed(f"The PDF has {pages} pages, so there is no page {place.page}.", "Correct the place.")
+    record = record_from(1, fields, profile, None)
+    found = find_authority(service, authority or wanted_authority, profile)
+    return Application(
+        type_short=profile.short,
+        authority_id=found.authority_id,
+        fields=record.fields,
+        seal_id=seal or wanted_seal,
+        source_pdf=pdf,
+        place=place,
+        row=1,
+    )
+
+
+def _place(raw: Any) -> PlaceOnPage | None:
+    match raw:
+        case None:
+            return None
+        case {"page": int(page), "seal_mm": [int() | float() as x, int() | float() as y]} if (
+            0 <= x <= 2000 and 0 <= y <= 2000
+        ):
+            return PlaceOnPage(page, float(x), float(y))
+        case _:
+            raise Malformed(
+                "The place of the seal is not in its form.", 'Write {"page": -1, "seal_mm": [120, 40]}.', code="PLACE"
+            )
+
+
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    """One row's result for machines."""
+    if outcome.issued is not None:
+        issued = outcome.issued
+        return {
+            "row": outcome.row,
+            "result": "repeated" if outcome.repeated else "issued",
+            "identifier": issued.identifier,
+            "pid": issued.pid.hex(),
+            "ledger_index": issued.entry_seq,
+        }
+    assert outcome.error is not None
+    errors: Sequence[Violation] = (
+        outcome.error.violations if isinstance(outcome.error, ProfileViolation) else ()
+    )
+    return {
+        "row": outcome.row,
+        "result": "refused",
+        "code": outcome.error.code,
+        "detail": outcome.error.what,
+        "todo": outcome.error.todo,
+        "errors": [{"field": v.field, "code": v.code, "found": v.found, "todo": v.todo} for v in errors],
+    }
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """The report with its words in both languages."""
+    messages = {}
+    for language in ("zh-CN", "en"):
+        words = words_for(report, language)  # type: ignore[arg-type]  # the two literals
+        messages[language] = {"headline": words.headline, "sentence": words.sentence, "advice": words.advice}
+    return encode_report(report, messages)
+
+
+def verify_online(service: Service, data: bytes | str, at: datetime, *, verifier: str = "", anchors: Sequence[bytes] = ()) -> Report:
+    """One object against the service's own evidence."""
+    evidence = service.evidence(at)
+    if isinstance(data, str):
+        return service.verifier.verify_text(data, evidence, at, verifier=verifier)
+    return service.verifier.verify_bytes(data, evidence, at, anchors=anchors, verifier=verifier)

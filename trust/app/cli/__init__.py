@@ -1,0 +1,539 @@
+"""The command `yinzheng`.
+
+`main` is the entry point. What a command needs is imported inside it: `yinzheng verify --offline` runs in the
+base install, where there is no server, no register and no page layout, and it starts fast.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trust.app.cli import console
+from trust.app.cli.console import t
+from trust.model.errors import Malformed, OperationalError, TrustError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help=t("印证：电子证照与电子印章", "Yinzheng: e-certificates and e-seals"),
+)
+authority_app = typer.Typer(no_args_is_help=True, help=t("签发机构", "issuing authorities"))
+type_app = typer.Typer(no_args_is_help=True, help=t("证照类型", "certificate types"))
+seal_app = typer.Typer(no_args_is_help=True, help=t("电子印章", "e-seals"))
+ledger_app = typer.Typer(no_args_is_help=True, help=t("账本", "the ledger"))
+keys_app = typer.Typer(no_args_is_help=True, help=t("密钥", "keys"))
+access_app = typer.Typer(no_args_is_help=True, help=t("接口密钥与领取链接", "API keys and claim links"))
+for name, group in (
+    ("authority", authority_app),
+    ("type", type_app),
+    ("seal", seal_app),
+    ("ledger", ledger_app),
+    ("keys", keys_app),
+    ("access", access_app),
+):
+    app.add_typer(group, name=name)
+
+Data = Annotated[Path | None, typer.Option("--data", help=t("数据目录", "data folder (or YINZHENG_DATA)"))]
+Json = Annotated[bool, typer.Option("--json", help=t("输出 JSON", "print JSON for machines"))]
+Reason = Annotated[str, typer.Option("--reason", help=t("事由", "reason; for revoke: rescinded, penalty or cancelled"))]
+
+
+def main() -> None:
+    """Runs the command line; the one place where errors become exit codes."""
+    try:
+        app(standalone_mode=False)
+    except TrustError as exc:
+        sys.exit(console.show_error(exc))
+    except typer.Exit as exc:
+        sys.exit(exc.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as exc:
+        console.err.print(t(f"系统错误：{exc.strerror}", f"The system refused: {exc.strerror}."), markup=False)
+        sys.exit(console.EXIT_OURS)
+    except Exception as exc:
+        # click's own usage errors; anything else is a fault of ours and shows its trace.
+        if hasattr(exc, "format_message"):
+            console.err.print(exc.format_message(), markup=False)
+            sys.exit(console.EXIT_USAGE)
+        raise
+
+
+def _service(data: Path | None, *, create: bool = False) -> Any:
+    _need_server_install()
+    from trust.app.compose import open_service
+    from trust.app.settings import read_settings
+
+    return open_service(read_settings(data), create=create)
+
+
+def _need_server_install() -> None:
+    try:
+        import sqlmodel  # noqa: F401
+        import typst  # noqa: F401
+    except ImportError as exc:
+        raise OperationalError(
+            "This is the base install, which verifies and nothing else.", 'Install "yinzheng[server]".'
+        ) from exc
+
+
+# --- set-up -------------------------------------------------------------------------------------------------
+
+
+@app.command(help=t("建立数据目录、证书、账本和首个信任列表", "make data folder, CAs, ledger, first trust list"))
+def init(data: Data = None, json: Json = False) -> None:
+    with _service(data, create=True) as service:
+        at = service.clock.now()
+        service.publishing.trust_list(at)
+        checkpoint = service.log.publish()
+        from verifier.trust_list import root_fingerprint
+
+        roots = [root_fingerprint(root) for root in service.publishing.roots()]
+        if json:
+            console.print_json({"data": str(service.settings.data), "trust_roots": roots, "ledger_size": checkpoint.size})
+            return
+        console.out.print(t(f"数据目录：{service.settings.data}", f"Data folder: {service.settings.data}"))
+        console.out.print(t("信任根指纹（请公布）：", "Trust root fingerprints (publish them):"))
+        for root in roots:
+            console.out.print(f"  {root}")
+
+
+@app.command(help=t("在示例数据上完成全部主要流程", "run the main job on the sample data"))
+def demo(
+    out: Annotated[Path, typer.Option("--out", help=t("输出目录", "output folder"))] = Path("demo-out"),
+    serve: Annotated[bool, typer.Option("--serve", help=t("随后启动服务", "then start the service"))] = False,
+    port: int = 8400,
+) -> None:
+    _need_server_install()
+    from trust.app.demo import run_demo
+
+    if not run_demo(out):
+        raise typer.Exit(1)
+    if serve:
+        from trust.app.demo import serve_demo
+
+        serve_demo(out, port)
+
+
+@app.command(help=t("启动接口和网页", "start the API and the pages"))
+def serve(
+    data: Data = None,
+    host: str = "127.0.0.1",
+    port: int = 8400,
+    workers: Annotated[int, typer.Option(help=t("进程数", "processes; more than one needs PostgreSQL"))] = 1,
+) -> None:
+    _need_server_install()
+    from trust.app.serving import serve as run
+
+    from trust.app.settings import read_settings
+
+    run(read_settings(data), host=host, port=port, workers=workers)
+
+
+# --- registries ---------------------------------------------------------------------------------------------
+
+
+@authority_app.command("add", help=t("登记签发机构", "register an authority"))
+def authority_add(
+    authority_id: str,
+    uscc: Annotated[str, typer.Option(help=t("统一社会信用代码", "unified social credit code"))],
+    name_zh: Annotated[str, typer.Option(help=t("中文名称", "Chinese name"))],
+    name_en: Annotated[str, typer.Option(help=t("英文名称", "English name"))],
+    function: Annotated[list[str], typer.Option(help=t("职能", "function; repeat for several"))],
+    data: Data = None,
+) -> None:
+    with _service(data) as service:
+        from trust.model.ecertificate import IssuingAuthority
+
+        service.authorities.add(IssuingAuthority(authority_id, uscc, name_zh, name_en, tuple(function)))
+
+
+@authority_app.command("list", help=t("列出签发机构", "list the authorities"))
+def authority_list(data: Data = None, json: Json = False) -> None:
+    with _service(data) as service:
+        listed = service.authorities.list()
+        if json:
+            for a in listed:
+                console.print_json(
+                    {"id": a.authority_id, "uscc": a.uscc, "name_zh": a.name_zh, "name_en": a.name_en,
+                     "functions": list(a.functions)}
+                )
+            return
+        console.print_table(
+            ("id", t("信用代码", "credit code"), t("名称", "name"), t("职能", "functions")),
+            [(a.authority_id, a.uscc, t(a.name_zh, a.name_en), ", ".join(a.functions)) for a in listed],
+        )
+
+
+@type_app.command("list", help=t("列出证照类型", "list the certificate types"))
+def type_list(json: Json = False) -> None:
+    _need_server_install()
+    from issuer.catalogue import load_catalogue
+
+    profiles = load_catalogue().values()
+    if json:
+        for p in profiles:
+            console.print_json({"short": p.short, "type_code": p.type_code, "name_zh": p.name.zh, "name_en": p.name.en})
+        return
+    console.print_table(
+        (t("简称", "short"), t("类型代码", "type code"), t("名称", "name"), t("可签发的职能", "issued by")),
+        [(p.short, p.type_code, t(p.name.zh, p.name.en), ", ".join(p.who_may_issue)) for p in profiles],
+    )
+
+
+@type_app.command("show", help=t("查看证照类型的字段", "show the fields of a type"))
+def type_show(short: str, json: Json = False) -> None:
+    _need_server_install()
+    from issuer.catalogue import load_profile
+
+    profile = load_profile(short)
+    if json:
+        for f in profile.fields:
+            console.print_json(
+                {"name": f.name, "gb": f.gb, "label_zh": f.label.zh, "label_en": f.label.en, "type": f.type.value,
+                 "required": f.required, "max_length": f.max_length, "choices": list(f.choices)}
+            )
+        return
+    console.print_table(
+        (t("字段", "field"), t("标签", "label"), t("类型", "type"), t("必填", "required"), t("最长", "longest")),
+        [
+            (f.name, t(f.label.zh, f.label.en), f.type.value, t("是", "yes") if f.required else "", str(f.max_length))
+            for f in profile.fields
+        ],
+    )
+
+
+@type_app.command("add", help=t("检查一个证照类型文件", "check a type's data file"))
+def type_add(file: Path) -> None:
+    """Types are data files of the installation: this checks one and says where it goes."""
+    _need_server_install()
+    from importlib.resources import files
+
+    from issuer.catalogue import load_catalogue, read_profile
+
+    try:
+        profile = read_profile(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise Malformed(f"{file.name} cannot be read.", "Check the path and that it is UTF-8.") from exc
+    if profile.short in load_catalogue():
+        raise Malformed(f"There is a type {profile.short} already.", "Choose another short name.")
+    layouts = files("issuer.rendering").joinpath("layouts")
+    if not layouts.joinpath(profile.layout).is_file():
+        raise Malformed(f"There is no layout {profile.layout}.", "Add it to issuer/rendering/layouts.")
+    console.out.print(
+        t(f"{file.name} 有效；请放入 issuer/catalogue/types 后重启服务。",
+          f"{file.name} is right; put it into issuer/catalogue/types and restart the service.")
+    )
+
+
+@seal_app.command("make", help=t("制作印章", "make a seal"))
+def seal_make(
+    seal_id: str,
+    authority: Annotated[str, typer.Option(help=t("签发机构 id", "id of the authority"))],
+    suite: Annotated[str, typer.Option(help="SM2-SM3, RSA3072-SHA256, P256-SHA256")] = "SM2-SM3",
+    second_line: Annotated[str, typer.Option(help=t("印章下方文字", "line under the star"))] = "",
+    diameter: Annotated[float, typer.Option(help=t("直径（毫米）", "diameter in mm: 42 or 45"))] = 42.0,
+    data: Data = None,
+) -> None:
+    with _service(data) as service:
+        from keys.suites import Suite
+
+        if suite not in [known.value for known in Suite]:
+            raise Malformed(f"There is no suite {suite}.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256.")
+        service.seals.make(seal_id, authority, Suite(suite), second_line=second_line, diameter_mm=diameter)
+
+
+@seal_app.command("list", help=t("列出印章", "list the seals"))
+def seal_list(data: Data = None, json: Json = False) -> None:
+    with _service(data) as service:
+        seals = service.seals.list()
+        if json:
+            for s in seals:
+                console.print_json(
+                    {"id": s.seal_id, "authority": s.authority_id, "name": s.name, "suite": s.suite.value,
+                     "state": s.state.value, "not_after": s.not_after.isoformat()}
+                )
+            return
+        console.print_table(
+            ("id", t("机构", "authority"), t("名称", "name"), t("算法", "suite"), t("状态", "state"), t("到期", "until")),
+            [(s.seal_id, s.authority_id, s.name, s.suite.value, s.state.value, f"{s.not_after:%Y-%m-%d}") for s in seals],
+        )
+
+
+@seal_app.command("show", help=t("查看印章，可导出印模", "show a seal, write its picture"))
+def seal_show(
+    seal_id: str, picture: Annotated[Path | None, typer.Option(help=t("印模 SVG 文件", "SVG file to write"))] = None,
+    data: Data = None,
+) -> None:
+    with _service(data) as service:
+        seal = service.seals.get(seal_id)
+        if picture is not None:
+            picture.write_text(seal.picture_svg, encoding="utf-8")
+        from keys.pki import read_x509_cert
+
+        console.print_json(
+            {"id": seal.seal_id, "name": seal.name, "authority": seal.authority_id, "suite": seal.suite.value,
+             "state": seal.state.value, "since": seal.state_since.isoformat(), "not_before": seal.not_before.isoformat(),
+             "not_after": seal.not_after.isoformat(), "x509_sha256": read_x509_cert(seal.cert).sha256.hex()}
+        )
+
+
+def _seal_act(act: str, zh: str, en: str) -> None:
+    def command(seal_id: str, data: Data = None) -> None:
+        with _service(data) as service:
+            getattr(service.seals, act)(seal_id)
+
+    seal_app.command(act, help=t(zh, en))(command)
+
+
+_seal_act("freeze", "冻结印章", "freeze a seal")
+_seal_act("unfreeze", "解冻印章", "unfreeze a seal")
+_seal_act("revoke", "吊销印章", "revoke a seal for good")
+
+
+# --- issuing ------------------------------------------------------------------------------------------------
+
+
+@app.command(help=t("由 CSV 或 JSON 签发证照", "issue e-certificates from CSV or JSON"))
+def issue(
+    type_: Annotated[str, typer.Argument(metavar="TYPE")] = "",
+    source: Annotated[Path | None, typer.Option("--from", help="FILE.csv | FILE.json")] = None,
+    authority: Annotated[str | None, typer.Option(help=t("签发机构", "authority: id or credit code"))] = None,
+    seal: Annotated[str | None, typer.Option(help=t("印章", "seal"))] = None,
+    out: Annotated[Path | None, typer.Option("--out", help=t("PDF 输出目录", "folder for the PDFs"))] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=t("只检查", "check only"))] = False,
+    resume: Annotated[bool, typer.Option("--resume", help=t("继续未完成的签发", "finish what was interrupted"))] = False,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    from trust.app.cli.issuing import issue_records
+
+    if not resume and (not type_ or source is None):
+        raise Malformed("There is nothing to issue.", "Give TYPE and --from FILE, or --resume.")
+    with _service(data) as service:
+        ok = issue_records(
+            service, type_, source, authority=authority, seal=seal, out=out, dry_run=dry_run, resume=resume, json=json
+        )
+    if not ok:
+        raise typer.Exit(console.EXIT_FAILED)
+
+
+@app.command(help=t("在部门已有的 PDF 上盖章", "seal a PDF that the department already has"))
+def stamp(
+    pdf: Path,
+    source: Annotated[Path, typer.Option("--from", help="FILE.json")],
+    out: Annotated[Path, typer.Option("--out", help=t("输出文件", "output file"))],
+    type_: Annotated[str | None, typer.Option("--type", help=t("证照类型", "certificate type"))] = None,
+    seal: Annotated[str | None, typer.Option(help=t("印章", "seal"))] = None,
+    authority: Annotated[str | None, typer.Option(help=t("签发机构", "authority"))] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    from trust.app.cli.issuing import stamp_pdf
+
+    with _service(data) as service:
+        ok = stamp_pdf(service, pdf, source, out, type_short=type_, seal=seal, authority=authority, json=json)
+    if not ok:
+        raise typer.Exit(console.EXIT_FAILED)
+
+
+def _status_act(act: str, zh: str, en: str) -> None:
+    def command(identifier: str, reason: Reason, data: Data = None, json: Json = False) -> None:
+        with _service(data) as service:
+            from trust.model.status import StatusAct
+
+            issued = service.issuing.issued(identifier=identifier)
+            changed = service.statuses.change(issued.pid, StatusAct(act), reason=reason)
+            if json:
+                console.print_json({"identifier": changed.identifier, "status": changed.status.value})
+            else:
+                console.out.print(f"{changed.identifier} {changed.status.value}")
+
+    app.command(act, help=t(zh, en))(command)
+
+
+_status_act("suspend", "暂扣证照", "suspend an e-certificate")
+_status_act("reinstate", "发还证照", "end a suspension")
+_status_act("revoke", "撤销、吊销或注销证照", "revoke an e-certificate for good")
+
+
+@app.command(help=t("换发新版证照", "issue the next version and mark this one replaced"))
+def replace(
+    identifier: str,
+    reason: Reason,
+    source: Annotated[Path, typer.Option("--from", help="FILE.csv | FILE.json")],
+    out: Annotated[Path | None, typer.Option("--out", help=t("PDF 输出目录", "folder for the PDF"))] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    from trust.app.cli.issuing import replace_record
+
+    with _service(data) as service:
+        ok = replace_record(service, identifier, source, reason=reason, out=out, json=json)
+    if not ok:
+        raise typer.Exit(console.EXIT_FAILED)
+
+
+@app.command(help=t("生成亮证码", "make a presentation code"))
+def present(
+    identifier: str,
+    purpose: Annotated[str, typer.Option(help=t("用途", "what it is shown for"))] = "核验",
+    audience: Annotated[str | None, typer.Option(help=t("出示给", "to whom"))] = None,
+    level: Annotated[int, typer.Option(help=t("披露级别 0–3", "disclosure level 0 to 3"), min=0, max=3)] = 1,
+    ttl: Annotated[int, typer.Option(help=t("有效秒数", "seconds, 15 to 300"))] = 300,
+    qr: Annotated[Path | None, typer.Option("--qr", help=t("二维码图片", "picture: .png or .svg"))] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    from datetime import timedelta
+
+    with _service(data) as service:
+        from issuer.presenting import Level
+        from trust.app.qr import write_qr
+
+        issued = service.issuing.issued(identifier=identifier)
+        shown = service.presenting.start(
+            issued.pid, purpose=purpose, level=Level(level), audience=audience, ttl=timedelta(seconds=ttl)
+        )
+        code, changes_at = service.presenting.code(shown, service.clock.now())
+        if qr is not None:
+            write_qr(code, qr)
+        if json:
+            console.print_json({"code": code, "changes_at": changes_at.isoformat(), "ends_at": shown.expires_at.isoformat()})
+        else:
+            console.out.print(code)
+
+
+# --- verifying ----------------------------------------------------------------------------------------------
+
+
+@app.command(help=t("核验文件、二维码文本或图片", "verify files, codes or pictures"))
+def verify(
+    objects: Annotated[list[str], typer.Argument(metavar="FILE|CODE|PICTURE…")],
+    offline: Annotated[Path | None, typer.Option("--offline", help=t("离线核验包", "offline bundle"))] = None,
+    trust_anchor: Annotated[list[Path] | None, typer.Option("--trust-anchor", help="CERT.pem")] = None,
+    trust_root: Annotated[list[str] | None, typer.Option("--trust-root", help=t("信任根指纹", "pinned fingerprint"))] = None,
+    at: Annotated[str | None, typer.Option("--at", help=t("核验时间", "time, RFC 3339"))] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    from trust.app.cli.verifying import verify_objects
+
+    code = verify_objects(
+        objects, offline=offline, anchors=trust_anchor or [], roots=trust_root or [], at=at, data=data, json=json
+    )
+    raise typer.Exit(code)
+
+
+@app.command(help=t("生成离线核验包", "write an offline verification bundle"))
+def bundle(folder: Path, data: Data = None) -> None:
+    with _service(data) as service:
+        service.log.publish()
+        service.publishing.write_bundle(folder, service.log.checkpoint_note(), service.clock.now())
+
+
+# --- ledger and keys ----------------------------------------------------------------------------------------
+
+
+@ledger_app.command("checkpoint", help=t("最新检查点", "the newest signed checkpoint"))
+def ledger_checkpoint(data: Data = None) -> None:
+    with _service(data) as service:
+        service.log.publish()
+        sys.stdout.write(service.log.checkpoint_note())
+
+
+@ledger_app.command("prove", help=t("某条目的回执", "receipt of an entry"))
+def ledger_prove(index: int, data: Data = None) -> None:
+    with _service(data) as service:
+        from ledger.proof import format_receipt
+
+        (receipt,) = service.log.receipt([index])
+        sys.stdout.write(format_receipt(receipt))
+
+
+@ledger_app.command("consistency", help=t("从旧大小到当前的一致性证明", "consistency proof from an older size"))
+def ledger_consistency(old_size: int, data: Data = None) -> None:
+    import base64
+
+    with _service(data) as service:
+        service.log.publish()
+        proof = service.log.consistency(old_size)
+        console.print_json(
+            {"old_size": old_size, "size": service.log.checkpoint().size,
+             "proof": [base64.b64encode(each).decode() for each in proof]}
+        )
+
+
+@ledger_app.command("recheck", help=t("重新检查整个账本", "check the whole ledger again"))
+def ledger_recheck(data: Data = None, json: Json = False) -> None:
+    from trust.app.cli.issuing import recheck_ledger
+
+    with _service(data) as service:
+        clean = recheck_ledger(service, json=json)
+    if not clean:
+        raise typer.Exit(console.EXIT_FAILED)
+
+
+@ledger_app.command("export", help=t("导出静态账本文件", "copy the static ledger files"))
+def ledger_export(folder: Path, data: Data = None) -> None:
+    import shutil
+
+    with _service(data) as service:
+        service.log.publish()
+        # The checkpoint goes last: whoever reads the copy meanwhile sees an older, whole ledger.
+        shutil.copytree(service.ledger_folder / "tile", folder / "tile", dirs_exist_ok=True)
+        shutil.copy2(service.ledger_folder / "checkpoint", folder / "checkpoint")
+
+
+@keys_app.command("list", help=t("列出密钥", "list the keys"))
+def keys_list(data: Data = None, json: Json = False) -> None:
+    with _service(data) as service:
+        records = service.keys.records()
+        if json:
+            for r in records:
+                console.print_json(
+                    {"id": r.key_id, "purpose": r.purpose.value, "suite": r.suite.value, "label": r.label,
+                     "created_at": r.created_at.isoformat()}
+                )
+            return
+        console.print_table(
+            ("id", t("用途", "purpose"), t("算法", "suite"), t("名称", "label"), t("创建于", "made at")),
+            [(r.key_id, r.purpose.value, r.suite.value, r.label, f"{r.created_at:%Y-%m-%d}") for r in records],
+        )
+
+
+@access_app.command("new-key", help=t("新建接口密钥（只显示一次）", "new API key; shown once"))
+def access_new_key(
+    label: str,
+    scope: Annotated[list[str], typer.Option(help="cert.issue, cert.status, cert.read, cert.present, verify, desk")],
+    authority: Annotated[str | None, typer.Option(help=t("签发机构", "authority"))] = None,
+    days: int = 365,
+    data: Data = None,
+) -> None:
+    with _service(data) as service:
+        from trust.app.access import Access
+        from trust.model.clock import SystemEntropy
+
+        if authority is not None:
+            service.authorities.get(authority)
+        access = Access(service.database, service.clock, SystemEntropy())
+        console.out.print(access.create_api_key(label, authority_id=authority, scopes=scope, days=days), markup=False)
+
+
+@access_app.command("claim-link", help=t("给持证人的领取链接（一次有效）", "a holder's wallet link, good once"))
+def access_claim_link(identifier: str, data: Data = None) -> None:
+    with _service(data) as service:
+        from issuer import sql
+        from trust.app.access import Access
+        from trust.model.clock import SystemEntropy
+
+        issued = service.issuing.issued(identifier=identifier)
+        access = Access(service.database, service.clock, SystemEntropy())
+        with service.database.read() as connection:
+            row = sql.get_ecertificate(connection, pid=issued.pid)
+            refs = sql.holder_refs_of(connection, row.id or 0)
+        for ref in refs:
+            console.out.print(f"{service.settings.base_url}/wallet/claim/{access.create_claim_link(ref)}", markup=False)

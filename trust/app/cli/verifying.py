@@ -1,0 +1,172 @@
+"""`yinzheng verify`: exit 0 PASSED, 1 FAILED, 2 INDETERMINATE, 3 could not be read; the worst of all inputs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+from asn1crypto import pem
+
+from trust.app.cli import console
+from trust.app.cli.console import t
+from trust.encoding.report import encode_report
+from trust.model.errors import Malformed
+from trust.model.report import Colour, Report, Result, Verdict
+from trust.sandbox import Sandbox
+from verifier.evidence import Evidence, ListedStatus, evidence_from_bundle, read_roots
+from verifier.sentences import CHECKS, NOT_CHECKED, words_for
+from verifier.trust_list import root_fingerprint
+from verifier.verifying import SANDBOX_JOBS, Verifier
+
+_EXIT = {
+    Verdict.PASSED: console.EXIT_PASSED,
+    Verdict.FAILED: console.EXIT_FAILED,
+    Verdict.INDETERMINATE: console.EXIT_INDETERMINATE,
+}
+_SIGNS = {Colour.GREEN: "[bold green]✔", Colour.AMBER: "[bold yellow]▲", Colour.RED: "[bold red]✖", Colour.GREY: "[bold]?"}
+_MARKS = {Result.PASSED: "✔", Result.FAILED: "✖", Result.INDETERMINATE: "▲", Result.NOT_CHECKED: "–"}
+
+Judge = Callable[[bytes | str, datetime], Report]
+
+
+def verify_objects(
+    objects: Sequence[str],
+    *,
+    offline: Path | None,
+    anchors: Sequence[Path],
+    roots: Sequence[str],
+    at: str | None,
+    data: Path | None,
+    json: bool,
+) -> int:
+    """Verifies each object and gives the exit code of the worst."""
+    verified_at = _instant(at)
+    certificates = [_read_anchor(path) for path in anchors]
+    worst = 0
+    with _judge(offline, certificates, roots, data) as judge:
+        for each in objects:
+            report = judge(_read_object(each), verified_at or datetime.now(UTC))
+            print_report(each, report, json)
+            worst = max(worst, _EXIT[report.verdict] if report.was_read else console.EXIT_USAGE)
+    return worst
+
+
+def print_report(name: str, report: Report, json: bool) -> None:
+    if json:
+        messages = {}
+        for language in ("zh-CN", "en"):
+            words = words_for(report, language)  # type: ignore[arg-type]  # the two literals
+            messages[language] = {"headline": words.headline, "sentence": words.sentence, "advice": words.advice}
+        console.print_json({"input": _shortened(name), **encode_report(report, messages)})
+        return
+    words = words_for(report, console.language())  # type: ignore[arg-type]  # the two literals
+    out, side = console.out, 0 if console.language() == "zh-CN" else 1
+    out.print(f"{_SIGNS[report.colour]} {words.headline}[/] {words.sentence} {words.advice}")
+    out.print(f"  {_shortened(name)}  {report.verdict.value} {report.code}", markup=False)
+    for shown in report.shown:
+        out.print(f"  {t(shown.label_zh, shown.label_en)}: {shown.value}", markup=False)
+    for finding in report.findings:
+        label = CHECKS.get(finding.check, (finding.check, finding.check))[side]
+        detail = f" — {finding.code}: {finding.detail}" if finding.result is not Result.PASSED else ""
+        out.print(f"  {_MARKS[finding.result]} {label}{detail}", markup=False)
+    if report.freshness is not None:
+        fresh = report.freshness
+        until = f", {t('下次更新', 'next update')} {fresh.next_update:%Y-%m-%d %H:%M %Z}" if fresh.next_update else ""
+        out.print(f"  {t('状态截至', 'status as of')} {fresh.as_of:%Y-%m-%d %H:%M %Z}{until}", markup=False)
+    for code in report.not_checked:
+        out.print(f"  {t('未核验', 'not checked')}: {NOT_CHECKED[code][side]}", markup=False)
+
+
+@contextlib.contextmanager
+def _judge(
+    offline: Path | None, anchors: Sequence[bytes], roots: Sequence[str], data: Path | None
+) -> Iterator[Judge]:
+    if offline is None and not anchors:
+        with _online_judge(data) as judge:
+            yield judge
+        return
+    with Sandbox(SANDBOX_JOBS, workers=1) as sandbox:
+        verifier = Verifier(sandbox, live=None)
+        pinned = _pinned_roots(offline, roots) if offline is not None else ()
+
+        def judge_offline(each: bytes | str, at: datetime) -> Report:
+            if offline is None:
+                evidence = Evidence(None, (), ListedStatus({}), None, online=False)
+            else:
+                evidence = evidence_from_bundle(offline, at, roots=pinned)
+            if isinstance(each, str):
+                return verifier.verify_text(each, evidence, at)
+            return verifier.verify_bytes(each, evidence, at, anchors=anchors)
+
+        if pinned:
+            listed = ", ".join(root_fingerprint(root)[:16] for root in pinned)
+            console.err.print(t(f"信任根：{listed}…", f"Trust roots: {listed}…"), markup=False)
+        yield judge_offline
+
+
+@contextlib.contextmanager
+def _online_judge(data: Path | None) -> Iterator[Judge]:
+    from trust.app.actions import verify_online
+    from trust.app.compose import open_service
+    from trust.app.settings import read_settings
+
+    with open_service(read_settings(data), sandbox_workers=1) as service:
+        yield lambda each, at: verify_online(service, each, at, verifier="cli")
+
+
+def _pinned_roots(folder: Path, fingerprints: Sequence[str]) -> tuple[bytes, ...]:
+    """The bundle's roots; with fingerprints given, only those that were named."""
+    try:
+        found = read_roots(folder)
+    except OSError as exc:
+        raise Malformed(f"{folder} is not an offline bundle.", "Make one with `yinzheng bundle DIR`.", code="NO_BUNDLE") from exc
+    if not fingerprints:
+        return found
+    named = tuple(root for root in found if root_fingerprint(root) in {f.lower() for f in fingerprints})
+    if not named:
+        raise Malformed("No root of the bundle has a fingerprint that you named.", "Compare with the published ones.")
+    return named
+
+
+def _read_object(name: str) -> bytes | str:
+    path = Path(name)
+    with contextlib.suppress(OSError):  # a code is longer than a file name may be
+        if path.is_file():
+            return path.read_bytes()
+    if "/P/" in name.upper() or "/Q/" in name.upper():
+        return name
+    raise Malformed(f"There is no file {_shortened(name)}, and it is no code.", "Check the path.", code="NOT_FOUND")
+
+
+def _read_anchor(path: Path) -> bytes:
+    try:
+        found = path.read_bytes()
+        return bytes(pem.unarmor(found)[2]) if pem.detect(found) else found
+    except (OSError, ValueError) as exc:
+        raise Malformed(f"{path.name} is not a certificate.", "Give a PEM or DER file.") from exc
+
+
+def _instant(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise Malformed("The time is not in its form.", "Write 2026-11-21T10:00:00+08:00.") from exc
+    if at.tzinfo is None:
+        raise Malformed("The time has no time zone.", "Add one, such as +08:00.")
+    return at
+
+
+def _shortened(name: str) -> str:
+    """Codes are secrets or hold fields: only their beginning is repeated."""
+    upper = name.upper()
+    for mark in ("/P/", "/Q/"):
+        if mark in upper and not Path(name[:200]).exists():
+            return name[: upper.index(mark) + 7] + "…"
+    return Path(name).name
+
+

@@ -1,0 +1,311 @@
+"""The main job on the sample data, step by step, each with what it proves.
+
+Every verdict that the demo expects is written down here beside the call, and one that comes out otherwise
+makes the demo fail. It uses the same functions as the commands and the API.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pypdfium2
+
+from issuer.catalogue import load_profile
+from issuer.issuing import Outcome
+from issuer.presenting import Level
+from keys.suites import Suite
+from ledger.recheck import recheck
+from trust.app import samples
+from trust.app.actions import application_from, report_json, stamp_application, verify_online
+from trust.app.cli import console
+from trust.app.cli.console import t
+from trust.app.compose import Service, open_service
+from trust.app.qr import write_qr
+from trust.app.records import read_records
+from trust.app.settings import read_settings
+from trust.model.ecertificate import Application, IssuedECertificate
+from trust.model.report import Report
+from trust.model.status import StatusAct
+from verifier.evidence import evidence_from_bundle
+from verifier.verifying import Verifier
+
+
+@dataclass(slots=True)
+class _Run:
+    out: Path
+    service: Service
+    folder: Path
+    mismatches: list[str] = field(default_factory=list)
+    issued: list[tuple[str, IssuedECertificate]] = field(default_factory=list)
+
+    def step(self, number: int, zh: str, en: str) -> None:
+        console.out.print(f"\n[bold]{number}. {t(zh, en)}[/]")
+
+    def say(self, zh: str, en: str) -> None:
+        console.out.print(f"   {t(zh, en)}", markup=False)
+
+    def expect(self, name: str, report: Report, code: str) -> None:
+        """One verdict: kept as a report, and compared with what must come out."""
+        path = self.out / "reports" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report_json(report), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        right = report.code == code
+        if not right:
+            self.mismatches.append(f"{name}: expected {code}, got {report.code}")
+        self.say(f"{'✔' if right else '✖'} {name}: {report.verdict.value} {report.code}",
+                 f"{'✔' if right else '✖'} {name}: {report.verdict.value} {report.code}")
+
+    def require(self, what: str, holds: bool) -> None:
+        if not holds:
+            self.mismatches.append(what)
+        self.say(f"{'✔' if holds else '✖'} {what}", f"{'✔' if holds else '✖'} {what}")
+
+
+def run_demo(out: Path) -> bool:
+    """True if every expected verdict came out."""
+    started = time.perf_counter()
+    folder = samples.find_samples()
+    for part in ("data", "licences", "codes", "reports", "bundle"):
+        shutil.rmtree(out / part, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    with open_service(read_settings(out / "data"), create=True) as service:
+        run = _Run(out, service, folder)
+        _register(run)
+        _issue(run)
+        _stamp(run)
+        _present(run)
+        _verify_files(run)
+        _change_status(run)
+        _check_ledger(run)
+    seconds = time.perf_counter() - started
+    if run.mismatches:
+        console.err.print(t("未达到预期：", "Not as expected:"))
+        for line in run.mismatches:
+            console.err.print(f"  {line}", markup=False)
+        return False
+    console.out.print()
+    run.say(f"全部符合预期，用时 {seconds:.1f} 秒。结果在 {out}/。", f"All as expected in {seconds:.1f} s. See {out}/.")
+    return True
+
+
+def _register(run: _Run) -> None:
+    run.step(1, "登记机构、印章和证照类型", "Register departments with their seals and certificate types")
+    listed = samples.register_authorities(run.service, run.folder)
+    run.service.publishing.trust_list(run.service.clock.now())
+    seals = run.service.seals.list()
+    run.say(
+        f"{len(listed)} 个机构，{len(seals)} 枚印章（SM2、RSA、P-256），密钥各有专用，证书链分开。",
+        f"{len(listed)} authorities, {len(seals)} seals (SM2, RSA, P-256); one key, one purpose.",
+    )
+
+
+def _issue(run: _Run) -> None:
+    run.step(2, "由部门导出的记录签发：排版、盖章、时间戳、入账、回执入档",
+             "Issue from the departments' exports: lay out, seal, time-stamp, log, receipt inside")
+    started = time.perf_counter()
+    total = 0
+    for short, name, authority in samples.RECORDS:
+        profile = load_profile(short)
+        applications = [
+            application_from(run.service, record, profile, authority=authority, seal=None)
+            for record in read_records(run.folder / name, profile)
+        ]
+        applications = [_with_seal(number, a) for number, a in enumerate(applications)]
+        with console.progress(len(applications), name, quiet=False) as advance:
+            outcomes = run.service.issuing.issue(applications, on_progress=advance)
+        total += len(outcomes)
+        _keep(run, outcomes)
+        refused = [o for o in outcomes if o.error is not None]
+        run.require(t(f"{name}: {len(outcomes)} 行全部签发", f"{name}: all {len(outcomes)} rows issued"), not refused)
+        for outcome in refused:
+            run.say(f"第 {outcome.row} 行 {outcome.error}", f"row {outcome.row} {outcome.error}")
+    seconds = time.perf_counter() - started
+    run.say(f"{total} 份，{total / seconds:.0f} 份/秒。", f"{total} licences, {total / seconds:.0f} a second.")
+    profile = load_profile("FOOD")
+    bad = read_records(run.folder / "bad-rows.csv", profile)
+    outcomes = run.service.issuing.issue(
+        [application_from(run.service, r, profile, authority="chuncheng-market", seal=None) for r in bad]
+    )
+    run.require(
+        t(f"{len(bad)} 行错误记录逐行退回，各有原因", f"{len(bad)} wrong rows refused, each with its reasons"),
+        all(o.error is not None for o in outcomes),
+    )
+
+
+def _with_seal(number: int, application: Application) -> Application:
+    """Every third licence of an SM2 authority carries its RSA seal, for verifiers abroad."""
+    if application.authority_id.startswith("chuncheng-market") and number % 3 == 2:
+        return replace(application, seal_id=samples.seal_id(application.authority_id, Suite.RSA3072_SHA256))
+    return application
+
+
+def _stamp(run: _Run) -> None:
+    run.step(3, "在部门已有的 PDF 上盖章", "Seal PDFs that a department already has")
+    for name, authority in samples.PDFS:
+        sidecar = json.loads((run.folder / "pdf" / f"{name}.json").read_text(encoding="utf-8"))
+        pdf = (run.folder / "pdf" / f"{name}.pdf").read_bytes()
+        application = stamp_application(run.service, pdf, sidecar, type_short=None, seal=None, authority=authority)
+        outcomes = run.service.issuing.issue([application])
+        run.require(name, outcomes[0].error is None)
+        _keep(run, outcomes, stem=f"stamped-{name}")
+
+
+def _keep(run: _Run, outcomes: Sequence[Outcome], stem: str | None = None) -> None:
+    for outcome in outcomes:
+        if outcome.issued is None:
+            continue
+        suite = run.service.seals.get(outcome.issued.seal_id).suite.value.split("-")[0]
+        name = stem or f"{outcome.issued.type_short}-{outcome.row:02d}-{suite}"
+        path = run.out / "licences" / f"{name}.pdf"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(run.service.issuing.issued_file(outcome.issued.pid))
+        run.issued.append((name, outcome.issued))
+
+
+def _present(run: _Run) -> None:
+    run.step(4, "持证人亮证，窗口扫码", "The holder shows a code, the counter scans it")
+    _, shown = run.issued[0]
+    presentation = run.service.presenting.start(shown.pid, purpose="办理延续", level=Level.NAMED)
+    code, _ = run.service.presenting.code(presentation, run.service.clock.now())
+    picture = run.out / "codes" / "live.png"
+    write_qr(code, picture)
+    now = run.service.clock.now
+    run.expect("live-code", verify_online(run.service, picture.read_bytes(), now(), verifier="counter 3"), "OK")
+    run.expect("live-code-screenshot", verify_online(run.service, code, now(), verifier="counter 7"), "CODE_USED")
+    for name, _ in run.issued[:1] + run.issued[-3:-2]:
+        path = run.out / "codes" / f"printed-{name}.png"
+        _draw_page(run.out / "licences" / f"{name}.pdf", path)
+        run.expect(f"printed-{name}", verify_online(run.service, path.read_bytes(), now()), "OK")
+
+
+def _draw_page(pdf: Path, picture: Path) -> None:
+    """What a phone would photograph: the page that carries the code, which is the last one, with its seal."""
+    document = pypdfium2.PdfDocument(pdf)
+    try:
+        document.init_forms()
+        document[len(document) - 1].render(scale=220 / 72).to_pil().save(picture)
+    finally:
+        document.close()
+
+
+def _verify_files(run: _Run) -> None:
+    run.step(5, "核验文件：在线、离线、改动一个字节", "Check the files: online, offline, with one byte changed")
+    at = run.service.clock.now()
+    evidence = run.service.evidence(at)
+    with console.progress(len(run.issued), t("核验", "verifying"), quiet=False) as advance:
+        passed = 0
+        for name, _ in run.issued:
+            report = run.service.verifier.verify_bytes((run.out / "licences" / f"{name}.pdf").read_bytes(), evidence, at)
+            passed += report.code == "OK"
+            advance(1)
+    run.require(
+        t(f"{passed}/{len(run.issued)} 份在线核验通过", f"{passed} of {len(run.issued)} pass online"),
+        passed == len(run.issued),
+    )
+    _write_bundle(run)
+    for name in (run.issued[0][0], run.issued[2][0], run.issued[-1][0]):
+        data = (run.out / "licences" / f"{name}.pdf").read_bytes()
+        run.expect(f"{name}-online", verify_online(run.service, data, at), "OK")
+        run.expect(f"{name}-offline", _verify_offline(run, data), "OK")
+        changed = bytearray(data)
+        changed[len(data) // 3] ^= 1
+        run.expect(f"{name}-one-byte-changed", _verify_offline(run, bytes(changed)), "ALTERED")
+
+
+def _write_bundle(run: _Run) -> None:
+    run.service.publishing.write_bundle(run.out / "bundle", run.service.log.checkpoint_note(), run.service.clock.now())
+
+
+def _verify_offline(run: _Run, data: bytes | str) -> Report:
+    """With the bundle alone: nothing of the service is asked."""
+    at = datetime.now(UTC)
+    evidence = evidence_from_bundle(run.out / "bundle", at)
+    verifier = Verifier(run.service.sandbox, live=None)
+    return verifier.verify_text(data, evidence, at) if isinstance(data, str) else verifier.verify_bytes(data, evidence, at)
+
+
+def _change_status(run: _Run) -> None:
+    run.step(6, "暂扣、撤销、换发：同一文件、同一纸面二维码随之失效",
+             "Suspend, revoke, replace: the same file and the same printed code now fail")
+    acts: tuple[tuple[int, StatusAct, str, str], ...] = (
+        (0, StatusAct.REVOKE, "penalty", "REVOKED"),
+        (1, StatusAct.SUSPEND, "投诉调查", "SUSPENDED"),
+    )
+    for index, act, reason, code in acts:
+        name, issued = run.issued[index]
+        run.service.statuses.change(issued.pid, act, reason=reason)
+        _expect_everywhere(run, name, code)
+    name, issued = run.issued[2]
+    profile = load_profile(issued.type_short)
+    record = read_records(run.folder / "food.csv", profile)[2]
+    corrected = replace(
+        application_from(run.service, record, profile, authority=issued.authority_id, seal=None), replaces=issued.pid
+    )
+    outcome = run.service.statuses.replace(issued.pid, corrected, reason="地址变更")
+    _keep(run, [outcome], stem=f"{name}-v2")
+    _expect_everywhere(run, name, "REPLACED")
+    new = (run.out / "licences" / f"{name}-v2.pdf").read_bytes()
+    run.expect(f"{name}-v2-online", verify_online(run.service, new, run.service.clock.now()), "OK")
+
+
+def _expect_everywhere(run: _Run, name: str, code: str) -> None:
+    data = (run.out / "licences" / f"{name}.pdf").read_bytes()
+    picture = run.out / "codes" / f"printed-{name}.png"
+    if not picture.exists():
+        _draw_page(run.out / "licences" / f"{name}.pdf", picture)
+    _write_bundle(run)
+    run.expect(f"{name}-{code.lower()}-file", verify_online(run.service, data, run.service.clock.now()), code)
+    run.expect(f"{name}-{code.lower()}-file-offline", _verify_offline(run, data), code)
+    report = verify_online(run.service, picture.read_bytes(), run.service.clock.now())
+    run.expect(f"{name}-{code.lower()}-printed", report, code)
+
+
+def _check_ledger(run: _Run) -> None:
+    run.step(7, "账本：从头核对，任何人可查", "The ledger: checked from its first entry; anyone can")
+    service = run.service
+    service.log.publish()
+    report = recheck(service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey)
+    run.require(
+        t(f"{report.stored_size} 条，链、树、检查点一致", f"{report.stored_size} entries; chain, tree, checkpoint agree"),
+        report.is_clean,
+    )
+    before = service.log.size
+    profile = load_profile("ROADTP")
+    records = read_records(run.folder / "roadtp.csv", profile)
+    again = service.issuing.issue(
+        [application_from(service, r, profile, authority="yunling-transport", seal=None) for r in records]
+    )
+    run.require(
+        t("再次导入同一文件，没有重复签发", "the same file imported again issues nothing twice"),
+        all(o.repeated for o in again) and service.log.size == before,
+    )
+
+
+def serve_demo(out: Path, port: int) -> None:
+    """Starts the service with the demo's data and prints where to look."""
+    from trust.app.serving import serve
+
+    settings = read_settings(out / "data")
+    with open_service(settings) as service:
+        from issuer import sql
+        from trust.app.access import Access
+        from trust.model.clock import SystemEntropy
+
+        access = Access(service.database, service.clock, SystemEntropy())
+        desk = access.create_api_key("demo counter", authority_id=None, scopes=["desk", "verify"], days=1)
+        with service.database.read() as connection:
+            row = sql.find_ecertificate(connection, type_short="MEDPR", status="VALID")
+            refs = sql.holder_refs_of(connection, row.id or 0) if row is not None else []
+        links = [access.create_claim_link(ref) for ref in refs]
+    base = f"http://127.0.0.1:{port}"
+    console.out.print(f"\n{base}/  {base}/verify  {base}/desk", markup=False)
+    console.out.print(t(f"窗口密钥：{desk}", f"desk key: {desk}"), markup=False)
+    for link in links:
+        console.out.print(t(f"持证人领取：{base}/wallet/claim/{link}", f"holder's wallet: {base}/wallet/claim/{link}"), markup=False)
+    serve(settings, host="127.0.0.1", port=port, workers=1)
