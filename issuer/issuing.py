@@ -35,7 +35,7 @@ from issuer.drafting import (
 )
 from issuer.rendering import PageData, printed_code, render
 from issuer.sealing.pdf import SealPlace, seal_department_pdf, seal_pdf
-from issuer.sealing.splice import splice_receipt, take_apart
+from issuer.sealing.splice import SealedParts, splice_receipt, take_apart
 from issuer.seals import Seals
 from keys.custody import KeyPurpose
 from ledger.log import AppendRequest, Log
@@ -384,7 +384,8 @@ class Issuing:
     def _append_and_splice(
         self, sealed: Sequence[SealedECertificate], rows: Mapping[bytes, sql.ECertificateRow]
     ) -> None:
-        openings = {}
+        openings: dict[bytes, Openings] = {}
+        parts: dict[bytes, SealedParts] = {}
         requests = []
         seals = {seal.seal_id: seal for seal in self.seals.list()}
         for each in sealed:
@@ -396,6 +397,7 @@ class Issuing:
                 salts=tuple(salts[n : n + SALT_BYTES] for n in range(0, len(salts), SALT_BYTES)),
             )
             openings[each.draft.pid] = opening
+            parts[each.draft.pid] = take_apart(each.sealed)
             requests.append(
                 AppendRequest(
                     operation_id=each.draft.operation_id,
@@ -403,7 +405,7 @@ class Issuing:
                     actor=each.draft.authority_id,
                     subject_id=each.draft.ecertificate_id,
                     ref=ecertificate_ref(each.draft.pid, opening.ref_salt),
-                    commit=document_commit(opening.content, take_apart(each.sealed).digests, opening.salts),
+                    commit=document_commit(opening.content, parts[each.draft.pid].digests, opening.salts),
                     suite=seals[row.seal_id].suite.value,
                 )
             )
@@ -415,7 +417,11 @@ class Issuing:
             seal = seals[rows[each.draft.pid].seal_id]
             embedded = EmbeddedReceipt(entry.entry_bytes, format_receipt(receipt), openings[each.draft.pid])
             issued = splice_receipt(
-                each.sealed, encode_receipt(embedded), suite=seal.suite.value, sealing_cert=seal.cert
+                each.sealed,
+                parts[each.draft.pid],
+                encode_receipt(embedded),
+                suite=seal.suite.value,
+                sealing_cert=seal.cert,
             )
             finished.append((each.draft, entry.seq, issued))
         with self.database.write() as connection:

@@ -250,16 +250,16 @@ def insert(connection: Connection, row: SQLModel) -> Any:
     return result.inserted_primary_key[0] if result.inserted_primary_key else None
 
 
-def all_rows(connection: Connection, kind: type[SQLModel], **where: Any) -> list[Any]:
+def all_rows(connection: Connection, kind: type[SQLModel], /, **where: Any) -> list[Any]:
     """Every row of a small table whose columns have these values."""
     table = kind.__table__  # type: ignore[attr-defined]
     statement = sa.select(table)
     for column, value in where.items():
         statement = statement.where(table.c[column] == value)
-    return [kind.model_construct(**row._mapping) for row in connection.execute(statement.order_by(*table.primary_key))]
+    return [kind(**row._mapping) for row in connection.execute(statement.order_by(*table.primary_key))]
 
 
-def one_row(connection: Connection, kind: type[SQLModel], **where: Any) -> Any:
+def one_row(connection: Connection, kind: type[SQLModel], /, **where: Any) -> Any:
     """The only such row, or None."""
     found = all_rows(connection, kind, **where)
     return found[0] if found else None
@@ -275,6 +275,15 @@ def update(connection: Connection, kind: type[SQLModel], where: dict[str, Any], 
     return int(connection.execute(statement).rowcount)
 
 
+def delete(connection: Connection, kind: type[SQLModel], where: dict[str, Any]) -> None:
+    """Deletes rows of a table of working state; artefacts and operations are never deleted this way."""
+    table = kind.__table__  # type: ignore[attr-defined]
+    statement = sa.delete(table)
+    for column, value in where.items():
+        statement = statement.where(table.c[column] == value)
+    connection.execute(statement)
+
+
 def put_crl(connection: Connection, row: CrlRow) -> None:
     connection.execute(sa.delete(_t(CrlRow)).where(_t(CrlRow).c.ca_id == row.ca_id))
     insert(connection, row)
@@ -283,7 +292,7 @@ def put_crl(connection: Connection, row: CrlRow) -> None:
 def newest_trust_list(connection: Connection) -> TrustListRow | None:
     table = _t(TrustListRow)
     row = connection.execute(sa.select(table).order_by(table.c.seq.desc()).limit(1)).one_or_none()
-    return TrustListRow.model_construct(**row._mapping) if row else None
+    return TrustListRow(**row._mapping) if row else None
 
 
 # --- Status lists ------------------------------------------------------------------------------------------
@@ -364,7 +373,7 @@ def unfinished_ecertificates(connection: Connection, limit: int) -> list[ECertif
     """What a crash left between its reservation and its issue, oldest first."""
     table = _t(ECertificateRow)
     rows = connection.execute(sa.select(table).where(table.c.step != "ISSUED").order_by(table.c.id).limit(limit))
-    return [ECertificateRow.model_construct(**row._mapping) for row in rows]
+    return [ECertificateRow(**row._mapping) for row in rows]
 
 
 def pending_operations(connection: Connection) -> list[OperationRow]:
@@ -376,7 +385,7 @@ def pending_operations(connection: Connection) -> list[OperationRow]:
         .where(certs.c.pending_operation.is_not(None))
         .order_by(operations.c.id)
     )
-    return [OperationRow.model_construct(**row._mapping) for row in rows]
+    return [OperationRow(**row._mapping) for row in rows]
 
 
 def issued_but_not_replacing(connection: Connection) -> list[bytes]:
@@ -452,7 +461,7 @@ def ecertificates_of_holder(connection: Connection, holder_ref: bytes) -> list[E
         .where(holders.c.holder_ref == holder_ref, certs.c.step == "ISSUED")
         .order_by(certs.c.id.desc())
     )
-    return [ECertificateRow.model_construct(**row._mapping) for row in rows]
+    return [ECertificateRow(**row._mapping) for row in rows]
 
 
 def holder_refs_of(connection: Connection, ecertificate_id: int) -> list[bytes]:
@@ -487,7 +496,7 @@ def presentations_of(connection: Connection, ecertificate_ids: Sequence[int], li
         .order_by(table.c.used_at.desc())
         .limit(limit)
     )
-    return [PresentationRow.model_construct(**row._mapping) for row in rows]
+    return [PresentationRow(**row._mapping) for row in rows]
 
 
 def _t(kind: type[SQLModel]) -> sa.Table:

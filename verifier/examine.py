@@ -35,7 +35,7 @@ from trust.model.report import Finding, Result
 from trust.pdf.reading import attachments, open_pdf, take_inventory
 from verifier.frame import CheckedSeal, check_seal
 from verifier.pdf import foreign_opinion, quiet_library, second_opinion, the_one_seal
-from verifier.raw import check_gap
+from trust.pdf.gap import check_gap
 
 ATTACHMENT_NAME = "ecertificate.json"
 T = TypeVar("T")

@@ -26,7 +26,7 @@ from trust.encoding.commitment import DocumentDigests
 from trust.encoding.digests import digest, sha256
 from trust.encoding.trust_list import TrustedSeal, TrustedTsa, TrustList
 from trust.model.errors import EvidenceUnavailableError, VerificationError
-from verifier.raw import SignedGap
+from trust.pdf.gap import SignedGap
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from keys import asn1
 from keys.pki.validator import Sm2AwareValidator
 from trust.encoding.trust_list import TrustedSeal, TrustedTsa
 from trust.model.errors import VerificationError
-from verifier.raw import SignedGap
+from trust.pdf.gap import SignedGap
 
 # The library logs every oddity of a hostile file; our findings say what matters.
 _LIBRARY_LOGGERS = ("pyhanko", "pyhanko_certvalidator")

@@ -33,7 +33,7 @@ from keys.custody import SigningKey
 from keys.tsa import TimeStampAuthority
 from trust.encoding.cms import SIGNATURE_TIME_STAMP_OID, encode_attribute, encode_seal_cms
 from trust.encoding.digests import digest
-from trust.model.errors import Conflict, Malformed
+from trust.model.errors import Malformed
 from trust.pdf.reading import PdfRefused, open_pdf, take_inventory
 
 CONTENTS_HEX_DIGITS = 65_536
@@ -135,15 +135,6 @@ def check_stampable(pdf: bytes) -> int:
     if "/AF" in root or ("/Names" in root and "/EmbeddedFiles" in root["/Names"]):
         raise PdfRefused("The PDF has attachments.", "Remove them first.", code="HAS_ATTACHMENTS")
     return inventory.pages
-
-
-def signed_byte_range(sealed: bytes) -> tuple[int, int, int, int]:
-    """/ByteRange of the one seal in a PDF that we sealed."""
-    signatures = PdfFileReader(io.BytesIO(sealed)).embedded_signatures
-    if len(signatures) != 1:
-        raise Conflict("The stored PDF does not carry exactly one seal.", code="NOT_ONE_SEAL")
-    first, second, third, fourth = (int(number) for number in signatures[0].byte_range)
-    return first, second, third, fourth
 
 
 def _sign(

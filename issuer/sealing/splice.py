@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 from asn1crypto import cms
 
-from issuer.sealing.pdf import signed_byte_range
 from keys import asn1
 from trust.encoding.cms import SIGNATURE_TIME_STAMP_OID, encode_attribute, encode_seal_cms
 from trust.encoding.commitment import DocumentDigests
-from trust.encoding.der import element_length
 from trust.encoding.digests import digest, sha256
 from trust.model.errors import Conflict
+from trust.pdf.gap import check_gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,35 +36,33 @@ class SealedParts:
 def take_apart(sealed: bytes) -> SealedParts:
     """Reads a PDF that `issuer.sealing.pdf` sealed and that has no receipt yet. Raises `Conflict`."""
     asn1.register()
-    byte_range = signed_byte_range(sealed)
-    _, gap, resume, rest = byte_range
-    contents = bytes.fromhex(sealed[gap + 1 : resume - 1].decode())
-    signed_data = cms.ContentInfo.load(contents[: element_length(contents)])["content"]
+    gap = check_gap(sealed)
+    signed_data = cms.ContentInfo.load(gap.cms)["content"]
     (signer_info,) = signed_data["signer_infos"]
     unsigned = {attribute["type"].dotted: attribute for attribute in signer_info["unsigned_attrs"]}
     if set(unsigned) != {SIGNATURE_TIME_STAMP_OID}:
         raise Conflict("The stored PDF is not in the state before the splice.", code="NOT_SPLICEABLE")
     signature = signer_info["signature"].native
-    head, tail = sealed[:gap], sealed[resume : resume + rest]
     return SealedParts(
-        byte_range=byte_range,
+        byte_range=gap.byte_range,
         x509_certs=tuple(choice.chosen.dump() for choice in signed_data["certificates"]),
         signed_attrs=b"\x31" + signer_info["signed_attrs"].dump()[1:],
         signature=signature,
         token=unsigned[SIGNATURE_TIME_STAMP_OID]["values"][0].dump(),
         digests=DocumentDigests(
-            sha256=digest("sha256", head, tail), sm3=digest("sm3", head, tail), signature=sha256(signature)
+            sha256=digest("sha256", *gap.signed), sm3=digest("sm3", *gap.signed), signature=sha256(signature)
         ),
     )
 
 
-def splice_receipt(sealed: bytes, receipt: bytes, *, suite: str, sealing_cert: bytes) -> bytes:
+def splice_receipt(
+    sealed: bytes, parts: SealedParts, receipt: bytes, *, suite: str, sealing_cert: bytes
+) -> bytes:
     """The issued PDF: the sealed one with the receipt (DER) among the unsigned attributes.
 
-    Same length, and equal outside the hex digits of /Contents. Raises `Conflict` if the receipt does not
-    fit or the file was not sealed by us.
+    `parts` are what `take_apart` found in `sealed`. Same length, and equal outside the hex digits of
+    /Contents. Raises `Conflict` if the receipt does not fit.
     """
-    parts = take_apart(sealed)
     frame = encode_seal_cms(
         suite=suite,
         x509_certs=parts.x509_certs,
@@ -90,8 +87,7 @@ def splice_receipt(sealed: bytes, receipt: bytes, *, suite: str, sealing_cert: b
 def _check_only_contents_changed(sealed: bytes, issued: bytes, parts: SealedParts) -> None:
     """The splice is the likeliest place to go wrong, so it proves on its own output what it promises."""
     _, gap, resume, _ = parts.byte_range
-    contents = bytes.fromhex(issued[gap + 1 : resume - 1].decode())
-    (signer_info,) = cms.ContentInfo.load(contents[: element_length(contents)])["content"]["signer_infos"]
+    (signer_info,) = cms.ContentInfo.load(check_gap(issued).cms)["content"]["signer_infos"]
     token = next(a for a in signer_info["unsigned_attrs"] if a["type"].dotted == SIGNATURE_TIME_STAMP_OID)
     if (
         len(issued) != len(sealed)

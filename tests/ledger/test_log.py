@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ledger_world import AUTHORITY, World
+from support.ledger_world import AUTHORITY, World
 
 from ledger import sql
 from ledger.checkpoint import check_checkpoint

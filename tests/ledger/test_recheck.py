@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ledger_world import World
+from support.ledger_world import World
 
 from ledger.recheck import recheck
 from trust.encoding import merkle

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from ledger_world import ORIGIN, World
+from support.ledger_world import ORIGIN, World
 
 from ledger import publisher, sql
 from ledger.lockedhead import LockedHead

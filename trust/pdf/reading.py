@@ -75,7 +75,9 @@ def walk_objects(reader: PdfFileReader) -> Iterator[tuple[int, generic.Reference
     """(revision, reference, object) for every object that any revision of the file adds or replaces."""
     for revision in range(reader.xrefs.total_revisions):
         for ref in reader.xrefs.explicit_refs_in_revision(revision):
-            yield revision, ref, reader.get_object(ref, revision=revision)
+            # The newest version of an object comes from the reader's cache, and stays there for later readers.
+            newest = reader.xrefs.get_last_change(ref) == revision
+            yield revision, ref, reader.get_object(ref, revision=None if newest else revision)
 
 
 @dataclass(frozen=True, slots=True)

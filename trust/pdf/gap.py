@@ -10,7 +10,8 @@ is short, so it is checked by reading bytes:
 4.  b + c is the length of the file: everything but the gap is signed.
 5.  In the gap stands one DER element, and after it only zeros.
 
-`reference`: ISO 32000-2 §12.8.1; the attacks are in docs/THREAT-MODEL.md.
+ISO 32000-2 §12.8.1; the attacks that each rule stops are in docs/THREAT-MODEL.md. The issuer's splice uses the
+same function, so that nothing leaves the house that would not pass its own gate.
 """
 
 from __future__ import annotations

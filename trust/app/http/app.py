@@ -1,0 +1,44 @@
+"""The FastAPI application: routers, problems, pages, and the frame around every request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from trust.app.access import Access
+from trust.app.compose import Service
+from trust.app.http.api import api_router
+from trust.app.http.middleware import Metrics, RequestFrame
+from trust.app.http.problems import add_problem_handlers
+from trust.app.http.public import public_router
+from trust.model.clock import SystemEntropy
+
+
+def create_app(service: Service, *, close_service: bool = False) -> FastAPI:
+    """The application over an open service, which it closes on shutdown only if told to."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if close_service:
+            service.close()
+
+    app = FastAPI(
+        lifespan=lifespan,
+        title="Yinzheng 印证",
+        version="1",
+        summary="E-certificates and e-seals that prove themselves, online and offline.",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    access = Access(service.database, service.clock, SystemEntropy())
+    metrics = Metrics()
+    app.include_router(api_router(service, access, metrics))
+    app.include_router(public_router(service, metrics))
+    page_for = _add_pages(app, service, access)
+    add_problem_handlers(app, page_for)
+    app.add_middleware(RequestFrame, metrics=metrics)
+    return app

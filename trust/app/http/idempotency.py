@@ -1,0 +1,83 @@
+"""Idempotency keys: the same request sent twice is carried out once (draft-ietf-httpapi-idempotency-key-header).
+
+A key belongs to a client and a route. The same key with the same body gives the stored answer; with another
+body 422; while the first is still running 409. A run that a crash cut off may be taken up again after five
+minutes: what lies below (identifier, ledger) is idempotent by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import IntegrityError
+
+from issuer import sql
+from trust.app.tables import IdempotencyRow
+from trust.encoding.digests import sha256
+from trust.model.errors import Conflict, Malformed
+from trust.storage.sql import Database
+
+_TAKE_UP = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    database: Database
+
+    def run(
+        self, client: str, route: str, key: str | None, body: bytes, at: datetime, act: Callable[[], tuple[int, dict[str, Any]]]
+    ) -> JSONResponse:
+        """The stored answer, or that of `act`, stored before it is given."""
+        if key is None or not 16 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
+            raise Malformed(
+                "The Idempotency-Key header is missing or not 16 to 255 printable characters.",
+                "Send a fresh random key with each new request.",
+                code="IDEMPOTENCY_KEY",
+            )
+        row_key, body_hash = sha256(f"{client}|{route}|{key}".encode()), sha256(body)
+        stored = self._begin(row_key, body_hash, at)
+        if stored is not None:
+            return stored
+        try:
+            status, answer = act()
+        except BaseException:
+            with self.database.write() as connection:
+                sql.delete(connection, IdempotencyRow, {"key": row_key})
+            raise
+        encoded = json.dumps(answer, ensure_ascii=False).encode()
+        with self.database.write() as connection:
+            sql.update(connection, IdempotencyRow, {"key": row_key}, {"status": status, "answer": encoded})
+        return JSONResponse(answer, status, {"Cache-Control": "no-store"})
+
+    def _begin(self, row_key: bytes, body_hash: bytes, at: datetime) -> JSONResponse | None:
+        now = sql.to_micros(at)
+        try:
+            with self.database.write() as connection:
+                row = sql.one_row(connection, IdempotencyRow, key=row_key)
+                if row is None:
+                    sql.insert(connection, IdempotencyRow(key=row_key, body_hash=body_hash, created_at=now))
+                    return None
+                if bytes(row.body_hash) != body_hash:
+                    raise Conflict(
+                        "This Idempotency-Key was used with another body.", "Use a fresh key.", code="IDEMPOTENCY_CONFLICT"
+                    )
+                if row.status is None:
+                    if at - sql.from_micros(row.created_at) < _TAKE_UP:
+                        raise Conflict(
+                            "The first request with this key is still running.", "Ask again in a moment.",
+                            code="IDEMPOTENCY_IN_PROGRESS",
+                        )
+                    sql.update(connection, IdempotencyRow, {"key": row_key}, {"created_at": now})
+                    return None
+        except IntegrityError as exc:
+            raise Conflict(
+                "The first request with this key is still running.", "Ask again in a moment.",
+                code="IDEMPOTENCY_IN_PROGRESS",
+            ) from exc
+        headers = {"Cache-Control": "no-store", "Idempotent-Replayed": "true"}
+        return JSONResponse(json.loads(row.answer), row.status, headers)

@@ -1,0 +1,164 @@
+"""Around every request: a trace id, a cap on the body, one JSON log line, metrics.
+
+A log line names the route's template, never the path: what follows /P/ and /Q/ is a secret or holds printed
+fields, and a path may hold an identifier. Bodies, queries and headers are never logged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import sys
+import time
+from collections import Counter
+from threading import Lock
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from trust.app.http.problems import problem
+
+MAX_BODY = 21 * 1024 * 1024
+_log = logging.getLogger("yinzheng.access")
+_TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
+
+
+class Metrics:
+    """Counts in the form that Prometheus reads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._requests: Counter[tuple[str, str, int]] = Counter()
+        self._seconds: Counter[str] = Counter()
+        self._verdicts: Counter[tuple[str, str, str]] = Counter()
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        with self._lock:
+            self._requests[method, route, status] += 1
+            self._seconds[route] += seconds  # type: ignore[assignment]  # a Counter adds floats as well
+
+    def verdict(self, kind: str, outcome: str, code: str) -> None:
+        with self._lock:
+            self._verdicts[kind, outcome, code] += 1
+
+    def text(self, gauges: dict[str, float]) -> str:
+        with self._lock:
+            lines = ["# TYPE ecert_http_requests_total counter"]
+            for (method, route, status), count in sorted(self._requests.items()):
+                lines.append(f'ecert_http_requests_total{{method="{method}",route="{route}",status="{status}"}} {count}')
+            lines.append("# TYPE ecert_http_seconds_total counter")
+            for route, seconds in sorted(self._seconds.items()):
+                lines.append(f'ecert_http_seconds_total{{route="{route}"}} {seconds:.6f}')
+            lines.append("# TYPE ecert_verifications_total counter")
+            for (kind, outcome, code), count in sorted(self._verdicts.items()):
+                lines.append(f'ecert_verifications_total{{method="{kind}",outcome="{outcome}",code="{code}"}} {count}')
+        for name, value in sorted(gauges.items()):
+            lines += [f"# TYPE {name} gauge", f"{name} {value}"]
+        return "\n".join(lines) + "\n"
+
+
+class RequestFrame:
+    """Pure ASGI, so that it sees streamed bodies and never buffers one."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        parent = _TRACEPARENT.match(headers.get(b"traceparent", b"").decode("latin-1"))
+        trace_id = parent.group(1) if parent else secrets.token_hex(16)
+        scope.setdefault("state", {})["trace_id"] = trace_id
+        started, status, taken = time.perf_counter(), 500, 0
+
+        async def limited_receive() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > MAX_BODY:
+                raise _TooLarge
+            return message
+
+        async def noting_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), (b"x-trace-id", trace_id.encode())]
+            await send(message)
+
+        try:
+            if _declared_length(headers) > MAX_BODY:
+                raise _TooLarge
+            await self._app(scope, limited_receive, noting_send)
+        except _TooLarge:
+            status = 413
+            response = problem(413, "TOO_LARGE", "The request is larger than 20 MiB.", trace_id=trace_id)
+            await response(scope, receive, noting_send)
+        finally:
+            route = scope.get("route")
+            template = getattr(route, "path", None) or "(none)"
+            seconds = time.perf_counter() - started
+            self._metrics.request(scope["method"], template, status, seconds)
+            _log.info(
+                "request",
+                extra={
+                    "method": scope["method"],
+                    "route": template,
+                    "status": status,
+                    "ms": round(seconds * 1000, 1),
+                    "trace_id": trace_id,
+                },
+            )
+
+
+class _TooLarge(Exception):  # noqa: N818  not an error of ours: the frame's own signal to itself
+    pass
+
+
+def _declared_length(headers: dict[bytes, bytes]) -> int:
+    try:
+        return int(headers.get(b"content-length", b"0"))
+    except ValueError:
+        return 0
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and the few extras that code names."""
+
+    _EXTRAS = ("method", "route", "status", "ms", "trace_id", "code", "what", "count")
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: getattr(record, name) for name in self._EXTRAS if hasattr(record, name)}
+        if record.exc_info and record.exc_info[1] is not None:
+            # Where it happened, not what was in it: an exception's text may quote its input.
+            error = record.exc_info[1]
+            trace = error.__traceback__
+            places = []
+            while trace is not None:
+                places.append(f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}")
+                trace = trace.tb_next
+            line["error"] = type(error).__name__
+            line["at"] = places[-6:]
+        return json.dumps(line, ensure_ascii=False)
+
+
+def set_up_logging() -> None:
+    """JSON on stderr; called by `serve`, never on import."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    for name in ("pyhanko", "pyhanko_certvalidator", "fontTools", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)

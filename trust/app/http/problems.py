@@ -1,0 +1,137 @@
+"""Errors over HTTP: RFC 9457 problems for machines, pages in words for people.
+
+One table from our error tree to status codes. A negative verdict is not an error: it is a 200 with a report.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from trust.app.cli.console import VIOLATIONS_ZH
+from trust.model import errors
+from trust.model.errors import ProfileViolation, TrustError
+
+MEDIA_TYPE = "application/problem+json"
+_log = logging.getLogger("yinzheng.http")
+
+_BY_CODE: Mapping[str, int] = {
+    "UNAUTHENTICATED": 401,
+    "TOO_LARGE": 413,
+    "IDEMPOTENCY_IN_PROGRESS": 409,
+    "IDEMPOTENCY_CONFLICT": 422,
+    "CODE_EXPIRED": 410,
+    "CODE_USED": 409,
+}
+_BY_CLASS: tuple[tuple[type[TrustError], int], ...] = (
+    (errors.ProfileViolation, 422),
+    (errors.Malformed, 422),
+    (errors.NotFound, 404),
+    (errors.Conflict, 409),
+    (errors.NotPermitted, 403),
+    (errors.RequestError, 400),
+    (errors.VerificationError, 422),
+    (errors.EvidenceUnavailableError, 422),
+    (errors.OperationalError, 503),
+)
+_TITLES = {
+    400: "Bad request",
+    401: "Not signed in",
+    403: "Not permitted",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    410: "Gone",
+    411: "Length required",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Not acceptable as it is",
+    428: "Precondition required",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Not available at the moment",
+}
+
+
+def status_of(exc: TrustError) -> int:
+    if exc.code in _BY_CODE:
+        return _BY_CODE[exc.code]
+    return next(status for kind, status in _BY_CLASS if isinstance(exc, kind))
+
+
+def problem(
+    status: int, code: str, detail: str, *, todo: str = "", trace_id: str = "", violations: list[dict[str, Any]] | None = None
+) -> JSONResponse:
+    """One problem object. `type` names the code; it is an identifier, not an address to follow."""
+    body: dict[str, Any] = {
+        "type": f"urn:yinzheng:problem:{code.lower().replace('_', '-')}",
+        "title": _TITLES.get(status, "Error"),
+        "status": status,
+        "detail": f"{detail} {todo}".strip(),
+        "code": code,
+        "trace_id": trace_id,
+    }
+    if violations:
+        body["errors"] = violations
+    headers = {"Cache-Control": "no-store"}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status in (429, 503):
+        headers["Retry-After"] = "1"
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+
+
+def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
+    """Every way to fail gets a problem, or for browsers the page that `page_for(request, status, detail)` makes."""
+
+    def answer(request: Request, status: int, code: str, detail: str, **more: Any) -> Response:
+        if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/"):
+            page: Response | None = page_for(request, status, detail) if page_for else None
+            if page is not None:
+                return page
+        return problem(status, code, detail, trace_id=getattr(request.state, "trace_id", ""), **more)
+
+    @app.exception_handler(TrustError)
+    async def on_trust_error(request: Request, exc: TrustError) -> Response:
+        status = status_of(exc)
+        if status >= 500:
+            _log.error("operation failed", extra={"code": exc.code, "what": exc.what}, exc_info=exc)
+        violations = None
+        if isinstance(exc, ProfileViolation):
+            violations = [
+                {"pointer": f"/fields/{v.field}", "code": v.code, "detail": f"{v.found}: {v.todo}",
+                 "detail_zh": VIOLATIONS_ZH.get(v.code, v.found)}
+                for v in exc.violations
+            ]
+            return answer(request, status, exc.code, f"{len(exc.violations)} field(s) cannot be accepted.", violations=violations)
+        return answer(request, status, exc.code, exc.what, todo=exc.todo)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_validation_error(request: Request, exc: RequestValidationError) -> Response:
+        # The offending input itself is left out: it may hold a person's data.
+        violations = [
+            {"pointer": "/" + "/".join(str(part) for part in error["loc"]), "code": error["type"], "detail": error["msg"]}
+            for error in exc.errors()
+        ]
+        return answer(request, 422, "VALIDATION_FAILED", "The request is not in its form.", violations=violations)
+
+    @app.exception_handler(HTTPException)
+    async def on_http_error(request: Request, exc: HTTPException) -> Response:
+        code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "TOO_LARGE", 415: "UNSUPPORTED_MEDIA"}.get(
+            exc.status_code, "BAD_REQUEST"
+        )
+        response = answer(request, exc.status_code, code, str(exc.detail))
+        for name, value in (exc.headers or {}).items():
+            response.headers[name] = value
+        return response
+
+    @app.exception_handler(Exception)
+    async def on_anything(request: Request, exc: Exception) -> Response:
+        _log.error("unforeseen error", exc_info=exc)
+        return answer(request, 500, "INTERNAL", "Something went wrong on our side.")

@@ -1,0 +1,116 @@
+"""What anyone may fetch: the ledger's files, trust list, status lists, revocation lists; and operators' questions."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
+from threading import Lock
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse, PlainTextResponse, Response
+
+from trust.app.compose import Service
+from trust.app.http.middleware import Metrics
+from trust.encoding.status_list import MEDIA_TYPE
+from trust.model.errors import NotFound
+
+_TILE = re.compile(r"^(?:entries|\d{1,2})(?:/x\d{3})*/\d{3}(?:\.p/\d{1,3})?$")
+_CRL = re.compile(r"^[A-Za-z0-9-]{1,64}$")
+_LIST_CACHE = timedelta(seconds=5)
+
+
+def public_router(service: Service, metrics: Metrics) -> APIRouter:
+    router = APIRouter()
+    open_to_all = {"Access-Control-Allow-Origin": "*"}
+    lists: dict[int, tuple[datetime, bytes]] = {}
+    lock = Lock()
+
+    @router.get("/ledger/checkpoint", tags=["ledger"], operation_id="getCheckpoint")
+    def checkpoint() -> Response:
+        headers = {**open_to_all, "Cache-Control": "public, max-age=2"}
+        return PlainTextResponse(service.log.checkpoint_note(), headers=headers)
+
+    @router.get("/ledger/tile/{path:path}", tags=["ledger"], operation_id="getTile")
+    def tile(path: str) -> Response:
+        """A tile or an entry bundle (C2SP tlog-tiles); never changes once it is there."""
+        # The pattern admits digits, x, p and entries only: no path can climb out of the folder.
+        file = service.ledger_folder / "tile" / path
+        if not _TILE.match(path) or not file.is_file():
+            raise NotFound("There is no such tile.", "Tiles exist for published sizes only.")
+        headers = {**open_to_all, "Cache-Control": "public, max-age=31536000, immutable"}
+        return FileResponse(file, media_type="application/octet-stream", headers=headers)
+
+    @router.get("/.well-known/ecert/trust-list.jws", tags=["public"], operation_id="getTrustList")
+    def trust_list() -> Response:
+        compact = service.publishing.trust_list(service.clock.now())
+        headers = {**open_to_all, "Cache-Control": "public, max-age=300"}
+        return Response(compact, media_type="application/jose", headers=headers)
+
+    @router.get("/status/{number}", tags=["public"], operation_id="getStatusList")
+    def status_list(number: int) -> Response:
+        at = service.clock.now()
+        with lock:
+            kept = lists.get(number)
+            if kept is None or at - kept[0] > _LIST_CACHE:
+                if number not in service.publishing.status_list_numbers():
+                    raise NotFound("There is no such status list.", "The trust list names them.")
+                kept = lists[number] = (at, service.publishing.status_list(number, at))
+        headers = {**open_to_all, "Cache-Control": "public, max-age=60"}
+        return Response(kept[1], media_type=MEDIA_TYPE, headers=headers)
+
+    @router.get("/crl/{name}.crl", tags=["public"], operation_id="getCrl")
+    def crl(name: str) -> Response:
+        for ca_id, der, _ in service.authorities.crls(service.clock.now()) if _CRL.match(name) else ():
+            if ca_id == name:
+                headers = {**open_to_all, "Cache-Control": "public, max-age=3600"}
+                return Response(der, media_type="application/pkix-crl", headers=headers)
+        raise NotFound("There is no such revocation list.", "The certificates name them.")
+
+    @router.get("/livez", tags=["operator"], operation_id="livez")
+    def livez() -> Any:
+        return {"status": "ok"}
+
+    @router.get("/readyz", tags=["operator"], operation_id="readyz")
+    def readyz() -> Response:
+        parts = _readiness(service)
+        ready = all(parts.values())
+        status = 200 if ready else 503
+        import json
+
+        return Response(
+            json.dumps({"status": "ok" if ready else "not ready", "parts": parts}), status, media_type="application/json"
+        )
+
+    @router.get("/metrics", tags=["operator"], operation_id="metrics")
+    def read_metrics() -> Response:
+        gauges = {
+            "ecert_ledger_size": float(service.log.checkpoint().size),
+            "ecert_ledger_halted": float(service.log.halted is not None),
+        }
+        return PlainTextResponse(metrics.text(gauges), media_type="text/plain; version=0.0.4")
+
+    @router.get("/version", tags=["operator"], operation_id="version")
+    def read_version() -> Any:
+        try:
+            return {"name": "yinzheng", "version": version("yinzheng")}
+        except PackageNotFoundError:
+            return {"name": "yinzheng", "version": "0"}
+
+    return router
+
+
+def _readiness(service: Service) -> dict[str, bool]:
+    def works(question: Any) -> bool:
+        try:
+            return bool(question())
+        except Exception:  # whatever it is, the answer is "not ready"; details are in the log
+            return False
+
+    return {
+        "database": works(lambda: service.authorities.list() is not None),
+        "keys": works(lambda: service.authorities.service_key("present")),
+        "ledger": works(lambda: service.log.halted is None and service.log.checkpoint().size >= 2),
+        "trust_list": works(lambda: service.publishing.trust_list(service.clock.now())),
+    }

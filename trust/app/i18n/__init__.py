@@ -1,0 +1,71 @@
+"""The words of the pages in zh-CN and English.
+
+A text is asked for by its key (`verify.title`); `zh_CN.po` and `en.po` beside this file hold what is said. They
+are read as they are, once, at the first use: there is nothing to compile. A key that a catalogue lacks is a
+mistake in the code and raises KeyError; `tests/app/test_texts.py` finds it before a reader does.
+
+What a verdict says does not stand here but in `verifier.sentences`, so that pages, API and command line agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+
+from babel.messages.pofile import read_po
+
+from trust.encoding.ecertificate_data import CHINA
+from verifier.sentences import Language, show_date
+
+LANGUAGES: tuple[Language, ...] = ("zh-CN", "en")
+_FILES: Mapping[Language, str] = {"zh-CN": "zh_CN.po", "en": "en.po"}
+
+
+def text(language: Language, key: str, **values: object) -> str:
+    """The text under this key, its {places} filled in."""
+    found = load_texts(language)[key]
+    return found.format(**values) if values else found
+
+
+@cache
+def load_texts(language: Language) -> Mapping[str, str]:
+    """A whole catalogue. An empty translation counts as missing."""
+    with files("trust.app.i18n").joinpath(_FILES[language]).open("rb") as file:
+        catalogue = read_po(file, locale=language.replace("-", "_"), abort_invalid=True)
+    return {str(m.id): str(m.string) for m in catalogue if m.id and m.string}
+
+
+def as_language(tag: str | None) -> Language | None:
+    """The language of ours that a tag such as `zh-Hans-CN` or `en-GB` means."""
+    primary = (tag or "").strip().lower().split("-")[0].split("_")[0]
+    return "zh-CN" if primary == "zh" else "en" if primary == "en" else None
+
+
+def preferred_language(accept_language: str) -> Language:
+    """From an Accept-Language header (RFC 9110 §12.5.4); zh-CN where it names none of ours."""
+    ranked: list[tuple[float, Language]] = []
+    for part in accept_language.split(",")[:20]:
+        tag, _, parameter = part.partition(";")
+        language = as_language(tag)
+        if language is not None:
+            ranked.append((_weight(parameter), language))
+    best = max(ranked, key=lambda each: each[0], default=(0.0, LANGUAGES[0]))
+    return best[1] if best[0] > 0 else LANGUAGES[0]
+
+
+def show_time(at: datetime, language: Language) -> str:
+    """2026年11月21日 10:02:11 or 21 Nov 2026 10:02:11, always in China's time."""
+    return f"{show_date(at.isoformat(), language)} {at.astimezone(CHINA):%H:%M:%S}"
+
+
+def _weight(parameter: str) -> float:
+    name, _, value = parameter.strip().partition("=")
+    if name.strip().lower() != "q":
+        return 1.0
+    try:
+        weight = float(value)
+    except ValueError:
+        return 0.0
+    return weight if 0 <= weight <= 1 else 0.0

@@ -1,0 +1,101 @@
+"""Checking on a page: from what a form sent to a report, its audit line, and its view.
+
+Waiting for the sandbox has a limiter of its own, so that slow uploads cannot take the threads in which live codes
+are redeemed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+
+from trust.app.actions import report_json, verify_online
+from trust.app.i18n import text
+from trust.app.pages.shell import Shell
+from trust.app.pages.verdict import CarriedReports, VerdictView, view_of
+from trust.model.errors import Malformed
+from trust.model.report import Finding, Report, Result, Verdict
+from verifier.sentences import Language
+
+PUBLIC = "public"
+_FILES_AT_ONCE = 4
+_CODES_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A report as JSON, its view, and the report again as a form can carry it."""
+
+    report: Mapping[str, Any]
+    view: VerdictView
+    carried: str
+
+
+class Checking:
+    """One for the whole app."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+        self._carried = CarriedReports(shell.service.secrets.derive("page-report"))
+        self._files = CapacityLimiter(_FILES_AT_ONCE)
+        self._codes = CapacityLimiter(_CODES_AT_ONCE)
+
+    async def check(
+        self, thing: bytes | str, language: Language, *, actor: str = PUBLIC, verifier: str = "", purpose: str = ""
+    ) -> Checked:
+        """Checks a file or a code; `verifier` is the counter that asks, empty for the public; `purpose` one of ours."""
+        limiter = self._codes if isinstance(thing, str) else self._files
+        work = partial(self._check, thing, actor=actor, verifier=verifier, purpose=purpose)
+        report = await to_thread.run_sync(work, limiter=limiter)
+        return self._seen(report, language, verifier=verifier, purpose=purpose)
+
+    def too_large(self, language: Language, *, verifier: str = "") -> Checked:
+        """What is said of a file that was not taken in."""
+        at = self._shell.service.clock.now()
+        finding = Finding("file.read", Result.INDETERMINATE, "TOO_LARGE", "the file is larger than 20 MiB")
+        report = Report("file", at, Verdict.INDETERMINATE, "TOO_LARGE", (finding,))
+        return self._seen(report_json(report), language, verifier=verifier)
+
+    def again(self, carried: str, language: Language) -> Checked:
+        """A report that a page carried. Raises `NotFound`."""
+        report = self._carried.open(carried, self._shell.service.clock.now())
+        view = self._view(report, language, "", "")
+        return Checked(report, view, carried)
+
+    def _check(self, thing: bytes | str, *, actor: str, verifier: str, purpose: str) -> Mapping[str, Any]:
+        service = self._shell.service
+        at = service.clock.now()
+        report = verify_online(service, thing, at, verifier=verifier)
+        encoded = report_json(report)
+        self._shell.access.audit(actor, f"verify:{report.kind}", _pid(report), purpose or None, _outcome(report))
+        return encoded
+
+    def _seen(self, report: Mapping[str, Any], language: Language, *, verifier: str, purpose: str = "") -> Checked:
+        at = datetime.fromisoformat(report["verified_at"])
+        return Checked(report, self._view(report, language, verifier, purpose), self._carried.seal(report, at))
+
+    def _view(self, report: Mapping[str, Any], language: Language, verifier: str, purpose: str) -> VerdictView:
+        issuers = {a.authority_id: a.name_en for a in self._shell.service.authorities.list()}
+        wanted = text(language, f"purpose.{purpose}") if purpose else ""
+        return view_of(report, language, issuers_en=issuers, checked_by=verifier, purpose=wanted)
+
+
+def _outcome(report: Report) -> str:
+    """What the audit trail keeps: "PASSED OK", "FAILED REVOKED"."""
+    return f"{report.verdict} {report.code}"[:32]
+
+
+def _pid(report: Report) -> bytes | None:
+    """Whose trail it belongs to: only where the object is what was sealed, since anyone can write a pid."""
+    ecertificate: Any = report.facts.get("ecertificate") or {}
+    pid = ecertificate.get("pid")
+    is_whole = all(f.result is Result.PASSED or f.check in ("status", "validity") for f in report.findings)
+    try:
+        return bytes.fromhex(pid) if pid and is_whole else None
+    except ValueError as exc:
+        raise Malformed("A public id in a report is not hexadecimal.") from exc

@@ -1,0 +1,144 @@
+"""The scan station of a counter (窗口核验).
+
+Staff sign in with an API key that has the scope `desk`; the browser keeps a session and never the key. A scan is
+a form: with JavaScript its answer is a piece of page that takes the place of the last one, without it a page.
+The counter's name goes with a live code when it is redeemed: its holder reads who looked, and a gun that reads
+double gets the same answer twice.
+
+The list of the last results comes from the audit trail of this key: times and outcomes, nothing personal.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+
+from trust.app.access import DESK, DESK_HOURS, WebSession
+from trust.app.pages.checking import Checked, Checking
+from trust.app.pages.forms import read_form
+from trust.app.pages.shell import Shell, language_of, route_class
+from trust.app.pages.verdict import PURPOSES
+from trust.model.errors import Malformed, NotPermitted
+from trust.model.report import Report, Verdict
+from verifier.sentences import Language, words_for
+
+_SCAN, _SIGN_OUT = "desk-scan", "desk-sign-out"
+_LAST = 20
+
+
+def desk_router(shell: Shell, checking: Checking) -> APIRouter:
+    router = APIRouter(route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse)
+
+    @router.get("/desk")
+    def station(request: Request) -> Response:
+        session = shell.session(request, DESK)
+        if session is None:
+            return shell.page(request, "desk_sign_in.html", problem=None)
+        return _station(shell, request, session)
+
+    @router.post("/desk/sign-in")
+    async def sign_in(request: Request) -> Response:
+        sent = await read_form(request)
+        try:
+            token = shell.access.exchange_desk_key(sent.text("key"))
+        except NotPermitted as exc:
+            problem = "desk.unknown_key" if exc.code == "UNAUTHENTICATED" else "desk.not_a_desk_key"
+            return shell.page(request, "desk_sign_in.html", status=403, problem=problem, here="/desk")
+        response = shell.go_to("/desk")
+        shell.set_cookie(response, DESK, token, DESK_HOURS)
+        return response
+
+    @router.post("/desk/sign-out")
+    async def sign_out(request: Request) -> Response:
+        sent = await read_form(request)
+        shell.desk(request).check_form_token(_SIGN_OUT, sent.text("token"))
+        shell.access.close_session(shell.cookie(request, DESK))
+        response = shell.go_to("/desk")
+        shell.drop_cookie(response, DESK)
+        return response
+
+    @router.post("/desk/scan")
+    async def scan(request: Request) -> Response:
+        is_fragment = request.headers.get("x-fragment") == "1"
+        session = shell.session(request, DESK)
+        if session is None:
+            return shell.page(request, "desk_sign_in.html", status=403, problem="desk.signed_out", here="/desk")
+        language = language_of(request)
+        label = shell.access.desk_label(session.subject)
+        purpose = ""
+        try:
+            sent = await read_form(request)
+        except Malformed as exc:
+            if exc.code != "TOO_LARGE":
+                raise
+            checked = checking.too_large(language, verifier=label)
+        else:
+            session.check_form_token(_SCAN, sent.text("token"))
+            purpose = sent.text("purpose") if sent.text("purpose") in PURPOSES else ""
+            thing = sent.file if sent.file is not None else sent.text("code")
+            if not thing:
+                return _station(shell, request, session, purpose=purpose)
+            checked = await checking.check(
+                thing,
+                language,
+                actor=_actor(session),
+                verifier=label,
+                purpose=purpose,
+            )
+        if is_fragment:
+            return shell.page(
+                request,
+                "desk_result.html",
+                view=checked.view,
+                carried=checked.carried,
+                kind=checked.report["kind"],
+                at=datetime.fromisoformat(checked.report["verified_at"]),
+            )
+        return _station(shell, request, session, checked=checked, purpose=purpose)
+
+    return router
+
+
+def _station(
+    shell: Shell, request: Request, session: WebSession, *, checked: Checked | None = None, purpose: str = ""
+) -> HTMLResponse:
+    since = session.expires_at - timedelta(hours=DESK_HOURS)
+    return shell.page(
+        request,
+        "desk.html",
+        label=shell.access.desk_label(session.subject),
+        scan_token=session.form_token(_SCAN),
+        sign_out_token=session.form_token(_SIGN_OUT),
+        purposes=PURPOSES,
+        purpose=purpose,
+        view=checked.view if checked else None,
+        carried=checked.carried if checked else None,
+        last=_last_results(shell, request, session, since),
+        here="/desk",
+    )
+
+
+def _last_results(shell: Shell, request: Request, session: WebSession, since: datetime) -> list[dict[str, Any]]:
+    """Newest first: when, what kind of thing, what came out."""
+    language = language_of(request)
+    results = []
+    for event in shell.access.audit_by(_actor(session), since=since, limit=_LAST):
+        action, _, kind = event.action.partition(":")
+        if action == "verify":
+            colour, headline = _outcome(event.outcome, event.at, language)
+            results.append({"at": event.at, "kind": kind, "colour": colour, "headline": headline})
+    return results
+
+
+def _outcome(outcome: str, at: datetime, language: Language) -> tuple[str, str]:
+    """The colour and the word of what the audit trail says came out ("FAILED REVOKED")."""
+    verdict, _, code = outcome.partition(" ")
+    report = Report("", at, Verdict(verdict), code, ())
+    return report.colour.value, words_for(report, language).headline
+
+
+def _actor(session: WebSession) -> str:
+    return f"desk:{session.subject.decode()}"

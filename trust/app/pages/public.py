@@ -1,0 +1,115 @@
+"""Pages for everyone: the three doors, checking, the landing pages of codes, help.
+
+A GET shows nothing of a licence and uses nothing up: camera apps, previews in chats and scanners of mail fetch
+addresses on their own. A verdict is the body of the answer to a POST and has no address.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from fastapi.params import Path as PathParameter
+from fastapi.responses import HTMLResponse
+
+from trust.app.pages.checking import Checked, Checking
+from trust.app.pages.forms import read_form
+from trust.app.pages.shell import Shell, language_of, route_class
+from trust.model.errors import Malformed, NotFound
+
+_ENCODED = re.compile(r"[A-Za-z2-7]{1,3600}")
+_Encoded = Annotated[str, PathParameter(max_length=4000)]
+
+
+def public_router(shell: Shell, checking: Checking) -> APIRouter:
+    router = APIRouter(route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse)
+
+    @router.get("/")
+    def home(request: Request) -> Response:
+        service = shell.service
+        return shell.page(request, "home.html", size=service.log.size, at=service.clock.now())
+
+    @router.get("/help")
+    def help_page(request: Request) -> Response:
+        return shell.page(request, "help.html")
+
+    @router.get("/verify")
+    def verify_form(request: Request) -> Response:
+        return shell.page(request, "verify.html", problem=None)
+
+    @router.post("/verify")
+    async def verify(request: Request) -> Response:
+        language = language_of(request)
+        try:
+            sent = await read_form(request)
+        except Malformed as exc:
+            if exc.code != "TOO_LARGE":
+                raise
+            return _verdict_page(shell, request, checking.too_large(language), status=413)
+        thing = sent.file if sent.file is not None else sent.text("code")
+        if not thing:
+            return shell.page(request, "verify.html", status=400, problem="verify.nothing_sent")
+        return _verdict_page(shell, request, await checking.check(thing, language))
+
+    @router.post("/verdict")
+    async def verdict_again(request: Request) -> Response:
+        sent = await read_form(request)
+        checked = checking.again(sent.text("report"), language_of(request))
+        if sent.text("as") == "json":
+            return _as_file(checked)
+        return _verdict_page(shell, request, checked)
+
+    @router.get("/P/{encoded}")
+    @router.get("/p/{encoded}")
+    def live_landing(request: Request, encoded: _Encoded) -> Response:
+        _check_shape(encoded)
+        return shell.page(request, "landing.html", kind="live")
+
+    @router.get("/Q/{encoded}")
+    @router.get("/q/{encoded}")
+    def printed_landing(request: Request, encoded: _Encoded) -> Response:
+        _check_shape(encoded)
+        return shell.page(request, "landing.html", kind="printed")
+
+    @router.post("/P/{encoded}")
+    @router.post("/p/{encoded}")
+    async def live_result(request: Request, encoded: _Encoded) -> Response:
+        return await _result_of(request, "P", encoded)
+
+    @router.post("/Q/{encoded}")
+    @router.post("/q/{encoded}")
+    async def printed_result(request: Request, encoded: _Encoded) -> Response:
+        return await _result_of(request, "Q", encoded)
+
+    async def _result_of(request: Request, kind: str, encoded: str) -> Response:
+        _check_shape(encoded)
+        code = f"HTTPS://{shell.service.settings.host}/{kind}/{encoded}"
+        return _verdict_page(shell, request, await checking.check(code, language_of(request)))
+
+    return router
+
+
+def _verdict_page(shell: Shell, request: Request, checked: Checked, *, status: int = 200) -> HTMLResponse:
+    return shell.page(
+        request,
+        "verdict.html",
+        status=status,
+        view=checked.view,
+        carried=checked.carried,
+        resend=checked.carried,
+        here="/verify",
+    )
+
+
+def _as_file(checked: Checked) -> Response:
+    body = json.dumps(checked.report, ensure_ascii=False, indent=2).encode() + b"\n"
+    name = f"yinzheng-report-{str(checked.report['verified_at'])[:19].replace(':', '')}.json"
+    headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def _check_shape(encoded: str) -> None:
+    if not _ENCODED.fullmatch(encoded):
+        raise NotFound("Not one of our codes.")

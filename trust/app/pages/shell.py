@@ -1,0 +1,278 @@
+"""What every page shares: language, templates, sessions, forms, the headers, errors in words.
+
+A page answers 200 with what was asked for, or an error page that says in the reader's language what happened and
+what to do; it never answers with a stack trace or with JSON. Every answer is `no-store`: what stands on a screen
+of a counter must not come back from a cache.
+
+Forms are safe against other sites in two ways. `check_same_site` refuses a POST that a browser says comes from
+elsewhere, for every form, with or without a session. Forms of a session also carry its form token.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import APIRoute
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from trust.app.access import DESK, WALLET, Access, WebSession
+from trust.app.compose import Service
+from trust.app.i18n import LANGUAGES, as_language, preferred_language, show_time, text
+from trust.model.errors import Conflict, NotFound, NotPermitted, RequestError, TrustError
+from verifier.sentences import Language, show_date
+
+LANGUAGE_COOKIE = "yz_lang"
+_YEAR_SECONDS = 365 * 24 * 3600
+_log = logging.getLogger(__name__)
+
+_CSP = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'"
+)
+SECURITY_HEADERS: Mapping[str, str] = {
+    "content-security-policy": _CSP,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "strict-transport-security": "max-age=63072000; includeSubDomains",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+}
+
+
+def security_headers(app: ASGIApp) -> ASGIApp:
+    """Middleware (`app.add_middleware(security_headers)`): the headers above on every answer.
+
+    A route that sets one of them itself, such as a list that other origins may read, keeps what it set.
+    """
+
+    async def with_headers(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message["headers"])
+                present = {name.lower() for name, _ in headers}
+                added = ((k.encode(), v.encode()) for k, v in SECURITY_HEADERS.items())
+                headers += [(name, value) for name, value in added if name not in present]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+    return with_headers
+
+
+def language_of(request: Request) -> Language:
+    """`?lang=` wins over the cookie, the cookie over the browser's wish."""
+    return (
+        as_language(request.query_params.get("lang"))
+        or as_language(request.cookies.get(LANGUAGE_COOKIE))
+        or preferred_language(request.headers.get("accept-language", ""))
+    )
+
+
+def check_same_site(request: Request) -> None:
+    """Raises `NotPermitted` (FORM_EXPIRED) for a form that another site sent.
+
+    Our pages send `Referrer-Policy: no-referrer`, under which a browser's Origin is `null` for our own forms too:
+    Sec-Fetch-Site decides, and Origin only where an old browser sends a real one.
+    """
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin", "null")
+    is_foreign = (
+        site not in ("same-origin", "none")
+        if site is not None
+        else origin != "null" and urlsplit(origin).netloc != request.headers.get("host")
+    )
+    if is_foreign:
+        raise NotPermitted("Another site sent the form.", "Open the page again.", code="FORM_EXPIRED")
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Makes pages. One for the whole app."""
+
+    service: Service
+    access: Access
+    templates: Environment
+
+    # --- pages ---
+
+    def page(self, request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+        """A template as an answer. `resend` among the values is a report to show again in the other language."""
+        language = language_of(request)
+        html = self.templates.get_template(name).render(
+            self._words(language)
+            | {"language": language, "here": request.url.path, "host": self.service.settings.host, "resend": None}
+            | values
+        )
+        response = HTMLResponse(html, status, {"cache-control": "no-store", "content-language": language})
+        if as_language(request.query_params.get("lang")) is not None:
+            response.set_cookie(
+                LANGUAGE_COOKIE, language, max_age=_YEAR_SECONDS, samesite="lax", secure=self.is_https, httponly=True
+            )
+        return response
+
+    def go_to(self, path: str) -> RedirectResponse:
+        return RedirectResponse(path, 303, {"cache-control": "no-store"})
+
+    def error(self, request: Request, status: int, key: str) -> HTMLResponse:
+        """An error in words: `error.<key>.title` and `.todo`."""
+        return self.page(request, "error.html", status=status, key=key, here="/")
+
+    def _words(self, language: Language) -> dict[str, Any]:
+        other = next(each for each in LANGUAGES if each != language)
+        return {
+            "t": lambda key, **values: text(language, key, **values),
+            "in_other": lambda key: text(other, key),
+            "other_language": other,
+            "show_date": lambda value: show_date(value, language),
+            "show_time": lambda at: show_time(at, language),
+            "pick": lambda zh, en: (en if language == "en" else zh) or zh or en,
+        }
+
+    # --- sessions ---
+
+    @property
+    def is_https(self) -> bool:
+        """Cookies are `Secure` and `__Host-` unless the operator wrote an http:// base address."""
+        return not self.service.settings.base_url.startswith("http://")
+
+    def cookie_name(self, kind: str) -> str:
+        return f"__Host-yz_{kind}" if self.is_https else f"yz_{kind}"
+
+    def set_cookie(self, response: Response, kind: str, value: str, hours: float) -> None:
+        response.set_cookie(
+            self.cookie_name(kind),
+            value,
+            max_age=int(hours * 3600),
+            path="/",
+            secure=self.is_https,
+            httponly=True,
+            samesite="lax",
+        )
+
+    def drop_cookie(self, response: Response, kind: str) -> None:
+        response.delete_cookie(
+            self.cookie_name(kind), path="/", secure=self.is_https, httponly=True, samesite="lax"
+        )
+
+    def cookie(self, request: Request, kind: str) -> str:
+        return request.cookies.get(self.cookie_name(kind), "")
+
+    def session(self, request: Request, kind: str) -> WebSession | None:
+        """The session this browser has, if it is good."""
+        token = self.cookie(request, kind)
+        if not token:
+            return None
+        try:
+            return self.access.check_session(token, kind)
+        except NotPermitted:
+            return None
+
+    def wallet(self, request: Request) -> WebSession:
+        return self._required(request, WALLET)
+
+    def desk(self, request: Request) -> WebSession:
+        return self._required(request, DESK)
+
+    def _required(self, request: Request, kind: str) -> WebSession:
+        session = self.session(request, kind)
+        if session is None:
+            raise NotPermitted("There is no session.", "Sign in.", code="UNAUTHENTICATED")
+        return session
+
+
+def make_templates() -> Environment:
+    """The templates, escaped by default; a name that a page was not given is an error."""
+    environment = Environment(
+        loader=PackageLoader("trust.app.pages", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["asset"] = _asset_addresses().__getitem__
+    return environment
+
+
+def _asset_addresses() -> dict[str, str]:
+    """Addresses of the static files, each with the beginning of its digest: they may be cached for ever."""
+    folder = files("trust.app.pages").joinpath("static")
+    return {
+        each.name: f"/static/{each.name}?v={sha256(each.read_bytes()).hexdigest()[:12]}"
+        for each in folder.iterdir()
+        if each.is_file()
+    }
+
+
+def route_class(shell: Shell) -> type[APIRoute]:
+    """Routes of pages: their errors are pages too."""
+
+    class PageRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            answer = super().get_route_handler()
+
+            async def answer_in_words(request: Request) -> Response:
+                try:
+                    if request.method == "POST":
+                        check_same_site(request)
+                    return await answer(request)
+                except Exception as exc:  # the last stop before a reader would see "Internal Server Error"
+                    return page_for_error(shell, request, exc)
+
+            return answer_in_words
+
+    return PageRoute
+
+
+def page_for_error(shell: Shell, request: Request, exc: Exception) -> Response:
+    """The error page for whatever went wrong. What is ours to fix is logged, without what the reader sent."""
+    status, key = _status_and_words(exc)
+    if status >= 500:
+        _log.error("a page failed", exc_info=exc)
+    return shell.error(request, status, key)
+
+
+def _status_and_words(exc: Exception) -> tuple[int, str]:
+    match exc:
+        case NotFound(code="LINK_USED_UP" | "RESULT_GONE"):
+            return 410, "gone"
+        case NotFound():
+            return 404, "not_found"
+        case NotPermitted(code="FORM_EXPIRED"):
+            return 403, "form_expired"
+        case NotPermitted():
+            return 403, "not_permitted"
+        case Conflict():
+            return 409, "conflict"
+        case RequestError(code="TOO_LARGE"):
+            return 413, "too_large"
+        case RequestError():
+            return 400, "bad_request"
+        case TrustError():
+            return 503, "unavailable"
+        case HTTPException(status_code=status):
+            return status, _WORDS_BY_STATUS.get(status, "bad_request" if status < 500 else "internal")
+        case _:
+            return 500, "internal"
+
+
+_WORDS_BY_STATUS = {
+    403: "not_permitted",
+    404: "not_found",
+    405: "not_found",
+    409: "conflict",
+    410: "gone",
+    413: "too_large",
+    429: "too_many",
+    503: "unavailable",
+}

@@ -1,0 +1,47 @@
+"""Running the service: one process on SQLite, several on PostgreSQL."""
+
+from __future__ import annotations
+
+import logging
+
+import uvicorn
+from fastapi import FastAPI
+
+from trust.app.compose import open_service
+from trust.app.http.app import create_app
+from trust.app.http.middleware import set_up_logging
+from trust.app.settings import Settings, read_settings
+from trust.model.errors import Malformed
+
+_log = logging.getLogger("yinzheng.serving")
+
+
+def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
+    """Blocks until it is told to stop. Raises `Malformed` for several workers on SQLite."""
+    if workers > 1 and settings.database_url is None:
+        raise Malformed(
+            "SQLite has one writing process.", "Use --workers 1, or set DATABASE_URL to a PostgreSQL database."
+        )
+    set_up_logging()
+    common = {"host": host, "port": port, "log_config": None, "access_log": False, "server_header": False}
+    if workers > 1:
+        import os
+
+        os.environ["YINZHENG_DATA"] = str(settings.data)
+        uvicorn.run("trust.app.serving:worker_app", factory=True, workers=workers, **common)  # type: ignore[arg-type]
+        return
+    service = open_service(settings)
+    try:
+        finished = len(service.issuing.resume_unfinished()) + service.statuses.resume_pending()
+        if finished:
+            _log.info("carried on what was interrupted", extra={"count": finished})
+        service.sandbox.warm_up()
+        uvicorn.run(create_app(service), **common)  # type: ignore[arg-type]
+    finally:
+        service.close()
+
+
+def worker_app() -> FastAPI:
+    """What each of several workers runs: a service of its own on the common database."""
+    set_up_logging()
+    return create_app(open_service(read_settings()), close_service=True)

@@ -1,0 +1,62 @@
+"""SQL of the app itself: the few statements that must decide something in one go.
+
+Plain inserts and look-ups go through the helpers of `issuer.sql`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import SQLModel
+
+from trust.app.tables import AuditRow, ClaimLinkRow, WebSessionRow
+
+
+def use_claim_link(connection: Connection, token_hash: bytes, at: int) -> bool:
+    """One statement decides: True for the one call that used the link in time."""
+    table = _t(ClaimLinkRow)
+    result = connection.execute(
+        sa.update(table)
+        .where(table.c.token_hash == token_hash, table.c.used_at.is_(None), table.c.expires_at > at)
+        .values(used_at=at)
+    )
+    return int(result.rowcount) == 1
+
+
+def delete_session(connection: Connection, token_hash: bytes) -> None:
+    table = _t(WebSessionRow)
+    connection.execute(sa.delete(table).where(table.c.token_hash == token_hash))
+
+
+def delete_expired_sessions(connection: Connection, at: int) -> None:
+    table = _t(WebSessionRow)
+    connection.execute(sa.delete(table).where(table.c.expires_at <= at))
+
+
+def audit_rows(
+    connection: Connection,
+    *,
+    pid: bytes | None = None,
+    actor: str | None = None,
+    actions: Sequence[str] = (),
+    since: int = 0,
+    limit: int = 50,
+) -> list[AuditRow]:
+    """Who did what, newest first; each condition that is given must hold."""
+    table = _t(AuditRow)
+    statement = sa.select(table).where(table.c.at >= since)
+    if pid is not None:
+        statement = statement.where(table.c.pid == pid)
+    if actor is not None:
+        statement = statement.where(table.c.actor == actor)
+    if actions:
+        statement = statement.where(table.c.action.in_(actions))
+    rows = connection.execute(statement.order_by(table.c.id.desc()).limit(limit))
+    return [AuditRow(**row._mapping) for row in rows]
+
+
+def _t(kind: type[SQLModel]) -> sa.Table:
+    table: sa.Table = kind.__table__  # type: ignore[attr-defined]  # SQLModel adds it when it makes the class
+    return table
