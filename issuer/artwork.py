@@ -125,7 +125,10 @@ def _circle(centre: float, radius: float, turn: int) -> str:
     for i in range(4):
         (x0, y0), (x1, y1) = corners[i], corners[(i + 1) % 4]
         # The tangent at a point of a circle is the point turned by a right angle.
-        first, second = (x0 - y0 / radius * k, y0 + x0 / radius * k), (x1 + y1 / radius * k, y1 - x1 / radius * k)
+        first, second = (
+            (x0 - y0 / radius * k, y0 + x0 / radius * k),
+            (x1 + y1 / radius * k, y1 - x1 / radius * k),
+        )
         points = [(centre + turn * x, centre + y) for x, y in (first, second, (x1, y1))]
         path.append("C" + " ".join(_pair(x, y) for x, y in points))
     return "".join(path) + "Z"
@@ -171,9 +174,7 @@ def _line(text: str, radius: float, unit: float) -> Iterator[str]:
         yield _glyph(char, width, height, x, top + height, 0.0, 0.0)
 
 
-def _glyph(
-    char: str, width: float, height: float, x: float, y: float, angle: float, distance: float
-) -> str:
+def _glyph(char: str, width: float, height: float, x: float, y: float, angle: float, distance: float) -> str:
     """A character in a box of width × height whose foot is `distance` from (x, y), turned by `angle`.
 
     The ideographic box is the whole em, descender included, so characters fill the box evenly.
@@ -226,7 +227,9 @@ def _svg(inks: Sequence[Ink], size: float) -> str:
 def _pdf_path(path: str) -> str:
     """The same commands in the order PDF wants them: numbers first, then the operator."""
     out = []
-    for command in path.replace("Z", "Z;").replace("M", ";M").replace("L", ";L").replace("C", ";C").split(";"):
+    for command in (
+        path.replace("Z", "Z;").replace("M", ";M").replace("L", ";L").replace("C", ";C").split(";")
+    ):
         if command == "Z":
             out.append("h")
         elif command.endswith("Z"):

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from issuer import sql
 from keys.custody import KeyProvider, KeyPurpose
-from keys.pki import Profile, RevokedSerial, Subject, make_crl, make_x509_cert
+from keys.pki.build import Profile, RevokedSerial, Subject, make_crl, make_x509_cert
 from keys.suites import Suite
 from keys.tsa import TimeStampAuthority
 from trust.model.clock import Clock
@@ -66,17 +66,40 @@ class Authorities:
 
     def _ensure_tree(self, family: Suite, at: datetime) -> None:
         name = family.value.split("-")[0]
-        self._ensure_ca(f"seal-root-{family}", Profile.ROOT, None, family, f"{name} 电子印章根CA", _ROOT_YEARS, at)
         self._ensure_ca(
-            f"seal-ca-{family}", Profile.ISSUING, f"seal-root-{family}", family, f"{name} 电子印章签发CA", _CA_YEARS, at
+            f"seal-root-{family}", Profile.ROOT, None, family, f"{name} 电子印章根CA", _ROOT_YEARS, at
         )
-        self._ensure_ca(f"tsa-root-{family}", Profile.ROOT, None, family, f"{name} 时间戳根CA", _ROOT_YEARS, at)
         self._ensure_ca(
-            f"tsa-{family}", Profile.TIME_STAMP, f"tsa-root-{family}", family, f"{name} 时间戳服务", _TSA_YEARS, at
+            f"seal-ca-{family}",
+            Profile.ISSUING,
+            f"seal-root-{family}",
+            family,
+            f"{name} 电子印章签发CA",
+            _CA_YEARS,
+            at,
+        )
+        self._ensure_ca(
+            f"tsa-root-{family}", Profile.ROOT, None, family, f"{name} 时间戳根CA", _ROOT_YEARS, at
+        )
+        self._ensure_ca(
+            f"tsa-{family}",
+            Profile.TIME_STAMP,
+            f"tsa-root-{family}",
+            family,
+            f"{name} 时间戳服务",
+            _TSA_YEARS,
+            at,
         )
 
     def _ensure_ca(
-        self, ca_id: str, profile: Profile, parent: str | None, suite: Suite, name: str, years: int, at: datetime
+        self,
+        ca_id: str,
+        profile: Profile,
+        parent: str | None,
+        suite: Suite,
+        name: str,
+        years: int,
+        at: datetime,
     ) -> None:
         with self.database.read() as connection:
             if sql.one_row(connection, sql.CaRow, id=ca_id) is not None:
@@ -101,7 +124,12 @@ class Authorities:
         )
         with self.database.write() as connection:
             row = sql.CaRow(
-                id=ca_id, kind=profile.value, suite=suite.value, key_id=record.key_id, cert=cert, parent=parent
+                id=ca_id,
+                kind=profile.value,
+                suite=suite.value,
+                key_id=record.key_id,
+                cert=cert,
+                parent=parent,
             )
             sql.insert(connection, row)
 
@@ -138,7 +166,9 @@ class Authorities:
     def time_stamp_authority(self, suite: Suite) -> TimeStampAuthority:
         """The authority of the same family as the seal's suite."""
         row = self._ca(f"tsa-{family_of(suite)}")
-        return TimeStampAuthority(self.keys.open(row.key_id, KeyPurpose.TIME_STAMP), (bytes(row.cert),), self.clock)
+        return TimeStampAuthority(
+            self.keys.open(row.key_id, KeyPurpose.TIME_STAMP), (bytes(row.cert),), self.clock
+        )
 
     def issuing_ca(self, suite: Suite) -> sql.CaRow:
         return self._ca(f"seal-ca-{family_of(suite)}")
@@ -165,7 +195,11 @@ class Authorities:
         for ca in cas:
             row = known.get(ca.id)
             newest = max((r.revoked_at for r in revoked if r.ca_id == ca.id), default=0)
-            if row is None or newest > row.this_update or at - sql.from_micros(row.this_update) > _CRL_REFRESH:
+            if (
+                row is None
+                or newest > row.this_update
+                or at - sql.from_micros(row.this_update) > _CRL_REFRESH
+            ):
                 row = self._make_crl(ca, [r for r in revoked if r.ca_id == ca.id], row, at)
             listed.append((ca.id, bytes(row.der), sql.from_micros(row.next_update)))
         return listed
@@ -200,7 +234,8 @@ class Authorities:
         """Registers an authority. The same again changes nothing; another under its id raises `Conflict`."""
         if not _AUTHORITY_ID.match(authority.authority_id):
             raise Malformed(
-                "An authority's id is 1 to 24 of a-z, 0-9 and hyphens.", "Choose a short one, such as cc-scjg."
+                "An authority's id is 1 to 24 of a-z, 0-9 and hyphens.",
+                "Choose a short one, such as cc-scjg.",
             )
         UnifiedSocialCreditCode(authority.uscc)
         with self.database.write() as connection:
@@ -208,9 +243,13 @@ class Authorities:
             if known is not None:
                 if _authority(known) == authority:
                     return
-                raise Conflict(f"The id {authority.authority_id} belongs to another authority.", "Choose another id.")
+                raise Conflict(
+                    f"The id {authority.authority_id} belongs to another authority.", "Choose another id."
+                )
             if sql.one_row(connection, sql.AuthorityRow, uscc=authority.uscc) is not None:
-                raise Conflict("An authority with this credit code is registered under another id.", "Use that one.")
+                raise Conflict(
+                    "An authority with this credit code is registered under another id.", "Use that one."
+                )
             row = sql.AuthorityRow(
                 id=authority.authority_id,
                 uscc=authority.uscc,
@@ -230,7 +269,8 @@ class Authorities:
             row = sql.one_row(connection, sql.AuthorityRow, id=authority_id)
         if row is None:
             raise NotFound(
-                f"There is no authority {authority_id}.", "List them with `yinzheng authority list`.",
+                f"There is no authority {authority_id}.",
+                "List them with `yinzheng authority list`.",
                 code="UNKNOWN_AUTHORITY",
             )
         return _authority(row)

@@ -43,7 +43,12 @@ def check_application(
     reasons: list[Violation] = []
     if not set(profile.who_may_issue) & set(authority.functions):
         reasons.append(
-            Violation("authority", "NOT_ENTITLED", "an authority that may not issue this type", "use the entitled one")
+            Violation(
+                "authority",
+                "NOT_ENTITLED",
+                "an authority that may not issue this type",
+                "use the entitled one",
+            )
         )
     photo_field = profile.with_role(Role.PHOTO)
     own_page = application.source_pdf is not None
@@ -160,8 +165,6 @@ def decode_values(encoded: bytes, on: date) -> CheckedFields:
         date.fromisoformat(raw["valid_from"]),
         date.fromisoformat(raw["valid_until"]) if raw["valid_until"] else None,
     )
-
-
 
 
 def _masked(kind: FieldType, value: str, metadata: Mapping[str, FieldValue]) -> str:

@@ -200,7 +200,10 @@ class Issuing:
             version, replaced = 1, None
             if application.replaces is not None:
                 replaced = sql.get_ecertificate(connection, pid=application.replaces, step="ISSUED")
-                if (replaced.authority_id, replaced.type_short) != (authority.authority_id, checked.profile.short):
+                if (replaced.authority_id, replaced.type_short) != (
+                    authority.authority_id,
+                    checked.profile.short,
+                ):
                     raise Conflict("A new version keeps the authority and the type of the old one.")
                 version = replaced.version + 1
             request_key = _request_key(authority.authority_id, checked, version, replaced)
@@ -208,7 +211,9 @@ class Issuing:
             if known is not None:
                 if bytes(known.fields_digest) != checked.digest:
                     raise _taken(checked.profile)
-                return replace(self._draft_of(known, sql.get_document(connection, known.id or 0, "data")), repeated=True)
+                return replace(
+                    self._draft_of(known, sql.get_document(connection, known.id or 0, "data")), repeated=True
+                )
             (place,) = sql.take_status_indexes(connection, 1, self.entropy.bytes(32))
             pid = self.entropy.bytes(16)
             serial = replaced.serial if replaced else self._new_serial()
@@ -270,7 +275,9 @@ class Issuing:
             self._store_inputs(connection, row.id or 0, checked, data)
         return self._draft_of(row, data)
 
-    def _store_inputs(self, connection: Any, ecertificate_id: int, checked: CheckedApplication, data: bytes) -> None:
+    def _store_inputs(
+        self, connection: Any, ecertificate_id: int, checked: CheckedApplication, data: bytes
+    ) -> None:
         application = checked.application
         sql.put_document(connection, ecertificate_id, "values", encode_values(checked.fields))
         sql.put_document(connection, ecertificate_id, "data", data)
@@ -325,7 +332,9 @@ class Issuing:
             sql.update(connection, sql.ECertificateRow, {"id": draft.ecertificate_id}, {"step": "SEALED"})
         return SealedECertificate(draft, sealed)
 
-    def _lay_out(self, draft: Draft, documents: Mapping[str, bytes | None], width_mm: float, at: datetime) -> Any:
+    def _lay_out(
+        self, draft: Draft, documents: Mapping[str, bytes | None], width_mm: float, at: datetime
+    ) -> Any:
         profile = load_profile(draft.type_short)
         authority = self.authorities.get(draft.authority_id)
         data = decode_ecertificate_data(draft.data)
@@ -378,7 +387,8 @@ class Issuing:
             self._append_and_splice(todo, rows)
         with self.database.read() as connection:
             return [
-                issued_from(sql.get_ecertificate(connection, pid=each.draft.pid), each.draft.data) for each in sealed
+                issued_from(sql.get_ecertificate(connection, pid=each.draft.pid), each.draft.data)
+                for each in sealed
             ]
 
     def _append_and_splice(

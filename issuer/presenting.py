@@ -71,11 +71,19 @@ class Presenting:
     server_key: bytes
 
     def start(
-        self, pid: bytes, *, purpose: str, level: Level, audience: str | None = None, ttl: timedelta = MAX_SESSION
+        self,
+        pid: bytes,
+        *,
+        purpose: str,
+        level: Level,
+        audience: str | None = None,
+        ttl: timedelta = MAX_SESSION,
     ) -> Presentation:
         """Begins to show an issued e-certificate."""
         if not purpose.strip() or len(purpose) > _MAX_PURPOSE or not purpose.isprintable():
-            raise Malformed(f"A purpose has 1 to {_MAX_PURPOSE} printable characters.", "Say what it is shown for.")
+            raise Malformed(
+                f"A purpose has 1 to {_MAX_PURPOSE} printable characters.", "Say what it is shown for."
+            )
         if not timedelta(seconds=STEP_SECONDS) <= ttl <= MAX_SESSION:
             raise Malformed("A presentation lasts 15 to 300 seconds.", "Choose a time between.")
         at = self.issuing.clock.now()

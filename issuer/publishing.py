@@ -89,7 +89,9 @@ class Publishing:
             known = sql.one_row(connection, sql.TrustListRow, seq=wanted.seq)
             if known is not None:
                 return bytes(known.compact)
-            row = sql.TrustListRow(seq=wanted.seq, compact=finished, issued_at=sql.to_micros(wanted.issued_at))
+            row = sql.TrustListRow(
+                seq=wanted.seq, compact=finished, issued_at=sql.to_micros(wanted.issued_at)
+            )
             sql.insert(connection, row)
         return finished
 
@@ -117,7 +119,10 @@ class Publishing:
             seals=tuple(self._trusted_seals()),
             tsas=tuple(
                 TrustedTsa(
-                    TrustState.ACTIVE, None, family.value, (bytes(cas[f"tsa-{family}"].cert),),
+                    TrustState.ACTIVE,
+                    None,
+                    family.value,
+                    (bytes(cas[f"tsa-{family}"].cert),),
                     bytes(cas[f"tsa-root-{family}"].cert),
                 )
                 for family in PKI_FAMILIES

@@ -19,7 +19,8 @@ from issuer.artwork import round_seal, seal_pdf
 from issuer.authorities import Authorities, family_of
 from issuer.sealing.pdf import SealInUse
 from keys.custody import KeyPurpose
-from keys.pki import Profile, Subject, make_x509_cert, read_x509_cert
+from keys.pki.build import Profile, Subject, make_x509_cert
+from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from trust.model.errors import Conflict, Malformed, NotFound
 
@@ -60,13 +61,21 @@ class Seals:
     authorities: Authorities
 
     def make(
-        self, seal_id: str, authority_id: str, suite: Suite, *, second_line: str = "", diameter_mm: float = 42.0
+        self,
+        seal_id: str,
+        authority_id: str,
+        suite: Suite,
+        *,
+        second_line: str = "",
+        diameter_mm: float = 42.0,
     ) -> ESeal:
         """Makes a seal with a fresh key. The same request again gives the seal that is there."""
         if not _SEAL_ID.match(seal_id):
             raise Malformed("A seal's id is 1 to 63 of a-z, 0-9 and hyphens.", "Choose another id.")
         if suite is Suite.ED25519:
-            raise Malformed("Ed25519 keys do not seal documents.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256.")
+            raise Malformed(
+                "Ed25519 keys do not seal documents.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256."
+            )
         authority = self.authorities.get(authority_id)
         known = self._find(seal_id)
         if known is not None:
@@ -117,7 +126,9 @@ class Seals:
     def get(self, seal_id: str) -> ESeal:
         seal = self._find(seal_id)
         if seal is None:
-            raise NotFound(f"There is no seal {seal_id}.", "List them with `yinzheng seal list`.", code="UNKNOWN_SEAL")
+            raise NotFound(
+                f"There is no seal {seal_id}.", "List them with `yinzheng seal list`.", code="UNKNOWN_SEAL"
+            )
         return seal
 
     def for_authority(self, authority_id: str) -> ESeal:
@@ -125,7 +136,8 @@ class Seals:
         active = [s for s in self.list() if s.authority_id == authority_id and s.state is SealState.ACTIVE]
         if not active:
             raise NotFound(
-                f"The authority {authority_id} has no active seal.", "Make one with `yinzheng seal make`.",
+                f"The authority {authority_id} has no active seal.",
+                "Make one with `yinzheng seal make`.",
                 code="UNKNOWN_SEAL",
             )
         return min(active, key=lambda seal: (seal.suite is not Suite.SM2_SM3, seal.not_before, seal.seal_id))
@@ -133,11 +145,19 @@ class Seals:
     def check_usable(self, seal: ESeal, authority_id: str, at: datetime) -> None:
         """Raises `Conflict` unless this authority may seal with it now."""
         if seal.authority_id != authority_id:
-            raise Conflict(f"The seal {seal.seal_id} belongs to another authority.", "Use the authority's own.")
+            raise Conflict(
+                f"The seal {seal.seal_id} belongs to another authority.", "Use the authority's own."
+            )
         if seal.state is not SealState.ACTIVE:
-            raise Conflict(f"The seal {seal.seal_id} is {seal.state.value}.", "Use an active seal.", code="SEAL_NOT_USABLE")
+            raise Conflict(
+                f"The seal {seal.seal_id} is {seal.state.value}.",
+                "Use an active seal.",
+                code="SEAL_NOT_USABLE",
+            )
         if not seal.not_before <= at <= seal.not_after:
-            raise Conflict(f"The seal {seal.seal_id} is outside its term.", "Make a new seal.", code="SEAL_NOT_USABLE")
+            raise Conflict(
+                f"The seal {seal.seal_id} is outside its term.", "Make a new seal.", code="SEAL_NOT_USABLE"
+            )
 
     def open(self, seal: ESeal) -> SealInUse:
         """The seal ready for use. Raises `KeyUnavailable`."""

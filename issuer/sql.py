@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlmodel import Field, SQLModel, select
+from sqlmodel import Field, SQLModel
 
 from trust.encoding.status_list import ENTRIES
 from trust.model.errors import Conflict, NotFound
@@ -265,7 +265,9 @@ def one_row(connection: Connection, kind: type[SQLModel], /, **where: Any) -> An
     return found[0] if found else None
 
 
-def update(connection: Connection, kind: type[SQLModel], where: dict[str, Any], values: dict[str, Any]) -> int:
+def update(
+    connection: Connection, kind: type[SQLModel], where: dict[str, Any], values: dict[str, Any]
+) -> int:
     """Changes rows; says how many."""
     table = kind.__table__  # type: ignore[attr-defined]
     statement = sa.update(table).values(**values)
@@ -372,7 +374,9 @@ def newest_version(connection: Connection, authority_id: str, type_short: str, n
 def unfinished_ecertificates(connection: Connection, limit: int) -> list[ECertificateRow]:
     """What a crash left between its reservation and its issue, oldest first."""
     table = _t(ECertificateRow)
-    rows = connection.execute(sa.select(table).where(table.c.step != "ISSUED").order_by(table.c.id).limit(limit))
+    rows = connection.execute(
+        sa.select(table).where(table.c.step != "ISSUED").order_by(table.c.id).limit(limit)
+    )
     return [ECertificateRow(**row._mapping) for row in rows]
 
 
@@ -403,7 +407,9 @@ def issued_but_not_replacing(connection: Connection) -> list[bytes]:
     return [bytes(row.pid) for row in rows]
 
 
-def claim_for_operation(connection: Connection, ecertificate_id: int, status: Status, operation_id: int) -> None:
+def claim_for_operation(
+    connection: Connection, ecertificate_id: int, status: Status, operation_id: int
+) -> None:
     """Marks the e-certificate as being changed. Raises `Conflict` if somebody else was faster."""
     changed = update(
         connection,
@@ -412,14 +418,20 @@ def claim_for_operation(connection: Connection, ecertificate_id: int, status: St
         {"pending_operation": operation_id},
     )
     if changed != 1:
-        raise Conflict("The e-certificate is being changed by somebody else.", "Look at its status and try again.")
+        raise Conflict(
+            "The e-certificate is being changed by somebody else.", "Look at its status and try again."
+        )
 
 
 def delete_draft(connection: Connection, ecertificate_id: int) -> None:
     """Takes back a reservation that came to nothing: nothing of it was sealed, published or appended."""
     if find_ecertificate(connection, id=ecertificate_id, step="DRAFT") is None:
         return
-    for kind, column in ((DocumentRow, "ecertificate_id"), (HolderRow, "ecertificate_id"), (OperationRow, "ecertificate_id")):
+    for kind, column in (
+        (DocumentRow, "ecertificate_id"),
+        (HolderRow, "ecertificate_id"),
+        (OperationRow, "ecertificate_id"),
+    ):
         table = _t(kind)
         connection.execute(sa.delete(table).where(table.c[column] == ecertificate_id))
     table = _t(ECertificateRow)
@@ -487,7 +499,9 @@ def use_presentation(connection: Connection, session_hash: bytes, used_by: str, 
     return int(result.rowcount) == 1
 
 
-def presentations_of(connection: Connection, ecertificate_ids: Sequence[int], limit: int) -> list[PresentationRow]:
+def presentations_of(
+    connection: Connection, ecertificate_ids: Sequence[int], limit: int
+) -> list[PresentationRow]:
     """Who looked, newest first."""
     table = _t(PresentationRow)
     rows = connection.execute(

@@ -48,7 +48,9 @@ class Statuses:
         self._complete(operation_id)
         return self.issuing.issued(pid=pid)
 
-    def replace(self, pid: bytes, application: Application, *, reason: str, actor: str | None = None) -> Outcome:
+    def replace(
+        self, pid: bytes, application: Application, *, reason: str, actor: str | None = None
+    ) -> Outcome:
         """Issues the next version and marks this one REPLACED."""
         check_reason(StatusAct.REPLACE, reason, "")
         old = self.issuing.issued(pid=pid)
@@ -157,5 +159,3 @@ def check_reason(act: StatusAct, reason: str, note: str) -> None:
 def _check_actor(issuer: str, actor: str | None) -> None:
     if actor is not None and actor != issuer:
         raise NotPermitted("Only the authority that issued an e-certificate may change its status.")
-
-

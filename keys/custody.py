@@ -149,7 +149,9 @@ class FileKeyProvider:
         try:
             _, _, encrypted = pem.unarmor(armoured)
         except ValueError as exc:
-            raise KeyUnavailable(f"The file of key {key_id} is damaged.", "Restore it from a backup.") from exc
+            raise KeyUnavailable(
+                f"The file of key {key_id} is damaged.", "Restore it from a backup."
+            ) from exc
         passphrase = self._passphrase()
         if record.suite is Suite.SM2_SM3:
             private = sm2.load_private_key(encrypted, passphrase)
@@ -253,5 +255,7 @@ def _decode_record(data: bytes, key_id: str) -> KeyRecord:
     except (ValueError, KeyError, TypeError) as exc:
         raise KeyUnavailable(f"The record of key {key_id} is damaged.", "Restore it from a backup.") from exc
     if record.key_id != key_id or sha256(spki)[:16].hex() != key_id:
-        raise KeyUnavailable(f"The record of key {key_id} belongs to another key.", "Restore it from a backup.")
+        raise KeyUnavailable(
+            f"The record of key {key_id} belongs to another key.", "Restore it from a backup."
+        )
     return record

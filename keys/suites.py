@@ -65,7 +65,9 @@ def check_signature(suite: Suite, public_key: bytes, message: bytes, signature: 
                     raise Malformed("The public key is not an Ed25519 key.")
                 key.verify(signature, message)
     except InvalidSignature as exc:
-        raise VerificationError(f"The {suite.value} signature does not verify.", code="SIG_CRYPTO_FAILURE") from exc
+        raise VerificationError(
+            f"The {suite.value} signature does not verify.", code="SIG_CRYPTO_FAILURE"
+        ) from exc
 
 
 @lru_cache(maxsize=256)

@@ -19,8 +19,8 @@ from keys import asn1
 from keys.custody import SigningKey
 from trust.encoding.cms import encode_time_stamp_token
 from trust.encoding.digests import digest, sha256
-from trust.model.errors import Malformed
 from trust.model.clock import Clock
+from trust.model.errors import Malformed
 
 POLICY_OID = "2.25.188304937846211902361047912273940281458"
 """Our time-stamping policy: the service's own clock, one second of accuracy."""
@@ -103,6 +103,6 @@ class TimeStampAuthority:
             ("message_digest", core.OctetString(content_digest)),
             ("signing_certificate_v2", ess),
         ]
-        return cms.CMSAttributes([cms.CMSAttribute({"type": name, "values": (value,)}) for name, value in attributes])
-
-
+        return cms.CMSAttributes(
+            [cms.CMSAttribute({"type": name, "values": (value,)}) for name, value in attributes]
+        )

@@ -84,20 +84,32 @@ def food_rows() -> list[dict[str, str]]:
     forms = [
         ("餐饮服务经营者", "热食类食品制售；冷食类食品制售；自制饮品制售"),
         ("餐饮服务经营者（小餐饮）", "热食类食品制售"),
-        ("食品销售经营者", "预包装食品（含冷藏冷冻食品）销售；散装食品（含熟食）销售；特殊食品销售（保健食品）"),
-        ("餐饮服务经营者（中型餐馆）", "热食类食品制售；冷食类食品制售；生食类食品制售；糕点类食品制售（含裱花蛋糕）"),
+        (
+            "食品销售经营者",
+            "预包装食品（含冷藏冷冻食品）销售；散装食品（含熟食）销售；特殊食品销售（保健食品）",
+        ),
+        (
+            "餐饮服务经营者（中型餐馆）",
+            "热食类食品制售；冷食类食品制售；生食类食品制售；糕点类食品制售（含裱花蛋糕）",
+        ),
         ("集中用餐单位食堂", "热食类食品制售；冷食类食品制售"),
         ("集体用餐配送单位", "热食类食品制售；预包装食品（不含冷藏冷冻食品）销售"),
     ]
     rows = []
     for i in range(24):
         form, items = forms[i % len(forms)]
-        name = RARE_BODY if i == 7 else f"春城{trades[i % len(trades)]}{'第' + str(i) + '店' if i > 5 else '有限公司'}"
+        name = (
+            RARE_BODY
+            if i == 7
+            else f"春城{trades[i % len(trades)]}{'第' + str(i) + '店' if i > 5 else '有限公司'}"
+        )
         rows.append(
             {
                 "许可证编号": f"JY{2 if '餐' in form else 1}990101{i + 1:07d}"[:16],
                 "经营者名称": name,
-                "统一社会信用代码": uscc("92" if i > 5 and i != 7 else "91", "990101", f"MA6K{1001 + 37 * i:04d}"),
+                "统一社会信用代码": uscc(
+                    "92" if i > 5 and i != 7 else "91", "990101", f"MA6K{1001 + 37 * i:04d}"
+                ),
                 "法定代表人（负责人）": person(i),
                 "住所": address(i),
                 "经营场所": address(i + 9) if i % 9 == 4 else address(i),
@@ -123,13 +135,19 @@ def road_rows() -> list[dict[str, str]]:
     ]
     rows = []
     for i in range(16):
-        name, code, kind = f"云岭县示例第{i + 1}物流有限公司", uscc("91", "990121", f"MA6N{2003 + 41 * i:04d}"), "001"
+        name, code, kind = (
+            f"云岭县示例第{i + 1}物流有限公司",
+            uscc("91", "990121", f"MA6N{2003 + 41 * i:04d}"),
+            "001",
+        )
         if i == 5:  # two operators hold the permit together
             name = "㐂𠮷（云岭）国际多式联运有限公司；云岭县样本长途客运联合经营有限公司"
             code += "；" + uscc("91", "990121", "MA6N9A1B")
             kind = "001；001"
         elif i == 9:
-            name = "|".join(["云岭县甲样运输队", "云岭县乙样运输队", "Beispiel Überland-Transport (Yunling) GmbH"])
+            name = "|".join(
+                ["云岭县甲样运输队", "云岭县乙样运输队", "Beispiel Überland-Transport (Yunling) GmbH"]
+            )
             code = "|".join(uscc("91", "990121", f"MA6N8C{n}D") for n in (1, 2, 3))
             kind = ""
         elif i == 12:  # one person with a lorry
@@ -198,7 +216,10 @@ def approval_rows() -> list[dict[str, str]]:
     for i in range(10):
         project, start = projects[i % len(projects)], day(i + 5)
         stage = "初步设计" if i < 5 else "可行性研究报告"
-        name, code = f"春城市示例工程建设管理中心第{i + 1}处", uscc("12", "990101", f"MB9W{1101 + 13 * i:04d}")
+        name, code = (
+            f"春城市示例工程建设管理中心第{i + 1}处",
+            uscc("12", "990101", f"MB9W{1101 + 13 * i:04d}"),
+        )
         if i % 5 == 4:
             name += "；云岭彝族傣族自治县㐂𠮷河流域综合治理工程建设管理中心；滇水样本生态投资建设集团有限公司"
             code += f"；{uscc('12', '990121', f'MB9W77{10 + i}')}；{uscc('91', '990101', f'MA6N66{10 + i}')}"
@@ -373,8 +394,13 @@ def write_ready_made() -> None:
     }
     made = int(datetime(2025, 6, 16, tzinfo=UTC).timestamp())
     (HERE / "pdf").mkdir(exist_ok=True)
-    for name, source, sidecar in (("approval-letter", LETTER, letter), ("road-permit-table", TABLE.replace("CODE", table_code), table)):
-        pdf = typst.compile(source.encode(), font_paths=typst_fonts(), ignore_system_fonts=True, timestamp=made)
+    for name, source, sidecar in (
+        ("approval-letter", LETTER, letter),
+        ("road-permit-table", TABLE.replace("CODE", table_code), table),
+    ):
+        pdf = typst.compile(
+            source.encode(), font_paths=typst_fonts(), ignore_system_fonts=True, timestamp=made
+        )
         (HERE / "pdf" / f"{name}.pdf").write_bytes(pdf)
         text = json.dumps(sidecar, ensure_ascii=False, indent=2) + "\n"
         (HERE / "pdf" / f"{name}.json").write_text(text, encoding="utf-8")
@@ -388,7 +414,9 @@ def main() -> None:
     write_csv("bad-rows.csv", bad_rows())
     (HERE / "photos").mkdir(exist_ok=True)
     for index in range(len(medical_rows())):
-        draw_portrait(index).save(HERE / "photos" / f"medpr-{index + 1:02d}.jpg", "JPEG", quality=82, optimize=True)
+        draw_portrait(index).save(
+            HERE / "photos" / f"medpr-{index + 1:02d}.jpg", "JPEG", quality=82, optimize=True
+        )
     write_ready_made()
 
 

@@ -30,7 +30,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from trust.model import errors
 from trust.model.errors import EvidenceUnavailableError, TrustError
@@ -53,9 +53,7 @@ class Limits:
 class Sandbox:
     """A pool of workers. `run` may be called from many threads; each call has a worker to itself."""
 
-    def __init__(
-        self, jobs: Mapping[str, str], *, workers: int = 2, limits: Limits | None = None
-    ) -> None:
+    def __init__(self, jobs: Mapping[str, str], *, workers: int = 2, limits: Limits | None = None) -> None:
         self._jobs = dict(jobs)
         self._limits = limits or Limits()
         self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
@@ -116,7 +114,12 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            env={"PYTHONPATH": root, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+            env={
+                "PYTHONPATH": root,
+                "PATH": "/usr/bin:/bin",
+                "LANG": "C.UTF-8",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
             start_new_session=True,
         )
 
@@ -134,7 +137,9 @@ class _Worker:
         killer.start()
         try:
             header = json.dumps({"job": job, "arguments": arguments, "sizes": [len(a) for a in attachments]})
-            stdin.write(_HEADER.pack(len(header.encode()), sum(len(a) for a in attachments)) + header.encode())
+            stdin.write(
+                _HEADER.pack(len(header.encode()), sum(len(a) for a in attachments)) + header.encode()
+            )
             for attachment in attachments:
                 stdin.write(attachment)
             stdin.flush()
@@ -162,7 +167,7 @@ class _Worker:
         self._process.wait()
 
 
-def _read_exactly(stream: BinaryIO, count: int, deadline: float) -> bytes:
+def _read_exactly(stream: IO[bytes], count: int, deadline: float) -> bytes:
     parts: list[bytes] = []
     while count:
         ready, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))

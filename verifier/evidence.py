@@ -81,7 +81,9 @@ class ListedStatus:
         listed = self._lists.get(status_list)
         if listed is None:
             raise EvidenceUnavailableError(
-                f"Status list {status_list} is not at hand.", "Fetch a new offline bundle.", code="STATUS_STALE"
+                f"Status list {status_list} is not at hand.",
+                "Fetch a new offline bundle.",
+                code="STATUS_STALE",
             )
         if at > listed.expires_at or at < listed.issued_at - _CLOCK_SKEW:
             raise EvidenceUnavailableError(
@@ -135,7 +137,9 @@ def evidence_from_bundle(folder: Path, at: datetime, *, roots: Sequence[bytes] =
         check_trust_list_age(trust_list, at)
     except TrustError as exc:
         result = Result.INDETERMINATE
-        return Evidence(None, (), ListedStatus({}), None, False, (Finding("trust-list", result, exc.code, exc.what),))
+        return Evidence(
+            None, (), ListedStatus({}), None, False, (Finding("trust-list", result, exc.code, exc.what),)
+        )
     lists: dict[int, StatusList] = {}
     for number in trust_list.status_lists:
         try:
@@ -144,7 +148,9 @@ def evidence_from_bundle(folder: Path, at: datetime, *, roots: Sequence[bytes] =
         except OSError:
             continue  # whoever needs the list will find that it is not at hand
         except (VerificationError, Malformed) as exc:
-            problems.append(Finding(f"status-list.{number}", Result.INDETERMINATE, "STATUS_LIST_BAD", exc.what))
+            problems.append(
+                Finding(f"status-list.{number}", Result.INDETERMINATE, "STATUS_LIST_BAD", exc.what)
+            )
     crls = tuple(path.read_bytes() for path in sorted((folder / "crls").glob("*.crl")))
     return Evidence(trust_list, crls, ListedStatus(lists), None, False, tuple(problems))
 

@@ -20,7 +20,7 @@ from asn1crypto import crl, x509
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from keys import asn1
-from keys.pki import read_x509_cert
+from keys.pki.read import read_x509_cert
 from keys.suites import check_signature
 from ledger.note import parse_vkey
 from ledger.proof import check_embedded_receipt
@@ -32,10 +32,10 @@ from trust.encoding.receipt import decode_receipt
 from trust.encoding.trust_list import TrustList, decode_trust_list
 from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
 from trust.model.report import Finding, Result
+from trust.pdf.gap import check_gap
 from trust.pdf.reading import attachments, open_pdf, take_inventory
 from verifier.frame import CheckedSeal, check_seal
 from verifier.pdf import foreign_opinion, quiet_library, second_opinion, the_one_seal
-from trust.pdf.gap import check_gap
 
 ATTACHMENT_NAME = "ecertificate.json"
 T = TypeVar("T")
@@ -124,7 +124,7 @@ def examine_pdf(
 
 def _examine_licence(
     found: Examination,
-    steps: "_Steps",
+    steps: _Steps,
     reader: PdfFileReader,
     data: bytes,
     trust_list: TrustList,
@@ -245,12 +245,16 @@ def _newest_crl_until(issuer: bytes, crls: Sequence[bytes]) -> datetime:
         if listed.issuer.dump() != facts.subject:
             continue
         try:
-            check_signature(facts.suite, facts.public_key, listed["tbs_cert_list"].dump(), listed["signature"].native)
+            check_signature(
+                facts.suite, facts.public_key, listed["tbs_cert_list"].dump(), listed["signature"].native
+            )
         except VerificationError:
             continue
         until.append(listed["tbs_cert_list"]["next_update"].native)
     if not until:
-        raise EvidenceUnavailableError("A revocation list is missing.", "Fetch a new bundle.", code="STATUS_STALE")
+        raise EvidenceUnavailableError(
+            "A revocation list is missing.", "Fetch a new bundle.", code="STATUS_STALE"
+        )
     return max(until)
 
 
@@ -275,12 +279,12 @@ def _check_receipt(
             code="NOT_IN_LEDGER",
         )
     receipt = decode_receipt(checked.receipt)
-    proven = check_embedded_receipt(
-        receipt.entry, receipt.proof, log_vkey=parse_vkey(trust_list.ledger_vkey)
-    )
+    proven = check_embedded_receipt(receipt.entry, receipt.proof, log_vkey=parse_vkey(trust_list.ledger_vkey))
     entry, openings = proven.entry, receipt.openings
     if entry.log != trust_list.ledger_origin or entry.kind is not EntryKind.ISSUED:
-        raise VerificationError("The receipt is not for an issue in the trusted ledger.", code="LEDGER_MISMATCH")
+        raise VerificationError(
+            "The receipt is not for an issue in the trusted ledger.", code="LEDGER_MISMATCH"
+        )
     if openings.content != ecertificate.content:
         raise VerificationError("The receipt commits to other data.", code="LEDGER_MISMATCH")
     if document_commit(openings.content, checked.digests, openings.salts) != entry.commit:

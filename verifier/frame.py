@@ -14,7 +14,7 @@ from typing import Any
 from asn1crypto import cms, tsp
 
 from keys import asn1
-from keys.pki import read_x509_cert
+from keys.pki.read import read_x509_cert
 from keys.suites import Suite, check_signature
 from trust.encoding.cms import (
     SIGNATURE_TIME_STAMP_OID,
@@ -108,7 +108,9 @@ def _take_apart(der: bytes) -> _Parts:
                 asn1.RECEIPT_OID,
             }
         ):
-            raise VerificationError("The seal carries other unsigned attributes.", code="SIG_CONSTRAINTS_FAILURE")
+            raise VerificationError(
+                "The seal carries other unsigned attributes.", code="SIG_CONSTRAINTS_FAILURE"
+            )
         return _Parts(
             certs=tuple(choice.chosen.dump() for choice in signed_data["certificates"]),
             signed_attrs=b"\x31" + signer_info["signed_attrs"].dump()[1:],
@@ -138,11 +140,15 @@ def _check_signed_attrs(signed_attrs: bytes, suite: Suite, gap: SignedGap, seal:
     """Exactly content-type, message-digest and signing-certificate-v2 (ETSI EN 319 142-1 §6.3)."""
     found = _attributes(signed_attrs)
     if set(found) != {"content_type", "message_digest", "signing_certificate_v2"}:
-        raise VerificationError("The seal signs other attributes than PAdES names.", code="SIG_CONSTRAINTS_FAILURE")
+        raise VerificationError(
+            "The seal signs other attributes than PAdES names.", code="SIG_CONSTRAINTS_FAILURE"
+        )
     if found["content_type"].native != "data" or not _names_certificate(
         found["signing_certificate_v2"], seal.certs[0]
     ):
-        raise VerificationError("The seal's signed attributes name another key.", code="SIG_CONSTRAINTS_FAILURE")
+        raise VerificationError(
+            "The seal's signed attributes name another key.", code="SIG_CONSTRAINTS_FAILURE"
+        )
     if found["message_digest"].native != digest(suite.digest, *gap.signed):
         raise VerificationError("The file was changed after it was sealed.", code="HASH_FAILURE")
 
@@ -183,7 +189,11 @@ def _check_token(
     if not right_imprint:
         raise VerificationError("The time-stamp belongs to another signature.", code="TIME_STAMP_BAD")
     rebuilt = encode_time_stamp_token(
-        suite=tsa.suite, tsa_certs=tsa.certs, tst_info=tst_info, signed_attrs=signed_attrs, signature=signature
+        suite=tsa.suite,
+        tsa_certs=tsa.certs,
+        tst_info=tst_info,
+        signed_attrs=signed_attrs,
+        signature=signature,
     )
     if rebuilt != token:
         raise VerificationError(

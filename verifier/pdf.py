@@ -50,7 +50,9 @@ class _Policy(CMSAlgorithmUsagePolicy, DisallowWeakAlgorithmsPolicy):
     ) -> AlgorithmUsageConstraint:
         if signature_algo["algorithm"].native == "sm3_sm2":
             fits = message_digest_algo["algorithm"].native == "sm3"
-            return AlgorithmUsageConstraint(fits, failure_reason=None if fits else "SM2 signs SM3 digests only")
+            return AlgorithmUsageConstraint(
+                fits, failure_reason=None if fits else "SM2 signs SM3 digests only"
+            )
         return super().digest_combination_allowed(signature_algo, message_digest_algo, moment)
 
 
@@ -64,7 +66,7 @@ def the_one_seal(reader: PdfFileReader, gap: SignedGap) -> EmbeddedPdfSignature:
     fields = root["/AcroForm"]["/Fields"] if "/AcroForm" in root else ()
     if len(signatures) != 1 or len(fields) != 1:
         raise VerificationError("The form does not hold exactly one seal.", code="SIG_CONSTRAINTS_FAILURE")
-    seal = signatures[0]
+    seal: EmbeddedPdfSignature = signatures[0]
     dictionary = seal.sig_object
     if tuple(int(n) for n in dictionary["/ByteRange"]) != gap.byte_range:
         raise VerificationError("The form shows another /ByteRange.", code="FORMAT_FAILURE")
@@ -72,7 +74,7 @@ def the_one_seal(reader: PdfFileReader, gap: SignedGap) -> EmbeddedPdfSignature:
         raise VerificationError("The form shows other /Contents.", code="FORMAT_FAILURE")
     if dictionary["/Filter"] != "/Adobe.PPKLite" or dictionary["/SubFilter"] != "/ETSI.CAdES.detached":
         raise VerificationError("The seal is not ETSI.CAdES.detached.", code="SIG_CONSTRAINTS_FAILURE")
-    permissions = root["/Perms"] if "/Perms" in root else {}
+    permissions = root["/Perms"] if "/Perms" in root else generic.DictionaryObject()  # type: ignore[no-untyped-call]  # the library's own
     certified = permissions.raw_get("/DocMDP") if "/DocMDP" in permissions else None
     container = dictionary.container_ref
     if (
@@ -167,7 +169,7 @@ def _context(root: bytes, certs: Sequence[bytes], crls: Sequence[bytes], at: dat
         retroactive_revinfo=True,
         moment=at,
         signature_validator=Sm2AwareValidator(),
-        algorithm_usage_policy=_Policy(),
+        algorithm_usage_policy=_Policy(),  # type: ignore[no-untyped-call]  # the library's own
     )
 
 
@@ -180,5 +182,5 @@ def _foreign_context(anchors: Sequence[bytes], crls: Sequence[bytes], at: dateti
         revocation_mode="hard-fail",
         moment=at,
         signature_validator=Sm2AwareValidator(),
-        algorithm_usage_policy=_Policy(),
+        algorithm_usage_policy=_Policy(),  # type: ignore[no-untyped-call]  # the library's own
     )

@@ -35,7 +35,7 @@ def read_codes(data: bytes) -> list[str]:
             grey = picture.convert("L")
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
         raise Malformed("The picture cannot be read.", "Try another photo.", code="UNREADABLE") from exc
-    found = zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormat.QRCode)
+    found = zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
     texts = [code.text for code in found if code.text]
     if not texts:
         raise Malformed(

@@ -73,7 +73,10 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "CODE_USED": (
         ("此二维码已被使用过，可能是截图。", "请对方在本人手机上重新出示。"),
-        ("This code was used already; it may be a screenshot.", "Ask for a fresh one on the holder's own phone."),
+        (
+            "This code was used already; it may be a screenshot.",
+            "Ask for a fresh one on the holder's own phone.",
+        ),
     ),
     "CODE_NEEDS_NETWORK": (
         ("动态码只能联网核验。", "请连接网络，或请对方出示文件或印有二维码的页面。"),
@@ -81,7 +84,10 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "ALTERED": (
         ("文件内容在盖章后被改动，或不是签发的原文件。", "请向持证人或签发机构索取原文件。"),
-        ("Changed after sealing, or not the file that was issued.", "Ask the holder or the issuer for the original."),
+        (
+            "Changed after sealing, or not the file that was issued.",
+            "Ask the holder or the issuer for the original.",
+        ),
     ),
     "BAD_SEAL": (
         ("电子印章验证失败。", "不要采信，请联系签发机构。"),
@@ -105,7 +111,10 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "NOT_ENTITLED": (
         ("盖章机构无权签发此类证照。", "不要采信，请联系主管部门。"),
-        ("The sealing authority may not issue this type.", "Do not rely on it; contact the department in charge."),
+        (
+            "The sealing authority may not issue this type.",
+            "Do not rely on it; contact the department in charge.",
+        ),
     ),
     "NO_SEAL": (
         ("文件上没有电子印章。", "请上传签发的原文件，而不是打印件的扫描。"),
@@ -121,7 +130,10 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "STATUS_STALE": (
         ("离线数据缺失或已过期，无法确认当前状态。", "请更新离线包，或联网核验。"),
-        ("Offline data is missing or out of date, so the status is not known.", "Fetch a new bundle or go online."),
+        (
+            "Offline data is missing or out of date, so the status is not known.",
+            "Fetch a new bundle or go online.",
+        ),
     ),
     "TRY_LATER": (
         ("证照状态正在变更。", "请稍后再试。"),
@@ -223,10 +235,22 @@ def words_for(report: Report, language: Language) -> Words:
         "date": show_date(status.get("changed_at"), language),
         "until": show_date(ecertificate.get("valid_until") or _valid_until(report), language),
         "reason": reason,
-        "issuer": (issuer_en if side else issuer_zh) or issuer_zh or ("签发机构" if side == 0 else "its issuer"),
+        "issuer": (issuer_en if side else issuer_zh)
+        or issuer_zh
+        or ("签发机构" if side == 0 else "its issuer"),
     }
     headline = _HEADLINES[language][report.colour]
     return Words(headline, sentence.format(**values), advice)
+
+
+def messages_of(report: Report) -> dict[str, dict[str, str]]:
+    """The words in both languages, for a report as JSON."""
+    languages: tuple[Language, ...] = ("zh-CN", "en")
+    found = {language: words_for(report, language) for language in languages}
+    return {
+        language: {"headline": words.headline, "sentence": words.sentence, "advice": words.advice}
+        for language, words in found.items()
+    }
 
 
 def show_date(value: str | None, language: Language) -> str:

@@ -55,9 +55,7 @@ def root_fingerprint(root: bytes) -> str:
 def _payload_signed_by(compact: bytes, roots: Sequence[bytes]) -> bytes:
     for root in roots:
         public = serialization.load_der_public_key(root)
-        pem = public.public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         try:
             # The algorithm is the pinned root's, whatever the header says.
             signed = jws.deserialize_compact(compact, ECKey.import_key(pem), algorithms=["ES256"])

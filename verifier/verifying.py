@@ -105,7 +105,13 @@ class Verifier:
         self._live = live
 
     def verify_bytes(
-        self, data: bytes, evidence: Evidence, at: datetime, *, anchors: Sequence[bytes] = (), verifier: str = ""
+        self,
+        data: bytes,
+        evidence: Evidence,
+        at: datetime,
+        *,
+        anchors: Sequence[bytes] = (),
+        verifier: str = "",
     ) -> Report:
         """A file of any kind: a PDF, a picture of a code, or a text file that holds a code."""
         if len(data) > MAX_FILE_BYTES:
@@ -134,14 +140,18 @@ class Verifier:
         try:
             texts: list[str] = self._sandbox.run("read-picture", {}, [data])["texts"]
         except TrustError as exc:
-            return _not_read("picture", "TOO_LARGE" if exc.code == "TOO_LARGE" else "UNREADABLE", exc.what, at)
+            return _not_read(
+                "picture", "TOO_LARGE" if exc.code == "TOO_LARGE" else "UNREADABLE", exc.what, at
+            )
         reports = [self.verify_text(text, evidence, at, verifier=verifier) for text in texts]
         # A picture may show other codes too (a payment code on the wall): ours decides.
         return next((report for report in reports if report.was_read), reports[0])
 
     def _verify_live(self, code: ScannedCode, at: datetime, verifier: str) -> Report:
         if self._live is None:
-            finding = Finding("code.live", Result.INDETERMINATE, "CODE_NEEDS_NETWORK", "a live code says nothing offline")
+            finding = Finding(
+                "code.live", Result.INDETERMINATE, "CODE_NEEDS_NETWORK", "a live code says nothing offline"
+            )
             return Report("live-code", at, Verdict.INDETERMINATE, "CODE_NEEDS_NETWORK", (finding,))
         try:
             fact = self._live.redeem(code.data, verifier, at)
@@ -181,12 +191,21 @@ class Verifier:
         stamped_at = datetime.fromisoformat(examined.facts["seal"]["stamped_at"])
         findings.append(
             _entitlement(
-                evidence.trust_list, ecertificate.issuer, ecertificate.type_short, ecertificate.type_version,
+                evidence.trust_list,
+                ecertificate.issuer,
+                ecertificate.type_short,
+                ecertificate.type_version,
                 ecertificate.metadata.get("ZZBFJGDM"),
             )
         )
         freshness = _status(
-            findings, facts, evidence, ecertificate.pid, ecertificate.status_list, ecertificate.status_index, at
+            findings,
+            facts,
+            evidence,
+            ecertificate.pid,
+            ecertificate.status_list,
+            ecertificate.status_index,
+            at,
         )
         begins, ends = ecertificate.validity()
         findings.append(_validity(begins, ends, at))
@@ -267,7 +286,9 @@ def _check_printed(data: bytes, trust_list: TrustList) -> PrintedClaims:
             "The key of the code is not in the trust list.", "Fetch a new trust list.", code="UNKNOWN_ISSUER"
         )
     if sign1.alg != cose.ALG_BY_SUITE[key.suite]:
-        raise VerificationError("The code claims another algorithm than its key has.", code="SIG_CRYPTO_FAILURE")
+        raise VerificationError(
+            "The code claims another algorithm than its key has.", code="SIG_CRYPTO_FAILURE"
+        )
     check_signature(
         Suite(key.suite),
         key.spki,
@@ -285,9 +306,13 @@ def _entitlement(
 ) -> Finding:
     authority = trust_list.authority(issuer)
     if authority is None or trust_list.type(type_short, type_version) is None:
-        return Finding("issuer.entitled", Result.INDETERMINATE, "UNKNOWN_ISSUER", "authority or type is not listed")
+        return Finding(
+            "issuer.entitled", Result.INDETERMINATE, "UNKNOWN_ISSUER", "authority or type is not listed"
+        )
     if type_short not in authority.types or uscc not in (None, authority.uscc):
-        return Finding("issuer.entitled", Result.FAILED, "NOT_ENTITLED", "the authority may not issue this type")
+        return Finding(
+            "issuer.entitled", Result.FAILED, "NOT_ENTITLED", "the authority may not issue this type"
+        )
     return Finding("issuer.entitled", Result.PASSED)
 
 

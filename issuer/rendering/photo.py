@@ -35,12 +35,11 @@ def photo_jpeg(data: bytes, *, field: str = "photo") -> bytes:
     if image.width < _LEAST[0] or image.height < _LEAST[1]:
         wanted = f"at least {_LEAST[0]} × {_LEAST[1]}"
         raise _refused(field, "PHOTO_TOO_SMALL", f"{image.width} × {image.height} pixels", wanted)
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode in ("RGBA", "LA", "P"):
-        layered = upright.convert("RGBA")
-        upright = Image.new("RGB", layered.size, "white")
-        upright.paste(layered, mask=layered.getchannel("A"))
-    framed = ImageOps.fit(upright.convert("RGB"), _SIZE, Image.Resampling.LANCZOS, centering=(0.5, 0.35))
+    layered = ImageOps.exif_transpose(image).convert("RGBA")
+    # On a new sheet: an opened picture carries its comments and tags through every conversion.
+    sheet = Image.new("RGB", layered.size, "white")
+    sheet.paste(layered, mask=layered.getchannel("A"))
+    framed = ImageOps.fit(sheet, _SIZE, Image.Resampling.LANCZOS, centering=(0.5, 0.35))
     out = io.BytesIO()
     framed.save(out, "JPEG", quality=88, optimize=True)
     return out.getvalue()

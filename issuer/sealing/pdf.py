@@ -73,7 +73,9 @@ def seal_pdf(
     try:
         return _sign(IncrementalPdfFileWriter(io.BytesIO(pdf)), seal, tsa, place, reason, at)
     except (PdfError, SigningError) as exc:
-        raise Malformed("The PDF cannot be sealed.", "Save it anew from its source.", code="BROKEN_PDF") from exc
+        raise Malformed(
+            "The PDF cannot be sealed.", "Save it anew from its source.", code="BROKEN_PDF"
+        ) from exc
 
 
 def seal_department_pdf(
@@ -106,7 +108,9 @@ def seal_department_pdf(
         )
         return _sign(writer, seal, tsa, place, reason, at)
     except (PdfError, SigningError, NotImplementedError) as exc:
-        raise Malformed("The PDF cannot be sealed.", "Save it anew from its source.", code="BROKEN_PDF") from exc
+        raise Malformed(
+            "The PDF cannot be sealed.", "Save it anew from its source.", code="BROKEN_PDF"
+        ) from exc
 
 
 def check_stampable(pdf: bytes) -> int:
@@ -188,7 +192,7 @@ class _FrameSigner(Signer):
     def __init__(self, seal: SealInUse, tsa: TimeStampAuthority) -> None:
         self._seal = seal
         self._tsa = tsa
-        store = SimpleCertificateStore()
+        store = SimpleCertificateStore()  # type: ignore[no-untyped-call]  # the library's own
         loaded = [x509.Certificate.load(der) for der in seal.certs]
         store.register_multiple(loaded[1:])
         super().__init__(

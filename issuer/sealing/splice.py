@@ -97,4 +97,6 @@ def _check_only_contents_changed(sealed: bytes, issued: bytes, parts: SealedPart
         or signer_info["signature"].native != parts.signature
         or token["values"][0].dump() != parts.token
     ):
-        raise Conflict("The splice would have changed signed bytes; nothing was stored.", code="NOT_SPLICEABLE")
+        raise Conflict(
+            "The splice would have changed signed bytes; nothing was stored.", code="NOT_SPLICEABLE"
+        )

@@ -132,7 +132,8 @@ def _make_pyca(
         .not_valid_before(not_before)
         .not_valid_after(not_after)
         .add_extension(
-            pyca_x509.BasicConstraints(profile.is_ca, 0 if profile is Profile.ISSUING else None), critical=True
+            pyca_x509.BasicConstraints(profile.is_ca, 0 if profile is Profile.ISSUING else None),
+            critical=True,
         )
         .add_extension(
             pyca_x509.KeyUsage(
@@ -241,7 +242,9 @@ def _make_gm(
         },
     ]
     if profile is Profile.TIME_STAMP:
-        extensions.append({"extn_id": "extended_key_usage", "critical": True, "extn_value": ["time_stamping"]})
+        extensions.append(
+            {"extn_id": "extended_key_usage", "critical": True, "extn_value": ["time_stamping"]}
+        )
     if crl_address:
         point = {
             "distribution_point": x509.DistributionPointName(

@@ -27,7 +27,9 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def kill_around(owner: Any, name: str, when: str, occurrence: int, fits: Callable[..., bool] = lambda *a, **k: True) -> None:
+def kill_around(
+    owner: Any, name: str, when: str, occurrence: int, fits: Callable[..., bool] = lambda *a, **k: True
+) -> None:
     original = getattr(owner, name)
     seen = 0
 

@@ -23,7 +23,9 @@ MOMENTS = [
 
 @pytest.mark.faults
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_killed_issue_is_carried_on_exactly_once(moment: str, template_folder: Path, tmp_path: Path) -> None:
+def test_a_killed_issue_is_carried_on_exactly_once(
+    moment: str, template_folder: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "data"
     shutil.copytree(template_folder, folder)
     occurrence = "1" if moment in ("appending", "appended", "receipts", "stored-issued") else "2"

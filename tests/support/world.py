@@ -16,10 +16,18 @@ from verifier.evidence import evidence_from_bundle
 from verifier.verifying import Verifier
 
 MARKET = IssuingAuthority(
-    "chuncheng-market", "11990100MB9X100103", "春城市市场监督管理局", "Chuncheng Market Regulation Bureau", ("market-regulation",)
+    "chuncheng-market",
+    "11990100MB9X100103",
+    "春城市市场监督管理局",
+    "Chuncheng Market Regulation Bureau",
+    ("market-regulation",),
 )
 TRANSPORT = IssuingAuthority(
-    "yunling-transport", "11990121MB9X20016T", "云岭县交通运输局", "Yunling County Transport Bureau", ("transport",)
+    "yunling-transport",
+    "11990121MB9X20016T",
+    "云岭县交通运输局",
+    "Yunling County Transport Bureau",
+    ("transport",),
 )
 START = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
@@ -67,7 +75,9 @@ class World:
     def try_issue(self, *applications: Application) -> list[Outcome]:
         return self.service.issuing.issue(list(applications))
 
-    def issue(self, number: int = 1, *, suite: str = "sm2", **changes: str) -> tuple[IssuedECertificate, bytes]:
+    def issue(
+        self, number: int = 1, *, suite: str = "sm2", **changes: str
+    ) -> tuple[IssuedECertificate, bytes]:
         """An issued e-certificate and its PDF."""
         (outcome,) = self.try_issue(self.application(number, seal=f"chuncheng-market-{suite}", **changes))
         assert outcome.error is None, outcome.error
@@ -121,6 +131,8 @@ def make_world(folder: Path, *, database_url: str | None = None, lock_url: str |
         service.authorities.add(authority)
     for suite in (Suite.SM2_SM3, Suite.RSA3072_SHA256, Suite.P256_SHA256):
         name = suite.value.split("-")[0].lower()
-        service.seals.make(f"chuncheng-market-{name}", MARKET.authority_id, suite, second_line="行政许可专用章")
+        service.seals.make(
+            f"chuncheng-market-{name}", MARKET.authority_id, suite, second_line="行政许可专用章"
+        )
     service.seals.make("yunling-transport-sm2", TRANSPORT.authority_id, Suite.SM2_SM3)
     return World(service, clock, folder)

@@ -34,7 +34,11 @@ class Licence:
 
     def passes(self, pdf: bytes) -> bool:
         found = examine_pdf(
-            pdf, trust_list=self._evidence.trust_list, anchors=(), crls=self._evidence.crls, verified_at=self._at
+            pdf,
+            trust_list=self._evidence.trust_list,
+            anchors=(),
+            crls=self._evidence.crls,
+            verified_at=self._at,
         )
         return found.data is not None and all(f.result is Result.PASSED for f in found.findings)
 
@@ -52,7 +56,7 @@ def structural_positions(pdf: bytes) -> Iterator[int]:
     """Header, tail, the whole signature dictionary outside the hex, cross-reference, and the CMS's skeleton."""
     gap = check_gap(pdf)
     _, start, end, _ = gap.byte_range
-    yield from range(0, 12)
+    yield from range(12)
     yield from range(start - 24, start + 3)
     yield from range(end - 3, end + 130)
     yield from range(end + 130, len(pdf) - 48, 5)

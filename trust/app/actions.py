@@ -18,7 +18,7 @@ from trust.encoding.report import encode_report
 from trust.model.ecertificate import Application, IssuingAuthority, PlaceOnPage
 from trust.model.errors import EvidenceUnavailableError, Malformed, NotFound, ProfileViolation, Violation
 from trust.model.report import Report
-from verifier.sentences import words_for
+from verifier.sentences import messages_of
 
 
 def find_authority(service: Service, wanted: str | None, profile: TypeProfile) -> IssuingAuthority:
@@ -29,12 +29,16 @@ def find_authority(service: Service, wanted: str | None, profile: TypeProfile) -
             if wanted in (authority.authority_id, authority.uscc):
                 return authority
         raise NotFound(
-            "There is no such authority.", "List them with `yinzheng authority list`.", code="UNKNOWN_AUTHORITY"
+            "There is no such authority.",
+            "List them with `yinzheng authority list`.",
+            code="UNKNOWN_AUTHORITY",
         )
     entitled = [a for a in listed if set(a.functions) & set(profile.who_may_issue)]
     if len(entitled) != 1:
         raise Malformed(
-            f"{len(entitled)} authorities may issue {profile.short}.", "Say which with --authority.", code="AUTHORITY"
+            f"{len(entitled)} authorities may issue {profile.short}.",
+            "Say which with --authority.",
+            code="AUTHORITY",
         )
     return entitled[0]
 
@@ -57,7 +61,13 @@ def application_from(
 
 
 def stamp_application(
-    service: Service, pdf: bytes, sidecar: Mapping[str, Any], *, type_short: str | None, seal: str | None, authority: str | None
+    service: Service,
+    pdf: bytes,
+    sidecar: Mapping[str, Any],
+    *,
+    type_short: str | None,
+    seal: str | None,
+    authority: str | None,
 ) -> Application:
     """An application around a department's own PDF. The PDF is looked at in the sandbox.
 
@@ -102,7 +112,9 @@ def _place(raw: Any) -> PlaceOnPage | None:
             return PlaceOnPage(page, float(x), float(y))
         case _:
             raise Malformed(
-                "The place of the seal is not in its form.", 'Write {"page": -1, "seal_mm": [120, 40]}.', code="PLACE"
+                "The place of the seal is not in its form.",
+                'Write {"page": -1, "seal_mm": [120, 40]}.',
+                code="PLACE",
             )
 
 
@@ -133,14 +145,12 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
 
 def report_json(report: Report) -> dict[str, Any]:
     """The report with its words in both languages."""
-    messages = {}
-    for language in ("zh-CN", "en"):
-        words = words_for(report, language)  # type: ignore[arg-type]  # the two literals
-        messages[language] = {"headline": words.headline, "sentence": words.sentence, "advice": words.advice}
-    return encode_report(report, messages)
+    return encode_report(report, messages_of(report))
 
 
-def verify_online(service: Service, data: bytes | str, at: datetime, *, verifier: str = "", anchors: Sequence[bytes] = ()) -> Report:
+def verify_online(
+    service: Service, data: bytes | str, at: datetime, *, verifier: str = "", anchors: Sequence[bytes] = ()
+) -> Report:
     """One object against the service's own evidence."""
     evidence = service.evidence(at)
     if isinstance(data, str):

@@ -16,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from issuer.authorities import Authorities
 from issuer.catalogue import load_catalogue
@@ -32,8 +32,8 @@ from ledger.lockstore import LockStore
 from ledger.log import Log
 from ledger.note import format_vkey
 from trust.app.database import migrate_ledger, migrate_register
-from trust.app.settings import Settings
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
+from trust.app.settings import Settings
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trust.model.errors import KeyUnavailable, OperationalError
 from trust.sandbox import Sandbox
@@ -130,7 +130,9 @@ def open_service(
     """Opens the service. `create` makes what is missing (`yinzheng init`); without it a missing part raises
     `OperationalError`, and a data folder that another process writes to raises `Conflict`."""
     with contextlib.ExitStack() as stack:
-        service = _open(settings, stack, create, clock or SystemClock(), entropy or SystemEntropy(), sandbox_workers)
+        service = _open(
+            settings, stack, create, clock or SystemClock(), entropy or SystemEntropy(), sandbox_workers
+        )
         stack.pop_all()
     return service
 

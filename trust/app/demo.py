@@ -54,12 +54,16 @@ class _Run:
         """One verdict: kept as a report, and compared with what must come out."""
         path = self.out / "reports" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report_json(report), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        path.write_text(
+            json.dumps(report_json(report), ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+        )
         right = report.code == code
         if not right:
             self.mismatches.append(f"{name}: expected {code}, got {report.code}")
-        self.say(f"{'✔' if right else '✖'} {name}: {report.verdict.value} {report.code}",
-                 f"{'✔' if right else '✖'} {name}: {report.verdict.value} {report.code}")
+        self.say(
+            f"{'✔' if right else '✖'} {name}: {report.verdict.value} {report.code}",
+            f"{'✔' if right else '✖'} {name}: {report.verdict.value} {report.code}",
+        )
 
     def require(self, what: str, holds: bool) -> None:
         if not holds:
@@ -90,7 +94,10 @@ def run_demo(out: Path) -> bool:
             console.err.print(f"  {line}", markup=False)
         return False
     console.out.print()
-    run.say(f"全部符合预期，用时 {seconds:.1f} 秒。结果在 {out}/。", f"All as expected in {seconds:.1f} s. See {out}/.")
+    run.say(
+        f"全部符合预期，用时 {seconds:.1f} 秒。结果在 {out}/。",
+        f"All as expected in {seconds:.1f} s. See {out}/.",
+    )
     return True
 
 
@@ -106,8 +113,11 @@ def _register(run: _Run) -> None:
 
 
 def _issue(run: _Run) -> None:
-    run.step(2, "由部门导出的记录签发：排版、盖章、时间戳、入账、回执入档",
-             "Issue from the departments' exports: lay out, seal, time-stamp, log, receipt inside")
+    run.step(
+        2,
+        "由部门导出的记录签发：排版、盖章、时间戳、入账、回执入档",
+        "Issue from the departments' exports: lay out, seal, time-stamp, log, receipt inside",
+    )
     started = time.perf_counter()
     total = 0
     for short, name, authority in samples.RECORDS:
@@ -122,18 +132,25 @@ def _issue(run: _Run) -> None:
         total += len(outcomes)
         _keep(run, outcomes)
         refused = [o for o in outcomes if o.error is not None]
-        run.require(t(f"{name}: {len(outcomes)} 行全部签发", f"{name}: all {len(outcomes)} rows issued"), not refused)
+        run.require(
+            t(f"{name}: {len(outcomes)} 行全部签发", f"{name}: all {len(outcomes)} rows issued"), not refused
+        )
         for outcome in refused:
             run.say(f"第 {outcome.row} 行 {outcome.error}", f"row {outcome.row} {outcome.error}")
     seconds = time.perf_counter() - started
-    run.say(f"{total} 份，{total / seconds:.0f} 份/秒。", f"{total} licences, {total / seconds:.0f} a second.")
+    run.say(
+        f"{total} 份，{total / seconds:.0f} 份/秒。", f"{total} licences, {total / seconds:.0f} a second."
+    )
     profile = load_profile("FOOD")
     bad = read_records(run.folder / "bad-rows.csv", profile)
     outcomes = run.service.issuing.issue(
         [application_from(run.service, r, profile, authority="chuncheng-market", seal=None) for r in bad]
     )
     run.require(
-        t(f"{len(bad)} 行错误记录逐行退回，各有原因", f"{len(bad)} wrong rows refused, each with its reasons"),
+        t(
+            f"{len(bad)} 行错误记录逐行退回，各有原因",
+            f"{len(bad)} wrong rows refused, each with its reasons",
+        ),
         all(o.error is not None for o in outcomes),
     )
 
@@ -150,7 +167,9 @@ def _stamp(run: _Run) -> None:
     for name, authority in samples.PDFS:
         sidecar = json.loads((run.folder / "pdf" / f"{name}.json").read_text(encoding="utf-8"))
         pdf = (run.folder / "pdf" / f"{name}.pdf").read_bytes()
-        application = stamp_application(run.service, pdf, sidecar, type_short=None, seal=None, authority=authority)
+        application = stamp_application(
+            run.service, pdf, sidecar, type_short=None, seal=None, authority=authority
+        )
         outcomes = run.service.issuing.issue([application])
         run.require(name, outcomes[0].error is None)
         _keep(run, outcomes, stem=f"stamped-{name}")
@@ -176,8 +195,12 @@ def _present(run: _Run) -> None:
     picture = run.out / "codes" / "live.png"
     write_qr(code, picture)
     now = run.service.clock.now
-    run.expect("live-code", verify_online(run.service, picture.read_bytes(), now(), verifier="counter 3"), "OK")
-    run.expect("live-code-screenshot", verify_online(run.service, code, now(), verifier="counter 7"), "CODE_USED")
+    run.expect(
+        "live-code", verify_online(run.service, picture.read_bytes(), now(), verifier="counter 3"), "OK"
+    )
+    run.expect(
+        "live-code-screenshot", verify_online(run.service, code, now(), verifier="counter 7"), "CODE_USED"
+    )
     for name, _ in run.issued[:1] + run.issued[-3:-2]:
         path = run.out / "codes" / f"printed-{name}.png"
         _draw_page(run.out / "licences" / f"{name}.pdf", path)
@@ -195,13 +218,17 @@ def _draw_page(pdf: Path, picture: Path) -> None:
 
 
 def _verify_files(run: _Run) -> None:
-    run.step(5, "核验文件：在线、离线、改动一个字节", "Check the files: online, offline, with one byte changed")
+    run.step(
+        5, "核验文件：在线、离线、改动一个字节", "Check the files: online, offline, with one byte changed"
+    )
     at = run.service.clock.now()
     evidence = run.service.evidence(at)
     with console.progress(len(run.issued), t("核验", "verifying"), quiet=False) as advance:
         passed = 0
         for name, _ in run.issued:
-            report = run.service.verifier.verify_bytes((run.out / "licences" / f"{name}.pdf").read_bytes(), evidence, at)
+            report = run.service.verifier.verify_bytes(
+                (run.out / "licences" / f"{name}.pdf").read_bytes(), evidence, at
+            )
             passed += report.code == "OK"
             advance(1)
     run.require(
@@ -219,7 +246,9 @@ def _verify_files(run: _Run) -> None:
 
 
 def _write_bundle(run: _Run) -> None:
-    run.service.publishing.write_bundle(run.out / "bundle", run.service.log.checkpoint_note(), run.service.clock.now())
+    run.service.publishing.write_bundle(
+        run.out / "bundle", run.service.log.checkpoint_note(), run.service.clock.now()
+    )
 
 
 def _verify_offline(run: _Run, data: bytes | str) -> Report:
@@ -227,12 +256,19 @@ def _verify_offline(run: _Run, data: bytes | str) -> Report:
     at = datetime.now(UTC)
     evidence = evidence_from_bundle(run.out / "bundle", at)
     verifier = Verifier(run.service.sandbox, live=None)
-    return verifier.verify_text(data, evidence, at) if isinstance(data, str) else verifier.verify_bytes(data, evidence, at)
+    return (
+        verifier.verify_text(data, evidence, at)
+        if isinstance(data, str)
+        else verifier.verify_bytes(data, evidence, at)
+    )
 
 
 def _change_status(run: _Run) -> None:
-    run.step(6, "暂扣、撤销、换发：同一文件、同一纸面二维码随之失效",
-             "Suspend, revoke, replace: the same file and the same printed code now fail")
+    run.step(
+        6,
+        "暂扣、撤销、换发：同一文件、同一纸面二维码随之失效",
+        "Suspend, revoke, replace: the same file and the same printed code now fail",
+    )
     acts: tuple[tuple[int, StatusAct, str, str], ...] = (
         (0, StatusAct.REVOKE, "penalty", "REVOKED"),
         (1, StatusAct.SUSPEND, "投诉调查", "SUSPENDED"),
@@ -245,7 +281,8 @@ def _change_status(run: _Run) -> None:
     profile = load_profile(issued.type_short)
     record = read_records(run.folder / "food.csv", profile)[2]
     corrected = replace(
-        application_from(run.service, record, profile, authority=issued.authority_id, seal=None), replaces=issued.pid
+        application_from(run.service, record, profile, authority=issued.authority_id, seal=None),
+        replaces=issued.pid,
     )
     outcome = run.service.statuses.replace(issued.pid, corrected, reason="地址变更")
     _keep(run, [outcome], stem=f"{name}-v2")
@@ -270,9 +307,14 @@ def _check_ledger(run: _Run) -> None:
     run.step(7, "账本：从头核对，任何人可查", "The ledger: checked from its first entry; anyone can")
     service = run.service
     service.log.publish()
-    report = recheck(service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey)
+    report = recheck(
+        service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey
+    )
     run.require(
-        t(f"{report.stored_size} 条，链、树、检查点一致", f"{report.stored_size} entries; chain, tree, checkpoint agree"),
+        t(
+            f"{report.stored_size} 条，链、树、检查点一致",
+            f"{report.stored_size} entries; chain, tree, checkpoint agree",
+        ),
         report.is_clean,
     )
     before = service.log.size
@@ -307,5 +349,8 @@ def serve_demo(out: Path, port: int) -> None:
     console.out.print(f"\n{base}/  {base}/verify  {base}/desk", markup=False)
     console.out.print(t(f"窗口密钥：{desk}", f"desk key: {desk}"), markup=False)
     for link in links:
-        console.out.print(t(f"持证人领取：{base}/wallet/claim/{link}", f"holder's wallet: {base}/wallet/claim/{link}"), markup=False)
+        console.out.print(
+            t(f"持证人领取：{base}/wallet/claim/{link}", f"holder's wallet: {base}/wallet/claim/{link}"),
+            markup=False,
+        )
     serve(settings, host="127.0.0.1", port=port, workers=1)

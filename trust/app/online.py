@@ -45,7 +45,9 @@ class _Register:
             row = sql.find_ecertificate(connection, pid=pid)
         if row is None:
             raise EvidenceUnavailableError(
-                "The register does not know this e-certificate.", "Ask the issuing department.", code="UNKNOWN_ISSUER"
+                "The register does not know this e-certificate.",
+                "Ask the issuing department.",
+                code="UNKNOWN_ISSUER",
             )
         if row.pending_operation is not None:
             raise EvidenceUnavailableError(

@@ -53,7 +53,9 @@ def read_records(path: Path, profile: TypeProfile) -> list[Record]:
     return [record_from(number, row, profile, path.parent) for number, row in enumerate(rows, 1)]
 
 
-def record_from(number: int, row: Mapping[str, Any] | str, profile: TypeProfile, folder: Path | None) -> Record:
+def record_from(
+    number: int, row: Mapping[str, Any] | str, profile: TypeProfile, folder: Path | None
+) -> Record:
     """A record from one row; `folder` is where its pictures lie, None where it may name none."""
     if isinstance(row, str):
         return Record(number, {}, None, None, None, row)
@@ -67,7 +69,14 @@ def record_from(number: int, row: Mapping[str, Any] | str, profile: TypeProfile,
         if isinstance(name, str) and name.strip():
             path = (folder / name.strip()).resolve()
             if not path.is_relative_to(folder.resolve()) or not path.is_file():
-                return Record(number, fields, authority, seal, None, f"{photo_field.name}: no such picture beside the file")
+                return Record(
+                    number,
+                    fields,
+                    authority,
+                    seal,
+                    None,
+                    f"{photo_field.name}: no such picture beside the file",
+                )
             photo = path.read_bytes()
     return Record(number, fields, authority, seal, photo)
 
@@ -94,7 +103,9 @@ def _csv_rows(text: str, name: str) -> list[Mapping[str, Any] | str]:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = [column.strip() for column in next(reader, [])]
         if not any(header) or len(set(header)) != len(header):
-            raise Malformed(f"{name} has no header row, or a column stands in it twice.", "Mend the first row.")
+            raise Malformed(
+                f"{name} has no header row, or a column stands in it twice.", "Mend the first row."
+            )
         rows: list[Mapping[str, Any] | str] = []
         for values in reader:
             if not any(value.strip() for value in values):

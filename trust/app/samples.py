@@ -57,7 +57,9 @@ def register_authorities(service: Service, folder: Path) -> list[SampleAuthority
     listed = read_authorities(folder)
     for sample in listed:
         service.authorities.add(sample.authority)
-        for suite in dict.fromkeys((sample.suite, Suite.RSA3072_SHA256 if sample.suite is Suite.SM2_SM3 else sample.suite)):
+        for suite in dict.fromkeys(
+            (sample.suite, Suite.RSA3072_SHA256 if sample.suite is Suite.SM2_SM3 else sample.suite)
+        ):
             service.seals.make(
                 seal_id(sample.authority.authority_id, suite),
                 sample.authority.authority_id,

@@ -20,7 +20,8 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """Blocks until it is told to stop. Raises `Malformed` for several workers on SQLite."""
     if workers > 1 and settings.database_url is None:
         raise Malformed(
-            "SQLite has one writing process.", "Use --workers 1, or set DATABASE_URL to a PostgreSQL database."
+            "SQLite has one writing process.",
+            "Use --workers 1, or set DATABASE_URL to a PostgreSQL database.",
         )
     set_up_logging()
     common = {"host": host, "port": port, "log_config": None, "access_log": False, "server_header": False}

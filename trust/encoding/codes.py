@@ -3,7 +3,8 @@
 Live code (P), shown on a phone for seconds:
 
     HTTPS://<HOST>/P/<42 base32 characters>
-    26 bytes = session (10) ‖ step (2, big-endian) ‖ first 14 bytes of HMAC-SHA-256(server key, "yinzheng/p/1" ‖ 00 ‖ session ‖ step)
+    26 bytes = session (10) ‖ step (2, big-endian) ‖ first 14 bytes of
+               HMAC-SHA-256(server key, "yinzheng/p/1" ‖ 00 ‖ session ‖ step)
 
 It says nothing to anyone but the service that made it. A step is 15 seconds.
 

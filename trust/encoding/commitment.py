@@ -38,7 +38,9 @@ def content_root(fields: Mapping[str, FieldValue], salts: Mapping[str, bytes]) -
         raise Malformed("Each committed field needs exactly one salt.")
     if any(len(salt) != FIELD_SALT_BYTES for salt in salts.values()):
         raise Malformed(f"A field's salt is {FIELD_SALT_BYTES} bytes.")
-    return root(_leaf(name, salts[name], rfc8785.dumps(fields[name])) for name in sorted(fields, key=str.encode))
+    return root(
+        _leaf(name, salts[name], rfc8785.dumps(fields[name])) for name in sorted(fields, key=str.encode)
+    )
 
 
 @dataclass(frozen=True, slots=True)

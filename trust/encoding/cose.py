@@ -65,7 +65,9 @@ def decode_sign1(data: bytes, *, max_bytes: int) -> Sign1:
     if not isinstance(value, cbor2.CBORTag) or value.tag != _TAG_SIGN1:
         raise Malformed("The bytes are not a COSE_Sign1 structure.")
     match value.value:
-        case [bytes(protected), Mapping() as unprotected, bytes(payload), bytes(signature)] if not unprotected:
+        case [bytes(protected), Mapping() as unprotected, bytes(payload), bytes(signature)] if (
+            not unprotected
+        ):
             header = decode_cbor(protected, max_bytes=1024)
         case _:
             raise Malformed("The bytes are not a COSE_Sign1 structure.")

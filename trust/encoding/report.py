@@ -19,7 +19,7 @@ from trust.model.report import Report, Result
 SCHEMA = "yinzheng-report-1"
 _SEAL_CHECKS = ("file.", "seal.")
 _SUB_INDICATIONS = frozenset(
-    "FORMAT_FAILURE HASH_FAILURE SIG_CRYPTO_FAILURE SIG_CONSTRAINTS_FAILURE NO_CERTIFICATE_CHAIN_FOUND TRY_LATER".split()
+    ["FORMAT_FAILURE", "HASH_FAILURE", "SIG_CRYPTO_FAILURE", "SIG_CONSTRAINTS_FAILURE", "NO_CERTIFICATE_CHAIN_FOUND", "TRY_LATER"]
 )
 _MAPPED = {
     "SEAL_CERT_REVOKED": "REVOKED",
@@ -47,11 +47,13 @@ def encode_report(report: Report, messages: Mapping[str, Mapping[str, str]]) -> 
         "sub_indication": sub_indication,
         "messages": {language: dict(words) for language, words in messages.items()},
         "findings": [
-            {"check": f.check, "result": f.result.value, "code": f.code, "detail": f.detail} for f in report.findings
+            {"check": f.check, "result": f.result.value, "code": f.code, "detail": f.detail}
+            for f in report.findings
         ],
         "facts": dict(report.facts),
         "shown": [
-            {"name": s.name, "label_zh": s.label_zh, "label_en": s.label_en, "value": s.value} for s in report.shown
+            {"name": s.name, "label_zh": s.label_zh, "label_en": s.label_en, "value": s.value}
+            for s in report.shown
         ],
         "freshness": {
             "as_of": freshness.as_of.isoformat(),

@@ -7,10 +7,13 @@ digits). Payload, times in RFC 3339:
      "hosts":["V.CHUNCHENG.EXAMPLE"],                        hosts that may stand in codes of ours
      "ledger":{"origin":…,"vkey":…},
      "authorities":[{"id":…,"uscc":…,"name_zh":…,"name_en":…,"types":["FOOD"]}],
-     "types":[{"short":…,"type_code":…,"version":1,"name_zh":…,"name_en":…,"fields":[{"name","gb","label_zh","label_en"}…]}],
-     "seals":[{"id":…,"authority":…,"name":…,"suite":…,"certs":[DER base64…],"root":DER,"not_before":…,"not_after":…,"state":…,"since":…}],
+     "types":[{"short":…,"type_code":…,"version":1,"name_zh":…,"name_en":…,
+               "fields":[[name, GB/T 36903 name, label zh, label en, disclosure level]…]}],
+     "seals":[{"id":…,"authority":…,"name":…,"suite":…,"certs":[DER base64…],"root":DER,
+               "not_before":…,"not_after":…,"state":…,"since":…}],
      "tsas":[{"suite":…,"certs":[…],"root":…,"state":…,"since":…}],
-     "keys":[{"kid":hex,"suite":…,"spki":base64,"use":"present"|"status","not_before":…,"not_after":…,"state":…,"since":…}],
+     "keys":[{"kid":hex,"suite":…,"spki":base64,"use":"present"|"status",
+              "not_before":…,"not_after":…,"state":…,"since":…}],
      "status_lists":{"1":"https://…/status/1"}}
 
 A seal or key may do only what its entry says. `state` is active, retired or compromised; `since` says from
@@ -149,7 +152,13 @@ def encode_trust_list(listed: TrustList) -> bytes:
         "hosts": list(listed.hosts),
         "ledger": {"origin": listed.ledger_origin, "vkey": listed.ledger_vkey},
         "authorities": [
-            {"id": a.authority_id, "uscc": a.uscc, "name_zh": a.name_zh, "name_en": a.name_en, "types": list(a.types)}
+            {
+                "id": a.authority_id,
+                "uscc": a.uscc,
+                "name_zh": a.name_zh,
+                "name_en": a.name_en,
+                "types": list(a.types),
+            }
             for a in listed.authorities
         ],
         "types": [

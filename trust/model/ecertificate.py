@@ -1,6 +1,6 @@
 """The order of issuing, carried by types: each step accepts only what the step before returned.
 
-    Application 申请 → Draft 待签 → SealedECertificate 已签章 → IssuedECertificate 已签发
+Application 申请 → Draft 待签 → SealedECertificate 已签章 → IssuedECertificate 已签发
 """
 
 from __future__ import annotations

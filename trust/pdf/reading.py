@@ -27,7 +27,7 @@ MAX_ATTACHMENT_BYTES = 1024 * 1024
 _MAX_DEPTH = 60
 
 ACTIVE_NAMES = frozenset(
-    "/JavaScript /JS /Launch /OpenAction /AA /SubmitForm /ImportData /GoToR /GoToE /RichMedia /XFA".split()
+    ["/JavaScript", "/JS", "/Launch", "/OpenAction", "/AA", "/SubmitForm", "/ImportData", "/GoToR", "/GoToE", "/RichMedia", "/XFA"]
 )
 """Names that make a document act. None of them has a place in a licence."""
 
@@ -77,7 +77,7 @@ def walk_objects(reader: PdfFileReader) -> Iterator[tuple[int, generic.Reference
         for ref in reader.xrefs.explicit_refs_in_revision(revision):
             # The newest version of an object comes from the reader's cache, and stays there for later readers.
             newest = reader.xrefs.get_last_change(ref) == revision
-            yield revision, ref, reader.get_object(ref, revision=None if newest else revision)
+            yield revision, ref, reader.get_object(ref, revision=None if newest else revision)  # type: ignore[no-untyped-call]  # the library's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,10 @@ from trust.app.cli.console import t
 from trust.model.errors import Malformed, OperationalError, TrustError
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help=t("印证：电子证照与电子印章", "Yinzheng: e-certificates and e-seals"),
 )
 authority_app = typer.Typer(no_args_is_help=True, help=t("签发机构", "issuing authorities"))
@@ -38,7 +41,9 @@ for name, group in (
 
 Data = Annotated[Path | None, typer.Option("--data", help=t("数据目录", "data folder (or YINZHENG_DATA)"))]
 Json = Annotated[bool, typer.Option("--json", help=t("输出 JSON", "print JSON for machines"))]
-Reason = Annotated[str, typer.Option("--reason", help=t("事由", "reason; for revoke: rescinded, penalty or cancelled"))]
+Reason = Annotated[
+    str, typer.Option("--reason", help=t("事由", "reason; for revoke: rescinded, penalty or cancelled"))
+]
 
 
 def main() -> None:
@@ -52,7 +57,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as exc:
-        console.err.print(t(f"系统错误：{exc.strerror}", f"The system refused: {exc.strerror}."), markup=False)
+        console.err.print(
+            t(f"系统错误：{exc.strerror}", f"The system refused: {exc.strerror}."), markup=False
+        )
         sys.exit(console.EXIT_OURS)
     except Exception as exc:
         # click's own usage errors; anything else is a fault of ours and shows its trace.
@@ -83,7 +90,9 @@ def _need_server_install() -> None:
 # --- set-up -------------------------------------------------------------------------------------------------
 
 
-@app.command(help=t("建立数据目录、证书、账本和首个信任列表", "make data folder, CAs, ledger, first trust list"))
+@app.command(
+    help=t("建立数据目录、证书、账本和首个信任列表", "make data folder, CAs, ledger, first trust list")
+)
 def init(data: Data = None, json: Json = False) -> None:
     with _service(data, create=True) as service:
         at = service.clock.now()
@@ -93,7 +102,9 @@ def init(data: Data = None, json: Json = False) -> None:
 
         roots = [root_fingerprint(root) for root in service.publishing.roots()]
         if json:
-            console.print_json({"data": str(service.settings.data), "trust_roots": roots, "ledger_size": checkpoint.size})
+            console.print_json(
+                {"data": str(service.settings.data), "trust_roots": roots, "ledger_size": checkpoint.size}
+            )
             return
         console.out.print(t(f"数据目录：{service.settings.data}", f"Data folder: {service.settings.data}"))
         console.out.print(t("信任根指纹（请公布）：", "Trust root fingerprints (publish them):"))
@@ -127,7 +138,6 @@ def serve(
 ) -> None:
     _need_server_install()
     from trust.app.serving import serve as run
-
     from trust.app.settings import read_settings
 
     run(read_settings(data), host=host, port=port, workers=workers)
@@ -158,8 +168,13 @@ def authority_list(data: Data = None, json: Json = False) -> None:
         if json:
             for a in listed:
                 console.print_json(
-                    {"id": a.authority_id, "uscc": a.uscc, "name_zh": a.name_zh, "name_en": a.name_en,
-                     "functions": list(a.functions)}
+                    {
+                        "id": a.authority_id,
+                        "uscc": a.uscc,
+                        "name_zh": a.name_zh,
+                        "name_en": a.name_en,
+                        "functions": list(a.functions),
+                    }
                 )
             return
         console.print_table(
@@ -176,7 +191,9 @@ def type_list(json: Json = False) -> None:
     profiles = load_catalogue().values()
     if json:
         for p in profiles:
-            console.print_json({"short": p.short, "type_code": p.type_code, "name_zh": p.name.zh, "name_en": p.name.en})
+            console.print_json(
+                {"short": p.short, "type_code": p.type_code, "name_zh": p.name.zh, "name_en": p.name.en}
+            )
         return
     console.print_table(
         (t("简称", "short"), t("类型代码", "type code"), t("名称", "name"), t("可签发的职能", "issued by")),
@@ -193,14 +210,34 @@ def type_show(short: str, json: Json = False) -> None:
     if json:
         for f in profile.fields:
             console.print_json(
-                {"name": f.name, "gb": f.gb, "label_zh": f.label.zh, "label_en": f.label.en, "type": f.type.value,
-                 "required": f.required, "max_length": f.max_length, "choices": list(f.choices)}
+                {
+                    "name": f.name,
+                    "gb": f.gb,
+                    "label_zh": f.label.zh,
+                    "label_en": f.label.en,
+                    "type": f.type.value,
+                    "required": f.required,
+                    "max_length": f.max_length,
+                    "choices": list(f.choices),
+                }
             )
         return
     console.print_table(
-        (t("字段", "field"), t("标签", "label"), t("类型", "type"), t("必填", "required"), t("最长", "longest")),
+        (
+            t("字段", "field"),
+            t("标签", "label"),
+            t("类型", "type"),
+            t("必填", "required"),
+            t("最长", "longest"),
+        ),
         [
-            (f.name, t(f.label.zh, f.label.en), f.type.value, t("是", "yes") if f.required else "", str(f.max_length))
+            (
+                f.name,
+                t(f.label.zh, f.label.en),
+                f.type.value,
+                t("是", "yes") if f.required else "",
+                str(f.max_length),
+            )
             for f in profile.fields
         ],
     )
@@ -224,8 +261,10 @@ def type_add(file: Path) -> None:
     if not layouts.joinpath(profile.layout).is_file():
         raise Malformed(f"There is no layout {profile.layout}.", "Add it to issuer/rendering/layouts.")
     console.out.print(
-        t(f"{file.name} 有效；请放入 issuer/catalogue/types 后重启服务。",
-          f"{file.name} is right; put it into issuer/catalogue/types and restart the service.")
+        t(
+            f"{file.name} 有效；请放入 issuer/catalogue/types 后重启服务。",
+            f"{file.name} is right; put it into issuer/catalogue/types and restart the service.",
+        )
     )
 
 
@@ -253,31 +292,56 @@ def seal_list(data: Data = None, json: Json = False) -> None:
         if json:
             for s in seals:
                 console.print_json(
-                    {"id": s.seal_id, "authority": s.authority_id, "name": s.name, "suite": s.suite.value,
-                     "state": s.state.value, "not_after": s.not_after.isoformat()}
+                    {
+                        "id": s.seal_id,
+                        "authority": s.authority_id,
+                        "name": s.name,
+                        "suite": s.suite.value,
+                        "state": s.state.value,
+                        "not_after": s.not_after.isoformat(),
+                    }
                 )
             return
         console.print_table(
-            ("id", t("机构", "authority"), t("名称", "name"), t("算法", "suite"), t("状态", "state"), t("到期", "until")),
-            [(s.seal_id, s.authority_id, s.name, s.suite.value, s.state.value, f"{s.not_after:%Y-%m-%d}") for s in seals],
+            (
+                "id",
+                t("机构", "authority"),
+                t("名称", "name"),
+                t("算法", "suite"),
+                t("状态", "state"),
+                t("到期", "until"),
+            ),
+            [
+                (s.seal_id, s.authority_id, s.name, s.suite.value, s.state.value, f"{s.not_after:%Y-%m-%d}")
+                for s in seals
+            ],
         )
 
 
 @seal_app.command("show", help=t("查看印章，可导出印模", "show a seal, write its picture"))
 def seal_show(
-    seal_id: str, picture: Annotated[Path | None, typer.Option(help=t("印模 SVG 文件", "SVG file to write"))] = None,
+    seal_id: str,
+    picture: Annotated[Path | None, typer.Option(help=t("印模 SVG 文件", "SVG file to write"))] = None,
     data: Data = None,
 ) -> None:
     with _service(data) as service:
         seal = service.seals.get(seal_id)
         if picture is not None:
             picture.write_text(seal.picture_svg, encoding="utf-8")
-        from keys.pki import read_x509_cert
+        from keys.pki.read import read_x509_cert
 
         console.print_json(
-            {"id": seal.seal_id, "name": seal.name, "authority": seal.authority_id, "suite": seal.suite.value,
-             "state": seal.state.value, "since": seal.state_since.isoformat(), "not_before": seal.not_before.isoformat(),
-             "not_after": seal.not_after.isoformat(), "x509_sha256": read_x509_cert(seal.cert).sha256.hex()}
+            {
+                "id": seal.seal_id,
+                "name": seal.name,
+                "authority": seal.authority_id,
+                "suite": seal.suite.value,
+                "state": seal.state.value,
+                "since": seal.state_since.isoformat(),
+                "not_before": seal.not_before.isoformat(),
+                "not_after": seal.not_after.isoformat(),
+                "x509_sha256": read_x509_cert(seal.cert).sha256.hex(),
+            }
         )
 
 
@@ -305,7 +369,9 @@ def issue(
     seal: Annotated[str | None, typer.Option(help=t("印章", "seal"))] = None,
     out: Annotated[Path | None, typer.Option("--out", help=t("PDF 输出目录", "folder for the PDFs"))] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help=t("只检查", "check only"))] = False,
-    resume: Annotated[bool, typer.Option("--resume", help=t("继续未完成的签发", "finish what was interrupted"))] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help=t("继续未完成的签发", "finish what was interrupted"))
+    ] = False,
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -315,7 +381,15 @@ def issue(
         raise Malformed("There is nothing to issue.", "Give TYPE and --from FILE, or --resume.")
     with _service(data) as service:
         ok = issue_records(
-            service, type_, source, authority=authority, seal=seal, out=out, dry_run=dry_run, resume=resume, json=json
+            service,
+            type_,
+            source,
+            authority=authority,
+            seal=seal,
+            out=out,
+            dry_run=dry_run,
+            resume=resume,
+            json=json,
         )
     if not ok:
         raise typer.Exit(console.EXIT_FAILED)
@@ -402,7 +476,9 @@ def present(
         if qr is not None:
             write_qr(code, qr)
         if json:
-            console.print_json({"code": code, "changes_at": changes_at.isoformat(), "ends_at": shown.expires_at.isoformat()})
+            console.print_json(
+                {"code": code, "changes_at": changes_at.isoformat(), "ends_at": shown.expires_at.isoformat()}
+            )
         else:
             console.out.print(code)
 
@@ -415,7 +491,9 @@ def verify(
     objects: Annotated[list[str], typer.Argument(metavar="FILE|CODE|PICTURE…")],
     offline: Annotated[Path | None, typer.Option("--offline", help=t("离线核验包", "offline bundle"))] = None,
     trust_anchor: Annotated[list[Path] | None, typer.Option("--trust-anchor", help="CERT.pem")] = None,
-    trust_root: Annotated[list[str] | None, typer.Option("--trust-root", help=t("信任根指纹", "pinned fingerprint"))] = None,
+    trust_root: Annotated[
+        list[str] | None, typer.Option("--trust-root", help=t("信任根指纹", "pinned fingerprint"))
+    ] = None,
     at: Annotated[str | None, typer.Option("--at", help=t("核验时间", "time, RFC 3339"))] = None,
     data: Data = None,
     json: Json = False,
@@ -423,7 +501,13 @@ def verify(
     from trust.app.cli.verifying import verify_objects
 
     code = verify_objects(
-        objects, offline=offline, anchors=trust_anchor or [], roots=trust_root or [], at=at, data=data, json=json
+        objects,
+        offline=offline,
+        anchors=trust_anchor or [],
+        roots=trust_root or [],
+        at=at,
+        data=data,
+        json=json,
     )
     raise typer.Exit(code)
 
@@ -454,7 +538,9 @@ def ledger_prove(index: int, data: Data = None) -> None:
         sys.stdout.write(format_receipt(receipt))
 
 
-@ledger_app.command("consistency", help=t("从旧大小到当前的一致性证明", "consistency proof from an older size"))
+@ledger_app.command(
+    "consistency", help=t("从旧大小到当前的一致性证明", "consistency proof from an older size")
+)
 def ledger_consistency(old_size: int, data: Data = None) -> None:
     import base64
 
@@ -462,8 +548,11 @@ def ledger_consistency(old_size: int, data: Data = None) -> None:
         service.log.publish()
         proof = service.log.consistency(old_size)
         console.print_json(
-            {"old_size": old_size, "size": service.log.checkpoint().size,
-             "proof": [base64.b64encode(each).decode() for each in proof]}
+            {
+                "old_size": old_size,
+                "size": service.log.checkpoint().size,
+                "proof": [base64.b64encode(each).decode() for each in proof],
+            }
         )
 
 
@@ -495,20 +584,30 @@ def keys_list(data: Data = None, json: Json = False) -> None:
         if json:
             for r in records:
                 console.print_json(
-                    {"id": r.key_id, "purpose": r.purpose.value, "suite": r.suite.value, "label": r.label,
-                     "created_at": r.created_at.isoformat()}
+                    {
+                        "id": r.key_id,
+                        "purpose": r.purpose.value,
+                        "suite": r.suite.value,
+                        "label": r.label,
+                        "created_at": r.created_at.isoformat(),
+                    }
                 )
             return
         console.print_table(
             ("id", t("用途", "purpose"), t("算法", "suite"), t("名称", "label"), t("创建于", "made at")),
-            [(r.key_id, r.purpose.value, r.suite.value, r.label, f"{r.created_at:%Y-%m-%d}") for r in records],
+            [
+                (r.key_id, r.purpose.value, r.suite.value, r.label, f"{r.created_at:%Y-%m-%d}")
+                for r in records
+            ],
         )
 
 
 @access_app.command("new-key", help=t("新建接口密钥（只显示一次）", "new API key; shown once"))
 def access_new_key(
     label: str,
-    scope: Annotated[list[str], typer.Option(help="cert.issue, cert.status, cert.read, cert.present, verify, desk")],
+    scope: Annotated[
+        list[str], typer.Option(help="cert.issue, cert.status, cert.read, cert.present, verify, desk")
+    ],
     authority: Annotated[str | None, typer.Option(help=t("签发机构", "authority"))] = None,
     days: int = 365,
     data: Data = None,
@@ -520,10 +619,14 @@ def access_new_key(
         if authority is not None:
             service.authorities.get(authority)
         access = Access(service.database, service.clock, SystemEntropy())
-        console.out.print(access.create_api_key(label, authority_id=authority, scopes=scope, days=days), markup=False)
+        console.out.print(
+            access.create_api_key(label, authority_id=authority, scopes=scope, days=days), markup=False
+        )
 
 
-@access_app.command("claim-link", help=t("给持证人的领取链接（一次有效）", "a holder's wallet link, good once"))
+@access_app.command(
+    "claim-link", help=t("给持证人的领取链接（一次有效）", "a holder's wallet link, good once")
+)
 def access_claim_link(identifier: str, data: Data = None) -> None:
     with _service(data) as service:
         from issuer import sql
@@ -536,4 +639,6 @@ def access_claim_link(identifier: str, data: Data = None) -> None:
             row = sql.get_ecertificate(connection, pid=issued.pid)
             refs = sql.holder_refs_of(connection, row.id or 0)
         for ref in refs:
-            console.out.print(f"{service.settings.base_url}/wallet/claim/{access.create_claim_link(ref)}", markup=False)
+            console.out.print(
+                f"{service.settings.base_url}/wallet/claim/{access.create_claim_link(ref)}", markup=False
+            )

@@ -38,8 +38,10 @@ def issue_records(
         _print_outcomes(service, finished, out, json)
         if not json:
             console.out.print(
-                t(f"已继续完成 {len(finished)} 份签发、{finished_acts} 项状态变更。",
-                  f"Finished {len(finished)} interrupted issues and {finished_acts} changes of status.")
+                t(
+                    f"已继续完成 {len(finished)} 份签发、{finished_acts} 项状态变更。",
+                    f"Finished {len(finished)} interrupted issues and {finished_acts} changes of status.",
+                )
             )
     if source is None:
         return True
@@ -65,11 +67,15 @@ def issue_records(
         repeated = sum(o.repeated for o in outcomes)
         issued = len(outcomes) - len(refused) - repeated
         console.out.print(
-            t(f"签发 {issued} 份，此前已签发 {repeated} 份，退回 {len(refused)} 行。",
-              f"{issued} issued, {repeated} were issued before, {len(refused)} rows refused.")
+            t(
+                f"签发 {issued} 份，此前已签发 {repeated} 份，退回 {len(refused)} 行。",
+                f"{issued} issued, {repeated} were issued before, {len(refused)} rows refused.",
+            )
             if not dry_run
-            else t(f"检查 {len(outcomes)} 行，{len(refused)} 行不符合要求。",
-                   f"{len(outcomes)} rows checked, {len(refused)} would be refused.")
+            else t(
+                f"检查 {len(outcomes)} 行，{len(refused)} 行不符合要求。",
+                f"{len(outcomes)} rows checked, {len(refused)} would be refused.",
+            )
         )
     return not refused
 
@@ -91,7 +97,9 @@ def stamp_pdf(
         data = pdf.read_bytes()
     except (OSError, ValueError) as exc:
         raise Malformed("The PDF or its data file cannot be read.", "Check both paths and the JSON.") from exc
-    application = stamp_application(service, data, sidecar, type_short=type_short, seal=seal, authority=authority)
+    application = stamp_application(
+        service, data, sidecar, type_short=type_short, seal=seal, authority=authority
+    )
     (outcome,) = service.issuing.issue([application])
     if outcome.issued is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +116,9 @@ def replace_record(
     profile = load_profile(old.type_short)
     records = read_records(source, profile)
     if len(records) != 1:
-        raise Malformed(f"{source.name} holds {len(records)} records, not one.", "Give the corrected record alone.")
+        raise Malformed(
+            f"{source.name} holds {len(records)} records, not one.", "Give the corrected record alone."
+        )
     application = application_from(service, records[0], profile, authority=old.authority_id, seal=None)
     outcome = service.statuses.replace(old.pid, replace(application, replaces=old.pid), reason=reason)
     _print_outcomes(service, [outcome], out, json)
@@ -117,13 +127,13 @@ def replace_record(
 
 def recheck_ledger(service: Service, *, json: bool) -> bool:
     """Rows, tiles, lock store and checkpoint against each other."""
-    with console.progress(service.log.size, t("检查账本", "checking the ledger"), quiet=json) as advance:
-        seen = 0
+    # Rows and tiles are each read from end to end.
+    with console.progress(2 * service.log.size, t("检查账本", "checking the ledger"), quiet=json) as advance:
+        seen: dict[str, int] = {}
 
-        def on_progress(done: int, total: int) -> None:
-            nonlocal seen
-            advance(max(0, done - seen))
-            seen = max(seen, done)
+        def on_progress(stage: str, done: int, total: int) -> None:
+            advance(done - seen.get(stage, 0))
+            seen[stage] = done
 
         report = recheck(
             service.ledger_database,
@@ -144,13 +154,19 @@ def recheck_ledger(service: Service, *, json: bool) -> bool:
         )
     else:
         console.out.print(
-            t(f"存储 {report.stored_size}，锁定 {report.locked_size}，公布 {report.published_size} 条。",
-              f"{report.stored_size} stored, {report.locked_size} locked, {report.published_size} published.")
+            t(
+                f"存储 {report.stored_size}，锁定 {report.locked_size}，公布 {report.published_size} 条。",
+                f"{report.stored_size} stored, {report.locked_size} locked, {report.published_size} published.",
+            )
         )
         for finding in report.findings:
             where = "" if finding.seq is None else f" [{finding.seq}]"
             console.err.print(f"{finding.source}{where}: {finding.what}", markup=False)
-        console.out.print(t("账本完整。", "The ledger is clean.") if report.is_clean else t("账本有误！", "The ledger is broken!"))
+        console.out.print(
+            t("账本完整。", "The ledger is clean.")
+            if report.is_clean
+            else t("账本有误！", "The ledger is broken!")
+        )
     return report.is_clean
 
 

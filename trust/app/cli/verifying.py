@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-
 from asn1crypto import pem
 
 from trust.app.cli import console
@@ -17,7 +16,7 @@ from trust.model.errors import Malformed
 from trust.model.report import Colour, Report, Result, Verdict
 from trust.sandbox import Sandbox
 from verifier.evidence import Evidence, ListedStatus, evidence_from_bundle, read_roots
-from verifier.sentences import CHECKS, NOT_CHECKED, words_for
+from verifier.sentences import CHECKS, NOT_CHECKED, messages_of, words_for
 from verifier.trust_list import root_fingerprint
 from verifier.verifying import SANDBOX_JOBS, Verifier
 
@@ -26,7 +25,12 @@ _EXIT = {
     Verdict.FAILED: console.EXIT_FAILED,
     Verdict.INDETERMINATE: console.EXIT_INDETERMINATE,
 }
-_SIGNS = {Colour.GREEN: "[bold green]✔", Colour.AMBER: "[bold yellow]▲", Colour.RED: "[bold red]✖", Colour.GREY: "[bold]?"}
+_SIGNS = {
+    Colour.GREEN: "[bold green]✔",
+    Colour.AMBER: "[bold yellow]▲",
+    Colour.RED: "[bold red]✖",
+    Colour.GREY: "[bold]?",
+}
 _MARKS = {Result.PASSED: "✔", Result.FAILED: "✖", Result.INDETERMINATE: "▲", Result.NOT_CHECKED: "–"}
 
 Judge = Callable[[bytes | str, datetime], Report]
@@ -56,13 +60,9 @@ def verify_objects(
 
 def print_report(name: str, report: Report, json: bool) -> None:
     if json:
-        messages = {}
-        for language in ("zh-CN", "en"):
-            words = words_for(report, language)  # type: ignore[arg-type]  # the two literals
-            messages[language] = {"headline": words.headline, "sentence": words.sentence, "advice": words.advice}
-        console.print_json({"input": _shortened(name), **encode_report(report, messages)})
+        console.print_json({"input": _shortened(name), **encode_report(report, messages_of(report))})
         return
-    words = words_for(report, console.language())  # type: ignore[arg-type]  # the two literals
+    words = words_for(report, console.language())
     out, side = console.out, 0 if console.language() == "zh-CN" else 1
     out.print(f"{_SIGNS[report.colour]} {words.headline}[/] {words.sentence} {words.advice}")
     out.print(f"  {_shortened(name)}  {report.verdict.value} {report.code}", markup=False)
@@ -74,7 +74,11 @@ def print_report(name: str, report: Report, json: bool) -> None:
         out.print(f"  {_MARKS[finding.result]} {label}{detail}", markup=False)
     if report.freshness is not None:
         fresh = report.freshness
-        until = f", {t('下次更新', 'next update')} {fresh.next_update:%Y-%m-%d %H:%M %Z}" if fresh.next_update else ""
+        until = (
+            f", {t('下次更新', 'next update')} {fresh.next_update:%Y-%m-%d %H:%M %Z}"
+            if fresh.next_update
+            else ""
+        )
         out.print(f"  {t('状态截至', 'status as of')} {fresh.as_of:%Y-%m-%d %H:%M %Z}{until}", markup=False)
     for code in report.not_checked:
         out.print(f"  {t('未核验', 'not checked')}: {NOT_CHECKED[code][side]}", markup=False)
@@ -122,12 +126,16 @@ def _pinned_roots(folder: Path, fingerprints: Sequence[str]) -> tuple[bytes, ...
     try:
         found = read_roots(folder)
     except OSError as exc:
-        raise Malformed(f"{folder} is not an offline bundle.", "Make one with `yinzheng bundle DIR`.", code="NO_BUNDLE") from exc
+        raise Malformed(
+            f"{folder} is not an offline bundle.", "Make one with `yinzheng bundle DIR`.", code="NO_BUNDLE"
+        ) from exc
     if not fingerprints:
         return found
     named = tuple(root for root in found if root_fingerprint(root) in {f.lower() for f in fingerprints})
     if not named:
-        raise Malformed("No root of the bundle has a fingerprint that you named.", "Compare with the published ones.")
+        raise Malformed(
+            "No root of the bundle has a fingerprint that you named.", "Compare with the published ones."
+        )
     return named
 
 
@@ -138,7 +146,9 @@ def _read_object(name: str) -> bytes | str:
             return path.read_bytes()
     if "/P/" in name.upper() or "/Q/" in name.upper():
         return name
-    raise Malformed(f"There is no file {_shortened(name)}, and it is no code.", "Check the path.", code="NOT_FOUND")
+    raise Malformed(
+        f"There is no file {_shortened(name)}, and it is no code.", "Check the path.", code="NOT_FOUND"
+    )
 
 
 def _read_anchor(path: Path) -> bytes:
@@ -168,5 +178,3 @@ def _shortened(name: str) -> str:
         if mark in upper and not Path(name[:200]).exists():
             return name[: upper.index(mark) + 7] + "…"
     return Path(name).name
-
-

@@ -50,7 +50,9 @@ class Body(BaseModel):
 class IssueBody(Body):
     type: str = Field(max_length=8, examples=["FOOD"])
     fields: dict[str, str | list[str]] = Field(examples=[{"licence_number": "JY29901010000001"}])
-    authority: str | None = Field(default=None, max_length=32, description="id or credit code; default: the key's own")
+    authority: str | None = Field(
+        default=None, max_length=32, description="id or credit code; default: the key's own"
+    )
     seal: str | None = Field(default=None, max_length=64)
     photo_base64: str | None = Field(default=None, max_length=_MAX_PHOTO_BASE64)
 
@@ -91,7 +93,9 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
     def caller(authorization: str | None, scope: str) -> ApiCaller:
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
-            raise NotPermitted("An API key is needed.", "Send it as `Authorization: Bearer …`.", code="UNAUTHENTICATED")
+            raise NotPermitted(
+                "An API key is needed.", "Send it as `Authorization: Bearer …`.", code="UNAUTHENTICATED"
+            )
         return access.check_api_key(key.strip(), scope)
 
     async def in_thread(limiter: CapacityLimiter, work: Callable[[], T]) -> T:
@@ -104,7 +108,12 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
         return found
 
     def application(
-        who: ApiCaller, type_short: str, fields: Any, authority: str | None, seal: str | None, photo: bytes | None
+        who: ApiCaller,
+        type_short: str,
+        fields: Any,
+        authority: str | None,
+        seal: str | None,
+        photo: bytes | None,
     ) -> Application:
         profile = load_profile(type_short)
         found = find_authority(service, authority or who.authority_id, profile)
@@ -114,7 +123,13 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
 
     # --- issuer ---
 
-    @router.post("/certificates", status_code=201, operation_id="issueCertificate", tags=["issuer"], responses=_PROBLEMS)
+    @router.post(
+        "/certificates",
+        status_code=201,
+        operation_id="issueCertificate",
+        tags=["issuer"],
+        responses=_PROBLEMS,
+    )
     async def issue(
         request: Request,
         body: IssueBody,
@@ -128,7 +143,9 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
             who = caller(authorization, "cert.issue")
 
             def act() -> tuple[int, dict[str, Any]]:
-                asked = application(who, body.type, body.fields, body.authority, body.seal, _photo(body.photo_base64))
+                asked = application(
+                    who, body.type, body.fields, body.authority, body.seal, _photo(body.photo_base64)
+                )
                 (outcome,) = service.issuing.issue([asked])
                 if outcome.error is not None:
                     raise outcome.error
@@ -156,7 +173,11 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
         def work() -> Response:
             who = caller(authorization, "cert.issue")
             asked = stamp_application(
-                service, pdf, sidecar if isinstance(sidecar, dict) else {}, type_short=None, seal=None,
+                service,
+                pdf,
+                sidecar if isinstance(sidecar, dict) else {},
+                type_short=None,
+                seal=None,
                 authority=who.authority_id,
             )
             (outcome,) = service.issuing.issue([asked])
@@ -172,7 +193,9 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
 
         return await in_thread(sandbox_limiter, work)
 
-    @router.post("/certificates/lookup", operation_id="lookUpCertificate", tags=["issuer"], responses=_PROBLEMS)
+    @router.post(
+        "/certificates/lookup", operation_id="lookUpCertificate", tags=["issuer"], responses=_PROBLEMS
+    )
     def look_up(body: LookupBody, authorization: Annotated[str | None, Header()] = None) -> Response:
         """Finds an e-certificate by its identifier, which never stands in an address."""
         who = caller(authorization, "cert.read")
@@ -183,14 +206,18 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
         who = caller(authorization, "cert.read")
         return _private(_certificate_json(own(service.issuing.issued(pid=_pid(pid)), who)))
 
-    @router.get("/certificates/{pid}/file", operation_id="getCertificateFile", tags=["issuer"], responses=_PROBLEMS)
+    @router.get(
+        "/certificates/{pid}/file", operation_id="getCertificateFile", tags=["issuer"], responses=_PROBLEMS
+    )
     def read_file(pid: str, authorization: Annotated[str | None, Header()] = None) -> Response:
         """The issued PDF."""
         who = caller(authorization, "cert.read")
         found = own(service.issuing.issued(pid=_pid(pid)), who)
         access.audit(who.label, "read-file", found.pid, None, "given")
         return Response(
-            service.issuing.issued_file(found.pid), media_type="application/pdf", headers={"Cache-Control": "no-store"}
+            service.issuing.issued_file(found.pid),
+            media_type="application/pdf",
+            headers={"Cache-Control": "no-store"},
         )
 
     def status_route(act: StatusAct) -> Callable[..., Awaitable[Response]]:
@@ -227,11 +254,20 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
         (StatusAct.REVOKE, "revokeCertificate"),
     ):
         router.post(
-            f"/certificates/{{pid}}/{act.value}", operation_id=operation, tags=["issuer"], responses=_PROBLEMS,
+            f"/certificates/{{pid}}/{act.value}",
+            operation_id=operation,
+            tags=["issuer"],
+            responses=_PROBLEMS,
             summary=f"{act.value.capitalize()} an e-certificate, with its reason",
         )(status_route(act))
 
-    @router.post("/certificates/{pid}/replace", status_code=201, operation_id="replaceCertificate", tags=["issuer"], responses=_PROBLEMS)
+    @router.post(
+        "/certificates/{pid}/replace",
+        status_code=201,
+        operation_id="replaceCertificate",
+        tags=["issuer"],
+        responses=_PROBLEMS,
+    )
     async def replace(
         pid: str,
         body: ReplaceBody,
@@ -247,9 +283,17 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
             old = own(service.issuing.issued(pid=_pid(pid)), who)
 
             def act() -> tuple[int, dict[str, Any]]:
-                asked = application(who, old.type_short, body.fields, old.authority_id, body.seal, _photo(body.photo_base64))
+                asked = application(
+                    who, old.type_short, body.fields, old.authority_id, body.seal, _photo(body.photo_base64)
+                )
                 asked = Application(
-                    asked.type_short, asked.authority_id, asked.fields, asked.seal_id, asked.photo, row=1, replaces=old.pid
+                    asked.type_short,
+                    asked.authority_id,
+                    asked.fields,
+                    asked.seal_id,
+                    asked.photo,
+                    row=1,
+                    replaces=old.pid,
                 )
                 outcome = service.statuses.replace(old.pid, asked, reason=body.reason, actor=who.authority_id)
                 if outcome.error is not None:
@@ -258,19 +302,30 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
                 access.audit(who.label, "replace", old.pid, None, "REPLACED")
                 return 201, _certificate_json(outcome.issued)
 
-            return idempotency.run(who.key_id, f"replace:{pid}", idempotency_key, raw, service.clock.now(), act)
+            return idempotency.run(
+                who.key_id, f"replace:{pid}", idempotency_key, raw, service.clock.now(), act
+            )
 
         return await in_thread(ledger_limiter, work)
 
     # --- holder and verifier ---
 
-    @router.post("/presentations", status_code=201, operation_id="startPresentation", tags=["holder"], responses=_PROBLEMS)
+    @router.post(
+        "/presentations",
+        status_code=201,
+        operation_id="startPresentation",
+        tags=["holder"],
+        responses=_PROBLEMS,
+    )
     def present(body: PresentBody, authorization: Annotated[str | None, Header()] = None) -> Response:
         """Begins to show an e-certificate, for a department's own app; holders use their wallet."""
         who = caller(authorization, "cert.present")
         found = own(service.issuing.issued(pid=_pid(body.pid)), who)
         shown = service.presenting.start(
-            found.pid, purpose=body.purpose, level=Level(body.level), audience=body.audience,
+            found.pid,
+            purpose=body.purpose,
+            level=Level(body.level),
+            audience=body.audience,
             ttl=timedelta(seconds=body.ttl_seconds),
         )
         code, changes_at = service.presenting.code(shown, service.clock.now())
@@ -279,7 +334,9 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
             {"code": code, "changes_at": changes_at.isoformat(), "ends_at": shown.expires_at.isoformat()}, 201
         )
 
-    @router.post("/presentations/redeem", operation_id="redeemPresentation", tags=["verifier"], responses=_PROBLEMS)
+    @router.post(
+        "/presentations/redeem", operation_id="redeemPresentation", tags=["verifier"], responses=_PROBLEMS
+    )
     def redeem(body: CodeBody, authorization: Annotated[str | None, Header()] = None) -> Response:
         """Uses a live code. A code works once; the answer is a report whatever the verdict."""
         verifier = caller(authorization, "verify").label if authorization else ""
@@ -290,17 +347,27 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
         return report_json(report)
 
     @router.post(
-        "/verifications", operation_id="verify", tags=["verifier"], responses=_PROBLEMS,
+        "/verifications",
+        operation_id="verify",
+        tags=["verifier"],
+        responses=_PROBLEMS,
         openapi_extra={
             "requestBody": {
                 "required": True,
                 "content": {
                     "multipart/form-data": {
-                        "schema": {"type": "object", "required": ["file"],
-                                   "properties": {"file": {"type": "string", "format": "binary"}}}
+                        "schema": {
+                            "type": "object",
+                            "required": ["file"],
+                            "properties": {"file": {"type": "string", "format": "binary"}},
+                        }
                     },
                     "application/json": {
-                        "schema": {"type": "object", "required": ["code"], "properties": {"code": {"type": "string"}}},
+                        "schema": {
+                            "type": "object",
+                            "required": ["code"],
+                            "properties": {"code": {"type": "string"}},
+                        },
                         "example": {"code": "HTTPS://V.YINZHENG.EXAMPLE/Q/2KCEZ…"},
                     },
                 },
@@ -321,7 +388,9 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
             try:
                 given = CodeBody.model_validate_json(await request.body()).code
             except ValueError as exc:
-                raise Malformed("The body is not {\"code\": …}.", "Send the code's text, 8192 characters at most.") from exc
+                raise Malformed(
+                    'The body is not {"code": …}.', "Send the code's text, 8192 characters at most."
+                ) from exc
         else:
             return _unsupported()
 
@@ -339,12 +408,20 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
         return {
             "items": [
                 {
-                    "short": p.short, "type_code": p.type_code, "version": p.version,
+                    "short": p.short,
+                    "type_code": p.type_code,
+                    "version": p.version,
                     "name": {"zh-CN": p.name.zh, "en": p.name.en},
                     "fields": [
-                        {"name": f.name, "gb": f.gb, "type": f.type.value, "required": f.required,
-                         "max_length": f.max_length, "choices": list(f.choices),
-                         "label": {"zh-CN": f.label.zh, "en": f.label.en}}
+                        {
+                            "name": f.name,
+                            "gb": f.gb,
+                            "type": f.type.value,
+                            "required": f.required,
+                            "max_length": f.max_length,
+                            "choices": list(f.choices),
+                            "label": {"zh-CN": f.label.zh, "en": f.label.en},
+                        }
                         for f in p.fields
                     ],
                 }
@@ -444,5 +521,3 @@ async def _read_upload(upload: UploadFile) -> bytes:
     if len(data) > MAX_FILE_BYTES:
         raise Malformed("The file is larger than 20 MiB.", "Make it smaller.", code="TOO_LARGE")
     return data
-
-

@@ -30,7 +30,13 @@ class Idempotency:
     database: Database
 
     def run(
-        self, client: str, route: str, key: str | None, body: bytes, at: datetime, act: Callable[[], tuple[int, dict[str, Any]]]
+        self,
+        client: str,
+        route: str,
+        key: str | None,
+        body: bytes,
+        at: datetime,
+        act: Callable[[], tuple[int, dict[str, Any]]],
     ) -> JSONResponse:
         """The stored answer, or that of `act`, stored before it is given."""
         if key is None or not 16 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
@@ -64,19 +70,23 @@ class Idempotency:
                     return None
                 if bytes(row.body_hash) != body_hash:
                     raise Conflict(
-                        "This Idempotency-Key was used with another body.", "Use a fresh key.", code="IDEMPOTENCY_CONFLICT"
+                        "This Idempotency-Key was used with another body.",
+                        "Use a fresh key.",
+                        code="IDEMPOTENCY_CONFLICT",
                     )
                 if row.status is None:
                     if at - sql.from_micros(row.created_at) < _TAKE_UP:
                         raise Conflict(
-                            "The first request with this key is still running.", "Ask again in a moment.",
+                            "The first request with this key is still running.",
+                            "Ask again in a moment.",
                             code="IDEMPOTENCY_IN_PROGRESS",
                         )
                     sql.update(connection, IdempotencyRow, {"key": row_key}, {"created_at": now})
                     return None
         except IntegrityError as exc:
             raise Conflict(
-                "The first request with this key is still running.", "Ask again in a moment.",
+                "The first request with this key is still running.",
+                "Ask again in a moment.",
                 code="IDEMPOTENCY_IN_PROGRESS",
             ) from exc
         headers = {"Cache-Control": "no-store", "Idempotent-Replayed": "true"}

@@ -47,13 +47,17 @@ class Metrics:
         with self._lock:
             lines = ["# TYPE ecert_http_requests_total counter"]
             for (method, route, status), count in sorted(self._requests.items()):
-                lines.append(f'ecert_http_requests_total{{method="{method}",route="{route}",status="{status}"}} {count}')
+                lines.append(
+                    f'ecert_http_requests_total{{method="{method}",route="{route}",status="{status}"}} {count}'
+                )
             lines.append("# TYPE ecert_http_seconds_total counter")
             for route, seconds in sorted(self._seconds.items()):
                 lines.append(f'ecert_http_seconds_total{{route="{route}"}} {seconds:.6f}')
             lines.append("# TYPE ecert_verifications_total counter")
             for (kind, outcome, code), count in sorted(self._verdicts.items()):
-                lines.append(f'ecert_verifications_total{{method="{kind}",outcome="{outcome}",code="{code}"}} {count}')
+                lines.append(
+                    f'ecert_verifications_total{{method="{kind}",outcome="{outcome}",code="{code}"}} {count}'
+                )
         for name, value in sorted(gauges.items()):
             lines += [f"# TYPE {name} gauge", f"{name} {value}"]
         return "\n".join(lines) + "\n"
@@ -116,7 +120,7 @@ class RequestFrame:
             )
 
 
-class _TooLarge(Exception):  # noqa: N818  not an error of ours: the frame's own signal to itself
+class _TooLarge(Exception):
     pass
 
 
@@ -134,7 +138,8 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from trust.app.cli.console import VIOLATIONS_ZH
+from trust.app.words import VIOLATIONS_ZH
 from trust.model import errors
 from trust.model.errors import ProfileViolation, TrustError
 
@@ -66,7 +66,13 @@ def status_of(exc: TrustError) -> int:
 
 
 def problem(
-    status: int, code: str, detail: str, *, todo: str = "", trace_id: str = "", violations: list[dict[str, Any]] | None = None
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    todo: str = "",
+    trace_id: str = "",
+    violations: list[dict[str, Any]] | None = None,
 ) -> JSONResponse:
     """One problem object. `type` names the code; it is an identifier, not an address to follow."""
     body: dict[str, Any] = {
@@ -105,21 +111,37 @@ def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
         violations = None
         if isinstance(exc, ProfileViolation):
             violations = [
-                {"pointer": f"/fields/{v.field}", "code": v.code, "detail": f"{v.found}: {v.todo}",
-                 "detail_zh": VIOLATIONS_ZH.get(v.code, v.found)}
+                {
+                    "pointer": f"/fields/{v.field}",
+                    "code": v.code,
+                    "detail": f"{v.found}: {v.todo}",
+                    "detail_zh": VIOLATIONS_ZH.get(v.code, v.found),
+                }
                 for v in exc.violations
             ]
-            return answer(request, status, exc.code, f"{len(exc.violations)} field(s) cannot be accepted.", violations=violations)
+            return answer(
+                request,
+                status,
+                exc.code,
+                f"{len(exc.violations)} field(s) cannot be accepted.",
+                violations=violations,
+            )
         return answer(request, status, exc.code, exc.what, todo=exc.todo)
 
     @app.exception_handler(RequestValidationError)
     async def on_validation_error(request: Request, exc: RequestValidationError) -> Response:
         # The offending input itself is left out: it may hold a person's data.
         violations = [
-            {"pointer": "/" + "/".join(str(part) for part in error["loc"]), "code": error["type"], "detail": error["msg"]}
+            {
+                "pointer": "/" + "/".join(str(part) for part in error["loc"]),
+                "code": error["type"],
+                "detail": error["msg"],
+            }
             for error in exc.errors()
         ]
-        return answer(request, 422, "VALIDATION_FAILED", "The request is not in its form.", violations=violations)
+        return answer(
+            request, 422, "VALIDATION_FAILED", "The request is not in its form.", violations=violations
+        )
 
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, exc: HTTPException) -> Response:

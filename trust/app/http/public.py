@@ -80,7 +80,9 @@ def public_router(service: Service, metrics: Metrics) -> APIRouter:
         import json
 
         return Response(
-            json.dumps({"status": "ok" if ready else "not ready", "parts": parts}), status, media_type="application/json"
+            json.dumps({"status": "ok" if ready else "not ready", "parts": parts}),
+            status,
+            media_type="application/json",
         )
 
     @router.get("/metrics", tags=["operator"], operation_id="metrics")

@@ -33,7 +33,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "ledger_state",
-        sa.Column("id", _KEY, sa.CheckConstraint("id = 1", name="one_log"), primary_key=True, autoincrement=False),
+        sa.Column(
+            "id", _KEY, sa.CheckConstraint("id = 1", name="one_log"), primary_key=True, autoincrement=False
+        ),
         sa.Column("origin", sa.String(255), nullable=False),
         sa.Column("size", sa.BigInteger, nullable=False),
         sa.Column("root", sa.LargeBinary(32), nullable=False),

@@ -184,16 +184,25 @@ def upgrade() -> None:
     op.create_index("ecertificate_pid_key", "ecertificate", ["pid"], unique=True)
     op.create_index("ecertificate_identifier_key", "ecertificate", ["identifier"], unique=True)
     op.create_index("ecertificate_request_key_key", "ecertificate", ["request_key"], unique=True)
-    op.create_index("ecertificate_not_valid", "ecertificate", ["status_list", "status_index"],
+    op.create_index(
+        "ecertificate_not_valid",
+        "ecertificate",
+        ["status_list", "status_index"],
         sqlite_where=sa.text("status <> 'VALID'"),
         postgresql_where=sa.text("status <> 'VALID'"),
     )
     op.create_index("ecertificate_number", "ecertificate", ["authority_id", "type_short", "number"])
-    op.create_index("ecertificate_pending", "ecertificate", ["pending_operation"],
+    op.create_index(
+        "ecertificate_pending",
+        "ecertificate",
+        ["pending_operation"],
         sqlite_where=sa.text("pending_operation IS NOT NULL"),
         postgresql_where=sa.text("pending_operation IS NOT NULL"),
     )
-    op.create_index("ecertificate_unfinished", "ecertificate", ["id"],
+    op.create_index(
+        "ecertificate_unfinished",
+        "ecertificate",
+        ["id"],
         sqlite_where=sa.text("step <> 'ISSUED'"),
         postgresql_where=sa.text("step <> 'ISSUED'"),
     )

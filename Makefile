@@ -1,0 +1,47 @@
+# Two commands for a newcomer: `make demo` and `make test`. The rest is for those who change things.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := trust issuer verifier ledger keys
+JOBS ?= 2
+
+.PHONY: demo test check lint types arrows format bench serve browsers clean
+
+# Everything from the hashed lock file; the stamp makes the second run instant.
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/yinzheng demo --out demo-out $(if $(SERVE),--serve)
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not long"
+
+check: format lint types arrows test
+
+format: $(VENV)/installed
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+arrows: $(VENV)/installed
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed
+	$(BIN)/python -m bench
+
+serve: $(VENV)/installed
+	$(BIN)/yinzheng init
+	$(BIN)/yinzheng serve
+
+clean:
+	rm -rf $(VENV) demo-out bench/out build *.egg-info

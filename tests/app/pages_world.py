@@ -1,0 +1,116 @@
+"""A small world for the pages: a service with one department, its seal, and a holder with four licences."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from issuer.presenting import Level
+from keys.suites import Suite
+from trust.app.access import Access
+from trust.app.compose import Service, open_service
+from trust.app.pages import add_pages, security_headers
+from trust.app.settings import read_settings
+from trust.model.clock import SystemEntropy
+from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
+from trust.model.parties import CodeType, Holder, organisation_check_character, uscc_check_character
+from trust.model.status import StatusAct
+
+DESK = "政务大厅 3 号窗口"
+HOLDER_NAME = "春城百味餐饮管理有限公司"
+PERSON = "阿依古丽·买买提"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    service: Service
+    access: Access
+    valid: IssuedECertificate
+    suspended: IssuedECertificate
+    revoked: IssuedECertificate
+    others: IssuedECertificate
+    holder_ref: bytes
+    desk_key: str
+
+    @property
+    def app(self) -> FastAPI:
+        try:
+            from trust.app.http.app import create_app
+
+            return create_app(self.service)
+        except (ImportError, NameError):  # being written at the same time
+            app = FastAPI()
+            add_pages(app, self.service, self.access)
+            app.add_middleware(security_headers)
+            return app
+
+    def pdf(self, issued: IssuedECertificate) -> bytes:
+        return self.service.issuing.issued_file(issued.pid)
+
+    def live_code(self, level: Level = Level.MASKED, purpose: str = "窗口办事") -> str:
+        """A fresh live code of the valid licence."""
+        presentation = self.service.presenting.start(self.valid.pid, purpose=purpose, level=level)
+        return self.service.presenting.code(presentation, self.service.clock.now())[0]
+
+
+def make_world(folder: Path) -> World:
+    settings = replace(read_settings(folder / "data", "en"), kdf_rounds=1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        service = open_service(settings, create=True)
+    access = Access(service.database, service.clock, SystemEntropy())
+    functions = ("market-regulation",)
+    authority = IssuingAuthority(
+        "cc-scjg", _uscc("11530100", "MB9Y0001"), "春城市市场监督管理局", "Chuncheng Market Regulation Bureau", functions
+    )
+    service.authorities.add(authority)
+    service.seals.make("cc-scjg-p256", "cc-scjg", Suite.P256_SHA256, second_line="行政许可专用章")
+    holder = _uscc("91530100", "MA6K4T0X")
+    other = _uscc("91530100", "MA6K4T1X")
+    numbers = {"valid": (1, holder), "suspended": (2, holder), "revoked": (3, holder), "others": (4, other)}
+    since = service.clock.now().date() - timedelta(days=30)
+    applications = [
+        Application("FOOD", "cc-scjg", _fields(number, code, since), "cc-scjg-p256")
+        for number, code in numbers.values()
+    ]
+    outcomes = service.issuing.issue(applications)
+    issued = {name: _issued(outcome) for name, outcome in zip(numbers, outcomes, strict=True)}
+    service.statuses.change(issued["suspended"].pid, StatusAct.SUSPEND, reason="调查")
+    service.statuses.change(issued["revoked"].pid, StatusAct.REVOKE, reason="penalty")
+    return World(
+        service=service,
+        access=access,
+        holder_ref=service.issuing.holder_ref(Holder(HOLDER_NAME, holder, CodeType.USCC, on=since)),
+        desk_key=access.create_api_key(DESK, authority_id="cc-scjg", scopes=["desk"], days=30),
+        **issued,
+    )
+
+
+def _issued(outcome: object) -> IssuedECertificate:
+    error, issued = outcome.error, outcome.issued  # type: ignore[attr-defined]
+    assert issued is not None, error
+    return issued
+
+
+def _fields(number: int, holder_code: str, since: date) -> dict[str, str | list[str]]:
+    return {
+        "licence_number": f"JY2530102001234{number}",
+        "holder_name": HOLDER_NAME,
+        "holder_code": holder_code,
+        "legal_representative": PERSON,
+        "domicile": "云岭省春城市人民中路1号",
+        "premises": "云岭省春城市五华区人民中路1号春城广场B1层08号",
+        "business_form": "餐饮服务经营者",
+        "business_items": ["热食类食品制售", "冷食类食品制售"],
+        "valid_from": since.isoformat(),
+        "issued_on": since.isoformat(),
+    }
+
+
+def _uscc(head: str, organisation: str) -> str:
+    body = head + organisation + organisation_check_character(organisation)
+    return body + uscc_check_character(body)
