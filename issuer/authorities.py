@@ -225,6 +225,10 @@ class Authorities:
             next_update=sql.to_micros(at + _CRL_TERM),
         )
         with self.database.write() as connection:
+            sql.serialise(connection, "crl")
+            known: sql.CrlRow | None = sql.one_row(connection, sql.CrlRow, ca_id=ca.id)
+            if known is not None and known.number >= number and known.this_update >= row.this_update:
+                return known  # another process was faster, and its list is no older
             sql.put_crl(connection, row)
         return row
 

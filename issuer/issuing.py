@@ -197,6 +197,7 @@ class Issuing:
         at = self.clock.now()
         seal = self._seal_for(application)
         with self.database.write() as connection:
+            sql.serialise(connection, "reserve")
             version, replaced = 1, None
             if application.replaces is not None:
                 replaced = sql.get_ecertificate(connection, pid=application.replaces, step="ISSUED")

@@ -85,6 +85,7 @@ class Publishing:
         signed = signing_input(encode_trust_list(wanted), sha256(bytes(root.spki)))
         finished = compact(signed, cose.raw_signature(root.suite, key.sign(signed)))
         with self.authorities.database.write() as connection:
+            sql.serialise(connection, "trust list")
             # Another process may have published this number meanwhile: theirs counts, ours was not seen.
             known = sql.one_row(connection, sql.TrustListRow, seq=wanted.seq)
             if known is not None:

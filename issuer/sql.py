@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
+from trust.encoding.digests import sha256
 from trust.encoding.status_list import ENTRIES
 from trust.model.errors import Conflict, NotFound
 from trust.model.status import Status
@@ -284,6 +285,17 @@ def delete(connection: Connection, kind: type[SQLModel], where: dict[str, Any]) 
     for column, value in where.items():
         statement = statement.where(table.c[column] == value)
     connection.execute(statement)
+
+
+def serialise(connection: Connection, what: str) -> None:
+    """Lets one process at a time do `what` until the transaction ends.
+
+    On SQLite a write transaction is alone already. On PostgreSQL two processes could both see that something
+    is missing and both make it; the second waits here and then sees the first one's.
+    """
+    if connection.dialect.name == "postgresql":
+        key = int.from_bytes(sha256(f"yinzheng register: {what}".encode())[:8], "big", signed=True)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
 def put_crl(connection: Connection, row: CrlRow) -> None:

@@ -64,6 +64,20 @@ def glyph_outline(char: str) -> GlyphOutline:
     raise OperationalError(f"No font has U+{ord(char):04X}.", "Ask missing_characters before drawing.")
 
 
+def text_width(text: str) -> float:
+    """The width in em of a run on one line, without kerning."""
+    return sum(_width(char) for char in text)
+
+
+@cache
+def _width(char: str) -> float:
+    owner = next(((font, names) for font, _, names in _faces() if ord(char) in names), None)
+    if owner is None:
+        return 1.0
+    font, names = owner
+    return float(font["hmtx"][names[ord(char)]][0] / font["head"].unitsPerEm)
+
+
 @cache
 def _drawable() -> frozenset[int]:
     return frozenset(point for _, _, names in _faces() for point in names)

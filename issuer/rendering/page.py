@@ -7,36 +7,40 @@ sealed, over the issuer's name and the date (骑年盖月), at `RenderedPage.sea
 The same input gives the same bytes: the time in the file is the caller's, fonts and layouts come with the
 service, and nothing else is read.
 
-A layout tries its sizes from large to small. If a text does not fit at the smallest, the page is refused with
-`OVER_LONG` and the fields that are too long; nothing is ever cut, and nothing runs into anything else.
+A page is set at full size first. Each block of text reports how high it came out; one that is too high is set
+again smaller. What does not fit at the smallest size is refused with `OVER_LONG` and the field to shorten:
+nothing is ever cut, and nothing runs into anything else.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import typst
 
 from issuer.catalogue import Role, TypeProfile
 from issuer.catalogue.checking import show_date
-from issuer.rendering.fonts import typst_fonts
+from issuer.rendering.fonts import text_width, typst_fonts
 from issuer.rendering.photo import photo_jpeg
 from issuer.rendering.qr import printed_code
 from trust.model.errors import OperationalError, ProfileViolation, Violation
 from trust.model.identifiers import Identifier
 
 _POINTS_PER_MM = 72 / 25.4
-_OVER_LONG = "yinzheng-over-long:"  # agreed with layouts/common.typ
+_SCALES = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)  # 0.6 of 14 pt is 8.4 pt, the smallest fit to read
+_MOST_PAGES = 12
+_UNBREAKABLE = re.compile(r"[!-~À-ɏ]{9,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +90,72 @@ def render(profile: TypeProfile, page: PageData) -> RenderedPage:
         "photo": _photo(profile, page),
         "attachment": page.ecertificate_json.decode("utf-8"),
     }
+    scales: dict[str, float] = {}
     with _press.lock:
-        compiler = _press.compiler(profile.layout)
-        try:
-            pdf = compiler.compile(
-                sys_inputs=inputs, format="pdf", pdf_standards=["a-3b"], pdf_tags=False, timestamp=int(page.created_at.timestamp())
-            )
-            # Same inputs, so the compiler answers this from what it has just laid out.
-            placed = json.loads(compiler.query("<seal>", field="value", one=True))
-        except typst.TypstError as exc:
-            raise _layout_error(exc) from exc
+        while True:
+            pdf, seal, blocks = _set(profile.layout, inputs | {"scales": json.dumps(scales)}, page.created_at)
+            too_large = {b["region"]: b for b in blocks if not _fits(b, page.fields, scales)}
+            if not too_large:
+                break
+            for region, block in too_large.items():
+                scales[region] = _smaller(block, page.fields, scales.get(region, 1.0))
+    if seal["pages"] > _MOST_PAGES:
+        raise ProfileViolation([_longest([field.name for field in profile.fields], page.fields)])
+    return RenderedPage(pdf, seal["pages"], _seal_place(seal, page), code.version)
+
+
+# Setting and fitting ---------------------------------------------------------------------------------------
+
+
+def _set(
+    layout: str, inputs: dict[str, str], created_at: datetime
+) -> tuple[bytes, dict[str, Any], list[dict[str, Any]]]:
+    """The PDF, where its seal goes, and how high each fitted block came out. The press is locked."""
+    compiler = _press.compiler(layout)
+    try:
+        pdf = compiler.compile(
+            sys_inputs=inputs,
+            format="pdf",
+            pdf_standards=["a-3b"],
+            # Tags double nothing but the size here: the same facts are attached as JSON.
+            pdf_tags=False,
+            timestamp=int(created_at.timestamp()),
+        )
+        # The same inputs, so the compiler answers these from what it has just laid out.
+        seal = json.loads(compiler.query("<seal>", field="value", one=True))
+        blocks = json.loads(compiler.query("<fit>", field="value"))
+    except typst.TypstError as exc:
+        raise OperationalError(f"A layout failed: {exc.diagnostic}", "Report it with the type.") from exc
     assert isinstance(pdf, bytes), "one PDF is one bytes object"
-    return RenderedPage(pdf, placed["pages"], _seal_place(placed, page), code.version)
+    return pdf, seal, blocks
+
+
+def _fits(block: Mapping[str, Any], fields: Mapping[str, tuple[str, ...]], scales: Mapping[str, float]) -> bool:
+    widest = _widest_run(block["names"], fields) * block["size"] * scales.get(block["region"], 1.0)
+    return bool(block["height"] <= block["room"] + 0.01 and widest <= block["column"])
+
+
+def _smaller(block: Mapping[str, Any], fields: Mapping[str, tuple[str, ...]], scale: float) -> float:
+    """The next scale to try. Text that is to fill a fraction of its area shrinks by the root of that."""
+    likely = scale * math.sqrt(block["room"] / max(block["height"], block["room"])) + 0.025
+    for step in _SCALES:
+        if step < scale and step <= likely:
+            return step
+    if scale > _SCALES[-1]:
+        return _SCALES[-1]
+    raise ProfileViolation([_longest(block["names"], fields)])
+
+
+def _widest_run(names: Sequence[str], fields: Mapping[str, tuple[str, ...]]) -> float:
+    """The width in em of the widest run of letters and digits that has no place to break."""
+    runs = (run for name in names for value in fields.get(name, ()) for run in _UNBREAKABLE.findall(value))
+    return max(map(text_width, runs), default=0.0)
+
+
+def _longest(names: Sequence[str], fields: Mapping[str, tuple[str, ...]]) -> Violation:
+    """Shortening the longest text helps most."""
+    longest = max(names, key=lambda name: sum(map(len, fields.get(name, ()))))
+    return Violation(longest, "OVER_LONG", "more than the page holds", "shorten it")
 
 
 class _Press:
@@ -171,17 +229,6 @@ def _photo(profile: TypeProfile, page: PageData) -> str:
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 35 49">'
         f'<image width="35" height="49" href="data:image/jpeg;base64,{data}"/></svg>'
     )
-
-
-def _layout_error(exc: typst.TypstError) -> Exception:
-    """A layout has one way to refuse: it panics with our mark and the fields that are too long."""
-    _, mark, tail = exc.message.partition(_OVER_LONG)
-    if mark:
-        names = tail.split(";")[0].split(",")
-        return ProfileViolation(
-            [Violation(name, "OVER_LONG", "more than the page holds", "shorten it") for name in names]
-        )
-    return OperationalError(f"A layout failed: {exc.diagnostic}", "Report it with the certificate type.")
 
 
 def _seal_place(placed: Mapping[str, float], page: PageData) -> SealPlace:

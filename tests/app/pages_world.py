@@ -57,8 +57,11 @@ class World:
         return self.service.presenting.code(presentation, self.service.clock.now())[0]
 
 
-def make_world(folder: Path) -> World:
+def make_world(folder: Path, host: str = "") -> World:
+    """`host` is the address it will be served at over plain HTTP; without it, the service's usual name."""
     settings = replace(read_settings(folder / "data", "en"), kdf_rounds=1000)
+    if host:
+        settings = replace(settings, host=host, base_url=f"http://{host}", origin=f"{host}/ledger")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         service = open_service(settings, create=True)

@@ -27,7 +27,8 @@ MAX_ATTACHMENT_BYTES = 1024 * 1024
 _MAX_DEPTH = 60
 
 ACTIVE_NAMES = frozenset(
-    ["/JavaScript", "/JS", "/Launch", "/OpenAction", "/AA", "/SubmitForm", "/ImportData", "/GoToR", "/GoToE", "/RichMedia", "/XFA"]
+    ("/JavaScript", "/JS", "/Launch", "/OpenAction", "/AA", "/SubmitForm", "/ImportData")
+    + ("/GoToR", "/GoToE", "/RichMedia", "/XFA")
 )
 """Names that make a document act. None of them has a place in a licence."""
 
@@ -121,10 +122,10 @@ def attachments(reader: PdfFileReader) -> dict[str, bytes]:
     """Every embedded file by its name. Raises `PdfRefused` for a name tree that is not flat."""
     found: dict[str, bytes] = {}
     try:
-        names = reader.root["/Names"] if "/Names" in reader.root else {}
-        if "/EmbeddedFiles" not in names:
+        # `get` would hand out an unresolved reference; [] resolves it.
+        if "/Names" not in reader.root or "/EmbeddedFiles" not in reader.root["/Names"]:
             return {}
-        tree = names["/EmbeddedFiles"]
+        tree = reader.root["/Names"]["/EmbeddedFiles"]
         if "/Kids" in tree:
             raise PdfRefused("The attachments are not in one flat list.", code="SIG_CONSTRAINTS_FAILURE")
         listed = list(tree["/Names"])

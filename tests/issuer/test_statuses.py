@@ -1,0 +1,97 @@
+"""Status: one table of what may follow what, one winner among two officers, and the same answer everywhere."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from support.world import World
+
+from trust.model.errors import Conflict, Malformed, NotPermitted, TrustError
+from trust.model.report import Verdict
+from trust.model.status import Status, StatusAct, next_status
+
+
+@pytest.mark.parametrize("status", list(Status))
+@pytest.mark.parametrize("act", list(StatusAct))
+def test_only_the_table_decides_what_follows(status: Status, act: StatusAct) -> None:
+    allowed = {
+        (Status.VALID, StatusAct.SUSPEND), (Status.VALID, StatusAct.REVOKE), (Status.VALID, StatusAct.REPLACE),
+        (Status.SUSPENDED, StatusAct.REINSTATE), (Status.SUSPENDED, StatusAct.REVOKE),
+        (Status.SUSPENDED, StatusAct.REPLACE),
+    }  # fmt: skip
+    if (status, act) in allowed:
+        next_status(status, act)
+    else:
+        with pytest.raises(Conflict):
+            next_status(status, act)
+
+
+def test_a_suspended_ecertificate_fails_and_a_reinstated_one_passes(stored_world: World) -> None:
+    issued, pdf = stored_world.issue()
+    statuses = stored_world.service.statuses
+    statuses.change(issued.pid, StatusAct.SUSPEND, reason="投诉调查")
+    report = stored_world.verify(pdf)
+    assert (report.verdict, report.code) == (Verdict.FAILED, "SUSPENDED")
+    assert stored_world.verify_offline(pdf, stored_world.bundle()).code == "SUSPENDED"
+    statuses.change(issued.pid, StatusAct.REINSTATE, reason="调查结束")
+    assert stored_world.verify(pdf).verdict is Verdict.PASSED
+    assert stored_world.verify_offline(pdf, stored_world.bundle()).verdict is Verdict.PASSED
+
+
+def test_a_revocation_says_reason_and_time_and_is_final(stored_world: World) -> None:
+    issued, pdf = stored_world.issue()
+    stored_world.clock.advance(minutes=5)
+    stored_world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    report = stored_world.verify(pdf)
+    assert report.code == "REVOKED"
+    assert report.facts["status"]["reason"] == "penalty"  # type: ignore[index]
+    assert report.facts["status"]["changed_at"] == stored_world.clock.now().isoformat()  # type: ignore[index]
+    for act, reason in ((StatusAct.REINSTATE, "x"), (StatusAct.SUSPEND, "x"), (StatusAct.REVOKE, "penalty")):
+        with pytest.raises(Conflict):
+            stored_world.service.statuses.change(issued.pid, act, reason=reason)
+
+
+def test_a_revocation_needs_a_legal_ground_and_others_a_reason(world: World) -> None:
+    issued, _ = world.issue()
+    for act, reason in ((StatusAct.REVOKE, "because"), (StatusAct.SUSPEND, "  ")):
+        with pytest.raises(Malformed):
+            world.service.statuses.change(issued.pid, act, reason=reason)
+    assert world.service.issuing.issued(pid=issued.pid).status is Status.VALID
+
+
+def test_only_the_issuing_authority_changes_a_status(world: World) -> None:
+    issued, _ = world.issue()
+    with pytest.raises(NotPermitted):
+        world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty", actor="yunling-transport")
+
+
+def test_of_concurrent_acts_exactly_one_wins(stored_world: World) -> None:
+    issued, _ = stored_world.issue()
+    size = stored_world.service.log.size
+
+    def attempt(act: StatusAct) -> bool:
+        try:
+            stored_world.service.statuses.change(
+                issued.pid, act, reason="penalty" if act is StatusAct.REVOKE else "调查"
+            )
+        except TrustError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        # Suspending twice and revoking after suspending are both lawful in turn; revoking twice never is.
+        won = list(pool.map(attempt, [StatusAct.REVOKE] * 8))
+    assert sum(won) == 1
+    assert stored_world.service.log.size == size + 1
+
+
+def test_what_a_crash_left_announced_is_completed(world: World) -> None:
+    issued, pdf = world.issue()
+    statuses = world.service.statuses
+    statuses._announce(issued.pid, StatusAct.REVOKE, "penalty", "", None)
+    during = world.verify(pdf)
+    assert (during.verdict, during.code) == (Verdict.INDETERMINATE, "TRY_LATER"), "neither valid nor revoked yet"
+    assert statuses.resume_pending() == 1
+    assert world.verify(pdf).code == "REVOKED"
+    assert statuses.resume_pending() == 0
