@@ -232,8 +232,11 @@ def approval_rows() -> list[dict[str, str]]:
         ]
         if i % 5 == 4:
             numbers = "四五六七八"
-            body += [f"{n}、有关乡镇应当配合做好征地、拆迁和群众工作，对涉及的文物、古树名木逐一登记，制定保护方案并"
-                     "报县级主管部门备案；汛期施工应当编制度汛方案，落实值守人员和抢险物资。" for n in numbers]  # fmt: skip
+            duty = (
+                "有关乡镇应当配合做好征地、拆迁和群众工作，对涉及的文物、古树名木逐一登记，制定保护方案并报县级主管部门备案；"
+                "汛期施工应当编制度汛方案，落实值守人员和抢险物资。"
+            )
+            body += [f"{n}、{duty}" for n in numbers]
         rows.append(
             {
                 "document_number": f"春发改审批〔2025〕{18 + i}号",

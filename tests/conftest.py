@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 from support.world import World, make_world
 
+from trust.app.compose import SERVICE_SANDBOX_JOBS
+from trust.sandbox import Sandbox
+
 _numbers = itertools.count()
 
 
@@ -74,6 +77,13 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[],
 
 
 @pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """Real workers, shared by the tests of one process: each takes a second to start."""
+    with Sandbox(SERVICE_SANDBOX_JOBS) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
 def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with keys, departments and seals, made once: making RSA keys takes its time."""
     folder = tmp_path_factory.mktemp("template") / "data"
@@ -82,11 +92,11 @@ def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(template_folder: Path, tmp_path: Path) -> Iterator[World]:
+def world(template_folder: Path, tmp_path: Path, sandbox: Sandbox) -> Iterator[World]:
     """A service on SQLite with departments and seals, and nothing issued yet."""
     folder = tmp_path / "data"
     shutil.copytree(template_folder, folder)
-    made = make_world(folder)
+    made = make_world(folder, sandbox=sandbox)
     try:
         yield made
     finally:
@@ -94,15 +104,17 @@ def world(template_folder: Path, tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def stored_world(request: pytest.FixtureRequest, template_folder: Path, tmp_path: Path) -> Iterator[World]:
+def stored_world(
+    request: pytest.FixtureRequest, template_folder: Path, tmp_path: Path, sandbox: Sandbox
+) -> Iterator[World]:
     """As `world`, on SQLite and on PostgreSQL in turn: for whatever stores."""
     folder = tmp_path / "data"
     if request.param == "sqlite":
         shutil.copytree(template_folder, folder)
-        made = make_world(folder)
+        made = make_world(folder, sandbox=sandbox)
     else:
         new = request.getfixturevalue("new_postgres_database")
-        made = make_world(folder, database_url=new(), lock_url=new())
+        made = make_world(folder, database_url=new(), lock_url=new(), sandbox=sandbox)
     try:
         yield made
     finally:

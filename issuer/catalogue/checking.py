@@ -147,7 +147,9 @@ def _check_entry(
     before = len(reasons)
     control = [char for char in entry if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
     if control:
-        reasons.append(_bad(field, "CONTROL_CHARACTER", f"{_name(control[0])}, which cannot be seen", "remove it"))
+        reasons.append(
+            _bad(field, "CONTROL_CHARACTER", f"{_name(control[0])}, which cannot be seen", "remove it")
+        )
     for char in missing_characters("".join(c for c in entry if c not in control)):
         reasons.append(
             _bad(field, "NO_GLYPH", f"{_name(char)}, which no font here has", "write another form of it")

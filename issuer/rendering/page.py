@@ -40,6 +40,7 @@ from trust.model.identifiers import Identifier
 _POINTS_PER_MM = 72 / 25.4
 _SCALES = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)  # 0.6 of 14 pt is 8.4 pt, the smallest fit to read
 _MOST_PAGES = 12
+_BLANK = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
 _UNBREAKABLE = re.compile(r"[!-~À-ɏ]{9,}")
 
 
@@ -90,15 +91,18 @@ def render(profile: TypeProfile, page: PageData) -> RenderedPage:
         "photo": _photo(profile, page),
         "attachment": page.ecertificate_json.decode("utf-8"),
     }
-    scales: dict[str, float] = {}
     with _press.lock:
-        while True:
-            pdf, seal, blocks = _set(profile.layout, inputs | {"scales": json.dumps(scales)}, page.created_at)
-            too_large = {b["region"]: b for b in blocks if not _fits(b, page.fields, scales)}
-            if not too_large:
-                break
-            for region, block in too_large.items():
-                scales[region] = _smaller(block, page.fields, scales.get(region, 1.0))
+        compiler = _press.compiler(profile.layout)
+        try:
+            # Most records fit at full size, so that is tried as if it were the last time.
+            scales: dict[str, float] = {}
+            pdf, too_large = _pdf(compiler, inputs, page, scales)
+            if too_large:
+                scales = _fitting_scales(compiler, inputs, page.fields)
+                pdf, _ = _pdf(compiler, inputs, page, scales)
+            seal = json.loads(compiler.query("<seal>", field="value", one=True))
+        except typst.TypstError as exc:
+            raise OperationalError(f"A layout failed: {exc.diagnostic}", "Report it with the type.") from exc
     if seal["pages"] > _MOST_PAGES:
         raise ProfileViolation([_longest([field.name for field in profile.fields], page.fields)])
     return RenderedPage(pdf, seal["pages"], _seal_place(seal, page), code.version)
@@ -107,30 +111,47 @@ def render(profile: TypeProfile, page: PageData) -> RenderedPage:
 # Setting and fitting ---------------------------------------------------------------------------------------
 
 
-def _set(
-    layout: str, inputs: dict[str, str], created_at: datetime
-) -> tuple[bytes, dict[str, Any], list[dict[str, Any]]]:
-    """The PDF, where its seal goes, and how high each fitted block came out. The press is locked."""
-    compiler = _press.compiler(layout)
-    try:
-        pdf = compiler.compile(
-            sys_inputs=inputs,
-            format="pdf",
-            pdf_standards=["a-3b"],
-            # Tags double nothing but the size here: the same facts are attached as JSON.
-            pdf_tags=False,
-            timestamp=int(created_at.timestamp()),
-        )
-        # The same inputs, so the compiler answers these from what it has just laid out.
-        seal = json.loads(compiler.query("<seal>", field="value", one=True))
-        blocks = json.loads(compiler.query("<fit>", field="value"))
-    except typst.TypstError as exc:
-        raise OperationalError(f"A layout failed: {exc.diagnostic}", "Report it with the type.") from exc
+def _pdf(
+    compiler: typst.Compiler, inputs: dict[str, str], page: PageData, scales: dict[str, float]
+) -> tuple[bytes, list[dict[str, Any]]]:
+    """The page with its blocks at these scales, and the blocks that are too large at them."""
+    pdf = compiler.compile(
+        sys_inputs=inputs | {"scales": json.dumps(scales)},
+        format="pdf",
+        pdf_standards=["a-3b"],
+        pdf_tags=False,  # what tags would say is attached as JSON
+        timestamp=int(page.created_at.timestamp()),
+    )
     assert isinstance(pdf, bytes), "one PDF is one bytes object"
-    return pdf, seal, blocks
+    return pdf, _too_large(compiler, page.fields, scales)
 
 
-def _fits(block: Mapping[str, Any], fields: Mapping[str, tuple[str, ...]], scales: Mapping[str, float]) -> bool:
+def _fitting_scales(
+    compiler: typst.Compiler, inputs: dict[str, str], fields: Mapping[str, tuple[str, ...]]
+) -> dict[str, float]:
+    """The scale of each block that does not fit at full size."""
+    scales: dict[str, float] = {}
+    while too_large := _too_large(compiler, fields, scales):
+        for block in too_large:
+            region = block["region"]
+            scales[region] = _smaller(block, fields, scales.get(region, 1.0))
+        # The smallest picture of it: ornaments and codes do not move text.
+        draft = inputs | {"scales": json.dumps(scales), "qr": _BLANK, "ground": _BLANK, "photo": _BLANK}
+        compiler.compile(sys_inputs=draft, format="png", ppi=2)
+    return scales
+
+
+def _too_large(
+    compiler: typst.Compiler, fields: Mapping[str, tuple[str, ...]], scales: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Which blocks of what was compiled last are too large. A query asks what was laid out: it costs nothing."""
+    blocks = json.loads(compiler.query("<fit>", field="value"))
+    return [block for block in blocks if not _fits(block, fields, scales)]
+
+
+def _fits(
+    block: Mapping[str, Any], fields: Mapping[str, tuple[str, ...]], scales: Mapping[str, float]
+) -> bool:
     widest = _widest_run(block["names"], fields) * block["size"] * scales.get(block["region"], 1.0)
     return bool(block["height"] <= block["room"] + 0.01 and widest <= block["column"])
 
@@ -188,7 +209,9 @@ def _ground(layout: str) -> str:
     source = _layouts() / layout.replace(".typ", "-ground.typ")
     if not source.exists():
         return ""
-    svg = typst.compile(source, root=_layouts(), font_paths=typst_fonts(), ignore_system_fonts=True, format="svg")
+    svg = typst.compile(
+        source, root=_layouts(), font_paths=typst_fonts(), ignore_system_fonts=True, format="svg"
+    )
     # Typst writes nine decimals; a thousandth of a point is finer than any printer.
     return re.sub(r"-?\d+\.\d+", lambda m: f"{float(m[0]):.3f}".rstrip("0").rstrip("."), svg.decode("utf-8"))
 
@@ -235,4 +258,6 @@ def _seal_place(placed: Mapping[str, float], page: PageData) -> SealPlace:
     width, height = page.seal_width_mm * _POINTS_PER_MM, page.seal_height_mm * _POINTS_PER_MM
     x = placed["x"] - width / 2
     y = placed["height"] - placed["y"] - height / 2
-    return SealPlace(int(placed["page"]) - 1, round(x, 3), round(y, 3), round(x + width, 3), round(y + height, 3))
+    return SealPlace(
+        int(placed["page"]) - 1, round(x, 3), round(y, 3), round(x + width, 3), round(y + height, 3)
+    )

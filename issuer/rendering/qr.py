@@ -66,10 +66,12 @@ def _modules(text: str, version: int) -> list[list[bool]]:
 
 def _svg(modules: list[list[bool]]) -> str:
     """One path of one rectangle for each run of dark modules; nothing for a renderer to blur."""
-    runs = []
+    runs: list[str] = []
     for y, row in enumerate(modules, _QUIET):
         line = "".join("1" if dark else "0" for dark in row)
-        runs.extend(f"M{m.start() + _QUIET} {y}h{m.end() - m.start()}v1H{m.start() + _QUIET}z" for m in _DARK(line))
+        runs.extend(
+            f"M{m.start() + _QUIET} {y}h{m.end() - m.start()}v1H{m.start() + _QUIET}z" for m in _DARK(line)
+        )
     size = len(modules) + 2 * _QUIET
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" shape-rendering="crispEdges">'

@@ -1,40 +1,13 @@
-"""The world of the pages, made once for all tests that only look at it, and a browser without a screen."""
+"""The world of the pages, made once for all tests that only look at it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from pages_world import World, make_world
-
-
-class Browser:
-    """Asks the app in-process and keeps cookies: an honest small browser without JavaScript."""
-
-    def __init__(self, world: World, portal: BlockingPortal, language: str = "en") -> None:
-        self._portal = portal
-        self._client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(world.app, raise_app_exceptions=False),
-            base_url=f"https://{world.service.settings.host}",
-            headers={"Accept-Language": language, "Accept": "text/html"},
-            follow_redirects=True,
-        )
-
-    @property
-    def cookies(self) -> httpx.Cookies:
-        return self._client.cookies
-
-    def get(self, path: str, **options: Any) -> httpx.Response:
-        return self._portal.call(lambda: self._client.get(path, **options))
-
-    def post(self, path: str, **options: Any) -> httpx.Response:
-        return self._portal.call(lambda: self._client.post(path, **options))
-
-    def close(self) -> None:
-        self._portal.call(self._client.aclose)
+from support.pages_browser import Browser
+from support.pages_world import World, make_world
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "app"))
 
 CHROMIUM = shutil.which("chromium") or ""
 _MISSING = (
@@ -35,14 +32,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.allow_hosts(["127.0.0.1"]))
             if _MISSING:
                 item.add_marker(pytest.mark.skip(reason=_MISSING))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
     """The world of the pages and the address it is served at. Its codes name that very address."""
-    from pages_world import make_world
+    from support.pages_world import make_world
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -75,8 +73,10 @@ class running:  # noqa: N801  reads as the block it is: `with running(app, liste
         self._thread.join(timeout=10)
 
 
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def chromium(served: tuple[Any, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One browser for the module. It comes after the world and goes with the module: while it is there, Playwright
+    has an event loop running in this thread, in which nothing can be sealed."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -111,7 +111,9 @@ class Watched:
         self._contexts: list[Any] = []
         self.complaints: list[str] = []
 
-    def page(self, *, language: str = "en", width: int = 1280, height: int = 900, scripts: bool = True) -> Any:
+    def page(
+        self, *, language: str = "en", width: int = 1280, height: int = 900, scripts: bool = True
+    ) -> Any:
         """A page in a browser of its own: no cookies of another."""
         context = self._browser.new_context(
             base_url=self._address,

@@ -54,7 +54,9 @@ def test_the_same_number_with_other_content_is_refused(world: World) -> None:
 
 def test_a_wrong_row_stops_only_itself(stored_world: World) -> None:
     good, bad, better = (stored_world.application(n) for n in (1, 2, 3))
-    bad = Application(bad.type_short, bad.authority_id, {**bad.fields, "holder_code": "91990101MA6K1001X0"}, row=2)
+    bad = Application(
+        bad.type_short, bad.authority_id, {**bad.fields, "holder_code": "91990101MA6K1001X0"}, row=2
+    )
     outcomes = stored_world.try_issue(good, bad, better)
     assert [o.issued is not None for o in outcomes] == [True, False, True]
     assert [o.row for o in outcomes] == [1, 2, 3]
@@ -62,7 +64,13 @@ def test_a_wrong_row_stops_only_itself(stored_world: World) -> None:
 
 
 def test_all_reasons_are_named_at_once_and_no_value_is_repeated(world: World) -> None:
-    fields = {**FOOD, "holder_code": "BAD", "issued_on": "2199-01-01", "premises": "x" * 500, "nonsense": "secret text"}
+    fields = {
+        **FOOD,
+        "holder_code": "BAD",
+        "issued_on": "2199-01-01",
+        "premises": "x" * 500,
+        "nonsense": "secret text",
+    }
     (outcome,) = world.try_issue(Application("FOOD", MARKET.authority_id, fields))
     assert isinstance(outcome.error, ProfileViolation)
     assert {v.field for v in outcome.error.violations} >= {"holder_code", "issued_on", "premises", "nonsense"}
@@ -86,7 +94,9 @@ def test_an_unknown_type_and_an_unknown_authority_are_refused(world: World) -> N
 
 
 def test_a_text_too_long_for_the_page_leaves_nothing_behind(world: World) -> None:
-    long_items = "；".join(["特殊食品销售（保健食品、特殊医学用途配方食品、婴幼儿配方乳粉、其他婴幼儿配方食品）"] * 40)
+    long_items = "；".join(
+        ["特殊食品销售（保健食品、特殊医学用途配方食品、婴幼儿配方乳粉、其他婴幼儿配方食品）"] * 40
+    )
     (outcome,) = world.try_issue(world.application(1, business_items=long_items))
     assert outcome.error is not None
     with world.service.database.read() as connection:
@@ -119,7 +129,9 @@ def test_the_entry_holds_commitments_only(world: World) -> None:
     note = world.service.log.checkpoint_note()
     assert note
     entries = [
-        path.read_bytes() for path in (world.service.ledger_folder / "tile" / "entries").rglob("*") if path.is_file()
+        path.read_bytes()
+        for path in (world.service.ledger_folder / "tile" / "entries").rglob("*")
+        if path.is_file()
     ]
     data = decode_ecertificate_data(issued.data)
     gap = check_gap(pdf)

@@ -49,7 +49,9 @@ def test_an_anonymous_second_scan_is_never_a_repeat(world: World) -> None:
     assert world.verify(code).code == "CODE_USED"
 
 
-@pytest.mark.parametrize(("seconds", "code"), [(0, "OK"), (34, "OK"), (36, "CODE_EXPIRED"), (400, "CODE_EXPIRED")])
+@pytest.mark.parametrize(
+    ("seconds", "code"), [(0, "OK"), (34, "OK"), (36, "CODE_EXPIRED"), (400, "CODE_EXPIRED")]
+)
 def test_a_screenshot_lives_35_seconds(world: World, seconds: int, code: str) -> None:
     _, shown = start(world)
     text = code_of(world, shown)
@@ -110,4 +112,6 @@ def test_offline_a_live_code_says_nothing(world: World) -> None:
 def test_a_presentation_needs_a_purpose_and_a_short_life(world: World, purpose: str, ttl: int) -> None:
     issued, _ = world.issue()
     with pytest.raises(Malformed):
-        world.service.presenting.start(issued.pid, purpose=purpose, level=Level.MASKED, ttl=timedelta(seconds=ttl))
+        world.service.presenting.start(
+            issued.pid, purpose=purpose, level=Level.MASKED, ttl=timedelta(seconds=ttl)
+        )

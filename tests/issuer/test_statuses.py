@@ -63,7 +63,9 @@ def test_a_revocation_needs_a_legal_ground_and_others_a_reason(world: World) -> 
 def test_only_the_issuing_authority_changes_a_status(world: World) -> None:
     issued, _ = world.issue()
     with pytest.raises(NotPermitted):
-        world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty", actor="yunling-transport")
+        world.service.statuses.change(
+            issued.pid, StatusAct.REVOKE, reason="penalty", actor="yunling-transport"
+        )
 
 
 def test_of_concurrent_acts_exactly_one_wins(stored_world: World) -> None:
@@ -91,7 +93,9 @@ def test_what_a_crash_left_announced_is_completed(world: World) -> None:
     statuses = world.service.statuses
     statuses._announce(issued.pid, StatusAct.REVOKE, "penalty", "", None)
     during = world.verify(pdf)
-    assert (during.verdict, during.code) == (Verdict.INDETERMINATE, "TRY_LATER"), "neither valid nor revoked yet"
+    assert (during.verdict, during.code) == (Verdict.INDETERMINATE, "TRY_LATER"), (
+        "neither valid nor revoked yet"
+    )
     assert statuses.resume_pending() == 1
     assert world.verify(pdf).code == "REVOKED"
     assert statuses.resume_pending() == 0

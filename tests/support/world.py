@@ -12,6 +12,7 @@ from trust.app.compose import Service, open_service
 from trust.app.settings import Settings
 from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
 from trust.model.report import Report
+from trust.sandbox import Sandbox
 from verifier.evidence import evidence_from_bundle
 from verifier.verifying import Verifier
 
@@ -122,11 +123,17 @@ def settings_at(folder: Path, *, database_url: str | None = None, lock_url: str 
     )
 
 
-def make_world(folder: Path, *, database_url: str | None = None, lock_url: str | None = None) -> World:
+def make_world(
+    folder: Path,
+    *,
+    database_url: str | None = None,
+    lock_url: str | None = None,
+    sandbox: Sandbox | None = None,
+) -> World:
     """Opens the service in `folder`, making what is missing."""
     clock = StoppedClock()
     settings = settings_at(folder, database_url=database_url, lock_url=lock_url)
-    service = open_service(settings, create=True, clock=clock)
+    service = open_service(settings, create=True, clock=clock, sandbox=sandbox)
     for authority in (MARKET, TRANSPORT):
         service.authorities.add(authority)
     for suite in (Suite.SM2_SM3, Suite.RSA3072_SHA256, Suite.P256_SHA256):

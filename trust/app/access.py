@@ -78,7 +78,9 @@ class WebSession:
     def check_form_token(self, form: str, token: str) -> None:
         """Raises `NotPermitted` (FORM_EXPIRED) unless the form came from a page of this session."""
         if not hmac.compare_digest(self.form_token(form).encode(), token.encode()):
-            raise NotPermitted("The form is not from this session.", "Open the page again.", code="FORM_EXPIRED")
+            raise NotPermitted(
+                "The form is not from this session.", "Open the page again.", code="FORM_EXPIRED"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +101,17 @@ class Access:
 
     # --- API keys ---
 
-    def create_api_key(self, label: str, *, authority_id: str | None, scopes: Sequence[str], days: int) -> str:
+    def create_api_key(
+        self, label: str, *, authority_id: str | None, scopes: Sequence[str], days: int
+    ) -> str:
         """A new key, shown this once. Raises `Malformed`."""
         if not label.strip() or len(label) > _MAX_LABEL or not label.isprintable():
             raise Malformed(f"A label has 1 to {_MAX_LABEL} printable characters.", "Say who uses the key.")
         unknown = sorted(set(scopes) - set(SCOPES))
         if unknown or not scopes:
-            raise Malformed("A key has one or more known scopes.", f"Choose from {', '.join(SCOPES)}.", code="SCOPE")
+            raise Malformed(
+                "A key has one or more known scopes.", f"Choose from {', '.join(SCOPES)}.", code="SCOPE"
+            )
         if not 1 <= days <= _MAX_KEY_DAYS:
             raise Malformed(f"A key is good for 1 to {_MAX_KEY_DAYS} days.", "Choose fewer days.")
         at = self.clock.now()
@@ -177,9 +183,11 @@ class Access:
         token_hash = _token_hash(token)
         with self.database.write() as connection:
             if not sql.use_claim_link(connection, token_hash, to_micros(at)):
-                raise NotFound(
-                    "The link was used already, or it is too old.", "Ask the department for a new one.", code="LINK_USED_UP"
+                what, todo = (
+                    "The link was used already, or it is too old.",
+                    "Ask the department for a new one.",
                 )
+                raise NotFound(what, todo, code="LINK_USED_UP")
             link = one_row(connection, ClaimLinkRow, token_hash=token_hash)
             session, row = self._new_session(WALLET, bytes(link.holder_ref), at, WALLET_HOURS)
             insert(connection, row)
@@ -269,7 +277,9 @@ def _in_force(row: ApiKeyRow, at: int) -> bool:
 
 
 def _unauthenticated() -> NotPermitted:
-    return NotPermitted("The key or the session is not known, or no longer.", "Sign in again.", code="UNAUTHENTICATED")
+    return NotPermitted(
+        "The key or the session is not known, or no longer.", "Sign in again.", code="UNAUTHENTICATED"
+    )
 
 
 def _token_hash(token: str) -> bytes:

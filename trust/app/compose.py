@@ -126,12 +126,22 @@ def open_service(
     clock: Clock | None = None,
     entropy: Entropy | None = None,
     sandbox_workers: int = 2,
+    sandbox: Sandbox | None = None,
 ) -> Service:
     """Opens the service. `create` makes what is missing (`yinzheng init`); without it a missing part raises
-    `OperationalError`, and a data folder that another process writes to raises `Conflict`."""
+    `OperationalError`, and a data folder that another process writes to raises `Conflict`.
+
+    A `sandbox` that is given is used and stays the caller's; otherwise the service has its own.
+    """
     with contextlib.ExitStack() as stack:
         service = _open(
-            settings, stack, create, clock or SystemClock(), entropy or SystemEntropy(), sandbox_workers
+            settings,
+            stack,
+            create,
+            clock or SystemClock(),
+            entropy or SystemEntropy(),
+            sandbox_workers,
+            sandbox,
         )
         stack.pop_all()
     return service
@@ -144,6 +154,7 @@ def _open(
     clock: Clock,
     entropy: Entropy,
     sandbox_workers: int,
+    sandbox: Sandbox | None,
 ) -> Service:
     data = settings.data
     if create:
@@ -186,7 +197,8 @@ def _open(
     publishing = Publishing(
         authorities, seals, load_catalogue(), settings.host, settings.origin, format_vkey(log.vkey)
     )
-    sandbox = stack.enter_context(Sandbox(SERVICE_SANDBOX_JOBS, workers=sandbox_workers))
+    if sandbox is None:
+        sandbox = stack.enter_context(Sandbox(SERVICE_SANDBOX_JOBS, workers=sandbox_workers))
     live = OnlineLiveCodes(presenting)
     opened = stack.pop_all()
     stack.push(opened)

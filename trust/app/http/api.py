@@ -379,11 +379,11 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         given: bytes | str
         if content_type == "multipart/form-data":
-            form = await request.form(max_files=1, max_fields=4)
-            upload = form.get("file")
-            if not isinstance(upload, UploadFile) and not hasattr(upload, "read"):
-                raise Malformed("The form has no file.", "Send the file in the field `file`.")
-            given = await _read_upload(upload)  # type: ignore[arg-type]  # starlette's own class, same methods
+            async with request.form(max_files=1, max_fields=4) as form:
+                upload = form.get("file")
+                if not hasattr(upload, "read"):
+                    raise Malformed("The form has no file.", "Send the file in the field `file`.")
+                given = await _read_upload(upload)  # type: ignore[arg-type]  # starlette's class, same methods
         elif content_type == "application/json":
             try:
                 given = CodeBody.model_validate_json(await request.body()).code

@@ -13,6 +13,7 @@ from trust.app.http.api import api_router
 from trust.app.http.middleware import Metrics, RequestFrame
 from trust.app.http.problems import add_problem_handlers
 from trust.app.http.public import public_router
+from trust.app.pages import add_pages, page_errors, security_headers
 from trust.model.clock import SystemEntropy
 
 
@@ -38,7 +39,8 @@ def create_app(service: Service, *, close_service: bool = False) -> FastAPI:
     metrics = Metrics()
     app.include_router(api_router(service, access, metrics))
     app.include_router(public_router(service, metrics))
-    page_for = _add_pages(app, service, access)
-    add_problem_handlers(app, page_for)
+    add_pages(app, service, access)
+    add_problem_handlers(app, page_errors(service, access))
+    app.add_middleware(security_headers)
     app.add_middleware(RequestFrame, metrics=metrics)
     return app

@@ -2,7 +2,7 @@
 
 A text is asked for by its key (`verify.title`); `zh_CN.po` and `en.po` beside this file hold what is said. They
 are read as they are, once, at the first use: there is nothing to compile. A key that a catalogue lacks is a
-mistake in the code and raises KeyError; `tests/app/test_texts.py` finds it before a reader does.
+mistake in the code and raises KeyError; `tests/app/test_pages.py` finds it before a reader does.
 
 What a verdict says does not stand here but in `verifier.sentences`, so that pages, API and command line agree.
 """

@@ -46,7 +46,13 @@ class Checking:
         self._codes = CapacityLimiter(_CODES_AT_ONCE)
 
     async def check(
-        self, thing: bytes | str, language: Language, *, actor: str = PUBLIC, verifier: str = "", purpose: str = ""
+        self,
+        thing: bytes | str,
+        language: Language,
+        *,
+        actor: str = PUBLIC,
+        verifier: str = "",
+        purpose: str = "",
     ) -> Checked:
         """Checks a file or a code; `verifier` is the counter that asks, empty for the public; `purpose` one of ours."""
         limiter = self._codes if isinstance(thing, str) else self._files
@@ -72,14 +78,22 @@ class Checking:
         at = service.clock.now()
         report = verify_online(service, thing, at, verifier=verifier)
         encoded = report_json(report)
-        self._shell.access.audit(actor, f"verify:{report.kind}", _pid(report), purpose or None, _outcome(report))
+        self._shell.access.audit(
+            actor, f"verify:{report.kind}", _pid(report), purpose or None, _outcome(report)
+        )
         return encoded
 
-    def _seen(self, report: Mapping[str, Any], language: Language, *, verifier: str, purpose: str = "") -> Checked:
+    def _seen(
+        self, report: Mapping[str, Any], language: Language, *, verifier: str, purpose: str = ""
+    ) -> Checked:
         at = datetime.fromisoformat(report["verified_at"])
-        return Checked(report, self._view(report, language, verifier, purpose), self._carried.seal(report, at))
+        return Checked(
+            report, self._view(report, language, verifier, purpose), self._carried.seal(report, at)
+        )
 
-    def _view(self, report: Mapping[str, Any], language: Language, verifier: str, purpose: str) -> VerdictView:
+    def _view(
+        self, report: Mapping[str, Any], language: Language, verifier: str, purpose: str
+    ) -> VerdictView:
         issuers = {a.authority_id: a.name_en for a in self._shell.service.authorities.list()}
         wanted = text(language, f"purpose.{purpose}") if purpose else ""
         return view_of(report, language, issuers_en=issuers, checked_by=verifier, purpose=wanted)

@@ -30,7 +30,9 @@ _LAST = 20
 
 
 def desk_router(shell: Shell, checking: Checking) -> APIRouter:
-    router = APIRouter(route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse)
+    router = APIRouter(
+        route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
+    )
 
     @router.get("/desk")
     def station(request: Request) -> Response:
@@ -65,7 +67,9 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
         is_fragment = request.headers.get("x-fragment") == "1"
         session = shell.session(request, DESK)
         if session is None:
-            return shell.page(request, "desk_sign_in.html", status=403, problem="desk.signed_out", here="/desk")
+            return shell.page(
+                request, "desk_sign_in.html", status=403, problem="desk.signed_out", here="/desk"
+            )
         language = language_of(request)
         label = shell.access.desk_label(session.subject)
         purpose = ""
@@ -121,7 +125,9 @@ def _station(
     )
 
 
-def _last_results(shell: Shell, request: Request, session: WebSession, since: datetime) -> list[dict[str, Any]]:
+def _last_results(
+    shell: Shell, request: Request, session: WebSession, since: datetime
+) -> list[dict[str, Any]]:
     """Newest first: when, what kind of thing, what came out."""
     language = language_of(request)
     results = []

@@ -24,7 +24,9 @@ _Encoded = Annotated[str, PathParameter(max_length=4000)]
 
 
 def public_router(shell: Shell, checking: Checking) -> APIRouter:
-    router = APIRouter(route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse)
+    router = APIRouter(
+        route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
+    )
 
     @router.get("/")
     def home(request: Request) -> Response:

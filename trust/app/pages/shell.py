@@ -111,13 +111,23 @@ class Shell:
         language = language_of(request)
         html = self.templates.get_template(name).render(
             self._words(language)
-            | {"language": language, "here": request.url.path, "host": self.service.settings.host, "resend": None}
+            | {
+                "language": language,
+                "here": request.url.path,
+                "host": self.service.settings.host,
+                "resend": None,
+            }
             | values
         )
         response = HTMLResponse(html, status, {"cache-control": "no-store", "content-language": language})
         if as_language(request.query_params.get("lang")) is not None:
             response.set_cookie(
-                LANGUAGE_COOKIE, language, max_age=_YEAR_SECONDS, samesite="lax", secure=self.is_https, httponly=True
+                LANGUAGE_COOKIE,
+                language,
+                max_age=_YEAR_SECONDS,
+                samesite="lax",
+                secure=self.is_https,
+                httponly=True,
             )
         return response
 

@@ -54,14 +54,17 @@ class VerdictView:
     notes: Sequence[str]
     about: Sequence[Line]
     technical: Sequence[Line]
-
-    @property
-    def was_read(self) -> bool:
-        return self.colour != "grey"
+    withheld: bool
+    """There is data in the object, and it is not shown because the object is not to be believed."""
 
 
 def view_of(
-    report: Mapping[str, Any], language: Language, *, issuers_en: Mapping[str, str], checked_by: str = "", purpose: str = ""
+    report: Mapping[str, Any],
+    language: Language,
+    *,
+    issuers_en: Mapping[str, str],
+    checked_by: str = "",
+    purpose: str = "",
 ) -> VerdictView:
     """`issuers_en` are English names by authority; `purpose` is what a desk is checking for."""
     words = report["messages"][language]
@@ -77,10 +80,13 @@ def view_of(
         issuer=_issuer(ecertificate, language, issuers_en),
         fields=[_field(shown, language) for shown in report["shown"]] if believed else [],
         checks=_checks(report, language, believed),
-        not_checked=[NOT_CHECKED[name][_side(language)] for name in report["not_checked"]] if believed else [],
+        not_checked=[NOT_CHECKED[name][_side(language)] for name in report["not_checked"]]
+        if believed
+        else [],
         notes=_notes(facts.get("presentation") or {}, language, purpose),
         about=_about(report, language, checked_by, believed),
         technical=_technical(report, language),
+        withheld=not believed and report["colour"] != "grey",
     )
 
 
@@ -220,7 +226,10 @@ def _technical(report: Mapping[str, Any], language: Language) -> list[Line]:
         ("verdict.code", f"{report['verdict']} / {report['code']}"),
         ("verdict.indication", " / ".join(filter(None, (report["indication"], report["sub_indication"])))),
         ("verdict.sha256", facts.get("sha256")),
-        ("verdict.identifier", (facts.get("ecertificate") or {}).get("identifier") if _is_believed(report) else None),
+        (
+            "verdict.identifier",
+            (facts.get("ecertificate") or {}).get("identifier") if _is_believed(report) else None,
+        ),
     ]
     return [Line(text(language, key), str(value)) for key, value in values if value]
 

@@ -43,7 +43,7 @@ _SHOW_HOURS = 0.25
 _LEVELS = tuple(Level)
 _HOLDERS_OWN = 4  # the disclosure level above every presentation's: what only holder and issuer see
 _LOOKS = 50
-_CHECKED_BY_DESKS = ("verify:pdf", "verify:printed-code")
+_CHECKS_HERE = ("verify:pdf", "verify:printed-code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,20 @@ class Owned:
         return bytes(self.row.pid)
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Somebody looked: when, who, at what, and what for."""
+
+    at: datetime
+    who: str
+    what: str
+    purpose: str
+
+
 def wallet_router(shell: Shell) -> APIRouter:
-    router = APIRouter(route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse)
+    router = APIRouter(
+        route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
+    )
     images = PageImages()
 
     # --- getting in and out ---
@@ -70,6 +82,9 @@ def wallet_router(shell: Shell) -> APIRouter:
         if session is None:
             return shell.page(request, "wallet_closed.html", problem=None)
         cards = [_card(shell, owned, language_of(request)) for owned in _all_of(shell, session)]
+        cards.sort(
+            key=lambda card: not card["may_be_shown"]
+        )  # what can be shown comes first, newest first in each
         return shell.page(request, "wallet.html", cards=cards, close_token=session.form_token("close"))
 
     @router.post("/wallet/open")
@@ -77,7 +92,9 @@ def wallet_router(shell: Shell) -> APIRouter:
         """The link as text, for whoever got it on paper. The page it leads to has the button."""
         token = (await read_form(request)).text("link").rstrip("/").rpartition("/")[2]
         if not token.isascii() or not token.isalnum() or len(token) > 64:
-            return shell.page(request, "wallet_closed.html", status=400, problem="wallet.bad_link", here="/wallet")
+            return shell.page(
+                request, "wallet_closed.html", status=400, problem="wallet.bad_link", here="/wallet"
+            )
         return shell.go_to(f"/wallet/claim/{token}")
 
     @router.get("/wallet/claim/{token}")
@@ -131,7 +148,10 @@ def wallet_router(shell: Shell) -> APIRouter:
         shell.access.audit("holder", "download", owned.pid, None, "OK")
         # The name of a download stays in lists of other programs: it says the type and the serial, no name.
         name = f"{owned.row.type_short}-{owned.row.serial}.pdf"
-        headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "private, no-store"}
+        headers = {
+            "content-disposition": f'attachment; filename="{name}"',
+            "cache-control": "private, no-store",
+        }
         return Response(pdf, media_type="application/pdf", headers=headers)
 
     # --- showing ---
@@ -183,7 +203,10 @@ def _owned(shell: Shell, request: Request, pid: str) -> Owned:
 def _all_of(shell: Shell, session: WebSession) -> list[Owned]:
     with shell.service.database.read() as connection:
         rows = sql.ecertificates_of_holder(connection, session.subject)
-        return [Owned(row, decode_ecertificate_data(sql.get_document(connection, row.id or 0, "data"))) for row in rows]
+        return [
+            Owned(row, decode_ecertificate_data(sql.get_document(connection, row.id or 0, "data")))
+            for row in rows
+        ]
 
 
 def _card(shell: Shell, owned: Owned, language: Language) -> dict[str, Any]:
@@ -200,7 +223,9 @@ def _card(shell: Shell, owned: Owned, language: Language) -> dict[str, Any]:
         "begins": begins.isoformat(),
         "ends": ends.isoformat() if ends else None,
         "state": state,
-        "since": sql.from_micros(owned.row.status_at).isoformat() if owned.row.status_at is not None else None,
+        "since": sql.from_micros(owned.row.status_at).isoformat()
+        if owned.row.status_at is not None
+        else None,
         "may_be_shown": state in (Status.VALID.value, "NOT_YET"),
     }
 
@@ -221,29 +246,25 @@ def _fields(owned: Owned, level: int, language: Language) -> list[tuple[str, str
     ]
 
 
-def _looks(shell: Shell, owned: Owned, language: Language) -> list[dict[str, Any]]:
-    """Who looked, newest first: redeemed live codes, and files or printed codes that a desk checked."""
+def _looks(shell: Shell, owned: Owned, language: Language) -> list[Look]:
+    """Who looked, newest first: redeemed live codes, and files or printed codes checked here."""
     looks = [
-        {
-            "at": sql.from_micros(row.used_at),
-            "who": row.used_by or text(language, "wallet.someone"),
-            "what": text(language, f"level.{Level(row.level).name}"),
-            "purpose": shown_purpose(row.purpose, language),
-        }
+        Look(
+            sql.from_micros(row.used_at),
+            row.used_by or text(language, "wallet.someone"),
+            text(language, f"level.{Level(row.level).name}"),
+            shown_purpose(row.purpose, language),
+        )
         for row in shell.service.presenting.history([owned.row.id or 0], _LOOKS)
         if row.used_at is not None
     ]
-    for event in shell.access.audit_of(owned.pid, actions=_CHECKED_BY_DESKS, limit=_LOOKS):
+    for event in shell.access.audit_of(owned.pid, actions=_CHECKS_HERE, limit=_LOOKS):
         kind = event.action.partition(":")[2]
+        purpose = text(language, f"purpose.{event.purpose}") if event.purpose in PURPOSES else ""
         looks.append(
-            {
-                "at": event.at,
-                "who": _who(shell, event.actor, language),
-                "what": text(language, f"kind.{kind}"),
-                "purpose": text(language, f"purpose.{event.purpose}") if event.purpose in PURPOSES else "",
-            }
+            Look(event.at, _who(shell, event.actor, language), text(language, f"kind.{kind}"), purpose)
         )
-    return sorted(looks, key=lambda look: look["at"], reverse=True)[:_LOOKS]
+    return sorted(looks, key=lambda look: look.at, reverse=True)[:_LOOKS]
 
 
 def _who(shell: Shell, actor: str, language: Language) -> str:
@@ -316,6 +337,7 @@ def _state(
         "svg": live_code_svg(address, text(language, "show.qr_title")) if step != has_step else "",
         "next_in": max(1, min(STEP_SECONDS, round((next_at - at).total_seconds()))),
         "seconds_left": int((presentation.expires_at - at).total_seconds()),
+        "ends": text(language, "show.ends", at=show_time(presentation.expires_at, language)[-8:]),
     }
 
 
@@ -344,10 +366,13 @@ def _show_page(
 
 
 def _levels(owned: Owned, language: Language) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Each level with what it shows of this e-certificate; one that shows no more than the last is left out."""
+    """Each level with what it shows beyond the one before; one that shows no more is left out."""
     levels: list[tuple[str, list[tuple[str, str]]]] = []
+    known: list[tuple[str, str]] = []
     for level in _LEVELS:
         fields = _fields(owned, level, language)
-        if not levels or fields != levels[-1][1]:
-            levels.append((level.name, fields))
+        more = [field for field in fields if field not in known]
+        if more or not levels:
+            levels.append((level.name, more))
+        known = fields
     return levels

@@ -68,7 +68,11 @@ def make_world(folder: Path, host: str = "") -> World:
     access = Access(service.database, service.clock, SystemEntropy())
     functions = ("market-regulation",)
     authority = IssuingAuthority(
-        "cc-scjg", _uscc("11530100", "MB9Y0001"), "春城市市场监督管理局", "Chuncheng Market Regulation Bureau", functions
+        "cc-scjg",
+        _uscc("11530100", "MB9Y0001"),
+        "春城市市场监督管理局",
+        "Chuncheng Market Regulation Bureau",
+        functions,
     )
     service.authorities.add(authority)
     service.seals.make("cc-scjg-p256", "cc-scjg", Suite.P256_SHA256, second_line="行政许可专用章")

@@ -1,0 +1,70 @@
+"""Walks through the pages for tests that look at every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from support.pages_world import World
+from trust.model.ecertificate import IssuedECertificate
+
+
+def pdf_of(issued: IssuedECertificate, world: World) -> bytes:
+    return world.pdf(issued)
+
+
+def open_wallet(page: Any, world: World) -> None:
+    page.goto("/wallet/claim/" + world.access.create_claim_link(world.holder_ref))
+    page.locator("main button").click()
+    page.wait_for_url("**/wallet")
+
+
+def sign_in(page: Any, world: World) -> None:
+    page.goto("/desk")
+    page.fill("#key", world.desk_key)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-scan]")
+
+
+def every_page(watched: Any, world: World, *, language: str, width: int) -> Iterator[tuple[str, Any]]:
+    """Every page there is, each in the state in which people see it."""
+    page = watched.page(language=language, width=width)
+    for path in ("/", "/verify", "/help", "/desk", "/wallet", "/wallet/claim/ABC", "/P/ABCD", "/Q/ABCD"):
+        page.goto(path)
+        yield path, page
+    spoiled = bytearray(world.pdf(world.valid))
+    spoiled[20_000] ^= 1
+    results = {
+        "green": world.pdf(world.valid),
+        "amber": world.pdf(world.suspended),
+        "red": bytes(spoiled),
+        "grey": b"\0" * 100,
+    }
+    for colour, data in results.items():
+        page.goto("/verify")
+        page.set_input_files("#file", {"name": "a.pdf", "mimeType": "application/pdf", "buffer": data})
+        page.locator("[data-drop] button").click()
+        page.wait_for_selector(f".verdict.is-{colour}")
+        yield f"verdict {colour}", page
+    open_wallet(page, world)
+    yield "wallet", page
+    pid = world.valid.pid.hex()
+    page.goto(f"/wallet/{pid}")
+    yield "detail", page
+    page.goto(f"/wallet/{pid}/show")
+    yield "show", page
+    page.locator("main button.big").click()
+    page.wait_for_selector("svg[role=img]")
+    yield "live", page
+    code = page.text_content("[data-code-text]")
+    sign_in(desk := watched.page(language=language, width=width), world)
+    yield "desk", desk
+    desk.fill("#code", code)
+    desk.keyboard.press("Enter")
+    desk.wait_for_selector(".verdict.is-green")
+    yield "desk verdict", desk
+    page.wait_for_selector(".shown.is-used")
+    yield "used", page
+    page.goto("/wallet/" + "0" * 32)
+    watched.complaints[:] = [each for each in watched.complaints if "404" not in each]
+    yield "error", page
