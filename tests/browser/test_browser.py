@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.browser_pages import every_page, open_wallet, pdf_of, sign_in
+from support.browser_pages import every_page, one_step_later, open_wallet, sign_in
 
 LANGUAGES = ("zh-CN", "en")
 
@@ -14,7 +14,7 @@ LANGUAGES = ("zh-CN", "en")
 def test_a_file_is_dropped_and_passes(watched: Any, served: Any, tmp_path: Path) -> None:
     page = watched.page()
     page.goto("/verify")
-    data = pdf_of(served[0].valid, served[0]).hex()
+    data = served[0].pdf(served[0].valid).hex()
     page.evaluate(
         """(hex) => {
             const bytes = Uint8Array.from(hex.match(/../g), (pair) => parseInt(pair, 16));
@@ -105,8 +105,9 @@ def test_the_code_changes_and_the_old_picture_goes(watched: Any, served: Any) ->
     holder.get_by_role("button", name="Start showing").click()
     first = holder.text_content("[data-code-text]")
     picture = holder.inner_html("[data-code-picture]")
+    one_step_later(world)
     holder.wait_for_function(
-        "(old) => document.querySelector('[data-code-text]').textContent !== old", arg=first, timeout=20_000
+        "(old) => document.querySelector('[data-code-text]').textContent !== old", arg=first
     )
     assert holder.inner_html("[data-code-picture]") != picture
     assert holder.locator("[data-code-picture] svg title").text_content().startswith("Live QR code")
@@ -140,7 +141,7 @@ def test_everything_works_without_javascript(watched: Any, served: Any) -> None:
     page = watched.page(scripts=False)
     page.goto("/verify")
     page.set_input_files(
-        "#file", {"name": "a.pdf", "mimeType": "application/pdf", "buffer": pdf_of(world.valid, world)}
+        "#file", {"name": "a.pdf", "mimeType": "application/pdf", "buffer": world.pdf(world.valid)}
     )
     page.get_by_role("button", name="Check the file").click()
     page.wait_for_selector(".verdict.is-green")

@@ -13,7 +13,7 @@ from issuer.presenting import Level
 from keys.suites import Suite
 from trust.app.access import Access
 from trust.app.compose import Service, open_service
-from trust.app.pages import add_pages, security_headers
+from trust.app.http.app import create_app
 from trust.app.settings import read_settings
 from trust.model.clock import SystemEntropy
 from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
@@ -38,15 +38,7 @@ class World:
 
     @property
     def app(self) -> FastAPI:
-        try:
-            from trust.app.http.app import create_app
-
-            return create_app(self.service)
-        except (ImportError, NameError):  # being written at the same time
-            app = FastAPI()
-            add_pages(app, self.service, self.access)
-            app.add_middleware(security_headers)
-            return app
+        return create_app(self.service)
 
     def pdf(self, issued: IssuedECertificate) -> bytes:
         return self.service.issuing.issued_file(issued.pid)
