@@ -33,7 +33,7 @@ from issuer.drafting import (
     printed_claims,
     printed_field_order,
 )
-from issuer.rendering import PageData, printed_code, render
+from issuer.rendering import PageData, fits_printed_code, render
 from issuer.sealing.pdf import SealPlace, seal_department_pdf, seal_pdf
 from issuer.sealing.splice import SealedParts, splice_receipt, take_apart
 from issuer.seals import Seals
@@ -368,14 +368,11 @@ class Issuing:
             signature = key.sign(cose.to_be_signed(protected, PRINTED_AAD, payload))
             sign1 = cose.encode_sign1(protected, payload, cose.raw_signature(row.suite, signature))
             text = printed_url(self.host, sign1)
-            try:
-                printed_code(text)
-            except Malformed:
-                if not names:
-                    raise
-                names = names[:-1]
-            else:
+            if fits_printed_code(text):
                 return text
+            if not names:
+                raise Malformed("The host name is too long for a printed code.", "Set a shorter YINZHENG_HOST.")
+            names = names[:-1]
 
     def _record(self, sealed: Sequence[SealedECertificate]) -> list[IssuedECertificate]:
         """Steps 5 and 6 for a whole batch."""

@@ -20,7 +20,7 @@ Example, from the specification:
     — example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=
 
 verifies under `example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k`.
-"""  # noqa: E501 - the example's signature line is one line
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from issuer.rendering.fonts import missing_characters
 from issuer.rendering.page import PageData, RenderedPage, SealPlace, render
-from issuer.rendering.qr import BOX_MM, PrintedCode, printed_code
+from issuer.rendering.qr import BOX_MM, PrintedCode, fits_printed_code, printed_code
 
 __all__ = [
     "BOX_MM",
@@ -10,6 +10,7 @@ __all__ = [
     "PrintedCode",
     "RenderedPage",
     "SealPlace",
+    "fits_printed_code",
     "missing_characters",
     "printed_code",
     "render",

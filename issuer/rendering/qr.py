@@ -39,6 +39,11 @@ class PrintedCode:
         return BOX_MM / (17 + 4 * self.version + 2 * _QUIET)
 
 
+def fits_printed_code(text: str) -> bool:
+    """Would `printed_code` take a text of this length? Asked before anything is drawn."""
+    return len(text) <= max(_CAPACITY.values())
+
+
 def printed_code(text: str) -> PrintedCode:
     """The QR for `text`. Raises `Malformed` if it is too long or has a character outside the alphanumeric set."""
     if not _ALPHANUMERIC.fullmatch(text):

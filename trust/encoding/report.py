@@ -19,8 +19,14 @@ from trust.model.report import Report, Result
 SCHEMA = "yinzheng-report-1"
 _SEAL_CHECKS = ("file.", "seal.")
 _SUB_INDICATIONS = frozenset(
-    ("FORMAT_FAILURE", "HASH_FAILURE", "SIG_CRYPTO_FAILURE", "SIG_CONSTRAINTS_FAILURE")
-    + ("NO_CERTIFICATE_CHAIN_FOUND", "TRY_LATER")
+    {
+        "FORMAT_FAILURE",
+        "HASH_FAILURE",
+        "SIG_CRYPTO_FAILURE",
+        "SIG_CONSTRAINTS_FAILURE",
+        "NO_CERTIFICATE_CHAIN_FOUND",
+        "TRY_LATER",
+    }
 )
 _MAPPED = {
     "SEAL_CERT_REVOKED": "REVOKED",

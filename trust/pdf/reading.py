@@ -27,8 +27,19 @@ MAX_ATTACHMENT_BYTES = 1024 * 1024
 _MAX_DEPTH = 60
 
 ACTIVE_NAMES = frozenset(
-    ("/JavaScript", "/JS", "/Launch", "/OpenAction", "/AA", "/SubmitForm", "/ImportData")
-    + ("/GoToR", "/GoToE", "/RichMedia", "/XFA")
+    {
+        "/JavaScript",
+        "/JS",
+        "/Launch",
+        "/OpenAction",
+        "/AA",
+        "/SubmitForm",
+        "/ImportData",
+        "/GoToR",
+        "/GoToE",
+        "/RichMedia",
+        "/XFA",
+    }
 )
 """Names that make a document act. None of them has a place in a licence."""
 

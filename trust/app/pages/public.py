@@ -30,8 +30,8 @@ def public_router(shell: Shell, checking: Checking) -> APIRouter:
 
     @router.get("/")
     def home(request: Request) -> Response:
-        service = shell.service
-        return shell.page(request, "home.html", size=service.log.size, at=service.clock.now())
+        log, at = shell.service.log, shell.service.clock.now()
+        return shell.page(request, "home.html", size=log.size, halted=log.halted is not None, at=at)
 
     @router.get("/help")
     def help_page(request: Request) -> Response:

@@ -182,7 +182,7 @@ def _checks(report: Mapping[str, Any], language: Language, believed: bool) -> li
         label = CHECKS.get(finding["check"]) or CHECKS.get(finding["check"].split(".")[0])
         name = label[_side(language)] if label else text(language, "verdict.other_check")
         lines.append(Line(name, text(language, f"result.{state}"), state))
-    return lines
+    return sorted(lines, key=lambda line: line.state == "PASSED")  # what needs attention comes first
 
 
 def _notes(presentation: Mapping[str, Any], language: Language, wanted: str) -> list[str]:
