@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -147,10 +148,8 @@ def test_of_many_that_use_a_claim_link_at_once_one_gets_in(access: Access) -> No
     opened: list[str] = []
 
     def use() -> None:
-        try:
+        with contextlib.suppress(NotFound):
             opened.append(access.use_claim_link(token))
-        except NotFound:
-            pass
 
     threads = [threading.Thread(target=use) for _ in range(8)]
     for thread in threads:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from support.pages_world import World
-
 from issuer import sql
+from support.pages_world import World
 from trust.encoding.codes import STEP_SECONDS
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 from anyio.from_thread import BlockingPortal
+
 from support.pages_world import World
 
 

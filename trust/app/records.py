@@ -48,6 +48,8 @@ def read_records(path: Path, profile: TypeProfile) -> list[Record]:
         raise Malformed(f"{path.name} is larger than 256 MiB.", "Split it.")
     text = _decode(path.read_bytes(), path.name)
     rows = _json_rows(text, path.name) if path.suffix.lower() == ".json" else _csv_rows(text, path.name)
+    if not rows:
+        raise Malformed(f"{path.name} holds no records.", "Check that it is the right file.")
     if len(rows) > MAX_ROWS:
         raise Malformed(f"{path.name} has more than {MAX_ROWS} rows.", "Split it.")
     return [record_from(number, row, profile, path.parent) for number, row in enumerate(rows, 1)]

@@ -49,11 +49,11 @@ Reason = Annotated[
 def main() -> None:
     """Runs the command line; the one place where errors become exit codes."""
     try:
-        app(standalone_mode=False)
+        # Outside its standalone mode the library does not exit: it hands back the code of a `typer.Exit`.
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except TrustError as exc:
         sys.exit(console.show_error(exc))
-    except typer.Exit as exc:
-        sys.exit(exc.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as exc:

@@ -1,0 +1,251 @@
+"""The command line: what it prints, what it leaves, and its exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pypdfium2
+import pytest
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.pdf_utils.writer import copy_into_new_writer
+from support.world import FOOD
+
+from trust.app.cli import main
+
+FIELDS = [name for name in FOOD if name != "licence_number"]
+
+
+class Cli:
+    def __init__(
+        self, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.data, self.folder = data, data.parent
+        self._capsys, self._monkeypatch = capsys, monkeypatch
+        self.out = self.err = ""
+
+    def run(self, *arguments: str | Path) -> int:
+        self._monkeypatch.setattr(sys, "argv", ["yinzheng", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as exc:
+            code = int(exc.code or 0)
+        captured = self._capsys.readouterr()
+        self.out, self.err = captured.out, captured.err
+        return code
+
+    def lines(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def csv(self, *numbers: int, spoil: int | None = None) -> Path:
+        rows = [",".join(["licence_number", *FIELDS])]
+        for number in numbers:
+            values = [FOOD[name] for name in FIELDS]
+            if number == spoil:
+                values[FIELDS.index("holder_code")] = "91990101MA6K1001X0"
+            rows.append(",".join([f"JY2990101{number:07d}", *values]))
+        path = self.folder / "records.csv"
+        path.write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
+        return path
+
+
+@pytest.fixture
+def cli(
+    template_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Cli:
+    data = tmp_path / "data"
+    shutil.copytree(template_folder, data)
+    for name, value in (
+        ("YINZHENG_DATA", str(data)), ("YINZHENG_PASSPHRASE", "for tests only"), ("YINZHENG_LANG", "en"),
+        ("YINZHENG_HOST", "v.chuncheng.example"), ("YINZHENG_KDF_ROUNDS", "1000"), ("COLUMNS", "200"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    return Cli(data, capsys, monkeypatch)
+
+
+def test_issue_verify_bundle_revoke_and_recheck(cli: Cli) -> None:
+    assert cli.run("issue", "FOOD", "--from", cli.csv(1, 2), "--out", cli.folder / "pdf") == 0, cli.err
+    assert "2 issued" in cli.out
+    first, second = sorted((cli.folder / "pdf").glob("*.pdf"))
+    assert cli.run("verify", first, second) == 0, cli.out
+    assert cli.run("bundle", cli.folder / "bundle") == 0
+    assert cli.run("verify", "--offline", cli.folder / "bundle", first) == 0, cli.out
+    assert cli.run("revoke", first.stem, "--reason", "penalty") == 0
+    assert cli.run("verify", first) == 1
+    assert "REVOKED" in cli.out
+    assert cli.run("verify", first, second, "--json") == 1
+    assert [line["verdict"] for line in cli.lines()] == ["FAILED", "PASSED"]
+    assert cli.run("ledger", "recheck") == 0
+    assert "clean" in cli.out
+
+
+def test_a_wrong_row_stops_that_row_only_and_is_explained(cli: Cli) -> None:
+    assert cli.run("issue", "FOOD", "--from", cli.csv(1, 2, 3, spoil=2)) == 1
+    assert "row 2 · holder_code" in cli.err
+    assert "91990101MA6K1001X0" not in cli.err, "values are not repeated"
+    assert "2 issued" in cli.out
+    assert "1 rows refused" in cli.out
+    assert cli.run("issue", "FOOD", "--from", cli.csv(1, 2, 3), "--json") == 0
+    assert [line["result"] for line in cli.lines()] == ["repeated", "issued", "repeated"]
+
+
+def test_messages_come_in_chinese_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YINZHENG_LANG", "zh-CN")
+    assert cli.run("issue", "FOOD", "--from", cli.csv(1, spoil=1)) == 1
+    assert "第 1 行 · holder_code: 统一社会信用代码校验位不正确" in cli.err
+    assert cli.run("verify", cli.csv(1)) == 3
+    assert "未能读取" in cli.out
+
+
+def test_a_dry_run_stores_nothing(cli: Cli) -> None:
+    assert cli.run("issue", "FOOD", "--from", cli.csv(1), "--dry-run") == 0
+    assert cli.run("ledger", "recheck", "--json") == 0
+    assert cli.lines()[0]["stored"] == 2
+
+
+def test_exit_codes_say_what_a_verdict_is(cli: Cli) -> None:
+    assert cli.run("issue", "FOOD", "--from", cli.csv(1), "--out", cli.folder / "pdf") == 0
+    (pdf,) = (cli.folder / "pdf").glob("*.pdf")
+    spoiled = cli.folder / "spoiled.pdf"
+    spoiled.write_bytes(pdf.read_bytes()[:-1] + b"x")
+    assert cli.run("verify", spoiled) == 1
+    assert cli.run("present", pdf.stem, "--purpose", "test", "--json", "--qr", cli.folder / "code.png") == 0
+    code = str(cli.lines()[0]["code"])
+    assert cli.run("bundle", cli.folder / "bundle") == 0
+    assert cli.run("verify", "--offline", cli.folder / "bundle", code) == 2
+    assert cli.run("verify", cli.folder / "code.png") == 0, cli.out
+    assert cli.run("verify", code) in (0, 1)
+    assert cli.run("verify", cli.folder / "nothing.pdf") == 3
+    assert cli.run("verify", "--offline", cli.folder, pdf) == 3
+    assert cli.run("verify", "--at", "yesterday", pdf) == 3
+    assert cli.run("verify", "--nonsense") == 3
+    assert code not in cli.out + cli.err
+
+
+def test_a_pinned_root_must_be_in_the_bundle(cli: Cli) -> None:
+    assert cli.run("issue", "FOOD", "--from", cli.csv(1), "--out", cli.folder / "pdf") == 0
+    (pdf,) = (cli.folder / "pdf").glob("*.pdf")
+    cli.run("bundle", cli.folder / "bundle")
+    assert cli.run("init", "--json") == 0
+    roots = cli.lines()[0]["trust_roots"]
+    assert isinstance(roots, list)
+    assert cli.run("verify", "--offline", cli.folder / "bundle", "--trust-root", roots[0], pdf) == 0
+    assert cli.run("verify", "--offline", cli.folder / "bundle", "--trust-root", "00" * 32, pdf) == 3
+
+
+def test_a_second_writer_is_told_to_wait(cli: Cli) -> None:
+    from trust.storage.folder import DataFolderLock
+
+    with DataFolderLock(cli.data):
+        assert cli.run("authority", "list") == 3
+    assert "in use" in cli.err
+    assert cli.run("serve", "--workers", "2") == 3
+    assert "PostgreSQL" in cli.err
+
+
+def test_a_folder_that_was_never_set_up_says_what_to_do(cli: Cli) -> None:
+    assert cli.run("authority", "list", "--data", cli.folder / "empty") == 4
+    assert "yinzheng init" in cli.err
+
+
+def plain_pdf() -> bytes:
+    document = pypdfium2.PdfDocument.new()
+    document.new_page(595, 842)
+    out = io.BytesIO()
+    document.save(out)
+    document.close()
+    return out.getvalue()
+
+
+def encrypted_pdf() -> bytes:
+    writer = copy_into_new_writer(PdfFileReader(io.BytesIO(plain_pdf())))
+    writer.encrypt(owner_pass="secret")
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def acting_pdf() -> bytes:
+    writer = copy_into_new_writer(PdfFileReader(io.BytesIO(plain_pdf())))
+    writer.root["/OpenAction"] = generic.DictionaryObject(
+        {
+            generic.pdf_name("/S"): generic.pdf_name("/JavaScript"),
+            generic.pdf_name("/JS"): generic.pdf_string("x()"),
+        }
+    )
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def test_a_department_pdf_is_stamped_and_bad_ones_are_refused_with_their_reason(cli: Cli) -> None:
+    sidecar = cli.folder / "data.json"
+    sidecar.write_text(json.dumps({"type": "FOOD", "fields": FOOD}), encoding="utf-8")
+    good = cli.folder / "good.pdf"
+    good.write_bytes(plain_pdf())
+    out = cli.folder / "sealed.pdf"
+    cases = {
+        "ENCRYPTED": encrypted_pdf(),
+        "ACTIVE_CONTENT": acting_pdf(),
+        "BROKEN_PDF": plain_pdf()[:-40],
+        "NOT_A_PDF": b"hello",
+    }
+    words = {
+        "ENCRYPTED": "encrypted", "ACTIVE_CONTENT": "active content", "BROKEN_PDF": "PDF", "NOT_A_PDF": "not a PDF",
+    }  # fmt: skip
+    for code, data in cases.items():
+        bad = cli.folder / "bad.pdf"
+        bad.write_bytes(data)
+        assert cli.run("stamp", bad, "--from", sidecar, "--out", out) == 3, code
+        assert words[code] in cli.err
+        assert not out.exists()
+    assert cli.run("stamp", good, "--from", sidecar, "--out", out) == 0, cli.err
+    assert cli.run("verify", out) == 0
+    assert cli.run("stamp", out, "--from", sidecar, "--out", cli.folder / "twice.pdf") == 3
+    assert "already has a signature" in cli.err
+
+
+def test_a_replacement_from_a_file(cli: Cli) -> None:
+    assert cli.run("issue", "FOOD", "--from", cli.csv(1), "--out", cli.folder / "pdf") == 0
+    (pdf,) = (cli.folder / "pdf").glob("*.pdf")
+    path = cli.csv(1)
+    path.write_text(
+        path.read_text(encoding="utf-8-sig").replace("11号1幢101室", "12号2幢202室"), encoding="utf-8"
+    )
+    new = cli.folder / "new"
+    assert cli.run("replace", pdf.stem, "--reason", "迁址", "--from", path, "--out", new) == 0, cli.err
+    (newer,) = new.glob("*.pdf")
+    assert ".002." in newer.stem
+    assert cli.run("verify", pdf) == 1
+    assert cli.run("verify", newer) == 0
+
+
+def test_registries_and_keys_are_listed(cli: Cli) -> None:
+    for arguments in (("authority", "list"), ("seal", "list"), ("type", "list"), ("keys", "list")):
+        assert cli.run(*arguments, "--json") == 0, cli.err
+        assert len(cli.lines()) >= 2
+        assert cli.run(*arguments) == 0
+    assert cli.run("type", "show", "FOOD") == 0
+    assert cli.run("seal", "show", "chuncheng-market-sm2", "--picture", cli.folder / "seal.svg") == 0
+    assert (cli.folder / "seal.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert "BEGIN" not in cli.out
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "a,a\n1,2\n", 'x,"y\n', "\x00\x01"])
+def test_a_file_that_is_no_table_is_refused_as_a_whole(cli: Cli, content: str) -> None:
+    path = cli.folder / "bad.csv"
+    path.write_text(content, encoding="utf-8")
+    assert cli.run("issue", "FOOD", "--from", path) == 3
+    assert cli.err.strip()
+
+
+def test_gb18030_exports_are_read(cli: Cli) -> None:
+    path = cli.csv(1)
+    path.write_bytes(path.read_text(encoding="utf-8-sig").encode("gb18030"))
+    assert cli.run("issue", "FOOD", "--from", path) == 0, cli.err
