@@ -185,7 +185,7 @@ class Verifier:
         if examined.data is None or evidence.trust_list is None:
             return _report("pdf", at, findings, _REQUIRED_FILE, facts=examined.facts)
         ecertificate = decode_ecertificate_data(examined.data)
-        facts = {**examined.facts, "ecertificate": _facts_of(ecertificate)}
+        facts = {**examined.facts, "ecertificate": _facts_of(ecertificate, evidence.trust_list)}
         if evidence.issued_files is not None:
             findings.append(_check_register(evidence, bytes.fromhex(examined.facts["sha256"]), ecertificate))
         stamped_at = datetime.fromisoformat(examined.facts["seal"]["stamped_at"])
@@ -368,8 +368,10 @@ def _check_register(evidence: Evidence, sha256: bytes, ecertificate: ECertificat
     return Finding("register.file", Result.FAILED, "ALTERED", "the register gave out another file")
 
 
-def _facts_of(ecertificate: ECertificateData) -> dict[str, Any]:
+def _facts_of(ecertificate: ECertificateData, trust_list: TrustList) -> dict[str, Any]:
     begins, ends = ecertificate.validity()
+    authority = trust_list.authority(ecertificate.issuer)
+    listed = trust_list.type(ecertificate.type_short, ecertificate.type_version)
     return {
         "pid": ecertificate.pid.hex(),
         "issuer": ecertificate.issuer,
@@ -377,7 +379,9 @@ def _facts_of(ecertificate: ECertificateData) -> dict[str, Any]:
         "version": ecertificate.version,
         "identifier": ecertificate.metadata.get("ZZBS"),
         "type_name_zh": ecertificate.metadata.get("ZZMC"),
+        "type_name_en": listed.name_en if listed else None,
         "issuer_name_zh": ecertificate.metadata.get("ZZBFJG"),
+        "issuer_name_en": authority.name_en if authority else None,
         "valid_from": begins.isoformat(),
         "valid_until": ends.isoformat() if ends else None,
     }

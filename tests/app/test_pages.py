@@ -226,9 +226,9 @@ def _first_page(world: World) -> object:
 
     from PIL import Image
 
-    from trust.app.pages.page_image import PageImages
+    from trust.pdf.drawing import draw_page
 
-    return Image.open(io.BytesIO(PageImages().first_page_png(world.pdf(world.valid)))).resize((2480, 1754))
+    return Image.open(io.BytesIO(draw_page(world.pdf(world.valid), 0))).resize((2480, 1754))
 
 
 # --- the counter ---

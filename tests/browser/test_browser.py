@@ -88,8 +88,10 @@ def test_leaving_the_page_ends_the_showing(watched: Any, served: Any) -> None:
     holder.get_by_role("link", name="Show Food Business Licence").click()
     holder.get_by_role("button", name="Start showing").click()
     code = holder.text_content("[data-code-text]")
-    holder.goto("/help")
-    holder.wait_for_timeout(300)  # the farewell is sent while the page goes
+    holder.wait_for_load_state("load")  # until then the page's script does not listen
+    with holder.expect_request("**/show/stop"):  # the farewell is sent while the page goes
+        holder.goto("/help")
+    holder.wait_for_timeout(500)
     page = watched.page()
     page.goto("/verify")
     page.fill("#code", code)

@@ -4,55 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from asn1crypto import cms
-from support.world import START, World, make_world
+from interop.licences import SUITES, Issued, Sealed
+from support.world import START, make_world
 
-from keys import asn1
-from trust.encoding.trust_list import TrustedSeal, TrustedTsa
-from trust.pdf.gap import SignedGap, check_gap
 from trust.sandbox import Sandbox
 from verifier.evidence import evidence_from_bundle
-
-SUITES = ("sm2", "rsa3072", "p256")
-
-
-@dataclass(frozen=True)
-class Sealed:
-    """A licence and what it hangs under."""
-
-    pdf: bytes
-    seal: TrustedSeal
-    tsa: TrustedTsa
-    crls: tuple[bytes, ...]
-
-    @property
-    def gap(self) -> SignedGap:
-        return check_gap(self.pdf)
-
-    @property
-    def content(self) -> bytes:
-        return b"".join(self.gap.signed)
-
-    def signer_info(self) -> cms.SignerInfo:
-        asn1.register()
-        (info,) = cms.ContentInfo.load(self.gap.cms)["content"]["signer_infos"]
-        return info
-
-    def with_changed_page(self) -> bytes:
-        """One byte of a signed object is different, the file is still a PDF."""
-        at = self.pdf.index(b"/Type") + 1
-        return self.pdf[:at] + b"T" + self.pdf[at + 1 :].replace(b"/Reason", b"/Rezson", 1)
-
-
-@dataclass(frozen=True)
-class Issued:
-    world: World
-    bundle: Path
-    sealed: dict[str, Sealed]
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +21,7 @@ def issued(
     shutil.copytree(template_folder, folder)
     world = make_world(folder, sandbox=sandbox)
     try:
-        pdfs = {suite: world.issue(number, suite=suite)[1] for number, suite in enumerate(SUITES, 1)}
+        pdfs = {suite: world.issue(number, suite=suite)[1] for number, suite in enumerate(SUITES, 9001)}
         bundle = world.bundle()
         evidence = evidence_from_bundle(bundle, START)
         assert evidence.trust_list is not None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest_interop import SUITES, Issued, Sealed
+from interop.licences import SUITES, Issued, Sealed
 
 pytestmark = pytest.mark.interop
 JARS = [Path("/usr/share/java") / f"{name}.jar" for name in ("bcprov", "bcpkix", "bcutil")]

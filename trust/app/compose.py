@@ -42,7 +42,11 @@ from trust.storage.sql import Database
 from verifier.evidence import Evidence
 from verifier.verifying import SANDBOX_JOBS, Verifier
 
-SERVICE_SANDBOX_JOBS = {**SANDBOX_JOBS, "check-stampable": "issuer.sealing.intake:check_stampable_job"}
+SERVICE_SANDBOX_JOBS = {
+    **SANDBOX_JOBS,
+    "check-stampable": "issuer.sealing.intake:check_stampable_job",
+    "draw-page": "trust.pdf.drawing:draw_page_job",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -333,7 +333,8 @@ def serve_demo(out: Path, port: int) -> None:
     """Starts the service with the demo's data and prints where to look."""
     from trust.app.serving import serve
 
-    settings = read_settings(out / "data")
+    # Cookies are marked Secure under an https address; the demo is served without TLS, on this machine only.
+    settings = replace(read_settings(out / "data"), base_url=f"http://127.0.0.1:{port}")
     with open_service(settings) as service:
         from issuer import sql
         from trust.app.access import Access

@@ -61,3 +61,4 @@ class AuditRow(SQLModel, table=True):
     pid: bytes | None = Field(default=None, sa_column=sa.Column(sa.LargeBinary(16), nullable=True))
     purpose: str | None = None
     outcome: str = Field(max_length=32)
+    __table_args__ = (sa.Index("audit_of_pid", "pid", "id"), sa.Index("audit_by_actor", "actor", "id"))

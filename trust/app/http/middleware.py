@@ -79,12 +79,14 @@ class RequestFrame:
         trace_id = parent.group(1) if parent else secrets.token_hex(16)
         scope.setdefault("state", {})["trace_id"] = trace_id
         started, status, taken = time.perf_counter(), 500, 0
+        # Pages count their own uploads, so that a browser gets the refusal as a page.
+        limit = MAX_BODY if scope["path"].startswith("/api/") else None
 
         async def limited_receive() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > MAX_BODY:
+            if limit is not None and taken > limit:
                 raise _TooLarge
             return message
 
@@ -96,7 +98,7 @@ class RequestFrame:
             await send(message)
 
         try:
-            if _declared_length(headers) > MAX_BODY:
+            if limit is not None and _declared_length(headers) > limit:
                 raise _TooLarge
             await self._app(scope, limited_receive, noting_send)
         except _TooLarge:

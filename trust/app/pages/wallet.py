@@ -28,7 +28,6 @@ from trust.app.access import WALLET, WALLET_HOURS, WebSession
 from trust.app.i18n import show_time, text
 from trust.app.pages.forms import read_form
 from trust.app.pages.live_code import live_code_svg
-from trust.app.pages.page_image import PageImages
 from trust.app.pages.shell import Shell, language_of, route_class
 from trust.app.pages.verdict import PURPOSES, show_value, shown_purpose
 from trust.encoding.codes import STEP_SECONDS
@@ -72,7 +71,6 @@ def wallet_router(shell: Shell) -> APIRouter:
     router = APIRouter(
         route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
     )
-    images = PageImages()
 
     # --- getting in and out ---
 
@@ -137,8 +135,11 @@ def wallet_router(shell: Shell) -> APIRouter:
     @router.get("/wallet/{pid}/page.png")
     def picture(request: Request, pid: str) -> Response:
         pdf = shell.service.issuing.issued_file(_owned(shell, request, pid).pid)
+        drawn = shell.service.sandbox.run("draw-page", {"page": 0}, [pdf])
         return Response(
-            images.first_page_png(pdf), media_type="image/png", headers={"cache-control": "private, no-store"}
+            base64.b64decode(drawn["png"]),
+            media_type="image/png",
+            headers={"cache-control": "private, no-store"},
         )
 
     @router.get("/wallet/{pid}/file")

@@ -31,6 +31,8 @@ def upgrade() -> None:
         sa.Column("purpose", sa.String(), nullable=True),
         sa.Column("outcome", sa.String(32), nullable=False),
     )
+    op.create_index("audit_by_actor", "audit", ["actor", "id"])
+    op.create_index("audit_of_pid", "audit", ["pid", "id"])
     op.create_table(
         "authority",
         sa.Column("id", sa.String(32), primary_key=True),

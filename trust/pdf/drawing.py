@@ -1,0 +1,41 @@
+"""Drawing a page as a picture. Runs inside the sandbox, for a department's PDF may hold anything."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pypdfium2
+
+from trust.model.errors import Malformed
+
+_PIXELS_WIDE = 1240
+_MAX_PIXELS = 12_000_000
+
+
+def draw_page_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
+    """The page numbered `page` (0-based, -1 the last) of the PDF, with its seal, as PNG in base64."""
+    return {"png": base64.b64encode(draw_page(blobs[0], int(arguments.get("page", 0)))).decode()}
+
+
+def draw_page(pdf: bytes, page: int) -> bytes:
+    """PNG, 1240 pixels wide. Raises `Malformed` for a page that cannot be drawn."""
+    try:
+        document = pypdfium2.PdfDocument(pdf)
+    except pypdfium2.PdfiumError as exc:
+        raise Malformed("The page cannot be drawn.", "Open the PDF itself.", code="BROKEN_PDF") from exc
+    try:
+        document.init_forms()  # the visible seal is the appearance of a signature field
+        drawn = document[page % len(document)]
+        scale = _PIXELS_WIDE / drawn.get_width()
+        if _PIXELS_WIDE * drawn.get_height() * scale > _MAX_PIXELS:
+            raise Malformed("The page is too long to draw.", "Open the PDF itself.", code="LIMIT_EXCEEDED")
+        picture = drawn.render(scale=scale, may_draw_forms=True).to_pil()
+        drawn.close()
+    finally:
+        document.close()
+    out = io.BytesIO()
+    picture.convert("RGB").save(out, "PNG", optimize=False)
+    return out.getvalue()
