@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.browser_pages import every_page, one_step_later, open_wallet, sign_in
+
+from issuer import sql
 
 LANGUAGES = ("zh-CN", "en")
 
@@ -81,6 +85,19 @@ def test_a_holder_shows_a_counter_scans_and_the_holder_sees_it(watched: Any, ser
     holder.wait_for_selector("text=Shown to 政务大厅 3 号窗口")
 
 
+def is_stopped(world: Any) -> bool:
+    with world.service.database.read() as connection:
+        shown = sql.all_rows(connection, sql.PresentationRow)
+    return max(shown, key=lambda row: row.started_at).stopped_at is not None
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 8.0) -> None:
+    ends = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < ends, "waited in vain"
+        time.sleep(0.1)
+
+
 def test_leaving_the_page_ends_the_showing(watched: Any, served: Any) -> None:
     world, _ = served
     holder = watched.page()
@@ -89,9 +106,8 @@ def test_leaving_the_page_ends_the_showing(watched: Any, served: Any) -> None:
     holder.get_by_role("button", name="Start showing").click()
     code = holder.text_content("[data-code-text]")
     holder.wait_for_load_state("load")  # until then the page's script does not listen
-    with holder.expect_request("**/show/stop"):  # the farewell is sent while the page goes
-        holder.goto("/help")
-    holder.wait_for_timeout(500)
+    holder.goto("/help")
+    wait_until(lambda: is_stopped(world))  # the farewell is sent while the page goes
     page = watched.page()
     page.goto("/verify")
     page.fill("#code", code)
