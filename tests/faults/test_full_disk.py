@@ -1,0 +1,51 @@
+"""A full disk: one clear refusal, nothing acknowledged is lost, and with room again everything goes on."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.world import make_world
+
+from ledger.recheck import recheck
+from trust.model.report import Verdict
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("room", [40_000, 400_000, 1_500_000])
+def test_a_full_disk_loses_nothing_that_was_acknowledged(room: int, template_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(template_folder, folder)
+    child = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("full_disk_child.py")), str(folder), str(room)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+    )
+    lines = [line.split() for line in child.stdout.splitlines()]
+    assert lines, child.stderr
+    assert lines[-1][0] == "refused", child.stdout + child.stderr
+    acknowledged = [line[1] for line in lines if line[0] == "issued"]
+    world = make_world(folder)
+    try:
+        world.service.issuing.resume_unfinished()
+        for identifier in acknowledged:
+            issued = world.service.issuing.issued(identifier=identifier)
+            assert world.verify(world.service.issuing.issued_file(issued.pid)).verdict is Verdict.PASSED
+        numbers = range(1, len(acknowledged) + 2)
+        again = world.try_issue(*(world.application(number) for number in numbers))
+        assert [o.error for o in again] == [None for _ in numbers]
+        assert [o.repeated for o in again[: len(acknowledged)]] == [True] * len(acknowledged)
+        world.service.log.publish()
+        service = world.service
+        checked = recheck(
+            service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey
+        )
+        assert checked.is_clean, checked.findings
+        assert service.log.size == 2 + len(acknowledged) + 1
+    finally:
+        world.close()
