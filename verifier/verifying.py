@@ -208,7 +208,7 @@ class Verifier:
             at,
         )
         begins, ends = ecertificate.validity()
-        findings.append(_validity(begins, ends, at))
+        findings.append(validity_finding(begins, ends, at))
         facts["sealed_before_validity_end"] = ends is None or stamped_at <= ends
         return _report(
             "pdf",
@@ -253,7 +253,7 @@ def _verify_printed(code: ScannedCode, evidence: Evidence, at: datetime) -> Repo
     listed_type = trust_list.type(claims.type_short, claims.type_version)
     findings.append(_entitlement(trust_list, claims.issuer, claims.type_short, claims.type_version, None))
     freshness = _status(findings, facts, evidence, claims.pid, claims.status_list, claims.status_index, at)
-    findings.append(_validity(claims.not_before or claims.issued_at, claims.expires_at, at))
+    findings.append(validity_finding(claims.not_before or claims.issued_at, claims.expires_at, at))
     shown: list[ShownField] = []
     left_out: list[str] = []
     if listed_type is not None:
@@ -349,15 +349,12 @@ def status_finding(status: Status) -> Finding:
     return Finding("status", Result.FAILED, status.value, "by the issuing authority")
 
 
-def _validity(begins: datetime, ends: datetime | None, at: datetime) -> Finding:
+def validity_finding(begins: datetime, ends: datetime | None, at: datetime) -> Finding:
     if at < begins - _SKEW:
         return Finding("validity", Result.FAILED, "NOT_YET", begins.isoformat())
     if ends is not None and at > ends:
         return Finding("validity", Result.FAILED, "EXPIRED", ends.isoformat())
     return Finding("validity", Result.PASSED, "OK", ends.isoformat() if ends else "long-term")
-
-
-validity_finding = _validity
 
 
 def _check_register(evidence: Evidence, sha256: bytes, ecertificate: ECertificateData) -> Finding:

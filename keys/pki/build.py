@@ -7,7 +7,7 @@
 | SEAL           | no CA             | digitalSignature, nonRepudiation   |                         |
 | TIME_STAMP     | no CA             | digitalSignature, nonRepudiation   | timeStamping, critical  |
 
-All of these extensions but the subject's own key usage list of a root are critical. Names are UTF8String
+basicConstraints and keyUsage are critical everywhere. Names are UTF8String
 with C=CN. End-entity certificates name where their CRL will be published; nothing of ours ever follows
 that address while it verifies.
 """
@@ -50,6 +50,19 @@ class Subject:
     organisation: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """One certificate to be made: the same for both builders. Times are whole seconds."""
+
+    profile: Profile
+    subject: Subject
+    public_key: bytes
+    serial: int
+    not_before: datetime
+    not_after: datetime
+    crl_address: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class RevokedSerial:
     serial: int
@@ -72,15 +85,18 @@ def make_x509_cert(
     `issuer_cert` is None for a self-signed root. Serial numbers are 127 random bits. `not_before` and
     `not_after` are cut to whole seconds, as X.509 has no finer ones.
     """
-    not_before, not_after = not_before.replace(microsecond=0), not_after.replace(microsecond=0)
-    serial = secrets.randbits(126) | (1 << 126)
-    if issuer_key.record.suite is Suite.SM2_SM3:
-        return _make_gm(
-            profile, subject, public_key, issuer_key, issuer_cert, serial, not_before, not_after, crl_address
-        )
-    return _make_pyca(
-        profile, subject, public_key, issuer_key, issuer_cert, serial, not_before, not_after, crl_address
+    wanted = _Wanted(
+        profile=profile,
+        subject=subject,
+        public_key=public_key,
+        serial=secrets.randbits(126) | (1 << 126),
+        not_before=not_before.replace(microsecond=0),
+        not_after=not_after.replace(microsecond=0),
+        crl_address=crl_address,
     )
+    if issuer_key.record.suite is Suite.SM2_SM3:
+        return _make_gm(wanted, issuer_key, issuer_cert)
+    return _make_pyca(wanted, issuer_key, issuer_cert)
 
 
 def make_crl(
@@ -102,48 +118,40 @@ def make_crl(
 # --- RSA and EC, by cryptography ---------------------------------------------------------------------------
 
 
-def _make_pyca(
-    profile: Profile,
-    subject: Subject,
-    public_key: bytes,
-    issuer_key: SigningKey,
-    issuer_cert: bytes | None,
-    serial: int,
-    not_before: datetime,
-    not_after: datetime,
-    crl_address: str | None,
-) -> bytes:
+def _make_pyca(wanted: _Wanted, issuer_key: SigningKey, issuer_cert: bytes | None) -> bytes:
     name = pyca_x509.Name(
         [
             pyca_x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
-            pyca_x509.NameAttribute(NameOID.ORGANIZATION_NAME, subject.organisation),
-            pyca_x509.NameAttribute(NameOID.COMMON_NAME, subject.common_name),
+            pyca_x509.NameAttribute(NameOID.ORGANIZATION_NAME, wanted.subject.organisation),
+            pyca_x509.NameAttribute(NameOID.COMMON_NAME, wanted.subject.common_name),
         ]
     )
     issuer = pyca_x509.load_der_x509_certificate(issuer_cert).subject if issuer_cert else name
-    subject_key: Any = serialization.load_der_public_key(public_key)
+    subject_key: Any = serialization.load_der_public_key(wanted.public_key)
     signer = _pyca_key(issuer_key)
     builder = (
         pyca_x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(issuer)
         .public_key(subject_key)
-        .serial_number(serial)
-        .not_valid_before(not_before)
-        .not_valid_after(not_after)
+        .serial_number(wanted.serial)
+        .not_valid_before(wanted.not_before)
+        .not_valid_after(wanted.not_after)
         .add_extension(
-            pyca_x509.BasicConstraints(profile.is_ca, 0 if profile is Profile.ISSUING else None),
+            pyca_x509.BasicConstraints(
+                wanted.profile.is_ca, 0 if wanted.profile is Profile.ISSUING else None
+            ),
             critical=True,
         )
         .add_extension(
             pyca_x509.KeyUsage(
-                digital_signature=not profile.is_ca,
-                content_commitment=not profile.is_ca,
+                digital_signature=not wanted.profile.is_ca,
+                content_commitment=not wanted.profile.is_ca,
                 key_encipherment=False,
                 data_encipherment=False,
                 key_agreement=False,
-                key_cert_sign=profile.is_ca,
-                crl_sign=profile.is_ca,
+                key_cert_sign=wanted.profile.is_ca,
+                crl_sign=wanted.profile.is_ca,
                 encipher_only=False,
                 decipher_only=False,
             ),
@@ -154,13 +162,13 @@ def _make_pyca(
             pyca_x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
         )
     )
-    if profile is Profile.TIME_STAMP:
+    if wanted.profile is Profile.TIME_STAMP:
         builder = builder.add_extension(
             pyca_x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True
         )
-    if crl_address:
+    if wanted.crl_address:
         point = pyca_x509.DistributionPoint(
-            [pyca_x509.UniformResourceIdentifier(crl_address)], None, None, None
+            [pyca_x509.UniformResourceIdentifier(wanted.crl_address)], None, None, None
         )
         builder = builder.add_extension(pyca_x509.CRLDistributionPoints([point]), critical=False)
     return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
@@ -205,31 +213,23 @@ def _pyca_key(key: SigningKey) -> Any:
 # --- SM2, by asn1crypto ------------------------------------------------------------------------------------
 
 
-def _make_gm(
-    profile: Profile,
-    subject: Subject,
-    public_key: bytes,
-    issuer_key: SigningKey,
-    issuer_cert: bytes | None,
-    serial: int,
-    not_before: datetime,
-    not_after: datetime,
-    crl_address: str | None,
-) -> bytes:
+def _make_gm(wanted: _Wanted, issuer_key: SigningKey, issuer_cert: bytes | None) -> bytes:
     asn1.register()
     name = x509.Name.build(
         {
             "country_name": "CN",
-            "organization_name": subject.organisation,
-            "common_name": subject.common_name,
+            "organization_name": wanted.subject.organisation,
+            "common_name": wanted.subject.common_name,
         }
     )
     issuer = x509.Certificate.load(issuer_cert).subject if issuer_cert else name
-    spki = asn1_keys.PublicKeyInfo.load(public_key)
+    spki = asn1_keys.PublicKeyInfo.load(wanted.public_key)
     issuer_spki = asn1_keys.PublicKeyInfo.load(issuer_key.record.public_key)
-    usage = {"key_cert_sign", "crl_sign"} if profile.is_ca else {"digital_signature", "non_repudiation"}
-    constraints: dict[str, Any] = {"ca": profile.is_ca}
-    if profile is Profile.ISSUING:
+    usage = (
+        {"key_cert_sign", "crl_sign"} if wanted.profile.is_ca else {"digital_signature", "non_repudiation"}
+    )
+    constraints: dict[str, Any] = {"ca": wanted.profile.is_ca}
+    if wanted.profile is Profile.ISSUING:
         constraints["path_len_constraint"] = 0
     extensions: list[dict[str, Any]] = [
         {"extn_id": "basic_constraints", "critical": True, "extn_value": constraints},
@@ -241,14 +241,14 @@ def _make_gm(
             "extn_value": {"key_identifier": issuer_spki.sha1},
         },
     ]
-    if profile is Profile.TIME_STAMP:
+    if wanted.profile is Profile.TIME_STAMP:
         extensions.append(
             {"extn_id": "extended_key_usage", "critical": True, "extn_value": ["time_stamping"]}
         )
-    if crl_address:
+    if wanted.crl_address:
         point = {
             "distribution_point": x509.DistributionPointName(
-                "full_name", [x509.GeneralName("uniform_resource_identifier", crl_address)]
+                "full_name", [x509.GeneralName("uniform_resource_identifier", wanted.crl_address)]
             )
         }
         extensions.append({"extn_id": "crl_distribution_points", "critical": False, "extn_value": [point]})
@@ -256,10 +256,10 @@ def _make_gm(
     tbs = x509.TbsCertificate(
         {
             "version": "v3",
-            "serial_number": serial,
+            "serial_number": wanted.serial,
             "signature": algorithm,
             "issuer": issuer,
-            "validity": {"not_before": _time(not_before), "not_after": _time(not_after)},
+            "validity": {"not_before": _time(wanted.not_before), "not_after": _time(wanted.not_after)},
             "subject": name,
             "subject_public_key_info": spki,
             "extensions": extensions,

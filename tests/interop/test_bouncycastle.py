@@ -62,9 +62,9 @@ def _cases(sealed: Sealed, other: Sealed) -> dict[str, tuple[bytes, bytes, bytes
     (token,) = (
         a["values"][0] for a in info["unsigned_attrs"] if a["type"].native == "signature_time_stamp_token"
     )
-    imprint = token["content"]["encap_content_info"]["content"].parsed["message_imprint"][
-        "hashed_message"
-    ].native
+    imprint = (
+        token["content"]["encap_content_info"]["content"].parsed["message_imprint"]["hashed_message"].native
+    )
     (stamp_signer,) = token["content"]["signer_infos"]
     stamp_signature = stamp_signer["signature"].native
     return {

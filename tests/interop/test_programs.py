@@ -78,9 +78,7 @@ def test_qpdf_finds_nothing_wrong_in_any_type(
             service.authorities.add(sample.authority)
             if authority not in {seal.authority_id for seal in service.seals.list()}:
                 service.seals.make(f"{authority}-sm2", authority, sample.suite)
-    seal = next(
-        seal.seal_id for seal in service.seals.list() if seal.authority_id == authority
-    )
+    seal = next(seal.seal_id for seal in service.seals.list() if seal.authority_id == authority)
     profile = load_profile(short)
     record = read_records(folder / name, profile)[0]
     application = application_from(service, record, profile, authority=authority, seal=seal)

@@ -21,9 +21,7 @@ from keys.pki.validator import Sm2AwareValidator
 pytestmark = pytest.mark.interop
 
 
-def judge(
-    pdf: bytes, root: bytes, tsa_root: bytes, crls: tuple[bytes, ...], at: datetime = START
-) -> Any:
+def judge(pdf: bytes, root: bytes, tsa_root: bytes, crls: tuple[bytes, ...], at: datetime = START) -> Any:
     asn1.register()
 
     def context(anchor: bytes) -> ValidationContext:

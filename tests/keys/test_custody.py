@@ -27,7 +27,9 @@ def provider(tmp_path: Path) -> FileKeyProvider:
     return provider_at(tmp_path / "keys")
 
 
-def make(provider: FileKeyProvider, suite: Suite = Suite.SM2_SM3, purpose: KeyPurpose = KeyPurpose.SEAL) -> str:
+def make(
+    provider: FileKeyProvider, suite: Suite = Suite.SM2_SM3, purpose: KeyPurpose = KeyPurpose.SEAL
+) -> str:
     return provider.generate(purpose, suite, label="a label 标签", at=AT).key_id
 
 
@@ -36,7 +38,9 @@ def files(tmp_path: Path, key_id: str) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("suite", QUICK)
-def test_a_key_is_there_again_after_a_restart(provider: FileKeyProvider, tmp_path: Path, suite: Suite) -> None:
+def test_a_key_is_there_again_after_a_restart(
+    provider: FileKeyProvider, tmp_path: Path, suite: Suite
+) -> None:
     key_id = make(provider, suite)
     before = provider.open(key_id, KeyPurpose.SEAL)
     after = provider_at(tmp_path / "keys").open(key_id, KeyPurpose.SEAL)
@@ -54,7 +58,9 @@ def test_opening_again_gives_the_very_same_key(provider: FileKeyProvider, tmp_pa
 
 
 @pytest.mark.parametrize("suite", QUICK)
-def test_files_and_folder_are_closed_to_others(provider: FileKeyProvider, tmp_path: Path, suite: Suite) -> None:
+def test_files_and_folder_are_closed_to_others(
+    provider: FileKeyProvider, tmp_path: Path, suite: Suite
+) -> None:
     key_id = make(provider, suite)
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
     for path in files(tmp_path, key_id):
@@ -62,7 +68,9 @@ def test_files_and_folder_are_closed_to_others(provider: FileKeyProvider, tmp_pa
 
 
 @pytest.mark.parametrize("suite", QUICK)
-def test_the_file_holds_the_key_encrypted_only(provider: FileKeyProvider, tmp_path: Path, suite: Suite) -> None:
+def test_the_file_holds_the_key_encrypted_only(
+    provider: FileKeyProvider, tmp_path: Path, suite: Suite
+) -> None:
     key_file, _ = files(tmp_path, make(provider, suite))
     kind, _, encrypted = pem.unarmor(key_file.read_bytes())
     assert kind == "ENCRYPTED PRIVATE KEY"
@@ -108,14 +116,18 @@ def test_the_record_of_another_key_is_noticed(provider: FileKeyProvider, tmp_pat
 
 
 @pytest.mark.parametrize("suite", QUICK)
-def test_the_key_file_of_another_key_is_noticed(provider: FileKeyProvider, tmp_path: Path, suite: Suite) -> None:
+def test_the_key_file_of_another_key_is_noticed(
+    provider: FileKeyProvider, tmp_path: Path, suite: Suite
+) -> None:
     one, two = make(provider, suite), make(provider, suite)
     shutil.copy(files(tmp_path, two)[0], files(tmp_path, one)[0])
     with pytest.raises(KeyUnavailable):
         provider_at(tmp_path / "keys").open(one, KeyPurpose.SEAL)
 
 
-def test_a_record_with_another_public_key_or_suite_is_noticed(provider: FileKeyProvider, tmp_path: Path) -> None:
+def test_a_record_with_another_public_key_or_suite_is_noticed(
+    provider: FileKeyProvider, tmp_path: Path
+) -> None:
     one, two = make(provider), make(provider)
     _, path = files(tmp_path, one)
     good = json.loads(path.read_bytes())
@@ -148,9 +160,7 @@ def test_a_damaged_key_file_is_said_so(
         provider_at(tmp_path / "keys").open(key_id, KeyPurpose.SEAL)
 
 
-@pytest.mark.parametrize(
-    "record", [b"", b"[]", b"null", b"{}", b"{", b'{"id": 1}', b"\xff", b'"text"']
-)
+@pytest.mark.parametrize("record", [b"", b"[]", b"null", b"{}", b"{", b'{"id": 1}', b"\xff", b'"text"'])
 def test_a_damaged_record_is_said_so(provider: FileKeyProvider, tmp_path: Path, record: bytes) -> None:
     key_id = make(provider)
     files(tmp_path, key_id)[1].write_bytes(record)

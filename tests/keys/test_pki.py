@@ -114,12 +114,18 @@ def test_every_certificate_has_the_extensions_of_its_profile(tree: Tree, profile
 
 
 @pytest.mark.parametrize("profile", list(Profile))
-def test_cryptography_reads_the_same_from_an_rsa_certificate(trees: dict[Suite, Tree], profile: Profile) -> None:
+def test_cryptography_reads_the_same_from_an_rsa_certificate(
+    trees: dict[Suite, Tree], profile: Profile
+) -> None:
     tree = trees[Suite.RSA3072_SHA256]
     ca, path_length, usage, stamps = TABLE[profile]
     cert = x509.load_der_x509_certificate(tree.certs[profile])
     constraints = cert.extensions.get_extension_for_class(x509.BasicConstraints)
-    assert (constraints.critical, constraints.value.ca, constraints.value.path_length) == (True, ca, path_length)
+    assert (constraints.critical, constraints.value.ca, constraints.value.path_length) == (
+        True,
+        ca,
+        path_length,
+    )
     found = cert.extensions.get_extension_for_class(x509.KeyUsage).value
     assert found.key_cert_sign == found.crl_sign == ("crl_sign" in usage)
     assert found.digital_signature == found.content_commitment == ("digital_signature" in usage)

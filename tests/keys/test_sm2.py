@@ -62,9 +62,7 @@ def refuses(key, message: bytes, signature: bytes) -> bool:
 def test_z_and_e_are_those_of_the_standard() -> None:
     z = sm2.z_value(POINT)
     assert z.hex() == "b2e14c5c79c6df5b85f4fe7ed8db7a262b9da7e07ccb0ea9f4747b8ccda8a4f3"
-    assert (
-        sm3(z + MESSAGE).hex() == "f0b43e94ba45accaace692ed534382eb17e6ab5a19ce7b31f4486fdfc0d28640"
-    )
+    assert sm3(z + MESSAGE).hex() == "f0b43e94ba45accaace692ed534382eb17e6ab5a19ce7b31f4486fdfc0d28640"
 
 
 def test_the_example_of_the_standard_verifies(engine) -> None:
@@ -227,7 +225,11 @@ def test_a_private_key_comes_back_from_its_encrypted_form_only(key: libcrypto.Pr
 def test_a_private_key_does_not_open_with_another_passphrase_or_damaged(opener) -> None:
     encrypted = libcrypto.PrivateKey.generate().to_encrypted_pkcs8(b"pass", kdf_rounds=10)
     opener.from_encrypted_pkcs8(encrypted, b"pass")
-    for damaged, passphrase in ((encrypted, b"Pass"), (encrypted[:-1], b"pass"), (encrypted + b"\0", b"pass")):
+    for damaged, passphrase in (
+        (encrypted, b"Pass"),
+        (encrypted[:-1], b"pass"),
+        (encrypted + b"\0", b"pass"),
+    ):
         with pytest.raises(KeyUnavailable):
             opener.from_encrypted_pkcs8(damaged, passphrase)
 

@@ -8,11 +8,11 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, padding, rsa
 
-from .opened import keys_of_every_suite
-
 from keys.custody import SigningKey
 from keys.suites import Suite, check_signature, suite_of_public_key
 from trust.model.errors import Malformed, VerificationError
+
+from .opened import keys_of_every_suite
 
 MESSAGE = b"a message"
 
@@ -77,7 +77,11 @@ def test_pss_padding_and_other_digests_are_refused(opened: dict[Suite, SigningKe
             check_signature(Suite.RSA3072_SHA256, key.record.public_key, MESSAGE, signature)
 
 
-@pytest.mark.parametrize("spki", [b"", b"\x30\x00", bytes(91), spki_of(ed448.Ed448PrivateKey.generate())])
+@pytest.mark.parametrize(
+    "spki",
+    [b"", b"\x30\x00", bytes(91), spki_of(ed448.Ed448PrivateKey.generate())],
+    ids=["nothing", "an empty sequence", "zeros", "Ed448"],
+)
 def test_what_is_no_key_of_a_suite_is_malformed(spki: bytes) -> None:
     with pytest.raises(Malformed):
         suite_of_public_key(spki)

@@ -23,11 +23,12 @@ from trust.model.errors import Malformed
 from .opened import AT, new_key, provider_at
 
 IMPRINT = sha256(b"a document")
+WITHIN_A_SECOND = AT.replace(microsecond=999999)
 
 
 @dataclass
 class Stopped:
-    at: datetime = AT.replace(microsecond=999999)
+    at: datetime = WITHIN_A_SECOND
 
     def now(self) -> datetime:
         return self.at
@@ -99,7 +100,9 @@ def test_the_signature_is_over_attributes_that_name_content_and_certificate(made
     parts = parts_of(made.tsa.stamp(IMPRINT, "sha256"))
     record = made.tsa.key.record
     check_signature(record.suite, record.public_key, parts.signed_attrs, parts.signature)
-    found = {a["type"].native: a["values"][0] for a in cms.CMSAttributes.load(parts.signed_attrs, strict=True)}
+    found = {
+        a["type"].native: a["values"][0] for a in cms.CMSAttributes.load(parts.signed_attrs, strict=True)
+    }
     assert set(found) == {"content_type", "message_digest", "signing_certificate_v2"}
     assert found["content_type"].native == "tst_info"
     assert found["message_digest"].native == digest(record.suite.digest, parts.tst_info)
@@ -121,7 +124,8 @@ def test_a_token_is_exactly_what_its_parts_make(made: Made) -> None:
 
 
 @pytest.mark.parametrize(
-    ("imprint", "algorithm"), [(IMPRINT, "sha1"), (IMPRINT[:31], "sha256"), (b"", "sm3"), (IMPRINT * 2, "sha512")]
+    ("imprint", "algorithm"),
+    [(IMPRINT, "sha1"), (IMPRINT[:31], "sha256"), (b"", "sm3"), (IMPRINT * 2, "sha512")],
 )
 def test_other_digests_are_not_stamped(made: Made, imprint: bytes, algorithm: str) -> None:
     with pytest.raises(Malformed):

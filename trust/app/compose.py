@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -236,13 +235,3 @@ def _make_data_folder(settings: Settings) -> None:
         os.chmod(settings.passphrase_file, 0o600)
     if not (settings.data / "host").exists():
         create_durably(settings.data / "host", settings.host.encode() + b"\n")
-
-
-@contextlib.contextmanager
-def service_at(settings: Settings) -> Iterator[Service]:
-    """`open_service` as a block."""
-    service = open_service(settings)
-    try:
-        yield service
-    finally:
-        service.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -77,8 +78,6 @@ def public_router(service: Service, metrics: Metrics) -> APIRouter:
         parts = _readiness(service)
         ready = all(parts.values())
         status = 200 if ready else 503
-        import json
-
         return Response(
             json.dumps({"status": "ok" if ready else "not ready", "parts": parts}),
             status,

@@ -1,0 +1,167 @@
+"""What happened to a licence × how it is shown: online and offline give the same verdict and code.
+
+The one difference there may be is freshness: a bundle that is out of date says so, and never PASSED or FAILED.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pypdfium2
+import pytest
+import zxingcpp
+from support.world import START, World, make_world
+
+from trust.model.report import Report, Verdict
+from trust.model.status import StatusAct
+from trust.sandbox import Sandbox
+
+FORMS = ("file", "code", "picture")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One licence as a file, as the text of its printed code, and as a picture of its page."""
+
+    file: bytes
+    code: str
+    picture: bytes
+
+    def as_(self, form: str) -> bytes | str:
+        return {"file": self.file, "code": self.code, "picture": self.picture}[form]
+
+
+def shown(pdf: bytes) -> Shown:
+    page = pypdfium2.PdfDocument(pdf)
+    image = page[len(page) - 1].render(scale=2.5).to_pil().convert("RGB")
+    (code,) = (found.text for found in zxingcpp.read_barcodes(image) if "/Q/" in found.text)
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return Shown(pdf, code, out.getvalue())
+
+
+def altered(good: Shown) -> Shown:
+    """One byte of the file; one character in the middle of the code, which its picture shows too."""
+    import qrcode
+
+    file = good.file[:11] + bytes((good.file[11] ^ 1,)) + good.file[12:]
+    at = len(good.code) - 30  # inside the signature
+    code = good.code[:at] + ("A" if good.code[at] != "A" else "B") + good.code[at + 1 :]
+    out = io.BytesIO()
+    qrcode.make(code).get_image().convert("RGB").save(out, "PNG")
+    return Shown(file, code, out.getvalue())
+
+
+@dataclass(frozen=True)
+class Matrix:
+    world: World
+    bundle: Path
+    cases: dict[str, tuple[Shown, datetime]]
+
+    def online(self, given: bytes | str, at: datetime) -> Report:
+        return self.world.verify(given, at=at)
+
+    def offline(self, given: bytes | str, at: datetime) -> Report:
+        return self.world.verify_offline(given, self.bundle, at=at)
+
+
+def world_in(template: Path, folder: Path, sandbox: Sandbox) -> World:
+    shutil.copytree(template, folder)
+    return make_world(folder, sandbox=sandbox)
+
+
+@pytest.fixture(scope="module")
+def matrix(
+    template_folder: Path, tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox
+) -> Iterator[Matrix]:
+    folder = tmp_path_factory.mktemp("matrix")
+    world = world_in(template_folder, folder / "data", sandbox)
+    # Somebody else's service, with the same departments, names and host: only the keys are different.
+    stranger = make_world(folder / "stranger", sandbox=sandbox)
+    statuses = world.service.statuses
+    try:
+        _, valid_pdf = world.issue(1)
+        suspended, suspended_pdf = world.issue(2)
+        revoked, revoked_pdf = world.issue(3)
+        replaced, replaced_pdf = world.issue(4)
+        _, expired_pdf = world.issue(5)
+        _, early_pdf = world.issue(6, valid_from="2026-11-25")
+        statuses.change(suspended.pid, StatusAct.SUSPEND, reason="调查")
+        statuses.change(revoked.pid, StatusAct.REVOKE, reason="penalty")
+        new = replace(world.application(4, premises="云岭省春城市新址路8号"), replaces=replaced.pid)
+        assert statuses.replace(replaced.pid, new, reason="迁址").issued is not None
+        good = shown(valid_pdf)
+        later = datetime(2031, 11, 5, tzinfo=UTC)  # its five years ended on 31 October
+        cases = {
+            "valid": (good, START),
+            "suspended": (shown(suspended_pdf), START),
+            "revoked": (shown(revoked_pdf), START),
+            "replaced": (shown(replaced_pdf), START),
+            "expired": (shown(expired_pdf), later),
+            "not yet": (shown(early_pdf), START),
+            "altered": (altered(good), START),
+            "unknown issuer": (shown(stranger.issue(1)[1]), START),
+        }
+        yield Matrix(world, world.bundle(), cases)
+    finally:
+        stranger.close()
+        world.close()
+
+
+EXPECTED = {
+    # what happened: verdict and code of the file, and of the code where they differ
+    "valid": ((Verdict.PASSED, "OK"),) * 2,
+    "suspended": ((Verdict.FAILED, "SUSPENDED"),) * 2,
+    "revoked": ((Verdict.FAILED, "REVOKED"),) * 2,
+    "replaced": ((Verdict.FAILED, "REPLACED"),) * 2,
+    "expired": ((Verdict.FAILED, "EXPIRED"),) * 2,
+    "not yet": ((Verdict.FAILED, "NOT_YET"),) * 2,
+    "altered": ((Verdict.FAILED, "ALTERED"), (Verdict.FAILED, "BAD_SEAL")),
+    "unknown issuer": ((Verdict.INDETERMINATE, "UNKNOWN_ISSUER"),) * 2,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("case", EXPECTED)
+def test_online_and_offline_say_the_same(matrix: Matrix, case: str, form: str) -> None:
+    given, at = matrix.cases[case]
+    bundle = matrix.bundle
+    if at != START:
+        matrix.world.clock.at = at
+        bundle = matrix.world.bundle()
+    try:
+        online = matrix.online(given.as_(form), at)
+        offline = matrix.world.verify_offline(given.as_(form), bundle, at=at)
+    finally:
+        matrix.world.clock.at = START
+    expected = EXPECTED[case][0 if form == "file" else 1]
+    assert (online.verdict, online.code) == expected, online.findings
+    assert (offline.verdict, offline.code) == expected, offline.findings
+    assert online.colour is offline.colour
+    assert online.shown == offline.shown
+    if expected[0] is not Verdict.INDETERMINATE and online.freshness and offline.freshness:
+        assert online.freshness.online
+        assert not offline.freshness.online
+        assert offline.freshness.next_update is not None
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("case", ["valid", "suspended", "revoked"])
+def test_a_stale_bundle_decides_nothing(matrix: Matrix, case: str, form: str) -> None:
+    given, _ = matrix.cases[case]
+    at = START + timedelta(days=400)
+    stale = matrix.offline(given.as_(form), at)
+    assert (stale.verdict, stale.code) == (Verdict.INDETERMINATE, "STATUS_STALE"), stale.findings
+    assert stale.shown == ()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_bundle_from_the_future_decides_nothing(matrix: Matrix, form: str) -> None:
+    given, _ = matrix.cases["valid"]
+    report = matrix.offline(given.as_(form), START - timedelta(days=2))
+    assert (report.verdict, report.code) == (Verdict.INDETERMINATE, "STATUS_STALE"), report.findings
