@@ -249,3 +249,19 @@ def test_gb18030_exports_are_read(cli: Cli) -> None:
     path = cli.csv(1)
     path.write_bytes(path.read_text(encoding="utf-8-sig").encode("gb18030"))
     assert cli.run("issue", "FOOD", "--from", path) == 0, cli.err
+
+
+def test_resume_finishes_what_was_interrupted(cli: Cli) -> None:
+    from support.world import make_world
+
+    world = make_world(cli.data)
+    issuing = world.service.issuing
+    issuing._reserve(issuing.check(world.application(1)))
+    issuing._seal(issuing._reserve(issuing.check(world.application(2))))
+    world.close()
+    assert cli.run("issue", "--resume", "--json") == 0, cli.err
+    assert [line["result"] for line in cli.lines()] == ["issued", "issued"]
+    assert cli.run("issue", "--resume") == 0
+    assert "Finished 0" in cli.out
+    assert cli.run("ledger", "recheck", "--json") == 0
+    assert cli.lines()[0]["stored"] == 4
