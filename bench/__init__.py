@@ -1,0 +1,1 @@
+"""How fast it is, measured against what others would use for the same work: `python -m bench`."""
