@@ -371,7 +371,9 @@ class Issuing:
             if fits_printed_code(text):
                 return text
             if not names:
-                raise Malformed("The host name is too long for a printed code.", "Set a shorter YINZHENG_HOST.")
+                raise Malformed(
+                    "The host name is too long for a printed code.", "Set a shorter YINZHENG_HOST."
+                )
             names = names[:-1]
 
     def _record(self, sealed: Sequence[SealedECertificate]) -> list[IssuedECertificate]:

@@ -16,7 +16,9 @@ from trust.model.report import Verdict
 
 @pytest.mark.faults
 @pytest.mark.parametrize("room", [40_000, 400_000, 1_500_000])
-def test_a_full_disk_loses_nothing_that_was_acknowledged(room: int, template_folder: Path, tmp_path: Path) -> None:
+def test_a_full_disk_loses_nothing_that_was_acknowledged(
+    room: int, template_folder: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "data"
     shutil.copytree(template_folder, folder)
     child = subprocess.run(
