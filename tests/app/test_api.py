@@ -212,7 +212,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
         b"%PDF-1.7\nxref\n0 1\n0000000000 65535 f \ntrailer\n<</Size 1/Root 1 0 R/Prev 9>>\nstartxref\n9\n%%EOF\n"
     ),
     "huge xref": lambda: (
-        b"%PDF-1.7\nxref\n0 99999999\n0000000000 65535 f \ntrailer\n<</Size 99999999/Root 1 0 R>>\nstartxref\n9\n%%EOF\n"
+        b"%PDF-1.7\nxref\n0 99999999\n0000000000 65535 f \n"
+        b"trailer\n<</Size 99999999/Root 1 0 R>>\nstartxref\n9\n%%EOF\n"
     ),
     "png header": lambda: b"\x89PNG\r\n\x1a\n" + bytes(100),
     "jpeg header": lambda: b"\xff\xd8\xff" + bytes(100),
@@ -234,9 +235,15 @@ def test_an_upload_over_the_limit_is_413(api: Api) -> None:
 
 @pytest.mark.parametrize(
     ("body", "content_type"),
-    [(b"{", "application/json"), (b"[]", "application/json"), (b'{"code": 7}', "application/json"), (b"x", "text/plain"),
-     (b"--x", "multipart/form-data; boundary=x"), (b'{"code":"' + b"A" * 9000 + b'"}', "application/json")],
-)  # fmt: skip
+    [
+        (b"{", "application/json"),
+        (b"[]", "application/json"),
+        (b'{"code": 7}', "application/json"),
+        (b"x", "text/plain"),
+        (b"--x", "multipart/form-data; boundary=x"),
+        (b'{"code":"' + b"A" * 9000 + b'"}', "application/json"),
+    ],
+)
 def test_a_malformed_request_is_a_problem_with_a_trace_id(api: Api, body: bytes, content_type: str) -> None:
     answer = api.client.post("/api/v1/verifications", content=body, headers={"content-type": content_type})
     assert answer.status_code in (400, 415, 422), answer.text
