@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 from anyio.from_thread import BlockingPortal
 
 from support.pages_world import World
