@@ -15,16 +15,29 @@ from ledger import sql as ledger_sql
 from trust.app.database import migrate_ledger, migrate_register
 from trust.storage.sql import Database
 
-assert issuer.sql.SQLModel is SQLModel
-assert trust.app.tables.SQLModel is SQLModel
+# Tests of the storage make tables of their own in the same metadata; only the product's count here.
+OURS = {
+    kind.__tablename__
+    for module in (issuer.sql, trust.app.tables)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, SQLModel) and hasattr(kind, "__table__")
+}
 
 
 def test_the_registers_migrations_match_its_tables(new_database: Callable[[], Path | str]) -> None:
+    assert len(OURS) >= 18
     with Database(new_database()) as database:
         migrate_register(database)
         migrate_register(database)
         with database.write() as connection:
-            context = MigrationContext.configure(connection, opts={"version_table": "register_version"})
+            context = MigrationContext.configure(
+                connection,
+                opts={
+                    "version_table": "register_version",
+                    "include_name": lambda name, kind, parents: kind != "table" or name in OURS,
+                    "include_object": lambda found, name, kind, *rest: kind != "table" or name in OURS,
+                },
+            )
             assert _without_uniques(compare_metadata(context, SQLModel.metadata)) == []
 
 

@@ -149,6 +149,7 @@ def test_a_clerk_does_all_of_it_with_the_keyboard_alone(watched: Any, served: An
     page.keyboard.type(served[0].live_code())
     page.keyboard.press("Enter")
     page.wait_for_selector(".verdict.is-green")
+    page.wait_for_function("document.activeElement.matches('[data-headline]')")
     page.keyboard.press("Tab")
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
