@@ -243,7 +243,7 @@ class Publisher:
     def _sign(self, locked: LockedHead) -> LockedHead:
         """Step 4."""
         text = format_checkpoint(Checkpoint(origin=self._vkey.name, size=locked.size, root=locked.root))
-        note = signed_note(text, vkey=self._vkey, signature=self._signer.sign(text.encode()))
+        note = signed_note(text, [(self._vkey, self._signer.sign(text.encode()))])
         signed = LockedHead(size=locked.size, root=locked.root, note=note.encode())
         self._open(signed)  # a signer with another key is found out before its signature is kept
         self._lock_store.compare_and_swap(self._vkey.name, old=locked, new=signed)

@@ -29,7 +29,7 @@ needs_files = pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"the golden log is
 
 def checkpoint_note(size: int) -> str:
     text = format_checkpoint(Checkpoint(origin=SKEY.name, size=size, root=merkle.root(LEAVES[:size])))
-    return signed_note(text, vkey=VKEY, signature=SKEY.sign(text.encode()))
+    return signed_note(text, [(VKEY, SKEY.sign(text.encode()))])
 
 
 def test_the_fifteen_words_give_the_golden_checkpoint() -> None:

@@ -56,7 +56,7 @@ def test_a_public_note_verifies_and_is_written_back_the_same(vkey: str, note: st
 
 def test_signing_the_public_text_again_gives_the_public_note() -> None:
     signature = parse_skey(NEUMANN_SKEY).sign(NEUMANN_TEXT.encode())
-    assert signed_note(NEUMANN_TEXT, vkey=parse_vkey(NEUMANN), signature=signature) == NEUMANN_NOTE
+    assert signed_note(NEUMANN_TEXT, [(parse_vkey(NEUMANN), signature)]) == NEUMANN_NOTE
 
 
 def test_every_changed_byte_of_a_note_is_refused() -> None:
@@ -132,7 +132,7 @@ def test_a_text_may_hold_empty_lines_because_the_last_one_separates() -> None:
     text = "one\n\ntwo\n"
     key = Ed25519PrivateKey.generate()
     vkey = VerifierKey(name="印证", public_key=key.public_key().public_bytes_raw())
-    note = signed_note(text, vkey=vkey, signature=key.sign(text.encode()))
+    note = signed_note(text, [(vkey, key.sign(text.encode()))])
     assert check_note(note, vkeys=[vkey]).text == text
 
 

@@ -29,7 +29,7 @@ INDEX = 5
 def note_over(leaves: list[bytes], *, key: SignerKey = SKEY, origin: str = ORIGIN) -> str:
     text = format_checkpoint(Checkpoint(origin=origin, size=len(leaves), root=merkle.root(leaves)))
     vkey = VerifierKey(name=key.name, public_key=key.public_key_raw)
-    return signed_note(text, vkey=vkey, signature=key.sign(text.encode()))
+    return signed_note(text, [(vkey, key.sign(text.encode()))])
 
 
 def good_world() -> tuple[list[bytes], Receipt]:
