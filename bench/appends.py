@@ -24,7 +24,7 @@ def run(folder: Path) -> Iterator[Measured]:
         lock_store=LockStore(lock),
         folder=folder / "tiles",
         origin="bench.example/log",
-        signer=SignerKey(name="bench.example/log", seed=bytes(32)),
+        signers=[SignerKey(name="bench.example/log", seed=bytes(32))],
         clock=SystemClock(),
     )
     numbers = itertools.count(1)

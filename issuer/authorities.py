@@ -61,6 +61,7 @@ class Authorities:
             ("present", KeyPurpose.PRESENTATION, Suite.P256_SHA256),
             ("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256),
             ("checkpoint", KeyPurpose.CHECKPOINT, Suite.ED25519),
+            ("checkpoint-sm2", KeyPurpose.CHECKPOINT, Suite.SM2_SM3),
         ):
             self._ensure_service_key(use, purpose, suite, at)
 
@@ -162,6 +163,17 @@ class Authorities:
             raise KeyUnavailable(f"There is no active key for {use}.", "Run `yinzheng init`.")
         newest: sql.ServiceKeyRow = max(rows, key=lambda row: row.not_before)
         return newest
+
+    def checkpoint_keys(self) -> list[sql.ServiceKeyRow]:
+        """Every key that the ledger has or had, Ed25519 first. Which of them sign, the ledger says itself."""
+        with self.database.read() as connection:
+            return [
+                row
+                for use in ("checkpoint", "checkpoint-sm2")
+                for row in sorted(
+                    sql.all_rows(connection, sql.ServiceKeyRow, use=use), key=lambda row: int(row.not_before)
+                )
+            ]
 
     def time_stamp_authority(self, suite: Suite) -> TimeStampAuthority:
         """The authority of the same family as the seal's suite."""

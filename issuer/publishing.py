@@ -19,13 +19,26 @@ from issuer.catalogue import TypeProfile
 from issuer.seals import Seals, SealState
 from keys.custody import KeyPurpose
 from keys.suites import Suite
+from ledger.lifecycle import Life
+from ledger.log import AppendRequest, Log
+from ledger.note import format_vkey
+from ledger.proof import DetachedReceipt, format_detached_receipt
 from trust.encoding import cose
 from trust.encoding.digests import sha256
-from trust.encoding.status_list import MEDIA_TYPE, StatusList, encode_status_list, pack
+from trust.encoding.entry import NO_REF, EntryKind
+from trust.encoding.status_list import (
+    MAX_LIST_BYTES,
+    MEDIA_TYPE,
+    StatusList,
+    decode_status_list,
+    encode_status_list,
+    pack,
+)
 from trust.encoding.trust_list import (
     TrustedAuthority,
     TrustedField,
     TrustedKey,
+    TrustedLedgerKey,
     TrustedSeal,
     TrustedTsa,
     TrustedType,
@@ -36,10 +49,33 @@ from trust.encoding.trust_list import (
     encode_trust_list,
     signing_input,
 )
+from trust.model.status import Status
 from trust.storage.folder import write_durably
 
 _NEXT_UPDATE, _VALID = timedelta(hours=24), timedelta(days=7)
 _STATUS_TTL, _STATUS_VALID = timedelta(minutes=15), timedelta(hours=24)
+_STATUS_KEPT, _BUNDLED_AGE = timedelta(days=30), timedelta(seconds=5)
+
+
+STATUS_ACTOR = "status-list"
+"""The actor of the entries that anchor status lists."""
+
+STATUS_OF_LIFE = {
+    Life.VALID: Status.VALID,
+    Life.SUSPENDED: Status.SUSPENDED,
+    Life.REVOKED: Status.REVOKED,
+    Life.REPLACED: Status.REPLACED,
+    Life.ERASED: Status.REVOKED,
+}
+"""What a list says of an e-certificate; one that was erased has been revoked or replaced before."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnchoredList:
+    """A signed status list, and the receipt of its entry (a .tlog-proof)."""
+
+    encoded: bytes
+    proof: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +86,7 @@ class Publishing:
     seals: Seals
     catalogue: Mapping[str, TypeProfile]
     host: str
-    ledger_origin: str
-    ledger_vkey: str
+    log: Log
 
     # --- trust list ---
 
@@ -108,8 +143,11 @@ class Publishing:
             next_update=at + _NEXT_UPDATE,
             valid_until=at + _VALID,
             hosts=(self.host.upper(),),
-            ledger_origin=self.ledger_origin,
-            ledger_vkey=self.ledger_vkey,
+            ledger_origin=self.log.keys.origin,
+            ledger_keys=tuple(
+                TrustedLedgerKey(format_vkey(key.vkey), key.from_size, key.until_size)
+                for key in self.log.keys.keys
+            ),
             authorities=tuple(
                 TrustedAuthority(
                     a.authority_id, a.uscc, a.name_zh, a.name_en, tuple(sorted(self._types_of(a.functions)))
@@ -162,23 +200,92 @@ class Publishing:
     def status_list_address(self, number: int) -> str:
         return f"{self.authorities.base_url}/status/{number}"
 
-    def status_list(self, number: int, at: datetime) -> bytes:
-        """A signed status list as of `at`, or `NotFound`-like empty list for a number never used."""
+    def status_list(self, number: int, at: datetime, *, max_age: timedelta | None = None) -> AnchoredList:
+        """The newest list, as of `at` or a little before, with the receipt of the entry that anchors it.
+
+        A new one is made when the ledger says something new about an e-certificate in it, or the last one is
+        older than `max_age` (by default a third of the time after which clients ask again). The list says what
+        the ledger's entries say, not what the register says, so that an auditor can make it again from them.
+        """
         with self.authorities.database.read() as connection:
-            statuses = sql.statuses_of_list(connection, number)
+            newest = sql.newest_status_list(connection, number)
+        size, lives = self.log.not_in_force()
+        packed = pack(self._statuses(number, lives))
+        if newest is not None:
+            listed = decode_status_list(
+                cose.decode_sign1(bytes(newest.encoded), max_bytes=MAX_LIST_BYTES).payload
+            )
+            age = at - listed.issued_at
+            if listed.packed == packed and timedelta(0) <= age < (max_age or _STATUS_TTL / 3):
+                return self._anchored(newest)
+        row = self.authorities.service_key("status")
+        key = self.authorities.keys.open(row.key_id, KeyPurpose.STATUS_LIST)
         listed = StatusList(
             address=self.status_list_address(number),
             issued_at=at,
             expires_at=at + _STATUS_VALID,
             ttl_seconds=int(_STATUS_TTL.total_seconds()),
-            packed=pack(statuses),
+            packed=packed,
+            ledger_origin=self.log.keys.origin,
+            ledger_size=size,
         )
-        row = self.authorities.service_key("status")
-        key = self.authorities.keys.open(row.key_id, KeyPurpose.STATUS_LIST)
         payload = encode_status_list(listed)
         protected = cose.encode_protected(row.suite, cose.key_id(bytes(row.spki)), {16: MEDIA_TYPE})
         signature = key.sign(cose.to_be_signed(protected, b"", payload))
-        return cose.encode_sign1(protected, payload, cose.raw_signature(row.suite, signature))
+        encoded = cose.encode_sign1(protected, payload, cose.raw_signature(row.suite, signature))
+        return self._anchored(self._store_status_list(number, encoded, size, at))
+
+    def _statuses(self, number: int, lives: Mapping[int, Life]) -> dict[int, Status]:
+        with self.authorities.database.read() as connection:
+            indexes = sql.status_indexes(connection, number, lives.keys())
+        return {index: STATUS_OF_LIFE[lives[ecertificate_id]] for ecertificate_id, index in indexes.items()}
+
+    def _store_status_list(
+        self, number: int, encoded: bytes, size: int, at: datetime
+    ) -> sql.PublishedStatusListRow:
+        """Before it is anchored: what an entry commits to is never lost."""
+        micros = sql.to_micros(at)
+        with self.authorities.database.write() as connection:
+            sql.forget_status_lists(connection, number, sql.to_micros(at - _STATUS_KEPT))
+            operation_id = sql.insert(
+                connection,
+                sql.OperationRow(
+                    ecertificate_id=0,
+                    kind=EntryKind.STATUS_LIST.name,
+                    actor=STATUS_ACTOR,
+                    salt=b"",
+                    at=micros,
+                ),
+            )
+            row = sql.PublishedStatusListRow(
+                number=number, encoded=encoded, issued_at=micros, ledger_size=size, operation_id=operation_id
+            )
+            row.id = sql.insert(connection, row)
+        return row
+
+    def _anchored(self, row: sql.PublishedStatusListRow) -> AnchoredList:
+        """The list with its receipt. A crash before this leaves a list without one; then it is anchored now."""
+        encoded, proof = bytes(row.encoded), row.proof
+        if proof is None:
+            request = AppendRequest(
+                operation_id=row.operation_id,
+                kind=EntryKind.STATUS_LIST,
+                actor=STATUS_ACTOR,
+                subject_id=None,
+                ref=NO_REF,
+                commit=sha256(encoded),
+                suite=self.authorities.service_key("status").suite,
+            )
+            (appended,) = self.log.append([request])
+            (receipt,) = self.log.receipt([appended.seq])
+            proof = format_detached_receipt(
+                DetachedReceipt(entry_bytes=appended.entry_bytes, receipt=receipt)
+            )
+            with self.authorities.database.write() as connection:
+                sql.update(connection, sql.PublishedStatusListRow, {"id": row.id}, {"proof": proof})
+                values = {"done": True, "entry_seq": appended.seq}
+                sql.update(connection, sql.OperationRow, {"id": row.operation_id}, values)
+        return AnchoredList(encoded, proof)
 
     def status_list_numbers(self) -> list[int]:
         with self.authorities.database.read() as connection:
@@ -196,7 +303,9 @@ class Publishing:
         for ca_id, der, _ in crls:
             write_durably(folder / "crls" / f"{ca_id}.crl", der)
         for number in self.status_list_numbers():
-            write_durably(folder / "status" / f"{number}.cwt", self.status_list(number, at))
+            listed = self.status_list(number, at, max_age=_BUNDLED_AGE)
+            write_durably(folder / "status" / f"{number}.cwt", listed.encoded)
+            write_durably(folder / "status" / f"{number}.tlog-proof", listed.proof.encode())
         write_durably(folder / "checkpoint", checkpoint_note.encode())
         write_durably(folder / "roots.json", json.dumps({"roots": roots}, indent=2).encode() + b"\n")
         updates = {

@@ -11,7 +11,7 @@ DONE. What a crash leaves INTENDED is carried on by `issuer.issuing.resume_unfin
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -127,6 +127,20 @@ class StatusListRow(SQLModel, table=True):
     number: int = Field(primary_key=True)
     secret: bytes = _blob()
     used: int
+
+
+class PublishedStatusListRow(SQLModel, table=True):
+    """A signed list; `proof` is the receipt of the entry that anchors it, absent until it is anchored."""
+
+    __tablename__ = "published_status_list"
+    id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
+    number: int
+    encoded: bytes = _blob()
+    issued_at: int = Field(sa_type=sa.BigInteger)
+    ledger_size: int = Field(sa_type=sa.BigInteger)
+    operation_id: int = Field(sa_type=sa.BigInteger)
+    proof: str | None = None
+    __table_args__ = (sa.Index("published_status_list_newest", "number", "id"),)
 
 
 class ECertificateRow(SQLModel, table=True):
@@ -346,15 +360,40 @@ def status_list_numbers(connection: Connection) -> list[int]:
     return [row.number for row in all_rows(connection, StatusListRow)]
 
 
-def statuses_of_list(connection: Connection, number: int) -> dict[int, Status]:
-    """Every index of the list whose status is not VALID."""
+def status_indexes(connection: Connection, number: int, ecertificate_ids: Collection[int]) -> dict[int, int]:
+    """The index in the list of those of the e-certificates that stand in it."""
     table = _t(ECertificateRow)
-    rows = connection.execute(
-        sa.select(table.c.status_index, table.c.status).where(
-            table.c.status_list == number, table.c.status != Status.VALID.value
+    ids = sorted(ecertificate_ids)
+    found: dict[int, int] = {}
+    for start in range(0, len(ids), 1000):
+        rows = connection.execute(
+            sa.select(table.c.id, table.c.status_index).where(
+                table.c.status_list == number, table.c.id.in_(ids[start : start + 1000])
+            )
         )
-    )
-    return {row.status_index: Status(row.status) for row in rows}
+        found |= {row.id: row.status_index for row in rows}
+    return found
+
+
+def newest_status_list(connection: Connection, number: int) -> PublishedStatusListRow | None:
+    table = _t(PublishedStatusListRow)
+    row = connection.execute(
+        sa.select(table).where(table.c.number == number).order_by(table.c.id.desc()).limit(1)
+    ).one_or_none()
+    return PublishedStatusListRow(**row._mapping) if row else None
+
+
+def status_lists_of(connection: Connection, number: int) -> list[PublishedStatusListRow]:
+    """Every published version that is kept, oldest first."""
+    table = _t(PublishedStatusListRow)
+    rows = connection.execute(sa.select(table).where(table.c.number == number).order_by(table.c.id))
+    return [PublishedStatusListRow(**row._mapping) for row in rows]
+
+
+def forget_status_lists(connection: Connection, number: int, before: int) -> None:
+    """Deletes versions issued before that time: they prove nothing any more, and weigh up to 64 KiB each."""
+    table = _t(PublishedStatusListRow)
+    connection.execute(sa.delete(table).where(table.c.number == number, table.c.issued_at < before))
 
 
 # --- E-certificates ----------------------------------------------------------------------------------------

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedHead:
-    """Size and root the log is bound to, and the signed checkpoint; `note` is empty until it is signed."""
+    """Size and roots the log is bound to, and the signed checkpoints; `note` is empty until they are signed.
+
+    `sm3_root` and `sm3_note` are those of the second tree, over the same entries.
+    """
 
     size: int
     root: bytes
+    sm3_root: bytes
     note: bytes = b""
+    sm3_note: bytes = b""
 
     @property
     def is_signed(self) -> bool:

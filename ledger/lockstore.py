@@ -6,8 +6,8 @@ history (a fork). That only works if this memory is not restored together with t
 best on another disk; with publishers on several hosts its own PostgreSQL instance.
 
 Duties: `compare_and_swap` is atomic and durable on return; it never goes back, never changes the root of a
-size, never replaces a signed note, and never takes a larger tree without a proof that the smaller one is its
-prefix.
+size, never replaces a signed note, and never takes larger trees without proofs that the smaller ones are
+their prefixes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ from sqlalchemy.exc import IntegrityError
 from ledger import sql
 from ledger.lockedhead import LockedHead
 from trust.encoding.merkle import check_consistency
-from trust.model.errors import LedgerHalted, VerificationError
+from trust.model.errors import LedgerHalted, StorageError, VerificationError
 from trust.storage.sql import Database
+
+
+class HeadMoved(StorageError):
+    """The log is bound to another head than the caller knew: he lost his turn, or two logs share a name."""
 
 
 class LockStore:
@@ -36,13 +40,20 @@ class LockStore:
             return sql.read_locked_head(connection, origin)
 
     def compare_and_swap(
-        self, origin: str, *, old: LockedHead | None, new: LockedHead, consistency: Sequence[bytes] = ()
+        self,
+        origin: str,
+        *,
+        old: LockedHead | None,
+        new: LockedHead,
+        consistency: Sequence[bytes] = (),
+        sm3_consistency: Sequence[bytes] = (),
     ) -> None:
-        """Binds the log to `new` if it is bound to `old`; `consistency` proves old a prefix of new.
+        """Binds the log to `new` if it is bound to `old`; the proofs show each old tree a prefix of the new.
 
-        Raises `LedgerHalted` if the log is bound to something else, or must not go from `old` to `new`.
+        Raises `LedgerHalted` if it must not go from `old` to `new`, and `HeadMoved` if it is bound to
+        something else: then nothing was changed, and everything has to be looked at again.
         """
-        _check_step(old, new, consistency)
+        _check_step(old, new, consistency, sm3_consistency)
         try:
             with self._database.write() as connection:
                 if old is None:
@@ -53,27 +64,34 @@ class LockStore:
         except IntegrityError:
             swapped = False
         if not swapped:
-            raise LedgerHalted(
+            raise HeadMoved(
                 f"The lock store holds another head than the one this process knows (size {_size(old)}).",
                 "Another process publishes this log, or a backup was restored. Find out which, then restart.",
             )
 
 
-def _check_step(old: LockedHead | None, new: LockedHead, consistency: Sequence[bytes]) -> None:
+def _check_step(
+    old: LockedHead | None, new: LockedHead, consistency: Sequence[bytes], sm3_consistency: Sequence[bytes]
+) -> None:
     if old is None:
         return
     if new.size < old.size:
         raise LedgerHalted(f"The log cannot go back from size {old.size} to {new.size}.")
-    try:
-        check_consistency(
-            size1=old.size, root1=old.root, size2=new.size, root2=new.root, proof=list(consistency)
-        )
-    except VerificationError as exc:
-        raise LedgerHalted(
-            f"The tree of size {new.size} does not continue the locked one of size {old.size}.",
-            "Entries have been changed. Run recheck, and restore the log from its tiles or a mirror.",
-        ) from exc
-    if new.size == old.size and old.is_signed and new.note != old.note:
+    for algorithm, root1, root2, proof in (
+        ("sha256", old.root, new.root, consistency),
+        ("sm3", old.sm3_root, new.sm3_root, sm3_consistency),
+    ):
+        try:
+            check_consistency(
+                size1=old.size, root1=root1, size2=new.size, root2=root2, proof=proof, algorithm=algorithm
+            )
+        except VerificationError as exc:
+            raise LedgerHalted(
+                f"The {algorithm} tree of size {new.size} does not continue the locked one of size {old.size}.",
+                "Entries have been changed. Run recheck, and restore the log from its tiles or a mirror.",
+            ) from exc
+    is_signed_again = (new.note, new.sm3_note) != (old.note, old.sm3_note)
+    if new.size == old.size and old.is_signed and is_signed_again:
         raise LedgerHalted(f"The checkpoint of size {old.size} has been signed; it is not signed again.")
 
 

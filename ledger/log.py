@@ -1,6 +1,6 @@
 """The append-only log as the issuer uses it: append, and get receipts.
 
-    log = Log(database=…, lock_store=…, folder=…, origin="example.org/log", signer=…, clock=…)
+    log = Log(database=…, lock_store=…, folder=…, origin="example.org/log", signers=[…], clock=…)
     [appended] = log.append([AppendRequest(…)])      durable on return; the same again gives the same entry
     [receipt] = log.receipt([appended.seq])          proof against a locked, signed checkpoint
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -28,15 +28,23 @@ from sqlalchemy.engine import Connection
 from ledger import sql
 from ledger.checkpoint import Checkpoint
 from ledger.groupcommit import GroupCommit, Job
+from ledger.lifecycle import Life
 from ledger.lockstore import LockStore
-from ledger.note import VerifierKey, format_vkey
+from ledger.logkeys import (
+    LogKeys,
+    check_keys,
+    format_statement,
+    keys_from_statements,
+    statement_commit,
+)
+from ledger.note import KeyKind, VerifierKey, signed_note
 from ledger.proof import Receipt
-from ledger.publisher import CheckpointSigner, Publisher
-from ledger.sequencing import GENESIS_SIZE, Appended, AppendRequest, Batch, new_state
+from ledger.publisher import CheckpointSigner, Publisher, vkey_of
+from ledger.sequencing import GENESIS_SIZE, LOG_ACTOR, Appended, AppendRequest, Batch, new_state
 from ledger.tilefolder import TileFolder
 from trust.encoding.entry import check_log_origin
 from trust.model.clock import Clock
-from trust.model.errors import Conflict, LedgerHalted, Malformed, OperationalError
+from trust.model.errors import Conflict, KeyUnavailable, LedgerHalted, Malformed, OperationalError
 from trust.storage.errors import DurabilityUnknown
 from trust.storage.sql import Database
 
@@ -57,13 +65,17 @@ class Log:
         lock_store: LockStore,
         folder: Path,
         origin: str,
-        signer: CheckpointSigner,
+        signers: Sequence[CheckpointSigner],
         clock: Clock,
         queue_limit: int = _QUEUE_LIMIT,
+        is_cosigned: bool = False,
     ) -> None:
         """Begins the log, or opens it after checking its heads. `folder` becomes the served root.
 
-        Raises `LedgerHalted` if the heads contradict each other, `Conflict` if it is another log's database.
+        A new log signs with all of `signers`, Ed25519 first; an old one with those its statements of keys
+        name (`change_keys`). `is_cosigned`: the checkpoint is published by `cosigned`, when witnesses have
+        signed it too. Raises `LedgerHalted` if the heads contradict each other, `KeyUnavailable` if a key of
+        the log is missing, `Conflict` if it is another log's database.
         """
         check_log_origin(origin)
         self._database = database
@@ -71,14 +83,15 @@ class Log:
         self._clock = clock
         self._halted: OperationalError | None = None
         self._halting = threading.Lock()
-        self.vkey: Final = VerifierKey(name=origin, public_key=signer.public_key_raw)
+        self._signers = {vkey_of(origin, signer): signer for signer in signers}
         self._epoch = self._begin(lock_store)
         self._publisher = Publisher(
             database=database,
             lock_store=lock_store,
             files=TileFolder(folder),
-            vkey=self.vkey,
-            signer=signer,
+            origin=origin,
+            signers=signers,
+            is_cosigned=is_cosigned,
         )
         self._writer: GroupCommit[AppendRequest, Appended] = GroupCommit(
             self._commit, queue_limit=queue_limit, batch_limit=_BATCH_LIMIT, name="ledger-writer"
@@ -111,21 +124,87 @@ class Log:
         with self._signing():
             return self._publisher.publish()
 
+    def cosigned(self, note: str) -> None:
+        """Publishes a checkpoint of this log to which witnesses have added their lines."""
+        with self._signing():
+            self._publisher.cosigned(note)
+
     def checkpoint(self) -> Checkpoint:
-        """The newest published checkpoint."""
+        """The newest signed checkpoint."""
         return self._publisher.checkpoint
 
     def checkpoint_note(self) -> str:
-        """The newest published checkpoint as the signed note."""
+        """The newest signed checkpoint as the signed note."""
         return self._publisher.note
 
+    def published_note(self) -> str:
+        """The published checkpoint: the newest signed one or, with witnesses, the newest they cosigned."""
+        return self._publisher.published_note()
+
+    def sm3_checkpoint_note(self) -> str:
+        """The newest signed checkpoint of the SM3 tree."""
+        return self._publisher.sm3_note
+
     def prove(self, index: int) -> Receipt:
-        """Receipt for one entry against `checkpoint()`. Raises `NotFound` if that does not cover it."""
+        """Receipt for one entry against the published checkpoint, its witnesses' lines included.
+
+        Raises `NotFound` if that does not cover it.
+        """
         return self._publisher.prove(index)
 
-    def consistency(self, old_size: int) -> list[bytes]:
-        """Proof that the tree of `old_size` is a prefix of `checkpoint()`'s. Raises `NotFound` beyond it."""
-        return self._publisher.consistency(old_size)
+    def sm3_receipt(self, index: int) -> Receipt:
+        """Proof for one entry in the SM3 tree, against its newest checkpoint."""
+        return self._publisher.sm3_receipt(index)
+
+    def consistency(self, old_size: int, size: int | None = None) -> list[bytes]:
+        """Proof that the tree of `old_size` is a prefix of that of `size`, or of `checkpoint()`'s.
+
+        Raises `NotFound` beyond it.
+        """
+        return self._publisher.consistency(old_size, size)
+
+    @property
+    def keys(self) -> LogKeys:
+        """The log's own keys, and which sizes each signs."""
+        return self._publisher.keys
+
+    @property
+    def vkey(self) -> VerifierKey:
+        """The Ed25519 key that signs now: the one that outside clients know the log by."""
+        return next(vkey for vkey in self.keys.present if vkey.kind is KeyKind.ED25519)
+
+    def change_keys(self, signers: Sequence[CheckpointSigner]) -> LogKeys:
+        """From the next entry on, checkpoints are signed by exactly these keys; publishes the change.
+
+        The change is an entry of the log, agreed to by every key before and shown to be held by every key
+        after (`ledger.logkeys`). To replace a key, add the new one, let witnesses and verifiers learn it, and
+        then leave the old one out. Raises `Malformed` if these cannot be the keys of a log.
+        """
+        new = {vkey_of(self._origin, signer): signer for signer in signers}
+        with self._signing():
+            with self._database.write() as connection:
+                state = self._state_for_append(connection)
+                before = keys_from_statements(self._origin, sql.read_key_statements(connection)).present
+                held = self._signers | new
+                if missing := [vkey for vkey in before if vkey not in held]:
+                    raise KeyUnavailable(f"The key {missing[0].key_id.hex()} has to agree and is not here.")
+                batch = self._new_batch(connection, state, requests=())
+                self._add_statement(connection, batch, before, tuple(new), held)
+                _store(connection, state, batch)
+            self._signers |= new
+            self._publisher.take_up(signers)
+            self._publisher.publish()
+        return self.keys
+
+    def halt(self, reason: LedgerHalted) -> None:
+        """Stops the log for `reason`, found by somebody else: the scrubber, or a witness with evidence."""
+        self._halt(reason)
+
+    def not_in_force(self) -> tuple[int, dict[int, Life]]:
+        """A size, and what the entries below it leave suspended, revoked, replaced or erased, by subject id."""
+        with self._database.read() as connection:
+            size, lives = sql.read_lives_not_valid(connection)
+        return size, {subject: Life(life) for subject, life in lives.items()}
 
     @property
     def size(self) -> int:
@@ -165,14 +244,32 @@ class Log:
                 state = new_state(self._origin)
                 sql.insert_state(connection, state)
                 batch = Batch(state, at_ms=self._now_ms(), operations={}, subjects={}, counts={})
-                batch.add_genesis(vkey=format_vkey(self.vkey))
-                _store(connection, state, batch, known_subjects=(), known_actors=())
+                batch.add_genesis()
+                self._add_statement(connection, batch, (), tuple(self._signers), self._signers)
+                _store(connection, state, batch)
         if state.origin != self._origin:
             raise Conflict(
                 f"The database holds the log {state.origin}, not {self._origin}.",
                 "Give the log its own database, or correct the origin in the settings.",
             )
         return state.epoch
+
+    def _add_statement(
+        self,
+        connection: Connection,
+        batch: Batch,
+        before: Sequence[VerifierKey],
+        after: Sequence[VerifierKey],
+        signers: Mapping[VerifierKey, CheckpointSigner],
+    ) -> None:
+        """The statement of the log's keys, and the entry that commits to it."""
+        check_keys(self._origin, after)
+        seq = batch.next_own_seq()
+        text = format_statement(self._origin, seq, after)
+        signing = [*before, *(vkey for vkey in after if vkey not in before)]
+        note = signed_note(text, [(vkey, signers[vkey].sign(text.encode())) for vkey in signing])
+        batch.add_key_event(statement_commit(note))
+        sql.insert_key_statement(connection, seq, note)
 
     def _commit(self, jobs: Sequence[Job[AppendRequest, Appended]]) -> None:
         """Runs in the writer's thread: stores what can be stored of `jobs` and answers all of them."""
@@ -205,29 +302,38 @@ class Log:
 
     def _store_jobs(self, jobs: Sequence[Job[AppendRequest, Appended]]) -> list[list[Appended] | Conflict]:
         """One durable transaction for all jobs but those that conflict."""
-        at_ms = self._now_ms()
         requests = [request for job in jobs for request in job.requests]
         with self._database.write() as connection:
-            state = sql.read_state_for_append(connection)
-            if state is None or state.epoch != self._epoch:
-                raise LedgerHalted("The log was restored while this process ran.", "Restart the service.")
-            subjects = sql.read_subject_heads(
-                connection, {each.subject_id for each in requests if each.subject_id is not None}
-            )
-            counts = sql.read_actor_counts(connection, {each.actor for each in requests})
-            batch = Batch(
-                state,
-                at_ms=at_ms,
-                operations=sql.read_entries_of_operations(
-                    connection, {each.operation_id for each in requests}
-                ),
-                subjects=subjects,
-                counts=counts,
-            )
+            state = self._state_for_append(connection)
+            batch = self._new_batch(connection, state, requests)
             answers = [_add(batch, job.requests) for job in jobs]
             if batch.entries:
-                _store(connection, state, batch, known_subjects=subjects, known_actors=counts)
+                _store(connection, state, batch)
         return answers
+
+    def _state_for_append(self, connection: Connection) -> sql.LogState:
+        state = sql.read_state_for_append(connection)
+        if state is None or state.epoch != self._epoch:
+            raise LedgerHalted("The log was restored while this process ran.", "Restart the service.")
+        return state
+
+    def _new_batch(
+        self, connection: Connection, state: sql.LogState, requests: Sequence[AppendRequest]
+    ) -> Batch:
+        """An empty batch that knows of everything in `requests`. What is newer than all has not to be asked for."""
+        operations = {each.operation_id for each in requests if each.operation_id <= state.last_operation_id}
+        subjects = {
+            each.subject_id
+            for each in requests
+            if each.subject_id is not None and each.subject_id <= state.last_subject_id
+        }
+        return Batch(
+            state,
+            at_ms=self._now_ms(),
+            operations=sql.read_entries_of_operations(connection, operations),
+            subjects=sql.read_subject_heads(connection, subjects),
+            counts=sql.read_actor_counts(connection, {LOG_ACTOR, *(each.actor for each in requests)}),
+        )
 
     def _now_ms(self) -> int:
         return (self._clock.now() - _EPOCH) // timedelta(milliseconds=1)
@@ -270,27 +376,10 @@ def _add(batch: Batch, requests: Sequence[AppendRequest]) -> list[Appended] | Co
         return exc
 
 
-def _store(
-    connection: Connection,
-    old: sql.LogState,
-    batch: Batch,
-    *,
-    known_subjects: Container[int],
-    known_actors: Container[str],
-) -> None:
+def _store(connection: Connection, old: sql.LogState, batch: Batch) -> None:
     """Writes the batch and moves the state; the transaction's end makes it durable."""
     sql.insert_entries(connection, batch.entries)
-    heads = batch.subject_heads()
-    sql.write_subject_heads(
-        connection,
-        new=[each for each in heads if each.subject_id not in known_subjects],
-        changed=[each for each in heads if each.subject_id in known_subjects],
-    )
-    counts = batch.actor_counts()
-    sql.write_actor_counts(
-        connection,
-        new=[each for each in counts if each[0] not in known_actors],
-        changed=[each for each in counts if each[0] in known_actors],
-    )
+    sql.write_subject_heads(connection, batch.subject_heads())
+    sql.write_actor_counts(connection, batch.actor_counts())
     if not sql.swap_state(connection, old=old, new=batch.state()):
         raise LedgerHalted("The log grew while its state was held.", "Does another program write to it?")

@@ -6,11 +6,13 @@
                                     empty line
     <checkpoint: a signed note, verbatim>
 
-The format allows a line `extra …` that nothing authenticates. We neither write nor read it: a receipt lies
-inside a sealed document, and every byte of it must be one that cannot be changed without notice. For the
-same reason there is one text for a receipt, and `parse_receipt` refuses all others.
+The format allows a line `extra <base64>` that nothing authenticates. A receipt inside a sealed document has
+none: every byte there must be one that cannot be changed without notice. For the same reason there is one
+text for a receipt, and `parse_receipt` refuses all others. A *detached* receipt (a file `….tlog-proof`) has
+the entry's bytes in that line, so that it needs nothing beside it; the proof authenticates them.
 
-What is not checked here: cosignatures of witnesses, and whether the log's key was the right one to trust.
+What is not checked here: cosignatures of witnesses (`ledger.witness.policy`), and whether the log's keys were
+the right ones to trust.
 """
 
 from __future__ import annotations
@@ -18,15 +20,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.checkpoint import Checkpoint, check_checkpoint
-from ledger.note import MAX_NOTE_SIZE, VerifierKey, parse_note
+from ledger.checkpoint import Checkpoint
+from ledger.logkeys import LogKeys, check_log_checkpoint, check_only_log_lines
+from ledger.note import MAX_NOTE_SIZE
 from ledger.text import decode_base64, decode_decimal, encode_base64
-from trust.encoding.entry import Entry, decode_entry
+from trust.encoding.entry import MAX_ENTRY_SIZE, Entry, decode_entry
 from trust.encoding.merkle import HASH_SIZE, check_inclusion, leaf_hash
 from trust.model.errors import Malformed, VerificationError
 
 _HEADER: Final = "c2sp.org/tlog-proof@v1"
 _INDEX: Final = "index "
+_EXTRA: Final = "extra "
 _MAX_HASHES: Final = 63
 
 
@@ -37,6 +41,14 @@ class Receipt:
     index: int
     hashes: tuple[bytes, ...]
     checkpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetachedReceipt:
+    """A receipt with its entry."""
+
+    entry_bytes: bytes
+    receipt: Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,14 +86,40 @@ def parse_receipt(text: str) -> Receipt:
     return Receipt(index=index, hashes=hashes, checkpoint=checkpoint)
 
 
-def check_receipt(entry_bytes: bytes, receipt: str, *, log_vkey: VerifierKey) -> CheckedReceipt:
-    """What `receipt` shows about `entry_bytes` under the log's key. Raises `VerificationError`.
+def format_detached_receipt(detached: DetachedReceipt) -> str:
+    """The text of a .tlog-proof file; `parse_detached_receipt` gives `detached` back."""
+    receipt = format_receipt(detached.receipt).removeprefix(f"{_HEADER}\n")
+    return f"{_HEADER}\n{_EXTRA}{encode_base64(detached.entry_bytes)}\n{receipt}"
+
+
+def parse_detached_receipt(text: str) -> DetachedReceipt:
+    """Receipt and entry. Raises `Malformed`. Nothing is checked; `check_detached_receipt` does."""
+    header, _, rest = text.partition("\n")
+    line, _, rest = rest.partition("\n")
+    if header != _HEADER or not line.startswith(_EXTRA) or len(line) > 2 * MAX_ENTRY_SIZE:
+        raise Malformed("A detached receipt has its entry in the second line.")
+    return DetachedReceipt(
+        entry_bytes=decode_base64(line.removeprefix(_EXTRA)), receipt=parse_receipt(f"{_HEADER}\n{rest}")
+    )
+
+
+def check_detached_receipt(text: str, *, log_keys: LogKeys) -> CheckedReceipt:
+    """What a .tlog-proof file shows under the log's keys. Raises `VerificationError`."""
+    try:
+        detached = parse_detached_receipt(text)
+    except Malformed as exc:
+        raise _not_acceptable(exc) from exc
+    return check_receipt(detached.entry_bytes, format_receipt(detached.receipt), log_keys=log_keys)
+
+
+def check_receipt(entry_bytes: bytes, receipt: str, *, log_keys: LogKeys) -> CheckedReceipt:
+    """What `receipt` shows about `entry_bytes` under the log's keys. Raises `VerificationError`.
 
     Signature lines of unknown keys on the checkpoint are allowed and not looked at.
     """
     try:
         parsed = parse_receipt(receipt)
-        checkpoint = check_checkpoint(parsed.checkpoint, log_vkey=log_vkey)
+        checkpoint = check_log_checkpoint(parsed.checkpoint, log_keys)
         leaf = leaf_hash(entry_bytes)
         check_inclusion(
             leaf, index=parsed.index, size=checkpoint.size, proof=parsed.hashes, root=checkpoint.root
@@ -97,21 +135,16 @@ def check_receipt(entry_bytes: bytes, receipt: str, *, log_vkey: VerifierKey) ->
     return CheckedReceipt(entry=entry, leaf_hash=leaf, checkpoint=checkpoint)
 
 
-def check_embedded_receipt(entry_bytes: bytes, receipt: str, *, log_vkey: VerifierKey) -> CheckedReceipt:
-    """As `check_receipt`, for a receipt inside a document: the log's signature line must be the only one.
+def check_embedded_receipt(entry_bytes: bytes, receipt: str, *, log_keys: LogKeys) -> CheckedReceipt:
+    """As `check_receipt`, for a receipt inside a document: the log's own signature lines, and no other.
 
     A line of an unknown key is ignored when a note is checked, so anybody could add or change one.
     """
     try:
-        lines = len(parse_note(parse_receipt(receipt).checkpoint).signatures)
+        check_only_log_lines(parse_receipt(receipt).checkpoint, log_keys)
     except Malformed as exc:
         raise _not_acceptable(exc) from exc
-    if lines != 1:
-        raise VerificationError(
-            f"The checkpoint of an embedded receipt has {lines} signature lines, not one.",
-            code="LEDGER_RECEIPT_MALFORMED",
-        )
-    return check_receipt(entry_bytes, receipt, log_vkey=log_vkey)
+    return check_receipt(entry_bytes, receipt, log_keys=log_keys)
 
 
 def _not_acceptable(exc: Malformed) -> VerificationError:

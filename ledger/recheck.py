@@ -1,45 +1,64 @@
 """Reads a whole log again and compares everything that should agree.
 
-Twice, independently: from the rows of the database, and from the published files. In both, every entry must
-decode, stand at its place, and carry on its three chains (`prev`, `prev_ref`, `count`); every hash is
-computed anew. The roots that come out are compared with the stored state, the lock store and the published
-checkpoint, and the heads with each other: published <= locked <= stored. So a changed row, a changed file, a
-missing end and a head that was set back all show, and the first bad entry is named.
+Three looks, each of which can be had alone:
+
+    DATABASE   the rows, every entry held against all before it (`ledger.following`), the columns beside them,
+               the stored state, counters and last entries
+    FILES      the same out of the published bundles, and every tile of both trees against the entries
+    BOTH       bundles and rows against each other, byte by byte
+
+The roots that come out are compared with the stored state, the lock store and the published checkpoints, and
+the heads with each other: published <= locked <= stored. So a changed row, a changed file, a missing end and
+a head that was set back all show, and the first bad entry is named.
 
 Nothing is raised and nothing is mended: the report lists what was found. Memory stays flat, however long the
 log: entries are streamed, and the last entry about each e-certificate is kept in a temporary file. Who could
-change both databases, all files *and* has the log's key is not found out here: that takes a checkpoint which
+change both databases, all files *and* has the log's keys is not found out here: that takes a checkpoint which
 somebody else kept (a witness, or a receipt).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from ledger import sql
-from ledger.checkpoint import Checkpoint, check_checkpoint
+from ledger.checkpoint import Checkpoint, parse_checkpoint
+from ledger.following import Disagreement, Follower
 from ledger.lockedhead import LockedHead
 from ledger.lockstore import LockStore
-from ledger.note import VerifierKey
-from ledger.sql import LastEntries, LogState, StoredEntry
-from ledger.text import decode_utf8
-from ledger.tilefolder import TileFolder
+from ledger.logkeys import LogKeys, check_log_checkpoint
+from ledger.note import VerifierKey, parse_note
+from ledger.publisher import check_sm3_checkpoint
+from ledger.sql import LogState, StoredEntry
+from ledger.text import decode_utf8, encode_base64
+from ledger.tilefolder import SM3_FOLDER, TileFolder
 from ledger.tiles import TILE_WIDTH, Tile, tile_path
 from trust.encoding import merkle
-from trust.encoding.entry import NO_PREV, NO_REF, Entry, decode_entry
-from trust.encoding.merkle import CompactRange
+from trust.encoding.entry import NO_REF, Entry
 from trust.model.errors import Malformed, StorageError, TrustError
 from trust.storage.sql import Database
 
 Progress = Callable[[str, int, int], None]
 
 _ROWS_AT_ONCE: Final = 1024
+
+
+class Look(StrEnum):
+    """Where to look."""
+
+    DATABASE = "database"
+    FILES = "files"
+    BOTH = "both"
+
+
+EVERYWHERE: Final = (Look.DATABASE, Look.FILES, Look.BOTH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,22 +90,15 @@ def recheck(
     lock_store: LockStore,
     *,
     log_vkey: VerifierKey,
+    looks: Collection[Look] = EVERYWHERE,
     on_progress: Progress | None = None,
 ) -> RecheckReport:
     """Reads the log again; see the module. It may run beside a running log on PostgreSQL or in its process.
 
-    `on_progress` is called with the source, the entries read so far, and how many there are.
+    `log_vkey` is one key that the log is known to have. `on_progress` is called with the look, the entries
+    read so far, and how many there are.
     """
-    return _Recheck(database, TileFolder(folder), lock_store, log_vkey, on_progress).run()
-
-
-class _Disagreement(Exception):
-    """Ends the reading of one source: what follows a bad entry is bad because of it."""
-
-    def __init__(self, what: str, *, seq: int | None = None) -> None:
-        super().__init__(what)
-        self.what = what
-        self.seq = seq
+    return _Recheck(database, TileFolder(folder), lock_store, log_vkey, on_progress).run(looks)
 
 
 class _Recheck:
@@ -100,20 +112,27 @@ class _Recheck:
     ) -> None:
         self._database = database
         self._files = files
+        self._sm3_files = TileFolder(files.folder / SM3_FOLDER)
         self._lock_store = lock_store
         self._vkey = log_vkey
-        self._on_progress = on_progress or (lambda source, done, total: None)
+        self._on_progress = on_progress or (lambda look, done, total: None)
         self._findings: list[RecheckFinding] = []
         self._state: LogState | None = None
         self._locked: LockedHead | None = None
         self._published: Checkpoint | None = None
+        self._published_notes: list[str] = []
 
-    def run(self) -> RecheckReport:
+    def run(self, looks: Collection[Look]) -> RecheckReport:
         # The smallest head first: whatever is appended meanwhile makes the later ones larger only.
         self._look("checkpoint", self._read_published)
         self._look("lock store", self._read_locked)
-        self._look("database", self._read_rows)
-        self._look("files", self._read_files)
+        self._look("database", self._read_state)
+        if Look.DATABASE in looks:
+            self._look("database", self._read_rows)
+        if Look.FILES in looks:
+            self._look("files", self._read_files)
+        if Look.BOTH in looks:
+            self._look("both", self._compare_sources)
         self._compare_sizes()
         return RecheckReport(
             stored_size=self._state.size if self._state else 0,
@@ -125,7 +144,7 @@ class _Recheck:
     def _look(self, source: str, read: Callable[[], None]) -> None:
         try:
             read()
-        except _Disagreement as exc:
+        except Disagreement as exc:
             self._find(source, exc.what, seq=exc.seq)
         except (TrustError, SQLAlchemyError, ValueError) as exc:
             self._find(source, str(exc))
@@ -133,105 +152,66 @@ class _Recheck:
     def _find(self, source: str, what: str, *, seq: int | None = None) -> None:
         self._findings.append(RecheckFinding(source=source, what=what, seq=seq))
 
+    # --- heads ---
+
     def _read_published(self) -> None:
-        note = self._files.read_checkpoint()
-        if note is None:
-            raise _Disagreement("Nothing is published.")
-        self._published = check_checkpoint(decode_utf8(note), log_vkey=self._vkey)
+        """Size and root only: whether the right keys signed is known when the entries have been read."""
+        for files in (self._files, self._sm3_files):
+            note = files.read_checkpoint()
+            if note is None:
+                raise Disagreement("Nothing is published.")
+            self._published_notes.append(decode_utf8(note))
+        self._published = parse_checkpoint(parse_note(self._published_notes[0]).text)
 
     def _read_locked(self) -> None:
         self._locked = self._lock_store.head(self._vkey.name)
         if self._locked is None:
-            raise _Disagreement("The lock store does not know this log.")
-        if self._locked.is_signed:
-            signed = check_checkpoint(decode_utf8(self._locked.note), log_vkey=self._vkey)
-            if (signed.size, signed.root) != (self._locked.size, self._locked.root):
-                raise _Disagreement("The signed note is not of the head beside it.")
+            raise Disagreement("The lock store does not know this log.")
 
-    def _read_rows(self) -> None:
-        with self._database.read() as connection, sql.last_entries() as last_entries:
+    def _read_state(self) -> None:
+        with self._database.read() as connection:
             self._state = sql.read_state(connection)
-            if self._state is None:
-                raise _Disagreement("The database holds no log.")
-            state = self._state
-            chains = _Chains(self._vkey.name, last_entries)
-            roots = _Roots("database", self._heads(state), self._find)
-            for row in _rows(connection, state.size):
-                entry = chains.follow(row.entry_bytes)
-                _check_copies(row, entry)
-                roots.append(row.leaf_hash)
-                if row.seq % _ROWS_AT_ONCE == 0:
-                    self._on_progress("database", row.seq, state.size)
-            self._on_progress("database", state.size, state.size)
-            if b"".join(roots.tree.hashes) != state.edge:
-                self._find("database", "The stored right edge is not that of the entries.")
-            if (chains.leaf, chains.at_ms) != (state.last_leaf_hash, state.last_at_ms):
-                self._find("database", "The stored last entry is not the last entry.")
-            if (last := sql.read_last_seq(connection)) is not None and last >= state.size:
-                self._find("database", f"There are entries beyond the stored size {state.size}.", seq=last)
-            self._check_counters(connection, chains)
+        if self._state is None:
+            raise Disagreement("The database holds no log.")
 
-    def _check_counters(self, connection: Connection, chains: _Chains) -> None:
-        stored = sql.read_actor_counts(connection, None)
-        for actor in sorted(stored.keys() | chains.counts.keys()):
-            if stored.get(actor, 0) != chains.counts.get(actor, 0):
-                what = f"The counter of {actor} is {stored.get(actor, 0)}, not {chains.counts.get(actor, 0)}."
-                self._find("database", what)
-        for head in sql.read_all_subject_heads(connection):
-            if chains.last_entries.get(head.ref) != (head.seq, head.leaf_hash):
-                what = f"The stored last entry of subject {head.subject_id} is not its last entry."
-                self._find("database", what, seq=head.seq)
-                return
+    def _check_signatures(self, follower: Follower) -> None:
+        """The checkpoints, by the keys that the entries of one source say the log has."""
+        keys = follower.keys()
+        if self._vkey not in [each.vkey for each in keys.keys]:
+            raise Disagreement("The key that the log is known by is not among its keys.")
+        if self._locked and self._locked.is_signed:
+            locked = self._locked
+            self._look("lock store", lambda: _check_notes(locked, keys))
+        if len(self._published_notes) == 2:
+            self._look("checkpoint", lambda: self._check_published(follower))
 
-    def _read_files(self) -> None:
-        """What the tree of the locked size has; on restart the log writes missing files up to there."""
-        size = self._locked.size if self._locked else 0
-        with sql.last_entries() as last_entries:
-            chains = _Chains(self._vkey.name, last_entries)
-            roots = _Roots("files", self._heads(None), self._find)
-            levels: list[list[bytes]] = []
-            for start in range(0, size, TILE_WIDTH):
-                tile = Tile(0, start // TILE_WIDTH, min(TILE_WIDTH, size - start))
-                for seq, entry_bytes in enumerate(self._files.read_bundle(tile), start):
-                    chains.follow(entry_bytes)
-                    self._add_hash(levels, 0, chains.leaf, number=seq)
-                    roots.append(chains.leaf)
-                self._on_progress("files", start + tile.width, size)
-            for level, hashes in enumerate(levels):
-                if hashes:
-                    number = (size >> (8 * level)) - 1
-                    self._compare_tile(Tile(level, number // TILE_WIDTH, len(hashes)), hashes)
+    def _check_published(self, follower: Follower) -> None:
+        check_log_checkpoint(self._published_notes[0], follower.keys())
+        sm3 = check_sm3_checkpoint(self._published_notes[1], follower.keys())
+        if sm3.size == follower.size and sm3.root != follower.sm3_tree.root():
+            raise Disagreement(f"The entries do not give the root of the SM3 checkpoint (size {sm3.size}).")
+        if self._locked and sm3.size > self._locked.size:
+            raise Disagreement(f"An SM3 checkpoint of size {sm3.size} is published, which is not locked.")
 
-    def _add_hash(self, levels: list[list[bytes]], level: int, value: bytes, *, number: int) -> None:
-        """Collects the hashes of one tile per level; a full one is compared and goes up as one hash."""
-        if len(levels) == level:
-            levels.append([])
-        levels[level].append(value)
-        if len(levels[level]) == TILE_WIDTH:
-            hashes, levels[level] = levels[level], []
-            self._compare_tile(Tile(level, number // TILE_WIDTH), hashes)
-            self._add_hash(levels, level + 1, merkle.root(hashes), number=number // TILE_WIDTH)
-
-    def _compare_tile(self, tile: Tile, hashes: list[bytes]) -> None:
-        try:
-            found = self._files.read_hashes(tile)
-        except (StorageError, Malformed) as exc:
-            self._find("files", str(exc))
-            return
-        for number, (one, other) in enumerate(zip(found, hashes, strict=True), tile.start):
-            if one != other:
-                what = f"{tile_path(tile)} does not hold the hash that its entries give."
-                self._find("files", what, seq=number << (8 * tile.level))
-                return
-
-    def _heads(self, state: LogState | None) -> list[tuple[str, int, bytes]]:
-        """The heads that are known, by name: each must be the root of the entries at its size."""
-        heads = [("the stored state", state.size, state.root)] if state else []
+    def _heads(self, state: LogState | None) -> list[tuple[str, int, bytes, bytes | None]]:
+        """The heads that are known, by name: each must have the roots of the entries at its size."""
+        heads: list[tuple[str, int, bytes, bytes | None]] = []
+        if state:
+            heads.append(("the stored state", state.size, state.root, None))
         if self._locked:
-            heads.append(("the lock store", self._locked.size, self._locked.root))
+            heads.append(("the lock store", self._locked.size, self._locked.root, self._locked.sm3_root))
         if self._published:
-            heads.append(("the published checkpoint", self._published.size, self._published.root))
+            heads.append(("the published checkpoint", self._published.size, self._published.root, None))
         return heads
+
+    def _compare_roots(
+        self, source: str, follower: Follower, heads: list[tuple[str, int, bytes, bytes | None]]
+    ) -> None:
+        for name, size, root, sm3_root in heads:
+            if size == follower.size:
+                is_right = root == follower.tree.root()
+                if not is_right or sm3_root not in (None, follower.sm3_tree.root()):
+                    self._find(source, f"The entries do not give the root of {name} (size {size}).")
 
     def _compare_sizes(self) -> None:
         stored = self._state.size if self._state else 0
@@ -241,80 +221,178 @@ class _Recheck:
             what = f"Not in order: published {published}, locked {locked}, stored {stored}."
             self._find("heads", what)
 
+    # --- rows ---
 
-class _Chains:
-    """Follows the entries of one source and raises at the first that does not carry on its chains."""
+    def _read_rows(self) -> None:
+        state = self._state
+        if state is None:
+            return
+        with self._database.read() as connection:
+            statements = dict(sql.read_key_statements(connection))
+        with sql.last_entries() as last_entries:
+            follower = Follower(self._vkey.name, last_entries, statements.__getitem__)
+            heads = self._heads(state)
+            for row in self._rows(state.size):
+                entry = follower.follow(row.entry_bytes)
+                _check_copies(row, entry)
+                self._compare_roots("database", follower, heads)
+                if row.seq % _ROWS_AT_ONCE == 0:
+                    self._on_progress("database", row.seq, state.size)
+            self._on_progress("database", state.size, state.size)
+            if statements.keys() != {seq for seq, _ in follower.statements}:
+                self._find("database", "There is a statement of keys that no entry commits to.")
+            edges = [b"".join(tree.hashes) for tree in (follower.tree, follower.sm3_tree)]
+            if edges != [state.edge, state.sm3_edge]:
+                self._find("database", "The stored right edges are not those of the entries.")
+            if (follower.leaf, follower.at_ms) != (state.last_leaf_hash, state.last_at_ms):
+                self._find("database", "The stored last entry is not the last entry.")
+            self._check_counters(follower)
+            self._check_signatures(follower)
 
-    def __init__(self, origin: str, last_entries: LastEntries) -> None:
-        self._origin = origin
-        self._size = 0
-        self.last_entries = last_entries
-        self.leaf = NO_PREV
-        self.at_ms = 0
-        self.counts: dict[str, int] = {}  # one number for each authority, of which there are few
+    def _rows(self, size: int) -> Iterator[StoredEntry]:
+        """All rows in order. Raises `Disagreement` where one is missing. A transaction for each portion: one
+        that stays open for minutes would keep SQLite from folding its log back."""
+        for start in range(0, size, _ROWS_AT_ONCE):
+            end = min(size, start + _ROWS_AT_ONCE)
+            with self._database.read() as connection:
+                rows = sql.read_entries(connection, start=start, end=end)
+            for seq, row in enumerate(rows, start):
+                if row.seq != seq:
+                    raise Disagreement("The entry is missing.", seq=seq)
+                yield row
+            if len(rows) < end - start:
+                raise Disagreement("The entry is missing.", seq=start + len(rows))
 
-    def follow(self, entry_bytes: bytes) -> Entry:
-        seq = self._size
+    def _check_counters(self, follower: Follower) -> None:
+        """Counters and last entries, which go on growing while a log is read: only if it has not."""
+        with self._database.read() as connection:
+            if sql.read_state(connection) != self._state:
+                return
+            assert self._state is not None
+            last = sql.read_last_seq(connection)
+            if last is not None and last >= self._state.size:
+                self._find(
+                    "database", f"There are entries beyond the stored size {self._state.size}.", seq=last
+                )
+            stored = sql.read_actor_counts(connection, None)
+            for actor in sorted(stored.keys() | follower.counts.keys()):
+                found, counted = stored.get(actor, 0), follower.counts.get(actor, 0)
+                if found != counted:
+                    self._find("database", f"The counter of {actor} is {found}, not {counted}.")
+            heads = 0
+            for head in sql.read_all_subject_heads(connection):
+                heads += 1
+                if follower.last_entries.get(head.ref) != (head.seq, head.leaf_hash, head.life):
+                    what = f"The stored last entry of subject {head.subject_id} is not its last entry."
+                    raise Disagreement(what, seq=head.seq)
+            if heads != sum(1 for _ in follower.last_entries.all()):
+                raise Disagreement("An e-certificate is stored under two subjects, or under none.")
+
+    # --- files ---
+
+    def _read_files(self) -> None:
+        """What the trees of the locked size have; on restart the log writes missing files up to there."""
+        size = self._locked.size if self._locked else 0
+        with sql.last_entries() as last_entries:
+            follower = Follower(self._vkey.name, last_entries, self._files.read_statement)
+            heads = self._heads(None)
+            levels = _Levels(self._compare_tile)
+            for start in range(0, size, TILE_WIDTH):
+                tile = Tile(0, start // TILE_WIDTH, min(TILE_WIDTH, size - start))
+                for entry_bytes in self._read_bundle(tile):
+                    follower.follow(entry_bytes)
+                    levels.add(follower.leaf, follower.sm3_leaf)
+                    self._compare_roots("files", follower, heads)
+                self._on_progress("files", start + tile.width, size)
+            levels.finish(size)
+            if size:
+                self._check_signatures(follower)
+
+    def _read_bundle(self, tile: Tile) -> tuple[bytes, ...]:
         try:
-            entry = decode_entry(entry_bytes)
+            return self._files.read_bundle(tile)
         except Malformed as exc:
-            raise _Disagreement(f"The entry cannot be decoded: {exc.what}", seq=seq) from exc
-        count = self.counts.get(entry.actor, 0) + 1
-        last = None if entry.ref == NO_REF else self.last_entries.get(entry.ref)
-        prev_ref = None if entry.prev_ref is None else (entry.prev_ref.seq, entry.prev_ref.leaf_hash)
-        for is_right, what in (
-            (entry.log == self._origin, "The entry names another log."),
-            (entry.seq == seq, f"The entry bears the number {entry.seq}."),
-            (entry.prev == self.leaf, "The entry does not point at the one before it."),
-            (entry.at_ms >= self.at_ms, "The entry is older than the one before it."),
-            (prev_ref == last, "The entry does not point at the last one about its e-certificate."),
-            (entry.count == count, f"The entry is number {entry.count} of its actor, not {count}."),
-        ):
-            if not is_right:
-                raise _Disagreement(what, seq=seq)
+            raise Disagreement(exc.what, seq=tile.start) from exc
+
+    def _compare_tile(self, algorithm: str, tile: Tile, hashes: list[bytes]) -> None:
+        files = self._sm3_files if algorithm == "sm3" else self._files
+        try:
+            found = files.read_hashes(tile)
+        except (StorageError, Malformed) as exc:
+            self._find("files", str(exc))
+            return
+        for number, (one, other) in enumerate(zip(found, hashes, strict=True), tile.start):
+            if one != other:
+                prefix = f"{SM3_FOLDER}/" if algorithm == "sm3" else ""
+                what = f"{prefix}{tile_path(tile)} does not hold the hash that its entries give."
+                self._find("files", what, seq=number << (8 * tile.level))
+                return
+
+    # --- both ---
+
+    def _compare_sources(self) -> None:
+        """Which entry differs first, where rows and files tell different stories."""
+        size = min(self._state.size if self._state else 0, self._locked.size if self._locked else 0)
+        rows = self._rows(size)
+        for start in range(0, size, TILE_WIDTH):
+            tile = Tile(0, start // TILE_WIDTH, min(TILE_WIDTH, size - start))
+            # Damage to one of the two is a finding of its own look; here it only ends the comparison.
+            with contextlib.suppress(Disagreement, StorageError):
+                for seq, entry_bytes in enumerate(self._read_bundle(tile), start):
+                    if next(rows).entry_bytes != entry_bytes:
+                        self._find("both", "Database and files hold different entries.", seq=seq)
+                        return
+                self._on_progress("both", start + tile.width, size)
+                continue
+            return
+
+
+class _Levels:
+    """The tiles that the entries give, level upon level: each is handed on when it is full, or at the end."""
+
+    def __init__(self, compare: Callable[[str, Tile, list[bytes]], None]) -> None:
+        self._compare = compare
+        self._hashes: dict[str, list[list[bytes]]] = {"sha256": [], "sm3": []}
+        self._size = 0
+
+    def add(self, leaf: bytes, sm3_leaf: bytes) -> None:
+        self._add("sha256", 0, leaf, self._size)
+        self._add("sm3", 0, sm3_leaf, self._size)
         self._size += 1
-        self.leaf = merkle.leaf_hash(entry_bytes)
-        self.at_ms = entry.at_ms
-        self.counts[entry.actor] = count
-        if entry.ref != NO_REF:
-            self.last_entries.put(entry.ref, seq=seq, leaf_hash=self.leaf)
-        return entry
+
+    def finish(self, size: int) -> None:
+        for algorithm, levels in self._hashes.items():
+            for level, hashes in enumerate(levels):
+                if hashes:
+                    number = (size >> (8 * level)) - 1
+                    self._compare(algorithm, Tile(level, number // TILE_WIDTH, len(hashes)), hashes)
+
+    def _add(self, algorithm: str, level: int, value: bytes, number: int) -> None:
+        levels = self._hashes[algorithm]
+        if len(levels) == level:
+            levels.append([])
+        levels[level].append(value)
+        if len(levels[level]) == TILE_WIDTH:
+            hashes, levels[level] = levels[level], []
+            index = number // TILE_WIDTH
+            self._compare(algorithm, Tile(level, index), hashes)
+            self._add(algorithm, level + 1, merkle.root(hashes, algorithm=algorithm), index)
 
 
-class _Roots:
-    """Grows a tree and compares its root with each head when it has that head's size."""
-
-    def __init__(
-        self, source: str, heads: list[tuple[str, int, bytes]], find: Callable[[str, str], None]
-    ) -> None:
-        self.tree = CompactRange()
-        self._source = source
-        self._heads = heads
-        self._find = find
-
-    def append(self, leaf: bytes) -> None:
-        self.tree.append(leaf)
-        for name, size, root in self._heads:
-            if size == self.tree.size and root != self.tree.root():
-                self._find(self._source, f"The entries do not give the root of {name} (size {size}).")
-
-
-def _rows(connection: Connection, size: int) -> Iterator[StoredEntry]:
-    """All rows in order. Raises `_Disagreement` where one is missing."""
-    for start in range(0, size, _ROWS_AT_ONCE):
-        end = min(size, start + _ROWS_AT_ONCE)
-        rows = sql.read_entries(connection, start=start, end=end)
-        for seq, row in enumerate(rows, start):
-            if row.seq != seq:
-                raise _Disagreement("The entry is missing.", seq=seq)
-            yield row
-        if len(rows) < end - start:
-            raise _Disagreement("The entry is missing.", seq=start + len(rows))
+def _check_notes(locked: LockedHead, keys: LogKeys) -> None:
+    """The signed notes are those of the head beside them, and each names the other tree's root."""
+    signed = check_log_checkpoint(decode_utf8(locked.note), keys)
+    sm3 = check_sm3_checkpoint(decode_utf8(locked.sm3_note), keys)
+    found = (signed.size, signed.root, sm3.size, sm3.root)
+    if found != (locked.size, locked.root, locked.size, locked.sm3_root):
+        raise Disagreement("The signed notes are not of the head beside them.")
+    if sm3.extensions != (f"sha256 {encode_base64(signed.root)}",):
+        raise Disagreement("The SM3 checkpoint names another SHA-256 root.")
 
 
 def _check_copies(row: StoredEntry, entry: Entry) -> None:
     """The columns beside the entry say what the entry says."""
     if row.leaf_hash != merkle.leaf_hash(row.entry_bytes):
-        raise _Disagreement("The stored leaf hash is not the entry's.", seq=row.seq)
+        raise Disagreement("The stored leaf hash is not the entry's.", seq=row.seq)
     if row.at_ms != entry.at_ms or (row.subject_id is None) != (entry.ref == NO_REF):
-        raise _Disagreement("The columns beside the entry do not match it.", seq=row.seq)
+        raise Disagreement("The columns beside the entry do not match it.", seq=row.seq)

@@ -8,16 +8,18 @@ random values costs more with every doubling (measured: 25 k entries/s at 10⁵ 
 repeat is found by `operation_id`, which the caller takes from a growing counter, and the last entry about
 an e-certificate by its integer `subject_id`.
 
-Nothing is updated but heads and counters; an entry row is written once.
+Nothing is updated but heads and counters; an entry row is written once. Whole batches go to the driver as
+they are, as rows of a tuple each: building SQLAlchemy's statements for them took half of an append's time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -50,6 +52,14 @@ _subject: Final = sa.Table(
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Column("leaf_hash", sa.LargeBinary(HASH_SIZE), nullable=False),
     sa.Column("ref", sa.LargeBinary(HASH_SIZE), nullable=False),
+    sa.Column("life", sa.BigInteger, nullable=False),
+    # What is not in force is asked for as a whole, by every status list; the rest is not in this index.
+    sa.Index(
+        "ledger_subject_not_valid",
+        "subject_id",
+        sqlite_where=sa.text("life <> 1"),
+        postgresql_where=sa.text("life <> 1"),
+    ),
 )
 _actor: Final = sa.Table(
     "ledger_actor",
@@ -70,6 +80,15 @@ _state: Final = sa.Table(
     sa.Column("last_leaf_hash", sa.LargeBinary(HASH_SIZE), nullable=False),
     sa.Column("last_at_ms", sa.BigInteger, nullable=False),
     sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("sm3_edge", sa.LargeBinary, nullable=False),
+    sa.Column("last_operation_id", sa.BigInteger, nullable=False),
+    sa.Column("last_subject_id", sa.BigInteger, nullable=False),
+)
+_keys: Final = sa.Table(
+    "ledger_keys",
+    metadata,
+    sa.Column("seq", _Key, primary_key=True, autoincrement=False),
+    sa.Column("note", sa.Text, nullable=False),
 )
 _lock: Final = sa.Table(
     "lock_head",
@@ -78,6 +97,8 @@ _lock: Final = sa.Table(
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("root", sa.LargeBinary(HASH_SIZE), nullable=False),
     sa.Column("note", sa.LargeBinary, nullable=False),
+    sa.Column("sm3_root", sa.LargeBinary(HASH_SIZE), nullable=False),
+    sa.Column("sm3_note", sa.LargeBinary, nullable=False),
 )
 
 # Advisory locks of PostgreSQL are numbers; these two are the first 8 bytes of a digest of their purpose.
@@ -87,7 +108,11 @@ _PUBLISHING: Final = int.from_bytes(sha256(b"yinzheng ledger: publishing")[:8], 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogState:
-    """Where the log ends: all that the next entry depends on. `edge` is the tree's compact range."""
+    """Where the log ends: all that the next entry depends on.
+
+    `edge` and `sm3_edge` are the compact ranges of the two trees. `last_operation_id` and `last_subject_id`
+    are the largest there are, so that nobody has to look for one that is larger.
+    """
 
     origin: str
     size: int
@@ -96,15 +121,18 @@ class LogState:
     last_leaf_hash: bytes
     last_at_ms: int
     epoch: int
+    sm3_edge: bytes
+    last_operation_id: int
+    last_subject_id: int
 
-    def compact_range(self) -> CompactRange:
-        """The tree of `size`. Raises `ValueError` if `edge` does not fit `size`."""
-        hashes = [self.edge[at : at + HASH_SIZE] for at in range(0, len(self.edge), HASH_SIZE)]
-        return CompactRange(self.size, hashes)
+    def compact_range(self, *, algorithm: str = "sha256") -> CompactRange:
+        """The tree of `size`. Raises `ValueError` if the edge does not fit `size`."""
+        edge = self.sm3_edge if algorithm == "sm3" else self.edge
+        hashes = [edge[at : at + HASH_SIZE] for at in range(0, len(edge), HASH_SIZE)]
+        return CompactRange(self.size, hashes, algorithm=algorithm)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEntry:
+class StoredEntry(NamedTuple):
     """A row of the log. `entry_bytes` is the record; the other columns are copies to search by."""
 
     seq: int
@@ -115,14 +143,14 @@ class StoredEntry:
     entry_bytes: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubjectHead:
-    """The last entry about one e-certificate."""
+class SubjectHead(NamedTuple):
+    """The last entry about one e-certificate, and where it stands since (`ledger.lifecycle.Life`)."""
 
     subject_id: int
     seq: int
     leaf_hash: bytes
     ref: bytes
+    life: int
 
 
 def create_all(database: Database) -> None:
@@ -167,21 +195,29 @@ def swap_state(connection: Connection, *, old: LogState, new: LogState) -> bool:
 
 
 def insert_entries(connection: Connection, entries: Sequence[StoredEntry]) -> None:
-    connection.execute(sa.insert(_entry), [_fields(each) for each in entries])
+    _insert(connection, _entry, entries)
 
 
 def read_entries(connection: Connection, *, start: int, end: int) -> list[StoredEntry]:
     """The rows with start <= seq < end, in order. A row that is missing is missing here."""
-    statement = _SELECT_ENTRY.where(_entry.c.seq >= start, _entry.c.seq < end).order_by(_entry.c.seq)
-    return [StoredEntry(**row._mapping) for row in connection.execute(statement)]
+    statement = _select(connection.dialect.name, _entry, "seq >= {0} AND seq < {0} ORDER BY seq")
+    return [StoredEntry._make(row) for row in connection.exec_driver_sql(statement, (start, end))]
 
 
 def read_entries_of_operations(
     connection: Connection, operation_ids: Collection[int]
 ) -> dict[int, StoredEntry]:
     """Operations that were carried out before, each with its entry."""
-    rows = connection.execute(_SELECT_ENTRY.where(_entry.c.operation_id.in_(operation_ids)))
-    return {row.operation_id: StoredEntry(**row._mapping) for row in rows}
+    rows = (StoredEntry._make(row) for row in _rows_in(connection, _entry, "operation_id", operation_ids))
+    return {row.operation_id: row for row in rows if row.operation_id is not None}
+
+
+def read_at_ms(connection: Connection, seq: int) -> int | None:
+    """When entry `seq` was appended, or None if there is none."""
+    found: int | None = connection.execute(
+        sa.select(_entry.c.at_ms).where(_entry.c.seq == seq)
+    ).scalar_one_or_none()
+    return found
 
 
 def read_last_seq(connection: Connection) -> int | None:
@@ -189,49 +225,70 @@ def read_last_seq(connection: Connection) -> int | None:
     return last
 
 
+def delete_everything(connection: Connection) -> None:
+    """Empties the log's tables, to be filled again out of its files; see `ledger.recover`."""
+    for table in (_entry, _subject, _actor, _keys, _state):
+        connection.execute(sa.delete(table))
+
+
 def read_subject_heads(connection: Connection, subject_ids: Collection[int]) -> dict[int, SubjectHead]:
-    rows = connection.execute(sa.select(_subject).where(_subject.c.subject_id.in_(subject_ids)))
-    return {row.subject_id: SubjectHead(**row._mapping) for row in rows}
+    rows = (SubjectHead._make(row) for row in _rows_in(connection, _subject, "subject_id", subject_ids))
+    return {row.subject_id: row for row in rows}
 
 
-def write_subject_heads(
-    connection: Connection, *, new: Iterable[SubjectHead], changed: Iterable[SubjectHead]
-) -> None:
-    _insert_and_update(
-        connection, _subject, _subject.c.subject_id, new=map(_fields, new), changed=map(_fields, changed)
+def read_lives_not_valid(connection: Connection) -> tuple[int, dict[int, int]]:
+    """The size of the log, and the life of every subject that is not in force there.
+
+    One statement, so that both are of one instant on PostgreSQL too.
+    """
+    statement = sa.select(_state.c.size, _subject.c.subject_id, _subject.c.life).select_from(
+        sa.outerjoin(_state, _subject, sa.text("life <> 1"))
     )
+    rows = connection.execute(statement).all()
+    return (
+        rows[0].size if rows else 0,
+        {row.subject_id: row.life for row in rows if row.subject_id is not None},
+    )
+
+
+def write_subject_heads(connection: Connection, heads: Sequence[SubjectHead]) -> None:
+    _insert(connection, _subject, heads, key="subject_id")
 
 
 def read_all_subject_heads(connection: Connection) -> Iterator[SubjectHead]:
     """In the order of the ids, a thousand at a time."""
-    after = 0
+    after = -(1 << 63)
     while True:
-        statement = sa.select(_subject).where(_subject.c.subject_id > after)
-        rows = connection.execute(statement.order_by(_subject.c.subject_id).limit(1000)).all()
+        statement = _select(
+            connection.dialect.name, _subject, "subject_id > {0} ORDER BY subject_id LIMIT 1000"
+        )
+        rows = connection.exec_driver_sql(statement, (after,)).all()
         if not rows:
             return
-        yield from (SubjectHead(**row._mapping) for row in rows)
+        yield from (SubjectHead._make(row) for row in rows)
         after = rows[-1].subject_id
 
 
 def read_actor_counts(connection: Connection, actors: Collection[str] | None) -> dict[str, int]:
     """The counters of `actors`, or all of them."""
-    statement = sa.select(_actor.c.actor, _actor.c.count)
-    if actors is not None:
-        statement = statement.where(_actor.c.actor.in_(actors))
-    return {row.actor: row[1] for row in connection.execute(statement)}
+    if actors is None:
+        statement = _select(connection.dialect.name, _actor, "count > 0")
+        return {row[0]: row[1] for row in connection.exec_driver_sql(statement)}
+    return {row[0]: row[1] for row in _rows_in(connection, _actor, "actor", actors)}
 
 
-def write_actor_counts(
-    connection: Connection, *, new: Iterable[tuple[str, int]], changed: Iterable[tuple[str, int]]
-) -> None:
-    _insert_and_update(
-        connection,
-        _actor,
-        _actor.c.actor,
-        new=({"actor": actor, "count": count} for actor, count in new),
-        changed=({"actor": actor, "count": count} for actor, count in changed),
-    )
+def write_actor_counts(connection: Connection, counts: Sequence[tuple[str, int]]) -> None:
+    _insert(connection, _actor, counts, key="actor")
+
+
+def insert_key_statement(connection: Connection, seq: int, note: str) -> None:
+    connection.execute(sa.insert(_keys), {"seq": seq, "note": note})
+
+
+def read_key_statements(connection: Connection) -> list[tuple[int, str]]:
+    """Every statement of the log's keys with the number of its entry, in order."""
+    rows = connection.execute(sa.select(_keys.c.seq, _keys.c.note).order_by(_keys.c.seq))
+    return [(row.seq, row.note) for row in rows]
 
 
 def create_lock_tables(database: Database) -> None:
@@ -243,7 +300,9 @@ def create_lock_tables(database: Database) -> None:
 
 def read_locked_head(connection: Connection, origin: str) -> LockedHead | None:
     row = connection.execute(
-        sa.select(_lock.c.size, _lock.c.root, _lock.c.note).where(_lock.c.origin == origin)
+        sa.select(_lock.c.size, _lock.c.root, _lock.c.note, _lock.c.sm3_root, _lock.c.sm3_note).where(
+            _lock.c.origin == origin
+        )
     ).one_or_none()
     return LockedHead(**row._mapping) if row else None
 
@@ -262,6 +321,8 @@ def swap_locked_head(connection: Connection, origin: str, *, old: LockedHead, ne
             _lock.c.size == old.size,
             _lock.c.root == old.root,
             _lock.c.note == old.note,
+            _lock.c.sm3_root == old.sm3_root,
+            _lock.c.sm3_note == old.sm3_note,
         )
         .values(_fields(new))
     )
@@ -274,17 +335,24 @@ class LastEntries:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         connection.execute(
-            "CREATE TABLE last (ref BLOB PRIMARY KEY, seq INTEGER, leaf_hash BLOB) WITHOUT ROWID"
+            "CREATE TABLE last (ref BLOB PRIMARY KEY, seq INTEGER, leaf_hash BLOB, life INTEGER) WITHOUT ROWID"
         )
 
-    def get(self, ref: bytes) -> tuple[int, bytes] | None:
-        found: tuple[int, bytes] | None = self._connection.execute(
-            "SELECT seq, leaf_hash FROM last WHERE ref = ?", (ref,)
+    def get(self, ref: bytes) -> tuple[int, bytes, int] | None:
+        """Number and leaf hash of the last entry with this ref, and the life it left behind."""
+        found: tuple[int, bytes, int] | None = self._connection.execute(
+            "SELECT seq, leaf_hash, life FROM last WHERE ref = ?", (ref,)
         ).fetchone()
         return found
 
-    def put(self, ref: bytes, *, seq: int, leaf_hash: bytes) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO last VALUES (?, ?, ?)", (ref, seq, leaf_hash))
+    def put(self, ref: bytes, *, seq: int, leaf_hash: bytes, life: int) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO last VALUES (?, ?, ?, ?)", (ref, seq, leaf_hash, life)
+        )
+
+    def all(self) -> Iterator[tuple[bytes, int, bytes, int]]:
+        """Every ref with what `get` says of it."""
+        yield from self._connection.execute("SELECT ref, seq, leaf_hash, life FROM last")
 
 
 @contextlib.contextmanager
@@ -295,16 +363,10 @@ def last_entries() -> Iterator[LastEntries]:
         yield LastEntries(connection)
 
 
-_SELECT_STATE: Final = sa.select(
-    _state.c.origin,
-    _state.c.size,
-    _state.c.root,
-    _state.c.edge,
-    _state.c.last_leaf_hash,
-    _state.c.last_at_ms,
-    _state.c.epoch,
-).where(_state.c.id == 1)
-_SELECT_ENTRY: Final = sa.select(_entry)
+_SELECT_STATE: Final = sa.select(*(column for column in _state.c if column.name != "id")).where(
+    _state.c.id == 1
+)
+_PG_TYPES: Final = {"BIGINT": "bigint", "BLOB": "bytea", "VARCHAR": "text", "TEXT": "text"}
 
 
 def _state_from(result: sa.CursorResult[Any]) -> LogState | None:
@@ -312,27 +374,63 @@ def _state_from(result: sa.CursorResult[Any]) -> LogState | None:
     return LogState(**row._mapping) if row else None
 
 
-def _fields(value: LogState | StoredEntry | SubjectHead | LockedHead) -> dict[str, object]:
+def _fields(value: LogState | LockedHead) -> dict[str, object]:
     """Column values; the dataclasses are named after their columns."""
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
-def _insert_and_update(
-    connection: Connection,
-    table: sa.Table,
-    key: sa.Column[Any],
-    *,
-    new: Iterable[dict[str, object]],
-    changed: Iterable[dict[str, object]],
+def _insert(
+    connection: Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]], *, key: str | None = None
 ) -> None:
-    if rows := list(new):
-        connection.execute(sa.insert(table), rows)
-    if rows := list(changed):
-        values: dict[str, object] = {
-            column.name: sa.bindparam(f"new_{column.name}") for column in table.c if column is not key
-        }
-        statement = sa.update(table).where(key == sa.bindparam(f"new_{key.name}")).values(values)
-        connection.execute(statement, [{f"new_{name}": row[name] for name in row} for row in rows])
+    """Inserts rows, whose values stand in the order of the columns; with `key`, replaces those it has."""
+    if not rows:
+        return
+    statement = _insert_statement(connection.dialect.name, table, key)
+    if connection.dialect.name == "postgresql":
+        # One statement and one parameter for a column: the server unfolds them.
+        connection.exec_driver_sql(statement, tuple(list(column) for column in zip(*rows, strict=True)))
+    else:
+        connection.exec_driver_sql(statement, [tuple(row) for row in rows])
+
+
+@lru_cache(maxsize=16)
+def _insert_statement(dialect: str, table: sa.Table, key: str | None) -> str:
+    names = [column.name for column in table.c]
+    into = f"INSERT INTO {table.name} ({', '.join(map(_quoted, names))})"
+    if dialect == "postgresql":
+        types = [_PG_TYPES[str(column.type.as_generic()).split("(")[0]] for column in table.c]
+        arrays = ", ".join(f"%s::{each}[]" for each in types)
+        source = f"SELECT * FROM unnest({arrays})"  # noqa: S608 - our own names only
+    else:
+        source = f"VALUES ({', '.join('?' * len(names))})"
+    if key is None:
+        return f"{into} {source}"
+    changes = ", ".join(f"{_quoted(name)} = excluded.{_quoted(name)}" for name in names if name != key)
+    return f"{into} {source} ON CONFLICT ({key}) DO UPDATE SET {changes}"
+
+
+def _rows_in(
+    connection: Connection, table: sa.Table, column: str, values: Collection[Any]
+) -> Sequence[Sequence[Any]]:
+    """The rows whose column is one of `values`."""
+    if not values:
+        return []
+    if connection.dialect.name == "postgresql":
+        statement = _select("postgresql", table, f"{column} = ANY({{0}})")
+        return connection.exec_driver_sql(statement, (list(values),)).all()
+    marks = ", ".join("?" * len(values))
+    return connection.exec_driver_sql(_select("sqlite", table, f"{column} IN ({marks})"), tuple(values)).all()
+
+
+def _select(dialect: str, table: sa.Table, where: str) -> str:
+    """`where` has {0} where a parameter goes."""
+    names = ", ".join(_quoted(column.name) for column in table.c)
+    mark = "%s" if dialect == "postgresql" else "?"
+    return f"SELECT {names} FROM {table.name} WHERE {where.format(mark)}"  # noqa: S608 - our own names only
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'  # one of them is `count`
 
 
 def _advisory_lock(connection: Connection, key: int) -> None:

@@ -1,22 +1,36 @@
 """The published files of a log in one folder, laid out as they are served (C2SP tlog-tiles).
 
-Tiles are create-only: writing the same tile again is success, writing another one in its place halts the
-log. The checkpoint is the one file that is replaced. The folder can be served by any web server as it is.
+    checkpoint                       the newest signed checkpoint
+    tile/…  tile/entries/…           the SHA-256 tree and the entries
+    keys/<n>                         statement of the log's keys, of entry n (`ledger.logkeys`)
+    sm3/checkpoint  sm3/tile/…       the SM3 tree over the same entries, as a log of its own
+
+Tiles and statements are create-only: writing the same again is success, writing another one in its place
+halts the log. Checkpoints are the files that are replaced. The folder can be served by any web server as it
+is; names that begin with a dot are not for serving.
 """
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from ledger.text import decode_utf8
 from ledger.tiles import Tile, decode_bundle, decode_hashes, entries_path, tile_path
 from trust.model.errors import StorageError
-from trust.storage.folder import create_durably, write_durably
+from trust.storage.folder import create_all_durably, write_durably
+
+SM3_FOLDER: Final = "sm3"
 
 _CHECKPOINT: Final = "checkpoint"
+
+
+def statement_path(seq: int) -> str:
+    """Path of the statement of keys that entry `seq` commits to."""
+    return f"keys/{seq}"
 
 
 class TileFolder:
@@ -25,11 +39,13 @@ class TileFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def write_hashes(self, tile: Tile, data: bytes) -> None:
-        create_durably(self._folder / tile_path(tile), data)
+    @property
+    def folder(self) -> Path:
+        return self._folder
 
-    def write_bundle(self, tile: Tile, data: bytes) -> None:
-        create_durably(self._folder / entries_path(tile), data)
+    def write_all(self, files: Sequence[tuple[str, bytes]]) -> None:
+        """Creates files by their paths in the folder; see `create_all_durably`."""
+        create_all_durably([(self._folder / path, data) for path, data in files])
 
     def write_checkpoint(self, note: bytes) -> None:
         write_durably(self._folder / _CHECKPOINT, note)
@@ -52,6 +68,13 @@ class TileFolder:
         """The entries of `tile`, a tile of level 0; errors as in `read_hashes`."""
         found, data = self._read(tile, entries_path)
         return decode_bundle(data, width=found.width)[: tile.width]
+
+    def read_statement(self, seq: int) -> str:
+        """The statement of keys of entry `seq`. Raises `StorageError` if it is missing."""
+        try:
+            return decode_utf8((self._folder / statement_path(seq)).read_bytes())
+        except OSError as exc:
+            raise StorageError(f"{statement_path(seq)} cannot be read: {exc.strerror}.") from exc
 
     def has(self, path: str) -> bool:
         return (self._folder / path).is_file()

@@ -14,6 +14,7 @@ and tile/2/000.p/1.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from trust.model.errors import Malformed
 TILE_WIDTH: Final = 256
 _TILE_BITS: Final = 8
 _MAX_LEVEL: Final = 63
-_CACHED_TILES: Final = 64
+_CACHED_TILES: Final = 1024  # of 16 KiB each
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -123,14 +124,18 @@ def decode_bundle(data: bytes, *, width: int) -> tuple[bytes, ...]:
 
 
 class TileReader:
-    """Proofs out of tiles, for any tree size that has been written. Keeps a few tiles; locks nothing.
+    """Proofs out of tiles, for any tree size that has been written. Any number of threads may ask.
 
-    `read` returns the hashes of a tile as they stand in its file: exactly `width` of them, or it raises.
+    `read` returns the hashes of a tile as they stand in its file: exactly `width` of them, or it raises. The
+    inner nodes of the tiles used last are kept, so that a proof from known tiles computes no hash but those
+    of the right edge.
     """
 
-    def __init__(self, read: Callable[[Tile], Sequence[bytes]]) -> None:
+    def __init__(self, read: Callable[[Tile], Sequence[bytes]], *, algorithm: str = "sha256") -> None:
         self._read = read
-        self._kept: OrderedDict[Tile, _Pyramid] = OrderedDict()
+        self._algorithm = algorithm
+        self._kept: OrderedDict[tuple[int, int, int], _Pyramid] = OrderedDict()
+        self._keeping = threading.Lock()
 
     def prove_inclusion(self, index: int, *, size: int) -> list[bytes]:
         return self._roots(merkle.inclusion_ranges(index, size), size)
@@ -140,59 +145,73 @@ class TileReader:
 
     def compact_range(self, old_size: int, *, size: int) -> CompactRange:
         """The tree as it was at `old_size`, out of the tiles of `size`: its root, or a place to grow from."""
-        ranges = merkle.perfect_ranges(0, old_size)
-        return CompactRange(old_size, [self._perfect(each, size) for each in ranges])
+        hashes = [self._perfect(start, end, size) for start, end in merkle.perfect_ranges(0, old_size)]
+        return CompactRange(old_size, hashes, algorithm=self._algorithm)
 
     def full_tile_root(self, tile: Tile) -> bytes:
         """Root over a full tile: the hash that stands for it one level up."""
-        return self._pyramid(tile).node(_TILE_BITS, 0)
+        return self._pyramid(tile.level, tile.index, tile.width).node(_TILE_BITS, 0)
+
+    def forget(self, tile: Tile) -> None:
+        """Reads the tile's file the next time it is needed."""
+        with self._keeping:
+            self._kept.pop((tile.level, tile.index, tile.width), None)
 
     def _roots(self, ranges: Sequence[Range], size: int) -> list[bytes]:
         return [self._root(start, end, size) for start, end in ranges]
 
     def _root(self, start: int, end: int, size: int) -> bytes:
-        if (end - start).bit_count() == 1:
-            return self._perfect((start, end), size)
-        hashes = [self._perfect(each, size) for each in merkle.perfect_ranges(start, end)]
-        return CompactRange(end - start, hashes).root()
+        width = end - start
+        if width & (width - 1) == 0:
+            return self._perfect(start, end, size)
+        hashes = [self._perfect(*each, size) for each in merkle.perfect_ranges(start, end)]
+        return CompactRange(width, hashes, algorithm=self._algorithm).root()
 
-    def _perfect(self, leaves: Range, size: int) -> bytes:
+    def _perfect(self, start: int, end: int, size: int) -> bytes:
         """Root of a perfect subtree: an inner node of the one tile whose rows hold that level of the tree."""
-        start, end = leaves
         height = (end - start).bit_length() - 1
         # A root of height 8, 16, … could be computed in the tile below; it is read from where it is stored.
         level = height // _TILE_BITS
         number = start >> height  # of the subtree among those of its height
         height_in_tile = height - level * _TILE_BITS
-        index = (number << height_in_tile) // TILE_WIDTH
+        index = number >> (_TILE_BITS - height_in_tile)
         width = min(TILE_WIDTH, (size >> (level * _TILE_BITS)) - index * TILE_WIDTH)
-        pyramid = self._pyramid(Tile(level, index, width))
-        return pyramid.node(height_in_tile, number - (index * TILE_WIDTH >> height_in_tile))
+        pyramid = self._kept.get((level, index, width)) or self._pyramid(level, index, width)
+        return pyramid.node(height_in_tile, number - (index << (_TILE_BITS - height_in_tile)))
 
-    def _pyramid(self, tile: Tile) -> _Pyramid:
-        if tile in self._kept:
-            self._kept.move_to_end(tile)
-        else:
-            self._kept[tile] = _Pyramid(self._read(tile))
-            if len(self._kept) > _CACHED_TILES:
-                self._kept.popitem(last=False)
-        return self._kept[tile]
+    def _pyramid(self, level: int, index: int, width: int) -> _Pyramid:
+        key = (level, index, width)
+        with self._keeping:
+            found = self._kept.get(key)
+        if found is None:
+            found = _Pyramid(self._read(Tile(level, index, width)), self._algorithm)
+            with self._keeping:
+                self._kept[key] = found
+                # What was read first goes first. Tiles in use come back at the price of one reading; moving
+                # them to the end at every use would cost more, and need the lock.
+                if len(self._kept) > _CACHED_TILES:
+                    self._kept.popitem(last=False)
+        return found
 
 
 class _Pyramid:
-    """The inner nodes of one tile, computed row by row as they are asked for."""
+    """The inner nodes of one tile, row upon row; a node that has no neighbour yet has no parent."""
 
     __slots__ = ("_rows",)
 
-    def __init__(self, hashes: Sequence[bytes]) -> None:
-        self._rows = [tuple(hashes)]
+    def __init__(self, hashes: Sequence[bytes], algorithm: str) -> None:
+        row = list(hashes)
+        self._rows = [b"".join(row)]
+        while len(row) > 1:
+            row = [
+                merkle.node_hash(left, right, algorithm=algorithm)
+                for left, right in zip(row[::2], row[1::2], strict=False)
+            ]
+            self._rows.append(b"".join(row))
 
     def node(self, height: int, number: int) -> bytes:
-        while len(self._rows) <= height:
-            below = self._rows[-1]
-            pairs = zip(below[::2], below[1::2], strict=False)  # one that has no neighbour yet has no parent
-            self._rows.append(tuple(merkle.node_hash(left, right) for left, right in pairs))
-        return self._rows[height][number]
+        at = number * HASH_SIZE
+        return self._rows[height][at : at + HASH_SIZE]
 
 
 def _number_path(tile: Tile) -> str:

@@ -22,7 +22,6 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from keys import asn1
 from keys.pki.read import read_x509_cert
 from keys.suites import check_signature
-from ledger.note import parse_vkey
 from ledger.proof import check_embedded_receipt
 from trust.encoding.commitment import document_commit, ecertificate_ref
 from trust.encoding.digests import sha256, sm3
@@ -36,6 +35,7 @@ from trust.pdf.gap import check_gap
 from trust.pdf.reading import attachments, open_pdf, take_inventory
 from verifier.frame import CheckedSeal, check_seal
 from verifier.pdf import foreign_opinion, quiet_library, second_opinion, the_one_seal
+from verifier.trust_list import ledger_keys
 
 ATTACHMENT_NAME = "ecertificate.json"
 T = TypeVar("T")
@@ -279,7 +279,7 @@ def _check_receipt(
             code="NOT_IN_LEDGER",
         )
     receipt = decode_receipt(checked.receipt)
-    proven = check_embedded_receipt(receipt.entry, receipt.proof, log_vkey=parse_vkey(trust_list.ledger_vkey))
+    proven = check_embedded_receipt(receipt.entry, receipt.proof, log_keys=ledger_keys(trust_list))
     entry, openings = proven.entry, receipt.openings
     if entry.log != trust_list.ledger_origin or entry.kind is not EntryKind.ISSUED:
         raise VerificationError(

@@ -11,6 +11,8 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from ledger.logkeys import LogKey, LogKeys
+from ledger.note import parse_vkey
 from trust.encoding.digests import sha256
 from trust.encoding.trust_list import MAX_BYTES, TYP, TrustList, decode_trust_list
 from trust.model.errors import EvidenceUnavailableError, VerificationError
@@ -78,3 +80,13 @@ def _is_canonical(compact: bytes) -> bool:
         if base64.urlsafe_b64encode(decoded).rstrip(b"=") != part:
             return False
     return len(parts) == 3
+
+
+def ledger_keys(trust_list: TrustList) -> LogKeys:
+    """The trusted keys of the ledger. Raises `Malformed` for one that cannot be read."""
+    return LogKeys(
+        trust_list.ledger_origin,
+        tuple(
+            LogKey(parse_vkey(each.vkey), each.from_size, each.until_size) for each in trust_list.ledger_keys
+        ),
+    )

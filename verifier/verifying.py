@@ -338,6 +338,13 @@ def _status(
         "changed_at": fact.changed_at.isoformat() if fact.changed_at else None,
         "source": "register" if fact.freshness.online else "status-list",
     }
+    if fact.anchor is not None:
+        facts["status"]["ledger"] = {
+            "index": fact.anchor.index,
+            "appended_at": fact.anchor.appended_at.isoformat(),
+            "as_of_size": fact.anchor.as_of_size,
+            "checkpoint_size": fact.anchor.checkpoint_size,
+        }
     findings.append(status_finding(fact.status))
     return fact.freshness
 

@@ -29,6 +29,7 @@ from trust.encoding.trust_list import (
     TrustedAuthority,
     TrustedField,
     TrustedKey,
+    TrustedLedgerKey,
     TrustedSeal,
     TrustedTsa,
     TrustedType,
@@ -59,7 +60,7 @@ TRUST_LIST = TrustList(
     valid_until=LATER + timedelta(days=23),
     hosts=("V.CHUNCHENG.EXAMPLE",),
     ledger_origin="v.chuncheng.example/ledger",
-    ledger_vkey="v.chuncheng.example/ledger+00000000+AAAA",
+    ledger_keys=(TrustedLedgerKey("v.chuncheng.example/ledger+00000000+AAAA", 2, None),),
     authorities=(TrustedAuthority("a", "11990100MB9X100103", "春城", "Chuncheng", ("FOOD",)),),
     types=(TrustedType("FOOD", "1234", 1, "食品", "Food", (TrustedField("n", "CZZT", "持证", "holder", 1),)),),
     seals=(
@@ -73,7 +74,7 @@ TRUST_LIST = TrustList(
     status_lists={1: ADDRESS},
 )  # fmt: skip
 STATUSES = {0: Status.REVOKED, 5: Status.SUSPENDED, ENTRIES - 1: Status.REPLACED}
-LISTED = StatusList(ADDRESS, AT, LATER, 3600, pack(STATUSES))
+LISTED = StatusList(ADDRESS, AT, LATER, 3600, pack(STATUSES), "v.chuncheng.example/ledger", 77)
 
 
 def sign_trust_list(listed: TrustList) -> bytes:

@@ -48,7 +48,7 @@ class _OpenLog:
             lock_store=self.lock_store,
             folder=self.folder,
             origin=ORIGIN,
-            signer=SIGNER,
+            signers=(SIGNER,),
             clock=_Clock(),
         )
 
@@ -73,8 +73,8 @@ def append_until_killed(folder: Path) -> None:
                     operation_id=number,
                     kind=EntryKind.ISSUED,
                     actor="A",
-                    subject_id=number % 50 + 1,
-                    ref=bytes([number % 50 + 1]) * 32,
+                    subject_id=number,
+                    ref=number.to_bytes(32, "big"),
                     commit=hashlib.sha256(b"%d" % number).digest(),
                     suite="SM2-SM3",
                 )

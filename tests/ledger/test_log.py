@@ -227,7 +227,7 @@ def test_receipts_prove_their_entries_offline(world: World, count: int) -> None:
     receipts = log.receipt([each.seq for each in appended])
     assert len({each.checkpoint for each in receipts}) == 1, "one publication for all of them"
     for entry, receipt in zip(appended, receipts, strict=True):
-        checked = check_embedded_receipt(entry.entry_bytes, format_receipt(receipt), log_vkey=log.vkey)
+        checked = check_embedded_receipt(entry.entry_bytes, format_receipt(receipt), log_keys=log.keys)
         assert checked.entry.seq == entry.seq
     assert log.prove(appended[0].seq) == receipts[0]
     assert world.recheck().findings == ()
@@ -313,7 +313,7 @@ def test_after_a_fatal_error_nothing_is_appended_or_signed(
         raise reason
 
     with monkeypatch.context() as patched:
-        patched.setattr("ledger.tilefolder.create_durably", fail)
+        patched.setattr("ledger.tilefolder.create_all_durably", fail)
         with pytest.raises(LedgerHalted):
             log.publish()
     with pytest.raises(LedgerHalted):
@@ -348,7 +348,7 @@ def test_two_processes_append_and_publish_on_postgresql(world: World) -> None:
             log = logs[number % 2]
             appended = world.append(log, 5)
             for each, receipt in zip(appended, log.receipt([a.seq for a in appended]), strict=True):
-                check_embedded_receipt(each.entry_bytes, format_receipt(receipt), log_vkey=log.vkey)
+                check_embedded_receipt(each.entry_bytes, format_receipt(receipt), log_keys=log.keys)
             return [each.seq for each in appended]
 
         with ThreadPoolExecutor(8) as pool:
@@ -368,6 +368,6 @@ def test_a_database_of_another_log_is_refused(world: World, tmp_path: Path) -> N
             lock_store=world.lock_store,
             folder=tmp_path / "other",
             origin="example.org/other",
-            signer=world.signer,
+            signers=[world.signer],
             clock=world.clock,
         )

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ledger.checkpoint import Checkpoint, format_checkpoint
+from ledger.logkeys import only_key
 from ledger.note import SignerKey, VerifierKey, signed_note
 from ledger.proof import (
     Receipt,
@@ -35,7 +36,8 @@ def note_over(leaves: list[bytes], *, key: SignerKey = SKEY, origin: str = ORIGI
 def good_world() -> tuple[list[bytes], Receipt]:
     """Eight entries, and the receipt of number 5."""
     batch = Batch(new_state(ORIGIN), at_ms=1, operations={}, subjects={}, counts={})
-    batch.add_genesis(vkey="vkey")
+    batch.add_genesis()
+    batch.add_key_event(bytes(32))
     for number in range(1, 7):
         batch.add(
             [
@@ -62,7 +64,7 @@ TEXT = format_receipt(RECEIPT)
 
 def test_a_good_receipt_shows_its_entry() -> None:
     for check in (check_receipt, check_embedded_receipt):
-        checked = check(ENTRIES[INDEX], TEXT, log_vkey=VKEY)
+        checked = check(ENTRIES[INDEX], TEXT, log_keys=only_key(VKEY))
         assert checked.entry.seq == INDEX
         assert checked.leaf_hash == merkle.leaf_hash(ENTRIES[INDEX])
         assert checked.checkpoint.size == 8
@@ -82,7 +84,7 @@ def test_every_flipped_bit_of_a_receipt_is_refused() -> None:
         for bit in range(8):
             spoiled = data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :]
             with pytest.raises((VerificationError, UnicodeDecodeError)):
-                check_embedded_receipt(ENTRIES[INDEX], spoiled.decode(), log_vkey=VKEY)
+                check_embedded_receipt(ENTRIES[INDEX], spoiled.decode(), log_keys=only_key(VKEY))
 
 
 def test_every_inserted_or_dropped_character_of_a_receipt_is_refused() -> None:
@@ -90,10 +92,10 @@ def test_every_inserted_or_dropped_character_of_a_receipt_is_refused() -> None:
         for inserted in ("\n", " ", "\r", "0", "A", "="):
             spoiled = TEXT[:at] + inserted + TEXT[at:]
             with pytest.raises(VerificationError):
-                check_embedded_receipt(ENTRIES[INDEX], spoiled, log_vkey=VKEY)
+                check_embedded_receipt(ENTRIES[INDEX], spoiled, log_keys=only_key(VKEY))
         if at < len(TEXT):
             with pytest.raises(VerificationError):
-                check_embedded_receipt(ENTRIES[INDEX], TEXT[:at] + TEXT[at + 1 :], log_vkey=VKEY)
+                check_embedded_receipt(ENTRIES[INDEX], TEXT[:at] + TEXT[at + 1 :], log_keys=only_key(VKEY))
 
 
 HASH = TEXT.split("\n")[2]
@@ -126,14 +128,14 @@ def test_what_is_not_exactly_a_receipt_is_not_parsed(text: str) -> None:
     with pytest.raises(Malformed):
         parse_receipt(text)
     with pytest.raises(VerificationError) as refused:
-        check_receipt(ENTRIES[INDEX], text, log_vkey=VKEY)
+        check_receipt(ENTRIES[INDEX], text, log_keys=only_key(VKEY))
     assert refused.value.code == "LEDGER_RECEIPT_MALFORMED"
 
 
 def test_another_entry_is_not_shown_by_it() -> None:
     for other in (ENTRIES[INDEX - 1], ENTRIES[INDEX] + b"\0", b""):
         with pytest.raises(VerificationError):
-            check_receipt(other, TEXT, log_vkey=VKEY)
+            check_receipt(other, TEXT, log_keys=only_key(VKEY))
 
 
 def test_a_checkpoint_of_another_key_or_log_is_refused() -> None:
@@ -146,7 +148,9 @@ def test_a_checkpoint_of_another_key_or_log_is_refused() -> None:
         note_over(leaves, origin="example.org/other"),
     ):
         with pytest.raises(VerificationError):
-            check_receipt(ENTRIES[INDEX], format_receipt(replace(RECEIPT, checkpoint=note)), log_vkey=VKEY)
+            check_receipt(
+                ENTRIES[INDEX], format_receipt(replace(RECEIPT, checkpoint=note)), log_keys=only_key(VKEY)
+            )
 
 
 def test_an_entry_that_names_another_log_or_place_is_refused_though_it_is_in_the_tree() -> None:
@@ -156,13 +160,13 @@ def test_an_entry_that_names_another_log_or_place_is_refused_though_it_is_in_the
             index=0, hashes=tuple(merkle.prove_inclusion(0, leaves)), checkpoint=note_over(leaves)
         )
         with pytest.raises(VerificationError) as refused:
-            check_receipt(leaves_of[0], format_receipt(receipt), log_vkey=VKEY)
+            check_receipt(leaves_of[0], format_receipt(receipt), log_keys=only_key(VKEY))
         assert refused.value.code == "LEDGER_ENTRY_MISPLACED"
 
 
 def test_a_second_signature_line_is_refused_only_inside_a_document() -> None:
     for line in ("— stranger AAAAAAAA\n", RECEIPT.checkpoint.split("\n\n")[1]):
         text = TEXT + line
-        check_receipt(ENTRIES[INDEX], text, log_vkey=VKEY)
+        check_receipt(ENTRIES[INDEX], text, log_keys=only_key(VKEY))
         with pytest.raises(VerificationError, match="signature lines"):
-            check_embedded_receipt(ENTRIES[INDEX], text, log_vkey=VKEY)
+            check_embedded_receipt(ENTRIES[INDEX], text, log_keys=only_key(VKEY))

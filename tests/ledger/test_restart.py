@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from support.ledger_world import ORIGIN, World
 
 from ledger import publisher, sql
 from ledger.lockedhead import LockedHead
+from ledger.lockstore import HeadMoved
 from ledger.note import SignerKey
 from ledger.publisher import Publisher
 from ledger.tilefolder import TileFolder
 from trust.encoding import merkle
-from trust.model.errors import LedgerHalted
+from trust.model.errors import KeyUnavailable, LedgerHalted
 
 
 class PowerCut(BaseException):
@@ -21,8 +23,7 @@ class PowerCut(BaseException):
 
 
 STEPS = [
-    (TileFolder, "write_bundle"),
-    (TileFolder, "write_hashes"),
+    (TileFolder, "write_all"),
     (Publisher, "_lock_head"),
     (Publisher, "_sign"),
     (TileFolder, "write_checkpoint"),
@@ -50,7 +51,7 @@ def test_a_power_cut_at_any_step_of_publishing_loses_nothing(
             log.publish()
     log.close()
     again = world.open()
-    assert again.checkpoint().size == 302
+    assert again.checkpoint().size == 303, "two first entries, 300, and the head of the SM3 tree"
     assert world.recheck().findings == ()
 
 
@@ -76,7 +77,14 @@ def test_missing_tiles_are_written_anew(world: World) -> None:
     log.publish()
     log.close()
     files = world.files()
-    assert {"tile/0/000", "tile/0/001", "tile/0/002.p/90", "tile/1/000.p/2"} < files.keys()
+    assert {
+        "tile/0/000",
+        "tile/0/001",
+        "tile/0/002.p/92",
+        "tile/1/000.p/2",
+        "sm3/tile/0/001",
+        "keys/1",
+    } < files.keys()
     shutil.rmtree(world.folder / "tile")
     world.open().close()
     assert world.files() == files
@@ -120,15 +128,16 @@ def test_a_restored_database_with_other_entries_after_the_backup_stops_the_log(w
     log.close()
     world.restore_database_to(backup)
     state = world.state()
-    tree = state.compact_range()
+    tree, sm3_tree = state.compact_range(), state.compact_range(algorithm="sm3")
     with world.database.write() as connection:
-        rows = sql.read_entries(connection, start=6, end=7)
+        [row] = sql.read_entries(connection, start=6, end=7)
         for seq in range(7, 12):
-            tree.append(rows[0].leaf_hash)
-            row = {"seq": seq, "operation_id": 10**6 + seq}
-            sql.insert_entries(connection, [sql.StoredEntry(**{**sql._fields(rows[0]), **row})])  # type: ignore[arg-type]
-        values = sql._fields(state) | {"size": 12, "root": tree.root(), "edge": b"".join(tree.hashes)}
-        sql.swap_state(connection, old=state, new=sql.LogState(**values))  # type: ignore[arg-type]
+            tree.append(row.leaf_hash)
+            sm3_tree.append(merkle.leaf_hash(row.entry_bytes, algorithm="sm3"))
+            sql.insert_entries(connection, [row._replace(seq=seq, operation_id=10**6 + seq)])
+        edges = {"edge": b"".join(tree.hashes), "sm3_edge": b"".join(sm3_tree.hashes)}
+        forged = replace(state, size=12, root=tree.root(), **edges)
+        sql.swap_state(connection, old=state, new=forged)
     with pytest.raises(LedgerHalted, match="disagree on the root of size 12"):
         world.open()
 
@@ -158,7 +167,12 @@ def test_an_older_lock_store_stops_the_log(world: World) -> None:
     world.append(log, 1)
     log.publish()
     world.tamper_lock(
-        "UPDATE lock_head SET size = :s, root = :r, note = :n", s=old.size, r=old.root, n=old.note
+        "UPDATE lock_head SET size = :s, root = :r, note = :n, sm3_root = :t, sm3_note = :m",
+        s=old.size,
+        r=old.root,
+        n=old.note,
+        t=old.sm3_root,
+        m=old.sm3_note,
     )
     with pytest.raises(LedgerHalted, match="behind"):
         log.publish()
@@ -182,7 +196,7 @@ def test_a_row_changed_since_the_last_full_tile_stops_the_log_on_restart(world: 
 def test_another_key_cannot_take_over_a_log(world: World) -> None:
     world.open().close()
     world.signer = SignerKey(name=ORIGIN, seed=b"\x99" * 32)
-    with pytest.raises(LedgerHalted, match="does not verify under the log's key"):
+    with pytest.raises(KeyUnavailable, match="does not have it"):
         world.open()
 
 
@@ -209,29 +223,51 @@ def test_a_log_restored_while_a_process_runs_no_longer_takes_its_entries(world: 
 
 
 def test_the_lock_store_goes_only_forward(world: World) -> None:
-    leaves = [merkle.leaf_hash(b"%d" % number) for number in range(9)]
-    heads = {size: LockedHead(size=size, root=merkle.root(leaves[:size])) for size in range(1, 10)}
-    store, proof = world.lock_store, merkle.prove_consistency(3, leaves[:7])
-    store.compare_and_swap("x", old=None, new=heads[3])
-    with pytest.raises(LedgerHalted):
-        store.compare_and_swap("x", old=None, new=heads[3])
-    refused = [
-        (heads[3], heads[2], []),
-        (heads[3], LockedHead(size=3, root=bytes(32)), []),
-        (heads[3], heads[7], []),
-        (heads[3], heads[7], proof[:-1]),
-        (heads[3], LockedHead(size=7, root=bytes(32)), proof),
-        (heads[2], heads[7], merkle.prove_consistency(2, leaves[:7])),
+    entries = [b"%d" % number for number in range(9)]
+    leaves = {
+        algorithm: [merkle.leaf_hash(entry, algorithm=algorithm) for entry in entries]
+        for algorithm in ("sha256", "sm3")
+    }
+
+    def head(size: int, **changes: bytes) -> LockedHead:
+        roots = {
+            "root": merkle.root(leaves["sha256"][:size]),
+            "sm3_root": merkle.root(leaves["sm3"][:size], algorithm="sm3"),
+        }
+        return LockedHead(size=size, **(roots | changes))  # type: ignore[arg-type]
+
+    def proofs(old_size: int, size: int) -> dict[str, list[bytes]]:
+        return {
+            "consistency": merkle.prove_consistency(old_size, leaves["sha256"][:size]),
+            "sm3_consistency": merkle.prove_consistency(old_size, leaves["sm3"][:size], algorithm="sm3"),
+        }
+
+    store, good = world.lock_store, proofs(3, 7)
+    store.compare_and_swap("x", old=None, new=head(3))
+    with pytest.raises(HeadMoved):
+        store.compare_and_swap("x", old=None, new=head(3))
+    refused: list[tuple[LockedHead, LockedHead, dict[str, list[bytes]]]] = [
+        (head(3), head(2), {}),
+        (head(3), head(3, root=bytes(32)), {}),
+        (head(3), head(3, sm3_root=bytes(32)), {}),
+        (head(3), head(7), {}),
+        (head(3), head(7), good | {"consistency": good["consistency"][:-1]}),
+        (head(3), head(7), good | {"sm3_consistency": good["consistency"]}),
+        (head(3), head(7, root=bytes(32)), good),
+        (head(3), head(7, sm3_root=bytes(32)), good),
     ]
-    for old, new, consistency in refused:
+    for old, new, given in refused:
         with pytest.raises(LedgerHalted):
-            store.compare_and_swap("x", old=old, new=new, consistency=consistency)
-    assert store.head("x") == heads[3]
-    store.compare_and_swap("x", old=heads[3], new=heads[7], consistency=proof)
-    signed = LockedHead(size=7, root=heads[7].root, note=b"signed")
-    store.compare_and_swap("x", old=heads[7], new=signed)
-    with pytest.raises(LedgerHalted, match="not signed again"):
-        store.compare_and_swap("x", old=signed, new=LockedHead(size=7, root=signed.root, note=b"other"))
+            store.compare_and_swap("x", old=old, new=new, **given)
+    with pytest.raises(HeadMoved):
+        store.compare_and_swap("x", old=head(2), new=head(7), **proofs(2, 7))
+    assert store.head("x") == head(3)
+    store.compare_and_swap("x", old=head(3), new=head(7), **good)
+    signed = head(7, note=b"signed", sm3_note=b"signed too")
+    store.compare_and_swap("x", old=head(7), new=signed)
+    for other in (head(7, note=b"other", sm3_note=b"signed too"), head(7, note=b"signed")):
+        with pytest.raises(LedgerHalted, match="not signed again"):
+            store.compare_and_swap("x", old=signed, new=other)
     assert store.head("x") == signed
     assert store.head("y") is None
 

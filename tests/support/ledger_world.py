@@ -51,7 +51,7 @@ class World:
             lock_store=self.lock_store,
             folder=self.folder,
             origin=ORIGIN,
-            signer=self.signer,
+            signers=(self.signer,),
             clock=self.clock,
             queue_limit=queue_limit,
         )
@@ -100,7 +100,7 @@ class World:
             assert sql.swap_state(connection, old=now, new=state)
 
     def files(self) -> dict[str, bytes]:
-        found = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        found = sorted(path for path in self.folder.rglob("[!.]*") if path.is_file())
         return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in found}
 
     def close(self) -> None:

@@ -27,12 +27,15 @@ from issuer.publishing import Publishing
 from issuer.seals import Seals
 from issuer.statuses import Statuses
 from keys.custody import FileKeyProvider, KeyPurpose, SigningKey
+from keys.sm2.encoding import parse_spki
+from keys.suites import Suite
 from ledger.lockstore import LockStore
 from ledger.log import Log
-from ledger.note import format_vkey
+from ledger.note import KeyKind
 from trust.app.database import migrate_ledger, migrate_register
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
 from trust.app.settings import Settings
+from trust.encoding import cose
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trust.model.errors import KeyUnavailable, OperationalError
 from trust.sandbox import Sandbox
@@ -50,18 +53,24 @@ SERVICE_SANDBOX_JOBS = {
 
 @dataclass(frozen=True, slots=True)
 class CheckpointKey:
-    """The ledger's signer: an Ed25519 key in custody."""
+    """One of the ledger's keys in custody, Ed25519 or SM2."""
 
     key: SigningKey
 
     @property
+    def kind(self) -> KeyKind:
+        return KeyKind.SM2 if self.key.record.suite is Suite.SM2_SM3 else KeyKind.ED25519
+
+    @property
     def public_key_raw(self) -> bytes:
+        if self.kind is KeyKind.SM2:
+            return parse_spki(self.key.record.public_key)
         public = load_der_public_key(self.key.record.public_key)
         assert isinstance(public, Ed25519PublicKey)
         return public.public_bytes_raw()
 
     def sign(self, message: bytes) -> bytes:
-        return self.key.sign(message)
+        return cose.raw_signature(self.key.record.suite, self.key.sign(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +188,6 @@ def _open(
     authorities = Authorities(database, keys, clock, settings.base_url)
     if create:
         authorities.set_up()
-    checkpoint = authorities.service_key("checkpoint")
     lock_store = LockStore(lock_database)
     log = stack.enter_context(
         Log(
@@ -187,7 +195,10 @@ def _open(
             lock_store=lock_store,
             folder=data / "ledger",
             origin=settings.origin,
-            signer=CheckpointKey(keys.open(checkpoint.key_id, KeyPurpose.CHECKPOINT)),
+            signers=[
+                CheckpointKey(keys.open(row.key_id, KeyPurpose.CHECKPOINT))
+                for row in authorities.checkpoint_keys()
+            ],
             clock=clock,
         )
     )
@@ -197,9 +208,7 @@ def _open(
         database, log, authorities, seals, clock, entropy, settings.host, service_secrets.derive("holder")
     )
     presenting = Presenting(issuing, service_secrets.derive("live-code"))
-    publishing = Publishing(
-        authorities, seals, load_catalogue(), settings.host, settings.origin, format_vkey(log.vkey)
-    )
+    publishing = Publishing(authorities, seals, load_catalogue(), settings.host, log)
     if sandbox is None:
         sandbox = stack.enter_context(Sandbox(SERVICE_SANDBOX_JOBS, workers=sandbox_workers))
     live = OnlineLiveCodes(presenting)

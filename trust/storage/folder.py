@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -18,6 +18,21 @@ from trust.model.errors import Conflict, LedgerHalted, StorageError
 from trust.storage.errors import DurabilityUnknown
 
 _serial = itertools.count()
+
+
+@contextlib.contextmanager
+def folder_turn(folder: Path, *, name: str) -> Iterator[None]:
+    """Waits until no other process of this machine is in the same turn (flock; let go when a process dies)."""
+    _make_folder(folder)
+    try:
+        fd = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise StorageError(f"The lock file {folder / name} cannot be opened: {exc.strerror}.") from exc
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 class DataFolderLock:
@@ -82,16 +97,34 @@ def create_durably(path: Path, data: bytes) -> None:
     A file with the same content is success: that is a repeat after a crash. Other content raises
     `LedgerHalted`, for then somebody has rewritten history, or is about to.
     """
-    if not _is_there_with(path, data):
-        with _temporary_copy(path, data) as copy:
-            try:
-                os.link(copy, path)  # unlike rename, refuses to replace
-            except FileExistsError:
-                _is_there_with(path, data)  # another process was faster: its content is judged
-            except OSError as exc:
-                raise _not_stored(path, exc) from exc
-    # Also for a file that was there already: its writer may have died before this very line.
-    _sync_folder(path.parent)
+    create_all_durably([(path, data)])
+
+
+def create_all_durably(files: Sequence[tuple[Path, bytes]]) -> None:
+    """As `create_durably` for many files: all are durable on return, and each folder is synced once.
+
+    After an exception some may be there and others not; each is whole.
+    """
+    with contextlib.ExitStack() as stack:
+        copies = [
+            (stack.enter_context(_temporary_copy(path, data)), path, data)
+            for path, data in files
+            if not _is_there_with(path, data)
+        ]
+        for copy, path, data in copies:
+            _link(copy, path, data)
+    # Also folders of files that were there already: their writer may have died before this very line.
+    for folder in dict.fromkeys(path.parent for path, _ in files):
+        _sync_folder(folder)
+
+
+def _link(copy: Path, path: Path, data: bytes) -> None:
+    try:
+        os.link(copy, path)  # unlike rename, refuses to replace
+    except FileExistsError:
+        _is_there_with(path, data)  # another process was faster: its content is judged
+    except OSError as exc:
+        raise _not_stored(path, exc) from exc
 
 
 def _is_there_with(path: Path, data: bytes) -> bool:

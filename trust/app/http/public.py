@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 
+from issuer.publishing import AnchoredList
 from trust.app.compose import Service
 from trust.app.http.middleware import Metrics
 from trust.encoding.status_list import MEDIA_TYPE
@@ -19,13 +20,14 @@ from trust.model.errors import NotFound
 
 _TILE = re.compile(r"^(?:entries|\d{1,2})(?:/x\d{3})*/\d{3}(?:\.p/\d{1,3})?$")
 _CRL = re.compile(r"^[A-Za-z0-9-]{1,64}$")
+_TEXT = "text/plain; charset=utf-8"
 _LIST_CACHE = timedelta(seconds=5)
 
 
 def public_router(service: Service, metrics: Metrics) -> APIRouter:
     router = APIRouter()
     open_to_all = {"Access-Control-Allow-Origin": "*"}
-    lists: dict[int, tuple[datetime, bytes]] = {}
+    lists: dict[int, tuple[datetime, AnchoredList]] = {}
     lock = Lock()
 
     @router.get("/ledger/checkpoint", tags=["ledger"], operation_id="getCheckpoint")
@@ -49,8 +51,7 @@ def public_router(service: Service, metrics: Metrics) -> APIRouter:
         headers = {**open_to_all, "Cache-Control": "public, max-age=300"}
         return Response(compact, media_type="application/jose", headers=headers)
 
-    @router.get("/status/{number}", tags=["public"], operation_id="getStatusList")
-    def status_list(number: int) -> Response:
+    def anchored_list(number: int) -> AnchoredList:
         at = service.clock.now()
         with lock:
             kept = lists.get(number)
@@ -58,8 +59,18 @@ def public_router(service: Service, metrics: Metrics) -> APIRouter:
                 if number not in service.publishing.status_list_numbers():
                     raise NotFound("There is no such status list.", "The trust list names them.")
                 kept = lists[number] = (at, service.publishing.status_list(number, at))
-        headers = {**open_to_all, "Cache-Control": "public, max-age=60"}
-        return Response(kept[1], media_type=MEDIA_TYPE, headers=headers)
+        return kept[1]
+
+    list_headers = {**open_to_all, "Cache-Control": "public, max-age=60"}
+
+    @router.get("/status/{number}.tlog-proof", tags=["public"], operation_id="getStatusListProof")
+    def status_list_proof(number: int) -> Response:
+        """The receipt of the ledger entry that anchors the status list as it is served now."""
+        return Response(anchored_list(number).proof, headers=list_headers, media_type=_TEXT)
+
+    @router.get("/status/{number}", tags=["public"], operation_id="getStatusList")
+    def status_list(number: int) -> Response:
+        return Response(anchored_list(number).encoded, headers=list_headers, media_type=MEDIA_TYPE)
 
     @router.get("/crl/{name}.crl", tags=["public"], operation_id="getCrl")
     def crl(name: str) -> Response:

@@ -25,6 +25,14 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger, nullable=False),
         sa.Column("leaf_hash", sa.LargeBinary(32), nullable=False),
         sa.Column("ref", sa.LargeBinary(32), nullable=False),
+        sa.Column("life", sa.BigInteger, nullable=False),
+    )
+    op.create_index(
+        "ledger_subject_not_valid",
+        "ledger_subject",
+        ["subject_id"],
+        sqlite_where=sa.text("life <> 1"),
+        postgresql_where=sa.text("life <> 1"),
     )
     op.create_table(
         "ledger_actor",
@@ -43,4 +51,12 @@ def upgrade() -> None:
         sa.Column("last_leaf_hash", sa.LargeBinary(32), nullable=False),
         sa.Column("last_at_ms", sa.BigInteger, nullable=False),
         sa.Column("epoch", sa.BigInteger, nullable=False),
+        sa.Column("sm3_edge", sa.LargeBinary, nullable=False),
+        sa.Column("last_operation_id", sa.BigInteger, nullable=False),
+        sa.Column("last_subject_id", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "ledger_keys",
+        sa.Column("seq", _KEY, primary_key=True, autoincrement=False),
+        sa.Column("note", sa.Text, nullable=False),
     )

@@ -140,6 +140,17 @@ def upgrade() -> None:
         sa.Column("used", sa.Integer(), nullable=False),
     )
     op.create_table(
+        "published_status_list",
+        sa.Column("id", _KEY, primary_key=True, autoincrement=True),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("encoded", sa.LargeBinary(), nullable=False),
+        sa.Column("issued_at", sa.BigInteger(), nullable=False),
+        sa.Column("ledger_size", sa.BigInteger(), nullable=False),
+        sa.Column("operation_id", sa.BigInteger(), nullable=False),
+        sa.Column("proof", sa.String(), nullable=True),
+    )
+    op.create_index("published_status_list_newest", "published_status_list", ["number", "id"])
+    op.create_table(
         "trust_list",
         sa.Column("seq", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("compact", sa.LargeBinary(), nullable=False),
