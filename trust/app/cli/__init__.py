@@ -14,6 +14,7 @@ import typer
 
 from trust.app.cli import console
 from trust.app.cli.console import t
+from trust.app.cli.witness import witness_app
 from trust.model.errors import Malformed, OperationalError, TrustError
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ for name, group in (
     ("access", access_app),
 ):
     app.add_typer(group, name=name)
+ledger_app.add_typer(witness_app, name="witness")
 
 Data = Annotated[Path | None, typer.Option("--data", help=t("数据目录", "data folder (or YINZHENG_DATA)"))]
 Json = Annotated[bool, typer.Option("--json", help=t("输出 JSON", "print JSON for machines"))]
