@@ -7,8 +7,8 @@ ships 3.40.1). So `write` hands out one connection under a mutex; every reader i
 before the writer, because the last connection to close checkpoints. Other processes are kept out by
 `trust.storage.folder.DataFolderLock`. Commits are synced (`synchronous=FULL`: with NORMAL a power cut may
 take back a commit that a signature already covers). `BEGIN IMMEDIATE` takes the write lock at once, so a
-transaction never fails half-way because it began by reading. A COMMIT that fails in its fsync raises
-`DurabilityUnknown`.
+transaction never fails half-way because it began by reading. Deleted rows are overwritten. A COMMIT that
+fails in its fsync raises `DurabilityUnknown`.
 
 PostgreSQL. A pool; every transaction has its own connection; `synchronous_commit=on`. A COMMIT whose answer
 got lost is a `StorageError` that says so; the server can be asked again what it has stored, and after a
@@ -116,6 +116,19 @@ class Database:
         with self.read() as connection, Session(connection, join_transaction_mode="rollback_only") as session:
             yield session
 
+    def forget_deleted(self) -> None:
+        """Makes sure that deleted rows cannot be read from the files any more, as far as the database can.
+
+        SQLite overwrites them when they are deleted (`secure_delete`); their copies in the WAL go now. On
+        PostgreSQL dead rows go with VACUUM; its own WAL keeps them until it is recycled, and so do backups.
+        """
+        if self.is_sqlite:
+            with self._mutex, _translated(self.name), self._writer.connect() as connection:
+                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            with _translated(self.name), self._writer.connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM")
+
     def is_writing_here(self) -> bool:
         """Is the calling thread inside `write`? Whoever waits for another thread's write must not be."""
         return getattr(self._held, "writing", False)
@@ -186,7 +199,7 @@ def _sqlite_engines(path: Path) -> tuple[Engine, Engine]:
 
 
 def _on_sqlite_writer_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    _on_sqlite_connect(connection, "journal_mode=WAL", "synchronous=FULL", "fullfsync=ON")
+    _on_sqlite_connect(connection, "journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "secure_delete=ON")
 
 
 def _on_sqlite_reader_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
