@@ -8,7 +8,6 @@ where a new Python needs a second for its imports. What the forks report is said
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import random
@@ -45,18 +44,20 @@ def append_until_killed(folder: str) -> None:
 
 
 def append_to_server_until_refused(
-    folder: str, database: str, lock_database: str, first: int, step: int
+    folder: str, database: str, lock_database: str, asked: tuple[int, int] | None, after: int
 ) -> None:
-    """As one of several processes on a server: takes every `step`th number from `first` on. Ends when the log
-    refuses: then whoever runs this starts it again."""
-    chance = random.Random(first)
-    with _refusals("opening"):
+    """As one of several processes on a server. What was `asked` and got no answer is asked again, then it goes on
+    with new numbers after `after`. Ends when the log refuses: whoever runs this starts it again."""
+    chance = random.Random(after)
+    with _refusals():
         opened = OpenLog(Place(Path(folder), database, lock_database), REPORTER)
         REPORTER.say("open")
-        numbers = itertools.count(first, step)
         while True:
-            requests = [new(next(numbers)) for _ in range(chance.choice((1, 2, 9, 40)))]
-            appended = REPORTER.append(opened.log, requests)
+            first, count = asked or (after + 1, chance.choice((1, 2, 9, 40)))
+            REPORTER.say("asking", first, count)
+            appended = REPORTER.append(opened.log, [new(first + n) for n in range(count)])
+            REPORTER.say("answered")
+            after, asked = max(after, first + count - 1), None
             if chance.random() < 0.3:
                 REPORTER.receipt(opened.log, [each.seq for each in appended])
 
@@ -106,15 +107,12 @@ def _wait_for_go(thread: int) -> None:
 class _refusals:  # noqa: N801  reads as the block it is: `with _refusals()`
     """Reports a refusal that the log may make, and goes on behind the block."""
 
-    def __init__(self, *words: str) -> None:
-        self._words = words
-
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, _: object) -> bool:
         if isinstance(exc, (LedgerHalted, StorageError)):
-            REPORTER.say("refused", type(exc).__name__, *self._words)
+            REPORTER.say("refused", type(exc).__name__)
             return True
         return False
 
