@@ -16,7 +16,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -230,14 +230,16 @@ def check_refusal(fault: Fault, outcome: Outcome) -> None:
 def _nothing_depended_on_it(outcome: Outcome) -> bool:
     """SQLite goes on after a failed sync where it copies the WAL back: what was committed is in the WAL, which it
     keeps and copies again. So it is when the log has been closed, in the database file, and in a WAL to which
-    nothing was written since the sync before."""
+    nothing was written since the sync before. It also goes on in two places that have tests of their own, below:
+    in the journal that it has until it takes up its WAL, and in the folder."""
     at = outcome.trace.index(outcome.injected)
     path = _path(outcome.injected)
-    if any('"closing' in line for line in outcome.trace[:at]) or path.endswith(".db"):
+    if any('"closing' in line for line in outcome.trace[:at]) or path.endswith((".db", "-journal")):
+        return True
+    if outcome.injected.startswith("fdatasync") and Path(path).is_dir():  # we use fsync
         return True
     before = [line for line in outcome.trace[:at] if _path(line) == path]
-    # The journal is of the moment in which SQLite takes up its WAL; see the test about that.
-    return path.endswith("-journal") or bool(before and before[-1].startswith(SYNCS))
+    return bool(before) and before[-1].startswith(SYNCS)
 
 
 def _path(line: str) -> str:
@@ -262,11 +264,33 @@ def test_a_log_whose_system_call_fails_says_so_and_is_whole(
 def test_a_log_whose_database_cannot_take_up_its_wal_is_not_opened(fork: Forking, tmp_path: Path) -> None:
     """Without its WAL SQLite deletes a journal to commit, and does not sync the folder: a power cut may bring the
     journal back, and that takes the commit back."""
-    bench = Bench(fork, tmp_path, SETTINGS[0])
-    for call in (call for call in SYNCS if bench.count_calls()[call]):
-        _, outcome = bench.run(Fault(call, 1, "error=EIO").option)
-        if _path(outcome.injected).endswith("-journal"):
-            assert outcome.words() == ["pid", "thread", "refused"]
+    bench = Bench(fork, tmp_path, Setting(begun=False, thread="main"))
+    _, untouched = bench.run("")
+    found = syncs_of(untouched, lambda path: path.endswith("-journal"))
+    outcomes = [bench.run(Fault(*each, "error=EIO").option)[1] for each in found]
+    assert [outcome.words() for outcome in outcomes] == [["pid", "thread", "refused"]] * len(found)
+
+
+@pytest.mark.xfail(strict=True, reason="only SQLite syncs the folder, and passes over a failure")
+def test_a_log_whose_folder_cannot_be_synced_is_not_opened(fork: Forking, tmp_path: Path) -> None:
+    """A WAL is a new file at each opening. If its name is not on the disk, a power cut takes its commits away."""
+    bench = Bench(fork, tmp_path, Setting(begun=True, thread="main"))
+    place, untouched = bench.run("")
+    found = syncs_of(untouched, lambda path: path == str(place))
+    outcomes = [bench.run(Fault(*each, "error=EIO").option)[1] for each in found]
+    assert ["pid", "thread", "refused"] in [outcome.words() for outcome in outcomes]
+
+
+def syncs_of(outcome: Outcome, fits: Callable[[str], bool]) -> list[tuple[str, int]]:
+    """The calls that sync such a path: which, and its number among those of its name."""
+    seen: Counter[str] = Counter()
+    found = []
+    for line in outcome.trace:
+        call = line.partition("(")[0]
+        seen[call] += 1
+        if call in SYNCS and fits(_path(line)):
+            found.append((call, seen[call]))
+    return found
 
 
 @pytest.mark.long
