@@ -27,7 +27,9 @@ from ledger import sql
 from ledger.checkpoint import Checkpoint, check_checkpoint, parse_checkpoint
 from ledger.lockstore import LockStore
 from ledger.log import Appended, AppendRequest, Log
+from ledger.logkeys import HEADER as STATEMENT
 from ledger.note import SignerKey, VerifierKey
+from ledger.publisher import sm3_origin
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind
 from trust.encoding.merkle import CompactRange, leaf_hash
@@ -95,6 +97,8 @@ class ReportingKey:
 
     reporter: Reporter
 
+    kind = KEY.kind
+
     @property
     def public_key_raw(self) -> bytes:
         return KEY.public_key_raw
@@ -156,6 +160,7 @@ class Memory:
 
     told: dict[int, str] = field(default_factory=dict)
     heads: dict[int, bytes] = field(default_factory=dict)
+    sm3_heads: dict[int, bytes] = field(default_factory=dict)
 
     def read(self, lines: Iterable[str]) -> None:
         """Takes in what a process reported. A last line that is cut off was told to nobody."""
@@ -168,7 +173,9 @@ class Memory:
                 case ["head", note]:
                     self._remember(check_checkpoint(base64.b64decode(note).decode(), log_vkey=VKEY))
                 case ["signed", text]:
-                    self._remember(parse_checkpoint(base64.b64decode(text).decode()))
+                    signed = base64.b64decode(text).decode()
+                    if not signed.startswith(STATEMENT):
+                        self._remember(parse_checkpoint(signed))
 
     def read_heads(self, place: Place) -> list[int]:
         """Takes in what is signed where the process left it. Gives its sizes: published, locked, stored."""
@@ -203,18 +210,22 @@ class Memory:
         found = dict(enumerate(map(_digest, entries)))
         assert {seq: found.get(seq) for seq in self.told} == self.told
         assert max(self.heads, default=0) <= len(entries), "more was signed than there is"
-        tree = CompactRange()
-        for entry in entries:
-            tree.append(leaf_hash(entry))
-            if tree.size in self.heads:
-                assert self.heads[tree.size] == tree.root(), f"the head of size {tree.size} is contradicted"
+        for algorithm, heads in (("sha256", self.heads), ("sm3", self.sm3_heads)):
+            tree = CompactRange(algorithm=algorithm)
+            for entry in entries:
+                tree.append(leaf_hash(entry, algorithm=algorithm))
+                if tree.size in heads:
+                    assert heads[tree.size] == tree.root(), (
+                        f"the {algorithm} head of {tree.size} is contradicted"
+                    )
         place = opened.place
         report = recheck(opened.database, place.folder, opened.lock_store, log_vkey=opened.log.vkey)
         assert report.findings == ()
 
     def _remember(self, head: Checkpoint) -> int:
-        assert head.origin == ORIGIN
-        assert self.heads.setdefault(head.size, head.root) == head.root, f"two heads of size {head.size}"
+        assert head.origin in (ORIGIN, sm3_origin(ORIGIN))
+        heads = self.heads if head.origin == ORIGIN else self.sm3_heads
+        assert heads.setdefault(head.size, head.root) == head.root, f"two heads of size {head.size}"
         return head.size
 
 
