@@ -44,6 +44,7 @@ from sqlmodel import Session
 
 from trust.model.errors import Malformed, StorageError
 from trust.storage.errors import DurabilityUnknown
+from trust.storage.folder import sync_folder
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _READERS: Final = 16
@@ -68,6 +69,10 @@ class Database:
             # The writer comes first: it switches to WAL and replays one that a crash left behind.
             with self.write() as connection:
                 connection.execute(sa.select(1))
+            if isinstance(where, Path):
+                # The WAL may be a new file. SQLite syncs its folder, and passes over a failure: then a power cut
+                # could take away the name, and every commit with it.
+                sync_folder(where.parent)
         except BaseException:
             self.close()
             raise
@@ -198,8 +203,13 @@ def _sqlite_engines(path: Path) -> tuple[Engine, Engine]:
     return readers, writer
 
 
-def _on_sqlite_writer_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    _on_sqlite_connect(connection, "journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "secure_delete=ON")
+def _on_sqlite_writer_connect(connection: Any, _: ConnectionPoolEntry) -> None:
+    # Where it cannot have its WAL, SQLite goes on with another journal and says so in the answer only; that one
+    # is deleted to commit, without a sync of the folder: a power cut may bring it back, and undo the commit.
+    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        raise StorageError("The database cannot write its log (WAL).", "Check the disk and its folder.")
+    _on_sqlite_connect(connection, "synchronous=FULL", "fullfsync=ON", "secure_delete=ON")
 
 
 def _on_sqlite_reader_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
