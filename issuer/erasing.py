@@ -122,5 +122,5 @@ class Erasing:
                 {"id": operation_id},
                 {"note": operation.note, "salt": operation.salt, "done": True, "entry_seq": appended.seq},
             )
-        self.issuing.database.forget_deleted()
+        self.issuing.database.forget_deleted(sql.ERASABLE)
         return Erased(appended.seq, rows)

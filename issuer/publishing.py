@@ -49,6 +49,7 @@ from trust.encoding.trust_list import (
     encode_trust_list,
     signing_input,
 )
+from trust.model.errors import LedgerBusy, LedgerHalted
 from trust.model.status import Status
 from trust.storage.folder import write_durably
 
@@ -146,7 +147,7 @@ class Publishing:
             ledger_origin=self.log.keys.origin,
             ledger_keys=tuple(
                 TrustedLedgerKey(format_vkey(key.vkey), key.from_size, key.until_size)
-                for key in self.log.keys.keys
+                for key in self.log.stored_keys().keys
             ),
             authorities=tuple(
                 TrustedAuthority(
@@ -217,7 +218,7 @@ class Publishing:
             )
             age = at - listed.issued_at
             if listed.packed == packed and timedelta(0) <= age < (max_age or _STATUS_TTL / 3):
-                return self._anchored(newest)
+                return self._anchored_or_last(newest, packed)
         row = self.authorities.service_key("status")
         key = self.authorities.keys.open(row.key_id, KeyPurpose.STATUS_LIST)
         listed = StatusList(
@@ -233,7 +234,7 @@ class Publishing:
         protected = cose.encode_protected(row.suite, cose.key_id(bytes(row.spki)), {16: MEDIA_TYPE})
         signature = key.sign(cose.to_be_signed(protected, b"", payload))
         encoded = cose.encode_sign1(protected, payload, cose.raw_signature(row.suite, signature))
-        return self._anchored(self._store_status_list(number, encoded, size, at))
+        return self._anchored_or_last(self._store_status_list(number, encoded, size, at), packed)
 
     def _statuses(self, number: int, lives: Mapping[int, Life]) -> dict[int, Status]:
         with self.authorities.database.read() as connection:
@@ -262,6 +263,22 @@ class Publishing:
             )
             row.id = sql.insert(connection, row)
         return row
+
+    def _anchored_or_last(self, row: sql.PublishedStatusListRow, packed: bytes) -> AnchoredList:
+        """The list, or an older one that says the same while the ledger takes no entries: nothing can have
+        changed since. Without one, raises what the ledger said."""
+        try:
+            return self._anchored(row)
+        except (LedgerBusy, LedgerHalted):
+            with self.authorities.database.read() as connection:
+                older = sql.status_lists_of(connection, row.number)
+            for each in reversed(older):
+                listed = decode_status_list(
+                    cose.decode_sign1(bytes(each.encoded), max_bytes=MAX_LIST_BYTES).payload
+                )
+                if each.proof is not None and listed.packed == packed:
+                    return AnchoredList(bytes(each.encoded), each.proof)
+            raise
 
     def _anchored(self, row: sql.PublishedStatusListRow) -> AnchoredList:
         """The list with its receipt. A crash before this leaves a list without one; then it is anchored now."""

@@ -493,6 +493,10 @@ def places_in_lists(connection: Connection) -> Iterator[tuple[int, bytes, bytes,
         after = rows[-1].id
 
 
+ERASABLE = ("document", "holder", "presentation", "operation", "ecertificate")
+"""The tables that hold something about a person or a licence."""
+
+
 def erase_ecertificate(connection: Connection, ecertificate_id: int) -> dict[str, int]:
     """Deletes everything about a person or a licence; what is left is a place in a status list and a pid.
 

@@ -39,7 +39,7 @@ from ledger.logkeys import (
 )
 from ledger.note import KeyKind, VerifierKey, signed_note
 from ledger.proof import Receipt
-from ledger.publisher import CheckpointSigner, Publisher, vkey_of
+from ledger.publisher import CheckpointSigner, FindSigner, Publisher, vkey_of
 from ledger.sequencing import GENESIS_SIZE, LOG_ACTOR, Appended, AppendRequest, Batch, new_state
 from ledger.tilefolder import TileFolder
 from trust.encoding.entry import Entry, check_log_origin, decode_entry
@@ -78,12 +78,14 @@ class Log:
         clock: Clock,
         queue_limit: int = _QUEUE_LIMIT,
         is_cosigned: bool = False,
+        find_signer: FindSigner = lambda vkey: None,
     ) -> None:
         """Begins the log, or opens it after checking its heads. `folder` becomes the served root.
 
         A new log signs with all of `signers`, Ed25519 first; an old one with those its statements of keys
         name (`change_keys`). `is_cosigned`: the checkpoint is published by `cosigned`, when witnesses have
-        signed it too. Raises `LedgerHalted` if the heads contradict each other, `KeyUnavailable` if a key of
+        signed it too. `find_signer` is asked for a key that another process has added meanwhile. Raises
+        `LedgerHalted` if the heads contradict each other, `KeyUnavailable` if a key of
         the log is missing, `Conflict` if it is another log's database.
         """
         check_log_origin(origin)
@@ -102,6 +104,7 @@ class Log:
             origin=origin,
             signers=signers,
             is_cosigned=is_cosigned,
+            find_signer=find_signer,
         )
         self._writer: GroupCommit[AppendRequest, Appended] = GroupCommit(
             self._commit, queue_limit=queue_limit, batch_limit=_BATCH_LIMIT, name="ledger-writer"
@@ -179,6 +182,11 @@ class Log:
     def keys(self) -> LogKeys:
         """The log's own keys, and which sizes each signs."""
         return self._publisher.keys
+
+    def stored_keys(self) -> LogKeys:
+        """`keys`, with what another process may have changed since this one published last."""
+        with self._database.read() as connection:
+            return keys_from_statements(self._origin, sql.read_key_statements(connection))
 
     @property
     def vkey(self) -> VerifierKey:

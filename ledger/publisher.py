@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -85,6 +85,9 @@ class CheckpointSigner(Protocol):
 
     def sign(self, message: bytes) -> bytes:
         """64 bytes."""
+
+
+FindSigner = Callable[[VerifierKey], CheckpointSigner | None]
 
 
 def vkey_of(origin: str, signer: CheckpointSigner) -> VerifierKey:
@@ -152,6 +155,7 @@ class Publisher:
         origin: str,
         signers: Sequence[CheckpointSigner],
         is_cosigned: bool = False,
+        find_signer: FindSigner = lambda vkey: None,
     ) -> None:
         """Checks the invariant, mends what a crash left unfinished, and publishes.
 
@@ -165,6 +169,7 @@ class Publisher:
         self._origin = origin
         self._signers = {vkey_of(origin, signer): signer for signer in signers}
         self._is_cosigned = is_cosigned
+        self._find_signer = find_signer
         self._sha256 = _Tree("sha256", files, "")
         self._sm3 = _Tree("sm3", self._sm3_files, f"{SM3_FOLDER}/")
         self._trees = (self._sha256, self._sm3)
@@ -358,11 +363,13 @@ class Publisher:
         except (Malformed, VerificationError) as exc:
             raise LedgerHalted(f"The statements of the log's keys are damaged: {exc.what}", _INSPECT) from exc
         for vkey in keys.present:
-            if vkey not in self._signers:
+            signer = self._signers.get(vkey) or self._find_signer(vkey)
+            if signer is None:
                 raise KeyUnavailable(
                     f"The log signs with the key {vkey.key_id.hex()}, and this process does not have it.",
                     "Is this the right key folder? A new key is taken up by `yinzheng keys rotate`.",
                 )
+            self._signers[vkey] = signer
         self._statements, self._keys = statements, keys
 
     def _publish(self, connection: Connection, state: LogState, locked: LockedHead | None) -> SignedHead:

@@ -103,3 +103,16 @@ def test_a_register_that_says_something_else_than_the_ledger_is_found_out(stored
     _, findings = audit_status_lists(service.database, service.log.entries(), service.log.keys)
     assert len(findings) == 1
     assert "2 place(s)" in findings[0].what
+
+
+def test_while_the_ledger_takes_nothing_the_last_list_that_says_the_same_is_given(
+    stored_world: World,
+) -> None:
+    service, clock = stored_world.service, stored_world.clock
+    stored_world.issue()
+    first = service.publishing.status_list(1, clock.now())
+    service.log.pause("Too few witnesses.", "Wait.")
+    clock.advance(hours=2)
+    assert service.publishing.status_list(1, clock.now()) == first
+    service.log.resume()
+    assert service.publishing.status_list(1, clock.now()) != first

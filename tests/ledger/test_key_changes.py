@@ -7,12 +7,14 @@ from support.ledger_world import ORIGIN, World
 
 from keys import sm2
 from keys.sm2.encoding import parse_spki
+from ledger.log import Log
 from ledger.logkeys import LogKeys, check_log_checkpoint, keys_from_statements, only_key
 from ledger.note import KeyKind, SignerKey, parse_note
 from ledger.proof import check_embedded_receipt, format_receipt
 from ledger.publisher import vkey_of
 from trust.encoding.cose import raw_signature
 from trust.model.errors import KeyUnavailable, Malformed, VerificationError
+from trust.storage.sql import Database
 
 
 class Sm2Signer:
@@ -133,3 +135,25 @@ def test_a_forged_statement_of_keys_is_refused(world: World) -> None:
     with pytest.raises((Malformed, VerificationError)):
         keys_from_statements(ORIGIN, statements[1:])
     assert isinstance(log.keys, LogKeys)
+
+
+def test_a_process_takes_up_a_key_that_another_has_added(world: World) -> None:
+    if world.database.is_sqlite:
+        pytest.skip("SQLite has one writing process")
+    one = world.open()
+    with Database(world.where) as database:
+        two = Log(
+            database=database,
+            lock_store=world.lock_store,
+            folder=world.folder,
+            origin=ORIGIN,
+            signers=[world.signer],
+            clock=world.clock,
+            find_signer=lambda vkey: NEW if vkey == vkey_of(ORIGIN, NEW) else None,
+        )
+        with two:
+            one.change_keys([world.signer, NEW])
+            assert two.stored_keys() == one.keys
+            [appended] = world.append(two, 1)
+            [receipt] = two.receipt([appended.seq])
+            check_embedded_receipt(appended.entry_bytes, format_receipt(receipt), log_keys=one.keys)

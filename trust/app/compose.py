@@ -33,6 +33,7 @@ from keys.suites import Suite
 from ledger.lockstore import LockStore
 from ledger.log import Log
 from ledger.note import KeyKind
+from ledger.publisher import vkey_of
 from ledger.witness.client import Witnesses
 from ledger.witness.policy import Policy
 from trust.app.database import migrate_ledger, migrate_register
@@ -203,12 +204,13 @@ def _open(
             lock_store=lock_store,
             folder=data / "ledger",
             origin=settings.origin,
-            signers=[
-                CheckpointKey(keys.open(row.key_id, KeyPurpose.CHECKPOINT))
-                for row in authorities.checkpoint_keys()
-            ],
+            signers=_checkpoint_keys(authorities, keys),
             clock=clock,
             is_cosigned=policy is not None,
+            find_signer=lambda vkey: next(
+                (key for key in _checkpoint_keys(authorities, keys) if vkey_of(settings.origin, key) == vkey),
+                None,
+            ),
         )
     )
     keeper = Keeper(
@@ -252,6 +254,12 @@ def _open(
         keeper=keeper,
         _open=opened,
     )
+
+
+def _checkpoint_keys(authorities: Authorities, keys: FileKeyProvider) -> list[CheckpointKey]:
+    return [
+        CheckpointKey(keys.open(row.key_id, KeyPurpose.CHECKPOINT)) for row in authorities.checkpoint_keys()
+    ]
 
 
 def _witnessing(

@@ -28,7 +28,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -121,7 +121,7 @@ class Database:
         with self.read() as connection, Session(connection, join_transaction_mode="rollback_only") as session:
             yield session
 
-    def forget_deleted(self) -> None:
+    def forget_deleted(self, tables: Sequence[str]) -> None:
         """Makes sure that deleted rows cannot be read from the files any more, as far as the database can.
 
         SQLite overwrites them when they are deleted (`secure_delete`); their copies in the WAL go now. On
@@ -132,7 +132,9 @@ class Database:
                 connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
         else:
             with _translated(self.name), self._writer.connect() as connection:
-                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM")
+                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+                    f"VACUUM {', '.join(tables)}"
+                )
 
     def is_writing_here(self) -> bool:
         """Is the calling thread inside `write`? Whoever waits for another thread's write must not be."""
