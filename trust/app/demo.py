@@ -16,11 +16,14 @@ from pathlib import Path
 
 import pypdfium2
 
+from issuer.auditing import audit_status_lists
 from issuer.catalogue import load_profile
 from issuer.issuing import Outcome
 from issuer.presenting import Level
 from keys.suites import Suite
+from ledger.audit import audit
 from ledger.recheck import recheck
+from ledger.tilefolder import SM3_FOLDER, TileFolder
 from trust.app import samples
 from trust.app.actions import application_from, report_json, stamp_application, verify_online
 from trust.app.cli import console
@@ -316,6 +319,27 @@ def _check_ledger(run: _Run) -> None:
             f"{report.stored_size} entries; chain, tree, checkpoint agree",
         ),
         report.is_clean,
+    )
+    outside = audit(
+        TileFolder(service.ledger_folder),
+        TileFolder(service.ledger_folder / SM3_FOLDER),
+        log_vkey=service.log.vkey,
+    )
+    issued, authorities = sum(outside.issued.values()), len(outside.issued)
+    run.require(
+        t(
+            f"外部审计只凭文件和一把公钥：{authorities} 个机构共签发 {issued} 件，两棵树一致",
+            f"audited with the files and one key: {issued} issued by {authorities} authorities, both trees agree",
+        ),
+        not outside.findings,
+    )
+    lists, differing = audit_status_lists(service.database, service.log.entries(), service.log.keys)
+    run.require(
+        t(
+            f"{lists} 份状态列表由条目重算，逐位一致",
+            f"{lists} status lists made again from the entries, bit for bit",
+        ),
+        not differing,
     )
     before = service.log.size
     profile = load_profile("ROADTP")
