@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := trust issuer verifier ledger keys
 JOBS ?= 2
 
-.PHONY: demo test check lint types arrows format bench serve browsers clean
+.PHONY: demo test check lint types arrows format bench bench-ledger serve browsers clean
 
 # Everything from the hashed lock file; the stamp makes the second run instant.
 $(VENV)/installed: requirements.lock pyproject.toml
@@ -38,6 +38,9 @@ arrows: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench
+
+bench-ledger: $(VENV)/installed
+	$(BIN)/python -m bench.ledger_load $(if $(LONG),--long)
 
 serve: $(VENV)/installed
 	$(BIN)/yinzheng init

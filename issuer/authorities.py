@@ -39,6 +39,10 @@ def family_of(suite: Suite) -> Suite:
     return Suite.SM2_SM3 if suite is Suite.SM2_SM3 else Suite.RSA3072_SHA256
 
 
+LEDGER_KEYS = {"checkpoint": Suite.ED25519, "checkpoint-sm2": Suite.SM2_SM3}
+"""Uses of the keys that sign the ledger's checkpoints, and their suites."""
+
+
 @dataclass(frozen=True, slots=True)
 class Authorities:
     """Use cases on authorities and CAs."""
@@ -60,10 +64,9 @@ class Authorities:
             ("trust-root-next", KeyPurpose.TRUST_LIST, Suite.P256_SHA256),
             ("present", KeyPurpose.PRESENTATION, Suite.P256_SHA256),
             ("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256),
-            ("checkpoint", KeyPurpose.CHECKPOINT, Suite.ED25519),
-            ("checkpoint-sm2", KeyPurpose.CHECKPOINT, Suite.SM2_SM3),
+            *((use, KeyPurpose.CHECKPOINT, suite) for use, suite in LEDGER_KEYS.items()),
         ):
-            self._ensure_service_key(use, purpose, suite, at)
+            self._ensure_service_key(use, purpose, suite)
 
     def _ensure_tree(self, family: Suite, at: datetime) -> None:
         name = family.value.split("-")[0]
@@ -134,24 +137,28 @@ class Authorities:
             )
             sql.insert(connection, row)
 
-    def _ensure_service_key(self, use: str, purpose: KeyPurpose, suite: Suite, at: datetime) -> None:
+    def _ensure_service_key(self, use: str, purpose: KeyPurpose, suite: Suite) -> None:
         with self.database.read() as connection:
             if sql.one_row(connection, sql.ServiceKeyRow, use=use) is not None:
                 return
+        self.add_service_key(use, purpose, suite)
+
+    def add_service_key(self, use: str, purpose: KeyPurpose, suite: Suite) -> sql.ServiceKeyRow:
+        """Makes one more key for a use."""
+        at = self.clock.now()
         record = self.keys.generate(purpose, suite, label=use, at=at)
+        row = sql.ServiceKeyRow(
+            key_id=record.key_id,
+            use=use,
+            suite=suite.value,
+            spki=record.public_key,
+            state="active",
+            not_before=sql.to_micros(at - timedelta(minutes=5)),
+            not_after=sql.to_micros(at + timedelta(days=365 * _SERVICE_YEARS)),
+        )
         with self.database.write() as connection:
-            sql.insert(
-                connection,
-                sql.ServiceKeyRow(
-                    key_id=record.key_id,
-                    use=use,
-                    suite=suite.value,
-                    spki=record.public_key,
-                    state="active",
-                    not_before=sql.to_micros(at - timedelta(minutes=5)),
-                    not_after=sql.to_micros(at + timedelta(days=365 * _SERVICE_YEARS)),
-                ),
-            )
+            sql.insert(connection, row)
+        return row
 
     # --- service keys and time-stamps ---
 
@@ -169,7 +176,7 @@ class Authorities:
         with self.database.read() as connection:
             return [
                 row
-                for use in ("checkpoint", "checkpoint-sm2")
+                for use in LEDGER_KEYS
                 for row in sorted(
                     sql.all_rows(connection, sql.ServiceKeyRow, use=use), key=lambda row: int(row.not_before)
                 )

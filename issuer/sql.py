@@ -11,7 +11,7 @@ DONE. What a crash leaves INTENDED is carried on by `issuer.issuing.resume_unfin
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -426,18 +426,21 @@ def unfinished_ecertificates(connection: Connection, limit: int) -> list[ECertif
     """What a crash left between its reservation and its issue, oldest first."""
     table = _t(ECertificateRow)
     rows = connection.execute(
-        sa.select(table).where(table.c.step != "ISSUED").order_by(table.c.id).limit(limit)
+        sa.select(table)
+        .where(table.c.step != "ISSUED", table.c.step != "ERASED")
+        .order_by(table.c.id)
+        .limit(limit)
     )
     return [ECertificateRow(**row._mapping) for row in rows]
 
 
-def pending_operations(connection: Connection) -> list[OperationRow]:
-    """Status acts that were announced and not completed, oldest first."""
+def pending_operations(connection: Connection, *, erasures: bool = False) -> list[OperationRow]:
+    """Status acts (or erasures) that were announced and not completed, oldest first."""
     certs, operations = _t(ECertificateRow), _t(OperationRow)
     rows = connection.execute(
         sa.select(operations)
         .join(certs, certs.c.pending_operation == operations.c.id)
-        .where(certs.c.pending_operation.is_not(None))
+        .where(certs.c.pending_operation.is_not(None), (operations.c.kind == "ERASED") == erasures)
         .order_by(operations.c.id)
     )
     return [OperationRow(**row._mapping) for row in rows]
@@ -456,6 +459,75 @@ def issued_but_not_replacing(connection: Connection) -> list[bytes]:
         )
     )
     return [bytes(row.pid) for row in rows]
+
+
+def last_entry_seq(connection: Connection, ecertificate_id: int) -> int | None:
+    """Number of the last ledger entry about the e-certificate that the register knows of."""
+    table = _t(OperationRow)
+    found: int | None = connection.execute(
+        sa.select(sa.func.max(table.c.entry_seq)).where(table.c.ecertificate_id == ecertificate_id)
+    ).scalar_one()
+    return found
+
+
+def operations_of(connection: Connection, ecertificate_id: int) -> list[OperationRow]:
+    """Everything that was decided about the e-certificate, oldest first."""
+    return all_rows(connection, OperationRow, ecertificate_id=ecertificate_id)
+
+
+def places_in_lists(connection: Connection) -> Iterator[tuple[int, bytes, bytes, int, int]]:
+    """Of every e-certificate: id, pid, ref salt (empty once it is erased), status list and index."""
+    table = _t(ECertificateRow)
+    after = 0
+    while True:
+        rows = connection.execute(
+            sa.select(table.c.id, table.c.pid, table.c.ref_salt, table.c.status_list, table.c.status_index)
+            .where(table.c.id > after)
+            .order_by(table.c.id)
+            .limit(1000)
+        ).all()
+        if not rows:
+            return
+        for row in rows:
+            yield row.id, bytes(row.pid), bytes(row.ref_salt), row.status_list, row.status_index
+        after = rows[-1].id
+
+
+def erase_ecertificate(connection: Connection, ecertificate_id: int) -> dict[str, int]:
+    """Deletes everything about a person or a licence; what is left is a place in a status list and a pid.
+
+    Says how many rows of each table were deleted or emptied.
+    """
+    refs = holder_refs_of(connection, ecertificate_id)
+    counts: dict[str, int] = {}
+    for kind in (DocumentRow, HolderRow, PresentationRow):
+        table = _t(kind)
+        result = connection.execute(sa.delete(table).where(table.c.ecertificate_id == ecertificate_id))
+        counts[table.name] = int(result.rowcount)
+    counts["operation"] = update(
+        connection, OperationRow, {"ecertificate_id": ecertificate_id}, {"note": None, "salt": b""}
+    )
+    mark = f"erased:{ecertificate_id}"
+    counts["ecertificate"] = update(
+        connection,
+        ECertificateRow,
+        {"id": ecertificate_id},
+        {
+            "identifier": mark,
+            "request_key": mark,
+            "fields_digest": b"",
+            "number": "",
+            "serial": "",
+            "ref_salt": b"",
+            "commit_salts": b"",
+            "issued_sha256": None,
+            "status_reason": None,
+            "step": "ERASED",
+            "pending_operation": None,
+        },
+    )
+    counts["holder_without_any"] = sum(not ecertificates_of_holder(connection, ref) for ref in refs)
+    return counts
 
 
 def claim_for_operation(

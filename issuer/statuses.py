@@ -18,7 +18,7 @@ from ledger.log import AppendRequest
 from trust.encoding.commitment import content_root, ecertificate_ref
 from trust.encoding.entry import EntryKind
 from trust.model.ecertificate import Application, IssuedECertificate
-from trust.model.errors import Malformed, NotPermitted
+from trust.model.errors import Conflict, Malformed, NotPermitted
 from trust.model.status import RevocationReason, Status, StatusAct, next_status
 
 _KINDS = {
@@ -100,20 +100,26 @@ class Statuses:
         with self.issuing.database.read() as connection:
             operation = sql.one_row(connection, sql.OperationRow, id=operation_id)
             row = sql.get_ecertificate(connection, id=operation.ecertificate_id)
-        kind = EntryKind[operation.kind]
-        (appended,) = self.issuing.log.append(
-            [
-                AppendRequest(
-                    operation_id=operation_id,
-                    kind=kind,
-                    actor=operation.actor,
-                    subject_id=row.id or 0,
-                    ref=ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)),
-                    commit=status_commit(operation),
-                    suite="",
-                )
-            ]
+            last_seq = sql.last_entry_seq(connection, row.id or 0)
+        request = AppendRequest(
+            operation_id=operation_id,
+            kind=EntryKind[operation.kind],
+            actor=operation.actor,
+            subject_id=row.id or 0,
+            ref=ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)),
+            commit=status_commit(operation),
+            suite="",
+            after=last_seq,
         )
+        try:
+            (appended,) = self.issuing.log.append([request])
+        except Conflict:
+            # The ledger knows more than the register (a register restored from a backup): nothing is recorded,
+            # and the claim is let go.
+            with self.issuing.database.write() as connection:
+                where = {"id": row.id, "pending_operation": operation_id}
+                sql.update(connection, sql.ECertificateRow, where, {"pending_operation": None})
+            raise
         self.issuing.log.publish()
         act = _ACTS[operation.kind]
         with self.issuing.database.write() as connection:

@@ -42,9 +42,18 @@ from ledger.proof import Receipt
 from ledger.publisher import CheckpointSigner, Publisher, vkey_of
 from ledger.sequencing import GENESIS_SIZE, LOG_ACTOR, Appended, AppendRequest, Batch, new_state
 from ledger.tilefolder import TileFolder
-from trust.encoding.entry import check_log_origin
+from trust.encoding.entry import Entry, check_log_origin, decode_entry
+from trust.encoding.merkle import leaf_hash
 from trust.model.clock import Clock
-from trust.model.errors import Conflict, KeyUnavailable, LedgerHalted, Malformed, OperationalError
+from trust.model.errors import (
+    Conflict,
+    KeyUnavailable,
+    LedgerBusy,
+    LedgerHalted,
+    Malformed,
+    NotFound,
+    OperationalError,
+)
 from trust.storage.errors import DurabilityUnknown
 from trust.storage.sql import Database
 
@@ -83,6 +92,7 @@ class Log:
         self._clock = clock
         self._halted: OperationalError | None = None
         self._halting = threading.Lock()
+        self._paused: LedgerBusy | None = None
         self._signers = {vkey_of(origin, signer): signer for signer in signers}
         self._epoch = self._begin(lock_store)
         self._publisher = Publisher(
@@ -106,6 +116,8 @@ class Log:
         """
         self._check_not_halted()
         self._check_not_writing_here()
+        if self._paused is not None:
+            raise LedgerBusy(self._paused.what, self._paused.todo, retry_after=self._paused.retry_after)
         if len(requests) > _BATCH_LIMIT:
             raise Malformed(f"{len(requests)} requests at once; append up to {_BATCH_LIMIT}.")
         return self._writer.submit(requests) if requests else []
@@ -196,9 +208,39 @@ class Log:
             self._publisher.publish()
         return self.keys
 
+    def pause(self, what: str, todo: str) -> None:
+        """Takes no more entries until `resume`: they are refused as when the queue is full. Signing goes on."""
+        self._paused = LedgerBusy(what, todo, retry_after=30)
+
+    def resume(self) -> None:
+        """Takes entries again."""
+        self._paused = None
+
     def halt(self, reason: LedgerHalted) -> None:
         """Stops the log for `reason`, found by somebody else: the scrubber, or a witness with evidence."""
         self._halt(reason)
+
+    def entry(self, seq: int) -> bytes:
+        """The bytes of a stored entry. Raises `NotFound`."""
+        with self._database.read() as connection:
+            rows = sql.read_entries(connection, start=seq, end=seq + 1)
+        if not rows:
+            raise NotFound(f"Entry {seq} is not in the log.")
+        return rows[0].entry_bytes
+
+    def entries(self) -> Iterator[tuple[int | None, Entry]]:
+        """Every stored entry in order with its subject id, each checked against its leaf hash.
+
+        Raises `LedgerHalted` for a row that is missing or has been changed.
+        """
+        size = self.size
+        for start in range(0, size, _BATCH_LIMIT):
+            with self._database.read() as connection:
+                rows = sql.read_entries(connection, start=start, end=min(size, start + _BATCH_LIMIT))
+            for seq, row in enumerate(rows, start):
+                if row.seq != seq or leaf_hash(row.entry_bytes) != row.leaf_hash:
+                    raise LedgerHalted(f"Entry {seq} is missing or has been changed.", "Run recheck.")
+                yield row.subject_id, decode_entry(row.entry_bytes)
 
     def not_in_force(self) -> tuple[int, dict[int, Life]]:
         """A size, and what the entries below it leave suspended, revoked, replaced or erased, by subject id."""
@@ -263,6 +305,7 @@ class Log:
         signers: Mapping[VerifierKey, CheckpointSigner],
     ) -> None:
         """The statement of the log's keys, and the entry that commits to it."""
+        after = sorted(after, key=lambda vkey: vkey.kind is not KeyKind.ED25519)  # a stable sort
         check_keys(self._origin, after)
         seq = batch.next_own_seq()
         text = format_statement(self._origin, seq, after)

@@ -9,7 +9,7 @@ and by all that signed before. So a new key shows that it is held, and an old on
     <number of the entry>
     <vkey>                            one line for each key, Ed25519 first
 
-    — <origin> <signature>            lines of the keys before, then of the new ones, each once
+    — <origin> <signature>            a line of each key before and each new one, each once
 
 `commit` of the entry is SHA-256 over the whole note. A statement in entry n counts for checkpoints of size
 n + 1 and more: which keys must have signed a checkpoint is decided by its size, never by a clock. The first
@@ -29,6 +29,7 @@ from trust.encoding.digests import sha256
 from trust.model.errors import Malformed, VerificationError
 
 HEADER: Final = "yinzheng-ledger-keys-v1"
+FIRST_STATEMENT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ def keys_from_statements(origin: str, statements: Sequence[tuple[int, str]]) -> 
     Raises `Malformed` or `VerificationError` for a statement that is not signed as it must be. Whether the
     log's entries commit to them is for the caller to check.
     """
+    if not statements or statements[0][0] != FIRST_STATEMENT:
+        raise Malformed("The first statement of the log's keys is missing.")
     keys: list[LogKey] = []
     before: tuple[VerifierKey, ...] = ()
     for seq, note in statements:
@@ -138,7 +141,7 @@ def _check_statement(
     check_keys(origin, listed)
     wanted = [*before, *(vkey for vkey in listed if vkey not in before)]
     signed = [(each.name, each.key_id) for each in check_note(note, vkeys=wanted).signatures]
-    if signed != [(vkey.name, vkey.key_id) for vkey in wanted]:
+    if sorted(signed) != sorted((vkey.name, vkey.key_id) for vkey in wanted):
         raise VerificationError("The statement of keys is not signed by all old and new keys.")
     return listed
 

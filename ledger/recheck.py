@@ -296,7 +296,7 @@ class _Recheck:
         with sql.last_entries() as last_entries:
             follower = Follower(self._vkey.name, last_entries, self._files.read_statement)
             heads = self._heads(None)
-            levels = _Levels(self._compare_tile)
+            levels = Levels(self._compare_tile)
             for start in range(0, size, TILE_WIDTH):
                 tile = Tile(0, start // TILE_WIDTH, min(TILE_WIDTH, size - start))
                 for entry_bytes in self._read_bundle(tile):
@@ -347,7 +347,7 @@ class _Recheck:
             return
 
 
-class _Levels:
+class Levels:
     """The tiles that the entries give, level upon level: each is handed on when it is full, or at the end."""
 
     def __init__(self, compare: Callable[[str, Tile, list[bytes]], None]) -> None:

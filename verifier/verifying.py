@@ -369,6 +369,8 @@ def _check_register(evidence: Evidence, sha256: bytes, ecertificate: ECertificat
     assert evidence.issued_files is not None
     if evidence.issued_files.pid_of_file(sha256) == ecertificate.pid:
         return Finding("register.file", Result.PASSED)
+    if evidence.issued_files.is_erased(ecertificate.pid):
+        return Finding("register.file", Result.INDETERMINATE, "ERASED", "the register has erased its digest")
     return Finding("register.file", Result.FAILED, "ALTERED", "the register gave out another file")
 
 

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from ledger.notekeys import KeyKind, SignerKey, check_name, format_skey, parse_skey
 from trust.model.errors import Conflict, KeyUnavailable, Malformed, StorageError
+from trust.storage.folder import sync_folder
 
 _ONLY_OWNER: Final = 0o600
 
@@ -47,7 +48,7 @@ def write_key_file(path: Path, keys: Sequence[SignerKey]) -> None:
             os.link(copy, path)  # unlike rename, refuses to replace
         finally:
             copy.unlink()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError as exc:
         raise Conflict(
             f"The key file {path} exists.", "Keys are not overwritten. Use another folder."
@@ -80,11 +81,3 @@ def _new_seed(kind: KeyKind) -> bytes:
             return MLDSA44PrivateKey.generate().private_bytes_raw()
         case KeyKind.ED25519 | KeyKind.SM2:
             raise Malformed("A key of this kind makes no cosignatures.")
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

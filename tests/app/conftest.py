@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from support.cli import Cli
 from support.pages_browser import Browser
 from support.pages_world import World, make_world
 
@@ -29,3 +32,18 @@ def browser(pages_world: World, portal: BlockingPortal) -> Iterator[Browser]:
     browser = Browser(pages_world, portal)
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def cli(
+    template_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Cli:
+    data = tmp_path / "data"
+    shutil.copytree(template_folder, data)
+    for name, value in (
+        ("YINZHENG_DATA", str(data)), ("YINZHENG_PASSPHRASE", "for tests only"), ("YINZHENG_LANG", "en"),
+        ("YINZHENG_HOST", "v.chuncheng.example"), ("YINZHENG_KDF_ROUNDS", "1000"), ("COLUMNS", "200"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    return Cli(data, capsys, monkeypatch)

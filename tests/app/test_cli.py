@@ -4,69 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import sys
-from pathlib import Path
 
 import pypdfium2
 import pytest
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.writer import copy_into_new_writer
+from support.cli import Cli
 from support.world import FOOD
-
-from trust.app.cli import main
-
-FIELDS = [name for name in FOOD if name != "licence_number"]
-
-
-class Cli:
-    def __init__(
-        self, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        self.data, self.folder = data, data.parent
-        self._capsys, self._monkeypatch = capsys, monkeypatch
-        self.out = self.err = ""
-
-    def run(self, *arguments: str | Path) -> int:
-        self._monkeypatch.setattr(sys, "argv", ["yinzheng", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as exc:
-            code = int(exc.code or 0)
-        captured = self._capsys.readouterr()
-        self.out, self.err = captured.out, captured.err
-        return code
-
-    def lines(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    def csv(self, *numbers: int, spoil: int | None = None) -> Path:
-        rows = [",".join(["licence_number", *FIELDS])]
-        for number in numbers:
-            values = [FOOD[name] for name in FIELDS]
-            if number == spoil:
-                values[FIELDS.index("holder_code")] = "91990101MA6K1001X0"
-            rows.append(",".join([f"JY2990101{number:07d}", *values]))
-        path = self.folder / "records.csv"
-        path.write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
-        return path
-
-
-@pytest.fixture
-def cli(
-    template_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Cli:
-    data = tmp_path / "data"
-    shutil.copytree(template_folder, data)
-    for name, value in (
-        ("YINZHENG_DATA", str(data)), ("YINZHENG_PASSPHRASE", "for tests only"), ("YINZHENG_LANG", "en"),
-        ("YINZHENG_HOST", "v.chuncheng.example"), ("YINZHENG_KDF_ROUNDS", "1000"), ("COLUMNS", "200"),
-    ):  # fmt: skip
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("DATABASE_URL", raising=False)
-    return Cli(data, capsys, monkeypatch)
 
 
 def test_issue_verify_bundle_revoke_and_recheck(cli: Cli) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.ledger_world import ORIGIN, World
@@ -11,11 +12,13 @@ from support.ledger_world import ORIGIN, World
 from ledger import publisher, sql
 from ledger.lockedhead import LockedHead
 from ledger.lockstore import HeadMoved
+from ledger.log import Log
 from ledger.note import SignerKey
 from ledger.publisher import Publisher
 from ledger.tilefolder import TileFolder
 from trust.encoding import merkle
 from trust.model.errors import KeyUnavailable, LedgerHalted
+from trust.storage.sql import Database
 
 
 class PowerCut(BaseException):
@@ -270,6 +273,74 @@ def test_the_lock_store_goes_only_forward(world: World) -> None:
             store.compare_and_swap("x", old=signed, new=other)
     assert store.head("x") == signed
     assert store.head("y") is None
+
+
+def test_two_copies_of_a_log_on_one_lock_store_never_both_sign(world: World, tmp_path: Path) -> None:
+    """Somebody starts a copy of the data folder beside the original, with other entries in each."""
+    log = world.open()
+    world.append(log, 3)
+    log.publish()
+    if not world.database.is_sqlite:
+        pytest.skip("a PostgreSQL database has no second copy here")
+    log.close()
+    world.database.close()
+    shutil.copy(world.where, tmp_path / "copy.db")
+    shutil.copytree(world.folder, tmp_path / "copy")
+    world.database = Database(world.where)
+    one = world.open()
+    with Database(tmp_path / "copy.db") as copied:
+        two = Log(
+            database=copied,
+            lock_store=world.lock_store,
+            folder=tmp_path / "copy",
+            origin=ORIGIN,
+            signers=[world.signer],
+            clock=world.clock,
+        )
+        with two:
+            world.append(one, 1)
+            world.append(two, 2)
+            one.publish()
+            with pytest.raises(LedgerHalted):
+                two.publish()
+            with pytest.raises(LedgerHalted):
+                world.append(two, 1)
+    world.append(one, 1)
+    one.publish()
+    assert world.recheck().findings == ()
+
+
+def test_a_publisher_that_lost_its_turn_goes_on_from_the_head_of_the_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock in the database may end in the middle of a publication; then another process locks a head."""
+    log = world.open()
+    world.append(log, 5)
+    other = Publisher(
+        database=world.database,
+        lock_store=world.lock_store,
+        files=TileFolder(world.folder),
+        origin=ORIGIN,
+        signers=[world.signer],
+    )
+    world.append(log, 5)
+    lock_head = Publisher._lock_head
+    overtaken: list[int] = []
+
+    def overtake(self: Publisher, state: sql.LogState, locked: LockedHead | None) -> LockedHead:
+        if self is not other and not overtaken:
+            overtaken.append(state.size)
+            with world.database.read() as connection:
+                # What the other process does while this one believes that it is alone.
+                other._publish(connection, *other._heads(connection))
+        return lock_head(self, state, locked)
+
+    monkeypatch.setattr(Publisher, "_lock_head", overtake)
+    assert log.publish().size == 12
+    assert overtaken == [12]
+    world.append(log, 1)
+    assert log.publish().size == 13
+    assert world.recheck().findings == ()
 
 
 def test_the_publisher_knows_the_size_a_new_log_has() -> None:

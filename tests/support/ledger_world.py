@@ -45,7 +45,9 @@ class World:
         self._numbers = itertools.count(1)
         self._logs: list[Log] = []
 
-    def open(self, *, queue_limit: int = 4096, database: Database | None = None) -> Log:
+    def open(
+        self, *, queue_limit: int = 4096, database: Database | None = None, is_cosigned: bool = False
+    ) -> Log:
         log = Log(
             database=database or self.database,
             lock_store=self.lock_store,
@@ -54,6 +56,7 @@ class World:
             signers=(self.signer,),
             clock=self.clock,
             queue_limit=queue_limit,
+            is_cosigned=is_cosigned,
         )
         self._logs.append(log)
         return log

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from issuer.authorities import Authorities
 from issuer.catalogue import load_catalogue
+from issuer.erasing import Erasing
 from issuer.issuing import Issuing
 from issuer.presenting import Presenting
 from issuer.publishing import Publishing
@@ -32,7 +33,10 @@ from keys.suites import Suite
 from ledger.lockstore import LockStore
 from ledger.log import Log
 from ledger.note import KeyKind
+from ledger.witness.client import Witnesses
+from ledger.witness.policy import Policy
 from trust.app.database import migrate_ledger, migrate_register
+from trust.app.keeping import POLICY_FILE, Keeper, Scrubbing, Witnessing, read_policy
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
 from trust.app.settings import Settings
 from trust.encoding import cose
@@ -88,12 +92,15 @@ class Service:
     seals: Seals
     issuing: Issuing
     statuses: Statuses
+    erasing: Erasing
     presenting: Presenting
     publishing: Publishing
     sandbox: Sandbox
     verifier: Verifier
     online: OnlineEvidence
     secrets: ServiceSecrets
+    policy: Policy | None
+    keeper: Keeper
     _open: contextlib.ExitStack
 
     @property
@@ -189,6 +196,7 @@ def _open(
     if create:
         authorities.set_up()
     lock_store = LockStore(lock_database)
+    policy = read_policy(data / POLICY_FILE)
     log = stack.enter_context(
         Log(
             database=ledger_database,
@@ -200,8 +208,15 @@ def _open(
                 for row in authorities.checkpoint_keys()
             ],
             clock=clock,
+            is_cosigned=policy is not None,
         )
     )
+    keeper = Keeper(
+        _witnessing(log, policy, clock, settings, stack) if policy is not None else None,
+        Scrubbing(log, ledger_database, lock_store, data / "ledger", clock),
+        settings.keeping,
+    )
+    stack.callback(keeper.close)
     service_secrets = ServiceSecrets(data / "keys")
     seals = Seals(authorities)
     issuing = Issuing(
@@ -226,14 +241,31 @@ def _open(
         seals=seals,
         issuing=issuing,
         statuses=Statuses(issuing),
+        erasing=Erasing(issuing),
         presenting=presenting,
         publishing=publishing,
         sandbox=sandbox,
         verifier=Verifier(sandbox, live=live),
         online=OnlineEvidence(publishing, authorities, database),
         secrets=service_secrets,
+        policy=policy,
+        keeper=keeper,
         _open=opened,
     )
+
+
+def _witnessing(
+    log: Log, policy: Policy, clock: Clock, settings: Settings, stack: contextlib.ExitStack
+) -> Witnessing:
+    witnesses = stack.enter_context(
+        Witnesses(
+            policy,
+            log_vkeys=[key.vkey for key in log.keys.keys],
+            clock=clock,
+            plain_http_hosts=settings.plain_http_witnesses,
+        )
+    )
+    return Witnessing(log, witnesses, clock, settings.keeping)
 
 
 def _make_data_folder(settings: Settings) -> None:

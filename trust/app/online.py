@@ -65,6 +65,11 @@ class _Register:
             row = sql.find_ecertificate(connection, issued_sha256=sha256)
         return bytes(row.pid) if row is not None else None
 
+    def is_erased(self, pid: bytes) -> bool:
+        with self.database.read() as connection:
+            row = sql.find_ecertificate(connection, pid=pid)
+        return row is not None and row.step == "ERASED"
+
 
 @dataclass(frozen=True, slots=True)
 class OnlineLiveCodes:

@@ -33,10 +33,15 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         return
     service = open_service(settings)
     try:
-        finished = len(service.issuing.resume_unfinished()) + service.statuses.resume_pending()
+        finished = (
+            len(service.issuing.resume_unfinished())
+            + service.statuses.resume_pending()
+            + service.erasing.resume_pending()
+        )
         if finished:
             _log.info("carried on what was interrupted", extra={"count": finished})
         service.sandbox.warm_up()
+        service.keeper.start()
         uvicorn.run(create_app(service), **common)  # type: ignore[arg-type]
     finally:
         service.close()
@@ -45,4 +50,6 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
 def worker_app() -> FastAPI:
     """What each of several workers runs: a service of its own on the common database."""
     set_up_logging()
-    return create_app(open_service(read_settings()), close_service=True)
+    service = open_service(read_settings())
+    service.keeper.start()
+    return create_app(service, close_service=True)

@@ -10,18 +10,24 @@
 | YINZHENG_ORIGIN           | name of the ledger                                           | <host>/ledger       |
 | YINZHENG_PASSPHRASE       | passphrase of the key files                                  |                     |
 | YINZHENG_PASSPHRASE_FILE  | file that holds it                                           | <data>/passphrase   |
+| YINZHENG_WITNESS_EVERY    | seconds between rounds to the witnesses                      | 10                  |
+| YINZHENG_WITNESS_LIMIT    | seconds without a quorum after which nothing is appended     | 3600                |
+| YINZHENG_WITNESS_HTTP     | hosts whose witnesses may be asked without TLS, with commas  |                     |
+| YINZHENG_SCRUB_EVERY      | seconds between two readings of the whole ledger             | 600                 |
 | YINZHENG_LANG             | zh-CN or en                                                  | from LANG           |
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from trust.app.keeping import KeepingSettings
 from trust.model.errors import KeyUnavailable, Malformed
 
 MAX_HOST = 24
@@ -40,6 +46,10 @@ class _Environment(BaseSettings):
     passphrase_file: Path | None = None
     lang: str | None = None
     kdf_rounds: int = 300_000
+    witness_every: float = Field(default=10, gt=0)
+    witness_limit: float = Field(default=3600, gt=0)
+    witness_http: str = ""
+    scrub_every: float = Field(default=600, gt=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,8 @@ class Settings:
     passphrase_file: Path
     language: str
     kdf_rounds: int
+    keeping: KeepingSettings = field(default_factory=KeepingSettings)
+    plain_http_witnesses: tuple[str, ...] = ()
 
     def read_passphrase(self) -> bytes:
         """The passphrase of the key files. Raises `KeyUnavailable` where there is none."""
@@ -94,6 +106,14 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
         passphrase_file=environment.passphrase_file or folder / "passphrase",
         language="zh-CN" if lang.lower().startswith("zh") else "en",
         kdf_rounds=environment.kdf_rounds,
+        keeping=KeepingSettings(
+            witness_every=timedelta(seconds=environment.witness_every),
+            witness_limit=timedelta(seconds=environment.witness_limit),
+            scrub_every=timedelta(seconds=environment.scrub_every),
+        ),
+        plain_http_witnesses=tuple(
+            host.strip() for host in environment.witness_http.split(",") if host.strip()
+        ),
     )
 
 

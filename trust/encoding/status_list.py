@@ -9,7 +9,7 @@
     | 6     | iat         | "as of"                                            |
     | 65533 | status_list | { "bits": 2, "lst": zlib of the packed bits }      |
     | 65534 | ttl         | seconds until a fresher one should be fetched      |
-    | -65537 | ledger     | [origin, size]: the list says what the entries of  |
+    | -70010 | ledger     | [origin, size]: the list says what the entries of  |
     |       |             | this ledger below this number say, all of them     |
 
 Entry i occupies bits 2·(i mod 4) … of byte i div 4, least significant bits first.
@@ -37,7 +37,7 @@ ENTRIES = 1 << 18
 _LIST_BYTES = ENTRIES // 4
 MAX_LIST_BYTES = 400_000
 _MAX_BYTES = 200_000
-_LEDGER = -65537  # private use (RFC 8392 §9.1)
+_LEDGER = -70010  # private use (RFC 8392 §9.1), as all of ours
 _BITS = {Status.VALID: 0, Status.REVOKED: 1, Status.SUSPENDED: 2, Status.REPLACED: 3}
 _STATUS = {bits: status for status, bits in _BITS.items()}
 
@@ -93,7 +93,7 @@ def decode_status_list(payload: bytes) -> StatusList:
             6: int(issued_at),
             65533: {"bits": 2, "lst": bytes(compressed)},
             65534: int(ttl),
-            -65537: [str(origin), int(size)],
+            -70010: [str(origin), int(size)],
             **rest,
         } if not rest and type(size) is int and size >= 0:
             pass

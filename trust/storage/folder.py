@@ -88,7 +88,7 @@ def write_durably(path: Path, data: bytes) -> None:
             copy.replace(path)
         except OSError as exc:
             raise _not_stored(path, exc) from exc
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def create_durably(path: Path, data: bytes) -> None:
@@ -115,7 +115,7 @@ def create_all_durably(files: Sequence[tuple[Path, bytes]]) -> None:
             _link(copy, path, data)
     # Also folders of files that were there already: their writer may have died before this very line.
     for folder in dict.fromkeys(path.parent for path, _ in files):
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
 def _link(copy: Path, path: Path, data: bytes) -> None:
@@ -170,10 +170,11 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as exc:
         raise _not_stored(folder, exc) from exc
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes the names in `folder` durable. Raises `DurabilityUnknown`."""
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as exc:

@@ -7,8 +7,8 @@ ships 3.40.1). So `write` hands out one connection under a mutex; every reader i
 before the writer, because the last connection to close checkpoints. Other processes are kept out by
 `trust.storage.folder.DataFolderLock`. Commits are synced (`synchronous=FULL`: with NORMAL a power cut may
 take back a commit that a signature already covers). `BEGIN IMMEDIATE` takes the write lock at once, so a
-transaction never fails half-way because it began by reading. A COMMIT that fails in its fsync raises
-`DurabilityUnknown`.
+transaction never fails half-way because it began by reading. Deleted rows are overwritten. A COMMIT that
+fails in its fsync raises `DurabilityUnknown`.
 
 PostgreSQL. A pool; every transaction has its own connection; `synchronous_commit=on`. A COMMIT whose answer
 got lost is a `StorageError` that says so; the server can be asked again what it has stored, and after a
@@ -44,6 +44,7 @@ from sqlmodel import Session
 
 from trust.model.errors import Malformed, StorageError
 from trust.storage.errors import DurabilityUnknown
+from trust.storage.folder import sync_folder
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _READERS: Final = 16
@@ -68,6 +69,10 @@ class Database:
             # The writer comes first: it switches to WAL and replays one that a crash left behind.
             with self.write() as connection:
                 connection.execute(sa.select(1))
+            if isinstance(where, Path):
+                # The WAL may be a new file. SQLite syncs its folder, and passes over a failure: then a power cut
+                # could take away the name, and every commit with it.
+                sync_folder(where.parent)
         except BaseException:
             self.close()
             raise
@@ -115,6 +120,19 @@ class Database:
         """`read` as a SQLModel session."""
         with self.read() as connection, Session(connection, join_transaction_mode="rollback_only") as session:
             yield session
+
+    def forget_deleted(self) -> None:
+        """Makes sure that deleted rows cannot be read from the files any more, as far as the database can.
+
+        SQLite overwrites them when they are deleted (`secure_delete`); their copies in the WAL go now. On
+        PostgreSQL dead rows go with VACUUM; its own WAL keeps them until it is recycled, and so do backups.
+        """
+        if self.is_sqlite:
+            with self._mutex, _translated(self.name), self._writer.connect() as connection:
+                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            with _translated(self.name), self._writer.connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM")
 
     def is_writing_here(self) -> bool:
         """Is the calling thread inside `write`? Whoever waits for another thread's write must not be."""
@@ -185,8 +203,13 @@ def _sqlite_engines(path: Path) -> tuple[Engine, Engine]:
     return readers, writer
 
 
-def _on_sqlite_writer_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    _on_sqlite_connect(connection, "journal_mode=WAL", "synchronous=FULL", "fullfsync=ON")
+def _on_sqlite_writer_connect(connection: Any, _: ConnectionPoolEntry) -> None:
+    # Where it cannot have its WAL, SQLite goes on with another journal and says so in the answer only; that one
+    # is deleted to commit, without a sync of the folder: a power cut may bring it back, and undo the commit.
+    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        raise StorageError("The database cannot write its log (WAL).", "Check the disk and its folder.")
+    _on_sqlite_connect(connection, "synchronous=FULL", "fullfsync=ON", "secure_delete=ON")
 
 
 def _on_sqlite_reader_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from trust.app.cli import console
 from trust.app.cli.console import t
-from trust.app.cli.witness import witness_app
+from trust.app.cli.ledger import ledger_app
 from trust.model.errors import Malformed, OperationalError, TrustError
 
 app = typer.Typer(
@@ -27,7 +27,6 @@ app = typer.Typer(
 authority_app = typer.Typer(no_args_is_help=True, help=t("签发机构", "issuing authorities"))
 type_app = typer.Typer(no_args_is_help=True, help=t("证照类型", "certificate types"))
 seal_app = typer.Typer(no_args_is_help=True, help=t("电子印章", "e-seals"))
-ledger_app = typer.Typer(no_args_is_help=True, help=t("账本", "the ledger"))
 keys_app = typer.Typer(no_args_is_help=True, help=t("密钥", "keys"))
 access_app = typer.Typer(no_args_is_help=True, help=t("接口密钥与领取链接", "API keys and claim links"))
 for name, group in (
@@ -39,7 +38,6 @@ for name, group in (
     ("access", access_app),
 ):
     app.add_typer(group, name=name)
-ledger_app.add_typer(witness_app, name="witness")
 
 Data = Annotated[Path | None, typer.Option("--data", help=t("数据目录", "data folder (or YINZHENG_DATA)"))]
 Json = Annotated[bool, typer.Option("--json", help=t("输出 JSON", "print JSON for machines"))]
@@ -77,6 +75,11 @@ def _service(data: Path | None, *, create: bool = False) -> Any:
     from trust.app.settings import read_settings
 
     return open_service(read_settings(data), create=create)
+
+
+def open_for_command(data: Path | None) -> Any:
+    """The service, for a command in another module."""
+    return _service(data)
 
 
 def _need_server_install() -> None:
@@ -524,61 +527,6 @@ def bundle(folder: Path, data: Data = None) -> None:
 # --- ledger and keys ----------------------------------------------------------------------------------------
 
 
-@ledger_app.command("checkpoint", help=t("最新检查点", "the newest signed checkpoint"))
-def ledger_checkpoint(data: Data = None) -> None:
-    with _service(data) as service:
-        service.log.publish()
-        sys.stdout.write(service.log.checkpoint_note())
-
-
-@ledger_app.command("prove", help=t("某条目的回执", "receipt of an entry"))
-def ledger_prove(index: int, data: Data = None) -> None:
-    with _service(data) as service:
-        from ledger.proof import format_receipt
-
-        (receipt,) = service.log.receipt([index])
-        sys.stdout.write(format_receipt(receipt))
-
-
-@ledger_app.command(
-    "consistency", help=t("从旧大小到当前的一致性证明", "consistency proof from an older size")
-)
-def ledger_consistency(old_size: int, data: Data = None) -> None:
-    import base64
-
-    with _service(data) as service:
-        service.log.publish()
-        proof = service.log.consistency(old_size)
-        console.print_json(
-            {
-                "old_size": old_size,
-                "size": service.log.checkpoint().size,
-                "proof": [base64.b64encode(each).decode() for each in proof],
-            }
-        )
-
-
-@ledger_app.command("recheck", help=t("重新检查整个账本", "check the whole ledger again"))
-def ledger_recheck(data: Data = None, json: Json = False) -> None:
-    from trust.app.cli.issuing import recheck_ledger
-
-    with _service(data) as service:
-        clean = recheck_ledger(service, json=json)
-    if not clean:
-        raise typer.Exit(console.EXIT_FAILED)
-
-
-@ledger_app.command("export", help=t("导出静态账本文件", "copy the static ledger files"))
-def ledger_export(folder: Path, data: Data = None) -> None:
-    import shutil
-
-    with _service(data) as service:
-        service.log.publish()
-        # The checkpoint goes last: whoever reads the copy meanwhile sees an older, whole ledger.
-        shutil.copytree(service.ledger_folder / "tile", folder / "tile", dirs_exist_ok=True)
-        shutil.copy2(service.ledger_folder / "checkpoint", folder / "checkpoint")
-
-
 @keys_app.command("list", help=t("列出密钥", "list the keys"))
 def keys_list(data: Data = None, json: Json = False) -> None:
     with _service(data) as service:
@@ -602,6 +550,90 @@ def keys_list(data: Data = None, json: Json = False) -> None:
                 for r in records
             ],
         )
+
+
+@keys_app.command(
+    "rotate",
+    help=t(
+        "为账本启用新密钥（新旧并签，旧者另行停用）",
+        "new key for the ledger; both sign until the old one is retired",
+    ),
+)
+def keys_rotate(
+    use: Annotated[str, typer.Argument(help="checkpoint | checkpoint-sm2")],
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    from trust.app.keys import rotate_ledger_key
+
+    with _service(data) as service:
+        _print_ledger_keys(rotate_ledger_key(service, use), json=json)
+
+
+@keys_app.command("retire", help=t("停用账本的一把密钥", "a key of the ledger signs no more"))
+def keys_retire(
+    key: Annotated[str, typer.Argument(help=t("八位十六进制编号", "its id: eight hex digits"))],
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    from trust.app.keys import retire_ledger_key
+
+    with _service(data) as service:
+        _print_ledger_keys(retire_ledger_key(service, key), json=json)
+
+
+def _print_ledger_keys(keys: Any, *, json: bool) -> None:
+    from ledger.note import format_vkey
+
+    for key in keys.keys:
+        if json:
+            console.print_json(
+                {"vkey": format_vkey(key.vkey), "from_size": key.from_size, "until_size": key.until_size}
+            )
+        else:
+            until = "" if key.until_size is None else f" … {key.until_size - 1}"
+            console.out.print(
+                f"{format_vkey(key.vkey)}  {key.from_size}{until}", markup=False, soft_wrap=True
+            )
+
+
+@app.command(
+    help=t(
+        "删除一件已失效证照的个人信息，并记入账本",
+        "erase what is known about a dead e-certificate, on record",
+    )
+)
+def erase(
+    identifier: str,
+    basis: Annotated[
+        str,
+        typer.Option(
+            help="purpose-fulfilled | retention-expired | consent-withdrawn | unlawful | other-law | court-order"
+        ),
+    ],
+    requested_by: Annotated[str, typer.Option(help=t("申请人", "who asks for it"))],
+    approved_by: Annotated[
+        str, typer.Option(help=t("批准人（须为另一人）", "who approves it: another person"))
+    ],
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    with _service(data) as service:
+        issued = service.issuing.issued(identifier=identifier)
+        erased = service.erasing.erase(
+            issued.pid, basis=basis, requested_by=requested_by, approved_by=approved_by
+        )
+    if json:
+        console.print_json({"ledger_index": erased.entry_seq, "rows": dict(erased.rows)})
+        return
+    console.out.print(
+        t(
+            f"已删除，账本第 {erased.entry_seq} 条。",
+            f"Erased; entry {erased.entry_seq} of the ledger records it.",
+        )
+    )
+    for table, count in erased.rows.items():
+        console.out.print(f"  {table}: {count}", markup=False)
 
 
 @access_app.command("new-key", help=t("新建接口密钥（只显示一次）", "new API key; shown once"))

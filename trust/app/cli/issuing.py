@@ -9,7 +9,7 @@ from pathlib import Path
 
 from issuer.catalogue import load_profile
 from issuer.issuing import BATCH, Outcome
-from ledger.recheck import recheck
+from ledger.recheck import EVERYWHERE, Look, recheck
 from trust.app.actions import application_from, outcome_json, stamp_application
 from trust.app.cli import console
 from trust.app.cli.console import t
@@ -125,10 +125,12 @@ def replace_record(
     return outcome.error is None
 
 
-def recheck_ledger(service: Service, *, json: bool) -> bool:
+def recheck_ledger(service: Service, *, json: bool, looks: Sequence[Look] = EVERYWHERE) -> bool:
     """Rows, tiles, lock store and checkpoint against each other."""
-    # Rows and tiles are each read from end to end.
-    with console.progress(2 * service.log.size, t("检查账本", "checking the ledger"), quiet=json) as advance:
+    # Each look reads from end to end.
+    with console.progress(
+        len(looks) * service.log.size, t("检查账本", "checking the ledger"), quiet=json
+    ) as advance:
         seen: dict[str, int] = {}
 
         def on_progress(stage: str, done: int, total: int) -> None:
@@ -140,6 +142,7 @@ def recheck_ledger(service: Service, *, json: bool) -> bool:
             service.ledger_folder,
             service.lock_store,
             log_vkey=service.log.vkey,
+            looks=looks,
             on_progress=on_progress,
         )
     if json:

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from trust.app.words import VIOLATIONS_ZH
 from trust.model import errors
-from trust.model.errors import ProfileViolation, TrustError
+from trust.model.errors import LedgerBusy, ProfileViolation, TrustError
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("yinzheng.http")
@@ -126,7 +126,10 @@ def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
                 f"{len(exc.violations)} field(s) cannot be accepted.",
                 violations=violations,
             )
-        return answer(request, status, exc.code, exc.what, todo=exc.todo)
+        response = answer(request, status, exc.code, exc.what, todo=exc.todo)
+        if isinstance(exc, LedgerBusy):
+            response.headers["Retry-After"] = str(exc.retry_after)
+        return response
 
     @app.exception_handler(RequestValidationError)
     async def on_validation_error(request: Request, exc: RequestValidationError) -> Response:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 
 from issuer.publishing import AnchoredList
@@ -19,6 +21,8 @@ from trust.encoding.status_list import MEDIA_TYPE
 from trust.model.errors import NotFound
 
 _TILE = re.compile(r"^(?:entries|\d{1,2})(?:/x\d{3})*/\d{3}(?:\.p/\d{1,3})?$")
+_BYTES = "application/octet-stream"
+_IMMUTABLE = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=31536000, immutable"}
 _CRL = re.compile(r"^[A-Za-z0-9-]{1,64}$")
 _TEXT = "text/plain; charset=utf-8"
 _LIST_CACHE = timedelta(seconds=5)
@@ -27,23 +31,42 @@ _LIST_CACHE = timedelta(seconds=5)
 def public_router(service: Service, metrics: Metrics) -> APIRouter:
     router = APIRouter()
     open_to_all = {"Access-Control-Allow-Origin": "*"}
+    checkpoint_headers = {**open_to_all, "Cache-Control": "public, max-age=2"}
     lists: dict[int, tuple[datetime, AnchoredList]] = {}
     lock = Lock()
 
+    @router.head("/ledger/checkpoint", include_in_schema=False)
     @router.get("/ledger/checkpoint", tags=["ledger"], operation_id="getCheckpoint")
     def checkpoint() -> Response:
-        headers = {**open_to_all, "Cache-Control": "public, max-age=2"}
-        return PlainTextResponse(service.log.checkpoint_note(), headers=headers)
+        """The published checkpoint: signed by the log, and cosigned where there are witnesses."""
+        return PlainTextResponse(service.log.published_note(), headers=checkpoint_headers)
 
+    @router.head("/ledger/sm3/checkpoint", include_in_schema=False)
+    @router.get("/ledger/sm3/checkpoint", tags=["ledger"], operation_id="getSm3Checkpoint")
+    def sm3_checkpoint() -> Response:
+        """The newest checkpoint of the SM3 tree over the same entries."""
+        return PlainTextResponse(service.log.sm3_checkpoint_note(), headers=checkpoint_headers)
+
+    @router.head("/ledger/tile/{path:path}", include_in_schema=False)
     @router.get("/ledger/tile/{path:path}", tags=["ledger"], operation_id="getTile")
-    def tile(path: str) -> Response:
+    def tile(path: str, request: Request) -> Response:
         """A tile or an entry bundle (C2SP tlog-tiles); never changes once it is there."""
-        # The pattern admits digits, x, p and entries only: no path can climb out of the folder.
-        file = service.ledger_folder / "tile" / path
-        if not _TILE.match(path) or not file.is_file():
-            raise NotFound("There is no such tile.", "Tiles exist for published sizes only.")
-        headers = {**open_to_all, "Cache-Control": "public, max-age=31536000, immutable"}
-        return FileResponse(file, media_type="application/octet-stream", headers=headers)
+        return _tile(service.ledger_folder / "tile", path, request)
+
+    @router.head("/ledger/sm3/tile/{path:path}", include_in_schema=False)
+    @router.get("/ledger/sm3/tile/{path:path}", tags=["ledger"], operation_id="getSm3Tile")
+    def sm3_tile(path: str, request: Request) -> Response:
+        """A tile of the SM3 tree. The entries are those of the other tree."""
+        return _tile(service.ledger_folder / "sm3" / "tile", path, request)
+
+    @router.head("/ledger/keys/{seq}", include_in_schema=False)
+    @router.get("/ledger/keys/{seq}", tags=["ledger"], operation_id="getLedgerKeys")
+    def ledger_keys(seq: int) -> Response:
+        """The statement of the log's keys to which entry `seq` commits."""
+        file = service.ledger_folder / "keys" / str(seq)
+        if seq < 0 or not file.is_file():
+            raise NotFound("That entry does not change the log's keys.", "The first statement is 1.")
+        return FileResponse(file, media_type=_TEXT, headers=_IMMUTABLE)
 
     @router.get("/.well-known/ecert/trust-list.jws", tags=["public"], operation_id="getTrustList")
     def trust_list() -> Response:
@@ -100,7 +123,11 @@ def public_router(service: Service, metrics: Metrics) -> APIRouter:
         gauges = {
             "ecert_ledger_size": float(service.log.checkpoint().size),
             "ecert_ledger_halted": float(service.log.halted is not None),
+            "ecert_ledger_scrubbed_entries": float(service.keeper.scrubbing.entries),
         }
+        if (witnessing := service.keeper.witnessing) is not None:
+            quorum_at = witnessing.quorum_at
+            gauges["ecert_ledger_quorum_time_seconds"] = quorum_at.timestamp() if quorum_at else 0.0
         return PlainTextResponse(metrics.text(gauges), media_type="text/plain; version=0.0.4")
 
     @router.get("/version", tags=["operator"], operation_id="version")
@@ -111,6 +138,19 @@ def public_router(service: Service, metrics: Metrics) -> APIRouter:
             return {"name": "yinzheng", "version": "0"}
 
     return router
+
+
+def _tile(folder: Path, path: str, request: Request) -> Response:
+    # The pattern admits digits, x, p and entries only: no path can climb out of the folder.
+    file = folder / path
+    if not _TILE.match(path) or not file.is_file():
+        raise NotFound("There is no such tile.", "Tiles exist for published sizes only.")
+    headers = {**_IMMUTABLE, "Vary": "Accept-Encoding"}
+    if path.startswith("entries/") and "gzip" in request.headers.get("accept-encoding", ""):
+        # Hashes do not get smaller; entries do, to about three quarters.
+        packed = gzip.compress(file.read_bytes(), 6, mtime=0)
+        return Response(packed, media_type=_BYTES, headers={**headers, "Content-Encoding": "gzip"})
+    return FileResponse(file, media_type=_BYTES, headers=headers)
 
 
 def _readiness(service: Service) -> dict[str, bool]:

@@ -1,0 +1,108 @@
+"""Making status lists again out of the ledger's entries, to see that what was published is what was recorded.
+
+A list says what all entries below a number say. This reads the entries from the first on, keeps where each
+e-certificate stands, and at each list's number packs the bits anew: they have to be the same bytes. Each list
+must be committed to by the entry that its receipt proves. The register gives only which place in which list
+belongs to which ref; that link is what the salts hide from everybody else. Of an erased e-certificate nobody
+can say any more which ref it had: there the number that the ledger's row has for it is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from issuer import sql
+from issuer.publishing import STATUS_OF_LIFE
+from ledger.lifecycle import Life, next_life
+from ledger.logkeys import LogKeys
+from ledger.proof import check_detached_receipt
+from trust.encoding import cose
+from trust.encoding.commitment import ecertificate_ref
+from trust.encoding.digests import sha256
+from trust.encoding.entry import NO_REF, Entry, EntryKind
+from trust.encoding.status_list import MAX_LIST_BYTES, StatusList, decode_status_list, pack
+from trust.model.errors import VerificationError
+from trust.model.status import Status
+from trust.storage.sql import Database
+
+_NOWHERE = (0, 0)  # lists are numbered from 1
+
+
+@dataclass(frozen=True, slots=True)
+class ListFinding:
+    """A published list that is not what the entries say."""
+
+    number: int
+    version: int
+    what: str
+
+
+def audit_status_lists(
+    database: Database, entries: Iterator[tuple[int | None, Entry]], log_keys: LogKeys
+) -> tuple[int, list[ListFinding]]:
+    """How many published lists were made again, and which differ.
+
+    `entries` is the whole log in order, each with the subject id of its row.
+    """
+    with database.read() as connection:
+        versions = [
+            row
+            for number in sql.status_list_numbers(connection)
+            for row in sql.status_lists_of(connection, number)
+        ]
+        by_ref, erased = {}, {}
+        for ecertificate_id, pid, salt, status_list, index in sql.places_in_lists(connection):
+            if salt:
+                by_ref[ecertificate_ref(pid, salt)] = (status_list, index)
+            else:
+                erased[ecertificate_id] = (status_list, index)
+    findings: list[ListFinding] = []
+    lives: dict[bytes, Life] = {}
+    places: dict[bytes, tuple[int, int]] = {}
+    size = 0
+    for row in sorted(versions, key=lambda row: row.ledger_size):
+        while size < row.ledger_size and (entry := next(entries, None)) is not None:
+            subject_id, said = entry
+            if said.ref != NO_REF:
+                lives[said.ref] = next_life(lives.get(said.ref), said.kind)
+                places[said.ref] = by_ref.get(said.ref) or erased.get(subject_id or 0) or _NOWHERE
+            size += 1
+        if problem := _compare(row, lives, places, log_keys):
+            findings.append(ListFinding(row.number, row.id or 0, problem))
+    return len(versions), findings
+
+
+def _compare(
+    row: sql.PublishedStatusListRow,
+    lives: dict[bytes, Life],
+    places: dict[bytes, tuple[int, int]],
+    log_keys: LogKeys,
+) -> str | None:
+    encoded = bytes(row.encoded)
+    listed: StatusList = decode_status_list(cose.decode_sign1(encoded, max_bytes=MAX_LIST_BYTES).payload)
+    if row.proof is None:
+        return "It is not anchored in the ledger."
+    try:
+        entry = check_detached_receipt(row.proof, log_keys=log_keys).entry
+    except VerificationError as exc:
+        return f"Its receipt does not verify: {exc.what}"
+    if entry.kind is not EntryKind.STATUS_LIST or entry.commit != sha256(encoded):
+        return "The ledger commits to another list."
+    statuses: dict[int, Status] = {}
+    for ref, life in lives.items():
+        number, index = places[ref]
+        if number == row.number and life is not Life.VALID:
+            statuses[index] = STATUS_OF_LIFE[life]
+    if differing := _differing(pack(statuses), listed.packed):
+        return f"{differing} place(s) do not say what the entries say."
+    return None
+
+
+def _differing(one: bytes, other: bytes) -> int:
+    if one == other:
+        return 0
+    changed = int.from_bytes(one, "little") ^ int.from_bytes(other, "little")
+    pairs = changed | (changed >> 1)
+    mask = int.from_bytes(b"\x55" * len(one), "little")
+    return (pairs & mask).bit_count()

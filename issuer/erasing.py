@@ -1,0 +1,126 @@
+"""Erasing what is known about an e-certificate, with evidence that it was done (个人信息保护法 §47).
+
+    1  announce   the act is stored: legal basis, who asked and who approved; they are two
+    2  append     the ERASED entry; its commitment hides nothing that is erased, so it can be opened for ever
+    3  erase      documents, field values, salts, holders and presentations are deleted, and the rows overwritten
+
+A crash between them is carried on by `resume_pending`. What remains is a row with the random public id, its
+place in a status list, and the entries of the ledger: they hold salted commitments only, and the salts are
+gone. So old receipts still verify, every count is still right, and nobody can tell from the ledger whom an
+entry was about. Whoever holds the sealed file itself still has its content and salts: that is the holder.
+
+What is in force is not erased: an e-certificate is revoked (注销) or replaced first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from issuer import sql
+from issuer.issuing import Issuing
+from issuer.statuses import status_commit
+from ledger.log import AppendRequest
+from trust.encoding.commitment import ecertificate_ref
+from trust.encoding.entry import EntryKind
+from trust.model.errors import Conflict, Malformed
+from trust.model.status import Status
+
+_MAX_NAME = 64
+
+
+class ErasureBasis(StrEnum):
+    """The cases of §47 of the Personal Information Protection Law, and an order of a court."""
+
+    PURPOSE_FULFILLED = "purpose-fulfilled"
+    RETENTION_EXPIRED = "retention-expired"
+    CONSENT_WITHDRAWN = "consent-withdrawn"
+    UNLAWFUL = "unlawful"
+    OTHER_LAW = "other-law"
+    COURT_ORDER = "court-order"
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """`rows`: by table, how many rows were deleted or emptied."""
+
+    entry_seq: int
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Erasing:
+    """The use case."""
+
+    issuing: Issuing
+
+    def erase(self, pid: bytes, *, basis: str, requested_by: str, approved_by: str) -> Erased:
+        """Erases; durable on return. Raises `NotFound`, `Conflict` (in force, or being changed), `Malformed`."""
+        if basis not in [known.value for known in ErasureBasis]:
+            choices = ", ".join(known.value for known in ErasureBasis)
+            raise Malformed("An erasure needs its legal basis.", f"Give one of {choices}.", code="REASON")
+        for name in (requested_by, approved_by):
+            if not name.strip() or len(name) > _MAX_NAME or not name.isprintable() or "|" in name:
+                raise Malformed(f"Give who asks and who approves, each in up to {_MAX_NAME} characters.")
+        if requested_by.strip() == approved_by.strip():
+            raise Malformed("Nobody approves an erasure of their own.", "A second person has to approve it.")
+        return self._complete(self._announce(pid, basis, f"{requested_by.strip()}|{approved_by.strip()}"))
+
+    def resume_pending(self) -> int:
+        """Completes what was announced and not completed; says how many."""
+        with self.issuing.database.read() as connection:
+            operations = sql.pending_operations(connection, erasures=True)
+        for operation in operations:
+            self._complete(operation.id or 0)
+        return len(operations)
+
+    def _announce(self, pid: bytes, basis: str, roles: str) -> int:
+        with self.issuing.database.write() as connection:
+            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            if Status(row.status) not in (Status.REVOKED, Status.REPLACED):
+                raise Conflict(
+                    f"An e-certificate that is {row.status} cannot be erased.",
+                    "Revoke it first, with the reason `cancelled` if it has expired or is given up.",
+                )
+            operation_id: int = sql.insert(
+                connection,
+                sql.OperationRow(
+                    ecertificate_id=row.id or 0,
+                    kind=EntryKind.ERASED.name,
+                    reason=basis,
+                    note=roles,
+                    actor=row.authority_id,
+                    salt=self.issuing.entropy.bytes(16 * 4),
+                    at=sql.to_micros(self.issuing.clock.now()),
+                ),
+            )
+            sql.claim_for_operation(connection, row.id or 0, Status(row.status), operation_id)
+        return operation_id
+
+    def _complete(self, operation_id: int) -> Erased:
+        with self.issuing.database.read() as connection:
+            operation = sql.one_row(connection, sql.OperationRow, id=operation_id)
+            row = sql.get_ecertificate(connection, id=operation.ecertificate_id)
+        request = AppendRequest(
+            operation_id=operation_id,
+            kind=EntryKind.ERASED,
+            actor=operation.actor,
+            subject_id=row.id or 0,
+            ref=ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)),
+            commit=status_commit(operation),
+            suite="",
+        )
+        (appended,) = self.issuing.log.append([request])
+        self.issuing.log.publish()
+        with self.issuing.database.write() as connection:
+            rows = sql.erase_ecertificate(connection, row.id or 0)
+            # The erasure's own note and salt stay: they say who decided, and open its commitment.
+            sql.update(
+                connection,
+                sql.OperationRow,
+                {"id": operation_id},
+                {"note": operation.note, "salt": operation.salt, "done": True, "entry_seq": appended.seq},
+            )
+        self.issuing.database.forget_deleted()
+        return Erased(appended.seq, rows)

@@ -1,0 +1,147 @@
+"""Auditing a ledger from outside: with its published files and one of its keys, and nothing else.
+
+Everything is read, from the first entry to the published checkpoint: every entry held against all before it
+(`ledger.following`), every tile of both trees against the entries, every statement of keys, and the
+signatures. What comes out is what nobody has to be believed for: how many e-certificates each authority has
+issued, how many entries it has, which keys signed when, and, with a policy, which witnesses have cosigned.
+
+With a checkpoint that was kept from an earlier audit, or out of a receipt, it shows too that the ledger of
+then is the beginning of the ledger of now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ledger import sql
+from ledger.checkpoint import Checkpoint, parse_checkpoint
+from ledger.following import Disagreement, Follower
+from ledger.logkeys import LogKey, check_log_checkpoint
+from ledger.note import VerifierKey, parse_note
+from ledger.publisher import check_sm3_checkpoint
+from ledger.recheck import Levels
+from ledger.text import decode_utf8, encode_base64
+from ledger.tiles import TILE_WIDTH, Tile, tile_path
+from ledger.witness.policy import Policy, check_cosigned_checkpoint
+from trust.model.errors import StorageError, TrustError
+
+
+class LogFiles(Protocol):
+    """Somebody's published files: a folder, or an address. Raises `StorageError` or `Malformed`."""
+
+    def read_checkpoint(self) -> bytes | None: ...
+
+    def read_hashes(self, tile: Tile) -> tuple[bytes, ...]: ...
+
+    def read_bundle(self, tile: Tile) -> tuple[bytes, ...]: ...
+
+    def read_statement(self, seq: int) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What was found; a ledger in order has no `findings` (entry number or None, and what is wrong)."""
+
+    size: int = 0
+    issued: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    keys: tuple[LogKey, ...] = ()
+    cosigned_at: Mapping[str, int] = field(default_factory=dict)
+    findings: tuple[tuple[int | None, str], ...] = ()
+
+
+def audit(
+    files: LogFiles,
+    sm3_files: LogFiles,
+    *,
+    log_vkey: VerifierKey,
+    policy: Policy | None = None,
+    kept: Checkpoint | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> AuditReport:
+    """Reads and checks everything; raises nothing about what it reads."""
+    findings: list[tuple[int | None, str]] = []
+    with sql.last_entries() as last_entries:
+        follower = Follower(log_vkey.name, last_entries, files.read_statement)
+        keys: tuple[LogKey, ...] = ()
+        cosigned: Mapping[str, int] = {}
+        try:
+            note, sm3_note = _notes(files, sm3_files)
+            checkpoint = parse_checkpoint(parse_note(note).text)
+            _read(files, sm3_files, follower, checkpoint.size, kept, findings, on_progress)
+            known = follower.keys()
+            keys = known.keys
+            if log_vkey not in [key.vkey for key in keys]:
+                raise Disagreement("The key that the log is known by is not among its keys.")
+            check_log_checkpoint(note, known)
+            if checkpoint.root != follower.tree.root():
+                raise Disagreement(
+                    f"The entries do not give the root of the checkpoint of {checkpoint.size}."
+                )
+            sm3 = check_sm3_checkpoint(sm3_note, known)
+            if sm3.size == checkpoint.size:
+                named = (f"sha256 {encode_base64(checkpoint.root)}",)
+                if sm3.root != follower.sm3_tree.root() or sm3.extensions != named:
+                    raise Disagreement("The SM3 checkpoint does not fit the entries.")
+            if policy is not None:
+                vkeys = [key.vkey for key in keys]
+                cosigned = check_cosigned_checkpoint(note, policy, log_vkeys=vkeys).cosigned_at
+        except Disagreement as exc:
+            findings.append((exc.seq, exc.what))
+        except TrustError as exc:
+            findings.append((None, f"{exc.what} {exc.todo}".strip()))
+        return AuditReport(
+            size=follower.size,
+            issued=dict(follower.issued),
+            counts=dict(follower.counts),
+            keys=keys,
+            cosigned_at=dict(cosigned),
+            findings=tuple(findings),
+        )
+
+
+def _notes(files: LogFiles, sm3_files: LogFiles) -> tuple[str, str]:
+    notes = [
+        each.read_checkpoint() for each in (sm3_files, files)
+    ]  # the SHA-256 one last: it is published last
+    if notes[0] is None or notes[1] is None:
+        raise StorageError("There is no published checkpoint.")
+    return decode_utf8(notes[1]), decode_utf8(notes[0])
+
+
+def _read(
+    files: LogFiles,
+    sm3_files: LogFiles,
+    follower: Follower,
+    size: int,
+    kept: Checkpoint | None,
+    findings: list[tuple[int | None, str]],
+    on_progress: Callable[[int, int], None],
+) -> None:
+    sources = {"sha256": files, "sm3": sm3_files}
+
+    def compare(algorithm: str, tile: Tile, hashes: list[bytes]) -> None:
+        found = sources[algorithm].read_hashes(tile)
+        for number, (one, other) in enumerate(zip(found, hashes, strict=True), tile.start):
+            if one != other:
+                what = f"{tile_path(tile)} ({algorithm}) does not hold the hash that its entries give."
+                findings.append((number << (8 * tile.level), what))
+                return
+
+    levels = Levels(compare)
+    for start in range(0, size, TILE_WIDTH):
+        for entry_bytes in files.read_bundle(Tile(0, start // TILE_WIDTH, min(TILE_WIDTH, size - start))):
+            follower.follow(entry_bytes)
+            levels.add(follower.leaf, follower.sm3_leaf)
+            if kept is not None and follower.size == kept.size and follower.tree.root() != kept.root:
+                raise Disagreement(
+                    f"The ledger is not a continuation of the checkpoint of {kept.size} that was kept."
+                )
+        on_progress(min(size, start + TILE_WIDTH), size)
+    levels.finish(size)
+    if kept is not None and (kept.size > size or kept.origin != follower.origin):
+        raise Disagreement(
+            f"The ledger is smaller than the checkpoint of {kept.size} that was kept, or another."
+        )

@@ -1,0 +1,107 @@
+"""Reads the log over and over while it runs, and stops it at the first thing that does not fit.
+
+`ledger.recheck` is for people who want to know everything; this is for the time in between. One pass reads
+every row and every published file up to the locked head, hashes the entries anew, and compares: the stored
+leaf hashes, the bundles, the tiles of both trees, and at the end the locked roots. Whoever edits a row, a
+tile or a bundle, or restores an old copy of any of them, is found out within one pass, and then nothing more
+is appended or signed: a log that goes on after that signs for what it no longer has.
+
+A pass takes time in proportion to the log, so it is throttled: `pause` is called after every 256 entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ledger import sql
+from ledger.lockstore import LockStore
+from ledger.recheck import Levels
+from ledger.tilefolder import SM3_FOLDER, TileFolder
+from ledger.tiles import TILE_WIDTH, Tile, entries_path, tile_path
+from trust.encoding import merkle
+from trust.encoding.merkle import CompactRange
+from trust.model.errors import LedgerHalted, Malformed, StorageError
+from trust.storage.sql import Database
+
+_TODO = "Run `yinzheng ledger recheck`, find out who changed it, and restore it from a mirror."
+
+
+def scrub(
+    database: Database,
+    files: TileFolder,
+    lock_store: LockStore,
+    *,
+    origin: str,
+    pause: Callable[[], None] = lambda: None,
+) -> int:
+    """One pass; returns how many entries were read. Raises `LedgerHalted` naming the first that does not fit.
+
+    A database or disk that cannot be read at all raises `StorageError`: that is not yet a lie.
+    """
+    locked = lock_store.head(origin)
+    if locked is None:
+        raise LedgerHalted("The lock store no longer knows this log.", "Restore the lock store.")
+    with database.read() as connection:
+        state = sql.read_state(connection)
+    if state is None or state.size < locked.size:
+        raise LedgerHalted(
+            f"The database holds {state.size if state else 0} entries, and {locked.size} are signed for.",
+            "Was a backup restored? See `yinzheng ledger recover`.",
+        )
+    trees = {"sha256": files, "sm3": TileFolder(files.folder / SM3_FOLDER)}
+    levels = Levels(lambda algorithm, tile, hashes: _compare_tile(trees[algorithm], algorithm, tile, hashes))
+    ranges = [CompactRange(algorithm=algorithm) for algorithm in trees]
+    for start in range(0, locked.size, TILE_WIDTH):
+        tile = Tile(0, start // TILE_WIDTH, min(TILE_WIDTH, locked.size - start))
+        for entry_bytes in _compared_entries(database, files, tile):
+            leaves = [merkle.leaf_hash(entry_bytes, algorithm=algorithm) for algorithm in trees]
+            for tree, leaf in zip(ranges, leaves, strict=True):
+                tree.append(leaf)
+            levels.add(*leaves)
+        pause()
+    levels.finish(locked.size)
+    if [tree.root() for tree in ranges] != [locked.root, locked.sm3_root]:
+        raise LedgerHalted(f"The entries do not give the locked roots of size {locked.size}.", _TODO)
+    return locked.size
+
+
+def _compared_entries(database: Database, files: TileFolder, tile: Tile) -> tuple[bytes, ...]:
+    """The entries of a tile, the same in the database and in the bundle."""
+    try:
+        with database.read() as connection:
+            rows = sql.read_entries(connection, start=tile.start, end=tile.start + tile.width)
+    except SQLAlchemyError as exc:
+        raise StorageError("The database cannot be read.") from exc
+    for seq, row in enumerate(rows, tile.start):
+        if row.seq != seq:
+            raise LedgerHalted(f"Entry {seq} is gone from the database.", _TODO)
+        if merkle.leaf_hash(row.entry_bytes) != row.leaf_hash:
+            raise LedgerHalted(f"Entry {seq} has been changed in the database.", _TODO)
+    if len(rows) != tile.width:
+        raise LedgerHalted(f"Entry {tile.start + len(rows)} is gone from the database.", _TODO)
+    try:
+        bundle = files.read_bundle(tile)
+    except Malformed as exc:
+        raise LedgerHalted(f"{entries_path(tile)} is damaged: {exc.what}", _TODO) from exc
+    except StorageError as exc:
+        raise LedgerHalted(exc.what, exc.todo) from exc
+    for row, published in zip(rows, bundle, strict=True):
+        if row.entry_bytes != published:
+            raise LedgerHalted(
+                f"Entry {row.seq} is another in the database than in the published bundle.", _TODO
+            )
+    return bundle
+
+
+def _compare_tile(files: TileFolder, algorithm: str, tile: Tile, hashes: list[bytes]) -> None:
+    path = f"{SM3_FOLDER}/{tile_path(tile)}" if algorithm == "sm3" else tile_path(tile)
+    try:
+        found = files.read_hashes(tile)
+    except (StorageError, Malformed) as exc:
+        raise LedgerHalted(f"{path} is missing or damaged: {exc.what}", _TODO) from exc
+    for number, (one, other) in enumerate(zip(found, hashes, strict=True), tile.start):
+        if one != other:
+            entry = number << (8 * tile.level)
+            raise LedgerHalted(f"{path} does not hold the hash that entry {entry} gives.", _TODO)

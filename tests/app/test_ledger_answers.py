@@ -1,0 +1,84 @@
+"""What the API says about the ledger while the ledger goes on growing."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from fastapi.testclient import TestClient
+from support.growing import grow_to
+from support.world import World
+
+from trust.app.access import Access
+from trust.app.http.app import create_app
+from trust.encoding.merkle import check_consistency
+from trust.model.clock import SystemEntropy
+
+
+def test_a_consistency_proof_leads_to_the_root_beside_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = world.service.log
+    grow_to(log, 5)
+    old = log.publish()
+    grow_to(log, 6)
+    log.publish()
+    prove = log.consistency
+
+    def prove_and_publish(old_size: int, size: int | None = None) -> list[bytes]:
+        """Between one call of the log and the next, another request may publish."""
+        proof = prove(old_size, size)
+        grow_to(log, log.size + 2)
+        log.publish()
+        return proof
+
+    monkeypatch.setattr(log, "consistency", prove_and_publish)
+    with TestClient(create_app(world.service)) as client:
+        found = client.get(f"/api/v1/ledger/consistency?old={old.size}").json()
+    check_consistency(
+        size1=old.size,
+        root1=old.root,
+        size2=found["size"],
+        root2=base64.b64decode(found["root"]),
+        proof=[base64.b64decode(each) for each in found["proof"]],
+    )
+
+
+def test_a_full_queue_is_answered_503_with_the_time_to_come_back(world: World) -> None:
+    issued, _ = world.issue()
+    world.service.log.pause("Too few witnesses have cosigned the ledger.", "Look at the witnesses.")
+    with TestClient(create_app(world.service)) as client:
+        access = Access(world.service.database, world.service.clock, SystemEntropy())
+        key = access.create_api_key("t", authority_id="chuncheng-market", scopes=["cert.status"], days=1)
+        answer = client.post(
+            f"/api/v1/certificates/{issued.pid.hex()}/suspend",
+            json={"reason": "inspection"},
+            headers={"Authorization": f"Bearer {key}", "Idempotency-Key": "0123456789abcdef"},
+        )
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "30"), answer.text
+        assert world.service.issuing.issued(pid=issued.pid).status.value == "VALID"
+        world.service.log.resume()
+        assert world.service.statuses.resume_pending() == 1
+    assert world.service.issuing.issued(pid=issued.pid).status.value == "SUSPENDED"
+
+
+def test_both_trees_and_the_keys_are_served_with_their_caching(world: World) -> None:
+    world.issue()
+    with TestClient(create_app(world.service)) as client:
+        for path in ("/ledger/checkpoint", "/ledger/sm3/checkpoint"):
+            answer = client.get(path)
+            assert answer.headers["cache-control"] == "public, max-age=2"
+            assert answer.text.endswith("\n")
+            assert client.head(path).status_code == 200
+        for path in ("/ledger/tile/0/000.p/3", "/ledger/sm3/tile/0/000.p/3", "/ledger/keys/1"):
+            answer = client.get(path)
+            assert "immutable" in answer.headers["cache-control"], path
+        plain = client.get("/ledger/tile/entries/000.p/3", headers={"Accept-Encoding": "identity"})
+        packed = client.get("/ledger/tile/entries/000.p/3", headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert packed.headers["vary"] == "Accept-Encoding"
+        assert packed.content == plain.content
+        assert client.get("/ledger/keys/2").status_code == 404
+        assert client.get("/ledger/keys/-1").status_code == 404
+        assert client.get("/status/1.tlog-proof").text.startswith("c2sp.org/tlog-proof@v1\nextra ")
+        assert client.get("/ledger/sm3/tile/entries/000.p/3").status_code == 404

@@ -1,0 +1,105 @@
+"""Status that can be proven: a list and its receipt, offline; and an auditor who makes the list again."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from support.world import World
+
+from issuer.auditing import audit_status_lists
+from ledger.proof import check_detached_receipt
+from trust.encoding.digests import sha256
+from trust.encoding.entry import EntryKind
+from trust.model.report import Verdict
+from trust.model.status import StatusAct
+from verifier.evidence import evidence_from_bundle
+
+
+def test_a_list_is_anchored_and_made_anew_only_when_something_changed(stored_world: World) -> None:
+    service, clock = stored_world.service, stored_world.clock
+    issued, _ = stored_world.issue()
+    first = service.publishing.status_list(1, clock.now())
+    proven = check_detached_receipt(first.proof, log_keys=service.log.keys)
+    assert (proven.entry.kind, proven.entry.commit) == (EntryKind.STATUS_LIST, sha256(first.encoded))
+    clock.advance(seconds=30)
+    stored_world.issue(2)
+    assert service.publishing.status_list(1, clock.now()) == first, "a new licence changes no list"
+    service.statuses.change(issued.pid, StatusAct.SUSPEND, reason="投诉调查")
+    second = service.publishing.status_list(1, clock.now())
+    assert second != first
+    clock.advance(minutes=10)
+    assert service.publishing.status_list(1, clock.now()) != second, "an old one is replaced"
+    assert audit_status_lists(service.database, service.log.entries(), service.log.keys) == (3, [])
+
+
+def test_list_and_receipt_prove_offline_what_was_in_force(stored_world: World) -> None:
+    issued, pdf = stored_world.issue()
+    bundle = stored_world.bundle()
+    report = stored_world.verify_offline(pdf, bundle)
+    assert report.verdict is Verdict.PASSED
+    proof = report.facts["status"]["ledger"]  # type: ignore[index]
+    assert proof["as_of_size"] <= proof["index"] < proof["checkpoint_size"]
+    stored_world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    later = stored_world.bundle()
+    for name in ("1.cwt", "1.tlog-proof"):
+        mixed = stored_world.folder / f"mixed-{name}"
+        shutil.copytree(later, mixed)
+        shutil.copy2(bundle / "status" / name, mixed / "status" / name)
+        found = stored_world.verify_offline(pdf, mixed)
+        assert (found.verdict, found.code) == (Verdict.INDETERMINATE, "STATUS_STALE"), (
+            "an old half, a new half"
+        )
+
+
+def test_a_list_without_a_receipt_or_with_a_spoiled_one_is_not_believed(stored_world: World) -> None:
+    _, pdf = stored_world.issue()
+    bundle = stored_world.bundle()
+    path = bundle / "status" / "1.tlog-proof"
+    text = path.read_bytes()
+    for at in range(0, len(text), 7):
+        path.write_bytes(text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :])
+        evidence = evidence_from_bundle(bundle, stored_world.clock.now())
+        assert [problem.code for problem in evidence.problems] == ["STATUS_LIST_BAD"], at
+    path.unlink()
+    assert stored_world.verify_offline(pdf, bundle).verdict is Verdict.INDETERMINATE
+
+
+def test_a_crash_between_signing_and_anchoring_anchors_the_same_list(
+    stored_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, at = stored_world.service, stored_world.clock.now()
+    stored_world.issue()
+
+    class PowerCut(BaseException):
+        pass
+
+    def cut(*_: object) -> None:
+        raise PowerCut
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(service.log), "receipt", cut)
+        with pytest.raises(PowerCut):
+            service.publishing.status_list(1, at)
+    size = service.log.size
+    service.publishing.status_list(1, at)
+    assert service.log.size == size, "the entry was there already"
+    assert audit_status_lists(service.database, service.log.entries(), service.log.keys) == (1, [])
+
+
+def test_a_register_that_says_something_else_than_the_ledger_is_found_out(stored_world: World) -> None:
+    """A list is made from the ledger; whoever edits the register or the list cannot make it fit."""
+    service = stored_world.service
+    issued, pdf = stored_world.issue()
+    service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    service.publishing.status_list(1, stored_world.clock.now())
+    from issuer import sql
+
+    with service.database.write() as connection:
+        sql.update(connection, sql.ECertificateRow, {"pid": issued.pid}, {"status": "VALID"})
+    assert stored_world.verify_offline(pdf, stored_world.bundle()).code == "REVOKED"
+    with service.database.write() as connection:
+        sql.update(connection, sql.ECertificateRow, {"pid": issued.pid}, {"status_index": 5})
+    _, findings = audit_status_lists(service.database, service.log.entries(), service.log.keys)
+    assert len(findings) == 1
+    assert "2 place(s)" in findings[0].what

@@ -1,0 +1,116 @@
+"""`yinzheng ledger recover`: the ledger's database out of its published files, with the register's numbers.
+
+The service cannot be opened while its database is behind, so this opens the parts alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from issuer import sql
+from issuer.authorities import Authorities
+from issuer.statuses import status_commit
+from keys.custody import FileKeyProvider, KeyPurpose
+from ledger.lockstore import LockStore
+from ledger.publisher import vkey_of
+from ledger.recover import Recovered, recover
+from ledger.tilefolder import TileFolder
+from trust.app.compose import CheckpointKey
+from trust.app.database import migrate_ledger, migrate_register
+from trust.app.settings import Settings
+from trust.encoding.commitment import ecertificate_ref
+from trust.encoding.digests import sha256
+from trust.encoding.entry import Entry, EntryKind
+from trust.model.clock import SystemClock
+from trust.storage.folder import DataFolderLock
+from trust.storage.sql import Database
+
+
+def recover_ledger(
+    settings: Settings,
+    source: Path | None,
+    *,
+    even_if_not_behind: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Recovered:
+    """Fills the ledger's database out of `source` (by default the service's own published files).
+
+    Raises what `ledger.recover.recover` raises, and `Conflict` while the service runs on SQLite. On PostgreSQL
+    stop every process first; one that was forgotten stops by itself at its next entry.
+    """
+    data = settings.data
+    with contextlib.ExitStack() as stack:
+        if settings.database_url is None:
+            stack.enter_context(DataFolderLock(data))
+        register = stack.enter_context(Database(settings.database_url or data / "register.sqlite"))
+        ledger = stack.enter_context(Database(settings.database_url or data / "ledger.sqlite"))
+        lock = stack.enter_context(Database(settings.lock_url or data / "lock" / "lock.sqlite"))
+        migrate_register(register)
+        migrate_ledger(ledger)
+        keys = FileKeyProvider(data / "keys", settings.read_passphrase, kdf_rounds=settings.kdf_rounds)
+        row = Authorities(register, keys, SystemClock(), settings.base_url).checkpoint_keys()[0]
+        key = CheckpointKey(keys.open(row.key_id, KeyPurpose.CHECKPOINT))
+        return recover(
+            ledger,
+            LockStore(lock),
+            TileFolder(source or data / "ledger"),
+            log_vkey=vkey_of(settings.origin, key),
+            identities=RegisterIdentities(register),
+            even_if_not_behind=even_if_not_behind,
+            on_progress=on_progress,
+        )
+
+
+class RegisterIdentities:
+    """What the register remembers of its requests to the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        with database.read() as connection:
+            self._subjects = {
+                ecertificate_ref(pid, salt): ecertificate_id
+                for ecertificate_id, pid, salt, _, _ in sql.places_in_lists(connection)
+                if salt
+            }
+            self._erased = {
+                operation.entry_seq: operation.ecertificate_id
+                for operation in sql.all_rows(connection, sql.OperationRow, kind=EntryKind.ISSUED.name)
+                if operation.entry_seq is not None
+            }
+            self._lists = {
+                sha256(bytes(row.encoded)): row.operation_id
+                for number in sql.status_list_numbers(connection)
+                for row in sql.status_lists_of(connection, number)
+            }
+
+    def subject_id(self, ref: bytes) -> int | None:
+        return self._subjects.get(ref)
+
+    def operation_id(self, entry: Entry) -> int | None:
+        if entry.kind is EntryKind.STATUS_LIST:
+            return self._lists.get(entry.commit)
+        ecertificate_id = self._subjects.get(entry.ref)
+        if ecertificate_id is None and entry.kind is EntryKind.ISSUED:
+            # Erased since: its salts are gone, but the register knows which entry it was.
+            ecertificate_id = self._erased.get(entry.seq)
+            if ecertificate_id is not None:
+                self._subjects[entry.ref] = ecertificate_id
+        if ecertificate_id is None:
+            return None
+        with self._database.read() as connection:
+            operations = sql.operations_of(connection, ecertificate_id)
+        for operation in operations:
+            if operation.kind == entry.kind.name and (
+                operation.entry_seq == entry.seq
+                or (operation.entry_seq is None and _is_commit_of(operation, entry))
+            ):
+                return operation.id
+        return None
+
+
+def _is_commit_of(operation: sql.OperationRow, entry: Entry) -> bool:
+    """An act that was announced and appended, and whose completion a crash prevented. An e-certificate is
+    issued once, so its entry needs no comparison."""
+    return entry.kind is EntryKind.ISSUED or status_commit(operation) == entry.commit
