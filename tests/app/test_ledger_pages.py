@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal
-from fastapi import FastAPI
 from support.pages_browser import Browser
 from support.pages_world import HOLDER_NAME, PERSON, World
 
@@ -20,8 +20,9 @@ from ledger.log import Log
 from ledger.note import KeyKind, NoteSignature, SignerKey, format_note, note_line, parse_note
 from ledger.proof import DetachedReceipt, Receipt, format_detached_receipt, format_receipt
 from ledger.witness.policy import Group, Policy, PolicyWitness
+from trust.app.http.app import create_app
 from trust.app.i18n import LANGUAGES, text
-from trust.app.pages import add_pages, ledger
+from trust.app.pages import ledger
 from trust.app.pages.ledger_drawing import draw_growth, draw_proof
 from trust.encoding import merkle
 from trust.encoding.entry import EntryKind, decode_entry
@@ -126,7 +127,10 @@ def test_every_page_leads_to_the_ledger_and_its_explanation(browser: Browser) ->
 
 
 def test_the_files_of_the_ledger_are_still_where_they_were(browser: Browser, log: Log) -> None:
-    assert browser.get("/ledger/checkpoint").text == log.checkpoint_note()
+    assert browser.get("/ledger/checkpoint").text == log.published_note()
+    assert browser.get("/ledger/sm3/checkpoint").text == log.sm3_checkpoint_note()
+    assert 'href="/ledger/keys/1"' in browser.get("/ledger?index=1").text
+    assert log.vkey.key_id.hex() in browser.get("/ledger/keys/1").text
     assert browser.get(f"/ledger/tile/0/000.p/{log.checkpoint().size}").status_code == 200
 
 
@@ -415,9 +419,8 @@ def cosigned(note: str, *keys: SignerKey, spoil: bool = False) -> str:
 
 @pytest.fixture
 def with_policy(pages_world: World, portal: BlockingPortal) -> Iterator[Browser]:
-    """The pages with a policy of witnesses."""
-    app = FastAPI()
-    add_pages(app, pages_world.service, pages_world.access, policy=POLICY)
+    """The pages of a service that has a policy of witnesses."""
+    app = create_app(replace(pages_world.service, policy=POLICY))
     browser = Browser(SimpleNamespace(app=app, service=pages_world.service), portal)  # type: ignore[arg-type]
     yield browser
     browser.close()
