@@ -18,7 +18,19 @@ from trust.app.pages.live_code import live_code_svg
 from trust.app.pages.verdict import PURPOSES
 from trust.model.status import Status
 
-PUBLIC = ("/", "/verify", "/help", "/desk", "/wallet", "/wallet/claim/ABC", "/P/ABCD", "/Q/ABCD")
+PUBLIC = (
+    "/",
+    "/verify",
+    "/help",
+    "/desk",
+    "/wallet",
+    "/wallet/claim/ABC",
+    "/P/ABCD",
+    "/Q/ABCD",
+    "/ledger",
+    "/ledger?index=2",
+    "/ledger/explained",
+)
 
 
 def title(html: str) -> str:

@@ -34,7 +34,9 @@ def sign_in(page: Any, world: World) -> None:
 def every_page(watched: Any, world: World, *, language: str, width: int) -> Iterator[tuple[str, Any]]:
     """Every page there is, each in the state in which people see it."""
     page = watched.page(language=language, width=width)
-    for path in ("/", "/verify", "/help", "/desk", "/wallet", "/wallet/claim/ABC", "/P/ABCD", "/Q/ABCD"):
+    ledger = ("/ledger", "/ledger?index=7", "/ledger/explained")
+    paths = ("/", "/verify", "/help", "/desk", "/wallet", "/wallet/claim/ABC", "/P/ABCD", "/Q/ABCD")
+    for path in (*paths, *ledger):
         page.goto(path)
         yield path, page
     spoiled = bytearray(world.pdf(world.valid))

@@ -39,7 +39,7 @@ def create_app(service: Service, *, close_service: bool = False) -> FastAPI:
     metrics = Metrics()
     app.include_router(api_router(service, access, metrics))
     app.include_router(public_router(service, metrics))
-    add_pages(app, service, access)
+    add_pages(app, service, access, policy=service.policy)
     add_problem_handlers(app, page_errors(service, access))
     app.add_middleware(security_headers)
     app.add_middleware(RequestFrame, metrics=metrics)

@@ -17,10 +17,12 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from ledger.witness.policy import Policy
 from trust.app.access import Access
 from trust.app.compose import Service
 from trust.app.pages.checking import Checking
 from trust.app.pages.desk import desk_router
+from trust.app.pages.ledger import ledger_router
 from trust.app.pages.public import public_router
 from trust.app.pages.shell import SECURITY_HEADERS, Shell, make_templates, page_for_error, security_headers
 from trust.app.pages.wallet import wallet_router
@@ -28,18 +30,23 @@ from trust.app.pages.wallet import wallet_router
 __all__ = ["SECURITY_HEADERS", "add_pages", "page_errors", "pages_router", "security_headers", "static_app"]
 
 
-def add_pages(app: FastAPI, service: Service, access: Access) -> None:
-    """All pages and their static files."""
-    app.include_router(pages_router(service, access))
+def add_pages(app: FastAPI, service: Service, access: Access, *, policy: Policy | None = None) -> None:
+    """All pages and their static files. `policy` names the witnesses that the ledger's page counts."""
+    app.include_router(pages_router(service, access, policy=policy))
     app.mount("/static", static_app(), name="static")
 
 
-def pages_router(service: Service, access: Access) -> APIRouter:
+def pages_router(service: Service, access: Access, *, policy: Policy | None = None) -> APIRouter:
     """All pages; `static_app` must be mounted at /static beside them."""
     shell = Shell(service, access, make_templates())
     checking = Checking(shell)
     router = APIRouter()
-    for part in (public_router(shell, checking), desk_router(shell, checking), wallet_router(shell)):
+    for part in (
+        public_router(shell, checking),
+        desk_router(shell, checking),
+        wallet_router(shell),
+        ledger_router(shell, policy),
+    ):
         router.include_router(part)
     return router
 
