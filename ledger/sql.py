@@ -177,7 +177,10 @@ def read_state(connection: Connection) -> LogState | None:
 
 def read_state_for_append(connection: Connection) -> LogState | None:
     """As `read_state`; no other process can append until the transaction ends."""
-    return _state_from(connection.execute(_SELECT_STATE.with_for_update()))
+    dialect = connection.dialect.name
+    statement = _select(dialect, _state, "id = 1 FOR UPDATE" if dialect == "postgresql" else "id = 1")
+    row = connection.exec_driver_sql(statement).one_or_none()
+    return LogState(**dict(zip(_STATE_FIELDS, row[1:], strict=True))) if row else None
 
 
 def insert_state(connection: Connection, state: LogState) -> None:
@@ -186,12 +189,9 @@ def insert_state(connection: Connection, state: LogState) -> None:
 
 def swap_state(connection: Connection, *, old: LogState, new: LogState) -> bool:
     """Replaces the state if it still has the size and epoch of `old`; says whether it had."""
-    statement = (
-        sa.update(_state)
-        .where(_state.c.id == 1, _state.c.size == old.size, _state.c.epoch == old.epoch)
-        .values(_fields(new))
-    )
-    return connection.execute(statement).rowcount == 1
+    values = tuple(getattr(new, name) for name in _STATE_FIELDS)
+    statement = _swap_statement(connection.dialect.name)
+    return connection.exec_driver_sql(statement, (*values, old.size, old.epoch)).rowcount == 1
 
 
 def insert_entries(connection: Connection, entries: Sequence[StoredEntry]) -> None:
@@ -366,6 +366,7 @@ def last_entries() -> Iterator[LastEntries]:
 _SELECT_STATE: Final = sa.select(*(column for column in _state.c if column.name != "id")).where(
     _state.c.id == 1
 )
+_STATE_FIELDS: Final = tuple(column.name for column in _state.c if column.name != "id")
 _PG_TYPES: Final = {"BIGINT": "bigint", "BLOB": "bytea", "VARCHAR": "text", "TEXT": "text"}
 
 
@@ -377,6 +378,13 @@ def _state_from(result: sa.CursorResult[Any]) -> LogState | None:
 def _fields(value: LogState | LockedHead) -> dict[str, object]:
     """Column values; the dataclasses are named after their columns."""
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+@lru_cache(maxsize=2)
+def _swap_statement(dialect: str) -> str:
+    mark = "%s" if dialect == "postgresql" else "?"
+    changes = ", ".join(f"{_quoted(name)} = {mark}" for name in _STATE_FIELDS)
+    return f"UPDATE ledger_state SET {changes} WHERE id = 1 AND size = {mark} AND epoch = {mark}"  # noqa: S608
 
 
 def _insert(
@@ -422,6 +430,7 @@ def _rows_in(
     return connection.exec_driver_sql(_select("sqlite", table, f"{column} IN ({marks})"), tuple(values)).all()
 
 
+@lru_cache(maxsize=64)
 def _select(dialect: str, table: sa.Table, where: str) -> str:
     """`where` has {0} where a parameter goes."""
     names = ", ".join(_quoted(column.name) for column in table.c)
