@@ -373,9 +373,9 @@ def draw(results: Results, to: Path) -> None:
     pen = ImageDraw.Draw(image)
     pen.text((20, 12), "Ledger: cost by number of entries (each should stay flat)", font=font, fill="black")
     plots = [
-        ("append, batch of 256 (µs an entry)", lambda g: g["append_us"]),
-        ("inclusion proof, warm (µs)", lambda g: 1e6 / g["proofs_warm_per_second"]),
-        ("inclusion proof, cold (µs)", lambda g: 1e6 / g["proofs_cold_per_second"]),
+        ("append, batch of 256 (microseconds an entry)", lambda g: g["append_us"]),
+        ("inclusion proof, warm (microseconds)", lambda g: 1e6 / g["proofs_warm_per_second"]),
+        ("inclusion proof, cold (microseconds)", lambda g: 1e6 / g["proofs_cold_per_second"]),
         ("memory (MiB resident, peak)", lambda g: g["resident_mib"]),
     ]
     for number, (title, value) in enumerate(plots):
