@@ -14,9 +14,11 @@ What is in force is not erased: an e-certificate is revoked (注销) or replaced
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from sqlalchemy.engine import Connection
 
 from issuer import sql
 from issuer.issuing import Issuing
@@ -41,6 +43,9 @@ class ErasureBasis(StrEnum):
     COURT_ORDER = "court-order"
 
 
+Forget = Callable[[Connection, bytes, Sequence[bytes]], Mapping[str, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class Erased:
     """`rows`: by table, how many rows were deleted or emptied."""
@@ -51,9 +56,10 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Erasing:
-    """The use case."""
+    """The use case. `forget` deletes what others keep, in the same transaction, and says how many rows."""
 
     issuing: Issuing
+    forget: Forget = lambda connection, pid, lone_holder_refs: {}
 
     def erase(self, pid: bytes, *, basis: str, requested_by: str, approved_by: str) -> Erased:
         """Erases; durable on return. Raises `NotFound`, `Conflict` (in force, or being changed), `Malformed`."""
@@ -114,7 +120,8 @@ class Erasing:
         (appended,) = self.issuing.log.append([request])
         self.issuing.log.publish()
         with self.issuing.database.write() as connection:
-            rows = sql.erase_ecertificate(connection, row.id or 0)
+            rows, lone_holder_refs = sql.erase_ecertificate(connection, row.id or 0)
+            rows |= self.forget(connection, bytes(row.pid), lone_holder_refs)
             # The erasure's own note and salt stay: they say who decided, and open its commitment.
             sql.update(
                 connection,

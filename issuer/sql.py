@@ -493,14 +493,17 @@ def places_in_lists(connection: Connection) -> Iterator[tuple[int, bytes, bytes,
         after = rows[-1].id
 
 
-ERASABLE = ("document", "holder", "presentation", "operation", "ecertificate")
+ERASABLE = (
+    *("document", "holder", "presentation", "operation", "ecertificate"),
+    *("idempotency", "claim_link", "web_session"),
+)
 """The tables that hold something about a person or a licence."""
 
 
-def erase_ecertificate(connection: Connection, ecertificate_id: int) -> dict[str, int]:
+def erase_ecertificate(connection: Connection, ecertificate_id: int) -> tuple[dict[str, int], list[bytes]]:
     """Deletes everything about a person or a licence; what is left is a place in a status list and a pid.
 
-    Says how many rows of each table were deleted or emptied.
+    Says how many rows of each table were deleted or emptied, and which holders have nothing left.
     """
     refs = holder_refs_of(connection, ecertificate_id)
     counts: dict[str, int] = {}
@@ -530,8 +533,7 @@ def erase_ecertificate(connection: Connection, ecertificate_id: int) -> dict[str
             "pending_operation": None,
         },
     )
-    counts["holder_without_any"] = sum(not ecertificates_of_holder(connection, ref) for ref in refs)
-    return counts
+    return counts, [ref for ref in refs if not ecertificates_of_holder(connection, ref)]
 
 
 def claim_for_operation(

@@ -9,8 +9,10 @@ from fastapi.testclient import TestClient
 from support.growing import grow_to
 from support.world import World
 
+from issuer import sql as issuer_sql
 from trust.app.access import Access
 from trust.app.http.app import create_app
+from trust.app.tables import ClaimLinkRow, IdempotencyRow
 from trust.encoding.merkle import check_consistency
 from trust.model.clock import SystemEntropy
 
@@ -82,3 +84,25 @@ def test_both_trees_and_the_keys_are_served_with_their_caching(world: World) -> 
         assert client.get("/ledger/keys/-1").status_code == 404
         assert client.get("/status/1.tlog-proof").text.startswith("c2sp.org/tlog-proof@v1\nextra ")
         assert client.get("/ledger/sm3/tile/entries/000.p/3").status_code == 404
+
+
+def test_an_erasure_also_takes_stored_answers_links_and_sessions(stored_world: World) -> None:
+    service = stored_world.service
+    gone, _ = stored_world.issue(1, holder_code="91990101MA6K1001XL")
+    access = Access(service.database, service.clock, SystemEntropy())
+    with service.database.read() as connection:
+        refs = issuer_sql.holder_refs_of(connection, 1)
+    with TestClient(create_app(service)) as client:
+        key = access.create_api_key("t", authority_id="chuncheng-market", scopes=["cert.status"], days=1)
+        answer = client.post(
+            f"/api/v1/certificates/{gone.pid.hex()}/revoke",
+            json={"reason": "cancelled"},
+            headers={"Authorization": f"Bearer {key}", "Idempotency-Key": "0123456789abcdef"},
+        )
+        assert answer.status_code == 200, answer.text
+    access.create_claim_link(refs[0])
+    erased = service.erasing.erase(gone.pid, basis="court-order", requested_by="A", approved_by="B")
+    assert (erased.rows["idempotency"], erased.rows["claim_link"]) == (1, 1)
+    with service.database.read() as connection:
+        assert issuer_sql.all_rows(connection, IdempotencyRow) == []
+        assert issuer_sql.all_rows(connection, ClaimLinkRow) == []

@@ -40,6 +40,7 @@ from trust.app.database import migrate_ledger, migrate_register
 from trust.app.keeping import POLICY_FILE, Keeper, Scrubbing, Witnessing, read_policy
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
 from trust.app.settings import Settings
+from trust.app.sql import forget_erased
 from trust.encoding import cose
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trust.model.errors import KeyUnavailable, OperationalError
@@ -243,7 +244,7 @@ def _open(
         seals=seals,
         issuing=issuing,
         statuses=Statuses(issuing),
-        erasing=Erasing(issuing),
+        erasing=Erasing(issuing, forget_erased),
         presenting=presenting,
         publishing=publishing,
         sandbox=sandbox,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
-from trust.app.tables import AuditRow, ClaimLinkRow, WebSessionRow
+from trust.app.tables import AuditRow, ClaimLinkRow, IdempotencyRow, WebSessionRow
 
 
 def use_claim_link(connection: Connection, token_hash: bytes, at: int) -> bool:
@@ -60,3 +60,22 @@ def audit_rows(
 def _t(kind: type[SQLModel]) -> sa.Table:
     table: sa.Table = kind.__table__  # type: ignore[attr-defined]  # SQLModel adds it when it makes the class
     return table
+
+
+def forget_erased(connection: Connection, pid: bytes, lone_holder_refs: Sequence[bytes]) -> dict[str, int]:
+    """Deletes what the app itself keeps about an e-certificate that is being erased.
+
+    Stored answers that name it, and the claim links and sessions of holders who have nothing else left.
+    """
+    answers = _t(IdempotencyRow)
+    text = pid.hex().encode()
+    if connection.dialect.name == "postgresql":
+        names_it = sa.func.pg_catalog.position(answers.c.answer, sa.literal(text, sa.LargeBinary)) > 0
+    else:
+        names_it = sa.func.instr(answers.c.answer, sa.literal(text, sa.LargeBinary)) > 0
+    counts = {"idempotency": int(connection.execute(sa.delete(answers).where(names_it)).rowcount)}
+    for kind, column in ((ClaimLinkRow, "holder_ref"), (WebSessionRow, "subject")):
+        table = _t(kind)
+        result = connection.execute(sa.delete(table).where(table.c[column].in_(lone_holder_refs)))
+        counts[table.name] = int(result.rowcount)
+    return counts
