@@ -68,9 +68,11 @@ def test_a_genuine_entry_is_right_in_every_step(
 
 
 def test_it_works_with_the_keyboard_alone(page: Any) -> None:
+    page.wait_for_selector("[data-start]", state="visible")  # the script shows it when it has been loaded
     page.locator("#vkey").focus()
+    page.wait_for_function("document.activeElement.matches('#vkey')")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.matches('[data-start]')")
+    page.wait_for_function("document.activeElement.matches('[data-start]')")
     page.keyboard.press("Enter")
     page.wait_for_selector("[data-result][data-state=PASSED]")
 
