@@ -68,8 +68,14 @@ def audit_status_lists(
                 lives[said.ref] = next_life(lives.get(said.ref), said.kind)
                 places[said.ref] = by_ref.get(said.ref) or erased.get(subject_id or 0) or _NOWHERE
             size += 1
+        if size < row.ledger_size:
+            findings.append(ListFinding(row.number, row.id or 0, "The ledger is shorter than the list says."))
+            continue
         if problem := _compare(row, lives, places, log_keys):
             findings.append(ListFinding(row.number, row.id or 0, problem))
+    lost = sum(places[ref] == _NOWHERE for ref, life in lives.items() if life is not Life.VALID)
+    if lost:
+        findings.append(ListFinding(0, 0, f"{lost} e-certificate(s) out of force stand in no list."))
     return len(versions), findings
 
 
@@ -87,6 +93,10 @@ def _compare(
         entry = check_detached_receipt(row.proof, log_keys=log_keys).entry
     except VerificationError as exc:
         return f"Its receipt does not verify: {exc.what}"
+    if (listed.ledger_size, listed.ledger_origin) != (row.ledger_size, log_keys.origin) or (
+        listed.ledger_size > entry.seq
+    ):
+        return "The list names another ledger or size than its entry."
     if entry.kind is not EntryKind.STATUS_LIST or entry.commit != sha256(encoded):
         return "The ledger commits to another list."
     statuses: dict[int, Status] = {}

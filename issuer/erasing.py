@@ -48,10 +48,12 @@ Forget = Callable[[Connection, bytes, Sequence[bytes]], Mapping[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """`rows`: by table, how many rows were deleted or emptied."""
+    """`rows`: by table, how many rows were deleted or emptied. `overwritten`: False if copies of them are still
+    in the database's log, because somebody was reading; they go with its next checkpoint."""
 
     entry_seq: int
     rows: Mapping[str, int]
+    overwritten: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,13 @@ class Erasing:
             commit=status_commit(operation),
             suite="",
         )
-        (appended,) = self.issuing.log.append([request])
+        try:
+            (appended,) = self.issuing.log.append([request])
+        except Conflict:
+            with self.issuing.database.write() as connection:
+                where = {"id": row.id, "pending_operation": operation_id}
+                sql.update(connection, sql.ECertificateRow, where, {"pending_operation": None})
+            raise
         self.issuing.log.publish()
         with self.issuing.database.write() as connection:
             rows, lone_holder_refs = sql.erase_ecertificate(connection, row.id or 0)
@@ -127,7 +135,13 @@ class Erasing:
                 connection,
                 sql.OperationRow,
                 {"id": operation_id},
-                {"note": operation.note, "salt": operation.salt, "done": True, "entry_seq": appended.seq},
+                {
+                    "reason": operation.reason,
+                    "note": operation.note,
+                    "salt": operation.salt,
+                    "done": True,
+                    "entry_seq": appended.seq,
+                },
             )
-        self.issuing.database.forget_deleted(sql.ERASABLE)
-        return Erased(appended.seq, rows)
+        overwritten = self.issuing.database.forget_deleted(sql.ERASABLE)
+        return Erased(appended.seq, rows, overwritten)

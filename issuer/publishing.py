@@ -271,13 +271,11 @@ class Publishing:
             return self._anchored(row)
         except (LedgerBusy, LedgerHalted):
             with self.authorities.database.read() as connection:
-                older = sql.status_lists_of(connection, row.number)
-            for each in reversed(older):
-                listed = decode_status_list(
-                    cose.decode_sign1(bytes(each.encoded), max_bytes=MAX_LIST_BYTES).payload
-                )
-                if each.proof is not None and listed.packed == packed:
-                    return AnchoredList(bytes(each.encoded), each.proof)
+                last = sql.newest_anchored_status_list(connection, row.number)
+            if last is not None and last.proof is not None:
+                sign1 = cose.decode_sign1(bytes(last.encoded), max_bytes=MAX_LIST_BYTES)
+                if decode_status_list(sign1.payload).packed == packed:
+                    return AnchoredList(bytes(last.encoded), last.proof)
             raise
 
     def _anchored(self, row: sql.PublishedStatusListRow) -> AnchoredList:

@@ -383,6 +383,17 @@ def newest_status_list(connection: Connection, number: int) -> PublishedStatusLi
     return PublishedStatusListRow(**row._mapping) if row else None
 
 
+def newest_anchored_status_list(connection: Connection, number: int) -> PublishedStatusListRow | None:
+    table = _t(PublishedStatusListRow)
+    row = connection.execute(
+        sa.select(table)
+        .where(table.c.number == number, table.c.proof.is_not(None))
+        .order_by(table.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return PublishedStatusListRow(**row._mapping) if row else None
+
+
 def status_lists_of(connection: Connection, number: int) -> list[PublishedStatusListRow]:
     """Every published version that is kept, oldest first."""
     table = _t(PublishedStatusListRow)
@@ -512,7 +523,10 @@ def erase_ecertificate(connection: Connection, ecertificate_id: int) -> tuple[di
         result = connection.execute(sa.delete(table).where(table.c.ecertificate_id == ecertificate_id))
         counts[table.name] = int(result.rowcount)
     counts["operation"] = update(
-        connection, OperationRow, {"ecertificate_id": ecertificate_id}, {"note": None, "salt": b""}
+        connection,
+        OperationRow,
+        {"ecertificate_id": ecertificate_id},
+        {"note": None, "reason": None, "salt": b""},
     )
     mark = f"erased:{ecertificate_id}"
     counts["ecertificate"] = update(

@@ -11,7 +11,7 @@ then is the beginning of the ledger of now.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -70,21 +70,23 @@ def audit(
         try:
             note, sm3_note = _notes(files, sm3_files)
             checkpoint = parse_checkpoint(parse_note(note).text)
-            _read(files, sm3_files, follower, checkpoint.size, kept, findings, on_progress)
+            # With witnesses the SM3 checkpoint is ahead: it is signed only. Both have to fit the same entries.
+            sm3_size = parse_checkpoint(parse_note(sm3_note).text).size
+            sizes = {checkpoint.size, sm3_size}
+            roots = _read(files, sm3_files, follower, sizes, kept, findings, on_progress)
             known = follower.keys()
             keys = known.keys
             if log_vkey not in [key.vkey for key in keys]:
                 raise Disagreement("The key that the log is known by is not among its keys.")
             check_log_checkpoint(note, known)
-            if checkpoint.root != follower.tree.root():
+            if checkpoint.root != roots[checkpoint.size][0]:
                 raise Disagreement(
                     f"The entries do not give the root of the checkpoint of {checkpoint.size}."
                 )
             sm3 = check_sm3_checkpoint(sm3_note, known)
-            if sm3.size == checkpoint.size:
-                named = (f"sha256 {encode_base64(checkpoint.root)}",)
-                if sm3.root != follower.sm3_tree.root() or sm3.extensions != named:
-                    raise Disagreement("The SM3 checkpoint does not fit the entries.")
+            named = (f"sha256 {encode_base64(roots[sm3.size][0])}",)
+            if sm3.root != roots[sm3.size][1] or sm3.extensions != named:
+                raise Disagreement(f"The entries do not give the SM3 checkpoint of {sm3.size}.")
             if policy is not None:
                 vkeys = [key.vkey for key in keys]
                 cosigned = check_cosigned_checkpoint(note, policy, log_vkeys=vkeys).cosigned_at
@@ -115,11 +117,14 @@ def _read(
     files: LogFiles,
     sm3_files: LogFiles,
     follower: Follower,
-    size: int,
+    sizes: Collection[int],
     kept: Checkpoint | None,
     findings: list[tuple[int | None, str]],
     on_progress: Callable[[int, int], None],
-) -> None:
+) -> dict[int, tuple[bytes, bytes]]:
+    """Reads up to the largest of `sizes`; the roots of both trees at each of them."""
+    size = max(sizes)
+    roots = {0: (follower.tree.root(), follower.sm3_tree.root())}
     sources = {"sha256": files, "sm3": sm3_files}
 
     def compare(algorithm: str, tile: Tile, hashes: list[bytes]) -> None:
@@ -135,6 +140,8 @@ def _read(
         for entry_bytes in files.read_bundle(Tile(0, start // TILE_WIDTH, min(TILE_WIDTH, size - start))):
             follower.follow(entry_bytes)
             levels.add(follower.leaf, follower.sm3_leaf)
+            if follower.size in sizes:
+                roots[follower.size] = (follower.tree.root(), follower.sm3_tree.root())
             if kept is not None and follower.size == kept.size and follower.tree.root() != kept.root:
                 raise Disagreement(
                     f"The ledger is not a continuation of the checkpoint of {kept.size} that was kept."
@@ -145,3 +152,4 @@ def _read(
         raise Disagreement(
             f"The ledger is smaller than the checkpoint of {kept.size} that was kept, or another."
         )
+    return roots

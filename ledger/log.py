@@ -144,6 +144,11 @@ class Log:
         with self._signing():
             self._publisher.cosigned(note)
 
+    def explains(self, note: str) -> bool:
+        """Is the checkpoint in `note` one of this log's tree, as it is stored now?"""
+        with self._signing():
+            return self._publisher.explains(note)
+
     def checkpoint(self) -> Checkpoint:
         """The newest signed checkpoint."""
         return self._publisher.checkpoint

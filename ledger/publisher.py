@@ -220,12 +220,23 @@ class Publisher:
         One that is older than what is published is left out. Raises `VerificationError` if it is not a
         checkpoint of this log.
         """
-        with self._turn:
+        # Alone: of two processes, the one with the older checkpoint must not write last.
+        with self._turn, self._alone():
             checkpoint = check_log_checkpoint(note, self._keys)
             self._check_is_ours(checkpoint)
             published = self._files.read_checkpoint()
             if published is None or _size_of(decode_utf8(published)) <= checkpoint.size:
                 self._files.write_checkpoint(note.encode())
+
+    def explains(self, note: str) -> bool:
+        """Is this checkpoint one of our tree, as it is now? Another process may have been faster."""
+        with self._turn:
+            self._catch_up()
+            try:
+                self._check_is_ours(parse_checkpoint(parse_note(note).text))
+            except (VerificationError, Malformed):
+                return False
+        return True
 
     def receipts(self, seqs: Sequence[int]) -> list[Receipt]:
         """Receipts for these entries, all against one checkpoint; publishes if the last one is too old.
@@ -358,6 +369,8 @@ class Publisher:
         statements = sql.read_key_statements(connection)
         if statements == self._statements:
             return
+        if statements[: len(self._statements)] != self._statements:
+            raise LedgerHalted("A statement of the log's keys is gone or has been changed.", _INSPECT)
         try:
             keys = keys_from_statements(self._origin, statements)
         except (Malformed, VerificationError) as exc:

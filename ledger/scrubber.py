@@ -2,9 +2,9 @@
 
 `ledger.recheck` is for people who want to know everything; this is for the time in between. One pass reads
 every row and every published file up to the locked head, hashes the entries anew, and compares: the stored
-leaf hashes, the bundles, the tiles of both trees, and at the end the locked roots. Whoever edits a row, a
-tile or a bundle, or restores an old copy of any of them, is found out within one pass, and then nothing more
-is appended or signed: a log that goes on after that signs for what it no longer has.
+leaf hashes, the bundles, the tiles of both trees, and at the end the locked roots and what is not in force.
+Whoever edits a row, a tile or a bundle, or restores an old copy of any of them, is found out within one pass,
+and then nothing more is appended or signed: a log that goes on after that signs for what it no longer has.
 
 A pass takes time in proportion to the log, so it is throttled: `pause` is called after every 256 entries.
 """
@@ -16,13 +16,15 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from ledger import sql
+from ledger.lifecycle import Life, next_life
 from ledger.lockstore import LockStore
 from ledger.recheck import Levels
 from ledger.tilefolder import SM3_FOLDER, TileFolder
 from ledger.tiles import TILE_WIDTH, Tile, entries_path, tile_path
 from trust.encoding import merkle
+from trust.encoding.entry import EntryKind, decode_entry
 from trust.encoding.merkle import CompactRange
-from trust.model.errors import LedgerHalted, Malformed, StorageError
+from trust.model.errors import Conflict, LedgerHalted, Malformed, StorageError
 from trust.storage.sql import Database
 
 _TODO = "Run `yinzheng ledger recheck`, find out who changed it, and restore it from a mirror."
@@ -52,10 +54,12 @@ def scrub(
         )
     trees = {"sha256": files, "sm3": TileFolder(files.folder / SM3_FOLDER)}
     levels = Levels(lambda algorithm, tile, hashes: _compare_tile(trees[algorithm], algorithm, tile, hashes))
+    lives: dict[int, Life] = {}
     ranges = [CompactRange(algorithm=algorithm) for algorithm in trees]
     for start in range(0, locked.size, TILE_WIDTH):
         tile = Tile(0, start // TILE_WIDTH, min(TILE_WIDTH, locked.size - start))
-        for entry_bytes in _compared_entries(database, files, tile):
+        for subject_id, entry_bytes in _compared_entries(database, files, tile):
+            _follow(lives, subject_id, entry_bytes)
             leaves = [merkle.leaf_hash(entry_bytes, algorithm=algorithm) for algorithm in trees]
             for tree, leaf in zip(ranges, leaves, strict=True):
                 tree.append(leaf)
@@ -64,11 +68,41 @@ def scrub(
     levels.finish(locked.size)
     if [tree.root() for tree in ranges] != [locked.root, locked.sm3_root]:
         raise LedgerHalted(f"The entries do not give the locked roots of size {locked.size}.", _TODO)
+    _compare_lives(database, locked.size, lives)
     return locked.size
 
 
-def _compared_entries(database: Database, files: TileFolder, tile: Tile) -> tuple[bytes, ...]:
-    """The entries of a tile, the same in the database and in the bundle."""
+def _follow(lives: dict[int, Life], subject_id: int | None, entry_bytes: bytes) -> None:
+    """Keeps what is not in force: that is what status lists are made of."""
+    if subject_id is None:
+        return
+    entry = decode_entry(entry_bytes)
+    before = None if entry.kind is EntryKind.ISSUED else lives.get(subject_id, Life.VALID)
+    try:
+        life = next_life(before, entry.kind)
+    except Conflict as exc:
+        raise LedgerHalted(f"Entry {entry.seq} cannot follow what came before it.", _TODO) from exc
+    if life is Life.VALID:
+        lives.pop(subject_id, None)
+    else:
+        lives[subject_id] = life
+
+
+def _compare_lives(database: Database, size: int, lives: dict[int, Life]) -> None:
+    """The stored lives are those of the entries. If the log has grown meanwhile, the next pass compares."""
+    with database.read() as connection:
+        stored_size, stored = sql.read_lives_not_valid(connection)
+    if stored_size == size and stored != {subject_id: int(life) for subject_id, life in lives.items()}:
+        differing = {each for each in stored.keys() | lives.keys() if stored.get(each) != lives.get(each)}
+        raise LedgerHalted(
+            f"The stored status of {len(differing)} e-certificate(s) is not that of the entries "
+            f"(subject {min(differing)}).",
+            _TODO,
+        )
+
+
+def _compared_entries(database: Database, files: TileFolder, tile: Tile) -> list[tuple[int | None, bytes]]:
+    """The entries of a tile, the same in the database and in the bundle, each with its subject id."""
     try:
         with database.read() as connection:
             rows = sql.read_entries(connection, start=tile.start, end=tile.start + tile.width)
@@ -86,13 +120,15 @@ def _compared_entries(database: Database, files: TileFolder, tile: Tile) -> tupl
     except Malformed as exc:
         raise LedgerHalted(f"{entries_path(tile)} is damaged: {exc.what}", _TODO) from exc
     except StorageError as exc:
+        if isinstance(exc.__cause__, OSError):
+            raise  # it cannot be read now (too many open files, say): not yet a lie
         raise LedgerHalted(exc.what, exc.todo) from exc
     for row, published in zip(rows, bundle, strict=True):
         if row.entry_bytes != published:
             raise LedgerHalted(
                 f"Entry {row.seq} is another in the database than in the published bundle.", _TODO
             )
-    return bundle
+    return [(row.subject_id, row.entry_bytes) for row in rows]
 
 
 def _compare_tile(files: TileFolder, algorithm: str, tile: Tile, hashes: list[bytes]) -> None:
@@ -100,6 +136,8 @@ def _compare_tile(files: TileFolder, algorithm: str, tile: Tile, hashes: list[by
     try:
         found = files.read_hashes(tile)
     except (StorageError, Malformed) as exc:
+        if isinstance(exc, StorageError) and isinstance(exc.__cause__, OSError):
+            raise
         raise LedgerHalted(f"{path} is missing or damaged: {exc.what}", _TODO) from exc
     for number, (one, other) in enumerate(zip(found, hashes, strict=True), tile.start):
         if one != other:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from ledger.text import decode_utf8
-from ledger.tiles import Tile, decode_bundle, decode_hashes, entries_path, tile_path
+from ledger.tiles import TILE_WIDTH, Tile, decode_bundle, decode_hashes, entries_path, tile_path
 from trust.model.errors import StorageError
 from trust.storage.folder import create_all_durably, write_durably
 
@@ -87,6 +88,40 @@ class TileFolder:
         for path in paths:
             with contextlib.suppress(OSError):
                 shutil.rmtree(self._folder / f"{path}.p")
+
+    def set_aside_beyond(self, size: int) -> None:
+        """Moves what no tree of `size` has out of the way, into names that are not served.
+
+        Only for a log that was recovered to `size`: a crash may have left tiles of a size that was never
+        locked, and other entries will come in their places. Nothing is deleted.
+        """
+        kinds: list[tuple[int, Callable[[Tile], str]]] = [(level, tile_path) for level in range(8)]
+        for level, path_of in [*kinds, (0, entries_path)]:
+            index, width = divmod(size >> (8 * level), TILE_WIDTH)
+            while True:
+                full = self._folder / path_of(Tile(level, index))
+                partial = full.with_name(f"{full.name}.p")
+                found = [full] if full.exists() else []
+                found += [
+                    each for each in partial.glob("*") if each.name.isdigit() and int(each.name) > width
+                ]
+                for each in found:
+                    self._set_aside(each)
+                if not found and index > size >> (8 * level + 8):
+                    break
+                index, width = index + 1, 0
+        for statement in (self._folder / "keys").glob("*"):
+            if statement.name.isdigit() and int(statement.name) >= size:
+                self._set_aside(statement)
+
+    def _set_aside(self, file: Path) -> None:
+        name = file.relative_to(self._folder).as_posix().replace("/", "_")
+        aside = self._folder / ".unlocked"
+        try:
+            aside.mkdir(exist_ok=True)
+            file.replace(aside / f"{time.time_ns()}_{name}")
+        except OSError as exc:
+            raise StorageError(f"{file} cannot be moved aside: {exc.strerror}.") from exc
 
     def _read(self, tile: Tile, path_of: Callable[[Tile], str]) -> tuple[Tile, bytes]:
         """The tile's file or, since partial tiles go when the full one is there, the full tile's."""

@@ -116,7 +116,7 @@ class Witnesses:
         self,
         policy: Policy,
         *,
-        log_vkeys: Sequence[VerifierKey],
+        log_vkeys: Sequence[VerifierKey] | Callable[[], Sequence[VerifierKey]],
         clock: Clock,
         timeout: float = 5.0,
         patience: float = 0.5,
@@ -131,7 +131,7 @@ class Witnesses:
         be used. Nothing is connected yet.
         """
         self._policy = policy
-        self._log_vkeys = tuple(log_vkeys)
+        self._given_vkeys = log_vkeys
         self._clock = clock
         self._timeout = timeout
         self._patience = patience
@@ -159,7 +159,7 @@ class Witnesses:
         Raises `HistoryContradicted`; `Malformed` or `VerificationError` if `note` itself is bad. No event loop
         may be running in this thread.
         """
-        parsed = check_note(note, vkeys=self._log_vkeys)
+        parsed = check_note(note, vkeys=self._log_vkeys())
         asking = _Asking(parsed, parse_checkpoint(parsed.text), note, prove_consistency)
         had = check_cosignatures(parsed, self._policy.witnesses)
         with self._turn:
@@ -168,6 +168,10 @@ class Witnesses:
             if answer.theirs is not None:
                 self._judge(asking, answer)
         return self._cosigned(asking, had, answers)
+
+    def _log_vkeys(self) -> Sequence[VerifierKey]:
+        """Every key the log has ever signed with; asked for anew, because a log may change its keys."""
+        return self._given_vkeys() if callable(self._given_vkeys) else self._given_vkeys
 
     def close(self) -> None:
         with self._turn:
@@ -307,7 +311,7 @@ class Witnesses:
         ours = asking.checkpoint
         try:
             theirs = decode_utf8(answer.theirs or b"")
-            found = parse_checkpoint(check_note(theirs, vkeys=self._log_vkeys).text)
+            found = parse_checkpoint(check_note(theirs, vkeys=self._log_vkeys()).text)
         except (Malformed, VerificationError):
             return
         if found.origin != ours.origin:

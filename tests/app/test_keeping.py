@@ -24,6 +24,7 @@ from ledger.witness.witness import replace_log_keys
 from trust.app.http.witness import create_witness_app
 from trust.app.keeping import Keeper, KeepingSettings, Scrubbing, Witnessing, read_policy
 from trust.model.errors import LedgerBusy, LedgerHalted, Malformed
+from trust.storage.sql import Database
 
 SETTINGS = KeepingSettings(
     witness_limit=timedelta(hours=1),
@@ -174,6 +175,33 @@ def test_a_log_rolled_back_behind_its_witness_is_stopped_by_the_evidence(kept: K
         with pytest.raises(LedgerHalted):
             other.append(restored, 1)
     finally:
+        other.close()
+
+
+def test_a_witness_that_has_seen_more_of_the_same_tree_stops_nobody(kept: Kept) -> None:
+    """Another process of ours published and asked between this one's note and its request."""
+    if kept.world.database.is_sqlite:
+        pytest.skip("SQLite has one writing process")
+    kept.witnessing.round()
+    with Database(kept.world.where) as database:
+        other = kept.world.open(database=database, is_cosigned=True)
+        faster = Witnessing(other, kept.witnesses, kept.world.clock, SETTINGS)
+        kept.world.append(kept.log, 1)
+        note = kept.log.checkpoint_note
+
+        def overtaken() -> str:
+            mine = note()
+            kept.world.append(other, 2)
+            faster.round()
+            return mine
+
+        kept.log.checkpoint_note = overtaken  # type: ignore[method-assign]
+        assert kept.witnessing.round() is None
+        assert kept.log.halted is None
+        kept.log.checkpoint_note = note  # type: ignore[method-assign]
+        newest = kept.log.published_note()
+        kept.log.cosigned(kept.log.checkpoint_note())
+        assert kept.log.published_note().splitlines()[1] == newest.splitlines()[1], "it never goes back"
         other.close()
 
 

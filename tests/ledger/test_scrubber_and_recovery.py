@@ -85,6 +85,7 @@ def test_a_log_in_order_is_scrubbed_without_a_word(world: World) -> None:
         ("DELETE FROM ledger_entry WHERE seq = 257", "Entry 257 is gone"),
         ("DELETE FROM ledger_entry WHERE seq >= 590", "Entry 590 is gone"),
         ("UPDATE ledger_state SET size = size - 5", "signed for"),
+        ("UPDATE ledger_subject SET life = 1 WHERE subject_id = 3", r"1 e-certificate\(s\).*subject 3"),
     ],
 )
 def test_a_row_changed_behind_the_logs_back_is_named(world: World, statement: str, says: str) -> None:
@@ -169,6 +170,37 @@ def test_a_restored_backup_stops_the_log_and_the_files_bring_it_back(world: Worl
     world.append(again, 5)
     again.publish()
     assert world.recheck().findings == ()
+
+
+def test_tiles_that_a_crash_left_beyond_the_locked_head_do_not_stop_a_recovered_log(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PowerCut(BaseException):
+        pass
+
+    def cut(*_: object) -> None:
+        raise PowerCut
+
+    log = world.open()
+    world.append(log, 5)
+    log.publish()
+    locked = log.checkpoint().size
+    world.append(log, 300)
+    with monkeypatch.context() as patched:
+        patched.setattr("ledger.publisher.Publisher._lock_head", cut)
+        with pytest.raises(PowerCut):
+            log.publish()
+    log.close()
+    assert recovered(world, Remembered(world), even_if_not_behind=True)[0] == locked
+    for folder in (world.folder, world.folder / "sm3"):
+        TileFolder(folder).set_aside_beyond(locked)
+    again = world.open()
+    world.append(again, 400)  # other entries in their places
+    again.publish()
+    assert world.recheck().findings == ()
+    assert len(list((world.folder / ".unlocked").iterdir())) == 6, (
+        "two partial tiles, a full one, their bundles"
+    )
 
 
 def test_a_process_that_still_runs_on_the_old_database_stops(world: World) -> None:

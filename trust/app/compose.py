@@ -214,12 +214,6 @@ def _open(
             ),
         )
     )
-    keeper = Keeper(
-        _witnessing(log, policy, clock, settings, stack) if policy is not None else None,
-        Scrubbing(log, ledger_database, lock_store, data / "ledger", clock),
-        settings.keeping,
-    )
-    stack.callback(keeper.close)
     service_secrets = ServiceSecrets(data / "keys")
     seals = Seals(authorities)
     issuing = Issuing(
@@ -227,6 +221,14 @@ def _open(
     )
     presenting = Presenting(issuing, service_secrets.derive("live-code"))
     publishing = Publishing(authorities, seals, load_catalogue(), settings.host, log)
+    statuses, erasing = Statuses(issuing), Erasing(issuing, forget_erased)
+    keeper = Keeper(
+        _witnessing(log, policy, clock, settings, stack) if policy is not None else None,
+        Scrubbing(log, ledger_database, lock_store, data / "ledger", clock),
+        settings.keeping,
+        resume=(issuing.resume_unfinished, statuses.resume_pending, erasing.resume_pending),
+    )
+    stack.callback(keeper.close)
     if sandbox is None:
         sandbox = stack.enter_context(Sandbox(SERVICE_SANDBOX_JOBS, workers=sandbox_workers))
     live = OnlineLiveCodes(presenting)
@@ -243,8 +245,8 @@ def _open(
         authorities=authorities,
         seals=seals,
         issuing=issuing,
-        statuses=Statuses(issuing),
-        erasing=Erasing(issuing, forget_erased),
+        statuses=statuses,
+        erasing=erasing,
         presenting=presenting,
         publishing=publishing,
         sandbox=sandbox,
@@ -269,7 +271,7 @@ def _witnessing(
     witnesses = stack.enter_context(
         Witnesses(
             policy,
-            log_vkeys=[key.vkey for key in log.keys.keys],
+            log_vkeys=lambda: [key.vkey for key in log.stored_keys().keys],
             clock=clock,
             plain_http_hosts=settings.plain_http_witnesses,
         )

@@ -8,6 +8,7 @@ takes turns anyway, and a witness asked twice answers twice.
                  published when the quorum has cosigned it. Until then the last one that had a quorum stays.
                  After `limit` without a quorum the log takes nothing more: what nobody outside has seen could
                  still be rewritten. Evidence that the log contradicts itself stops it for good.
+    resuming     what a crash or a full queue left pending in the register is completed every minute
     scrubbing    one pass over rows and files after another (`ledger.scrubber`), slow enough not to be felt
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +25,7 @@ from ledger.lockstore import LockStore
 from ledger.log import Log
 from ledger.scrubber import scrub
 from ledger.tilefolder import TileFolder
-from ledger.witness.client import Cosigned, Outcome, Witnesses
+from ledger.witness.client import Cosigned, HistoryContradicted, Outcome, Witnesses
 from ledger.witness.policy import Policy, parse_policy
 from trust.model.clock import Clock
 from trust.model.errors import LedgerHalted, OperationalError, TrustError
@@ -44,6 +45,7 @@ class KeepingSettings:
     witness_limit: timedelta = timedelta(hours=1)
     scrub_pause: timedelta = timedelta(milliseconds=20)
     scrub_every: timedelta = timedelta(minutes=10)
+    resume_every: timedelta = timedelta(minutes=1)
 
 
 def read_policy(path: Path) -> Policy | None:
@@ -71,7 +73,8 @@ class Witnessing:
         self._since = self.clock.now()
 
     def round(self, *, even_if_nothing_new: bool = True) -> Cosigned | None:
-        """Publishes and gets cosigned what is stored. None if there was nothing to ask for."""
+        """Publishes and gets cosigned what is stored. None if there was nothing to ask for, or another
+        process was faster."""
         at = self.clock.now()
         checkpoint = self.log.publish()
         is_fresh = self.quorum_at is not None and at - self.quorum_at < self.settings.witness_heartbeat
@@ -80,20 +83,24 @@ class Witnessing:
         note = self.log.checkpoint_note()
         try:
             cosigned = self.witnesses.cosign(note, self.log.consistency)
-        except LedgerHalted as exc:
+            self.outcomes = tuple(cosigned.outcomes)
+            if cosigned.is_satisfied:
+                self.log.cosigned(cosigned.note)
+                self._size, self.quorum_at = checkpoint.size, at
+                self.log.resume()
+            return cosigned
+        except HistoryContradicted as exc:
+            if self.log.explains(exc.evidence):
+                return None  # another process of ours was faster: the witness has seen more of the same tree
             self.log.halt(exc)
             raise
-        self.outcomes = tuple(cosigned.outcomes)
-        if cosigned.is_satisfied:
-            self.log.cosigned(cosigned.note)
-            self._size, self.quorum_at = checkpoint.size, at
-            self.log.resume()
-        elif at - (self.quorum_at or self._since) > self.settings.witness_limit:
-            self.log.pause(
-                "Too few witnesses have cosigned the ledger for too long.",
-                "Look at the witnesses; nothing is appended until a quorum answers again.",
-            )
-        return cosigned
+        finally:
+            # Also when the round failed in some other way: without a quorum there is a limit.
+            if at - (self.quorum_at or self._since) > self.settings.witness_limit:
+                self.log.pause(
+                    "Too few witnesses have cosigned the ledger for too long.",
+                    "Look at the witnesses; nothing is appended until a quorum answers again.",
+                )
 
 
 @dataclass(slots=True)
@@ -128,8 +135,14 @@ class Keeper:
     """The threads. `close` stops them."""
 
     def __init__(
-        self, witnessing: Witnessing | None, scrubbing: Scrubbing, settings: KeepingSettings
+        self,
+        witnessing: Witnessing | None,
+        scrubbing: Scrubbing,
+        settings: KeepingSettings,
+        *,
+        resume: Sequence[Callable[[], object]] = (),
     ) -> None:
+        self.resume = tuple(resume)
         self.witnessing = witnessing
         self.scrubbing = scrubbing
         self._settings = settings
@@ -139,6 +152,8 @@ class Keeper:
     def start(self) -> None:
         pause, every = self._settings.scrub_pause.total_seconds(), self._settings.scrub_every
         self._begin("scrubbing", lambda: self.scrubbing.run_pass(lambda: self._wait(pause)), every)
+        for number, resume in enumerate(self.resume, 1):
+            self._begin(f"resuming-{number}", resume, self._settings.resume_every)
         if (witnessing := self.witnessing) is not None:
             work = lambda: witnessing.round(even_if_nothing_new=False)  # noqa: E731 - a name for one call
             self._begin("witnessing", work, self._settings.witness_every)

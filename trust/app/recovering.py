@@ -16,7 +16,7 @@ from keys.custody import FileKeyProvider, KeyPurpose
 from ledger.lockstore import LockStore
 from ledger.publisher import vkey_of
 from ledger.recover import Recovered, recover
-from ledger.tilefolder import TileFolder
+from ledger.tilefolder import SM3_FOLDER, TileFolder
 from trust.app.compose import CheckpointKey
 from trust.app.database import migrate_ledger, migrate_register
 from trust.app.settings import Settings
@@ -52,7 +52,7 @@ def recover_ledger(
         keys = FileKeyProvider(data / "keys", settings.read_passphrase, kdf_rounds=settings.kdf_rounds)
         row = Authorities(register, keys, SystemClock(), settings.base_url).checkpoint_keys()[0]
         key = CheckpointKey(keys.open(row.key_id, KeyPurpose.CHECKPOINT))
-        return recover(
+        recovered = recover(
             ledger,
             LockStore(lock),
             TileFolder(source or data / "ledger"),
@@ -61,6 +61,10 @@ def recover_ledger(
             even_if_not_behind=even_if_not_behind,
             on_progress=on_progress,
         )
+        # In our own folder, never in a mirror.
+        for folder in (data / "ledger", data / "ledger" / SM3_FOLDER):
+            TileFolder(folder).set_aside_beyond(recovered.size)
+        return recovered
 
 
 class RegisterIdentities:

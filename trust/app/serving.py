@@ -11,7 +11,7 @@ from trust.app.compose import open_service
 from trust.app.http.app import create_app
 from trust.app.http.middleware import set_up_logging
 from trust.app.settings import Settings, read_settings
-from trust.model.errors import Malformed
+from trust.model.errors import Malformed, TrustError
 
 _log = logging.getLogger("yinzheng.serving")
 
@@ -33,13 +33,12 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         return
     service = open_service(settings)
     try:
-        finished = (
-            len(service.issuing.resume_unfinished())
-            + service.statuses.resume_pending()
-            + service.erasing.resume_pending()
-        )
-        if finished:
-            _log.info("carried on what was interrupted", extra={"count": finished})
+        for resume in service.keeper.resume:
+            try:
+                resume()
+            except TrustError as exc:
+                # One operation that cannot be completed must not keep the service from starting.
+                _log.error("could not carry on", extra={"code": exc.code, "what": exc.what})
         service.sandbox.warm_up()
         service.keeper.start()
         uvicorn.run(create_app(service), **common)  # type: ignore[arg-type]

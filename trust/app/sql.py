@@ -74,6 +74,8 @@ def forget_erased(connection: Connection, pid: bytes, lone_holder_refs: Sequence
     else:
         names_it = sa.func.instr(answers.c.answer, sa.literal(text, sa.LargeBinary)) > 0
     counts = {"idempotency": int(connection.execute(sa.delete(answers).where(names_it)).rowcount)}
+    audit = _t(AuditRow)
+    connection.execute(sa.update(audit).where(audit.c.pid == pid).values(purpose=None))
     for kind, column in ((ClaimLinkRow, "holder_ref"), (WebSessionRow, "subject")):
         table = _t(kind)
         result = connection.execute(sa.delete(table).where(table.c[column].in_(lone_holder_refs)))

@@ -121,20 +121,25 @@ class Database:
         with self.read() as connection, Session(connection, join_transaction_mode="rollback_only") as session:
             yield session
 
-    def forget_deleted(self, tables: Sequence[str]) -> None:
+    def forget_deleted(self, tables: Sequence[str]) -> bool:
         """Makes sure that deleted rows cannot be read from the files any more, as far as the database can.
 
         SQLite overwrites them when they are deleted (`secure_delete`); their copies in the WAL go now. On
         PostgreSQL dead rows go with VACUUM; its own WAL keeps them until it is recycled, and so do backups.
+        False if a reader kept the WAL from being emptied; it is emptied later.
         """
         if self.is_sqlite:
             with self._mutex, _translated(self.name), self._writer.connect() as connection:
-                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                cursor = connection.connection.cursor()
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                (busy, _, _) = cursor.fetchone() or (1, 0, 0)
+            return not busy
         else:
             with _translated(self.name), self._writer.connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
                     f"VACUUM {', '.join(tables)}"
                 )
+            return True
 
     def is_writing_here(self) -> bool:
         """Is the calling thread inside `write`? Whoever waits for another thread's write must not be."""

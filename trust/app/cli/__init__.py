@@ -624,8 +624,21 @@ def erase(
             issued.pid, basis=basis, requested_by=requested_by, approved_by=approved_by
         )
     if json:
-        console.print_json({"ledger_index": erased.entry_seq, "rows": dict(erased.rows)})
+        console.print_json(
+            {
+                "ledger_index": erased.entry_seq,
+                "rows": dict(erased.rows),
+                "overwritten": erased.overwritten,
+            }
+        )
         return
+    if not erased.overwritten:
+        console.err.print(
+            t(
+                "数据库日志中尚有副本，将随下次整理清除。",
+                "Copies are still in the database's log; they go with its next checkpoint.",
+            )
+        )
     console.out.print(
         t(
             f"已删除，账本第 {erased.entry_seq} 条。",

@@ -172,7 +172,7 @@ def recover(
 
 @ledger_app.command("cosign", help=t("现在请见证方会签", "ask the witnesses for cosignatures now"))
 def cosign(data: Data = None, json: Json = False) -> None:
-    from trust.model.errors import NotFound
+    from trust.model.errors import LedgerBusy, NotFound
 
     with _service(data) as service:
         witnessing = service.keeper.witnessing
@@ -180,7 +180,9 @@ def cosign(data: Data = None, json: Json = False) -> None:
             raise NotFound(
                 "There is no policy of witnesses.", "Put one into the data folder as `witness-policy`."
             )
-        cosigned = witnessing.round()
+        cosigned = witnessing.round() or witnessing.round()
+    if cosigned is None:
+        raise LedgerBusy("Another process is asking the witnesses.", "Try again in a moment.")
     for outcome in cosigned.outcomes:
         failure = outcome.failure.value if outcome.failure else None
         if json:

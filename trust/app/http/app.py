@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 
 from trust.app.access import Access
 from trust.app.compose import Service
@@ -24,7 +25,8 @@ def create_app(service: Service, *, close_service: bool = False) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         if close_service:
-            service.close()
+            # In a thread: what it waits for must not stand on this loop, nor run one of its own here.
+            await run_in_threadpool(service.close)
 
     app = FastAPI(
         lifespan=lifespan,

@@ -20,7 +20,7 @@ from trust.app.http.middleware import Metrics
 from trust.encoding.status_list import MEDIA_TYPE
 from trust.model.errors import NotFound
 
-_TILE = re.compile(r"^(?:entries|\d{1,2})(?:/x\d{3})*/\d{3}(?:\.p/\d{1,3})?$")
+_TILE = re.compile(r"(?:entries|\d{1,2})(?:/x\d{3}){0,6}/\d{3}(?:\.p/\d{1,3})?", re.ASCII)
 _BYTES = "application/octet-stream"
 _IMMUTABLE = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=31536000, immutable"}
 _CRL = re.compile(r"^[A-Za-z0-9-]{1,64}$")
@@ -64,7 +64,7 @@ def public_router(service: Service, metrics: Metrics) -> APIRouter:
     def ledger_keys(seq: int) -> Response:
         """The statement of the log's keys to which entry `seq` commits."""
         file = service.ledger_folder / "keys" / str(seq)
-        if seq < 0 or not file.is_file():
+        if not 0 <= seq < 1 << 63 or not file.is_file():
             raise NotFound("That entry does not change the log's keys.", "The first statement is 1.")
         return FileResponse(file, media_type=_TEXT, headers=_IMMUTABLE)
 
@@ -143,7 +143,7 @@ def public_router(service: Service, metrics: Metrics) -> APIRouter:
 def _tile(folder: Path, path: str, request: Request) -> Response:
     # The pattern admits digits, x, p and entries only: no path can climb out of the folder.
     file = folder / path
-    if not _TILE.match(path) or not file.is_file():
+    if not _TILE.fullmatch(path) or not file.is_file():
         raise NotFound("There is no such tile.", "Tiles exist for published sizes only.")
     headers = {**_IMMUTABLE, "Vary": "Accept-Encoding"}
     if path.startswith("entries/") and "gzip" in request.headers.get("accept-encoding", ""):
