@@ -41,6 +41,7 @@ class KeyPurpose(StrEnum):
     ROOT_CA = "root-ca"
     ISSUING_CA = "issuing-ca"
     SEAL = "seal"
+    SEAL_MAKER = "seal-maker"
     TIME_STAMP = "time-stamp"
     CHECKPOINT = "checkpoint"
     PRESENTATION = "presentation"

@@ -14,18 +14,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from asn1crypto import algos, crl, x509
+from asn1crypto import algos, cms, crl, x509
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.validation import async_validate_pdf_signature
+from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.utils import CMSAlgorithmUsagePolicy
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.policy_decl import AlgorithmUsageConstraint, DisallowWeakAlgorithmsPolicy
 
 from keys import asn1
+from keys.pki.chain import ChainTrust, Usage, check_chain
+from keys.pki.read import read_x509_cert
 from keys.pki.validator import Sm2AwareValidator
+from trust.encoding.cms import encode_time_stamp_token
+from trust.encoding.digests import digest
 from trust.encoding.trust_list import TrustedSeal, TrustedTsa
 from trust.model.errors import VerificationError
 from trust.pdf.gap import SignedGap
@@ -155,6 +160,55 @@ def foreign_opinion(
         time_stamp_trusted=bool(stamp is None or (stamp.intact and stamp.valid and stamp.trusted)),
         summary=str(status.summary()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTimeStamp:
+    """`is_one_encoding`: the token is the one frame its parts make, so no byte of it can be changed unseen."""
+
+    at: datetime
+    is_one_encoding: bool
+
+
+def check_time_stamp(token: bytes, stamped: bytes, trust: ChainTrust) -> CheckedTimeStamp:
+    """The time a token (RFC 3161 §2.4.2) gives the octets `stamped`, from an authority that leads to a root.
+
+    Raises `VerificationError` (TIME_STAMP_BAD, or what `check_chain` raises) and `EvidenceUnavailableError`.
+    """
+    asn1.register()
+    try:
+        signed_data = cms.ContentInfo.load(token, strict=True)["content"]
+        stamped_at: datetime = signed_data["encap_content_info"]["content"].parsed["gen_time"].native
+        (signer_info,) = signed_data["signer_infos"]
+        serial = signer_info["sid"].chosen["serial_number"].native
+        certs = [choice.chosen for choice in signed_data["certificates"]]
+        (signer,) = (each for each in certs if each.serial_number == serial)
+    except Exception as exc:  # asn1crypto raises many kinds on hostile input
+        raise VerificationError("The time-stamp cannot be read.", code="TIME_STAMP_BAD") from exc
+    others = [*trust.intermediates, *(each.dump() for each in certs if each is not signer)]
+    known = ChainTrust(trust.roots, others, trust.crls)
+    check_chain(signer.dump(), known, at=stamped_at, usage=Usage.TIME_STAMPING)
+    try:
+        status = asyncio.run(
+            validate_tst_signed_data(
+                signed_data,
+                known.context(stamped_at),
+                lambda algorithm: digest(algorithm, stamped),
+                _Policy(),  # type: ignore[no-untyped-call]  # the library's own
+            )
+        )
+    except Exception as exc:  # a name that no digest has, a value of another type: all mean the same
+        raise VerificationError("The time-stamp does not verify.", code="TIME_STAMP_BAD") from exc
+    if not (status["intact"] and status["valid"]):
+        raise VerificationError("The time-stamp is not over this signature.", code="TIME_STAMP_BAD")
+    rebuilt = encode_time_stamp_token(
+        suite=read_x509_cert(signer.dump()).suite,
+        tsa_certs=[signer.dump(), *(each.dump() for each in certs if each is not signer)],
+        tst_info=signed_data["encap_content_info"]["content"].parsed.dump(),
+        signed_attrs=b"\x31" + signer_info["signed_attrs"].dump()[1:],
+        signature=signer_info["signature"].native,
+    )
+    return CheckedTimeStamp(stamped_at, rebuilt == token)
 
 
 def _context(root: bytes, certs: Sequence[bytes], crls: Sequence[bytes], at: datetime) -> Any:

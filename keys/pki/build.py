@@ -5,6 +5,7 @@
 | ROOT           | CA                | keyCertSign, cRLSign               |                         |
 | ISSUING        | CA, pathLen 0     | keyCertSign, cRLSign               |                         |
 | SEAL           | no CA             | digitalSignature, nonRepudiation   |                         |
+| SEAL_MAKER     | no CA             | digitalSignature, nonRepudiation   |                         |
 | TIME_STAMP     | no CA             | digitalSignature, nonRepudiation   | timeStamping, critical  |
 
 basicConstraints and keyUsage are critical everywhere. Names are UTF8String
@@ -37,6 +38,7 @@ class Profile(Enum):
     ROOT = "root"
     ISSUING = "issuing"
     SEAL = "seal"
+    SEAL_MAKER = "seal-maker"
     TIME_STAMP = "time-stamp"
 
     @property

@@ -42,6 +42,7 @@ def make_tree(provider: Any, family: Suite) -> Tree:
         Profile.ROOT: KeyPurpose.ROOT_CA,
         Profile.ISSUING: KeyPurpose.ISSUING_CA,
         Profile.SEAL: KeyPurpose.SEAL,
+        Profile.SEAL_MAKER: KeyPurpose.SEAL_MAKER,
         Profile.TIME_STAMP: KeyPurpose.TIME_STAMP,
     }
     keys = {profile: new_key(provider, purpose, family) for profile, purpose in purposes.items()}
@@ -78,6 +79,7 @@ TABLE = {
     Profile.ROOT: (True, None, {"key_cert_sign", "crl_sign"}, False),
     Profile.ISSUING: (True, 0, {"key_cert_sign", "crl_sign"}, False),
     Profile.SEAL: (False, None, {"digital_signature", "non_repudiation"}, False),
+    Profile.SEAL_MAKER: (False, None, {"digital_signature", "non_repudiation"}, False),
     Profile.TIME_STAMP: (False, None, {"digital_signature", "non_repudiation"}, True),
 }
 
