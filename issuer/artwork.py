@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pypdfium2
+from PIL import Image
 
 from issuer.rendering.fonts import glyph_outline, missing_characters
 from trust.model.errors import Malformed
@@ -107,6 +108,23 @@ def seal_png(picture: SealPicture, dpi: int = 300) -> bytes:
         document.close()
     out = io.BytesIO()
     image.save(out, "PNG", dpi=(dpi, dpi))
+    return out.getvalue()
+
+
+def seal_data_png(picture: SealPicture, dpi: int = 300) -> bytes:
+    """The picture as small as print quality allows, for seal data: one red, four steps of transparency.
+
+    The seal data travels in every document that the seal is used on, so its size is everybody's.
+    """
+    with Image.open(io.BytesIO(seal_png(picture, dpi))) as image:
+        alpha = image.getchannel("A")
+    steps, densest = 3, round(255 * _OPACITY)
+    levels = alpha.point([min(steps, round(value * steps / densest)) for value in range(256)])
+    indexed = Image.frombytes("P", alpha.size, levels.tobytes())
+    indexed.putpalette(bytes.fromhex(RED[1:]) * (steps + 1))
+    transparency = bytes(round(step * densest / steps) for step in range(steps + 1))
+    out = io.BytesIO()
+    indexed.save(out, "PNG", optimize=True, bits=2, transparency=transparency, dpi=(dpi, dpi))
     return out.getvalue()
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from issuer import sql
-from keys.custody import KeyProvider, KeyPurpose
+from keys.custody import KeyProvider, KeyPurpose, SigningKey
 from keys.pki.build import Profile, RevokedSerial, Subject, make_crl, make_x509_cert
 from keys.suites import Suite
 from keys.tsa import TimeStampAuthority
@@ -83,6 +83,15 @@ class Authorities:
             at,
         )
         self._ensure_ca(
+            f"seal-maker-{family}",
+            Profile.SEAL_MAKER,
+            f"seal-root-{family}",
+            family,
+            f"{name} 电子印章制章者",
+            _CA_YEARS,
+            at,
+        )
+        self._ensure_ca(
             f"tsa-root-{family}", Profile.ROOT, None, family, f"{name} 时间戳根CA", _ROOT_YEARS, at
         )
         self._ensure_ca(
@@ -112,6 +121,7 @@ class Authorities:
         purpose = {
             Profile.ROOT: KeyPurpose.ROOT_CA,
             Profile.ISSUING: KeyPurpose.ISSUING_CA,
+            Profile.SEAL_MAKER: KeyPurpose.SEAL_MAKER,
             Profile.TIME_STAMP: KeyPurpose.TIME_STAMP,
         }[profile]
         record = self.keys.generate(purpose, suite, label=ca_id, at=at)
@@ -192,6 +202,11 @@ class Authorities:
     def issuing_ca(self, suite: Suite) -> sql.CaRow:
         return self._ca(f"seal-ca-{family_of(suite)}")
 
+    def seal_maker(self, suite: Suite) -> tuple[SigningKey, bytes]:
+        """Key and certificate (DER) of the maker of seals 制章者 in the family of the suite."""
+        row = self._ca(f"seal-maker-{family_of(suite)}")
+        return self.keys.open(row.key_id, KeyPurpose.SEAL_MAKER), bytes(row.cert)
+
     def seal_root(self, suite: Suite) -> bytes:
         return bytes(self._ca(f"seal-root-{family_of(suite)}").cert)
 
@@ -207,7 +222,7 @@ class Authorities:
     def crls(self, at: datetime) -> list[tuple[str, bytes, datetime]]:
         """(CA, CRL, next update) for every CA of ours; made anew when old or when something was revoked."""
         with self.database.read() as connection:
-            cas = [row for row in sql.all_rows(connection, sql.CaRow) if row.kind != Profile.TIME_STAMP.value]
+            cas = [row for row in sql.all_rows(connection, sql.CaRow) if Profile(row.kind).is_ca]
             known = {row.ca_id: row for row in sql.all_rows(connection, sql.CrlRow)}
             revoked = sql.all_rows(connection, sql.RevokedCertRow)
         listed = []

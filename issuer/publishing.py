@@ -39,6 +39,7 @@ from trust.encoding.trust_list import (
     TrustedField,
     TrustedKey,
     TrustedLedgerKey,
+    TrustedMaker,
     TrustedSeal,
     TrustedTsa,
     TrustedType,
@@ -157,6 +158,17 @@ class Publishing:
             ),
             types=tuple(_trusted_type(profile) for profile in self.catalogue.values()),
             seals=tuple(self._trusted_seals()),
+            makers=tuple(
+                TrustedMaker(
+                    TrustState.ACTIVE,
+                    None,
+                    family.value,
+                    (bytes(cas[f"seal-maker-{family}"].cert),),
+                    bytes(cas[f"seal-root-{family}"].cert),
+                )
+                for family in PKI_FAMILIES
+                if f"seal-maker-{family}" in cas
+            ),
             tsas=tuple(
                 TrustedTsa(
                     TrustState.ACTIVE,

@@ -15,13 +15,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from issuer import sql
-from issuer.artwork import round_seal, seal_pdf
+from issuer.artwork import round_seal, seal_data_png, seal_pdf
 from issuer.authorities import Authorities, family_of
+from issuer.seal_data import SealType, make_seal_data
 from issuer.sealing.pdf import SealInUse
 from keys.custody import KeyPurpose
 from keys.pki.build import Profile, Subject, make_x509_cert
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
+from trust.encoding.ses import SealPictureData
 from trust.model.errors import Conflict, Malformed, NotFound
 
 _SEAL_YEARS = 5
@@ -36,7 +38,7 @@ class SealState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ESeal:
-    """电子印章. `cert` is DER; `picture_svg` is the artwork."""
+    """电子印章. `cert` is DER; `picture_svg` is the artwork; `seal_data` the SESeal (DER)."""
 
     seal_id: str
     authority_id: str
@@ -51,6 +53,7 @@ class ESeal:
     picture_svg: str
     picture_pdf: bytes
     width_mm: float
+    seal_data: bytes
     key_id: str
 
 
@@ -98,6 +101,21 @@ class Seals:
             not_after=not_after,
             crl_address=f"{self.authorities.base_url}/crl/{ca.id}.crl",
         )
+        maker_key, maker_cert = self.authorities.seal_maker(suite)
+        seal_data = make_seal_data(
+            seal_id,
+            SealType.BUSINESS if second_line else SealType.LEGAL_NAME,
+            common_name,
+            seal_cert=cert,
+            picture=SealPictureData(
+                "PNG", seal_data_png(picture), round(picture.width_mm), round(picture.height_mm)
+            ),
+            made_at=at,
+            valid_from=not_before,
+            valid_until=not_after,
+            maker_key=maker_key,
+            maker_cert=maker_cert,
+        )
         row = sql.SealRow(
             id=seal_id,
             authority_id=authority_id,
@@ -110,6 +128,7 @@ class Seals:
             picture_svg=picture.svg,
             picture_pdf=seal_pdf(picture),
             width_mm=picture.width_mm,
+            seal_data=seal_data,
             state=SealState.ACTIVE.value,
             state_since=sql.to_micros(at),
             not_before=sql.to_micros(not_before.replace(microsecond=0)),
@@ -163,7 +182,7 @@ class Seals:
         """The seal ready for use. Raises `KeyUnavailable`."""
         ca = self.authorities.issuing_ca(seal.suite)
         key = self.authorities.keys.open(seal.key_id, KeyPurpose.SEAL)
-        return SealInUse(key, (seal.cert, bytes(ca.cert)), seal.picture_pdf)
+        return SealInUse(key, (seal.cert, bytes(ca.cert)), seal.picture_pdf, seal.seal_data)
 
     def freeze(self, seal_id: str) -> ESeal:
         return self._change(seal_id, {SealState.ACTIVE}, SealState.FROZEN)
@@ -222,5 +241,6 @@ def _seal(row: sql.SealRow) -> ESeal:
         picture_svg=row.picture_svg,
         picture_pdf=bytes(row.picture_pdf),
         width_mm=row.width_mm,
+        seal_data=bytes(row.seal_data),
         key_id=row.key_id,
     )

@@ -93,6 +93,7 @@ class SealRow(SQLModel, table=True):
     picture_svg: str
     picture_pdf: bytes = _blob()
     width_mm: float
+    seal_data: bytes = _blob()
     state: str = Field(max_length=16)
     state_since: int = Field(sa_type=sa.BigInteger)
     not_before: int = Field(sa_type=sa.BigInteger)

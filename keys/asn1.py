@@ -22,6 +22,9 @@ from asn1crypto import algos, cms, core, keys
 RECEIPT_OID = "2.25.188304937846211902361047912273940281457"
 """The unsigned CMS attribute that carries the ledger receipt: an arc of our own, made from a UUID."""
 
+SEAL_DATA_OID = "2.25.188304937846211902361047912273940281459"
+"""The signed CMS attribute that carries the national seal data (SESeal) of the seal that was used."""
+
 _lock = threading.Lock()
 _registered = False
 
@@ -41,6 +44,8 @@ def register() -> None:
         _add(algos.SignedDigestAlgorithmId, "1.2.156.10197.1.501", "sm3_sm2")
         _add(cms.CMSAttributeType, RECEIPT_OID, "yinzheng_receipt")
         cms.CMSAttribute._oid_specs["yinzheng_receipt"] = _SetOfAny
+        _add(cms.CMSAttributeType, SEAL_DATA_OID, "yinzheng_seal_data")
+        cms.CMSAttribute._oid_specs["yinzheng_seal_data"] = _SetOfAny
         _registered = True
 
 

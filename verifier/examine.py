@@ -18,8 +18,10 @@ from typing import Any, TypeVar
 
 from asn1crypto import crl, x509
 from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from keys import asn1
+from keys.pki.chain import ChainTrust
 from keys.pki.read import read_x509_cert
 from keys.suites import check_signature
 from ledger.proof import check_embedded_receipt
@@ -28,13 +30,16 @@ from trust.encoding.digests import sha256, sm3
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
 from trust.encoding.entry import EntryKind
 from trust.encoding.receipt import decode_receipt
+from trust.encoding.ses import SealData, SealPictureData, SesVersion
 from trust.encoding.trust_list import TrustList, decode_trust_list
 from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
 from trust.model.report import Finding, Result
 from trust.pdf.gap import check_gap
 from trust.pdf.reading import attachments, open_pdf, take_inventory
 from verifier.frame import CheckedSeal, check_seal
-from verifier.pdf import foreign_opinion, quiet_library, second_opinion, the_one_seal
+from verifier.pdf import appearance_of, foreign_opinion, quiet_library, second_opinion, the_one_seal
+from verifier.seal_data import SealDataTrust, check_listed, judge_seal
+from verifier.seal_picture import check_picture
 from verifier.trust_list import ledger_keys
 
 ATTACHMENT_NAME = "ecertificate.json"
@@ -164,6 +169,12 @@ def _examine_licence(
             found.findings.append(Finding(check, Result.INDETERMINATE, code, opinion.summary))
             return
         found.findings.append(Finding(check, Result.PASSED))
+    seal_data = steps.take("seal.data", lambda: _check_seal_data(checked, trust_list, crls))
+    if seal_data is None:
+        return
+    picture = seal_data.info.picture
+    if steps.take("seal.picture", lambda: _check_picture(seal_in_pdf, picture)) is None:
+        return
     embedded = steps.take("data.file", lambda: _attached_data(reader))
     if embedded is None:
         return
@@ -215,6 +226,52 @@ def _note_seal(found: Examination, checked: CheckedSeal) -> None:
         "stamped_at": checked.stamped_at.isoformat(),
         "time_source": "TSA",
     }
+
+
+def _check_seal_data(checked: CheckedSeal, trust_list: TrustList, crls: Sequence[bytes]) -> SealData:
+    """The seal data in the signature is that of this very seal, made by a trusted maker, in its term.
+
+    Raises what the first check that did not pass found, in the standard's order.
+    """
+    pinned = checked.seal
+    makers = [maker for maker in trust_list.makers if maker.root == pinned.root]
+    others = [cert for maker in makers for cert in maker.certs[1:]]
+    trust = SealDataTrust(
+        makers=ChainTrust((pinned.root,), others, crls),
+        signers=ChainTrust((pinned.root,), pinned.certs[1:], crls),
+        time_stamps=ChainTrust((checked.tsa.root,), checked.tsa.certs[1:], crls),
+    )
+    judged = judge_seal(checked.seal_data, trust, at=checked.stamped_at)
+    for finding in judged.findings:
+        if finding.result is not Result.PASSED:
+            kind = VerificationError if finding.result is Result.FAILED else EvidenceUnavailableError
+            raise kind(f"{finding.check}: {finding.detail}", code=finding.code)
+    seal = judged.seal
+    if seal is None:
+        raise VerificationError("The seal data cannot be read.", code="SES_MALFORMED")
+    maker = next((each for each in makers if each.certs[0] == seal.maker_cert), None)
+    if maker is None:
+        raise EvidenceUnavailableError(
+            "The maker of the seal is not in the trust list.",
+            "Ask the issuing department which trust list it is in.",
+            code="UNKNOWN_ISSUER",
+        )
+    if not maker.is_good_at(seal.info.created_at):
+        raise VerificationError("The maker was withdrawn before it made the seal.", code="SES_MAKER")
+    check_listed(pinned.certs[0], seal)
+    if seal.oddities or seal.version is not SesVersion.V4:
+        raise VerificationError(
+            "The seal data is not in the form that seals of ours have.", code="SES_MALFORMED"
+        )
+    if (seal.info.seal_id, seal.info.name) != (pinned.seal_id, pinned.name):
+        raise VerificationError("The seal data is that of another seal.", code="SES_OTHER_SEAL")
+    return seal
+
+
+def _check_picture(seal_in_pdf: EmbeddedPdfSignature, picture: SealPictureData) -> bool:
+    """What the page shows in the seal's place is the picture in the seal data, in its size."""
+    check_picture(appearance_of(seal_in_pdf), picture.data, picture.width_mm, picture.height_mm)
+    return True
 
 
 def _check_crls(checked: CheckedSeal, crls: Sequence[bytes], at: datetime) -> datetime:

@@ -37,6 +37,7 @@ class CheckedSeal:
     tsa: TrustedTsa
     stamped_at: datetime
     digests: DocumentDigests
+    seal_data: bytes
     receipt: bytes | None
 
 
@@ -47,7 +48,7 @@ def check_seal(gap: SignedGap, trust_list: TrustList) -> CheckedSeal:
     parts = _take_apart(gap.cms)
     seal = _pinned_seal(parts.certs, trust_list)
     suite = Suite(seal.suite)
-    _check_signed_attrs(parts.signed_attrs, suite, gap, seal)
+    seal_data = _check_signed_attrs(parts.signed_attrs, suite, gap, seal)
     check_signature(suite, read_x509_cert(seal.certs[0]).public_key, parts.signed_attrs, parts.signature)
     imprint = digest(suite.digest, parts.signature)
     tsa, stamped_at = _check_token(parts.token, imprint, suite.digest, trust_list)
@@ -79,6 +80,7 @@ def check_seal(gap: SignedGap, trust_list: TrustList) -> CheckedSeal:
             sm3=digest("sm3", *gap.signed),
             signature=sha256(parts.signature),
         ),
+        seal_data=seal_data,
         receipt=parts.receipt,
     )
 
@@ -136,10 +138,11 @@ def _pinned_seal(certs: tuple[bytes, ...], trust_list: TrustList) -> TrustedSeal
     )
 
 
-def _check_signed_attrs(signed_attrs: bytes, suite: Suite, gap: SignedGap, seal: TrustedSeal) -> None:
-    """Exactly content-type, message-digest and signing-certificate-v2 (ETSI EN 319 142-1 §6.3)."""
+def _check_signed_attrs(signed_attrs: bytes, suite: Suite, gap: SignedGap, seal: TrustedSeal) -> bytes:
+    """Exactly content-type, message-digest and signing-certificate-v2 (ETSI EN 319 142-1 §6.3), and the seal
+    data (DER), which is returned."""
     found = _attributes(signed_attrs)
-    if set(found) != {"content_type", "message_digest", "signing_certificate_v2"}:
+    if set(found) != {"content_type", "message_digest", "signing_certificate_v2", "yinzheng_seal_data"}:
         raise VerificationError(
             "The seal signs other attributes than PAdES names.", code="SIG_CONSTRAINTS_FAILURE"
         )
@@ -151,6 +154,7 @@ def _check_signed_attrs(signed_attrs: bytes, suite: Suite, gap: SignedGap, seal:
         )
     if found["message_digest"].native != digest(suite.digest, *gap.signed):
         raise VerificationError("The file was changed after it was sealed.", code="HASH_FAILURE")
+    return bytes(found["yinzheng_seal_data"].dump())
 
 
 def _check_token(

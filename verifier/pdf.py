@@ -8,6 +8,7 @@ checks, never instead of them. No address in a file is ever followed (`allow_fet
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from typing import Any
 
 from asn1crypto import algos, cms, crl, x509
 from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
 from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
@@ -94,6 +97,56 @@ def the_one_seal(reader: PdfFileReader, gap: SignedGap) -> EmbeddedPdfSignature:
     if seal.signed_revision != reader.xrefs.total_revisions - 1:
         raise VerificationError("Something was added after the seal.", code="HASH_FAILURE")
     return seal
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """What a page shows in the seal's place: a one-page PDF of it, and its size in points."""
+
+    pdf: bytes
+    width: float
+    height: float
+
+
+_SHOWN = 4
+_FLAGS_NOT_SHOWN = 1 | 2 | 32
+"""Annotation flags (ISO 32000-2, table 167): Print has to be set; Invisible, Hidden and NoView not."""
+
+
+def appearance_of(seal: EmbeddedPdfSignature) -> Appearance:
+    """The seal's appearance, taken off its page. Raises `VerificationError` (SEAL_NOT_SHOWN)."""
+    widget = seal.sig_field
+    try:
+        flags = int(widget["/F"])
+        x1, y1, x2, y2 = (float(each) for each in widget["/Rect"])
+        form = widget["/AP"]["/N"]
+        one_x, one_y, other_x, other_y = (float(each) for each in form["/BBox"])
+    except (KeyError, TypeError, ValueError, PdfError) as exc:
+        raise VerificationError("The seal has no picture on its page.", code="SEAL_NOT_SHOWN") from exc
+    # A rectangle names any two opposite corners (ISO 32000-2, 7.9.5).
+    (left, right), (bottom, top) = sorted((one_x, other_x)), sorted((one_y, other_y))
+    width, height = abs(x2 - x1), abs(y2 - y1)
+    if not flags & _SHOWN or flags & _FLAGS_NOT_SHOWN:
+        raise VerificationError("The picture of the seal is hidden.", code="SEAL_NOT_SHOWN")
+    distorted = max(abs(right - left - width), abs(top - bottom - height)) > 0.01
+    if "/Matrix" in form or distorted:
+        raise VerificationError("The picture of the seal is distorted.", code="SEAL_NOT_SHOWN")
+    return Appearance(_page_of(form, (left, bottom, right, top)), width, height)
+
+
+def _page_of(form: Any, box: tuple[float, float, float, float]) -> bytes:
+    """A PDF with one page that shows a form XObject and nothing else."""
+    library: Any = generic  # whose constructors are not typed
+    writer: Any = PdfFileWriter()  # type: ignore[no-untyped-call]  # the library's own
+    drawn = writer.add_object(writer.import_object(form))
+    content = writer.add_object(generic.StreamObject(stream_data=b"/Seal Do"))
+    named = library.DictionaryObject({generic.pdf_name("/Seal"): drawn})
+    resources = library.DictionaryObject({generic.pdf_name("/XObject"): named})
+    new_page: Any = PageObject
+    writer.insert_page(new_page(contents=content, media_box=box, resources=resources))
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,6 +206,8 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "seal.crl": ("吊销列表在有效期内", "Revocation lists are in date"),
     "seal.chain": ("印章证书链", "Certificates of the seal"),
     "seal.time": ("时间戳", "Time-stamp"),
+    "seal.data": ("印章数据（GB/T 38540）", "Seal data (GB/T 38540)"),
+    "seal.picture": ("页面印模与印章数据一致", "Picture on the page is the seal's own"),
     "data.file": ("内嵌证照数据", "Data inside the file"),
     "ledger.receipt": ("账本回执", "Ledger receipt"),
     "register.file": ("与登记文件一致", "Same file as in the register"),

@@ -52,6 +52,8 @@ _REQUIRED_FILE = (
     "seal.library",
     "seal.chain",
     "seal.time",
+    "seal.data",
+    "seal.picture",
     "data.file",
     "ledger.receipt",
     "issuer.entitled",

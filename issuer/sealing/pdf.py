@@ -32,6 +32,7 @@ from keys import asn1
 from keys.custody import SigningKey
 from keys.tsa import TimeStampAuthority
 from trust.encoding.cms import SIGNATURE_TIME_STAMP_OID, encode_attribute, encode_seal_cms
+from trust.encoding.der import set_of
 from trust.encoding.digests import digest
 from trust.model.errors import Malformed
 from trust.pdf.reading import PdfRefused, open_pdf, take_inventory
@@ -55,11 +56,13 @@ class SealPlace:
 
 @dataclass(frozen=True, slots=True)
 class SealInUse:
-    """An e-seal ready to be used: key, certificates (DER; the sealing one first, no root), picture (PDF)."""
+    """An e-seal ready to be used: key, certificates (DER; the sealing one first, no root), picture (PDF),
+    national seal data (SESeal, DER)."""
 
     key: SigningKey
     certs: Sequence[bytes]
     picture_pdf: bytes
+    seal_data: bytes
 
     @property
     def suite(self) -> str:
@@ -217,7 +220,8 @@ class _FrameSigner(Signer):
         timestamper: Any = None,
         encap_content_info: Any = None,
     ) -> cms.ContentInfo:
-        encoded = signed_attrs.dump()
+        seal_data = encode_attribute(asn1.SEAL_DATA_OID, self._seal.seal_data)
+        encoded = set_of([*(attribute.dump() for attribute in signed_attrs), seal_data])
         signature = await self.async_sign_raw(encoded, digest_algorithm, dry_run)
         imprint = digest(digest_algorithm, signature)
         token = self._tsa.stamp(imprint, digest_algorithm)

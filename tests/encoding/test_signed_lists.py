@@ -30,6 +30,7 @@ from trust.encoding.trust_list import (
     TrustedField,
     TrustedKey,
     TrustedLedgerKey,
+    TrustedMaker,
     TrustedSeal,
     TrustedTsa,
     TrustedType,
@@ -67,6 +68,7 @@ TRUST_LIST = TrustList(
         TrustedSeal(TrustState.ACTIVE, None, "s", "a", "章", "SM2-SM3", (b"c1", b"c2"), b"root", AT, LATER),
         TrustedSeal(TrustState.RETIRED, AT, "t", "a", "章", "P256-SHA256", (b"c3",), b"root", AT, LATER),
     ),
+    makers=(TrustedMaker(TrustState.RETIRED, AT, "SM2-SM3", (b"c5",), b"root"),),
     tsas=(TrustedTsa(TrustState.COMPROMISED, AT, "SM2-SM3", (b"c4",), b"root"),),
     keys=(
         TrustedKey(TrustState.ACTIVE, None, cose.key_id(SPKI), "P256-SHA256", SPKI, "status", AT, LATER),

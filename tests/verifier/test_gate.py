@@ -5,28 +5,36 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from asn1crypto import cms
+from PIL import Image
 from pyhanko.pdf_utils import embed, generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from support.world import MARKET, START, World
 
-from issuer.sealing.pdf import SealInUse, SealPlace, seal_department_pdf
+from issuer.artwork import round_seal, seal_data_png, seal_pdf
+from issuer.seal_data import SealType, make_seal_data
+from issuer.sealing.pdf import CONTENTS_HEX_DIGITS, SealInUse, SealPlace, seal_department_pdf
 from issuer.sealing.splice import splice_receipt, take_apart
 from keys import asn1
 from keys.custody import FileKeyProvider, KeyPurpose
 from keys.pki.build import Profile, Subject, make_x509_cert
+from keys.pki.chain import ChainTrust
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from keys.tsa import TimeStampAuthority
 from trust.encoding.cms import SIGNATURE_TIME_STAMP_OID, encode_attribute, encode_seal_cms
 from trust.encoding.ecertificate_data import decode_ecertificate_data
+from trust.encoding.ses import decode_seal
 from trust.model.report import Report, Result, Verdict
 from trust.pdf.gap import GapRefused, SignedGap, check_gap
 from verifier.evidence import Evidence, evidence_from_bundle
 from verifier.examine import Examination, examine_pdf
+from verifier.seal_data import SealDataTrust, judge_seal
 
 # One licence for the whole file: nothing here changes the world it was issued in.
 
@@ -326,8 +334,9 @@ def test_an_update_whose_byte_range_was_stretched_over_it_is_refused(given: Give
 # More than one seal ----------------------------------------------------------------------------------------
 
 
-def place() -> SealPlace:
-    return SealPlace(0, 100, 100, 200, 200)
+def place(millimetres: float = 42.0) -> SealPlace:
+    side = millimetres * 72 / 25.4
+    return SealPlace(0, 100, 100, 100 + side, 100 + side)
 
 
 def test_a_second_seal_is_refused(given: Given) -> None:
@@ -347,7 +356,7 @@ def test_a_second_seal_is_refused(given: Given) -> None:
             """pyHanko itself would refuse to sign a document that is certified with no changes allowed."""
 
     signer = Reckless(meta, _FrameSigner(seal, tsa), new_field_spec=SigFieldSpec("Seal2"))
-    twice = signer.sign_pdf(writer, bytes_reserved=32768).getvalue()
+    twice = signer.sign_pdf(writer, bytes_reserved=CONTENTS_HEX_DIGITS).getvalue()
     assert twice.startswith(given.pdf)
     assert given.blame(twice) == ("seal.present", "SIG_CONSTRAINTS_FAILURE")
 
@@ -453,7 +462,7 @@ class Impostor:
         leaf = cert(Profile.SEAL, real.certs[0], seal_key, ca_key, ca)
         stamp = cert(Profile.TIME_STAMP, real_tsa.certs[0], tsa_key, root_key, self.root)
         assert read_x509_cert(leaf).subject == read_x509_cert(real.certs[0]).subject
-        self.seal = SealInUse(seal_key, (leaf, ca), real.picture_pdf)
+        self.seal = SealInUse(seal_key, (leaf, ca), real.picture_pdf, real.seal_data)
         self.tsa = TimeStampAuthority(tsa_key, (stamp,), given.world.clock)
 
 
@@ -462,7 +471,7 @@ def impostor(given: Given, tmp_path_factory) -> Impostor:  # type: ignore[no-unt
     return Impostor(given, tmp_path_factory.mktemp("impostor"))
 
 
-def forged(given: Given, seal: SealInUse, tsa: TimeStampAuthority) -> bytes:
+def forged(given: Given, seal: SealInUse, tsa: TimeStampAuthority, where: SealPlace | None = None) -> bytes:
     """A page with the same data, sealed anew, with the receipt of the real licence."""
     import pypdfium2
 
@@ -471,7 +480,7 @@ def forged(given: Given, seal: SealInUse, tsa: TimeStampAuthority) -> bytes:
     out = io.BytesIO()
     blank.save(out)
     sealed = seal_department_pdf(
-        out.getvalue(), given.issued.data, seal=seal, tsa=tsa, place=place(), reason="x", at=START
+        out.getvalue(), given.issued.data, seal=seal, tsa=tsa, place=where or place(), reason="x", at=START
     )
     receipt = unsigned_of(given.pdf, asn1.RECEIPT_OID)
     return splice_receipt(sealed, take_apart(sealed), receipt, suite="SM2-SM3", sealing_cert=seal.certs[0])
@@ -494,6 +503,109 @@ def test_the_real_seal_on_another_page_has_no_receipt_of_its_own(given: Given) -
     real = service.seals.open(service.seals.get("chuncheng-market-sm2"))
     tsa = service.authorities.time_stamp_authority(Suite.SM2_SM3)
     assert given.blame(forged(given, real, tsa)) == ("ledger.receipt", "LEDGER_MISMATCH")
+
+
+def test_the_page_must_show_the_picture_that_the_seal_data_holds(given: Given) -> None:
+    """The key is the right one and everything is signed, but the page shows another body's seal."""
+    service = given.world.service
+    real = service.seals.open(service.seals.get("chuncheng-market-sm2"))
+    tsa = service.authorities.time_stamp_authority(Suite.SM2_SM3)
+    other = replace(real, picture_pdf=seal_pdf(round_seal("春城市交通运输局", "行政许可专用章")))
+    assert given.blame(forged(given, other, tsa)) == ("seal.picture", "SEAL_PICTURE_DIFFERS")
+    at_45 = forged(given, real, tsa, place(45.0))
+    assert given.blame(at_45) == ("seal.picture", "SEAL_PICTURE_DIFFERS")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("of another seal", "SES_SIGNER_NOT_LISTED"),
+        ("another name", "SES_OTHER_SEAL"),
+        ("another id", "SES_OTHER_SEAL"),
+        ("made by itself", "NO_CERTIFICATE_CHAIN_FOUND"),
+        ("made by another under the root", "UNKNOWN_ISSUER"),
+        ("made by an impostor", "NO_CERTIFICATE_CHAIN_FOUND"),
+        ("one byte changed", "SIG_CRYPTO_FAILURE"),
+        ("out of its term", "SES_TERM"),
+        ("nothing", "MALFORMED"),
+    ],
+)
+def test_seal_data_that_is_not_the_seals_own_is_refused(
+    given: Given, impostor: Impostor, change: str, code: str
+) -> None:
+    """Everything about the signature is right; only the seal data inside it is spoilt."""
+    service = given.world.service
+    found = service.seals.get("chuncheng-market-sm2")
+    real = service.seals.open(found)
+    maker_key, maker_cert = service.authorities.seal_maker(Suite.SM2_SM3)
+    made: dict[str, Any] = {
+        "seal_id": found.seal_id,
+        "seal_type": SealType.BUSINESS,
+        "name": found.name,
+        "seal_cert": real.certs[0],
+        "picture": decode_seal(real.seal_data).info.picture,
+        "made_at": START,
+        "valid_from": found.not_before,
+        "valid_until": found.not_after,
+        "maker_key": maker_key,
+        "maker_cert": maker_cert,
+    }
+    match change:
+        case "of another seal":
+            other = service.seals.get("yunling-transport-sm2")
+            seal_data = service.seals.open(other).seal_data
+        case "another name":
+            seal_data = make_seal_data(**(made | {"name": "春城市交通运输局"}))
+        case "another id":
+            seal_data = make_seal_data(**(made | {"seal_id": "chuncheng-market-new"}))
+        case "made by itself":
+            seal_data = make_seal_data(**(made | {"maker_key": real.key, "maker_cert": real.certs[0]}))
+        case "made by another under the root":
+            authorities = service.authorities
+            root_key = authorities.keys.open(authorities._ca("seal-root-SM2-SM3").key_id, KeyPurpose.ROOT_CA)
+            cert = make_x509_cert(
+                Profile.SEAL_MAKER,
+                Subject("SM2 电子印章制章者", "印证"),
+                impostor.seal.key.record.public_key,
+                root_key,
+                authorities.seal_root(Suite.SM2_SM3),
+                not_before=START - timedelta(days=1),
+                not_after=START + timedelta(days=900),
+                crl_address=None,
+            )
+            seal_data = make_seal_data(**(made | {"maker_key": impostor.seal.key, "maker_cert": cert}))
+        case "made by an impostor":
+            seal_data = make_seal_data(
+                **(made | {"maker_key": impostor.seal.key, "maker_cert": impostor.seal.certs[0]})
+            )
+        case "one byte changed":
+            seal_data = real.seal_data.replace(b"PNG\r", b"PNG\n", 1)
+        case "out of its term":
+            seal_data = make_seal_data(
+                **(made | {"valid_from": START + timedelta(days=1), "valid_until": START + timedelta(days=2)})
+            )
+        case _:
+            seal_data = b"\x30\x00"
+    tsa = service.authorities.time_stamp_authority(Suite.SM2_SM3)
+    spoilt = forged(given, replace(real, seal_data=seal_data), tsa)
+    assert given.blame(spoilt) == ("seal.data", code)
+
+
+def test_the_seal_data_on_a_licence_passes_the_standards_own_checks(given: Given) -> None:
+    """Read back out of the file, judged as a foreign system would: by the structure and the chains alone."""
+    signed = cms.ContentInfo.load(check_gap(given.pdf).cms)["content"]["signer_infos"][0]["signed_attrs"]
+    (value,) = (a["values"][0].dump() for a in signed if a["type"].dotted == asn1.SEAL_DATA_OID)
+    root = given.world.service.authorities.seal_root(Suite.SM2_SM3)
+    trust = ChainTrust((root,), (), tuple(der for _, der, _ in given.world.service.authorities.crls(START)))
+    judged = judge_seal(value, SealDataTrust(trust, trust, trust), at=START)
+    assert [finding.result for finding in judged.findings] == [Result.PASSED] * 4
+    assert judged.seal is not None
+    assert judged.seal.info.picture.kind == "PNG"
+    assert (judged.seal.info.picture.width_mm, judged.seal.info.picture.height_mm) == (42, 42)
+    png = Image.open(io.BytesIO(judged.seal.info.picture.data))
+    assert png.size == (497, 497)
+    assert len(value) < 14_000
+    assert seal_data_png(round_seal("春城市市场监督管理局")) != judged.seal.info.picture.data
 
 
 @pytest.mark.parametrize("how", ["swapped", "added", "leaf only"])

@@ -11,6 +11,7 @@ digits). Payload, times in RFC 3339:
                "fields":[[name, GB/T 36903 name, label zh, label en, disclosure level]…]}],
      "seals":[{"id":…,"authority":…,"name":…,"suite":…,"certs":[DER base64…],"root":DER,
                "not_before":…,"not_after":…,"state":…,"since":…}],
+     "makers":[{"suite":…,"certs":[…],"root":…,"state":…,"since":…}],                 who makes seals (制章者)
      "tsas":[{"suite":…,"certs":[…],"root":…,"state":…,"since":…}],
      "keys":[{"kid":hex,"suite":…,"spki":base64,"use":"present"|"status",
               "not_before":…,"not_after":…,"state":…,"since":…}],
@@ -96,6 +97,15 @@ class TrustedSeal(Trusted):
 
 
 @dataclass(frozen=True, slots=True)
+class TrustedMaker(Trusted):
+    """制章者: who signs the seal data of seals under this root."""
+
+    suite: str
+    certs: Sequence[bytes]
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class TrustedTsa(Trusted):
     suite: str
     certs: Sequence[bytes]
@@ -133,6 +143,7 @@ class TrustList:
     authorities: Sequence[TrustedAuthority]
     types: Sequence[TrustedType]
     seals: Sequence[TrustedSeal]
+    makers: Sequence[TrustedMaker]
     tsas: Sequence[TrustedTsa]
     keys: Sequence[TrustedKey]
     status_lists: Mapping[int, str]
@@ -198,6 +209,10 @@ def encode_trust_list(listed: TrustList) -> bytes:
                 **state(s),
             }
             for s in listed.seals
+        ],
+        "makers": [
+            {"suite": m.suite, "certs": [_b64(c) for c in m.certs], "root": _b64(m.root), **state(m)}
+            for m in listed.makers
         ],
         "tsas": [
             {"suite": t.suite, "certs": [_b64(c) for c in t.certs], "root": _b64(t.root), **state(t)}
@@ -267,6 +282,10 @@ def decode_trust_list(payload: bytes) -> TrustList:
                     _time(s["not_after"]),
                 )
                 for s in raw["seals"]
+            ),
+            makers=tuple(
+                TrustedMaker(*_state(m), m["suite"], tuple(_bytes(c) for c in m["certs"]), _bytes(m["root"]))
+                for m in raw["makers"]
             ),
             tsas=tuple(
                 TrustedTsa(*_state(t), t["suite"], tuple(_bytes(c) for c in t["certs"]), _bytes(t["root"]))

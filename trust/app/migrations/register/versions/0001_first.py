@@ -234,6 +234,7 @@ def upgrade() -> None:
         sa.Column("picture_svg", sa.String(), nullable=False),
         sa.Column("picture_pdf", sa.LargeBinary(), nullable=False),
         sa.Column("width_mm", sa.Float(), nullable=False),
+        sa.Column("seal_data", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("state_since", sa.BigInteger(), nullable=False),
         sa.Column("not_before", sa.BigInteger(), nullable=False),
