@@ -19,11 +19,10 @@ from typing import Any
 
 from asn1crypto import algos, cms, core, keys
 
+from trust.encoding.cms import SEAL_DATA_OID
+
 RECEIPT_OID = "2.25.188304937846211902361047912273940281457"
 """The unsigned CMS attribute that carries the ledger receipt: an arc of our own, made from a UUID."""
-
-SEAL_DATA_OID = "2.25.188304937846211902361047912273940281459"
-"""The signed CMS attribute that carries the national seal data (SESeal) of the seal that was used."""
 
 _lock = threading.Lock()
 _registered = False

@@ -3,6 +3,11 @@
 It signs a TSTInfo over a digest. The token is written with `trust.encoding.cms`, so that a verifier can
 rebuild it from its parts and no byte of it is left free. Its certificate hangs under a root of its own: a
 seal key cannot vouch for the time of its own use.
+
+What it signs (RFC 3161 §2.4.2), written here element by element, because a seal waits for it:
+
+    TSTInfo { version 1, policy POLICY_OID, messageImprint { { algorithm, NULL for SHA-256 }, digest },
+              serialNumber of 127 bits, genTime in whole seconds of UTC, accuracy { seconds 1 }, nonce? }
 """
 
 from __future__ import annotations
@@ -10,20 +15,34 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from functools import lru_cache
 
-from asn1crypto import cms, core, tsp, x509
+from asn1crypto import cms, core, tsp
 
 from keys import asn1
 from keys.custody import SigningKey
-from trust.encoding.cms import encode_time_stamp_token
-from trust.encoding.digests import digest, sha256
+from trust.encoding.cms import (
+    encode_constant_time_stamp_attributes,
+    encode_signed_attributes,
+    encode_time_stamp_token,
+)
+from trust.encoding.der import octets, sequence, small_integer, tlv
+from trust.encoding.digests import digest
 from trust.model.clock import Clock
 from trust.model.errors import Malformed
 
 POLICY_OID = "2.25.188304937846211902361047912273940281458"
 """Our time-stamping policy: the service's own clock, one second of accuracy."""
+
+_HEAD = small_integer(1) + core.ObjectIdentifier(POLICY_OID).dump()
+_IMPRINT_ALGORITHM = {
+    # With NULL for SHA-256, as RFC 3161 requesters write it; SM3 has no parameters (GM/T 0006).
+    "sha256": bytes.fromhex("300d06096086480165030402010500"),
+    "sm3": bytes.fromhex("300a06082a811ccf55018311"),
+}
+_ACCURACY = sequence(small_integer(1))
+_INTEGER, _GENERALIZED_TIME = 0x02, 0x18
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +62,12 @@ class TimeStampAuthority:
 
         Raises `Malformed` for a digest that is not SHA-256 or SM3, and `KeyUnavailable`.
         """
-        asn1.register()
-        if algorithm not in ("sha256", "sm3") or len(imprint) != 32:
+        if algorithm not in _IMPRINT_ALGORITHM or len(imprint) != 32:
             raise Malformed("A time-stamp is made over a SHA-256 or SM3 digest of 32 bytes.")
-        tst_info = self._tst_info(imprint, algorithm, nonce, self.clock.now()).dump()
-        signed_attrs = self._signed_attrs(tst_info).dump()
+        tst_info = _tst_info(imprint, algorithm, nonce, self.clock.now())
+        signed_attrs = encode_signed_attributes(
+            _constant_attributes(self.certs[0]), digest(self.key.record.suite.digest, tst_info)
+        )
         return encode_time_stamp_token(
             suite=self.suite,
             tsa_certs=self.certs,
@@ -58,6 +78,7 @@ class TimeStampAuthority:
 
     def respond(self, request: tsp.TimeStampReq) -> tsp.TimeStampResp:
         """The answer to an RFC 3161 request."""
+        asn1.register()
         imprint = request["message_imprint"]
         token = self.stamp(
             imprint["hashed_message"].native,
@@ -68,41 +89,22 @@ class TimeStampAuthority:
             {"status": {"status": "granted"}, "time_stamp_token": cms.ContentInfo.load(token)}
         )
 
-    def _tst_info(self, imprint: bytes, algorithm: str, nonce: int | None, at: datetime) -> tsp.TSTInfo:
-        info: dict[str, Any] = {
-            "version": "v1",
-            "policy": POLICY_OID,
-            "message_imprint": {"hash_algorithm": {"algorithm": algorithm}, "hashed_message": imprint},
-            "serial_number": secrets.randbits(126) | (1 << 126),
-            "gen_time": at.replace(microsecond=0),
-            "accuracy": {"seconds": 1},
-        }
-        if nonce is not None:
-            info["nonce"] = nonce
-        return tsp.TSTInfo(info)
 
-    def _signed_attrs(self, tst_info: bytes) -> cms.CMSAttributes:
-        cert = x509.Certificate.load(self.certs[0])
-        # ESSCertIDv2 with its default digest, SHA-256: written absent, as DER demands (RFC 5035 §4).
-        ess = tsp.SigningCertificateV2(
-            {
-                "certs": [
-                    {
-                        "cert_hash": sha256(self.certs[0]),
-                        "issuer_serial": {
-                            "issuer": [x509.GeneralName("directory_name", cert.issuer)],
-                            "serial_number": cert.serial_number,
-                        },
-                    }
-                ]
-            }
-        )
-        content_digest = digest(self.key.record.suite.digest, tst_info)
-        attributes = [
-            ("content_type", cms.ContentType("tst_info")),
-            ("message_digest", core.OctetString(content_digest)),
-            ("signing_certificate_v2", ess),
-        ]
-        return cms.CMSAttributes(
-            [cms.CMSAttribute({"type": name, "values": (value,)}) for name, value in attributes]
-        )
+_constant_attributes = lru_cache(maxsize=64)(encode_constant_time_stamp_attributes)
+
+
+def _tst_info(imprint: bytes, algorithm: str, nonce: int | None, at: datetime) -> bytes:
+    return sequence(
+        _HEAD,
+        sequence(_IMPRINT_ALGORITHM[algorithm], octets(imprint)),
+        _integer(secrets.randbits(126) | (1 << 126)),
+        tlv(_GENERALIZED_TIME, at.astimezone(UTC).strftime("%Y%m%d%H%M%SZ").encode("ascii")),
+        _ACCURACY,
+        _integer(nonce) if nonce is not None else b"",
+    )
+
+
+def _integer(value: int) -> bytes:
+    """INTEGER of any size, two's complement in the fewest octets (X.690 §8.3)."""
+    bits = value.bit_length() if value >= 0 else (-value - 1).bit_length()
+    return tlv(_INTEGER, value.to_bytes(bits // 8 + 1, "big", signed=True))

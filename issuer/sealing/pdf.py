@@ -1,17 +1,14 @@
 """The issuer's door to pyHanko: everything that is done to a PDF to seal it.
 
 `seal_pdf` places the seal picture and signs: ETSI.CAdES.detached, certified with no changes allowed
-(DocMDP P=1), with a signature time-stamp (PAdES B-T). pyHanko lays out the file; the CMS inside is written
-by `trust.encoding.cms`, so the verifier can rebuild it byte for byte. Nothing here knows of the ledger.
-
-65,536 hex digits are reserved for /Contents: 32 KiB of CMS, room for certificates, time-stamp and receipt.
+(DocMDP P=1), with a signature time-stamp (PAdES B-T). Pages of ours are written by `issuer.sealing.prepared`;
+every other file is laid out by pyHanko here. The CMS inside is written by `trust.encoding.cms` either way, so
+the verifier can rebuild it byte for byte. Nothing here knows of the ledger.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -28,51 +25,42 @@ from pyhanko.sign.signers.pdf_cms import Signer
 from pyhanko.stamp import StaticStampStyle
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
+from issuer.sealing.prepared import seal_prepared
+from issuer.sealing.use import CONTENTS_HEX_DIGITS, FIELD_NAME, SealInUse, SealPlace
 from keys import asn1
-from keys.custody import SigningKey
 from keys.tsa import TimeStampAuthority
-from trust.encoding.cms import SIGNATURE_TIME_STAMP_OID, encode_attribute, encode_seal_cms
-from trust.encoding.der import set_of
+from trust.encoding.cms import (
+    SIGNATURE_TIME_STAMP_OID,
+    encode_attribute,
+    encode_constant_seal_attributes,
+    encode_seal_cms,
+    encode_signed_attributes,
+)
 from trust.encoding.digests import digest
 from trust.model.errors import Malformed
 from trust.pdf.reading import PdfRefused, open_pdf, take_inventory
 
-CONTENTS_HEX_DIGITS = 65_536
-FIELD_NAME = "Seal1"
 ATTACHMENT_NAME = "ecertificate.json"
 _SIGNATURE_MECHANISM = {"SM2-SM3": "sm3_sm2", "RSA3072-SHA256": "sha256_rsa", "P256-SHA256": "sha256_ecdsa"}
-
-
-@dataclass(frozen=True, slots=True)
-class SealPlace:
-    """Where the seal goes: page (0-based; -1 is the last) and rectangle in PDF points, origin bottom left."""
-
-    page: int
-    left: float
-    bottom: float
-    right: float
-    top: float
-
-
-@dataclass(frozen=True, slots=True)
-class SealInUse:
-    """An e-seal ready to be used: key, certificates (DER; the sealing one first, no root), picture (PDF),
-    national seal data (SESeal, DER)."""
-
-    key: SigningKey
-    certs: Sequence[bytes]
-    picture_pdf: bytes
-    seal_data: bytes
-
-    @property
-    def suite(self) -> str:
-        return self.key.record.suite.value
 
 
 def seal_pdf(
     pdf: bytes, *, seal: SealInUse, tsa: TimeStampAuthority, place: SealPlace, reason: str, at: datetime
 ) -> bytes:
-    """The sealed PDF. The key signs exactly once. Raises `Malformed` where pyHanko refuses the file."""
+    """The sealed PDF. The key signs exactly once. Raises `Malformed` where pyHanko refuses the file.
+
+    A page of ours takes the prepared way; every other file the plain one. Both give the same seal.
+    """
+    sealed = seal_prepared(pdf, seal=seal, tsa=tsa, place=place, reason=reason, at=at)
+    if sealed is None:
+        sealed = seal_plain(pdf, seal=seal, tsa=tsa, place=place, reason=reason, at=at)
+    return sealed
+
+
+def seal_plain(
+    pdf: bytes, *, seal: SealInUse, tsa: TimeStampAuthority, place: SealPlace, reason: str, at: datetime
+) -> bytes:
+    """The same for any PDF that pyHanko can read. Raises `Malformed` where it refuses the file."""
     try:
         return _sign(IncrementalPdfFileWriter(io.BytesIO(pdf)), seal, tsa, place, reason, at)
     except (PdfError, SigningError) as exc:
@@ -170,7 +158,7 @@ def _sign(
         new_field_spec=SigFieldSpec(
             FIELD_NAME,
             on_page=place.page,
-            box=(round(place.left), round(place.bottom), round(place.right), round(place.top)),
+            box=place.box,
         ),
     )
     # Reserving room up front also spares pyHanko's dry run: the key signs once.
@@ -211,6 +199,23 @@ class _FrameSigner(Signer):
             raise SigningError(f"{self._seal.suite} does not sign {digest_algorithm} digests")
         return self._seal.key.sign(data)
 
+    async def signed_attrs(
+        self,
+        data_digest: bytes,
+        digest_algorithm: str,
+        attr_settings: Any = None,
+        content_type: Any = "data",
+        use_pades: Any = False,
+        timestamper: Any = None,
+        dry_run: Any = False,
+        is_pdf_sig: Any = True,
+    ) -> cms.CMSAttributes:
+        """Ours, whatever pyHanko would choose: both ways of sealing sign the same attributes."""
+        constant = encode_constant_seal_attributes(
+            self._seal.suite, self._seal.certs[0], self._seal.seal_data
+        )
+        return cms.CMSAttributes.load(encode_signed_attributes(constant, data_digest))
+
     async def async_sign_prescribed_attributes(
         self,
         digest_algorithm: str,
@@ -220,8 +225,7 @@ class _FrameSigner(Signer):
         timestamper: Any = None,
         encap_content_info: Any = None,
     ) -> cms.ContentInfo:
-        seal_data = encode_attribute(asn1.SEAL_DATA_OID, self._seal.seal_data)
-        encoded = set_of([*(attribute.dump() for attribute in signed_attrs), seal_data])
+        encoded = signed_attrs.dump()
         signature = await self.async_sign_raw(encoded, digest_algorithm, dry_run)
         imprint = digest(digest_algorithm, signature)
         token = self._tsa.stamp(imprint, digest_algorithm)
@@ -250,3 +254,15 @@ class _PictureOfSeal(PdfContent):
         left, bottom, right, top = xobject.get_object()["/BBox"]
         self.box = layout.BoxConstraints(width=abs(right - left), height=abs(top - bottom))
         return b"/SealPicture Do"
+
+
+__all__ = [
+    "CONTENTS_HEX_DIGITS",
+    "FIELD_NAME",
+    "SealInUse",
+    "SealPlace",
+    "check_stampable",
+    "seal_department_pdf",
+    "seal_pdf",
+    "seal_plain",
+]

@@ -27,7 +27,7 @@ from keys.pki.chain import ChainTrust
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from keys.tsa import TimeStampAuthority
-from trust.encoding.cms import SIGNATURE_TIME_STAMP_OID, encode_attribute, encode_seal_cms
+from trust.encoding.cms import SEAL_DATA_OID, SIGNATURE_TIME_STAMP_OID, encode_attribute, encode_seal_cms
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.encoding.ses import decode_seal
 from trust.model.report import Report, Result, Verdict
@@ -594,7 +594,7 @@ def test_seal_data_that_is_not_the_seals_own_is_refused(
 def test_the_seal_data_on_a_licence_passes_the_standards_own_checks(given: Given) -> None:
     """Read back out of the file, judged as a foreign system would: by the structure and the chains alone."""
     signed = cms.ContentInfo.load(check_gap(given.pdf).cms)["content"]["signer_infos"][0]["signed_attrs"]
-    (value,) = (a["values"][0].dump() for a in signed if a["type"].dotted == asn1.SEAL_DATA_OID)
+    (value,) = (a["values"][0].dump() for a in signed if a["type"].dotted == SEAL_DATA_OID)
     root = given.world.service.authorities.seal_root(Suite.SM2_SM3)
     trust = ChainTrust((root,), (), tuple(der for _, der, _ in given.world.service.authorities.crls(START)))
     judged = judge_seal(value, SealDataTrust(trust, trust, trust), at=START)

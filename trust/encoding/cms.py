@@ -23,16 +23,27 @@ and without unsignedAttrs. No CRLs anywhere. D and S are fixed by the suite:
 | SM2-SM3        | 1.2.156.10197.1.401       | 1.2.156.10197.1.501, absent          |
 | RSA3072-SHA256 | 2.16.840.1.101.3.4.2.1    | 1.2.840.113549.1.1.11, NULL          |
 | P256-SHA256    | 2.16.840.1.101.3.4.2.1    | 1.2.840.10045.4.3.2, absent          |
+
+Signed attributes of both: content-type, message-digest, signing-certificate-v2 (RFC 5035) with the issuer and
+serial number of the certificate. All but the message digest are the same in every signature of one signer, so
+they are encoded once and given to `encode_signed_attributes` with the digest of each document.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from asn1crypto import core, x509
 
 from trust.encoding.der import SET, octets, sequence, set_of, small_integer, tlv
+from trust.encoding.digests import digest
 
+CONTENT_TYPE_OID = "1.2.840.113549.1.9.3"
+MESSAGE_DIGEST_OID = "1.2.840.113549.1.9.4"
+SIGNING_CERTIFICATE_V2_OID = "1.2.840.113549.1.9.16.2.47"
+SEAL_DATA_OID = "2.25.188304937846211902361047912273940281459"
+"""The signed CMS attribute that carries the national seal data (SESeal): of our arc, as in `keys.asn1`."""
 SIGNATURE_TIME_STAMP_OID = "1.2.840.113549.1.9.16.2.14"
 
 _SM3 = bytes.fromhex("300a06082a811ccf55018311")
@@ -50,7 +61,30 @@ _ID_TST_INFO = bytes.fromhex("060b2a864886f70d0109100104")
 
 def encode_attribute(oid: str, value: bytes) -> bytes:
     """Attribute { attrType, attrValues SET OF } with the one value (DER) given."""
-    return sequence(core.ObjectIdentifier(oid).dump(), tlv(SET, value))
+    return sequence(_oid(oid), tlv(SET, value))
+
+
+def encode_constant_seal_attributes(suite: str, sealing_cert: bytes, seal_data: bytes) -> tuple[bytes, ...]:
+    """The signed attributes (DER) that are the same in everything that one seal signs; `seal_data` is its SESeal."""
+    algorithm = "sm3" if suite == "SM2-SM3" else "sha256"
+    return (
+        encode_attribute(CONTENT_TYPE_OID, _ID_DATA),
+        encode_attribute(SIGNING_CERTIFICATE_V2_OID, _signing_certificate_v2(sealing_cert, algorithm)),
+        encode_attribute(SEAL_DATA_OID, seal_data),
+    )
+
+
+def encode_constant_time_stamp_attributes(tsa_cert: bytes) -> tuple[bytes, ...]:
+    """The same of a time-stamp authority, whose certificate is named by its SHA-256 in every suite."""
+    return (
+        encode_attribute(CONTENT_TYPE_OID, _ID_TST_INFO),
+        encode_attribute(SIGNING_CERTIFICATE_V2_OID, _signing_certificate_v2(tsa_cert, "sha256")),
+    )
+
+
+def encode_signed_attributes(constant: Sequence[bytes], message_digest: bytes) -> bytes:
+    """The DER SET (tag 0x31) that is signed: the constant attributes and the digest of the content."""
+    return set_of([*constant, encode_attribute(MESSAGE_DIGEST_OID, octets(message_digest))])
 
 
 def encode_seal_cms(
@@ -122,7 +156,25 @@ def _content_info(
     return sequence(_ID_SIGNED_DATA, tlv(0xA0, signed_data))
 
 
+@lru_cache(maxsize=256)
 def _issuer_and_serial(cert: bytes) -> bytes:
+    """IssuerAndSerialNumber. Remembered: whoever seals or verifies does it with a few certificates."""
     tbs = x509.Certificate.load(cert)["tbs_certificate"]
     # Parsed and untouched, so dump() gives the bytes that stand in the certificate.
     return sequence(tbs["issuer"].dump(), tbs["serial_number"].dump())
+
+
+def _signing_certificate_v2(cert: bytes, algorithm: str) -> bytes:
+    """SigningCertificateV2 { certs { ESSCertIDv2 } }, RFC 5035 §3, without policies."""
+    tbs = x509.Certificate.load(cert)["tbs_certificate"]
+    # SHA-256 is the default of hashAlgorithm, and DER leaves a default out (X.690 §11.5).
+    hash_algorithm = b"" if algorithm == "sha256" else _SM3
+    general_names = sequence(tlv(0xA4, tbs["issuer"].dump()))  # directoryName [4], explicit: Name is a CHOICE
+    issuer_serial = sequence(general_names, tbs["serial_number"].dump())
+    ess_cert_id = sequence(hash_algorithm, octets(digest(algorithm, cert)), issuer_serial)
+    return sequence(sequence(ess_cert_id))
+
+
+@lru_cache(maxsize=64)
+def _oid(dotted: str) -> bytes:
+    return bytes(core.ObjectIdentifier(dotted).dump())

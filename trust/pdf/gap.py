@@ -23,7 +23,7 @@ from trust.encoding.der import element_length
 from trust.model.errors import VerificationError
 
 _BYTE_RANGE = re.compile(rb"/ByteRange \[0 ([1-9]\d{0,9}) ([1-9]\d{0,9}) ([1-9]\d{0,9})\]")
-_HEX = re.compile(rb"<[0-9A-F]+>")
+_HEX_DIGITS = b"0123456789ABCDEF"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def check_gap(data: bytes) -> SignedGap:
     if not start < end or end + rest != len(data):
         raise GapRefused("rule 4: the signed bytes and the gap are not the whole file")
     gap = data[start:end]
-    if _HEX.fullmatch(gap) is None or len(gap) % 2:
+    if not _is_hex_string(gap) or len(gap) % 2:
         raise GapRefused("rule 3: the gap is not one string of upper-case hex digits")
     if not data[:start].endswith(b"/Contents "):
         raise GapRefused("rule 3: the gap is not the value of /Contents")
@@ -59,6 +59,11 @@ def check_gap(data: bytes) -> SignedGap:
         length = element_length(contents)
     except ValueError as exc:
         raise GapRefused("rule 5: the gap does not start with a DER element") from exc
-    if length > len(contents) or any(contents[length:]):
+    if length > len(contents) or contents.count(0, length) != len(contents) - length:
         raise GapRefused("rule 5: after the DER element stands something other than zeros")
     return SignedGap((0, start, end, rest), contents[:length], (data[:start], data[end:]))
+
+
+def _is_hex_string(gap: bytes) -> bool:
+    # Deleting what may stand there is several times faster than matching 65,536 digits one by one.
+    return len(gap) > 2 and gap[:1] + gap[-1:] == b"<>" and not gap[1:-1].translate(None, _HEX_DIGITS)

@@ -1,0 +1,43 @@
+"""What sealing starts from: an e-seal that is ready to be used, and the place where it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keys.custody import SigningKey
+
+CONTENTS_HEX_DIGITS = 65_536
+"""The room of /Contents: 32 KiB of CMS for certificates, time-stamp and receipt."""
+FIELD_NAME = "Seal1"
+
+
+@dataclass(frozen=True, slots=True)
+class SealPlace:
+    """Where the seal goes: page (0-based; -1 is the last) and rectangle in PDF points, origin bottom left."""
+
+    page: int
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """The rectangle in whole points: left, bottom, right, top."""
+        return round(self.left), round(self.bottom), round(self.right), round(self.top)
+
+
+@dataclass(frozen=True, slots=True)
+class SealInUse:
+    """An e-seal ready to be used: key, certificates (DER; the sealing one first, no root), picture (PDF),
+    national seal data (SESeal, DER)."""
+
+    key: SigningKey
+    certs: Sequence[bytes]
+    picture_pdf: bytes
+    seal_data: bytes
+
+    @property
+    def suite(self) -> str:
+        return self.key.record.suite.value
