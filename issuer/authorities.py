@@ -228,7 +228,7 @@ class Authorities:
         listed = []
         for ca in cas:
             row = known.get(ca.id)
-            newest = max((r.revoked_at for r in revoked if r.ca_id == ca.id), default=0)
+            newest = max((r.entered_at for r in revoked if r.ca_id == ca.id), default=0)
             if (
                 row is None
                 or newest > row.this_update

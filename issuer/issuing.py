@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -111,9 +111,38 @@ class Issuing:
     # --- the use case ---
 
     def issue(
+        self,
+        applications: Sequence[Application],
+        *,
+        approval: int | None = None,
+        on_progress: Progress | None = None,
+    ) -> list[Outcome]:
+        """Issues each application or says why not; a wrong one stops only itself. Answers in their order.
+
+        `approval` is the number of a second person's approval, where a seal's policy asks for one for so many.
+        Raises `NotPermitted` without it, before anything is done.
+        """
+        self.check_many(applications, approval)
+        return self.issue_checked(applications, on_progress=on_progress)
+
+    def check_many(self, applications: Iterable[Application], approval: int | None) -> None:
+        """Counts a whole request by seal, and uses up the approval where a seal's policy asks for one.
+
+        Raises `NotPermitted` (SEAL_NEEDS_APPROVAL).
+        """
+        counts: dict[str, int] = {}
+        for application in applications:
+            try:
+                seal_id = self._seal_for(application).seal_id
+            except RequestError:
+                continue  # its own outcome will say so
+            counts[seal_id] = counts.get(seal_id, 0) + 1
+        self.seals.check_many(counts, approval, self.clock.now())
+
+    def issue_checked(
         self, applications: Sequence[Application], *, on_progress: Progress | None = None
     ) -> list[Outcome]:
-        """Issues each application or says why not; a wrong one stops only itself. Answers in their order."""
+        """`issue` for a part of a request that `check_many` has let through as a whole."""
         outcomes: list[Outcome] = []
         for start in range(0, len(applications), BATCH):
             batch = applications[start : start + BATCH]
@@ -129,21 +158,28 @@ class Issuing:
         authority = self.authorities.get(application.authority_id)
         checked = check_application(application, profile, authority, at)
         seal = self._seal_for(application)
-        self.seals.check_usable(seal, application.authority_id, at)
+        self.seals.check_usable(
+            seal,
+            application.authority_id,
+            at,
+            type_short=application.type_short,
+            caller=application.caller,
+        )
         return checked
 
     def resume_unfinished(self, *, on_progress: Progress | None = None) -> list[Outcome]:
         """Carries on whatever a crash or an error left between reservation and issue."""
         outcomes: list[Outcome] = []
+        seen: set[bytes] = set()
         while True:
             with self.database.read() as connection:
                 rows = sql.unfinished_ecertificates(connection, BATCH)
-            done = {outcome.issued.pid for outcome in outcomes if outcome.issued}
-            rows = [row for row in rows if bytes(row.pid) not in done]
+            rows = [row for row in rows if bytes(row.pid) not in seen]
+            seen |= {bytes(row.pid) for row in rows}
             if not rows:
                 return outcomes
             drafts = [self._draft_from(row) for row in rows]
-            outcomes += [Outcome(0, issued) for issued in self._finish(drafts)]
+            outcomes += self._finish(drafts)
             if on_progress is not None:
                 on_progress(len(rows))
 
@@ -188,8 +224,15 @@ class Issuing:
             outcomes[position] = Outcome(applications[position].row, issued, None, repeated)
         return [outcomes[position] for position in range(len(applications))]
 
-    def _finish(self, drafts: Sequence[Draft]) -> list[IssuedECertificate]:
-        return self._record([self._seal(draft) for draft in drafts])
+    def _finish(self, drafts: Sequence[Draft]) -> list[Outcome]:
+        """What cannot be sealed now (the seal was frozen meanwhile) waits, and does not stop the others."""
+        sealed, waiting = [], []
+        for draft in drafts:
+            try:
+                sealed.append(self._seal(draft))
+            except RequestError as exc:
+                waiting.append(Outcome(0, None, exc))
+        return [*(Outcome(0, issued) for issued in self._record(sealed)), *waiting]
 
     def _reserve(self, checked: CheckedApplication) -> Draft:
         """Step 2. The same request again gives the same draft; the same number with other content `Conflict`."""
@@ -268,6 +311,7 @@ class Issuing:
                     ecertificate_id=row.id or 0,
                     kind=EntryKind.ISSUED.name,
                     actor=authority.authority_id,
+                    note=application.caller,
                     salt=b"",
                     at=sql.to_micros(at),
                 ),
@@ -305,11 +349,12 @@ class Issuing:
                     kind: sql.find_document(connection, draft.ecertificate_id, kind)
                     for kind in ("values", "photo", "source", "place")
                 }
+                caller = sql.caller_of(connection, draft.operation_id)
         if stored is not None:
             return SealedECertificate(draft, stored)
         at = self.clock.now()
         seal = self.seals.get(draft.seal_id)
-        self.seals.check_usable(seal, draft.authority_id, at)
+        self.seals.check_usable(seal, draft.authority_id, at, type_short=draft.type_short, caller=caller)
         in_use = self.seals.open(seal)
         tsa = self.authorities.time_stamp_authority(seal.suite)
         if documents["source"] is not None:
@@ -329,6 +374,7 @@ class Issuing:
                 at=at,
             )
         with self.database.write() as connection:
+            self.seals.write_down_use(connection, seal, draft.ecertificate_id, at, by=caller)
             sql.put_document(connection, draft.ecertificate_id, "sealed", sealed)
             sql.update(connection, sql.ECertificateRow, {"id": draft.ecertificate_id}, {"step": "SEALED"})
         return SealedECertificate(draft, sealed)

@@ -16,7 +16,7 @@ from pathlib import Path
 from issuer import sql
 from issuer.authorities import PKI_FAMILIES, Authorities
 from issuer.catalogue import TypeProfile
-from issuer.seals import Seals, SealState
+from issuer.seals import Seals
 from keys.custody import KeyPurpose
 from keys.suites import Suite
 from ledger.lifecycle import Life
@@ -51,10 +51,14 @@ from trust.encoding.trust_list import (
     signing_input,
 )
 from trust.model.errors import LedgerBusy, LedgerHalted
+from trust.model.seal import SealState
 from trust.model.status import Status
 from trust.storage.folder import write_durably
 
 _NEXT_UPDATE, _VALID = timedelta(hours=24), timedelta(days=7)
+_IN_TRUST_LIST = frozenset(
+    {SealState.ACTIVE, SealState.FROZEN, SealState.LOST, SealState.RENEWED, SealState.REVOKED}
+)
 _STATUS_TTL, _STATUS_VALID = timedelta(minutes=15), timedelta(hours=24)
 _STATUS_KEPT, _BUNDLED_AGE = timedelta(days=30), timedelta(seconds=5)
 
@@ -188,14 +192,16 @@ class Publishing:
         return [p.short for p in self.catalogue.values() if set(p.who_may_issue) & set(functions)]
 
     def _trusted_seals(self) -> list[TrustedSeal]:
-        listed = []
+        listed, idle = [], self.seals.idle()
         for seal in self.seals.list():
+            if seal.state not in _IN_TRUST_LIST:
+                continue
             ca = self.authorities.issuing_ca(seal.suite)
-            revoked = seal.state is SealState.REVOKED
+            withdrawn = seal.state in (SealState.REVOKED, SealState.RENEWED)
             listed.append(
                 TrustedSeal(
-                    TrustState.RETIRED if revoked else TrustState.ACTIVE,
-                    seal.state_since if revoked else None,
+                    TrustState.RETIRED if withdrawn else TrustState.ACTIVE,
+                    seal.state_since if withdrawn else None,
                     seal.seal_id,
                     seal.authority_id,
                     seal.name,
@@ -204,6 +210,7 @@ class Publishing:
                     self.authorities.seal_root(seal.suite),
                     seal.not_before,
                     seal.not_after,
+                    tuple((each.since, each.until) for each in idle.get(seal.seal_id, ())),
                 )
             )
         return listed

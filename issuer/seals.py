@@ -1,39 +1,72 @@
-"""E-seals: made for an authority, used on documents, frozen, unfrozen, revoked.
+"""The registry of e-seals: applied for, reviewed, made, recorded, authorised, used, frozen, renewed, revoked.
 
-    ACTIVE ⇄ FROZEN        ACTIVE, FROZEN → REVOKED (final)
+`trust.model.seal` has the table of what may follow what. Each step is announced (stored, and the seal claimed
+for it), appended to the ledger, and completed; a crash between is carried on by `resume_pending`. What only
+takes something away (a freeze, a loss, a revocation) holds from the moment it is announced, whatever the
+ledger does: a stolen seal must not wait for a queue.
 
-A seal is a key with its X.509 certificate and a picture. Only an ACTIVE seal inside its term seals. What it
-sealed before stays valid: the time-stamp says when it was used. A revoked seal's certificate goes on its
-CA's revocation list.
+The person who reviews an application is another than the one who applied. `make` without an application is
+for setting up: the operator of the machine, who holds the keys' passphrase anyway, takes all steps at once,
+and the history says so.
+
+Only an ACTIVE seal inside its term seals, within its policy, and every use is written down with who had it
+used. What it sealed before stays valid: the time-stamp says when it was used. The intervals in which it was
+frozen or lost, and since when a revoked one does not count, stand in the trust list.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.engine import Connection
 
 from issuer import sql
 from issuer.artwork import round_seal, seal_data_png, seal_pdf
 from issuer.authorities import Authorities, family_of
 from issuer.seal_data import SealType, make_seal_data
-from issuer.sealing.pdf import SealInUse
+from issuer.seal_policy import check_allows, day_of, decode_policy, encode_policy
+from issuer.sealing.use import SealInUse
 from keys.custody import KeyPurpose
 from keys.pki.build import Profile, Subject, make_x509_cert
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
+from ledger.log import AppendRequest, Log
+from trust.encoding.commitment import content_root
+from trust.encoding.entry import NO_REF, EntryKind
 from trust.encoding.ses import SealPictureData
-from trust.model.errors import Conflict, Malformed, NotFound
+from trust.model.clock import Entropy
+from trust.model.errors import Conflict, LedgerBusy, LedgerHalted, Malformed, NotFound, NotPermitted
+from trust.model.seal import RESTRICTING, SealAct, SealPolicy, SealState, next_seal_state
+
+OPERATOR = "operator"
+"""Who acts at the machine's own command line."""
 
 _SEAL_YEARS = 5
 _SEAL_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
+_PERSON = re.compile(r"^[^\s|\x00-\x1f\x7f][^|\x00-\x1f\x7f]{0,63}$")
+_MAX_NOTE = 200
+_APPROVAL_HOURS = 24
+_MOST_USES = 100_000
+_EVENT_FIELDS = ("act", "at", "by", "detail", "effective_at", "note", "seal_id")
+_SALT_BYTES = 16
 
 
-class SealState(StrEnum):
-    ACTIVE = "active"
-    FROZEN = "frozen"
-    REVOKED = "revoked"
+@dataclass(frozen=True, slots=True)
+class SealApplication:
+    """A seal that is not made yet, or never will be."""
+
+    seal_id: str
+    authority_id: str
+    name: str
+    second_line: str
+    suite: Suite
+    state: SealState
+    applied_by: str
+    renews: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +88,36 @@ class ESeal:
     width_mm: float
     seal_data: bytes
     key_id: str
+    policy: SealPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class SealEvent:
+    """One step in a seal's life. `entry_seq` is None while the ledger has yet to record it."""
+
+    act: SealAct
+    by: str
+    note: str
+    at: datetime
+    effective_at: datetime
+    detail: str
+    entry_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SealUse:
+    at: datetime
+    by: str
+    pid: bytes
+    approval: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """An interval in which a seal was frozen or lost; `until` is None while it is."""
+
+    since: datetime
+    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +125,88 @@ class Seals:
     """Use cases on seals."""
 
     authorities: Authorities
+    log: Log
+    entropy: Entropy
+
+    # --- from application to use ---
+
+    def apply(
+        self,
+        seal_id: str,
+        authority_id: str,
+        suite: Suite,
+        *,
+        by: str,
+        second_line: str = "",
+        diameter_mm: float = 42.0,
+        renews: str | None = None,
+        note: str = "",
+    ) -> SealApplication:
+        """申请. The same application again gives the one that is there. Raises `Malformed`, `Conflict`."""
+        if not _SEAL_ID.match(seal_id):
+            raise Malformed("A seal's id is 1 to 63 of a-z, 0-9 and hyphens.", "Choose another id.")
+        if suite is Suite.ED25519:
+            raise Malformed(
+                "Ed25519 keys do not seal documents.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256."
+            )
+        authority = self.authorities.get(authority_id)
+        round_seal(authority.name_zh, second_line, diameter_mm=diameter_mm)  # refuses what cannot be drawn
+        if renews is not None and self.get(renews).authority_id != authority_id:
+            raise Conflict(f"The seal {renews} belongs to another authority.", "Renew the authority's own.")
+        at = self.authorities.clock.now()
+        row = sql.SealRow(
+            id=seal_id,
+            authority_id=authority_id,
+            name=authority.name_zh + (f"（{second_line}）" if second_line else ""),
+            second_line=second_line,
+            suite=suite.value,
+            width_mm=diameter_mm,
+            renews=renews,
+            applied_by=_person(by),
+            state=SealState.APPLIED.value,
+            state_since=sql.to_micros(at),
+        )
+        with self.authorities.database.write() as connection:
+            sql.serialise(connection, "seals")
+            known = sql.one_row(connection, sql.SealRow, id=seal_id)
+            if known is None:
+                sql.insert(connection, row)
+                events = [self._announce(connection, seal_id, SealAct.APPLY, by=by, note=note, at=at)]
+            else:
+                wanted = (authority_id, suite.value, second_line, diameter_mm, renews)
+                there = (known.authority_id, known.suite, known.second_line, known.width_mm, known.renews)
+                if wanted != there:
+                    raise Conflict(f"The id {seal_id} belongs to another seal.", "Choose another id.")
+                events = []
+        self._record(events)
+        return self.application(seal_id)
+
+    def approve(self, seal_id: str, *, by: str, note: str = "") -> SealApplication:
+        """审核. Raises `NotPermitted` for the person who applied."""
+        self._check_second_person(seal_id, by)
+        self._act(seal_id, SealAct.APPROVE, by=by, note=note)
+        return self.application(seal_id)
+
+    def reject(self, seal_id: str, *, by: str, note: str) -> SealApplication:
+        self._check_second_person(seal_id, by)
+        self._act(seal_id, SealAct.REJECT, by=by, note=note)
+        return self.application(seal_id)
+
+    def make_approved(self, seal_id: str, *, by: str) -> ESeal:
+        """制作: a fresh key, its certificate, the picture, the seal data."""
+        with self.authorities.database.read() as connection:
+            row = sql.one_row(connection, sql.SealRow, id=seal_id)
+        if row is None:
+            raise self._unknown(seal_id)
+        next_seal_state(SealState(row.state), SealAct.MAKE)
+        self._act(seal_id, SealAct.MAKE, by=by, values=self._made(row))
+        return self.get(seal_id)
+
+    def record(self, seal_id: str, *, by: str) -> ESeal:
+        """备案: from now on the seal may be used, and the one that it renews no longer."""
+        self._act(seal_id, SealAct.RECORD, by=by)
+        self._retire_renewed(seal_id, by)
+        return self.get(seal_id)
 
     def make(
         self,
@@ -72,83 +217,110 @@ class Seals:
         second_line: str = "",
         diameter_mm: float = 42.0,
     ) -> ESeal:
-        """Makes a seal with a fresh key. The same request again gives the seal that is there."""
-        if not _SEAL_ID.match(seal_id):
-            raise Malformed("A seal's id is 1 to 63 of a-z, 0-9 and hyphens.", "Choose another id.")
-        if suite is Suite.ED25519:
-            raise Malformed(
-                "Ed25519 keys do not seal documents.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256."
-            )
-        authority = self.authorities.get(authority_id)
-        known = self._find(seal_id)
-        if known is not None:
-            if (known.authority_id, known.suite, known.second_line) == (authority_id, suite, second_line):
-                return known
-            raise Conflict(f"The id {seal_id} belongs to another seal.", "Choose another id.")
-        picture = round_seal(authority.name_zh, second_line, diameter_mm=diameter_mm)
-        at = self.authorities.clock.now()
-        ca = self.authorities.issuing_ca(suite)
-        record = self.authorities.keys.generate(KeyPurpose.SEAL, suite, label=seal_id, at=at)
-        common_name = authority.name_zh + (f"（{second_line}）" if second_line else "")
-        not_before, not_after = at - timedelta(minutes=5), at + timedelta(days=365 * _SEAL_YEARS)
-        cert = make_x509_cert(
-            Profile.SEAL,
-            Subject(_fitting(common_name), _fitting(authority.name_zh)),
-            record.public_key,
-            self.authorities.keys.open(ca.key_id, KeyPurpose.ISSUING_CA),
-            bytes(ca.cert),
-            not_before=not_before,
-            not_after=not_after,
-            crl_address=f"{self.authorities.base_url}/crl/{ca.id}.crl",
+        """All steps at once, by the operator, for setting up. The same again goes on where it was."""
+        self.apply(
+            seal_id, authority_id, suite, by=OPERATOR, second_line=second_line, diameter_mm=diameter_mm
         )
-        maker_key, maker_cert = self.authorities.seal_maker(suite)
-        seal_data = make_seal_data(
-            seal_id,
-            SealType.BUSINESS if second_line else SealType.LEGAL_NAME,
-            common_name,
-            seal_cert=cert,
-            picture=SealPictureData(
-                "PNG", seal_data_png(picture), round(picture.width_mm), round(picture.height_mm)
-            ),
-            made_at=at,
-            valid_from=not_before,
-            valid_until=not_after,
-            maker_key=maker_key,
-            maker_cert=maker_cert,
-        )
-        row = sql.SealRow(
-            id=seal_id,
-            authority_id=authority_id,
-            name=common_name,
-            second_line=second_line,
-            suite=suite.value,
-            key_id=record.key_id,
-            ca_id=ca.id,
-            cert=cert,
-            picture_svg=picture.svg,
-            picture_pdf=seal_pdf(picture),
-            width_mm=picture.width_mm,
-            seal_data=seal_data,
-            state=SealState.ACTIVE.value,
-            state_since=sql.to_micros(at),
-            not_before=sql.to_micros(not_before.replace(microsecond=0)),
-            not_after=sql.to_micros(not_after.replace(microsecond=0)),
-        )
-        with self.authorities.database.write() as connection:
-            sql.insert(connection, row)
+        state = self.application(seal_id).state
+        if state is SealState.APPLIED:
+            self._act(seal_id, SealAct.APPROVE, by=OPERATOR, note="set up by the operator")
+            state = SealState.APPROVED
+        if state is SealState.APPROVED:
+            self.make_approved(seal_id, by=OPERATOR)
+            state = SealState.MADE
+        return self.record(seal_id, by=OPERATOR) if state is SealState.MADE else self.get(seal_id)
+
+    # --- in use ---
+
+    def authorise(self, seal_id: str, policy: SealPolicy, *, by: str, note: str = "") -> ESeal:
+        """用章授权: replaces the policy."""
+        encoded = encode_policy(policy)
+        self._act(seal_id, SealAct.AUTHORISE, by=by, note=note, detail=encoded, values={"policy": encoded})
         return self.get(seal_id)
 
+    def freeze(self, seal_id: str, *, by: str = OPERATOR, note: str = "") -> ESeal:
+        self._act(seal_id, SealAct.FREEZE, by=by, note=note)
+        return self.get(seal_id)
+
+    def unfreeze(self, seal_id: str, *, by: str = OPERATOR, note: str = "") -> ESeal:
+        self._act(seal_id, SealAct.UNFREEZE, by=by, note=note)
+        return self.get(seal_id)
+
+    def report_lost(
+        self, seal_id: str, *, by: str = OPERATOR, note: str = "", since: datetime | None = None
+    ) -> ESeal:
+        """挂失. What was sealed since `since` (default: now) no longer counts, unless the seal is found again."""
+        self._act(seal_id, SealAct.REPORT_LOST, by=by, note=note, effective_at=since)
+        return self.get(seal_id)
+
+    def revoke(
+        self, seal_id: str, *, by: str = OPERATOR, note: str = "", since: datetime | None = None
+    ) -> ESeal:
+        """注销, for good; the certificate goes on its CA's list. `since`: when its key was known to others."""
+        self._act(seal_id, SealAct.REVOKE, by=by, note=note, effective_at=since)
+        return self.get(seal_id)
+
+    # --- what there is ---
+
     def list(self) -> list[ESeal]:
+        """Every seal that was made."""
         with self.authorities.database.read() as connection:
-            return [_seal(row) for row in sql.all_rows(connection, sql.SealRow)]
+            return [_seal(row) for row in sql.all_rows(connection, sql.SealRow) if row.cert is not None]
+
+    def applications(self) -> Sequence[SealApplication]:
+        """Every seal that is not made, rejected ones included."""
+        with self.authorities.database.read() as connection:
+            return [_application(row) for row in sql.all_rows(connection, sql.SealRow) if row.cert is None]
+
+    def application(self, seal_id: str) -> SealApplication:
+        with self.authorities.database.read() as connection:
+            row = sql.one_row(connection, sql.SealRow, id=seal_id)
+        if row is None:
+            raise self._unknown(seal_id)
+        return _application(row)
 
     def get(self, seal_id: str) -> ESeal:
         seal = self._find(seal_id)
         if seal is None:
-            raise NotFound(
-                f"There is no seal {seal_id}.", "List them with `yinzheng seal list`.", code="UNKNOWN_SEAL"
-            )
+            raise self._unknown(seal_id)
         return seal
+
+    def history(self, seal_id: str) -> Sequence[SealEvent]:
+        """Every step, oldest first."""
+        self.application(seal_id)
+        with self.authorities.database.read() as connection:
+            return [_event(row) for row in sql.all_rows(connection, sql.SealEventRow, seal_id=seal_id)]
+
+    def idle(self) -> dict[str, Sequence[Idle]]:
+        """By seal, the intervals in which it was frozen or lost."""
+        with self.authorities.database.read() as connection:
+            rows = sql.all_rows(connection, sql.SealEventRow)
+        found: dict[str, Any] = {}
+        for row in rows:
+            intervals = found.setdefault(row.seal_id, [])
+            event = _event(row)
+            is_open = bool(intervals) and intervals[-1].until is None
+            match event.act:
+                case SealAct.FREEZE | SealAct.REPORT_LOST if not is_open:
+                    intervals.append(Idle(event.effective_at, None))
+                case SealAct.REPORT_LOST if event.effective_at < intervals[-1].since:
+                    intervals[-1] = Idle(event.effective_at, None)
+                case SealAct.UNFREEZE if is_open and event.entry_seq is not None:
+                    intervals[-1] = Idle(intervals[-1].since, event.at)
+                case _:
+                    pass
+        return found
+
+    def uses(
+        self, seal_id: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[SealUse]:
+        """Each use in since <= at < until, oldest first: what a compromise may have touched."""
+        self.get(seal_id)
+        start = sql.to_micros(since) if since else 0
+        end = sql.to_micros(until) if until else 1 << 62
+        with self.authorities.database.read() as connection:
+            rows = sql.seal_uses(connection, seal_id, start, end, _MOST_USES)
+        return [SealUse(sql.from_micros(use.at), use.by, pid, use.approval) for use, pid in rows]
 
     def for_authority(self, authority_id: str) -> ESeal:
         """What is used where a request names no seal: the authority's first active one, SM2 before others."""
@@ -161,8 +333,12 @@ class Seals:
             )
         return min(active, key=lambda seal: (seal.suite is not Suite.SM2_SM3, seal.not_before, seal.seal_id))
 
-    def check_usable(self, seal: ESeal, authority_id: str, at: datetime) -> None:
-        """Raises `Conflict` unless this authority may seal with it now."""
+    # --- using ---
+
+    def check_usable(
+        self, seal: ESeal, authority_id: str, at: datetime, *, type_short: str, caller: str
+    ) -> None:
+        """Raises `Conflict` or `NotPermitted` unless this authority may seal this type with it now."""
         if seal.authority_id != authority_id:
             raise Conflict(
                 f"The seal {seal.seal_id} belongs to another authority.", "Use the authority's own."
@@ -177,6 +353,7 @@ class Seals:
             raise Conflict(
                 f"The seal {seal.seal_id} is outside its term.", "Make a new seal.", code="SEAL_NOT_USABLE"
             )
+        check_allows(seal.policy, seal.seal_id, type_short=type_short, caller=caller)
 
     def open(self, seal: ESeal) -> SealInUse:
         """The seal ready for use. Raises `KeyUnavailable`."""
@@ -184,39 +361,299 @@ class Seals:
         key = self.authorities.keys.open(seal.key_id, KeyPurpose.SEAL)
         return SealInUse(key, (seal.cert, bytes(ca.cert)), seal.picture_pdf, seal.seal_data)
 
-    def freeze(self, seal_id: str) -> ESeal:
-        return self._change(seal_id, {SealState.ACTIVE}, SealState.FROZEN)
+    def write_down_use(
+        self, connection: Connection, seal: ESeal, ecertificate_id: int, at: datetime, *, by: str
+    ) -> None:
+        """Records a use in the transaction that stores what was sealed.
 
-    def unfreeze(self, seal_id: str) -> ESeal:
-        return self._change(seal_id, {SealState.FROZEN}, SealState.ACTIVE)
-
-    def revoke(self, seal_id: str) -> ESeal:
-        return self._change(seal_id, {SealState.ACTIVE, SealState.FROZEN}, SealState.REVOKED)
-
-    def _change(self, seal_id: str, before: set[SealState], after: SealState) -> ESeal:
-        at = sql.to_micros(self.authorities.clock.now())
-        seal = self.get(seal_id)
-        if seal.state not in before:
-            raise Conflict(f"The seal {seal_id} is {seal.state.value} and cannot become {after.value}.")
-        with self.authorities.database.write() as connection:
-            changed = sql.update(
-                connection,
-                sql.SealRow,
-                {"id": seal_id, "state": seal.state.value},
-                {"state": after.value, "state_since": at},
+        Raises `Conflict` if the seal was taken out of use meanwhile, or its day's limit is reached.
+        """
+        # Read again, and before the count: of a freeze and a use at the same time, one is first.
+        sql.serialise(connection, f"use of seal {seal.seal_id}")
+        row = sql.one_row(connection, sql.SealRow, id=seal.seal_id)
+        if row.state != SealState.ACTIVE.value:
+            raise Conflict(
+                f"The seal {seal.seal_id} is {row.state}.", "Use an active seal.", code="SEAL_NOT_USABLE"
             )
-            if changed != 1:
+        day, limit = day_of(at), decode_policy(row.policy).per_day
+        if limit is not None and sql.seal_uses_on(connection, seal.seal_id, day) >= limit:
+            raise Conflict(
+                f"The seal {seal.seal_id} has been used {limit} times today, which is its limit.",
+                "Go on tomorrow, or ask the seal's keeper for another limit.",
+                code="SEAL_LIMIT_REACHED",
+            )
+        use = sql.SealUseRow(
+            seal_id=seal.seal_id, ecertificate_id=ecertificate_id, by=by, day=day, at=sql.to_micros(at)
+        )
+        sql.insert(connection, use)
+
+    # --- many documents at once ---
+
+    def request_many(self, seal_id: str, count: int, *, by: str) -> int:
+        """Asks for a second person's approval of one request for up to `count` documents. Gives its number."""
+        self.get(seal_id)
+        if count < 1:
+            raise Malformed("The number of documents is at least 1.")
+        expires = self.authorities.clock.now() + timedelta(hours=_APPROVAL_HOURS)
+        row = sql.SealApprovalRow(
+            seal_id=seal_id, count=count, requested_by=_person(by), expires_at=sql.to_micros(expires)
+        )
+        with self.authorities.database.write() as connection:
+            number: int = sql.insert(connection, row)
+        return number
+
+    def approve_many(self, number: int, *, by: str, seal_id: str | None = None) -> None:
+        """Raises `NotPermitted` for the person who asked, `NotFound`, `Conflict` (approved already)."""
+        with self.authorities.database.write() as connection:
+            row = sql.one_row(connection, sql.SealApprovalRow, id=number)
+            if row is None or seal_id not in (None, row.seal_id):
+                raise NotFound(f"There is no request {number}.")
+            if row.requested_by == _person(by):
+                raise NotPermitted("Nobody approves a request of their own.", "A second person has to.")
+            where = {"id": number, "approved_by": None}
+            if sql.update(connection, sql.SealApprovalRow, where, {"approved_by": by}) != 1:
+                raise Conflict(f"The request {number} is approved already.")
+
+    def check_many(self, counts: Mapping[str, int], approval: int | None, at: datetime) -> None:
+        """Raises `NotPermitted` where a seal is asked for more documents than its policy lets through alone.
+
+        `counts`: documents by seal in one request. The approval is used up by it.
+        """
+        for seal_id, count in counts.items():
+            limit = self.get(seal_id).policy.second_approval_above
+            if limit is None or count <= limit:
+                continue
+            with self.authorities.database.write() as connection:
+                row = sql.one_row(connection, sql.SealApprovalRow, id=approval) if approval else None
+                good = (
+                    row is not None
+                    and (row.seal_id, row.used_at) == (seal_id, None)
+                    and row.approved_by is not None
+                    and row.count >= count
+                    and sql.to_micros(at) < row.expires_at
+                )
+                where = {"id": approval, "used_at": None}
+                if not good or not sql.update(
+                    connection, sql.SealApprovalRow, where, {"used_at": sql.to_micros(at)}
+                ):
+                    raise NotPermitted(
+                        f"{count} documents with the seal {seal_id} need a second person's approval.",
+                        "Ask for one with `yinzheng seal request-many`, and name its number.",
+                        code="SEAL_NEEDS_APPROVAL",
+                    )
+
+    # --- steps ---
+
+    def resume_pending(self) -> int:
+        """Completes what was announced and not completed; says how many."""
+        with self.authorities.database.read() as connection:
+            events = sql.pending_seal_events(connection)
+        self._record(events)
+        for row in self.list():
+            if row.state is SealState.ACTIVE:
+                self._retire_renewed(row.seal_id, OPERATOR)
+        return len(events)
+
+    def _act(
+        self,
+        seal_id: str,
+        act: SealAct,
+        *,
+        by: str,
+        note: str = "",
+        detail: str = "",
+        effective_at: datetime | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        at = self.authorities.clock.now()
+        if effective_at is not None and effective_at > at:
+            raise Malformed("The time lies in the future.", "Give the time when it happened.")
+        with self.authorities.database.write() as connection:
+            sql.serialise(connection, f"use of seal {seal_id}")
+            row = sql.one_row(connection, sql.SealRow, id=seal_id)
+            if row is None:
+                raise self._unknown(seal_id)
+            state = next_seal_state(SealState(row.state), act)
+            if row.pending_event is not None and act not in RESTRICTING:
                 raise Conflict(f"The seal {seal_id} is being changed by somebody else.", "Try again.")
-            if after is SealState.REVOKED:
-                serial = str(read_x509_cert(seal.cert).serial)
-                ca_id = f"seal-ca-{family_of(seal.suite)}"
-                sql.insert(connection, sql.RevokedCertRow(ca_id=ca_id, serial=serial, revoked_at=at))
-        return self.get(seal_id)
+            event = self._announce(
+                connection, seal_id, act, by=by, note=note, detail=detail, at=at, effective_at=effective_at
+            )
+            if act in RESTRICTING:
+                changes = {
+                    "state": state.value,
+                    "state_since": event.effective_at,
+                    "pending_event": None,
+                    **(values or {}),
+                }
+                if act is SealAct.REVOKE:
+                    self._put_on_crl(connection, row, event)
+            else:
+                # What an enabling act brings is stored now and takes effect with the state.
+                changes = {"pending_event": event.id, **(values or {})}
+            where = {"id": seal_id, "state": row.state, "pending_event": row.pending_event}
+            if sql.update(connection, sql.SealRow, where, changes) != 1:
+                raise Conflict(f"The seal {seal_id} is being changed by somebody else.", "Try again.")
+        try:
+            self._record([event])
+        except (LedgerBusy, LedgerHalted):
+            if act not in RESTRICTING:
+                raise
+            # It holds already; the service goes on trying to record it.
+
+    def _announce(
+        self,
+        connection: Connection,
+        seal_id: str,
+        act: SealAct,
+        *,
+        by: str,
+        note: str,
+        at: datetime,
+        detail: str = "",
+        effective_at: datetime | None = None,
+    ) -> sql.SealEventRow:
+        if len(note) > _MAX_NOTE:
+            raise Malformed(f"A note has at most {_MAX_NOTE} characters.", "Shorten it.")
+        operation = sql.OperationRow(
+            ecertificate_id=0, kind=EntryKind.SEAL_EVENT.name, actor=OPERATOR, salt=b"", at=sql.to_micros(at)
+        )
+        event = sql.SealEventRow(
+            seal_id=seal_id,
+            act=act.value,
+            by=_person(by),
+            note=note,
+            detail=detail,
+            at=sql.to_micros(at),
+            effective_at=sql.to_micros(effective_at or at),
+            salt=self.entropy.bytes(_SALT_BYTES * len(_EVENT_FIELDS)),
+            operation_id=sql.insert(connection, operation),
+        )
+        event.id = sql.insert(connection, event)
+        return event
+
+    def _record(self, events: Sequence[sql.SealEventRow]) -> None:
+        """Appends the events and completes them."""
+        if not events:
+            return
+        requests = [
+            AppendRequest(
+                operation_id=event.operation_id,
+                kind=EntryKind.SEAL_EVENT,
+                actor=self.application(event.seal_id).authority_id,
+                subject_id=None,
+                ref=NO_REF,
+                commit=event_commit(event),
+                suite="",
+            )
+            for event in events
+        ]
+        appended = self.log.append(requests)
+        self.log.publish()
+        with self.authorities.database.write() as connection:
+            for event, entry in zip(events, appended, strict=True):
+                sql.update(connection, sql.SealEventRow, {"id": event.id}, {"entry_seq": entry.seq})
+                done = {"done": True, "entry_seq": entry.seq}
+                sql.update(connection, sql.OperationRow, {"id": event.operation_id}, done)
+                row = sql.one_row(connection, sql.SealRow, id=event.seal_id)
+                if row.pending_event == event.id:
+                    state = next_seal_state(SealState(row.state), SealAct(event.act))
+                    changes = {"state": state.value, "pending_event": None, "state_since": event.at}
+                    sql.update(connection, sql.SealRow, {"id": event.seal_id}, changes)
+
+    def _made(self, row: sql.SealRow) -> dict[str, Any]:
+        """What making a seal adds to its row."""
+        suite = Suite(row.suite)
+        authority = self.authorities.get(row.authority_id)
+        picture = round_seal(authority.name_zh, row.second_line, diameter_mm=row.width_mm)
+        at = self.authorities.clock.now()
+        ca = self.authorities.issuing_ca(suite)
+        key = self.authorities.keys.generate(KeyPurpose.SEAL, suite, label=row.id, at=at)
+        not_before, not_after = at - timedelta(minutes=5), at + timedelta(days=365 * _SEAL_YEARS)
+        cert = make_x509_cert(
+            Profile.SEAL,
+            Subject(_fitting(row.name), _fitting(authority.name_zh)),
+            key.public_key,
+            self.authorities.keys.open(ca.key_id, KeyPurpose.ISSUING_CA),
+            bytes(ca.cert),
+            not_before=not_before,
+            not_after=not_after,
+            crl_address=f"{self.authorities.base_url}/crl/{ca.id}.crl",
+        )
+        maker_key, maker_cert = self.authorities.seal_maker(suite)
+        seal_data = make_seal_data(
+            row.id,
+            SealType.BUSINESS if row.second_line else SealType.LEGAL_NAME,
+            row.name,
+            seal_cert=cert,
+            picture=SealPictureData(
+                "PNG", seal_data_png(picture), round(picture.width_mm), round(picture.height_mm)
+            ),
+            made_at=at,
+            valid_from=not_before,
+            valid_until=not_after,
+            maker_key=maker_key,
+            maker_cert=maker_cert,
+        )
+        return {
+            "key_id": key.key_id,
+            "ca_id": ca.id,
+            "cert": cert,
+            "picture_svg": picture.svg,
+            "picture_pdf": seal_pdf(picture),
+            "seal_data": seal_data,
+            "not_before": sql.to_micros(not_before.replace(microsecond=0)),
+            "not_after": sql.to_micros(not_after.replace(microsecond=0)),
+        }
+
+    def _retire_renewed(self, seal_id: str, by: str) -> None:
+        """The seal that this one takes the place of, if it still is in use."""
+        with self.authorities.database.read() as connection:
+            row = sql.one_row(connection, sql.SealRow, id=seal_id)
+            old = sql.one_row(connection, sql.SealRow, id=row.renews) if row and row.renews else None
+        if old is not None and old.state == SealState.ACTIVE.value:
+            self._act(old.id, SealAct.RENEW, by=by, note=f"renewed by {seal_id}")
+
+    def _put_on_crl(self, connection: Connection, row: sql.SealRow, event: sql.SealEventRow) -> None:
+        if row.cert is None:
+            return
+        revoked = sql.RevokedCertRow(
+            ca_id=f"seal-ca-{family_of(Suite(row.suite))}",
+            serial=str(read_x509_cert(bytes(row.cert)).serial),
+            revoked_at=event.effective_at,
+            entered_at=event.at,
+        )
+        sql.insert(connection, revoked)
+
+    def _check_second_person(self, seal_id: str, by: str) -> None:
+        if self.application(seal_id).applied_by == by:
+            raise NotPermitted("Nobody reviews an application of their own.", "A second person has to.")
 
     def _find(self, seal_id: str) -> ESeal | None:
         with self.authorities.database.read() as connection:
             row = sql.one_row(connection, sql.SealRow, id=seal_id)
-        return _seal(row) if row is not None else None
+        return _seal(row) if row is not None and row.cert is not None else None
+
+    def _unknown(self, seal_id: str) -> NotFound:
+        return NotFound(
+            f"There is no seal {seal_id}.", "List them with `yinzheng seal list`.", code="UNKNOWN_SEAL"
+        )
+
+
+def event_commit(event: sql.SealEventRow) -> bytes:
+    """The commitment of a SEAL_EVENT entry: each field behind 16 bytes of salt."""
+    salts = bytes(event.salt)
+    fields = {name: str(getattr(event, name)) for name in _EVENT_FIELDS}
+    return content_root(
+        fields,
+        {name: salts[_SALT_BYTES * n : _SALT_BYTES * (n + 1)] for n, name in enumerate(_EVENT_FIELDS)},
+    )
+
+
+def _person(by: str) -> str:
+    if not _PERSON.match(by):
+        raise Malformed("Say who acts, in 1 to 64 characters.")
+    return by
 
 
 def _fitting(name: str) -> str:
@@ -224,6 +661,31 @@ def _fitting(name: str) -> str:
     while len(name.encode()) > 64:
         name = name.removesuffix("…")[:-1] + "…"
     return name
+
+
+def _application(row: sql.SealRow) -> SealApplication:
+    return SealApplication(
+        row.id,
+        row.authority_id,
+        row.name,
+        row.second_line,
+        Suite(row.suite),
+        SealState(row.state),
+        row.applied_by,
+        row.renews,
+    )
+
+
+def _event(row: sql.SealEventRow) -> SealEvent:
+    return SealEvent(
+        SealAct(row.act),
+        row.by,
+        row.note,
+        sql.from_micros(row.at),
+        sql.from_micros(row.effective_at),
+        row.detail,
+        row.entry_seq,
+    )
 
 
 def _seal(row: sql.SealRow) -> ESeal:
@@ -235,12 +697,13 @@ def _seal(row: sql.SealRow) -> ESeal:
         suite=Suite(row.suite),
         state=SealState(row.state),
         state_since=sql.from_micros(row.state_since),
-        not_before=sql.from_micros(row.not_before),
-        not_after=sql.from_micros(row.not_after),
-        cert=bytes(row.cert),
-        picture_svg=row.picture_svg,
-        picture_pdf=bytes(row.picture_pdf),
+        not_before=sql.from_micros(row.not_before or 0),
+        not_after=sql.from_micros(row.not_after or 0),
+        cert=bytes(row.cert or b""),
+        picture_svg=row.picture_svg or "",
+        picture_pdf=bytes(row.picture_pdf or b""),
         width_mm=row.width_mm,
-        seal_data=bytes(row.seal_data),
-        key_id=row.key_id,
+        seal_data=bytes(row.seal_data or b""),
+        key_id=row.key_id or "",
+        policy=decode_policy(row.policy),
     )

@@ -74,30 +74,86 @@ class CrlRow(SQLModel, table=True):
 
 
 class RevokedCertRow(SQLModel, table=True):
+    """`revoked_at` may lie in the past; `entered_at` is when it was entered."""
+
     __tablename__ = "revoked_x509_cert"
     ca_id: str = Field(primary_key=True, max_length=64)
     serial: str = Field(primary_key=True, max_length=64)
     revoked_at: int = Field(sa_type=sa.BigInteger)
+    entered_at: int = Field(sa_type=sa.BigInteger)
 
 
 class SealRow(SQLModel, table=True):
+    """An e-seal from its application on; what is made later is absent until then.
+
+    `pending_event`: an act that is announced and waits for its ledger entry.
+    """
+
     __tablename__ = "seal"
     id: str = Field(primary_key=True, max_length=64)
     authority_id: str = Field(foreign_key="authority.id", index=True, max_length=32)
     name: str
     second_line: str
     suite: str = Field(max_length=32)
-    key_id: str = Field(max_length=64)
-    ca_id: str = Field(max_length=64)
-    cert: bytes = _blob()
-    picture_svg: str
-    picture_pdf: bytes = _blob()
     width_mm: float
-    seal_data: bytes = _blob()
+    renews: str | None = Field(default=None, max_length=64)
+    applied_by: str = Field(max_length=64)
+    key_id: str | None = Field(default=None, max_length=64)
+    ca_id: str | None = Field(default=None, max_length=64)
+    cert: bytes | None = _blob(nullable=True)
+    picture_svg: str | None = None
+    picture_pdf: bytes | None = _blob(nullable=True)
+    seal_data: bytes | None = _blob(nullable=True)
+    policy: str = "{}"
     state: str = Field(max_length=16)
     state_since: int = Field(sa_type=sa.BigInteger)
-    not_before: int = Field(sa_type=sa.BigInteger)
-    not_after: int = Field(sa_type=sa.BigInteger)
+    pending_event: int | None = Field(default=None, sa_type=sa.BigInteger)
+    not_before: int | None = Field(default=None, sa_type=sa.BigInteger)
+    not_after: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+class SealEventRow(SQLModel, table=True):
+    """One step in the life of a seal; its ledger entry commits to it. `detail` is the policy of an authorise."""
+
+    __tablename__ = "seal_event"
+    id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
+    seal_id: str = Field(index=True, max_length=64)
+    act: str = Field(max_length=16)
+    by: str = Field(max_length=64)
+    note: str
+    detail: str
+    at: int = Field(sa_type=sa.BigInteger)
+    effective_at: int = Field(sa_type=sa.BigInteger)
+    salt: bytes = _blob()
+    operation_id: int = Field(sa_type=sa.BigInteger)
+    entry_seq: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+class SealUseRow(SQLModel, table=True):
+    """One use of a seal. `by` had it used; `day` is the day in China, counted from 1970."""
+
+    __tablename__ = "seal_use"
+    __table_args__ = (sa.Index("seal_use_day", "seal_id", "day", "id"),)
+    id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
+    seal_id: str = Field(max_length=64)
+    ecertificate_id: int = Field(sa_type=sa.BigInteger, index=True)
+    by: str = Field(max_length=64)
+    approval: int | None = Field(default=None, sa_type=sa.BigInteger)
+    day: int
+    at: int = Field(sa_type=sa.BigInteger)
+
+
+class SealApprovalRow(SQLModel, table=True):
+    """A second person's approval for one request of many documents. Used once."""
+
+    __tablename__ = "seal_approval"
+    id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
+    seal_id: str = Field(max_length=64)
+    count: int
+    requested_by: str = Field(max_length=64)
+    approved_by: str | None = Field(default=None, max_length=64)
+    expires_at: int = Field(sa_type=sa.BigInteger)
+    used_at: int | None = Field(default=None, sa_type=sa.BigInteger)
 
 
 class ServiceKeyRow(SQLModel, table=True):
@@ -311,6 +367,44 @@ def serialise(connection: Connection, what: str) -> None:
     if connection.dialect.name == "postgresql":
         key = int.from_bytes(sha256(f"yinzheng register: {what}".encode())[:8], "big", signed=True)
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+
+def caller_of(connection: Connection, operation_id: int) -> str:
+    """Who asked for an issue."""
+    table = _t(OperationRow)
+    noted = connection.execute(sa.select(table.c.note).where(table.c.id == operation_id)).scalar_one()
+    return str(noted or "")
+
+
+def pending_seal_events(connection: Connection) -> list[SealEventRow]:
+    """Steps in the lives of seals that no ledger entry records yet, oldest first."""
+    table = _t(SealEventRow)
+    rows = connection.execute(sa.select(table).where(table.c.entry_seq.is_(None)).order_by(table.c.id))
+    return [SealEventRow(**row._mapping) for row in rows]
+
+
+def seal_uses_on(connection: Connection, seal_id: str, day: int) -> int:
+    table = _t(SealUseRow)
+    statement = sa.select(sa.func.count()).where(table.c.seal_id == seal_id, table.c.day == day)
+    return int(connection.execute(statement).scalar_one())
+
+
+def seal_uses(
+    connection: Connection, seal_id: str, since: int, until: int, limit: int
+) -> list[tuple[SealUseRow, bytes]]:
+    """Uses in since <= at < until, oldest first, each with the public id of what was sealed."""
+    uses, certs = _t(SealUseRow), _t(ECertificateRow)
+    rows = connection.execute(
+        sa.select(uses, certs.c.pid)
+        .join(certs, certs.c.id == uses.c.ecertificate_id)
+        .where(uses.c.seal_id == seal_id, uses.c.at >= since, uses.c.at < until)
+        .order_by(uses.c.id)
+        .limit(limit)
+    )
+    return [
+        (SealUseRow(**{key: value for key, value in row._mapping.items() if key != "pid"}), bytes(row.pid))
+        for row in rows
+    ]
 
 
 def put_crl(connection: Connection, row: CrlRow) -> None:

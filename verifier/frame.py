@@ -52,7 +52,7 @@ def check_seal(gap: SignedGap, trust_list: TrustList) -> CheckedSeal:
     check_signature(suite, read_x509_cert(seal.certs[0]).public_key, parts.signed_attrs, parts.signature)
     imprint = digest(suite.digest, parts.signature)
     tsa, stamped_at = _check_token(parts.token, imprint, suite.digest, trust_list)
-    if not seal.not_before <= stamped_at <= seal.not_after:
+    if not seal.is_in_force(stamped_at):
         raise VerificationError("The seal was not in force when it was used.", code="SEAL_NOT_IN_FORCE")
     if not seal.is_good_at(stamped_at):
         raise VerificationError("The seal was withdrawn before it was used.", code="SEAL_CERT_REVOKED")

@@ -28,7 +28,17 @@ from trust.model.clock import Clock, Entropy
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.storage.sql import Database
 
-SCOPES = ("cert.issue", "cert.status", "cert.read", "cert.present", "verify", "desk", "admin")
+SCOPES = (
+    "cert.issue",
+    "cert.status",
+    "cert.read",
+    "cert.present",
+    "verify",
+    "desk",
+    "seal",
+    "seal.review",
+    "admin",
+)
 WALLET, DESK = "wallet", "desk"
 WALLET_HOURS = 7 * 24
 DESK_HOURS = 12

@@ -215,7 +215,7 @@ def _open(
         )
     )
     service_secrets = ServiceSecrets(data / "keys")
-    seals = Seals(authorities)
+    seals = Seals(authorities, log, entropy)
     issuing = Issuing(
         database, log, authorities, seals, clock, entropy, settings.host, service_secrets.derive("holder")
     )
@@ -226,7 +226,12 @@ def _open(
         _witnessing(log, policy, clock, settings, stack) if policy is not None else None,
         Scrubbing(log, ledger_database, lock_store, data / "ledger", clock),
         settings.keeping,
-        resume=(issuing.resume_unfinished, statuses.resume_pending, erasing.resume_pending),
+        resume=(
+            seals.resume_pending,
+            issuing.resume_unfinished,
+            statuses.resume_pending,
+            erasing.resume_pending,
+        ),
     )
     stack.callback(keeper.close)
     if sandbox is None:

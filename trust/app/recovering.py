@@ -11,6 +11,7 @@ from pathlib import Path
 
 from issuer import sql
 from issuer.authorities import Authorities
+from issuer.seals import event_commit
 from issuer.statuses import status_commit
 from keys.custody import FileKeyProvider, KeyPurpose
 from ledger.lockstore import LockStore
@@ -83,6 +84,9 @@ class RegisterIdentities:
                 for operation in sql.all_rows(connection, sql.OperationRow, kind=EntryKind.ISSUED.name)
                 if operation.entry_seq is not None
             }
+            self._seal_events = {
+                event_commit(row): row.operation_id for row in sql.all_rows(connection, sql.SealEventRow)
+            }
             self._lists = {
                 sha256(bytes(row.encoded)): row.operation_id
                 for number in sql.status_list_numbers(connection)
@@ -95,6 +99,8 @@ class RegisterIdentities:
     def operation_id(self, entry: Entry) -> int | None:
         if entry.kind is EntryKind.STATUS_LIST:
             return self._lists.get(entry.commit)
+        if entry.kind is EntryKind.SEAL_EVENT:
+            return self._seal_events.get(entry.commit)
         ecertificate_id = self._subjects.get(entry.ref)
         if ecertificate_id is None and entry.kind is EntryKind.ISSUED:
             # Erased since: its salts are gone, but the register knows which entry it was.

@@ -10,7 +10,7 @@ digits). Payload, times in RFC 3339:
      "types":[{"short":…,"type_code":…,"version":1,"name_zh":…,"name_en":…,
                "fields":[[name, GB/T 36903 name, label zh, label en, disclosure level]…]}],
      "seals":[{"id":…,"authority":…,"name":…,"suite":…,"certs":[DER base64…],"root":DER,
-               "not_before":…,"not_after":…,"state":…,"since":…}],
+               "not_before":…,"not_after":…,"idle":[[from, until or null]…],"state":…,"since":…}],
      "makers":[{"suite":…,"certs":[…],"root":…,"state":…,"since":…}],                 who makes seals (制章者)
      "tsas":[{"suite":…,"certs":[…],"root":…,"state":…,"since":…}],
      "keys":[{"kid":hex,"suite":…,"spki":base64,"use":"present"|"status",
@@ -19,7 +19,8 @@ digits). Payload, times in RFC 3339:
 
 A ledger key signs checkpoints of from_size <= size < until_size. A seal or key may do only what its entry
 says. `state` is active, retired or compromised; `since` says from when a retired or compromised one counts as
-such. `certs` start with the end entity and leave out the root.
+such. `certs` start with the end entity and leave out the root. `idle` are intervals in which the seal was frozen or
+reported lost: what it was used for in them does not count.
 """
 
 from __future__ import annotations
@@ -94,6 +95,13 @@ class TrustedSeal(Trusted):
     root: bytes
     not_before: datetime
     not_after: datetime
+    idle: Sequence[tuple[datetime, datetime | None]] = ()
+
+    def is_in_force(self, at: datetime) -> bool:
+        """Within its term, and neither frozen nor reported lost at that time."""
+        return self.not_before <= at <= self.not_after and not any(
+            since <= at and (until is None or at < until) for since, until in self.idle
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +214,9 @@ def encode_trust_list(listed: TrustList) -> bytes:
                 "root": _b64(s.root),
                 "not_before": s.not_before.isoformat(),
                 "not_after": s.not_after.isoformat(),
+                "idle": [
+                    [since.isoformat(), until.isoformat() if until else None] for since, until in s.idle
+                ],
                 **state(s),
             }
             for s in listed.seals
@@ -280,6 +291,7 @@ def decode_trust_list(payload: bytes) -> TrustList:
                     _bytes(s["root"]),
                     _time(s["not_before"]),
                     _time(s["not_after"]),
+                    tuple((_time(since), _time(until) if until else None) for since, until in s["idle"]),
                 )
                 for s in raw["seals"]
             ),

@@ -35,7 +35,10 @@ class PlaceOnPage:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What a department asks for: the record as it came, with its picture or its own page."""
+    """What a department asks for: the record as it came, with its picture or its own page.
+
+    `caller` has the seal used: the id of an API key, or "operator" at the machine's own command line.
+    """
 
     type_short: str
     authority_id: str
@@ -46,6 +49,7 @@ class Application:
     place: PlaceOnPage | None = None
     row: int = 0
     replaces: bytes | None = None
+    caller: str = "operator"
 
 
 @dataclass(frozen=True, slots=True)

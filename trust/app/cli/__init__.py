@@ -15,6 +15,7 @@ import typer
 from trust.app.cli import console
 from trust.app.cli.console import t
 from trust.app.cli.ledger import ledger_app
+from trust.app.cli.seals import seal_app
 from trust.model.errors import Malformed, OperationalError, TrustError
 
 app = typer.Typer(
@@ -26,7 +27,6 @@ app = typer.Typer(
 )
 authority_app = typer.Typer(no_args_is_help=True, help=t("签发机构", "issuing authorities"))
 type_app = typer.Typer(no_args_is_help=True, help=t("证照类型", "certificate types"))
-seal_app = typer.Typer(no_args_is_help=True, help=t("电子印章", "e-seals"))
 keys_app = typer.Typer(no_args_is_help=True, help=t("密钥", "keys"))
 access_app = typer.Typer(no_args_is_help=True, help=t("接口密钥与领取链接", "API keys and claim links"))
 for name, group in (
@@ -273,96 +273,6 @@ def type_add(file: Path) -> None:
     )
 
 
-@seal_app.command("make", help=t("制作印章", "make a seal"))
-def seal_make(
-    seal_id: str,
-    authority: Annotated[str, typer.Option(help=t("签发机构 id", "id of the authority"))],
-    suite: Annotated[str, typer.Option(help="SM2-SM3, RSA3072-SHA256, P256-SHA256")] = "SM2-SM3",
-    second_line: Annotated[str, typer.Option(help=t("印章下方文字", "line under the star"))] = "",
-    diameter: Annotated[float, typer.Option(help=t("直径（毫米）", "diameter in mm: 42 or 45"))] = 42.0,
-    data: Data = None,
-) -> None:
-    with _service(data) as service:
-        from keys.suites import Suite
-
-        if suite not in [known.value for known in Suite]:
-            raise Malformed(f"There is no suite {suite}.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256.")
-        service.seals.make(seal_id, authority, Suite(suite), second_line=second_line, diameter_mm=diameter)
-
-
-@seal_app.command("list", help=t("列出印章", "list the seals"))
-def seal_list(data: Data = None, json: Json = False) -> None:
-    with _service(data) as service:
-        seals = service.seals.list()
-        if json:
-            for s in seals:
-                console.print_json(
-                    {
-                        "id": s.seal_id,
-                        "authority": s.authority_id,
-                        "name": s.name,
-                        "suite": s.suite.value,
-                        "state": s.state.value,
-                        "not_after": s.not_after.isoformat(),
-                    }
-                )
-            return
-        console.print_table(
-            (
-                "id",
-                t("机构", "authority"),
-                t("名称", "name"),
-                t("算法", "suite"),
-                t("状态", "state"),
-                t("到期", "until"),
-            ),
-            [
-                (s.seal_id, s.authority_id, s.name, s.suite.value, s.state.value, f"{s.not_after:%Y-%m-%d}")
-                for s in seals
-            ],
-        )
-
-
-@seal_app.command("show", help=t("查看印章，可导出印模", "show a seal, write its picture"))
-def seal_show(
-    seal_id: str,
-    picture: Annotated[Path | None, typer.Option(help=t("印模 SVG 文件", "SVG file to write"))] = None,
-    data: Data = None,
-) -> None:
-    with _service(data) as service:
-        seal = service.seals.get(seal_id)
-        if picture is not None:
-            picture.write_text(seal.picture_svg, encoding="utf-8")
-        from keys.pki.read import read_x509_cert
-
-        console.print_json(
-            {
-                "id": seal.seal_id,
-                "name": seal.name,
-                "authority": seal.authority_id,
-                "suite": seal.suite.value,
-                "state": seal.state.value,
-                "since": seal.state_since.isoformat(),
-                "not_before": seal.not_before.isoformat(),
-                "not_after": seal.not_after.isoformat(),
-                "x509_sha256": read_x509_cert(seal.cert).sha256.hex(),
-            }
-        )
-
-
-def _seal_act(act: str, zh: str, en: str) -> None:
-    def command(seal_id: str, data: Data = None) -> None:
-        with _service(data) as service:
-            getattr(service.seals, act)(seal_id)
-
-    seal_app.command(act, help=t(zh, en))(command)
-
-
-_seal_act("freeze", "冻结印章", "freeze a seal")
-_seal_act("unfreeze", "解冻印章", "unfreeze a seal")
-_seal_act("revoke", "吊销印章", "revoke a seal for good")
-
-
 # --- issuing ------------------------------------------------------------------------------------------------
 
 
@@ -377,6 +287,12 @@ def issue(
     resume: Annotated[
         bool, typer.Option("--resume", help=t("继续未完成的签发", "finish what was interrupted"))
     ] = False,
+    approval: Annotated[
+        int | None,
+        typer.Option(
+            help=t("批准号（见 seal request-many）", "number of an approval (see seal request-many)")
+        ),
+    ] = None,
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -394,6 +310,7 @@ def issue(
             out=out,
             dry_run=dry_run,
             resume=resume,
+            approval=approval,
             json=json,
         )
     if not ok:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from trust.app.actions import application_from, outcome_json, stamp_application
 from trust.app.cli import console
 from trust.app.cli.console import t
 from trust.app.compose import Service
-from trust.app.records import read_records
+from trust.app.records import Record, read_records
 from trust.model.ecertificate import Application
 from trust.model.errors import Malformed, ProfileViolation, RequestError
 
@@ -29,6 +29,7 @@ def issue_records(
     out: Path | None,
     dry_run: bool,
     resume: bool,
+    approval: int | None = None,
     json: bool,
 ) -> bool:
     """Issues a file of records; True if every row came out."""
@@ -48,17 +49,23 @@ def issue_records(
     profile = load_profile(type_short)
     records = read_records(source, profile)
     outcomes: list[Outcome] = []
+
+    def applications_of(records: Sequence[Record]) -> Iterator[Application]:
+        for record in records:
+            try:
+                yield application_from(service, record, profile, authority=authority, seal=seal)
+            except RequestError as exc:
+                outcomes.append(Outcome(record.row, None, exc))
+
+    if not dry_run:
+        # The whole file is one request, however it is cut into batches.
+        service.issuing.check_many(applications_of(records), approval)
+        outcomes.clear()
     with console.progress(len(records), t("签发", "issuing"), quiet=json) as advance:
         for start in range(0, len(records), BATCH):
-            applications: list[Application] = []
-            for record in records[start : start + BATCH]:
-                try:
-                    applications.append(
-                        application_from(service, record, profile, authority=authority, seal=seal)
-                    )
-                except RequestError as exc:
-                    outcomes.append(Outcome(record.row, None, exc))
-            outcomes += _check_all(service, applications) if dry_run else service.issuing.issue(applications)
+            applications = list(applications_of(records[start : start + BATCH]))
+            issue = service.issuing.issue_checked
+            outcomes += _check_all(service, applications) if dry_run else issue(applications)
             advance(len(records[start : start + BATCH]))
     outcomes.sort(key=lambda outcome: outcome.row)
     _print_outcomes(service, outcomes, out, json)

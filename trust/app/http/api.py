@@ -7,6 +7,7 @@ cannot starve redemption. `/api/v1/openapi.json` is the reference for callers.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -33,6 +34,7 @@ from trust.app.actions import (
 from trust.app.compose import Service
 from trust.app.http.idempotency import Idempotency
 from trust.app.http.middleware import Metrics
+from trust.app.http.seals import seals_router
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Malformed, NotFound, NotPermitted
@@ -122,7 +124,7 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
         found = find_authority(service, authority or who.authority_id, profile)
         if who.authority_id is not None and found.authority_id != who.authority_id:
             raise NotPermitted("This key cannot act for another authority.", "Use that authority's key.")
-        return Application(profile.short, found.authority_id, fields, seal, photo, row=1)
+        return Application(profile.short, found.authority_id, fields, seal, photo, row=1, caller=who.key_id)
 
     # --- issuer ---
 
@@ -183,7 +185,7 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
                 seal=None,
                 authority=who.authority_id,
             )
-            (outcome,) = service.issuing.issue([asked])
+            (outcome,) = service.issuing.issue([dataclasses.replace(asked, caller=who.key_id)])
             if outcome.error is not None:
                 raise outcome.error
             assert outcome.issued is not None
@@ -289,15 +291,7 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
                 asked = application(
                     who, old.type_short, body.fields, old.authority_id, body.seal, _photo(body.photo_base64)
                 )
-                asked = Application(
-                    asked.type_short,
-                    asked.authority_id,
-                    asked.fields,
-                    asked.seal_id,
-                    asked.photo,
-                    row=1,
-                    replaces=old.pid,
-                )
+                asked = dataclasses.replace(asked, replaces=old.pid)
                 outcome = service.statuses.replace(old.pid, asked, reason=body.reason, actor=who.authority_id)
                 if outcome.error is not None:
                     raise outcome.error
@@ -450,6 +444,7 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
             "proof": [base64.b64encode(each).decode() for each in proof],
         }
 
+    router.include_router(seals_router(service, access, caller))
     return router
 
 

@@ -120,6 +120,7 @@ def upgrade() -> None:
         sa.Column("ca_id", sa.String(64), primary_key=True),
         sa.Column("serial", sa.String(64), primary_key=True),
         sa.Column("revoked_at", sa.BigInteger(), nullable=False),
+        sa.Column("entered_at", sa.BigInteger(), nullable=False),
     )
     op.create_table(
         "service_key",
@@ -228,16 +229,57 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("second_line", sa.String(), nullable=False),
         sa.Column("suite", sa.String(32), nullable=False),
-        sa.Column("key_id", sa.String(64), nullable=False),
-        sa.Column("ca_id", sa.String(64), nullable=False),
-        sa.Column("cert", sa.LargeBinary(), nullable=False),
-        sa.Column("picture_svg", sa.String(), nullable=False),
-        sa.Column("picture_pdf", sa.LargeBinary(), nullable=False),
         sa.Column("width_mm", sa.Float(), nullable=False),
-        sa.Column("seal_data", sa.LargeBinary(), nullable=False),
+        sa.Column("renews", sa.String(64)),
+        sa.Column("applied_by", sa.String(64), nullable=False),
+        sa.Column("key_id", sa.String(64)),
+        sa.Column("ca_id", sa.String(64)),
+        sa.Column("cert", sa.LargeBinary()),
+        sa.Column("picture_svg", sa.String()),
+        sa.Column("picture_pdf", sa.LargeBinary()),
+        sa.Column("seal_data", sa.LargeBinary()),
+        sa.Column("policy", sa.String(), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("state_since", sa.BigInteger(), nullable=False),
-        sa.Column("not_before", sa.BigInteger(), nullable=False),
-        sa.Column("not_after", sa.BigInteger(), nullable=False),
+        sa.Column("pending_event", sa.BigInteger()),
+        sa.Column("not_before", sa.BigInteger()),
+        sa.Column("not_after", sa.BigInteger()),
+    )
+    op.create_table(
+        "seal_event",
+        sa.Column("id", _KEY, primary_key=True, autoincrement=True),
+        sa.Column("seal_id", sa.String(64), nullable=False),
+        sa.Column("act", sa.String(16), nullable=False),
+        sa.Column("by", sa.String(64), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.Column("detail", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("effective_at", sa.BigInteger(), nullable=False),
+        sa.Column("salt", sa.LargeBinary(), nullable=False),
+        sa.Column("operation_id", sa.BigInteger(), nullable=False),
+        sa.Column("entry_seq", sa.BigInteger()),
+    )
+    op.create_index("ix_seal_event_seal_id", "seal_event", ["seal_id"])
+    op.create_table(
+        "seal_use",
+        sa.Column("id", _KEY, primary_key=True, autoincrement=True),
+        sa.Column("seal_id", sa.String(64), nullable=False),
+        sa.Column("ecertificate_id", sa.BigInteger(), nullable=False),
+        sa.Column("by", sa.String(64), nullable=False),
+        sa.Column("approval", sa.BigInteger()),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("ix_seal_use_ecertificate_id", "seal_use", ["ecertificate_id"])
+    op.create_index("seal_use_day", "seal_use", ["seal_id", "day", "id"])
+    op.create_table(
+        "seal_approval",
+        sa.Column("id", _KEY, primary_key=True, autoincrement=True),
+        sa.Column("seal_id", sa.String(64), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("requested_by", sa.String(64), nullable=False),
+        sa.Column("approved_by", sa.String(64)),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger()),
     )
     op.create_index("ix_seal_authority_id", "seal", ["authority_id"])

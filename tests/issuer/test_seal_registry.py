@@ -1,0 +1,400 @@
+"""The registry of seals: every step in order and on record, two people where two are needed, nothing half-done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from support.world import MARKET, START, World
+
+from issuer import sql
+from issuer.seals import ESeal, event_commit
+from keys.suites import Suite
+from ledger.recheck import recheck
+from trust.encoding.entry import EntryKind, decode_entry
+from trust.model.errors import Conflict, LedgerBusy, Malformed, NotFound, NotPermitted, TrustError
+from trust.model.report import Verdict
+from trust.model.seal import SealAct, SealPolicy, SealState
+
+NEW = "chuncheng-market-new"
+
+
+def applied(world: World, **changes: object) -> None:
+    wanted = {"by": "keeper 1", "second_line": "行政许可专用章"} | changes
+    world.service.seals.apply(NEW, MARKET.authority_id, Suite.SM2_SM3, **wanted)  # type: ignore[arg-type]
+
+
+def in_use(world: World, **changes: object) -> ESeal:
+    seals = world.service.seals
+    applied(world, **changes)
+    seals.approve(NEW, by="reviewer 1")
+    seals.make_approved(NEW, by="maker 1")
+    return seals.record(NEW, by="keeper 1")
+
+
+def refusal(world: World, seal: str = NEW, number: int = 1, **changes: str) -> str:
+    (outcome,) = world.try_issue(world.application(number, seal=seal, **changes))
+    assert outcome.issued is None
+    assert outcome.error is not None
+    return outcome.error.code
+
+
+# The walk --------------------------------------------------------------------------------------------------
+
+
+def test_a_seal_is_applied_for_reviewed_made_and_recorded_before_it_is_used(stored_world: World) -> None:
+    seals = stored_world.service.seals
+    applied(stored_world, note="新设窗口")
+    assert seals.application(NEW).state is SealState.APPLIED
+    with pytest.raises(NotFound):
+        seals.get(NEW)
+    assert refusal(stored_world) == "UNKNOWN_SEAL"
+    seals.approve(NEW, by="reviewer 1")
+    made = seals.make_approved(NEW, by="maker 1")
+    assert made.state is SealState.MADE
+    assert refusal(stored_world) == "SEAL_NOT_USABLE"
+    assert seals.record(NEW, by="keeper 1").state is SealState.ACTIVE
+    (outcome,) = stored_world.try_issue(stored_world.application(1, seal=NEW))
+    assert outcome.issued is not None
+    assert (
+        stored_world.verify(stored_world.service.issuing.issued_file(outcome.issued.pid)).verdict
+        is Verdict.PASSED
+    )
+    history = seals.history(NEW)
+    assert [(event.act, event.by) for event in history] == [
+        (SealAct.APPLY, "keeper 1"),
+        (SealAct.APPROVE, "reviewer 1"),
+        (SealAct.MAKE, "maker 1"),
+        (SealAct.RECORD, "keeper 1"),
+    ]
+    (use,) = seals.uses(NEW)
+    assert (use.pid, use.by, use.at) == (outcome.issued.pid, "operator", START)
+
+
+def test_every_step_is_a_ledger_entry_that_commits_to_it(world: World) -> None:
+    service = world.service
+    start = service.log.size
+    in_use(world)
+    service.seals.authorise(NEW, SealPolicy(types=["FOOD"], per_day=9), by="reviewer 1", note="窗口")
+    service.seals.freeze(NEW, by="keeper 2", note="调查")
+    with service.database.read() as connection:
+        rows = sql.all_rows(connection, sql.SealEventRow, seal_id=NEW)
+    entries = [decode_entry(service.log.entry(row.entry_seq)) for row in rows]
+    assert [entry.seq for entry in entries] == list(range(start, start + 6))
+    assert {entry.kind for entry in entries} == {EntryKind.SEAL_EVENT}
+    assert {entry.actor for entry in entries} == {MARKET.authority_id}
+    assert [entry.commit for entry in entries] == [event_commit(row) for row in rows]
+    rows[-1].note = "另一说明"
+    assert entries[-1].commit != event_commit(rows[-1])
+    report = recheck(
+        service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey
+    )
+    assert report.is_clean
+
+
+def test_nobody_reviews_an_application_of_their_own(world: World) -> None:
+    applied(world)
+    seals = world.service.seals
+    for act in (seals.approve, seals.reject):
+        with pytest.raises(NotPermitted):
+            act(NEW, by="keeper 1", note="x")
+    assert seals.application(NEW).state is SealState.APPLIED
+    seals.reject(NEW, by="reviewer 1", note="重复申请")
+    with pytest.raises(Conflict):
+        seals.approve(NEW, by="reviewer 1")
+    assert NEW in [each.seal_id for each in seals.applications()]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"by": ""},
+        {"by": "a|b"},
+        {"by": "x" * 65},
+        {"note": "x" * 201},
+        {"second_line": "一二三四五六七八九十一"},
+        {"diameter_mm": 60.0},
+        {"renews": "nobody"},
+        {"renews": "yunling-transport-sm2"},
+    ],
+)
+def test_an_application_that_cannot_be_meant_is_refused_and_changes_nothing(
+    world: World, changes: dict[str, object]
+) -> None:
+    size = world.service.log.size
+    with pytest.raises(TrustError):
+        applied(world, **changes)
+    with pytest.raises(NotFound):
+        world.service.seals.application(NEW)
+    assert world.service.log.size == size
+
+
+def test_the_same_application_again_is_the_same_and_another_is_refused(world: World) -> None:
+    applied(world)
+    applied(world)
+    assert len(world.service.seals.history(NEW)) == 1
+    with pytest.raises(Conflict):
+        applied(world, second_line="")
+
+
+# Out of use ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("act", ["freeze", "report_lost", "revoke", "expire"])
+def test_a_seal_out_of_use_seals_nothing_and_what_it_sealed_before_stays_valid(
+    stored_world: World, act: str
+) -> None:
+    service = stored_world.service
+    issued, pdf = stored_world.issue(1)
+    stored_world.clock.advance(minutes=30)
+    seal = "chuncheng-market-sm2"
+    if act == "expire":
+        stored_world.clock.advance(days=365 * 5 + 2)
+    else:
+        getattr(service.seals, act)(seal)
+    assert refusal(stored_world, seal, 2) == "SEAL_NOT_USABLE"
+    with pytest.raises(Conflict):
+        service.issuing.check(stored_world.application(3, seal=seal))
+    if act != "expire":
+        assert stored_world.verify(pdf).verdict is Verdict.PASSED
+        assert stored_world.verify_offline(pdf, stored_world.bundle()).verdict is Verdict.PASSED
+    assert service.issuing.issued(pid=issued.pid).seal_id == seal
+
+
+def test_what_was_sealed_while_a_seal_was_lost_does_not_count(stored_world: World) -> None:
+    """The loss is noticed two hours late; what was sealed in between fails, and is named for sealing anew."""
+    seals = stored_world.service.seals
+    _, before = stored_world.issue(1)
+    stored_world.clock.advance(hours=1)
+    lost_at = stored_world.clock.now()
+    stored_world.clock.advance(hours=1)
+    between, during = stored_world.issue(2)
+    stored_world.clock.advance(hours=1)
+    seals.report_lost("chuncheng-market-sm2", note="UKey 丢失", since=lost_at)
+    assert [use.pid for use in seals.uses("chuncheng-market-sm2", since=lost_at)] == [between.pid]
+    for verify in (
+        stored_world.verify,
+        lambda pdf: stored_world.verify_offline(pdf, stored_world.bundle()),
+    ):
+        assert verify(before).verdict is Verdict.PASSED
+        assert verify(during).code == "SEAL_NOT_IN_FORCE"
+    stored_world.clock.advance(hours=1)
+    seals.unfreeze("chuncheng-market-sm2", note="已寻回，未被使用")
+    _, after = stored_world.issue(3)
+    assert stored_world.verify(after).verdict is Verdict.PASSED
+    assert stored_world.verify(during).code == "SEAL_NOT_IN_FORCE"
+
+
+def test_a_key_known_to_others_since_a_time_takes_down_what_came_after(world: World) -> None:
+    _, before = world.issue(1)
+    world.clock.advance(hours=2)
+    since = world.clock.now()
+    world.clock.advance(hours=1)
+    _, after = world.issue(2)
+    world.clock.advance(hours=1)
+    world.service.seals.revoke("chuncheng-market-sm2", note="私钥泄露", since=since)
+    assert world.verify(before).verdict is Verdict.PASSED
+    assert world.verify(after).verdict is Verdict.FAILED
+    assert world.verify_offline(after, world.bundle()).verdict is Verdict.FAILED
+    with pytest.raises(Conflict):
+        world.service.seals.unfreeze("chuncheng-market-sm2")
+
+
+def test_a_time_in_the_future_is_refused(world: World) -> None:
+    with pytest.raises(Malformed):
+        world.service.seals.revoke("chuncheng-market-sm2", since=START + timedelta(seconds=1))
+    assert world.service.seals.get("chuncheng-market-sm2").state is SealState.ACTIVE
+
+
+def test_a_renewed_seal_takes_over_and_the_old_one_rests(stored_world: World) -> None:
+    seals = stored_world.service.seals
+    old = "chuncheng-market-sm2"
+    _, pdf = stored_world.issue(1)
+    stored_world.clock.advance(days=300)
+    new = in_use(stored_world, renews=old)
+    assert seals.get(old).state is SealState.RENEWED
+    assert seals.for_authority(MARKET.authority_id).seal_id == NEW == new.seal_id
+    assert refusal(stored_world, old, 2) == "SEAL_NOT_USABLE"
+    assert stored_world.verify(pdf).verdict is Verdict.PASSED
+    assert [event.act for event in seals.history(old)][-1] is SealAct.RENEW
+
+
+# Policy ----------------------------------------------------------------------------------------------------
+
+
+def test_a_seal_seals_only_what_it_is_authorised_for(world: World) -> None:
+    in_use(world)
+    seals = world.service.seals
+    seals.authorise(NEW, SealPolicy(types=["ROADTP"]), by="reviewer 1")
+    assert refusal(world) == "SEAL_NOT_AUTHORISED"
+    seals.authorise(NEW, SealPolicy(callers=["abcdefghij"]), by="reviewer 1")
+    assert refusal(world) == "SEAL_NOT_AUTHORISED"
+    seals.authorise(NEW, SealPolicy(types=["FOOD"], callers=["operator"]), by="reviewer 1")
+    (outcome,) = world.try_issue(world.application(1, seal=NEW))
+    assert outcome.issued is not None
+
+
+def test_the_limit_of_a_day_holds_with_many_at_once_and_ends_with_the_day_in_china(
+    stored_world: World,
+) -> None:
+    in_use(stored_world)
+    stored_world.service.seals.authorise(NEW, SealPolicy(per_day=3), by="reviewer 1")
+    numbers = range(1, 9)
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(
+            pool.map(lambda n: stored_world.try_issue(stored_world.application(n, seal=NEW))[0], numbers)
+        )
+    assert sum(outcome.issued is not None for outcome in outcomes) == 3
+    codes = {outcome.error.code for outcome in outcomes if outcome.error is not None}
+    assert codes == {"SEAL_LIMIT_REACHED"}
+    assert len(stored_world.service.seals.uses(NEW)) == 3
+    stored_world.clock.advance(hours=13, minutes=59)  # 23:59 in China
+    assert refusal(stored_world, NEW, 20) == "SEAL_LIMIT_REACHED"
+    stored_world.clock.advance(minutes=1)
+    (outcome,) = stored_world.try_issue(stored_world.application(21, seal=NEW))
+    assert outcome.issued is not None
+
+
+def test_many_documents_at_once_need_a_second_person_and_an_approval_is_used_once(world: World) -> None:
+    in_use(world)
+    seals, issuing = world.service.seals, world.service.issuing
+    seals.authorise(NEW, SealPolicy(second_approval_above=2), by="reviewer 1")
+
+    def request(*numbers: int) -> list[object]:
+        return [world.application(n, seal=NEW) for n in numbers]
+
+    assert all(o.issued for o in issuing.issue(request(1, 2)))  # type: ignore[arg-type]
+    size = world.service.log.size
+    number = seals.request_many(NEW, 3, by="clerk 1")
+    for approval in (None, number, number + 1):
+        with pytest.raises(NotPermitted) as refused:
+            issuing.issue(request(3, 4, 5), approval=approval)  # type: ignore[arg-type]
+        assert refused.value.code == "SEAL_NEEDS_APPROVAL"
+    with pytest.raises(NotPermitted):
+        seals.approve_many(number, by="clerk 1")
+    assert world.service.log.size == size
+    seals.approve_many(number, by="reviewer 1")
+    with pytest.raises(Conflict):
+        seals.approve_many(number, by="reviewer 2")
+    with pytest.raises(NotPermitted):
+        issuing.issue(request(3, 4, 5, 6), approval=number)  # type: ignore[arg-type]
+    assert all(o.issued for o in issuing.issue(request(3, 4, 5), approval=number))  # type: ignore[arg-type]
+    with pytest.raises(NotPermitted):
+        issuing.issue(request(7, 8, 9), approval=number)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        SealPolicy(types=["NOSUCH"]),
+        SealPolicy(types=[]),
+        SealPolicy(callers=[]),
+        SealPolicy(per_day=-1),
+        SealPolicy(second_approval_above=10**9),
+    ],
+)
+def test_a_policy_that_cannot_be_meant_is_refused(world: World, policy: SealPolicy) -> None:
+    with pytest.raises(Malformed):
+        world.service.seals.authorise("chuncheng-market-sm2", policy, by="reviewer 1")
+    assert world.service.seals.get("chuncheng-market-sm2").policy == SealPolicy()
+
+
+# Nothing half-done -----------------------------------------------------------------------------------------
+
+
+class PowerCut(BaseException):
+    pass
+
+
+def cut_at_append(world: World, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    def cut(*_: object) -> None:
+        raise PowerCut
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.service.log), "append", cut)
+        with pytest.raises(PowerCut):
+            act()
+
+
+def test_a_step_that_a_crash_interrupted_is_completed(
+    stored_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seals = stored_world.service.seals
+    steps: list[tuple[Callable[[], object], SealState]] = [
+        (lambda: applied(stored_world), SealState.APPLIED),
+        (lambda: seals.approve(NEW, by="reviewer 1"), SealState.APPROVED),
+        (lambda: seals.make_approved(NEW, by="maker 1"), SealState.MADE),
+        (lambda: seals.record(NEW, by="keeper 1"), SealState.ACTIVE),
+        (lambda: seals.freeze(NEW), SealState.FROZEN),
+        (lambda: seals.unfreeze(NEW), SealState.ACTIVE),
+    ]
+    for act, state in steps:
+        cut_at_append(stored_world, monkeypatch, act)
+        assert seals.history(NEW)[-1].entry_seq is None
+        assert seals.resume_pending() == 1
+        assert seals.resume_pending() == 0
+        assert seals.application(NEW).state is state
+        assert seals.history(NEW)[-1].entry_seq is not None
+    assert refusal(stored_world, "nobody") == "UNKNOWN_SEAL"
+
+
+def test_an_enabling_step_waits_for_its_entry_and_a_restricting_one_does_not(
+    stored_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stolen seal is frozen even while the ledger takes no entries."""
+    seals = stored_world.service.seals
+    seal = "chuncheng-market-sm2"
+
+    def busy(*_: object) -> None:
+        raise LedgerBusy("full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(stored_world.service.log), "append", busy)
+        assert seals.freeze(seal).state is SealState.FROZEN
+        assert refusal(stored_world, seal) == "SEAL_NOT_USABLE"
+        with pytest.raises(LedgerBusy):
+            seals.unfreeze(seal)
+        assert seals.get(seal).state is SealState.FROZEN
+        with pytest.raises(Conflict):
+            seals.unfreeze(seal)
+        # Worse news overtakes the unfreezing that waits.
+        assert seals.report_lost(seal).state is SealState.LOST
+    assert seals.resume_pending() == 3
+    assert seals.get(seal).state is SealState.LOST
+
+
+def test_of_a_freeze_and_many_uses_at_once_none_is_sealed_after_the_freeze(stored_world: World) -> None:
+    service = stored_world.service
+    in_use(stored_world)
+    with ThreadPoolExecutor(5) as pool:
+        uses = [
+            pool.submit(stored_world.try_issue, stored_world.application(n, seal=NEW)) for n in range(1, 13)
+        ]
+        pool.submit(service.seals.freeze, NEW).result()
+        frozen_with = len(service.seals.uses(NEW))
+        issued = [use.result()[0].issued for use in uses]
+    assert len(service.seals.uses(NEW)) == frozen_with == sum(each is not None for each in issued)
+
+
+def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = world.service
+    in_use(world)
+
+    def cut(*_: object, **__: object) -> None:
+        raise PowerCut
+
+    for number, seal in ((1, NEW), (2, "chuncheng-market-rsa3072")):
+        with monkeypatch.context() as patched:
+            patched.setattr("issuer.issuing.seal_pdf", cut)
+            with pytest.raises(PowerCut):
+                world.try_issue(world.application(number, seal=seal))
+    service.seals.freeze(NEW)
+    outcomes = service.issuing.resume_unfinished()
+    assert sorted(o.error.code if o.error else "issued" for o in outcomes) == ["SEAL_NOT_USABLE", "issued"]
+    service.seals.unfreeze(NEW)
+    (outcome,) = service.issuing.resume_unfinished()
+    assert outcome.issued is not None
