@@ -358,12 +358,12 @@ class Issuing:
         in_use = self.seals.open(seal)
         tsa = self.authorities.time_stamp_authority(seal.suite)
         if documents["source"] is not None:
-            place = _place_on_page(documents["place"], seal.width_mm)
+            place = _place_on_page(documents["place"], seal.width_mm, seal.height_mm)
             sealed = seal_department_pdf(
                 documents["source"], draft.data, seal=in_use, tsa=tsa, place=place, reason=_SEAL_REASON, at=at
             )
         else:
-            page = self._lay_out(draft, documents, seal.width_mm, at)
+            page = self._lay_out(draft, documents, (seal.width_mm, seal.height_mm), at)
             where = page.seal
             sealed = seal_pdf(
                 page.pdf,
@@ -380,7 +380,7 @@ class Issuing:
         return SealedECertificate(draft, sealed)
 
     def _lay_out(
-        self, draft: Draft, documents: Mapping[str, bytes | None], width_mm: float, at: datetime
+        self, draft: Draft, documents: Mapping[str, bytes | None], size_mm: tuple[float, float], at: datetime
     ) -> Any:
         profile = load_profile(draft.type_short)
         authority = self.authorities.get(draft.authority_id)
@@ -397,8 +397,8 @@ class Issuing:
             ecertificate_json=draft.data,
             created_at=draft.created_at,
             photo=documents["photo"],
-            seal_width_mm=width_mm,
-            seal_height_mm=width_mm,
+            seal_width_mm=size_mm[0],
+            seal_height_mm=size_mm[1],
         )
         return render(profile, page)
 
@@ -566,9 +566,10 @@ def _taken(profile: TypeProfile) -> Conflict:
     )
 
 
-def _place_on_page(encoded: bytes | None, width_mm: float) -> SealPlace:
+def _place_on_page(encoded: bytes | None, width_mm: float, height_mm: float) -> SealPlace:
     assert encoded is not None, "a department's page is stored with its place"
     page, centre_x, centre_y = json.loads(encoded)
-    left, bottom = ((centre - width_mm / 2) * _POINTS_PER_MM for centre in (centre_x, centre_y))
-    width = width_mm * _POINTS_PER_MM
-    return SealPlace(int(page), left, bottom, left + width, bottom + width)
+    left = (centre_x - width_mm / 2) * _POINTS_PER_MM
+    bottom = (centre_y - height_mm / 2) * _POINTS_PER_MM
+    right, top = left + width_mm * _POINTS_PER_MM, bottom + height_mm * _POINTS_PER_MM
+    return SealPlace(int(page), left, bottom, right, top)

@@ -25,7 +25,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from issuer import sql
-from issuer.artwork import round_seal, seal_data_png, seal_pdf
+from issuer.artwork import SealPicture, draw_seal, seal_data_png, seal_pdf
 from issuer.authorities import Authorities, family_of
 from issuer.seal_data import SealType, make_seal_data
 from issuer.seal_policy import check_allows, day_of, decode_policy, encode_policy
@@ -40,7 +40,7 @@ from trust.encoding.entry import NO_REF, EntryKind
 from trust.encoding.ses import SealPictureData
 from trust.model.clock import Entropy
 from trust.model.errors import Conflict, LedgerBusy, LedgerHalted, Malformed, NotFound, NotPermitted
-from trust.model.seal import RESTRICTING, SealAct, SealPolicy, SealState, next_seal_state
+from trust.model.seal import RESTRICTING, SealAct, SealPolicy, SealShape, SealState, next_seal_state
 
 OPERATOR = "operator"
 """Who acts at the machine's own command line."""
@@ -86,6 +86,7 @@ class ESeal:
     picture_svg: str
     picture_pdf: bytes
     width_mm: float
+    height_mm: float
     seal_data: bytes
     key_id: str
     policy: SealPolicy
@@ -139,10 +140,17 @@ class Seals:
         by: str,
         second_line: str = "",
         diameter_mm: float = 42.0,
+        shape: SealShape = SealShape.ROUND,
+        person: str | None = None,
+        artwork: bytes | None = None,
         renews: str | None = None,
         note: str = "",
     ) -> SealApplication:
-        """申请. The same application again gives the one that is there. Raises `Malformed`, `Conflict`."""
+        """申请. The same application again gives the one that is there. Raises `Malformed`, `Conflict`.
+
+        `diameter_mm` is the width of a seal of another shape. `person` is whose name a square seal bears, in
+        the affairs of the authority. `artwork` (PNG) is what was approved for a seal that is not drawn here.
+        """
         if not _SEAL_ID.match(seal_id):
             raise Malformed("A seal's id is 1 to 63 of a-z, 0-9 and hyphens.", "Choose another id.")
         if suite is Suite.ED25519:
@@ -150,17 +158,26 @@ class Seals:
                 "Ed25519 keys do not seal documents.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256."
             )
         authority = self.authorities.get(authority_id)
-        round_seal(authority.name_zh, second_line, diameter_mm=diameter_mm)  # refuses what cannot be drawn
+        if (shape is SealShape.SQUARE) != (person is not None) or (person and second_line):
+            raise Malformed("A square seal bears a person's name, and no other seal does.")
+        # Drawn now, so that what cannot be drawn or is too fine is refused before anybody reviews it.
+        picture = draw_seal(
+            shape, person or authority.name_zh, second_line, width_mm=diameter_mm, artwork=artwork
+        )
+        seal_data_png(picture)
         if renews is not None and self.get(renews).authority_id != authority_id:
             raise Conflict(f"The seal {renews} belongs to another authority.", "Renew the authority's own.")
         at = self.authorities.clock.now()
         row = sql.SealRow(
             id=seal_id,
             authority_id=authority_id,
-            name=authority.name_zh + (f"（{second_line}）" if second_line else ""),
+            name=person or authority.name_zh + (f"（{second_line}）" if second_line else ""),
             second_line=second_line,
             suite=suite.value,
-            width_mm=diameter_mm,
+            shape=shape.value,
+            width_mm=picture.width_mm,
+            height_mm=picture.height_mm,
+            artwork=picture.artwork,
             renews=renews,
             applied_by=_person(by),
             state=SealState.APPLIED.value,
@@ -173,9 +190,10 @@ class Seals:
                 sql.insert(connection, row)
                 events = [self._announce(connection, seal_id, SealAct.APPLY, by=by, note=note, at=at)]
             else:
-                wanted = (authority_id, suite.value, second_line, diameter_mm, renews)
-                there = (known.authority_id, known.suite, known.second_line, known.width_mm, known.renews)
-                if wanted != there:
+                same = ("authority_id", "suite", "name", "second_line", "shape", "width_mm", "renews")
+                if any(getattr(row, each) != getattr(known, each) for each in same) or (
+                    row.artwork or b""
+                ) != bytes(known.artwork or b""):
                     raise Conflict(f"The id {seal_id} belongs to another seal.", "Choose another id.")
                 events = []
         self._record(events)
@@ -278,6 +296,14 @@ class Seals:
         if row is None:
             raise self._unknown(seal_id)
         return _application(row)
+
+    def preview(self, seal_id: str) -> SealPicture:
+        """The picture of a seal, made or not: what a reviewer approves."""
+        with self.authorities.database.read() as connection:
+            row = sql.one_row(connection, sql.SealRow, id=seal_id)
+        if row is None:
+            raise self._unknown(seal_id)
+        return self._picture(row)
 
     def get(self, seal_id: str) -> ESeal:
         seal = self._find(seal_id)
@@ -565,7 +591,7 @@ class Seals:
         """What making a seal adds to its row."""
         suite = Suite(row.suite)
         authority = self.authorities.get(row.authority_id)
-        picture = round_seal(authority.name_zh, row.second_line, diameter_mm=row.width_mm)
+        picture = self._picture(row)
         at = self.authorities.clock.now()
         ca = self.authorities.issuing_ca(suite)
         key = self.authorities.keys.generate(KeyPurpose.SEAL, suite, label=row.id, at=at)
@@ -583,7 +609,7 @@ class Seals:
         maker_key, maker_cert = self.authorities.seal_maker(suite)
         seal_data = make_seal_data(
             row.id,
-            SealType.BUSINESS if row.second_line else SealType.LEGAL_NAME,
+            _seal_type(SealShape(row.shape), row.second_line),
             row.name,
             seal_cert=cert,
             picture=SealPictureData(
@@ -605,6 +631,16 @@ class Seals:
             "not_before": sql.to_micros(not_before.replace(microsecond=0)),
             "not_after": sql.to_micros(not_after.replace(microsecond=0)),
         }
+
+    def _picture(self, row: sql.SealRow) -> SealPicture:
+        shape = SealShape(row.shape)
+        return draw_seal(
+            shape,
+            row.name if shape is SealShape.SQUARE else self.authorities.get(row.authority_id).name_zh,
+            row.second_line,
+            width_mm=row.width_mm,
+            artwork=bytes(row.artwork) if row.artwork is not None else None,
+        )
 
     def _retire_renewed(self, seal_id: str, by: str) -> None:
         """The seal that this one takes the place of, if it still is in use."""
@@ -648,6 +684,13 @@ def event_commit(event: sql.SealEventRow) -> bytes:
         fields,
         {name: salts[_SALT_BYTES * n : _SALT_BYTES * (n + 1)] for n, name in enumerate(_EVENT_FIELDS)},
     )
+
+
+def _seal_type(shape: SealShape, second_line: str) -> SealType:
+    if shape is SealShape.SQUARE:
+        return SealType.PERSONAL
+    known = {"财务专用章": SealType.FINANCE, "发票专用章": SealType.INVOICE, "合同专用章": SealType.CONTRACT}
+    return known.get(second_line, SealType.BUSINESS if second_line else SealType.LEGAL_NAME)
 
 
 def _person(by: str) -> str:
@@ -703,6 +746,7 @@ def _seal(row: sql.SealRow) -> ESeal:
         picture_svg=row.picture_svg or "",
         picture_pdf=bytes(row.picture_pdf or b""),
         width_mm=row.width_mm,
+        height_mm=row.height_mm,
         seal_data=bytes(row.seal_data or b""),
         key_id=row.key_id or "",
         policy=decode_policy(row.policy),

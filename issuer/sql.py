@@ -95,7 +95,10 @@ class SealRow(SQLModel, table=True):
     name: str
     second_line: str
     suite: str = Field(max_length=32)
+    shape: str = Field(max_length=16)
     width_mm: float
+    height_mm: float
+    artwork: bytes | None = _blob(nullable=True)
     renews: str | None = Field(default=None, max_length=64)
     applied_by: str = Field(max_length=64)
     key_id: str | None = Field(default=None, max_length=64)

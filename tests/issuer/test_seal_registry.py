@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from PIL import Image, ImageDraw
 from support.world import MARKET, START, World
 
 from issuer import sql
@@ -14,9 +16,10 @@ from issuer.seals import ESeal, event_commit
 from keys.suites import Suite
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind, decode_entry
+from trust.encoding.ses import decode_seal
 from trust.model.errors import Conflict, LedgerBusy, Malformed, NotFound, NotPermitted, TrustError
 from trust.model.report import Verdict
-from trust.model.seal import SealAct, SealPolicy, SealState
+from trust.model.seal import SealAct, SealPolicy, SealShape, SealState
 
 NEW = "chuncheng-market-new"
 
@@ -398,3 +401,87 @@ def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(
     service.seals.unfreeze(NEW)
     (outcome,) = service.issuing.resume_unfinished()
     assert outcome.issued is not None
+
+
+# Shapes ----------------------------------------------------------------------------------------------------
+
+
+def artwork(colour: tuple[int, int, int] = (200, 20, 24), side: int = 500) -> bytes:
+    """A made-up seal with a transparent ground: a ring and a bar."""
+    picture = Image.new("RGBA", (side, side), (0, 0, 0, 0))
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((2, 2, side - 3, side - 3), outline=(*colour, 255), width=side // 30)
+    draw.rectangle((side // 4, side // 2, side * 3 // 4, side * 5 // 8), fill=(*colour, 255))
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("changes", "size"),
+    [
+        ({"shape": SealShape.OVAL, "diameter_mm": 40.0, "second_line": "发票专用章"}, (40, 30)),
+        ({"shape": SealShape.OVAL, "diameter_mm": 45.0}, (45, 30)),
+        ({"shape": SealShape.SQUARE, "diameter_mm": 20.0, "second_line": "", "person": "李样本"}, (20, 20)),
+        ({"shape": SealShape.UPLOADED, "second_line": "", "artwork": artwork()}, (42, 42)),
+        ({"shape": SealShape.ROUND, "diameter_mm": 45.0}, (45, 45)),
+    ],
+)
+def test_a_seal_of_any_shape_is_previewed_used_and_passes(
+    world: World, changes: dict[str, object], size: tuple[int, int]
+) -> None:
+    seals = world.service.seals
+    applied(world, **changes)
+    assert seals.preview(NEW).svg.startswith("<svg")
+    seals.approve(NEW, by="reviewer 1")
+    made = seals.make_approved(NEW, by="maker 1")
+    seals.record(NEW, by="keeper 1")
+    picture = decode_seal(made.seal_data).info.picture
+    assert (picture.width_mm, picture.height_mm) == size
+    (outcome,) = world.try_issue(world.application(1, seal=NEW))
+    assert outcome.issued is not None, outcome.error
+    report = world.verify(world.service.issuing.issued_file(outcome.issued.pid))
+    assert report.verdict is Verdict.PASSED, report.findings
+
+
+def two_inks() -> bytes:
+    with Image.open(io.BytesIO(artwork())) as picture:
+        ImageDraw.Draw(picture).rectangle((100, 100, 400, 200), fill=(10, 20, 220, 255))
+        out = io.BytesIO()
+        picture.save(out, "PNG")
+    return out.getvalue()
+
+
+def opaque() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (500, 500), "white").save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shape": SealShape.OVAL, "diameter_mm": 42.0},
+        {"shape": SealShape.OVAL, "diameter_mm": 40.0, "second_line": ""},
+        {"shape": SealShape.SQUARE, "diameter_mm": 20.0, "second_line": ""},
+        {"shape": SealShape.SQUARE, "diameter_mm": 42.0, "second_line": "", "person": "李样本"},
+        {"shape": SealShape.SQUARE, "diameter_mm": 20.0, "second_line": "", "person": "李"},
+        {"person": "李样本"},
+        {"artwork": artwork()},
+        {"shape": SealShape.UPLOADED},
+        {"shape": SealShape.UPLOADED, "artwork": b"GIF89a"},
+        {"shape": SealShape.UPLOADED, "artwork": opaque()},
+        {"shape": SealShape.UPLOADED, "artwork": two_inks()},
+        {"shape": SealShape.UPLOADED, "artwork": artwork(side=300)},
+        {"shape": SealShape.UPLOADED, "artwork": artwork(), "diameter_mm": 9.0},
+        {"shape": SealShape.UPLOADED, "artwork": artwork(), "diameter_mm": 40.5},
+        {"shape": SealShape.UPLOADED, "artwork": b"\x89PNG" + bytes(600_000)},
+    ],
+)
+def test_a_picture_that_no_seal_has_is_refused_before_anybody_reviews_it(
+    world: World, changes: dict[str, object]
+) -> None:
+    with pytest.raises(Malformed):
+        applied(world, **changes)
+    with pytest.raises(NotFound):
+        world.service.seals.application(NEW)

@@ -39,6 +39,13 @@ class SealState(StrEnum):
     REVOKED = "revoked"
 
 
+class SealShape(StrEnum):
+    ROUND = "round"
+    OVAL = "oval"
+    SQUARE = "square"
+    UPLOADED = "uploaded"
+
+
 class SealAct(StrEnum):
     APPLY = "apply"
     APPROVE = "approve"

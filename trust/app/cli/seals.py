@@ -46,12 +46,26 @@ def seal_apply(
     suite: SuiteName = "SM2-SM3",
     second_line: SecondLine = "",
     diameter: Diameter = 42.0,
+    shape: Annotated[
+        str, typer.Option(help=t("形状", "shape") + ": round, oval, square, uploaded")
+    ] = "round",
+    person: Annotated[
+        str | None, typer.Option(help=t("个人名章上的姓名", "name on a person's seal (square)"))
+    ] = None,
+    artwork: Annotated[
+        Path | None, typer.Option(help=t("已批准的印模 PNG", "approved artwork, PNG (uploaded)"))
+    ] = None,
     renews: Annotated[
         str | None, typer.Option(help=t("续期：被接替的印章", "the seal that it takes the place of"))
     ] = None,
     note: Note = "",
     data: Data = None,
 ) -> None:
+    from trust.model.seal import SealShape
+
+    if shape not in [known.value for known in SealShape]:
+        raise Malformed(f"There is no shape {shape}.", "Choose round, oval, square or uploaded.")
+    picture = artwork.read_bytes() if artwork is not None else None
     with opened_service(data) as service:
         service.seals.apply(
             seal_id,
@@ -60,6 +74,9 @@ def seal_apply(
             by=by,
             second_line=second_line,
             diameter_mm=diameter,
+            shape=SealShape(shape),
+            person=person,
+            artwork=picture,
             renews=renews,
             note=note,
         )
@@ -259,6 +276,22 @@ def seal_show(
             },
         }
     )
+
+
+@seal_app.command("preview", help=t("预览印模", "write the picture of a seal, made or not"))
+def seal_preview(
+    seal_id: str,
+    out: Annotated[Path, typer.Option("--out", help="FILE.svg | FILE.png")],
+    data: Data = None,
+) -> None:
+    from issuer.artwork import seal_png
+
+    with opened_service(data) as service:
+        picture = service.seals.preview(seal_id)
+    if out.suffix.lower() == ".png":
+        out.write_bytes(seal_png(picture, 300))
+    else:
+        out.write_text(picture.svg, encoding="utf-8")
 
 
 @seal_app.command("history", help=t("印章的全部经历", "every step in a seal's life"))

@@ -6,12 +6,13 @@ by the key that applied is refused. A department sees its own seals only.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from issuer.seals import ESeal, SealApplication, SealEvent
@@ -19,7 +20,7 @@ from keys.suites import Suite
 from trust.app.access import Access, ApiCaller
 from trust.app.compose import Service
 from trust.model.errors import Malformed, NotFound, NotPermitted
-from trust.model.seal import SealPolicy
+from trust.model.seal import SealPolicy, SealShape
 
 Authorization = Annotated[str | None, Header()]
 CallerOf = Callable[[str | None, str], ApiCaller]
@@ -34,7 +35,12 @@ class ApplyBody(Body):
     authority: str = Field(max_length=32)
     suite: str = Field(default="SM2-SM3", max_length=20)
     second_line: str = Field(default="", max_length=10)
-    diameter_mm: float = 42.0
+    diameter_mm: float = Field(default=42.0, description="width, for other shapes than round")
+    shape: SealShape = SealShape.ROUND
+    person: str | None = Field(default=None, max_length=12, description="name on a square seal")
+    artwork_base64: str | None = Field(
+        default=None, max_length=700_000, description="PNG, for shape uploaded"
+    )
     renews: str | None = Field(default=None, max_length=63)
     note: str = Field(default="", max_length=200)
 
@@ -103,6 +109,9 @@ def seals_router(service: Service, access: Access, caller: CallerOf) -> APIRoute
             by=who.key_id,
             second_line=body.second_line,
             diameter_mm=body.diameter_mm,
+            shape=body.shape,
+            person=body.person,
+            artwork=_artwork(body.artwork_base64),
             renews=body.renews,
             note=body.note,
         )
@@ -112,6 +121,16 @@ def seals_router(service: Service, access: Access, caller: CallerOf) -> APIRoute
     def one(seal_id: str, authorization: Authorization = None) -> JSONResponse:
         own(seal_id, caller(authorization, "seal"))
         return JSONResponse(_json_of(seal_id), headers={"Cache-Control": "no-store"})
+
+    @router.get("/seals/{seal_id}/preview", operation_id="previewSeal", response_class=Response)
+    def preview(seal_id: str, authorization: Authorization = None) -> Response:
+        """The picture, as SVG, before and after it is made."""
+        own(seal_id, caller(authorization, "seal"))
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": "default-src 'none'; img-src data:",
+        }
+        return Response(seals.preview(seal_id).svg, media_type="image/svg+xml", headers=headers)
 
     @router.get("/seals/{seal_id}/history", operation_id="getSealHistory")
     def history(seal_id: str, authorization: Authorization = None) -> JSONResponse:
@@ -216,6 +235,15 @@ def _event_json(event: SealEvent) -> dict[str, Any]:
         "note": event.note,
         "ledger_index": event.entry_seq,
     }
+
+
+def _artwork(encoded: str | None) -> bytes | None:
+    if encoded is None:
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except ValueError as exc:
+        raise Malformed("artwork_base64 is not base64.", "Encode the PNG file.") from exc
 
 
 def _zoned(at: datetime | None) -> datetime | None:
