@@ -9,7 +9,7 @@ signed attributes, the same CMS frame. Two things differ: /Info and the XMP meta
 The update (ISO 32000-1 §7.5.6), N being the page's /Size:
 
     page         as it was, and /Annots with the widget at its end
-    catalogue    as it was, and /AcroForm N, /Perms << /DocMDP N+4 >>, /Extensions ESIC 1 (ETSI EN 319 142-1)
+    catalogue    as it was, and /AcroForm N, /Perms << /DocMDP N+4 >>, /Extensions ESIC 1 (ISO 32000-1 §7.12)
     N            /AcroForm: /Fields [ N+1 ], /SigFlags 3
     N+1          the widget and field "Seal1": /Rect, /P, /AP N+3, /V N+4; printed and locked
     N+2          the seal's picture as a form XObject, prepared
@@ -51,6 +51,17 @@ _CATALOGUE_MAY = _CATALOGUE_NEEDS | {
 _PAGES = {b"Type", b"Count", b"Kids"}
 _PAGE_NEEDS = {b"Type", b"Resources", b"MediaBox", b"Parent", b"Contents"}
 _PAGE_MAY = _PAGE_NEEDS | {b"Annots", b"StructParents", b"Tabs"}
+_ESIC = b"/ESIC << /Type /DeveloperExtensions /BaseVersion /1.7 /ExtensionLevel 1 >>"
+_ISO_32002 = (
+    b"/ISO_ [ << /Type /DeveloperExtensions /BaseVersion /2.0 /ExtensionLevel 32002 "
+    b"/ExtensionRevision (:2022) /URL (https://www.iso.org/standard/45875.html) >> ]"
+)
+_DECLARED: dict[str, Entries] = {
+    "SM2-SM3": {b"Extensions": b"<< %b >>" % _ESIC},
+    "RSA3072-SHA256": {b"Extensions": b"<< %b >>" % _ESIC},
+    # ECDSA came into PDF with 2.0, and its curves with ISO/TS 32002; pyHanko declares both.
+    "P256-SHA256": {b"Version": b"/2.0", b"Extensions": b"<< %b %b >>" % (_ESIC, _ISO_32002)},
+}
 _BYTE_RANGE_WIDTH = 48
 _LARGEST_FILE = 999_999_999
 """Offsets of more digits would not fit the room that is left for them."""
@@ -68,7 +79,7 @@ def seal_prepared(
     page = _read_page(pdf, place.page)
     if prepared is None or page is None:
         return None
-    before, after = _update(page, prepared.picture, place, reason, at)
+    before, after = _update(page, prepared, place, reason, at)
     algorithm = seal.key.record.suite.digest
     signed_attrs = encode_signed_attributes(prepared.attributes, digest(algorithm, pdf, before, after))
     signature = seal.key.sign(signed_attrs)
@@ -101,9 +112,11 @@ class _Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What one seal needs for every page. `attributes` are its constant signed attributes (DER)."""
+    """What one seal needs for every page: its picture, its constant signed attributes (DER), and what its suite
+    has the catalogue declare."""
 
     picture: _Picture
+    declared: Entries
     attributes: tuple[bytes, ...]
 
 
@@ -113,7 +126,7 @@ def _prepare(suite: str, certs: tuple[bytes, ...], picture_pdf: bytes) -> _Prepa
     picture = _read_picture(picture_pdf)
     if picture is None:
         return None
-    return _Prepared(picture, encode_constant_seal_attributes(suite, certs[0]))
+    return _Prepared(picture, _DECLARED[suite], encode_constant_seal_attributes(suite, certs[0]))
 
 
 def _read_picture(picture_pdf: bytes) -> _Picture | None:
@@ -211,7 +224,7 @@ def _first_id(file: PlainPdf) -> bytes | None:
 
 
 def _update(
-    page: _Page, picture: _Picture, place: SealPlace, reason: str, at: datetime
+    page: _Page, prepared: _Prepared, place: SealPlace, reason: str, at: datetime
 ) -> tuple[bytes, bytes]:
     """The bytes that follow the page's file, up to the gap of the signature and after it."""
     file = page.file
@@ -222,7 +235,7 @@ def _update(
             page.catalogue,
             {
                 b"AcroForm": b"%d 0 R" % form,
-                b"Extensions": b"<< /ESIC << /Type /DeveloperExtensions /BaseVersion /1.7 /ExtensionLevel 1 >> >>",
+                **prepared.declared,
                 b"Perms": b"<< /DocMDP %d 0 R >>" % signature,
             },
         ),
@@ -232,8 +245,8 @@ def _update(
             b"/AP << /N %d 0 R >>\n/V %d 0 R\n>>"
             % (FIELD_NAME.encode("ascii"), *place.box, page.page_number, appearance, signature)
         ),
-        image: picture.xobject,
-        appearance: _appearance(picture, image, place),
+        image: prepared.picture.xobject,
+        appearance: _appearance(prepared.picture, image, place),
     }
     written, offsets = [b"" if file.data.endswith(b"\n") else b"\n"], {}
     length = len(file.data) + len(written[0])
