@@ -491,7 +491,8 @@ def draw(results: Results, to: Path) -> None:
             colour = "#b3261e" if name.startswith("ours") else "#9aa0a6"
             pen.text((24, y), name, font=small, fill="#333333")
             pen.rectangle((290, y, 290 + max(2, width), y + 14), fill=colour)
-            pen.text((298 + width, y), f"{each['per_second']:,.1f}", font=small, fill="black")
+            beyond = " (beyond the scale)" if each["per_second"] > most else ""
+            pen.text((298 + width, y), f"{each['per_second']:,.1f}{beyond}", font=small, fill="black")
             y += 22
         y += 24
     colours = [
@@ -517,7 +518,7 @@ def draw(results: Results, to: Path) -> None:
         for (name, each), colour in zip(parts.items(), colours, strict=False):
             width = 1040 * each / total
             pen.rectangle((x, y + 26, x + width, y + 46), fill=colour)
-            if width > 60:
+            if width > 8 * len(name):
                 pen.text((x, y + 50), f"{name} {each:.0f}", font=small, fill="#333333")
             x += width
         y += 90
@@ -540,7 +541,7 @@ def main() -> int:
             works = [work_of(made, suite, page, folder / "data" / "keys") for suite in SUITES]
             results.sealing = measure_sealing(made, works, folder, rounds, seconds)
             results.stages = {work.suite: measure_stages(work, rounds, seconds / 3) for work in works}
-            results.processes = {work.suite: measure_processes(work, rounds, 2 * seconds) for work in works}
+            results.processes = {work.suite: measure_processes(work, 2 * rounds, seconds) for work in works}
             results.memory = measure_memory(works[0], seals)
     OUT.mkdir(exist_ok=True)
     written: dict[str, Any] = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **results.__dict__}
