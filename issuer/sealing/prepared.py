@@ -26,6 +26,7 @@ No key is kept here: what is remembered between seals is made of certificates an
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,6 +63,7 @@ _DECLARED: dict[str, Entries] = {
     # ECDSA came into PDF with 2.0, and its curves with ISO/TS 32002; pyHanko declares both.
     "P256-SHA256": {b"Version": b"/2.0", b"Extensions": b"<< %b %b >>" % (_ESIC, _ISO_32002)},
 }
+_BOX_AT_ORIGIN = re.compile(rb"\[ ?0 0 (\d{1,5}(?:\.\d{1,6})?) (\d{1,5}(?:\.\d{1,6})?) ?\]")
 _BYTE_RANGE_WIDTH = 48
 _LARGEST_FILE = 999_999_999
 """Offsets of more digits would not fit the room that is left for them."""
@@ -136,22 +138,18 @@ def _read_picture(picture_pdf: bytes) -> _Picture | None:
     if file is None or page is None or set(page.page) != _PAGE_NEEDS:
         return None
     contents = file.stream(reference(page.page[b"Contents"]) or 0)
-    box = page.page[b"MediaBox"].strip(b"[] ").split()
+    box = _BOX_AT_ORIGIN.fullmatch(page.page[b"MediaBox"])
     resources = parse_entries(page.page[b"Resources"], 0)
-    if contents is None or resources is None or len(box) != 4 or b" R" in page.page[b"Resources"]:
+    if contents is None or resources is None or box is None or b" R" in page.page[b"Resources"]:
         return None
     entries, data = contents
-    if (
-        set(entries) != {b"Length", b"Filter"}
-        or entries[b"Filter"] != b"/FlateDecode"
-        or box[:2] != [b"0", b"0"]
-    ):
+    if set(entries) != {b"Length", b"Filter"} or entries[b"Filter"] != b"/FlateDecode":
         return None
     xobject = (
         b"<<\n/Type /XObject\n/Subtype /Form\n/BBox %b\n/Resources %b\n/Filter /FlateDecode\n/Length %d\n>>\n"
         b"stream\n%b\nendstream" % (page.page[b"MediaBox"], page.page[b"Resources"], len(data), data)
     )
-    width, height = int(float(box[2])), int(float(box[3]))
+    width, height = int(float(box[1])), int(float(box[2]))
     return _Picture(xobject, width, height) if width > 0 and height > 0 else None
 
 

@@ -491,6 +491,7 @@ OTHER_PICTURES = {
     "two parts of content": lambda p: p.replace(b"/Contents 4 0 R", b"/Contents[4 0 R]"),
     "resources elsewhere": lambda p: p.replace(b"<< /Ink <<", b"<< /Ink 4 0 R"),
     "another filter": lambda p: p.replace(b"/FlateDecode", b"/ASCIIHexDe"),
+    "a size that is no number": lambda p: p.replace(b"[0 0 119.0551 119.0551]", b"[0 0 119.0551 /Portrai]"),
     "another origin": lambda p: p.replace(b"[0 0 119", b"[1 0 119"),
 }
 
@@ -503,6 +504,15 @@ def test_a_picture_that_is_not_our_artwork_is_left_alone(
     assert picture != quick.seal.picture_pdf
     other = replace(quick, seal=replace(quick.seal, picture_pdf=picture))
     assert other.prepared(pages["one"]) is None
+
+
+def test_any_one_byte_of_a_picture_changed_raises_nothing(quick: Desk) -> None:
+    picture = quick.seal.picture_pdf
+    for position in [*range(420), *range(len(picture) - 240, len(picture))]:
+        spoiled = picture[:position] + bytes((picture[position] ^ 0x01,)) + picture[position + 1 :]
+        sealed = replace(quick, seal=replace(quick.seal, picture_pdf=spoiled)).prepared(build())
+        if sealed is not None:
+            check_gap(sealed)
 
 
 def test_a_picture_of_another_make_goes_through_pyhanko(quick: Desk, pages: dict[str, bytes]) -> None:
