@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := trust issuer verifier ledger keys
 JOBS ?= 2
 
-.PHONY: demo test check lint types arrows format bench bench-ledger serve browsers clean
+.PHONY: demo test check lint types arrows format bench bench-ledger bench-seal serve browsers clean
 
 # Everything from the hashed lock file; the stamp makes the second run instant.
 $(VENV)/installed: requirements.lock pyproject.toml
@@ -41,6 +41,9 @@ bench: $(VENV)/installed
 
 bench-ledger: $(VENV)/installed
 	$(BIN)/python -m bench.ledger_load $(if $(LONG),--long)
+
+bench-seal: $(VENV)/installed
+	$(BIN)/python -m bench.seal_load $(if $(SHORT),--short)
 
 serve: $(VENV)/installed
 	$(BIN)/yinzheng init

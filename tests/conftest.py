@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.postgres import wheel
+from support.ways import WAYS, sealing_way
 from support.world import World, make_world
 
 from trust.app.compose import SERVICE_SANDBOX_JOBS
@@ -88,6 +89,13 @@ def world(template_folder: Path, tmp_path: Path, sandbox: Sandbox) -> Iterator[W
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs a test once for each way of sealing a page."""
+    with sealing_way(request.param):
+        yield request.param
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -9,7 +9,7 @@ signed attributes, the same CMS frame. Two things differ: /Info and the XMP meta
 The update (ISO 32000-1 §7.5.6), N being the page's /Size:
 
     page         as it was, and /Annots with the widget at its end
-    catalogue    as it was, and /AcroForm N, /Perms << /DocMDP N+4 >>, /Extensions ESIC 1 (ETSI EN 319 142-1)
+    catalogue    as it was, and /AcroForm N, /Perms << /DocMDP N+4 >>, /Extensions ESIC 1 (ISO 32000-1 §7.12)
     N            /AcroForm: /Fields [ N+1 ], /SigFlags 3
     N+1          the widget and field "Seal1": /Rect, /P, /AP N+3, /V N+4; printed and locked
     N+2          the seal's picture as a form XObject, prepared
@@ -26,6 +26,7 @@ No key is kept here: what is remembered between seals is made of certificates an
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,6 +52,18 @@ _CATALOGUE_MAY = _CATALOGUE_NEEDS | {
 _PAGES = {b"Type", b"Count", b"Kids"}
 _PAGE_NEEDS = {b"Type", b"Resources", b"MediaBox", b"Parent", b"Contents"}
 _PAGE_MAY = _PAGE_NEEDS | {b"Annots", b"StructParents", b"Tabs"}
+_ESIC = b"/ESIC << /Type /DeveloperExtensions /BaseVersion /1.7 /ExtensionLevel 1 >>"
+_ISO_32002 = (
+    b"/ISO_ [ << /Type /DeveloperExtensions /BaseVersion /2.0 /ExtensionLevel 32002 "
+    b"/ExtensionRevision (:2022) /URL (https://www.iso.org/standard/45875.html) >> ]"
+)
+_DECLARED: dict[str, Entries] = {
+    "SM2-SM3": {b"Extensions": b"<< %b >>" % _ESIC},
+    "RSA3072-SHA256": {b"Extensions": b"<< %b >>" % _ESIC},
+    # ECDSA came into PDF with 2.0, and its curves with ISO/TS 32002; pyHanko declares both.
+    "P256-SHA256": {b"Version": b"/2.0", b"Extensions": b"<< %b %b >>" % (_ESIC, _ISO_32002)},
+}
+_BOX_AT_ORIGIN = re.compile(rb"\[ ?0 0 (\d{1,5}(?:\.\d{1,6})?) (\d{1,5}(?:\.\d{1,6})?) ?\]")
 _BYTE_RANGE_WIDTH = 48
 _LARGEST_FILE = 999_999_999
 """Offsets of more digits would not fit the room that is left for them."""
@@ -68,7 +81,7 @@ def seal_prepared(
     page = _read_page(pdf, place.page)
     if prepared is None or page is None:
         return None
-    before, after = _update(page, prepared.picture, place, reason, at)
+    before, after = _update(page, prepared, place, reason, at)
     algorithm = seal.key.record.suite.digest
     signed_attrs = encode_signed_attributes(prepared.attributes, digest(algorithm, pdf, before, after))
     signature = seal.key.sign(signed_attrs)
@@ -101,9 +114,11 @@ class _Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What one seal needs for every page. `attributes` are its constant signed attributes (DER)."""
+    """What one seal needs for every page: its picture, its constant signed attributes (DER), and what its suite
+    has the catalogue declare."""
 
     picture: _Picture
+    declared: Entries
     attributes: tuple[bytes, ...]
 
 
@@ -113,7 +128,7 @@ def _prepare(suite: str, cert: bytes, picture_pdf: bytes, seal_data: bytes) -> _
     picture = _read_picture(picture_pdf)
     if picture is None:
         return None
-    return _Prepared(picture, encode_constant_seal_attributes(suite, cert, seal_data))
+    return _Prepared(picture, _DECLARED[suite], encode_constant_seal_attributes(suite, cert, seal_data))
 
 
 def _read_picture(picture_pdf: bytes) -> _Picture | None:
@@ -123,22 +138,18 @@ def _read_picture(picture_pdf: bytes) -> _Picture | None:
     if file is None or page is None or set(page.page) != _PAGE_NEEDS:
         return None
     contents = file.stream(reference(page.page[b"Contents"]) or 0)
-    box = page.page[b"MediaBox"].strip(b"[] ").split()
+    box = _BOX_AT_ORIGIN.fullmatch(page.page[b"MediaBox"])
     resources = parse_entries(page.page[b"Resources"], 0)
-    if contents is None or resources is None or len(box) != 4 or b" R" in page.page[b"Resources"]:
+    if contents is None or resources is None or box is None or b" R" in page.page[b"Resources"]:
         return None
     entries, data = contents
-    if (
-        set(entries) != {b"Length", b"Filter"}
-        or entries[b"Filter"] != b"/FlateDecode"
-        or box[:2] != [b"0", b"0"]
-    ):
+    if set(entries) != {b"Length", b"Filter"} or entries[b"Filter"] != b"/FlateDecode":
         return None
     xobject = (
         b"<<\n/Type /XObject\n/Subtype /Form\n/BBox %b\n/Resources %b\n/Filter /FlateDecode\n/Length %d\n>>\n"
         b"stream\n%b\nendstream" % (page.page[b"MediaBox"], page.page[b"Resources"], len(data), data)
     )
-    width, height = int(float(box[2])), int(float(box[3]))
+    width, height = int(float(box[1])), int(float(box[2]))
     return _Picture(xobject, width, height) if width > 0 and height > 0 else None
 
 
@@ -211,7 +222,7 @@ def _first_id(file: PlainPdf) -> bytes | None:
 
 
 def _update(
-    page: _Page, picture: _Picture, place: SealPlace, reason: str, at: datetime
+    page: _Page, prepared: _Prepared, place: SealPlace, reason: str, at: datetime
 ) -> tuple[bytes, bytes]:
     """The bytes that follow the page's file, up to the gap of the signature and after it."""
     file = page.file
@@ -222,7 +233,7 @@ def _update(
             page.catalogue,
             {
                 b"AcroForm": b"%d 0 R" % form,
-                b"Extensions": b"<< /ESIC << /Type /DeveloperExtensions /BaseVersion /1.7 /ExtensionLevel 1 >> >>",
+                **prepared.declared,
                 b"Perms": b"<< /DocMDP %d 0 R >>" % signature,
             },
         ),
@@ -232,8 +243,8 @@ def _update(
             b"/AP << /N %d 0 R >>\n/V %d 0 R\n>>"
             % (FIELD_NAME.encode("ascii"), *place.box, page.page_number, appearance, signature)
         ),
-        image: picture.xobject,
-        appearance: _appearance(picture, image, place),
+        image: prepared.picture.xobject,
+        appearance: _appearance(prepared.picture, image, place),
     }
     written, offsets = [b"" if file.data.endswith(b"\n") else b"\n"], {}
     length = len(file.data) + len(written[0])

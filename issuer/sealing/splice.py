@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asn1crypto import cms
-
 from keys import asn1
 from trust.encoding.cms import SIGNATURE_TIME_STAMP_OID, encode_attribute, encode_seal_cms
 from trust.encoding.commitment import DocumentDigests
+from trust.encoding.der import OCTET_STRING, SEQUENCE, SET, children, content
 from trust.encoding.digests import digest, sha256
 from trust.model.errors import Conflict
 from trust.pdf.gap import check_gap
+
+_TIME_STAMP = children(encode_attribute(SIGNATURE_TIME_STAMP_OID, b""))[0]
+"""The type of the attribute, as it stands in the frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +37,23 @@ class SealedParts:
 
 def take_apart(sealed: bytes) -> SealedParts:
     """Reads a PDF that `issuer.sealing.pdf` sealed and that has no receipt yet. Raises `Conflict`."""
-    asn1.register()
     gap = check_gap(sealed)
-    signed_data = cms.ContentInfo.load(gap.cms)["content"]
-    (signer_info,) = signed_data["signer_infos"]
-    unsigned = {attribute["type"].dotted: attribute for attribute in signer_info["unsigned_attrs"]}
-    if set(unsigned) != {SIGNATURE_TIME_STAMP_OID}:
+    try:
+        frame = _read_frame(gap.cms)
+    except ValueError as exc:
+        raise Conflict("The stored PDF holds no seal of ours.", code="NOT_SPLICEABLE") from exc
+    if set(frame.unsigned) != {_TIME_STAMP}:
         raise Conflict("The stored PDF is not in the state before the splice.", code="NOT_SPLICEABLE")
-    signature = signer_info["signature"].native
     return SealedParts(
         byte_range=gap.byte_range,
-        x509_certs=tuple(choice.chosen.dump() for choice in signed_data["certificates"]),
-        signed_attrs=b"\x31" + signer_info["signed_attrs"].dump()[1:],
-        signature=signature,
-        token=unsigned[SIGNATURE_TIME_STAMP_OID]["values"][0].dump(),
+        x509_certs=frame.x509_certs,
+        signed_attrs=frame.signed_attrs,
+        signature=frame.signature,
+        token=frame.unsigned[_TIME_STAMP],
         digests=DocumentDigests(
-            sha256=digest("sha256", *gap.signed), sm3=digest("sm3", *gap.signed), signature=sha256(signature)
+            sha256=digest("sha256", *gap.signed),
+            sm3=digest("sm3", *gap.signed),
+            signature=sha256(frame.signature),
         ),
     )
 
@@ -87,16 +90,56 @@ def splice_receipt(
 def _check_only_contents_changed(sealed: bytes, issued: bytes, parts: SealedParts) -> None:
     """The splice is the likeliest place to go wrong, so it proves on its own output what it promises."""
     _, gap, resume, _ = parts.byte_range
-    (signer_info,) = cms.ContentInfo.load(check_gap(issued).cms)["content"]["signer_infos"]
-    token = next(a for a in signer_info["unsigned_attrs"] if a["type"].dotted == SIGNATURE_TIME_STAMP_OID)
+    frame = _read_frame(check_gap(issued).cms)
     if (
         len(issued) != len(sealed)
         or issued[: gap + 1] != sealed[: gap + 1]
         or issued[resume - 1 :] != sealed[resume - 1 :]
-        or signer_info["signed_attrs"].dump()[1:] != parts.signed_attrs[1:]
-        or signer_info["signature"].native != parts.signature
-        or token["values"][0].dump() != parts.token
+        or frame.x509_certs != parts.x509_certs
+        or frame.signed_attrs != parts.signed_attrs
+        or frame.signature != parts.signature
+        or frame.unsigned.get(_TIME_STAMP) != parts.token
+        or len(frame.unsigned) != 2
     ):
         raise Conflict(
             "The splice would have changed signed bytes; nothing was stored.", code="NOT_SPLICEABLE"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """The parts of a seal's CMS; `unsigned` are its unsigned attributes, by type (DER)."""
+
+    x509_certs: tuple[bytes, ...]
+    signed_attrs: bytes
+    signature: bytes
+    unsigned: dict[bytes, bytes]
+
+
+def _read_frame(cms: bytes) -> _Frame:
+    """Reads the frame that `trust.encoding.cms` writes, and no other CMS. Raises ValueError."""
+    _, explicit = children(_tagged(SEQUENCE, cms))
+    (signed_data,) = children(_tagged(0xA0, explicit))
+    _, _, _, certs, signer_infos = children(_tagged(SEQUENCE, signed_data))
+    (signer_info,) = children(_tagged(SET, signer_infos))
+    _, _, _, signed_attrs, _, signature, unsigned_attrs = children(_tagged(SEQUENCE, signer_info))
+    unsigned = {}
+    for attribute in children(_tagged(0xA1, unsigned_attrs)):
+        oid, values = children(_tagged(SEQUENCE, attribute))
+        (value,) = children(_tagged(SET, values))
+        if oid in unsigned:
+            raise ValueError("an unsigned attribute stands twice")
+        unsigned[oid] = value
+    return _Frame(
+        x509_certs=tuple(children(_tagged(0xA0, certs))),
+        # What is signed has the tag of a SET; in the frame it is implicitly [0] (RFC 5652 §5.4).
+        signed_attrs=b"\x31" + _tagged(0xA0, signed_attrs)[1:],
+        signature=content(_tagged(OCTET_STRING, signature)),
+        unsigned=unsigned,
+    )
+
+
+def _tagged(tag: int, element: bytes) -> bytes:
+    if element[0] != tag:
+        raise ValueError(f"expected an element with the tag {tag:#x}, found {element[0]:#x}")
+    return element

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,8 +25,10 @@ class SealPlace:
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """The rectangle in whole points: left, bottom, right, top."""
-        return round(self.left), round(self.bottom), round(self.right), round(self.top)
+        """The rectangle in whole points: left, bottom, right, top. It never cuts off the picture's edge."""
+        left, bottom = round(self.left), round(self.bottom)
+        width, height = math.ceil(self.right - self.left), math.ceil(self.top - self.bottom)
+        return left, bottom, left + width, bottom + height
 
 
 @dataclass(frozen=True, slots=True)

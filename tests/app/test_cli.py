@@ -49,9 +49,11 @@ def test_messages_come_in_chinese_too(cli: Cli, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_dry_run_stores_nothing(cli: Cli) -> None:
+    assert cli.run("ledger", "recheck", "--json") == 0
+    before = cli.lines()[0]["stored"]
     assert cli.run("issue", "FOOD", "--from", cli.csv(1), "--dry-run") == 0
     assert cli.run("ledger", "recheck", "--json") == 0
-    assert cli.lines()[0]["stored"] == 2
+    assert cli.lines()[0]["stored"] == before
 
 
 def test_exit_codes_say_what_a_verdict_is(cli: Cli) -> None:
@@ -200,7 +202,7 @@ def test_resume_finishes_what_was_interrupted(cli: Cli) -> None:
     from support.world import make_world
 
     world = make_world(cli.data)
-    issuing = world.service.issuing
+    issuing, before = world.service.issuing, world.service.log.size
     issuing._reserve(issuing.check(world.application(1)))
     issuing._seal(issuing._reserve(issuing.check(world.application(2))))
     world.close()
@@ -209,4 +211,4 @@ def test_resume_finishes_what_was_interrupted(cli: Cli) -> None:
     assert cli.run("issue", "--resume") == 0
     assert "Finished 0" in cli.out
     assert cli.run("ledger", "recheck", "--json") == 0
-    assert cli.lines()[0]["stored"] == 4
+    assert cli.lines()[0]["stored"] == before + 2

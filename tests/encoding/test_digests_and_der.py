@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import pytest
 from asn1crypto import core
@@ -87,3 +88,29 @@ def test_a_flipped_length_changes_what_is_read(data: bytes) -> None:
             assert der.element_length(spoiled) != len(encoded)
         except ValueError:
             continue
+
+
+@given(st.lists(st.binary(max_size=300), max_size=6))
+def test_what_stands_in_an_element_is_read_back(elements: list[bytes]) -> None:
+    encoded = [der.octets(element) for element in elements]
+    whole = der.sequence(*encoded)
+    assert der.children(whole) == encoded
+    assert der.content(whole) == b"".join(encoded)
+    assert [der.content(each) for each in encoded] == elements
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda d: b"",
+        lambda d: d[:-1],
+        lambda d: d + b"\0",
+        lambda d: der.sequence(d[2:], b"\x04"),
+        lambda d: der.sequence(b"\x04\x05abcd"),
+        lambda d: der.sequence(b"\x04\x84\xff\xff"),
+        lambda d: b"\x30\x80" + d[2:] + b"\0\0",
+    ],
+)
+def test_an_element_that_is_not_whole_is_refused(spoil: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(ValueError):
+        der.children(spoil(der.sequence(der.octets(b"abc"), der.octets(b"d"))))

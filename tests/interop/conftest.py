@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from interop.licences import SUITES, Issued, Sealed
+from interop.licences import NAMES, Issued, Sealed
+from support.ways import sealing_way
 from support.world import START, make_world
 
 from trust.sandbox import Sandbox
@@ -22,21 +23,26 @@ def issued(
     shutil.copytree(template_folder, folder)
     world = make_world(folder, sandbox=sandbox)
     try:
-        pdfs = {suite: world.issue(number, suite=suite)[1] for number, suite in enumerate(SUITES, 9001)}
+        pdfs = {}
+        for number, name in enumerate(NAMES, 9001):
+            suite, way = name.split("-")
+            with sealing_way(way):
+                pdfs[name] = world.issue(number, suite=suite)[1]
         bundle = world.bundle()
         evidence = evidence_from_bundle(bundle, START)
         assert evidence.trust_list is not None
         made = {}
-        for suite, pdf in pdfs.items():
+        for name, pdf in pdfs.items():
+            suite = name.split("-")[0]
             seal = next(s for s in evidence.trust_list.seals if s.seal_id == f"chuncheng-market-{suite}")
             gm = suite == "sm2"
             tsa = next(t for t in evidence.trust_list.tsas if (t.suite == "SM2-SM3") is gm)
-            made[suite] = Sealed(pdf, seal, tsa, tuple(evidence.crls))
+            made[name] = Sealed(pdf, seal, tsa, tuple(evidence.crls))
         yield Issued(world, bundle, made)
     finally:
         world.close()
 
 
-@pytest.fixture(params=SUITES)
+@pytest.fixture(params=NAMES)
 def sealed(request: pytest.FixtureRequest, issued: Issued) -> Sealed:
     return issued.sealed[request.param]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asn1crypto import cms
+from support.ways import WAYS
 from support.world import World
 
 from keys import asn1
@@ -13,6 +14,8 @@ from trust.encoding.trust_list import TrustedSeal, TrustedTsa
 from trust.pdf.gap import SignedGap, check_gap
 
 SUITES = ("sm2", "rsa3072", "p256")
+NAMES = tuple(f"{suite}-{way}" for suite in SUITES for way in WAYS)
+"""Each suite, sealed each way."""
 
 
 @dataclass(frozen=True)

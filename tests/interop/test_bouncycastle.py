@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from interop.licences import SUITES, Issued, Sealed
+from interop.licences import NAMES, Issued, Sealed
 
 pytestmark = pytest.mark.interop
 JARS = [Path("/usr/share/java") / f"{name}.jar" for name in ("bcprov", "bcpkix", "bcutil")]
@@ -29,16 +29,16 @@ def answers(issued: Issued, tmp_path_factory: pytest.TempPathFactory) -> Answers
         pytest.skip("needs java and Debian's libbcpkix-java")
     folder = tmp_path_factory.mktemp("bouncycastle")
     cases = {}
-    for suite, sealed in issued.sealed.items():
-        other = issued.sealed["rsa3072" if suite == "sm2" else "sm2"]
+    for name, sealed in issued.sealed.items():
+        other = issued.sealed["rsa3072-prepared" if name.startswith("sm2") else "sm2-prepared"]
         for case, (content, cms, anchor, tsa_anchor) in _cases(sealed, other).items():
-            place = folder / f"{suite}-{case}"
+            place = folder / f"{name}-{case}"
             place.mkdir()
             (place / "content.bin").write_bytes(content)
             (place / "seal.cms").write_bytes(cms)
             (place / "anchor.der").write_bytes(anchor)
             (place / "tsa-anchor.der").write_bytes(tsa_anchor)
-            cases[suite, case] = place
+            cases[name, case] = place
     classpath = ":".join(map(str, JARS))
     source = Path(__file__).with_name("CheckSeal.java")
     run = subprocess.run(
@@ -84,15 +84,15 @@ def _cases(sealed: Sealed, other: Sealed) -> dict[str, tuple[bytes, bytes, bytes
     }
 
 
-@pytest.mark.parametrize("suite", SUITES)
-def test_bouncycastle_accepts_signature_chain_and_time_stamp(answers: Answers, suite: str) -> None:
-    word, algorithm, stamped_at = answers.lines[suite, "good"].split()
+@pytest.mark.parametrize("name", NAMES)
+def test_bouncycastle_accepts_signature_chain_and_time_stamp(answers: Answers, name: str) -> None:
+    word, algorithm, stamped_at = answers.lines[name, "good"].split()
     assert word == "OK"
-    assert algorithm == (SM3 if suite == "sm2" else SHA256)
+    assert algorithm == (SM3 if name.startswith("sm2") else SHA256)
     assert stamped_at == "2026-11-23T02:00:00Z"
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("spoiled", "blamed"),
     [
@@ -105,7 +105,5 @@ def test_bouncycastle_accepts_signature_chain_and_time_stamp(answers: Answers, s
         ("stamp-signature", "time-stamp"),
     ],
 )
-def test_bouncycastle_refuses_what_is_spoiled(
-    answers: Answers, suite: str, spoiled: str, blamed: str
-) -> None:
-    assert answers.lines[suite, spoiled].startswith(f"REFUSED {blamed} ")
+def test_bouncycastle_refuses_what_is_spoiled(answers: Answers, name: str, spoiled: str, blamed: str) -> None:
+    assert answers.lines[name, spoiled].startswith(f"REFUSED {blamed} ")

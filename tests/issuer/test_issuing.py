@@ -28,7 +28,7 @@ def test_an_issued_ecertificate_passes_online_and_offline(stored_world: World) -
 
 
 @pytest.mark.parametrize("suite", ["sm2", "rsa3072", "p256"])
-def test_every_suite_seals_and_passes(world: World, suite: str) -> None:
+def test_every_suite_seals_and_passes(world: World, suite: str, way: str) -> None:
     _, pdf = world.issue(suite=suite)
     report = world.verify_offline(pdf, world.bundle())
     assert report.verdict is Verdict.PASSED, report.findings
@@ -148,7 +148,7 @@ def take_apart_digest(signed: tuple[bytes, bytes]) -> bytes:
     return digest("sha256", *signed)
 
 
-def test_the_receipt_is_spliced_without_touching_anything_else(world: World) -> None:
+def test_the_receipt_is_spliced_without_touching_anything_else(world: World, way: str) -> None:
     issued, pdf = world.issue()
     with world.service.database.read() as connection:
         row = sql.get_ecertificate(connection, pid=issued.pid)
@@ -162,7 +162,7 @@ def test_the_receipt_is_spliced_without_touching_anything_else(world: World) -> 
         take_apart(pdf)
 
 
-def test_a_receipt_that_does_not_fit_is_refused(world: World) -> None:
+def test_a_receipt_that_does_not_fit_is_refused(world: World, way: str) -> None:
     issued, _ = world.issue()
     with world.service.database.read() as connection:
         row = sql.get_ecertificate(connection, pid=issued.pid)

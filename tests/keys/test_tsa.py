@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from asn1crypto import cms, pem, tsp
+from asn1crypto import cms, core, pem, tsp, x509
 
 from keys import asn1
 from keys.custody import KeyPurpose
@@ -121,6 +121,50 @@ def test_a_token_is_exactly_what_its_parts_make(made: Made) -> None:
     )
     assert again == token
     assert cms.ContentInfo.load(token, strict=True)["content"].dump(force=False) in token
+
+
+NONCES = [None, 0, 1, 127, 128, 255, 256, 1 << 63, 1 << 70, -1, -128, -129]
+
+
+@pytest.mark.parametrize("nonce", NONCES)
+@pytest.mark.parametrize("algorithm", ["sha256", "sm3"])
+def test_what_is_signed_is_written_as_the_library_would(
+    made: Made, algorithm: str, nonce: int | None
+) -> None:
+    """Content and attributes are written element by element; asn1crypto makes the same bytes from the values."""
+    parts = parts_of(made.tsa.stamp(IMPRINT, algorithm, nonce=nonce))
+    values = {
+        "version": "v1",
+        "policy": POLICY_OID,
+        "message_imprint": {"hash_algorithm": {"algorithm": algorithm}, "hashed_message": IMPRINT},
+        "serial_number": parts.info["serial_number"].native,
+        "gen_time": AT,
+        "accuracy": {"seconds": 1},
+    }
+    assert parts.tst_info == tsp.TSTInfo(values | ({} if nonce is None else {"nonce": nonce})).dump()
+    cert = x509.Certificate.load(made.tsa.certs[0])
+    issuer_serial = {
+        "issuer": [x509.GeneralName("directory_name", cert.issuer)],
+        "serial_number": cert.serial_number,
+    }
+    named = {"certs": [{"cert_hash": sha256(made.tsa.certs[0]), "issuer_serial": issuer_serial}]}
+    attributes = {
+        "content_type": cms.ContentType("tst_info"),
+        "message_digest": core.OctetString(digest(made.tsa.key.record.suite.digest, parts.tst_info)),
+        "signing_certificate_v2": tsp.SigningCertificateV2(named),
+    }
+    assert (
+        parts.signed_attrs
+        == cms.CMSAttributes(
+            [cms.CMSAttribute({"type": name, "values": (value,)}) for name, value in attributes.items()]
+        ).dump()
+    )
+
+
+def test_a_clock_of_another_zone_gives_the_same_time(made: Made) -> None:
+    east = AT.astimezone(timezone(timedelta(hours=8)))
+    token = replace(made.tsa, clock=Stopped(east)).stamp(IMPRINT, "sha256")
+    assert parts_of(token).info["gen_time"].native == AT
 
 
 @pytest.mark.parametrize(

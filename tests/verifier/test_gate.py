@@ -14,6 +14,7 @@ from asn1crypto import cms
 from PIL import Image
 from pyhanko.pdf_utils import embed, generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from support.ways import WAYS, sealing_way
 from support.world import MARKET, START, World
 
 from issuer.artwork import round_seal, seal_data_png, seal_pdf
@@ -70,8 +71,8 @@ class Given:
         return next((f.check, f.code) for f in found.findings if f.result is not Result.PASSED)
 
 
-@pytest.fixture(scope="module")
-def given(template_folder, tmp_path_factory, sandbox):  # type: ignore[no-untyped-def]
+@pytest.fixture(scope="module", params=WAYS)
+def given(request, template_folder, tmp_path_factory, sandbox):  # type: ignore[no-untyped-def]
     import shutil
 
     from support.world import make_world
@@ -80,7 +81,8 @@ def given(template_folder, tmp_path_factory, sandbox):  # type: ignore[no-untype
     shutil.copytree(template_folder, folder)
     world = make_world(folder, sandbox=sandbox)
     try:
-        made = Given(world)
+        with sealing_way(request.param):
+            made = Given(world)
         assert made.examine(made.pdf).data is not None
         yield made
     finally:

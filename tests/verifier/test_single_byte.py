@@ -44,7 +44,7 @@ class Licence:
 
 
 @pytest.fixture(params=["sm2", "rsa3072", "p256"])
-def licence(request: pytest.FixtureRequest, world: World) -> Licence:
+def licence(request: pytest.FixtureRequest, world: World, way: str) -> Licence:
     _, pdf = world.issue(suite=request.param)
     at = world.clock.now()
     made = Licence(pdf, evidence_from_bundle(world.bundle(), at), at)

@@ -1,7 +1,8 @@
 """The few lines of DER (ITU-T X.690 §10) that building a frame byte for byte needs.
 
-Structures are read with asn1crypto. These writers exist because the verifier rebuilds the one allowed
-encoding from parts that it trusts and compares bytes; for that, every length and tag must be ours.
+Structures of others are read with asn1crypto. These writers exist because the verifier rebuilds the one
+allowed encoding from parts that it trusts and compares bytes; for that, every length and tag must be ours.
+`children` and `content` take apart what was written here, and nothing else.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 SEQUENCE, SET, OCTET_STRING, UTF8_STRING = 0x30, 0x31, 0x04, 0x0C
+
+_LONGEST_HEADER = 6  # one octet of tag, and a length of at most 4 octets behind its count
 
 
 def tlv(tag: int, *contents: bytes) -> bytes:
@@ -37,6 +40,26 @@ def octets(data: bytes) -> bytes:
 def small_integer(value: int) -> bytes:
     """INTEGER for 0 … 127, which is all that versions need."""
     return bytes((0x02, 0x01, value))
+
+
+def children(element: bytes) -> list[bytes]:
+    """The DER elements inside a constructed one, each with its header. Raises ValueError."""
+    inside = content(element)
+    found, at = [], 0
+    while at < len(inside):
+        size = element_length(inside[at : at + _LONGEST_HEADER])
+        if at + size > len(inside):
+            raise ValueError("an element is longer than the one around it")
+        found.append(inside[at : at + size])
+        at += size
+    return found
+
+
+def content(element: bytes) -> bytes:
+    """What stands in one DER element, without its header. Raises ValueError."""
+    if element_length(element) != len(element):
+        raise ValueError("not one whole element")
+    return element[2 if element[1] < 0x80 else 2 + (element[1] & 0x7F) :]
 
 
 def element_length(data: bytes) -> int:

@@ -41,9 +41,10 @@ class GapRefused(VerificationError):
 
 def check_gap(data: bytes) -> SignedGap:
     """The one gap of a sealed licence. Raises `GapRefused` naming the rule that is broken."""
-    if data.count(b"/ByteRange") != 1:
+    at = data.find(b"/ByteRange")
+    if at < 0 or data.find(b"/ByteRange", at + 1) >= 0:
         raise GapRefused("rule 2: /ByteRange does not stand in the file exactly once")
-    match = _BYTE_RANGE.search(data)
+    match = _BYTE_RANGE.match(data, at)
     if match is None:
         raise GapRefused("rule 2: /ByteRange is not in its form")
     start, end, rest = (int(number) for number in match.groups())

@@ -18,7 +18,7 @@ feeds separate; comments, hexadecimal strings and null do not occur.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Entries = Mapping[bytes, bytes]
@@ -30,8 +30,7 @@ _TOKEN = re.compile(
 )
 _END = re.compile(rb"\nstartxref\n([1-9]\d{0,9})\n%%EOF\n?\Z")
 _TABLE_HEAD = re.compile(rb"xref\n0 ([1-9]\d{0,5})\n")
-_ENTRY_IN_USE = re.compile(rb"(\d{10}) 00000 n(?: \n|\r\n)")
-_FREE_HEAD = re.compile(rb"0{10} 65535 f(?: \n|\r\n)")
+_TABLE = re.compile(rb"0{10} 65535 f(?: \n|\r\n)((?:\d{10} 00000 n(?: \n|\r\n))*)trailer\n")
 _REFERENCE = re.compile(rb"(\d{1,10}) 0 R")
 _ARRAY_OF_REFERENCES = re.compile(rb"\[ ?(\d{1,10} 0 R(?: \d{1,10} 0 R)*)? ?\]")
 _ENTRY_BYTES = 20
@@ -40,13 +39,17 @@ _DEEPEST = 32
 
 @dataclass(frozen=True, slots=True)
 class PlainPdf:
-    """A file of the plain shape. `table` is the offset of its cross-reference table, `size` its /Size."""
+    """A file of the plain shape: where its table is, and where each object is (that of object 0 says nothing)."""
 
     data: bytes
     table: int
-    first_entry: int
-    size: int
+    offsets: Sequence[int]
     trailer: Entries
+
+    @property
+    def size(self) -> int:
+        """/Size: one more than the highest object number."""
+        return len(self.offsets)
 
     def dictionary(self, number: int) -> Entries | None:
         """Object `number`, if it is a dictionary in the plain shape; None if not."""
@@ -72,14 +75,7 @@ class PlainPdf:
     def _object(self, number: int) -> tuple[Entries, int] | None:
         if not 0 < number < self.size:
             return None
-        entry = _ENTRY_IN_USE.match(self.data, self.first_entry + number * _ENTRY_BYTES)
-        if entry is None:
-            return None
-        offset, head = int(entry[1]), b"%d 0 obj\n" % number
-        # The table has to be right about what it points at.
-        if offset >= self.table or self.data[offset - 1 : offset + len(head)] != b"\n" + head:
-            return None
-        return parse_entries(self.data, offset + len(head))
+        return parse_entries(self.data, self.offsets[number] + len(b"%d 0 obj\n" % number))
 
 
 def read_plain_pdf(data: bytes) -> PlainPdf | None:
@@ -89,21 +85,23 @@ def read_plain_pdf(data: bytes) -> PlainPdf | None:
         return None
     table = int(end[1])
     head = _TABLE_HEAD.match(data, table)
-    if head is None or _FREE_HEAD.match(data, head.end()) is None:
+    entries = _TABLE.match(data, head.end()) if head is not None else None
+    if head is None or entries is None or len(entries[1]) != (int(head[1]) - 1) * _ENTRY_BYTES:
         return None
-    size, first_entry = int(head[1]), head.end()
-    table_end = first_entry + size * _ENTRY_BYTES
-    if not data.startswith(b"trailer\n", table_end):
-        return None
-    read = parse_entries(data, table_end + len(b"trailer\n"))
+    offsets = [0, *(int(entries[1][at : at + 10]) for at in range(0, len(entries[1]), _ENTRY_BYTES))]
+    # The table has to be right about every object, also those that nobody here asks for.
+    for number, offset in enumerate(offsets[1:], 1):
+        if offset >= table or not data.startswith(b"\n%d 0 obj\n" % number, offset - 1):
+            return None
+    read = parse_entries(data, entries.end())
     if read is None or read[1] != end.start():
         return None
     trailer = read[0]
     if not {b"Size", b"Root"} <= set(trailer) <= {b"Size", b"Root", b"Info", b"ID"}:
         return None
-    if trailer[b"Size"] != b"%d" % size:
+    if trailer[b"Size"] != head[1]:
         return None
-    return PlainPdf(data, table, first_entry, size, trailer)
+    return PlainPdf(data, table, offsets, trailer)
 
 
 def parse_entries(data: bytes, at: int) -> tuple[Entries, int] | None:
