@@ -129,6 +129,10 @@ class FileKeyProvider:
         found = [decode_record(path.read_bytes(), path.stem) for path in self._folder.glob("*.json")]
         return sorted(found, key=lambda record: (record.created_at, record.key_id))
 
+    def has(self, key_id: str) -> bool:
+        """Whether the key is one of this folder's. Says nothing about whether it can be opened."""
+        return (self._folder / f"{key_id}.json").exists()
+
     def open(self, key_id: str, purpose: KeyPurpose) -> SigningKey:
         with self._lock:
             key = self._opened.get(key_id) or self._load(key_id)
