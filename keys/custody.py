@@ -72,7 +72,7 @@ class SigningKey(Protocol):
 
     @property
     def pyca(self) -> PyCaPrivateKey | None:
-        """The key as `cryptography` knows it, for that library's own X.509 builders; None for SM2."""
+        """The key as `cryptography` knows it; None for SM2 and for a key in a token. Nothing may need it."""
 
     def sign(self, message: bytes) -> bytes:
         """A signature as `keys.suites` describes for the key's suite. Raises `KeyUnavailable`."""
@@ -105,12 +105,12 @@ class FileKeyProvider:
         key: _Sm2SigningKey | _PyCaSigningKey
         if suite is Suite.SM2_SM3:
             private = sm2.generate_private_key()
-            record = _record(private.public_key, purpose, suite, label, at)
+            record = make_record(private.public_key, purpose, suite, label, at)
             encrypted = private.to_encrypted_pkcs8(passphrase, kdf_rounds=self._kdf_rounds)
             key = _Sm2SigningKey(record, private)
         else:
             pyca = _generate_pyca(suite)
-            record = _record(_spki(pyca), purpose, suite, label, at)
+            record = make_record(_spki(pyca), purpose, suite, label, at)
             encrypted = pyca.private_bytes(
                 serialization.Encoding.DER,
                 serialization.PrivateFormat.PKCS8,
@@ -122,13 +122,17 @@ class FileKeyProvider:
         # The key first, its record second: a crash between them leaves a file that nothing refers to.
         armoured = pem.armor("ENCRYPTED PRIVATE KEY", encrypted)
         self._write(f"{record.key_id}.key.pem", armoured)
-        self._write(f"{record.key_id}.json", _encode_record(record))
+        self._write(f"{record.key_id}.json", encode_record(record))
         self._opened[record.key_id] = key
         return record
 
     def records(self) -> list[KeyRecord]:
-        found = [_decode_record(path.read_bytes(), path.stem) for path in self._folder.glob("*.json")]
+        found = [decode_record(path.read_bytes(), path.stem) for path in self._folder.glob("*.json")]
         return sorted(found, key=lambda record: (record.created_at, record.key_id))
+
+    def has(self, key_id: str) -> bool:
+        """Whether the key is one of this folder's. Says nothing about whether it can be opened."""
+        return (self._folder / f"{key_id}.json").exists()
 
     def open(self, key_id: str, purpose: KeyPurpose) -> SigningKey:
         with self._lock:
@@ -143,7 +147,7 @@ class FileKeyProvider:
 
     def _load(self, key_id: str) -> SigningKey:
         try:
-            record = _decode_record((self._folder / f"{key_id}.json").read_bytes(), key_id)
+            record = decode_record((self._folder / f"{key_id}.json").read_bytes(), key_id)
             armoured = (self._folder / f"{key_id}.key.pem").read_bytes()
         except FileNotFoundError as exc:
             raise NotFound(f"There is no key {key_id}.", "List the keys with `yinzheng keys list`.") from exc
@@ -225,11 +229,13 @@ def _spki(key: PyCaPrivateKey) -> bytes:
     )
 
 
-def _record(spki: bytes, purpose: KeyPurpose, suite: Suite, label: str, at: datetime) -> KeyRecord:
+def make_record(spki: bytes, purpose: KeyPurpose, suite: Suite, label: str, at: datetime) -> KeyRecord:
+    """The record of a new key; its id comes from the public key (SubjectPublicKeyInfo, DER)."""
     return KeyRecord(sha256(spki)[:16].hex(), purpose, suite, spki, label, at)
 
 
-def _encode_record(record: KeyRecord) -> bytes:
+def encode_record(record: KeyRecord) -> bytes:
+    """The JSON file beside a key (see the top of this module)."""
     listed = {
         "id": record.key_id,
         "purpose": record.purpose.value,
@@ -241,7 +247,8 @@ def _encode_record(record: KeyRecord) -> bytes:
     return (json.dumps(listed, ensure_ascii=False, indent=2) + "\n").encode()
 
 
-def _decode_record(data: bytes, key_id: str) -> KeyRecord:
+def decode_record(data: bytes, key_id: str) -> KeyRecord:
+    """Raises `KeyUnavailable` if the record is damaged or belongs to another key than `key_id`."""
     try:
         listed = json.loads(data)
         spki = bytes.fromhex(listed["public_key"])

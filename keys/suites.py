@@ -36,6 +36,9 @@ class Suite(StrEnum):
         return "sm3" if self is Suite.SM2_SM3 else "sha256"
 
 
+TOKEN_SUITES = (Suite.RSA3072_SHA256, Suite.P256_SHA256, Suite.ED25519)
+"""Suites whose keys a PKCS #11 token can hold: the standard has no mechanism for SM2."""
+
 _PyCaPublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 

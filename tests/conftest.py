@@ -9,11 +9,13 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.postgres import wheel
+from support.token import SoftHsm, start_softhsm
 from support.ways import WAYS, sealing_way
 from support.world import World, make_world
 
@@ -114,3 +116,18 @@ def stored_world(
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture(scope="session")
+def softhsm() -> Iterator[SoftHsm]:
+    """Where tokens of this test process are made; skips where SoftHSM is not installed."""
+    with tempfile.TemporaryDirectory(prefix="yz-hsm-") as folder:
+        yield start_softhsm(Path(folder))
+
+
+@pytest.fixture
+def token(softhsm: SoftHsm) -> str:
+    """The label of a new token."""
+    label = f"token-{next(_numbers)}"
+    softhsm.new_token(label)
+    return label

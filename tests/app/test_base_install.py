@@ -9,8 +9,8 @@ from pathlib import Path
 from support.world import World
 
 SERVER_ONLY = [
-    "alembic", "fastapi", "fontTools", "httpx2", "jinja2", "psycopg", "pydantic_settings", "qrcode", "sqlalchemy",
-    "sqlmodel", "starlette", "typst", "uvicorn",
+    "alembic", "fastapi", "fontTools", "httpx2", "jinja2", "pkcs11", "psycopg", "pydantic_settings", "qrcode",
+    "sqlalchemy", "sqlmodel", "starlette", "typst", "uvicorn",
 ]  # fmt: skip
 
 PROGRAM = f"""

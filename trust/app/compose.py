@@ -27,7 +27,8 @@ from issuer.presenting import Presenting
 from issuer.publishing import Publishing
 from issuer.seals import Seals
 from issuer.statuses import Statuses
-from keys.custody import FileKeyProvider, KeyPurpose, SigningKey
+from keys.composite import CompositeKeyProvider
+from keys.custody import FileKeyProvider, KeyProvider, KeyPurpose, SigningKey
 from keys.sm2.encoding import parse_spki
 from keys.suites import Suite
 from ledger.lockstore import LockStore
@@ -89,7 +90,7 @@ class Service:
     ledger_database: Database
     log: Log
     lock_store: LockStore
-    keys: FileKeyProvider
+    keys: CompositeKeyProvider
     authorities: Authorities
     seals: Seals
     issuing: Issuing
@@ -193,7 +194,7 @@ def _open(
     lock_database = stack.enter_context(Database(settings.lock_url or data / "lock" / "lock.sqlite"))
     migrate_register(database)
     migrate_ledger(ledger_database)
-    keys = FileKeyProvider(data / "keys", settings.read_passphrase, kdf_rounds=settings.kdf_rounds)
+    keys = open_keys(settings)
     authorities = Authorities(database, keys, clock, settings.base_url)
     if create:
         authorities.set_up()
@@ -264,7 +265,21 @@ def _open(
     )
 
 
-def _checkpoint_keys(authorities: Authorities, keys: FileKeyProvider) -> list[CheckpointKey]:
+def open_keys(settings: Settings) -> CompositeKeyProvider:
+    """The keys of a data folder: in files, and in a token where the settings name one. Opens none of them."""
+    folder = settings.data / "keys"
+    files = FileKeyProvider(folder, settings.read_passphrase, kdf_rounds=settings.kdf_rounds)
+    if (token := settings.token) is None:
+        return CompositeKeyProvider(files)
+    from keys.pkcs11 import Pkcs11KeyProvider  # a token's library is loaded only where there is a token
+
+    provider = Pkcs11KeyProvider(
+        folder / "token", module=token.module, token_label=token.label, pin=token.read_pin
+    )
+    return CompositeKeyProvider(files, provider, token.keeps)
+
+
+def _checkpoint_keys(authorities: Authorities, keys: KeyProvider) -> list[CheckpointKey]:
     return [
         CheckpointKey(keys.open(row.key_id, KeyPurpose.CHECKPOINT)) for row in authorities.checkpoint_keys()
     ]

@@ -13,12 +13,12 @@ from issuer import sql
 from issuer.authorities import Authorities
 from issuer.seals import event_commit
 from issuer.statuses import status_commit
-from keys.custody import FileKeyProvider, KeyPurpose
+from keys.custody import KeyPurpose
 from ledger.lockstore import LockStore
 from ledger.publisher import vkey_of
 from ledger.recover import Recovered, recover
 from ledger.tilefolder import SM3_FOLDER, TileFolder
-from trust.app.compose import CheckpointKey
+from trust.app.compose import CheckpointKey, open_keys
 from trust.app.database import migrate_ledger, migrate_register
 from trust.app.settings import Settings
 from trust.encoding.commitment import ecertificate_ref
@@ -50,7 +50,7 @@ def recover_ledger(
         lock = stack.enter_context(Database(settings.lock_url or data / "lock" / "lock.sqlite"))
         migrate_register(register)
         migrate_ledger(ledger)
-        keys = FileKeyProvider(data / "keys", settings.read_passphrase, kdf_rounds=settings.kdf_rounds)
+        keys = open_keys(settings)
         row = Authorities(register, keys, SystemClock(), settings.base_url).checkpoint_keys()[0]
         key = CheckpointKey(keys.open(row.key_id, KeyPurpose.CHECKPOINT))
         recovered = recover(

@@ -10,6 +10,12 @@
 | YINZHENG_ORIGIN           | name of the ledger                                           | <host>/ledger       |
 | YINZHENG_PASSPHRASE       | passphrase of the key files                                  |                     |
 | YINZHENG_PASSPHRASE_FILE  | file that holds it                                           | <data>/passphrase   |
+| YINZHENG_PKCS11_MODULE    | shared library of a token (PKCS #11); unset: keys in files   |                     |
+| YINZHENG_PKCS11_TOKEN     | label of the token                                           |                     |
+| YINZHENG_PKCS11_PIN       | its user PIN                                                 |                     |
+| YINZHENG_PKCS11_PIN_FILE  | file that holds it                                           | <data>/token-pin    |
+| YINZHENG_PKCS11_KEEPS     | new keys that are made in the token: purposes, with commas;  | seal                |
+|                           | each alone or as purpose:suite                               |                     |
 | YINZHENG_WITNESS_EVERY    | seconds between rounds to the witnesses                      | 10                  |
 | YINZHENG_WITNESS_LIMIT    | seconds without a quorum after which nothing is appended     | 3600                |
 | YINZHENG_WITNESS_HTTP     | hosts whose witnesses may be asked without TLS, with commas  |                     |
@@ -27,6 +33,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from keys.custody import KeyPurpose
+from keys.suites import TOKEN_SUITES, Suite
 from trust.app.keeping import KeepingSettings
 from trust.model.errors import KeyUnavailable, Malformed
 
@@ -46,10 +54,42 @@ class _Environment(BaseSettings):
     passphrase_file: Path | None = None
     lang: str | None = None
     kdf_rounds: int = 300_000
+    pkcs11_module: Path | None = None
+    pkcs11_token: str = ""
+    pkcs11_pin: str | None = None
+    pkcs11_pin_file: Path | None = None
+    pkcs11_keeps: str = "seal"
     witness_every: float = Field(default=10, gt=0)
     witness_limit: float = Field(default=3600, gt=0)
     witness_http: str = ""
     scrub_every: float = Field(default=600, gt=0)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """A PKCS #11 token, and which new keys are made in it."""
+
+    module: Path
+    label: str
+    pin: str | None = field(repr=False)
+    pin_file: Path
+    keeps: frozenset[tuple[KeyPurpose, Suite]]
+
+    def read_pin(self) -> str:
+        """Raises `KeyUnavailable` where there is none."""
+        if self.pin:
+            return self.pin
+        try:
+            found = self.pin_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise KeyUnavailable(
+                f"The PIN file {self.pin_file} cannot be read.",
+                "Set YINZHENG_PKCS11_PIN or YINZHENG_PKCS11_PIN_FILE.",
+                code="TOKEN_PIN",
+            ) from exc
+        if not found:
+            raise KeyUnavailable("The PIN file is empty.", "Write the PIN into it.", code="TOKEN_PIN")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +100,11 @@ class Settings:
     host: str
     base_url: str
     origin: str
-    passphrase: str | None
+    passphrase: str | None = field(repr=False)
     passphrase_file: Path
     language: str
     kdf_rounds: int
+    token: TokenSettings | None = None
     keeping: KeepingSettings = field(default_factory=KeepingSettings)
     plain_http_witnesses: tuple[str, ...] = ()
 
@@ -106,6 +147,7 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
         passphrase_file=environment.passphrase_file or folder / "passphrase",
         language="zh-CN" if lang.lower().startswith("zh") else "en",
         kdf_rounds=environment.kdf_rounds,
+        token=_token(environment, folder),
         keeping=KeepingSettings(
             witness_every=timedelta(seconds=environment.witness_every),
             witness_limit=timedelta(seconds=environment.witness_limit),
@@ -115,6 +157,45 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
             host.strip() for host in environment.witness_http.split(",") if host.strip()
         ),
     )
+
+
+def _token(environment: _Environment, folder: Path) -> TokenSettings | None:
+    if environment.pkcs11_module is None:
+        return None
+    if not environment.pkcs11_token:
+        raise Malformed("The token has no label.", "Set YINZHENG_PKCS11_TOKEN.")
+    return TokenSettings(
+        module=environment.pkcs11_module,
+        label=environment.pkcs11_token,
+        pin=environment.pkcs11_pin,
+        pin_file=environment.pkcs11_pin_file or folder / "token-pin",
+        keeps=parse_keeps(environment.pkcs11_keeps),
+    )
+
+
+def parse_keeps(text: str) -> frozenset[tuple[KeyPurpose, Suite]]:
+    """`seal, checkpoint:Ed25519` as pairs. A purpose alone means every suite that a token can hold.
+
+    Raises `Malformed`; SM2 is not in a token's reach, and asking for it is a mistake to be told of.
+    """
+    found: set[tuple[KeyPurpose, Suite]] = set()
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        purpose, _, suite = item.partition(":")
+        try:
+            suites = (Suite(suite),) if suite else TOKEN_SUITES
+            found.update((KeyPurpose(purpose), each) for each in suites)
+        except ValueError as exc:
+            raise Malformed(
+                f"{item!r} in YINZHENG_PKCS11_KEEPS is not a purpose or purpose:suite.",
+                "Write for example: seal, checkpoint:Ed25519",
+            ) from exc
+        if suite == Suite.SM2_SM3:
+            raise Malformed(
+                "No token of PKCS #11 can hold SM2 keys.",
+                "Take SM2-SM3 out of YINZHENG_PKCS11_KEEPS; these keys live in files.",
+                code="TOKEN_MECHANISM",
+            )
+    return frozenset(found)
 
 
 def _remembered_host(folder: Path) -> str | None:
