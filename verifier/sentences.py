@@ -93,13 +93,23 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("电子印章验证失败。", "不要采信，请联系签发机构。"),
         ("The seal does not verify.", "Do not rely on it; contact the issuing authority."),
     ),
+    "WRONG_PICTURE": (
+        ("页面上的印章图案不是该印章的印模。", "不要采信，请联系签发机构。"),
+        (
+            "The page shows another picture than that of the seal.",
+            "Do not rely on it; contact the issuing authority.",
+        ),
+    ),
     "SEAL_CERT_REVOKED": (
         ("使用印章时，其数字证书已被吊销。", "不要采信，请联系签发机构。"),
         ("The seal's certificate was revoked when it was used.", "Do not rely on it; contact the issuer."),
     ),
     "SEAL_NOT_IN_FORCE": (
-        ("使用印章时，印章不在有效期内。", "请联系签发机构。"),
-        ("The seal was not in force when it was used.", "Contact the issuing authority."),
+        ("使用印章时，印章不在有效期内，或已冻结、挂失。", "请联系签发机构。"),
+        (
+            "The seal was not in force when it was used: out of its term, frozen or lost.",
+            "Contact the issuing authority.",
+        ),
     ),
     "LEDGER_MISMATCH": (
         ("文件与账本记录不一致。", "不要采信，请联系签发机构。"),
