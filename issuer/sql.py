@@ -306,6 +306,21 @@ class PresentationRow(SQLModel, table=True):
     stopped_at: int | None = Field(default=None, sa_type=sa.BigInteger)
 
 
+class SealIdentityRow(SQLModel, table=True):
+    """A key with a certificate from a CA outside. `certs` is the DER of each, one after another, no root."""
+
+    __tablename__ = "seal_identity"
+    id: str = Field(primary_key=True, max_length=32)
+    label: str
+    suite: str = Field(max_length=32)
+    key_id: str = Field(index=True, max_length=64)
+    certs: bytes = _blob()
+    root: bytes = _blob()
+    not_before: int = Field(sa_type=sa.BigInteger)
+    not_after: int = Field(sa_type=sa.BigInteger)
+    imported_at: int = Field(sa_type=sa.BigInteger)
+
+
 @dataclass(frozen=True, slots=True)
 class Reservation:
     """What a new e-certificate needs before it is drafted: where its status will stand."""

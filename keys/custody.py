@@ -16,7 +16,6 @@ The id is the first 16 bytes of SHA-256 over the SubjectPublicKeyInfo, so it can
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,8 +32,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from keys import sm2
 from keys.suites import Suite
 from trust.encoding.digests import sha256
-from trust.model.errors import KeyUnavailable, NotFound, NotPermitted
-from trust.storage.folder import create_durably
+from trust.model.errors import Conflict, KeyUnavailable, NotFound, NotPermitted
+from trust.storage.folder import create_durably, write_durably
 
 
 class KeyPurpose(StrEnum):
@@ -100,31 +99,49 @@ class FileKeyProvider:
         self._lock = threading.Lock()
 
     def generate(self, purpose: KeyPurpose, suite: Suite, *, label: str, at: datetime) -> KeyRecord:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        passphrase = self._passphrase()
-        key: _Sm2SigningKey | _PyCaSigningKey
-        if suite is Suite.SM2_SM3:
-            private = sm2.generate_private_key()
-            record = make_record(private.public_key, purpose, suite, label, at)
-            encrypted = private.to_encrypted_pkcs8(passphrase, kdf_rounds=self._kdf_rounds)
-            key = _Sm2SigningKey(record, private)
-        else:
-            pyca = _generate_pyca(suite)
-            record = make_record(_spki(pyca), purpose, suite, label, at)
-            encrypted = pyca.private_bytes(
-                serialization.Encoding.DER,
-                serialization.PrivateFormat.PKCS8,
-                # The library's own choice: PBES2 with AES-256-CBC. It has no say over the rounds in PKCS #8,
-                # so a passphrase of one's own has to be long; the one that `init` makes has 256 bits.
-                serialization.BestAvailableEncryption(passphrase),
-            )
-            key = _PyCaSigningKey(record, pyca)
-        # The key first, its record second: a crash between them leaves a file that nothing refers to.
-        armoured = pem.armor("ENCRYPTED PRIVATE KEY", encrypted)
-        self._write(f"{record.key_id}.key.pem", armoured)
-        self._write(f"{record.key_id}.json", encode_record(record))
-        self._opened[record.key_id] = key
+        if suite is not Suite.SM2_SM3:
+            return self.adopt(_generate_pyca(suite), purpose, suite, label=label, at=at)
+        private = sm2.generate_private_key()
+        record = make_record(private.public_key, purpose, suite, label, at)
+        encrypted = private.to_encrypted_pkcs8(self._passphrase(), kdf_rounds=self._kdf_rounds)
+        self._store(_Sm2SigningKey(record, private), encrypted)
         return record
+
+    def adopt(
+        self, private: PyCaPrivateKey, purpose: KeyPurpose, suite: Suite, *, label: str, at: datetime
+    ) -> KeyRecord:
+        """Keeps a key that was made elsewhere, encrypted anew under our passphrase.
+
+        Whether it is strong enough for the suite is the caller's check. The same key again gives the record
+        that is there; under another purpose it raises `Conflict`.
+        """
+        record = make_record(_spki(private), purpose, suite, label, at)
+        if self.has(record.key_id):
+            known = next(each for each in self.records() if each.key_id == record.key_id)
+            if known.purpose is not purpose:
+                raise Conflict(f"The key {record.key_id} is here already, for {known.purpose.value}.")
+            return known
+        encrypted = private.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            # The library's own choice: PBES2 with AES-256-CBC. It has no say over the rounds in PKCS #8,
+            # so a passphrase of one's own has to be long; the one that `init` makes has 256 bits.
+            serialization.BestAvailableEncryption(self._passphrase()),
+        )
+        self._store(_PyCaSigningKey(record, private), encrypted)
+        return record
+
+    def _store(self, key: SigningKey, encrypted: bytes) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The key first, its record second: a crash between them leaves a file that nothing refers to, and
+        # that a repeated import may replace.
+        path = self._folder / f"{key.record.key_id}.key.pem"
+        write_durably(path, pem.armor("ENCRYPTED PRIVATE KEY", encrypted))
+        path.chmod(0o600)
+        path = self._folder / f"{key.record.key_id}.json"
+        create_durably(path, encode_record(key.record))
+        path.chmod(0o600)
+        self._opened[key.record.key_id] = key
 
     def records(self) -> list[KeyRecord]:
         found = [decode_record(path.read_bytes(), path.stem) for path in self._folder.glob("*.json")]
@@ -177,10 +194,6 @@ class FileKeyProvider:
         if spki != record.public_key:
             raise KeyUnavailable(f"The record of key {key_id} belongs to another key.", "Restore both files.")
         return key
-
-    def _write(self, name: str, data: bytes) -> None:
-        create_durably(self._folder / name, data)
-        os.chmod(self._folder / name, 0o600)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,14 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from asn1crypto import algos, core, crl, x509
+from asn1crypto import algos, core, crl, csr, x509
 from asn1crypto import keys as asn1_keys
 
 from keys import asn1
 from keys.custody import SigningKey
 from keys.suites import Suite
+
+_SIGNS = {"digital_signature", "non_repudiation"}
 
 
 class Profile(Enum):
@@ -75,13 +77,7 @@ def make_x509_cert(
     `not_after` are cut to whole seconds, as X.509 has no finer ones.
     """
     asn1.register()
-    name = x509.Name.build(
-        {
-            "country_name": "CN",
-            "organization_name": subject.organisation,
-            "common_name": subject.common_name,
-        }
-    )
+    name = _name(subject)
     issuer = x509.Certificate.load(issuer_cert).subject if issuer_cert else name
     spki = asn1_keys.PublicKeyInfo.load(public_key)
     issuer_spki = asn1_keys.PublicKeyInfo.load(issuer_key.record.public_key)
@@ -175,6 +171,42 @@ def make_crl(
         {"tbs_cert_list": tbs, "signature_algorithm": algorithm, "signature": issuer_key.sign(tbs.dump())}
     )
     return bytes(signed.dump())
+
+
+def make_csr(key: SigningKey, subject: Subject) -> bytes:
+    """A request for a seal's certificate (PKCS #10, RFC 2986, DER), signed by the key itself.
+
+    It asks for the usage of a seal. For SM2 the signature is over the default ID, like a certificate's
+    (GM/T 0092).
+    """
+    asn1.register()
+    wanted = [{"extn_id": "key_usage", "critical": True, "extn_value": _SIGNS}]
+    info = csr.CertificationRequestInfo(
+        {
+            "version": "v1",
+            "subject": _name(subject),
+            "subject_pk_info": asn1_keys.PublicKeyInfo.load(key.record.public_key),
+            "attributes": [{"type": "extension_request", "values": [wanted]}],
+        }
+    )
+    signed = csr.CertificationRequest(
+        {
+            "certification_request_info": info,
+            "signature_algorithm": signature_algorithm(key.record.suite),
+            "signature": key.sign(info.dump()),
+        }
+    )
+    return bytes(signed.dump())
+
+
+def _name(subject: Subject) -> x509.Name:
+    return x509.Name.build(
+        {
+            "country_name": "CN",
+            "organization_name": subject.organisation,
+            "common_name": subject.common_name,
+        }
+    )
 
 
 def signature_algorithm(suite: Suite) -> algos.SignedDigestAlgorithm:

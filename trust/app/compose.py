@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from issuer.authorities import Authorities
 from issuer.catalogue import load_catalogue
 from issuer.erasing import Erasing
+from issuer.identities import SealIdentities
 from issuer.issuing import Issuing
 from issuer.presenting import Presenting
 from issuer.publishing import Publishing
@@ -93,6 +94,7 @@ class Service:
     keys: CompositeKeyProvider
     authorities: Authorities
     seals: Seals
+    identities: SealIdentities
     issuing: Issuing
     statuses: Statuses
     erasing: Erasing
@@ -250,6 +252,7 @@ def _open(
         keys=keys,
         authorities=authorities,
         seals=seals,
+        identities=SealIdentities(database, keys, clock),
         issuing=issuing,
         statuses=statuses,
         erasing=erasing,

@@ -15,6 +15,7 @@ import typer
 from trust.app.cli import console
 from trust.app.cli.console import t
 from trust.app.cli.ledger import ledger_app
+from trust.app.cli.pki import import_command, pki_app
 from trust.app.cli.seals import seal_app
 from trust.model.errors import Malformed, OperationalError, TrustError
 
@@ -35,6 +36,7 @@ for name, group in (
     ("seal", seal_app),
     ("ledger", ledger_app),
     ("keys", keys_app),
+    ("pki", pki_app),
     ("access", access_app),
 ):
     app.add_typer(group, name=name)
@@ -477,6 +479,11 @@ def keys_list(data: Data = None, json: Json = False) -> None:
         )
 
 
+keys_app.command(
+    "import", help=t("导入 PKCS #12 中的密钥和证书", "take in a key with its certificate from PKCS #12")
+)(import_command)
+
+
 @keys_app.command(
     "new",
     help=t(
@@ -499,7 +506,7 @@ def keys_new(
 
         chosen = service.keys if provider is None else service.keys.provider(provider)
         at = service.clock.now()
-        record = chosen.generate(_one_of(KeyPurpose, purpose, "purpose"), _suite(suite), label=label, at=at)
+        record = chosen.generate(one_of(KeyPurpose, purpose, "purpose"), _suite(suite), label=label, at=at)
         place = service.keys.place_of(record.key_id)
     if json:
         console.print_json({"id": record.key_id, "provider": place, "public_key": record.public_key.hex()})
@@ -517,10 +524,11 @@ def keys_new(
 def _suite(text: str) -> Any:
     from keys.suites import Suite
 
-    return _one_of(Suite, text, "suite")
+    return one_of(Suite, text, "suite")
 
 
-def _one_of(kind: Any, text: str, what: str) -> Any:
+def one_of(kind: Any, text: str, what: str) -> Any:
+    """The member of an enum with this value. Raises `Malformed` and names them all."""
     try:
         return kind(text)
     except ValueError as exc:

@@ -1,0 +1,153 @@
+"""Seal identities: keys whose X.509 certificates come from certification authorities outside.
+
+A seal that is made with one is known by that CA's chain and not by ours. Several CAs stand side by side: each
+identity carries its own chain and its own root. Which seal uses which identity is decided elsewhere.
+
+    request ──> CSR out ──> certificate in ──┐
+    PKCS #12 in ─────────────────────────────┴──> SealIdentity
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from issuer import sql
+from keys.composite import CompositeKeyProvider
+from keys.custody import KeyPurpose, KeyRecord
+from keys.pki.build import Subject, make_csr
+from keys.pki.importing import SEAL_SUITES, CheckedChain, check_seal_chain, public_key_of, read_pkcs12
+from keys.pki.read import read_x509_cert
+from keys.suites import Suite
+from trust.encoding.der import element_length
+from trust.encoding.digests import sha256
+from trust.model.clock import Clock
+from trust.model.errors import Malformed, NotFound
+from trust.storage.sql import Database
+
+
+@dataclass(frozen=True, slots=True)
+class SealIdentity:
+    """A key with its chain. `certs` are DER, the seal's own first and no root; `root` is what was trusted.
+
+    `identity_id` is the first 16 bytes of SHA-256 over the certificate, in hex. Open the key with
+    `KeyPurpose.SEAL`.
+    """
+
+    identity_id: str
+    label: str
+    suite: Suite
+    key_id: str
+    certs: tuple[bytes, ...]
+    root: bytes
+    not_before: datetime
+    not_after: datetime
+
+    @property
+    def issuer_name(self) -> str:
+        """The common name of the CA above the seal."""
+        return read_x509_cert((*self.certs, self.root)[1]).common_name
+
+
+@dataclass(frozen=True, slots=True)
+class SealIdentities:
+    """Use cases on identities from outside."""
+
+    database: Database
+    keys: CompositeKeyProvider
+    clock: Clock
+
+    def request(
+        self, subject: Subject, suite: Suite, *, label: str, place: str | None = None
+    ) -> tuple[KeyRecord, bytes]:
+        """Makes a key (in `place`, `file` or `pkcs11`; by default as the settings say) and a CSR (DER) for it."""
+        if suite not in SEAL_SUITES:
+            raise Malformed(
+                f"{suite.value} keys do not seal documents.",
+                "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256.",
+            )
+        provider = self.keys if place is None else self.keys.provider(place)
+        record = provider.generate(KeyPurpose.SEAL, suite, label=label, at=self.clock.now())
+        return record, self.request_again(record.key_id, subject)
+
+    def request_again(self, key_id: str, subject: Subject) -> bytes:
+        """A CSR (DER) for a key that is there: for another CA, or after the first request was lost."""
+        return make_csr(self.keys.open(key_id, KeyPurpose.SEAL), subject)
+
+    def import_certificate(
+        self, cert: bytes, others: Sequence[bytes], roots: Sequence[bytes], *, label: str
+    ) -> SealIdentity:
+        """Takes in what a CA made of a request. All are DER. Raises `Malformed` (see `keys.pki.importing`)."""
+        key_id = sha256(public_key_of(cert))[:16].hex()
+        known = [record for record in self.keys.records() if record.key_id == key_id]
+        # Without its key here, the certificate is measured against no key at all.
+        public_key = known[0].public_key if known else b""
+        chain = check_seal_chain(cert, others, roots, public_key=public_key, at=self.clock.now())
+        self.keys.open(key_id, KeyPurpose.SEAL)  # it has to be there, and be a seal's
+        return self._store(chain, key_id, label)
+
+    def import_pkcs12(
+        self, data: bytes, password: bytes, others: Sequence[bytes], roots: Sequence[bytes], *, label: str
+    ) -> SealIdentity:
+        """Takes in key and certificate together. The key is kept in our own files, under our passphrase."""
+        held = read_pkcs12(data, password)
+        at = self.clock.now()
+        chain = check_seal_chain(held.cert, (*held.others, *others), roots, public_key=held.public_key, at=at)
+        record = self.keys.files.adopt(held.key, KeyPurpose.SEAL, chain.suite, label=label, at=at)
+        return self._store(chain, record.key_id, label)
+
+    def list(self) -> list[SealIdentity]:
+        with self.database.read() as connection:
+            return [_identity(row) for row in sql.all_rows(connection, sql.SealIdentityRow)]
+
+    def get(self, identity_id: str) -> SealIdentity:
+        """Raises `NotFound`."""
+        with self.database.read() as connection:
+            row = sql.one_row(connection, sql.SealIdentityRow, id=identity_id)
+        if row is None:
+            raise NotFound(
+                f"No certificate {identity_id} was imported.", "List them with `yinzheng pki list`."
+            )
+        return _identity(row)
+
+    def _store(self, chain: CheckedChain, key_id: str, label: str) -> SealIdentity:
+        identity_id = sha256(chain.certs[0])[:16].hex()
+        row = sql.SealIdentityRow(
+            id=identity_id,
+            label=label,
+            suite=chain.suite.value,
+            key_id=key_id,
+            certs=b"".join(chain.certs),
+            root=chain.root,
+            not_before=sql.to_micros(chain.not_before),
+            not_after=sql.to_micros(chain.not_after),
+            imported_at=sql.to_micros(self.clock.now()),
+        )
+        with self.database.write() as connection:
+            sql.serialise(connection, "seal identity")
+            if sql.one_row(connection, sql.SealIdentityRow, id=identity_id) is None:
+                sql.insert(connection, row)
+        return self.get(identity_id)
+
+
+def _identity(row: sql.SealIdentityRow) -> SealIdentity:
+    return SealIdentity(
+        identity_id=row.id,
+        label=row.label,
+        suite=Suite(row.suite),
+        key_id=row.key_id,
+        certs=_split(bytes(row.certs)),
+        root=bytes(row.root),
+        not_before=sql.from_micros(row.not_before),
+        not_after=sql.from_micros(row.not_after),
+    )
+
+
+def _split(certs: bytes) -> tuple[bytes, ...]:
+    found = []
+    while certs:
+        length = element_length(certs)
+        found.append(certs[:length])
+        certs = certs[length:]
+    return tuple(found)

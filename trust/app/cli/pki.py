@@ -1,0 +1,131 @@
+"""`yinzheng pki`: certificates of seals from certification authorities outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trust.app.cli import console
+from trust.app.cli.console import t
+
+pki_app = typer.Typer(no_args_is_help=True, help=t("外部 CA 的证书", "certificates from CAs outside"))
+
+Data = Annotated[Path | None, typer.Option("--data", help=t("数据目录", "data folder (or YINZHENG_DATA)"))]
+Json = Annotated[bool, typer.Option("--json", help=t("输出 JSON", "print JSON for machines"))]
+
+
+@pki_app.command(
+    "csr", help=t("生成密钥和证书请求（PKCS #10）", "make a key and a request for its certificate")
+)
+def csr(
+    common_name: Annotated[str, typer.Option(help=t("印章名称（CN）", "name of the seal (CN)"))],
+    organisation: Annotated[str, typer.Option(help=t("单位名称（O）", "name of the body (O)"))],
+    suite: Annotated[str, typer.Option(help="SM2-SM3, RSA3072-SHA256, P256-SHA256")] = "SM2-SM3",
+    out: Annotated[Path | None, typer.Option("--out", help=t("PEM 输出文件", "PEM file to write"))] = None,
+    key: Annotated[str | None, typer.Option(help=t("已有密钥的编号", "id of a key that is there"))] = None,
+    provider: Annotated[
+        str | None, typer.Option(help=t("file 或 pkcs11，缺省按设置", "file or pkcs11; else as settings say"))
+    ] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    from asn1crypto import pem
+
+    from trust.app.cli import one_of, open_for_command
+
+    with open_for_command(data) as service:
+        from keys.pki.build import Subject
+        from keys.suites import Suite
+
+        subject = Subject(common_name, organisation)
+        if key is None:
+            record, der = service.identities.request(
+                subject, one_of(Suite, suite, "suite"), label=common_name, place=provider
+            )
+            key = record.key_id
+        else:
+            der = service.identities.request_again(key, subject)
+    armoured = pem.armor("CERTIFICATE REQUEST", der)
+    if out is not None:
+        out.write_bytes(armoured)
+    if json:
+        console.print_json({"key": key, "csr": armoured.decode()})
+    elif out is None:
+        console.out.print(armoured.decode(), markup=False, end="")
+    else:
+        console.out.print(t(f"密钥 {key}，请求已写入 {out}", f"Key {key}; request in {out}"), markup=False)
+
+
+def import_command(
+    file: Annotated[Path, typer.Argument(help=t("证书（PEM/DER）或 .p12", "certificate (PEM, DER) or .p12"))],
+    root: Annotated[list[Path], typer.Option(help=t("所信任的根证书", "root to trust; repeat for several"))],
+    chain: Annotated[
+        list[Path] | None, typer.Option(help=t("中间证书", "certificates in between; repeat"))
+    ] = None,
+    label: Annotated[str, typer.Option(help=t("名称", "a name for people"))] = "",
+    password_file: Annotated[
+        Path | None, typer.Option(help=t("存放 .p12 口令的文件", "file with the password of the .p12"))
+    ] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    from trust.app.cli import open_for_command
+
+    given = file.read_bytes()
+    with open_for_command(data) as service:
+        from keys.pki.importing import is_pkcs12, read_certs
+
+        roots = [der for path in root for der in read_certs(path.read_bytes())]
+        others = [der for path in chain or [] for der in read_certs(path.read_bytes())]
+        if is_pkcs12(given):
+            # Never as an argument: arguments are seen by everybody on the machine.
+            password = (
+                password_file.read_bytes().strip()
+                if password_file is not None
+                else typer.prompt(t("口令", "Password"), hide_input=True, err=True).encode()
+            )
+            made = service.identities.import_pkcs12(given, password, others, roots, label=label)
+        else:
+            cert, *rest = read_certs(given)
+            made = service.identities.import_certificate(cert, [*rest, *others], roots, label=label)
+    if json:
+        console.print_json(
+            {"id": made.identity_id, "key": made.key_id, "suite": made.suite.value, "ca": made.issuer_name}
+        )
+    else:
+        console.out.print(f"{made.identity_id}  {made.suite.value}  {made.issuer_name}", markup=False)
+
+
+pki_app.command(
+    "import",
+    help=t(
+        "导入外部 CA 签发的证书或 .p12", "take in a certificate from a CA outside, or a .p12 with its key"
+    ),
+)(import_command)
+
+
+@pki_app.command("list", help=t("列出导入的证书", "list what was imported"))
+def list_(data: Data = None, json: Json = False) -> None:
+    from trust.app.cli import open_for_command
+
+    with open_for_command(data) as service:
+        listed = service.identities.list()
+    if json:
+        for identity in listed:
+            console.print_json(
+                {
+                    "id": identity.identity_id,
+                    "label": identity.label,
+                    "suite": identity.suite.value,
+                    "key": identity.key_id,
+                    "ca": identity.issuer_name,
+                    "not_after": identity.not_after.isoformat(),
+                }
+            )
+        return
+    console.print_table(
+        ("id", t("名称", "label"), t("算法", "suite"), "CA", t("到期", "until")),
+        [(i.identity_id, i.label, i.suite.value, i.issuer_name, f"{i.not_after:%Y-%m-%d}") for i in listed],
+    )
