@@ -234,10 +234,11 @@ def _check_seal_data(checked: CheckedSeal, trust_list: TrustList, crls: Sequence
     Raises what the first check that did not pass found, in the standard's order.
     """
     pinned = checked.seal
-    makers = [maker for maker in trust_list.makers if maker.root == pinned.root]
+    # A maker's root may be another than the seal's: a CA outside vouches for the key, and we make the seal.
+    makers = trust_list.makers
     others = [cert for maker in makers for cert in maker.certs[1:]]
     trust = SealDataTrust(
-        makers=ChainTrust((pinned.root,), others, crls),
+        makers=ChainTrust([maker.root for maker in makers], others, crls),
         signers=ChainTrust((pinned.root,), pinned.certs[1:], crls),
         time_stamps=ChainTrust((checked.tsa.root,), checked.tsa.certs[1:], crls),
     )
