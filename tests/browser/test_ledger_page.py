@@ -13,7 +13,7 @@ from ledger.proof import format_receipt
 from ledger.tiles import entries_path, tile_of_leaf
 from trust.encoding import merkle
 
-INDEX = 5
+INDEX = 9
 PROOF, CHECKPOINT, TILES = "**/api/v1/ledger/proof?*", "**/ledger/checkpoint", "**/ledger/tile/entries/**"
 Spoil = Callable[[bytes], bytes]
 
@@ -58,7 +58,7 @@ def test_a_genuine_entry_is_right_in_every_step(
     state, steps = check(page)
     assert state == "PASSED"
     assert all(each == "PASSED" and words.strip().startswith(right) for each, words in steps)
-    assert len(steps) == 6 + 3, "three hashes lead from entry 5 of 8 to the root"
+    assert len(steps) == 6 + 3, "three hashes lead from entry 9 of 12 to the root"
     assert outcome in page.inner_text("[data-result]")
     assert page.locator("[aria-live=polite] [data-steps] li").count() == len(steps)
     assert page.locator(".node.is-right").count() == 4
@@ -89,6 +89,15 @@ def spoiled_line(number: int) -> Spoil:
     return spoil
 
 
+def entry_changed(bundle: bytes, index: int) -> bytes:
+    """One byte of an entry changed: a bundle is length (2 bytes), entry, length, entry, …"""
+    at = 0
+    for _ in range(index):
+        at += 2 + int.from_bytes(bundle[at : at + 2], "big")
+    at += 20
+    return bundle[:at] + bytes([bundle[at] ^ 1]) + bundle[at + 1 :]
+
+
 def without_line(number: int) -> Spoil:
     return lambda body: b"\n".join(body.split(b"\n")[:number] + body.split(b"\n")[number + 1 :])
 
@@ -99,12 +108,12 @@ def without_line(number: int) -> Spoil:
         (PROOF, spoiled_line(2), "not the same as drawn above"),
         (PROOF, spoiled_line(4), "not the one in the checkpoint"),
         (PROOF, without_line(2), "it needs 3"),
-        (PROOF, lambda body: body.replace(b"index 5", b"index 4"), "for entry 4"),
+        (PROOF, lambda body: body.replace(b"index 9", b"index 8"), "for entry 8"),
         (PROOF, lambda body: body.replace(b"tlog-proof@v1", b"tlog-proof@v9"), "not in its form"),
         (PROOF, lambda body: b"", "not in its form"),
         (CHECKPOINT, spoiled_line(2), "same size and different roots"),
         (CHECKPOINT, lambda body: b"<html>", "not in its form"),
-        (TILES, lambda body: body[:1000] + bytes([body[1000] ^ 1]) + body[1001:], "other bytes"),
+        (TILES, lambda body: entry_changed(body, INDEX), "other bytes"),
         (TILES, lambda body: body[:40], "not in its form"),
     ],
     ids=[

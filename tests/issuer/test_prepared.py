@@ -34,7 +34,7 @@ from keys.tsa import TimeStampAuthority
 from trust.app import samples
 from trust.app.actions import application_from
 from trust.app.records import read_records
-from trust.encoding.cms import encode_constant_seal_attributes
+from trust.encoding.cms import SEAL_DATA_OID, encode_attribute, encode_constant_seal_attributes
 from trust.model.errors import Conflict, Malformed
 from trust.model.report import Verdict
 from trust.pdf.gap import check_gap
@@ -212,7 +212,10 @@ def test_the_signed_attributes_are_those_of_the_library(desks: dict[str, Desk], 
     from asn1crypto import x509
 
     seal = desks[name].seal
-    content_type, certificate = encode_constant_seal_attributes(seal.suite, seal.certs[0])
+    content_type, certificate, seal_data = encode_constant_seal_attributes(
+        seal.suite, seal.certs[0], seal.seal_data
+    )
+    assert seal_data == encode_attribute(SEAL_DATA_OID, seal.seal_data)
     assert content_type == cms.CMSAttribute({"type": "content_type", "values": ("data",)}).dump()
     ess = as_signing_certificate_v2(x509.Certificate.load(seal.certs[0]), seal.key.record.suite.digest)
     assert certificate == cms.CMSAttribute({"type": "signing_certificate_v2", "values": (ess,)}).dump()
