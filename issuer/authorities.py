@@ -134,7 +134,8 @@ class Authorities:
             bytes(above.cert) if above else None,
             not_before=at - timedelta(minutes=5),
             not_after=at + timedelta(days=365 * years),
-            crl_address=f"{self.base_url}/crl/{parent}.crl" if parent else None,
+            crl_address=self.crl_address(parent) if parent else None,
+            ocsp_address=self.ocsp_address(parent) if parent else None,
         )
         with self.database.write() as connection:
             row = sql.CaRow(
@@ -217,7 +218,15 @@ class Authorities:
             raise KeyUnavailable(f"There is no certification authority {ca_id}.", "Run `yinzheng init`.")
         return row
 
-    # --- revocation lists ---
+    # --- revocation ---
+
+    def crl_address(self, ca_id: str) -> str:
+        """Where the CRL of one of our CAs is published; it stands in every certificate of that CA."""
+        return f"{self.base_url}/crl/{ca_id}.crl"
+
+    def ocsp_address(self, ca_id: str) -> str:
+        """Where OCSP answers for one of our CAs; it stands there too."""
+        return f"{self.base_url}/ocsp/{ca_id}"
 
     def crls(self, at: datetime) -> list[tuple[str, bytes, datetime]]:
         """(CA, CRL, next update) for every CA of ours; made anew when old or when something was revoked."""

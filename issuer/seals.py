@@ -604,7 +604,8 @@ class Seals:
             bytes(ca.cert),
             not_before=not_before,
             not_after=not_after,
-            crl_address=f"{self.authorities.base_url}/crl/{ca.id}.crl",
+            crl_address=self.authorities.crl_address(ca.id),
+            ocsp_address=self.authorities.ocsp_address(ca.id),
         )
         maker_key, maker_cert = self.authorities.seal_maker(suite)
         seal_data = make_seal_data(

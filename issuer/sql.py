@@ -321,6 +321,16 @@ class SealIdentityRow(SQLModel, table=True):
     imported_at: int = Field(sa_type=sa.BigInteger)
 
 
+class OcspResponderRow(SQLModel, table=True):
+    """The responder that a CA of ours delegated: its key, and its certificate as it is now."""
+
+    __tablename__ = "ocsp_responder"
+    ca_id: str = Field(primary_key=True, max_length=64)
+    key_id: str = Field(max_length=64)
+    cert: bytes = _blob()
+    not_after: int = Field(sa_type=sa.BigInteger)
+
+
 @dataclass(frozen=True, slots=True)
 class Reservation:
     """What a new e-certificate needs before it is drafted: where its status will stand."""
@@ -428,6 +438,17 @@ def seal_uses(
 def put_crl(connection: Connection, row: CrlRow) -> None:
     connection.execute(sa.delete(_t(CrlRow)).where(_t(CrlRow).c.ca_id == row.ca_id))
     insert(connection, row)
+
+
+def x509_certs_under(connection: Connection, ca_id: str) -> list[bytes]:
+    """Every certificate (DER) that a CA of ours issued, whatever became of it: `good` is said of no other."""
+    seal, ca, responder = _t(SealRow), _t(CaRow), _t(OcspResponderRow)
+    issued = sa.union_all(
+        sa.select(seal.c.cert).where(seal.c.ca_id == ca_id),
+        sa.select(ca.c.cert).where(ca.c.parent == ca_id),
+        sa.select(responder.c.cert).where(responder.c.ca_id == ca_id),
+    )
+    return [bytes(row.cert) for row in connection.execute(issued)]
 
 
 def newest_trust_list(connection: Connection) -> TrustListRow | None:

@@ -46,6 +46,7 @@ class KeyPurpose(StrEnum):
     PRESENTATION = "presentation"
     STATUS_LIST = "status-list"
     TRUST_LIST = "trust-list"
+    OCSP = "ocsp"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@
 | SEAL           | no CA             | digitalSignature, nonRepudiation   |                         |
 | SEAL_MAKER     | no CA             | digitalSignature, nonRepudiation   |                         |
 | TIME_STAMP     | no CA             | digitalSignature, nonRepudiation   | timeStamping, critical  |
+| OCSP           | no CA             | digitalSignature, nonRepudiation   | OCSPSigning; nocheck    |
 
-basicConstraints and keyUsage are critical everywhere. Names are UTF8String
-with C=CN. End-entity certificates name where their CRL will be published; nothing of ours ever follows
-that address while it verifies.
+basicConstraints and keyUsage are critical everywhere. Names are UTF8String with C=CN. Certificates name where
+their CRL is published and where OCSP answers (RFC 5280 §4.2.1.13, §4.2.2.1); nothing of ours ever follows these
+addresses while it verifies. An OCSP responder's has neither: it lives for a month and is not asked about
+(id-pkix-ocsp-nocheck, RFC 6960 §4.2.2.2.1).
 
 Everything is built with asn1crypto and signed through `SigningKey`, whatever the suite and wherever the key
 lives: `cryptography` has builders too, but they know no SM2 and want the private key itself, which a token
@@ -42,6 +44,7 @@ class Profile(Enum):
     SEAL = "seal"
     SEAL_MAKER = "seal-maker"
     TIME_STAMP = "time-stamp"
+    OCSP = "ocsp"
 
     @property
     def is_ca(self) -> bool:
@@ -70,6 +73,7 @@ def make_x509_cert(
     not_before: datetime,
     not_after: datetime,
     crl_address: str | None,
+    ocsp_address: str | None = None,
 ) -> bytes:
     """A signed X.509 certificate (DER) for `public_key` (SubjectPublicKeyInfo, DER).
 
@@ -98,6 +102,17 @@ def make_x509_cert(
     if profile is Profile.TIME_STAMP:
         extensions.append(
             {"extn_id": "extended_key_usage", "critical": True, "extn_value": ["time_stamping"]}
+        )
+    if profile is Profile.OCSP:
+        extensions.append(
+            {"extn_id": "extended_key_usage", "critical": False, "extn_value": ["ocsp_signing"]}
+        )
+        extensions.append({"extn_id": "ocsp_no_check", "critical": False, "extn_value": core.Null()})
+    if ocsp_address:
+        where = x509.GeneralName("uniform_resource_identifier", ocsp_address)
+        access = [{"access_method": "ocsp", "access_location": where}]
+        extensions.append(
+            {"extn_id": "authority_information_access", "critical": False, "extn_value": access}
         )
     if crl_address:
         point = {

@@ -44,6 +44,7 @@ def make_tree(provider: Any, family: Suite) -> Tree:
         Profile.SEAL: KeyPurpose.SEAL,
         Profile.SEAL_MAKER: KeyPurpose.SEAL_MAKER,
         Profile.TIME_STAMP: KeyPurpose.TIME_STAMP,
+        Profile.OCSP: KeyPurpose.OCSP,
     }
     keys = {profile: new_key(provider, purpose, family) for profile, purpose in purposes.items()}
     certs: dict[Profile, bytes] = {}
@@ -75,23 +76,26 @@ def tree(request: pytest.FixtureRequest, trees: dict[Suite, Tree]) -> Tree:
 # The profile table -----------------------------------------------------------------------------------------
 
 TABLE = {
-    # profile: (CA, path length, key usage, timeStamping)
-    Profile.ROOT: (True, None, {"key_cert_sign", "crl_sign"}, False),
-    Profile.ISSUING: (True, 0, {"key_cert_sign", "crl_sign"}, False),
-    Profile.SEAL: (False, None, {"digital_signature", "non_repudiation"}, False),
-    Profile.SEAL_MAKER: (False, None, {"digital_signature", "non_repudiation"}, False),
-    Profile.TIME_STAMP: (False, None, {"digital_signature", "non_repudiation"}, True),
+    # profile: (CA, path length, key usage, extended key usage)
+    Profile.ROOT: (True, None, {"key_cert_sign", "crl_sign"}, None),
+    Profile.ISSUING: (True, 0, {"key_cert_sign", "crl_sign"}, None),
+    Profile.SEAL: (False, None, {"digital_signature", "non_repudiation"}, None),
+    Profile.SEAL_MAKER: (False, None, {"digital_signature", "non_repudiation"}, None),
+    Profile.TIME_STAMP: (False, None, {"digital_signature", "non_repudiation"}, "time_stamping"),
+    Profile.OCSP: (False, None, {"digital_signature", "non_repudiation"}, "ocsp_signing"),
 }
 
 
 @pytest.mark.parametrize("profile", list(Profile))
 def test_every_certificate_has_the_extensions_of_its_profile(tree: Tree, profile: Profile) -> None:
-    ca, path_length, usage, stamps = TABLE[profile]
+    ca, path_length, usage, extended_usage = TABLE[profile]
+    stamps = extended_usage == "time_stamping"
     cert = asn1_x509.Certificate.load(tree.certs[profile], strict=True)
     found = {e["extn_id"].native: (e["critical"].native, e["extn_value"].parsed) for e in
              cert["tbs_certificate"]["extensions"]}  # fmt: skip
     names = {"basic_constraints", "key_usage", "key_identifier", "authority_key_identifier"}
-    names |= {"extended_key_usage"} if stamps else set()
+    names |= {"extended_key_usage"} if extended_usage else set()
+    names |= {"ocsp_no_check"} if profile is Profile.OCSP else set()
     names |= {"crl_distribution_points"} if profile is not Profile.ROOT else set()
     assert set(found) == names
     critical, constraints = found["basic_constraints"]
@@ -101,7 +105,8 @@ def test_every_certificate_has_the_extensions_of_its_profile(tree: Tree, profile
     assert found["key_usage"][1].native == usage
     if stamps:
         assert found["extended_key_usage"][0], "RFC 3161 §2.3 asks for a critical one"
-        assert found["extended_key_usage"][1].native == ["time_stamping"]
+    if extended_usage:
+        assert found["extended_key_usage"][1].native == [extended_usage]
     if profile is not Profile.ROOT:
         assert CRL_ADDRESS.encode() in found["crl_distribution_points"][1].dump()
     root = asn1_x509.Certificate.load(tree.certs[Profile.ROOT])
@@ -120,7 +125,7 @@ def test_cryptography_reads_the_same_from_an_rsa_certificate(
     trees: dict[Suite, Tree], profile: Profile
 ) -> None:
     tree = trees[Suite.RSA3072_SHA256]
-    ca, path_length, usage, stamps = TABLE[profile]
+    ca, path_length, usage, extended_usage = TABLE[profile]
     cert = x509.load_der_x509_certificate(tree.certs[profile])
     constraints = cert.extensions.get_extension_for_class(x509.BasicConstraints)
     assert (constraints.critical, constraints.value.ca, constraints.value.path_length) == (
@@ -131,10 +136,12 @@ def test_cryptography_reads_the_same_from_an_rsa_certificate(
     found = cert.extensions.get_extension_for_class(x509.KeyUsage).value
     assert found.key_cert_sign == found.crl_sign == ("crl_sign" in usage)
     assert found.digital_signature == found.content_commitment == ("digital_signature" in usage)
-    if stamps:
+    if extended_usage:
         extended = cert.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
-        assert extended.critical
-        assert list(extended.value) == [ExtendedKeyUsageOID.TIME_STAMPING]
+        is_stamp = profile is Profile.TIME_STAMP
+        wanted = ExtendedKeyUsageOID.TIME_STAMPING if is_stamp else ExtendedKeyUsageOID.OCSP_SIGNING
+        assert extended.critical == is_stamp
+        assert list(extended.value) == [wanted]
     else:
         with pytest.raises(x509.ExtensionNotFound):
             cert.extensions.get_extension_for_class(x509.ExtendedKeyUsage)

@@ -24,6 +24,7 @@ from issuer.catalogue import load_catalogue
 from issuer.erasing import Erasing
 from issuer.identities import SealIdentities
 from issuer.issuing import Issuing
+from issuer.ocsp import Ocsp
 from issuer.presenting import Presenting
 from issuer.publishing import Publishing
 from issuer.seals import Seals
@@ -95,6 +96,7 @@ class Service:
     authorities: Authorities
     seals: Seals
     identities: SealIdentities
+    ocsp: Ocsp
     issuing: Issuing
     statuses: Statuses
     erasing: Erasing
@@ -253,6 +255,7 @@ def _open(
         authorities=authorities,
         seals=seals,
         identities=SealIdentities(database, keys, clock),
+        ocsp=Ocsp(authorities),
         issuing=issuing,
         statuses=statuses,
         erasing=erasing,

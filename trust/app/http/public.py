@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import re
@@ -12,9 +13,11 @@ from threading import Lock
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 
 from issuer.publishing import AnchoredList
+from keys.pki.ocsp import MAX_REQUEST_BYTES
 from trust.app.compose import Service
 from trust.app.http.middleware import Metrics
 from trust.encoding.status_list import MEDIA_TYPE
@@ -25,6 +28,7 @@ _BYTES = "application/octet-stream"
 _IMMUTABLE = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=31536000, immutable"}
 _CRL = re.compile(r"^[A-Za-z0-9-]{1,64}$")
 _TEXT = "text/plain; charset=utf-8"
+_OCSP = "application/ocsp-response"
 _LIST_CACHE = timedelta(seconds=5)
 
 
@@ -102,6 +106,27 @@ def public_router(service: Service, metrics: Metrics) -> APIRouter:
                 headers = {**open_to_all, "Cache-Control": "public, max-age=3600"}
                 return Response(der, media_type="application/pkix-crl", headers=headers)
         raise NotFound("There is no such revocation list.", "The certificates name them.")
+
+    @router.post("/ocsp/{ca}", tags=["public"], operation_id="postOcsp")
+    async def post_ocsp(ca: str, request: Request) -> Response:
+        """An OCSP request (RFC 6960, Appendix A.1) about certificates of one of our CAs."""
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_REQUEST_BYTES:
+                break  # too long for a request: what was read says so too
+        answer = await run_in_threadpool(service.ocsp.answer, ca, body)
+        return Response(answer, media_type=_OCSP, headers={**open_to_all, "Cache-Control": "no-store"})
+
+    @router.get("/ocsp/{ca}/{encoded:path}", tags=["public"], operation_id="getOcsp")
+    def get_ocsp(ca: str, encoded: str) -> Response:
+        """The same, with the request in Base64 in the address."""
+        try:
+            body = base64.b64decode(encoded, validate=True)
+        except ValueError:
+            body = b""
+        headers = {**open_to_all, "Cache-Control": "public, max-age=300, no-transform"}
+        return Response(service.ocsp.answer(ca, body), media_type=_OCSP, headers=headers)
 
     @router.get("/livez", tags=["operator"], operation_id="livez")
     def livez() -> Any:

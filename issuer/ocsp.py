@@ -1,0 +1,109 @@
+"""The OCSP responder of our own CAs: what the register knows, signed by responders that the CAs delegated.
+
+A responder's key and certificate are made at the first question to its CA. As nobody asks whether a responder
+was revoked (id-pkix-ocsp-nocheck), its certificate is short-lived and made anew in time, for the same key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from issuer import sql
+from issuer.authorities import ORGANISATION, Authorities
+from keys.custody import KeyPurpose
+from keys.pki.build import Profile, Subject, make_x509_cert
+from keys.pki.ocsp import GOOD, UNKNOWN, CertStatus, Responder, Revoked, read_request, refusal
+from keys.pki.read import read_x509_cert
+from keys.suites import Suite
+from trust.model.errors import Malformed, NotFound, OperationalError
+
+_RESPONDER_TERM, _RENEWED_BEFORE = timedelta(days=30), timedelta(days=10)
+ANSWER_TERM = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ocsp:
+    """Answers questions about certificates of our CAs."""
+
+    authorities: Authorities
+
+    def answer(self, ca_id: str, request: bytes) -> bytes:
+        """The answer to an OCSPRequest (DER in and out). Raises `NotFound` for a CA that is not ours.
+
+        What is no request gets malformedRequest; a key that is away, tryLater.
+        """
+        at = self.authorities.clock.now()
+        with self.authorities.database.read() as connection:
+            ca: sql.CaRow | None = sql.one_row(connection, sql.CaRow, id=ca_id)
+        if ca is None or ca.kind == Profile.TIME_STAMP.value:
+            raise NotFound("There is no such certification authority.", "The certificates name them.")
+        try:
+            asked = read_request(request)
+        except Malformed:
+            return refusal("malformed_request")
+        try:
+            responder = self._responder(ca, at)
+            with self.authorities.database.read() as connection:
+                issued = {_serial_of(cert) for cert in sql.x509_certs_under(connection, ca_id)}
+                revoked = {
+                    int(row.serial): sql.from_micros(row.revoked_at)
+                    for row in sql.all_rows(connection, sql.RevokedCertRow, ca_id=ca_id)
+                }
+
+            def status_of(serial: int) -> CertStatus:
+                if serial in revoked:
+                    return Revoked(revoked[serial])
+                return GOOD if serial in issued else UNKNOWN
+
+            return responder.respond(asked, status_of, at=at, next_update=at + ANSWER_TERM)
+        except OperationalError:
+            return refusal("try_later")
+
+    def _responder(self, ca: sql.CaRow, at: datetime) -> Responder:
+        keys = self.authorities.keys
+        with self.authorities.database.read() as connection:
+            row: sql.OcspResponderRow | None = sql.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
+        if row is None or sql.from_micros(row.not_after) - at < _RENEWED_BEFORE:
+            row = self._make_responder(ca, row, at)
+        return Responder(keys.open(row.key_id, KeyPurpose.OCSP), bytes(row.cert), bytes(ca.cert))
+
+    def _make_responder(
+        self, ca: sql.CaRow, old: sql.OcspResponderRow | None, at: datetime
+    ) -> sql.OcspResponderRow:
+        authorities = self.authorities
+        # P-256 under the RSA tree: the same verifiers read it, and it signs twenty times as fast.
+        suite = Suite.SM2_SM3 if Suite(ca.suite) is Suite.SM2_SM3 else Suite.P256_SHA256
+        if old is None:
+            record = authorities.keys.generate(KeyPurpose.OCSP, suite, label=f"ocsp-{ca.id}", at=at)
+            key_id, public_key = record.key_id, record.public_key
+        else:
+            key_id = old.key_id
+            public_key = authorities.keys.open(key_id, KeyPurpose.OCSP).record.public_key
+        purpose = KeyPurpose.ROOT_CA if ca.kind == Profile.ROOT.value else KeyPurpose.ISSUING_CA
+        not_after = (at + _RESPONDER_TERM).replace(microsecond=0)
+        cert = make_x509_cert(
+            Profile.OCSP,
+            Subject(f"OCSP {ca.id}", ORGANISATION),
+            public_key,
+            authorities.keys.open(ca.key_id, purpose),
+            bytes(ca.cert),
+            not_before=at - timedelta(minutes=5),
+            not_after=not_after,
+            crl_address=None,
+        )
+        row = sql.OcspResponderRow(ca_id=ca.id, key_id=key_id, cert=cert, not_after=sql.to_micros(not_after))
+        with authorities.database.write() as connection:
+            sql.serialise(connection, "ocsp responder")
+            known: sql.OcspResponderRow | None = sql.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
+            if known is not None and known.not_after >= row.not_after:
+                return known  # another process was faster
+            sql.delete(connection, sql.OcspResponderRow, {"ca_id": ca.id})
+            sql.insert(connection, row)
+        return row
+
+
+@lru_cache(maxsize=4096)
+def _serial_of(cert: bytes) -> int:
+    return read_x509_cert(cert).serial

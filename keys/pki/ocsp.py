@@ -1,0 +1,300 @@
+"""OCSP (RFC 6960; RFC 9654 for the nonce): whether a certificate of a CA is good, revoked, or none of its own.
+
+Answers are signed by a responder that the CA delegated (§4.2.2.2): its certificate says id-kp-OCSPSigning and
+id-pkix-ocsp-nocheck, and stands in the answer. One way for RSA, P-256 and SM2; SM2 answers are signed like
+certificates, with 1.2.156.10197.1.501 over the default ID.
+
+    OCSPRequest  { tbsRequest { requestList { { CertID { hash, issuerNameHash, issuerKeyHash, serial } } … }, nonce? } }
+    OCSPResponse { successful, id-pkix-ocsp-basic: {
+                   tbsResponseData { byKey, producedAt, { CertID, status, thisUpdate, nextUpdate } …, nonce? },
+                   algorithm, signature, { responder's certificate } } }
+
+CertIDs are read with SHA-1, SHA-256 and SM3, which are all met. `good` is said only of serials that the CA
+issued (§2.2 leaves that open; saying it of any other would vouch for forgeries).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from asn1crypto import core, ocsp, x509
+from asn1crypto import keys as asn1_keys
+
+from keys import asn1
+from keys.custody import SigningKey
+from keys.pki.build import signature_algorithm
+from keys.pki.read import check_issued_by, read_x509_cert
+from keys.suites import check_signature
+from trust.encoding.digests import digest
+from trust.model.errors import EvidenceUnavailableError, Malformed, VerificationError
+
+MAX_REQUEST_BYTES = 4096
+MAX_CERTS = 16
+_MAX_NONCE = 128  # RFC 9654 §2.1
+_CLOCKS_APART = timedelta(minutes=5)
+
+
+class _Good:
+    """The CA issued it and did not revoke it."""
+
+
+class _Unknown:
+    """The CA did not issue it, or is another one."""
+
+
+GOOD, UNKNOWN = _Good(), _Unknown()
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    revoked_at: datetime
+
+
+CertStatus = _Good | _Unknown | Revoked
+
+
+@dataclass(frozen=True, slots=True)
+class CertId:
+    """Which certificate is asked about. `encoded` is the CertID as it came (DER), to be given back unchanged."""
+
+    encoded: bytes
+    algorithm: str
+    issuer_name_hash: bytes
+    issuer_key_hash: bytes
+    serial: int
+
+    def is_under(self, issuer: bytes) -> bool:
+        """Whether the issuer that is meant is this one (certificate, DER)."""
+        name_hash, key_hash = _issuer_hashes(self.algorithm, issuer)
+        return (name_hash, key_hash) == (self.issuer_name_hash, self.issuer_key_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class OcspRequest:
+    cert_ids: tuple[CertId, ...]
+    nonce: bytes | None
+
+
+def read_request(der: bytes) -> OcspRequest:
+    """Raises `Malformed` for what is no request, too large, or asks with a digest that nobody uses.
+
+    A signature on the request is not looked at: anybody may ask.
+    """
+    asn1.register()
+    if len(der) > MAX_REQUEST_BYTES:
+        raise Malformed(f"The OCSP request has more than {MAX_REQUEST_BYTES} bytes.")
+    try:
+        tbs = ocsp.OCSPRequest.load(der, strict=True)["tbs_request"]
+        _ = tbs.native  # asn1crypto parses late
+        found = tuple(_cert_id(item["req_cert"]) for item in tbs["request_list"])
+        nonces = [
+            core.OctetString.load(extension["extn_value"].contents, strict=True).native
+            for extension in tbs["request_extensions"]
+            if extension["extn_id"].native == "nonce"
+        ]
+    except (ValueError, TypeError, KeyError) as exc:
+        raise Malformed("The bytes are not an OCSP request.") from exc
+    if not 1 <= len(found) <= MAX_CERTS:
+        raise Malformed(f"An OCSP request asks about 1 to {MAX_CERTS} certificates.")
+    if len(nonces) > 1 or any(not 1 <= len(nonce) <= _MAX_NONCE for nonce in nonces):
+        raise Malformed(f"The nonce of an OCSP request has 1 to {_MAX_NONCE} bytes.")
+    return OcspRequest(found, nonces[0] if nonces else None)
+
+
+def make_request(certs: Sequence[bytes], issuer: bytes, *, nonce: bytes | None, algorithm: str) -> bytes:
+    """A request (DER) about certificates of one issuer (all DER). `algorithm`: sha1, sha256 or sm3."""
+    asn1.register()
+    name_hash, key_hash = _issuer_hashes(algorithm, issuer)
+    listed = [
+        {
+            "req_cert": {
+                "hash_algorithm": {"algorithm": algorithm},
+                "issuer_name_hash": name_hash,
+                "issuer_key_hash": key_hash,
+                "serial_number": read_x509_cert(cert).serial,
+            }
+        }
+        for cert in certs
+    ]
+    tbs: dict[str, Any] = {"request_list": listed}
+    if nonce is not None:
+        tbs["request_extensions"] = [{"extn_id": "nonce", "extn_value": core.OctetString(nonce)}]
+    return bytes(ocsp.OCSPRequest({"tbs_request": tbs}).dump())
+
+
+@dataclass(frozen=True, slots=True)
+class Responder:
+    """Answers for one CA. `cert` is the responder's, issued by `issuer` (both DER)."""
+
+    key: SigningKey
+    cert: bytes
+    issuer: bytes
+
+    def respond(
+        self,
+        request: OcspRequest,
+        status_of: Callable[[int], CertStatus],
+        *,
+        at: datetime,
+        next_update: datetime,
+    ) -> bytes:
+        """The signed answer (OCSPResponse, DER). `status_of` is asked about serials under `issuer` only."""
+        spki = asn1_keys.PublicKeyInfo.load(self.key.record.public_key)
+        data: dict[str, Any] = {
+            "responder_id": ocsp.ResponderId("by_key", core.OctetString(spki.sha1)),
+            "produced_at": at.replace(microsecond=0),
+            "responses": [
+                {
+                    "cert_id": ocsp.CertId.load(cert_id.encoded),
+                    "cert_status": _encode_status(
+                        status_of(cert_id.serial) if cert_id.is_under(self.issuer) else UNKNOWN
+                    ),
+                    "this_update": at.replace(microsecond=0),
+                    "next_update": next_update.replace(microsecond=0),
+                }
+                for cert_id in request.cert_ids
+            ],
+        }
+        if request.nonce is not None:
+            nonce = core.OctetString(request.nonce)
+            data["response_extensions"] = [{"extn_id": "nonce", "critical": False, "extn_value": nonce}]
+        tbs = ocsp.ResponseData(data)
+        basic = ocsp.BasicOCSPResponse(
+            {
+                "tbs_response_data": tbs,
+                "signature_algorithm": signature_algorithm(self.key.record.suite),
+                "signature": self.key.sign(tbs.dump()),
+                "certs": [x509.Certificate.load(self.cert)],
+            }
+        )
+        body = {"response_type": "basic_ocsp_response", "response": basic}
+        return bytes(ocsp.OCSPResponse({"response_status": "successful", "response_bytes": body}).dump())
+
+
+def refusal(status: Literal["malformed_request", "internal_error", "try_later", "unauthorized"]) -> bytes:
+    """An answer without a signature that says why there is none (§4.2.1)."""
+    return bytes(ocsp.OCSPResponse({"response_status": status}).dump())
+
+
+def check_response(
+    der: bytes, cert: bytes, issuer: bytes, *, at: datetime, nonce: bytes | None = None
+) -> CertStatus:
+    """What an answer says about `cert` of `issuer` (both DER) at `at`.
+
+    Believed is the issuer itself, or a responder that it delegated and that is in its time. Raises
+    `VerificationError` for an answer that is wrong, `EvidenceUnavailableError` for one that says nothing about
+    the certificate or is out of date.
+    """
+    asn1.register()
+    try:
+        response = ocsp.OCSPResponse.load(der, strict=True)
+        status = response["response_status"].native
+        if status != "successful":
+            raise EvidenceUnavailableError(f"The OCSP responder says {status}.")
+        basic = response.basic_ocsp_response
+        data = basic["tbs_response_data"]
+        _ = basic.native  # asn1crypto parses late: everything is parsed here, or nothing is believed
+        answers = [(_cert_id(item["cert_id"]), item) for item in data["responses"]]
+        certs = [item.dump() for item in basic["certs"]]
+        echoed = [
+            core.OctetString.load(extension["extn_value"].contents, strict=True).native
+            for extension in data["response_extensions"]
+            if extension["extn_id"].native == "nonce"
+        ]
+        signed, signature = data.dump(), basic["signature"].native
+    except (ValueError, TypeError, KeyError) as exc:
+        raise _wrong("The bytes are not an OCSP answer.") from exc
+    signer = _believed_signer(data["responder_id"], certs, issuer, at)
+    facts = read_x509_cert(signer)
+    if basic["signature_algorithm"].dump() != signature_algorithm(facts.suite).dump():
+        raise _wrong("The OCSP answer is signed with another algorithm than its signer's suite.")
+    check_signature(facts.suite, facts.public_key, signed, signature)
+    if nonce is not None and (len(echoed) != 1 or not hmac.compare_digest(echoed[0], nonce)):
+        raise _wrong("The OCSP answer is to another question: its nonce is not ours.")
+    serial = read_x509_cert(cert).serial
+    for cert_id, item in answers:
+        if cert_id.serial == serial and cert_id.is_under(issuer):
+            return _decode_status(item, at)
+    raise EvidenceUnavailableError("The OCSP answer says nothing about this certificate.")
+
+
+def _believed_signer(
+    responder_id: ocsp.ResponderId, certs: Sequence[bytes], issuer: bytes, at: datetime
+) -> bytes:
+    for der in (*certs, issuer):
+        loaded = x509.Certificate.load(der)
+        key_hash = loaded["tbs_certificate"]["subject_public_key_info"].sha1
+        if responder_id.name == "by_key":
+            is_named = responder_id.chosen.native == key_hash
+        else:
+            is_named = responder_id.chosen.dump() == loaded.subject.dump()
+        if not is_named:
+            continue
+        if der == issuer:
+            return der
+        usage = loaded.extended_key_usage_value
+        if usage is None or "ocsp_signing" not in usage.native:
+            raise _wrong("The OCSP answer is signed by a certificate that may not sign answers.")
+        try:
+            check_issued_by(der, issuer)
+        except Malformed as exc:
+            raise _wrong("The OCSP responder was not delegated by the certificate's issuer.") from exc
+        if not loaded.not_valid_before <= at <= loaded.not_valid_after:
+            raise _wrong("The OCSP responder's certificate is outside its term.")
+        return der
+    raise _wrong("The OCSP answer does not carry its responder's certificate.")
+
+
+def _decode_status(item: ocsp.SingleResponse, at: datetime) -> CertStatus:
+    until = item["next_update"].native
+    if item["this_update"].native - _CLOCKS_APART > at or (until is not None and until + _CLOCKS_APART < at):
+        raise EvidenceUnavailableError("The OCSP answer is not of this time.", code="STATUS_STALE")
+    match item["cert_status"].name:
+        case "good":
+            return GOOD
+        case "revoked":
+            return Revoked(item["cert_status"].chosen["revocation_time"].native)
+    return UNKNOWN
+
+
+def _encode_status(status: CertStatus) -> ocsp.CertStatus:
+    match status:
+        case Revoked(revoked_at):
+            when = core.GeneralizedTime(revoked_at.replace(microsecond=0))
+            return ocsp.CertStatus("revoked", ocsp.RevokedInfo({"revocation_time": when}))
+        case _Good():
+            return ocsp.CertStatus("good", ocsp.StatusGood())
+        case _Unknown():
+            return ocsp.CertStatus("unknown", ocsp.StatusUnknown())
+
+
+def _cert_id(item: ocsp.CertId) -> CertId:
+    algorithm = item["hash_algorithm"]["algorithm"].native
+    if algorithm not in ("sha1", "sha256", "sm3"):
+        raise ValueError("a digest that nobody uses in a CertID")
+    return CertId(
+        bytes(item.dump()),
+        algorithm,
+        item["issuer_name_hash"].native,
+        item["issuer_key_hash"].native,
+        int(item["serial_number"].native),
+    )
+
+
+def _issuer_hashes(algorithm: str, issuer: bytes) -> tuple[bytes, bytes]:
+    """Digests of the issuer's name (DER) and of its public key's BIT STRING without the tag (§4.1.1)."""
+    tbs = x509.Certificate.load(issuer)["tbs_certificate"]
+    name, key = tbs["subject"].dump(), tbs["subject_public_key_info"]["public_key"].contents[1:]
+    if algorithm == "sha1":
+        # It only names an issuer here; nothing is proven by it.
+        return tuple(hashlib.sha1(data, usedforsecurity=False).digest() for data in (name, key))  # type: ignore[return-value]  # a pair
+    return digest(algorithm, name), digest(algorithm, key)
+
+
+def _wrong(what: str) -> VerificationError:
+    return VerificationError(what, code="OCSP_INVALID")
