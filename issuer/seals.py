@@ -506,9 +506,12 @@ class Seals:
                 connection, seal_id, act, by=by, note=note, detail=detail, at=at, effective_at=effective_at
             )
             if act in RESTRICTING:
+                since = event.effective_at
+                if row.state == SealState.RENEWED.value:
+                    since = min(since, row.state_since)  # it rests since it was renewed, and not only now
                 changes = {
                     "state": state.value,
-                    "state_since": event.effective_at,
+                    "state_since": since,
                     "pending_event": None,
                     **(values or {}),
                 }

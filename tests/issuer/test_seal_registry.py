@@ -222,6 +222,11 @@ def test_a_renewed_seal_takes_over_and_the_old_one_rests(stored_world: World) ->
     assert refusal(stored_world, old, 2) == "SEAL_NOT_USABLE"
     assert stored_world.verify(pdf).verdict is Verdict.PASSED
     assert [event.act for event in seals.history(old)][-1] is SealAct.RENEW
+    renewed_at = seals.get(old).state_since
+    stored_world.clock.advance(days=30)
+    revoked = seals.revoke(old)
+    assert (revoked.state, revoked.state_since) == (SealState.REVOKED, renewed_at)
+    assert stored_world.verify(pdf).verdict is Verdict.PASSED
 
 
 # Policy ----------------------------------------------------------------------------------------------------
