@@ -19,6 +19,7 @@ from keys.custody import KeyProvider, KeyPurpose, SigningKey
 from keys.pki.build import Profile, RevokedSerial, Subject, make_crl, make_x509_cert
 from keys.suites import Suite
 from keys.tsa import TimeStampAuthority
+from trust.encoding.trust_list import TrustState
 from trust.model.clock import Clock
 from trust.model.ecertificate import IssuingAuthority
 from trust.model.errors import Conflict, KeyUnavailable, Malformed, NotFound
@@ -38,6 +39,18 @@ ORGANISATION = "印证电子证照信任服务"
 def family_of(suite: Suite) -> Suite:
     return Suite.SM2_SM3 if suite is Suite.SM2_SM3 else Suite.RSA3072_SHA256
 
+
+def generation_of(ca_id: str) -> int:
+    """1 for `tsa-SM2-SM3`, 2 for `tsa-SM2-SM3.2`."""
+    return int(ca_id.partition(".")[2] or 1)
+
+
+ROLES = {
+    "tsa": (Profile.TIME_STAMP, "tsa-root", "时间戳服务", _TSA_YEARS),
+    "seal-maker": (Profile.SEAL_MAKER, "seal-root", "电子印章制章者", _CA_YEARS),
+    "seal-ca": (Profile.ISSUING, "seal-root", "电子印章签发CA", _CA_YEARS),
+}
+"""What can be rotated: profile of the certificate, who is above, name, years."""
 
 LEDGER_KEYS = {"checkpoint": Suite.ED25519, "checkpoint-sm2": Suite.SM2_SM3}
 """Uses of the keys that sign the ledger's checkpoints, and their suites."""
@@ -195,17 +208,17 @@ class Authorities:
 
     def time_stamp_authority(self, suite: Suite) -> TimeStampAuthority:
         """The authority of the same family as the seal's suite."""
-        row = self._ca(f"tsa-{family_of(suite)}")
+        row = self._current(f"tsa-{family_of(suite)}")
         return TimeStampAuthority(
             self.keys.open(row.key_id, KeyPurpose.TIME_STAMP), (bytes(row.cert),), self.clock
         )
 
     def issuing_ca(self, suite: Suite) -> sql.CaRow:
-        return self._ca(f"seal-ca-{family_of(suite)}")
+        return self._current(f"seal-ca-{family_of(suite)}")
 
     def seal_maker(self, suite: Suite) -> tuple[SigningKey, bytes]:
         """Key and certificate (DER) of the maker of seals 制章者 in the family of the suite."""
-        row = self._ca(f"seal-maker-{family_of(suite)}")
+        row = self._current(f"seal-maker-{family_of(suite)}")
         return self.keys.open(row.key_id, KeyPurpose.SEAL_MAKER), bytes(row.cert)
 
     def seal_root(self, suite: Suite) -> bytes:
@@ -218,6 +231,51 @@ class Authorities:
             raise KeyUnavailable(f"There is no certification authority {ca_id}.", "Run `yinzheng init`.")
         return row
 
+    def _current(self, ca_id: str) -> sql.CaRow:
+        """The newest generation of a CA or authority that is active."""
+        with self.database.read() as connection:
+            rows = [row for row in sql.all_rows(connection, sql.CaRow) if row.state == "active"]
+        found: sql.CaRow | None = max(
+            (row for row in rows if row.id == ca_id or row.id.startswith(f"{ca_id}.")),
+            key=lambda row: generation_of(row.id),
+            default=None,
+        )
+        if found is None:
+            raise KeyUnavailable(f"There is no active {ca_id}.", "Run `yinzheng init`, or rotate it.")
+        return found
+
+    def rotate(self, role: str, suite: Suite) -> str:
+        """A new key and certificate for a `ROLES`, used from now on; what the old one signed stays good.
+
+        Returns the id of the new generation. The old one is retired: from now on nothing new of it is believed.
+        """
+        profile, parent, name, years = ROLES[role]
+        family = family_of(suite)
+        at = self.clock.now()
+        old = self._current(f"{role}-{family}")
+        generation = generation_of(old.id) + 1
+        new_id = f"{role}-{family}.{generation}"
+        self._ensure_ca(
+            new_id,
+            profile,
+            f"{parent}-{family}",
+            family,
+            f"{family.value.split('-')[0]} {name} {generation}",
+            years,
+            at,
+        )
+        if profile is not Profile.ISSUING:  # what a CA issued goes on under it; it still signs its lists
+            with self.database.write() as connection:
+                values = {"state": TrustState.RETIRED.value, "since": sql.to_micros(at)}
+                sql.update(connection, sql.CaRow, {"id": old.id}, values)
+        return new_id
+
+    def known_certs(self) -> list[bytes]:
+        """The certificates of all our CAs and roots (DER)."""
+        with self.database.read() as connection:
+            rows = sql.all_rows(connection, sql.CaRow)
+        return [bytes(row.cert) for row in rows if Profile(row.kind).is_ca]
+
     # --- revocation ---
 
     def crl_address(self, ca_id: str) -> str:
@@ -228,8 +286,14 @@ class Authorities:
         """Where OCSP answers for one of our CAs; it stands there too."""
         return f"{self.base_url}/ocsp/{ca_id}"
 
-    def crls(self, at: datetime) -> list[tuple[str, bytes, datetime]]:
-        """(CA, CRL, next update) for every CA of ours; made anew when old or when something was revoked."""
+    def crls(
+        self, at: datetime, *, no_older_than: datetime | None = None
+    ) -> list[tuple[str, bytes, datetime]]:
+        """(CA, CRL, next update) for every CA of ours; made anew when old or when something was revoked.
+
+        `no_older_than`: a list that was made before is made anew too.
+        """
+        oldest = sql.to_micros(no_older_than) if no_older_than is not None else 0
         with self.database.read() as connection:
             cas = [row for row in sql.all_rows(connection, sql.CaRow) if Profile(row.kind).is_ca]
             known = {row.ca_id: row for row in sql.all_rows(connection, sql.CrlRow)}
@@ -241,6 +305,7 @@ class Authorities:
             if (
                 row is None
                 or newest > row.this_update
+                or row.this_update < oldest
                 or at - sql.from_micros(row.this_update) > _CRL_REFRESH
             ):
                 row = self._make_crl(ca, [r for r in revoked if r.ca_id == ca.id], row, at)

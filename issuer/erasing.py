@@ -21,6 +21,7 @@ from enum import StrEnum
 from sqlalchemy.engine import Connection
 
 from issuer import sql
+from issuer.archive import sql as archive_sql
 from issuer.issuing import Issuing
 from issuer.statuses import status_commit
 from ledger.log import AppendRequest
@@ -129,6 +130,7 @@ class Erasing:
         self.issuing.log.publish()
         with self.issuing.database.write() as connection:
             rows, lone_holder_refs = sql.erase_ecertificate(connection, row.id or 0)
+            rows["later_version"] = archive_sql.erase_versions(connection, row.id or 0)
             rows |= self.forget(connection, bytes(row.pid), lone_holder_refs)
             # The erasure's own note and salt stay: they say who decided, and open its commitment.
             sql.update(

@@ -18,7 +18,7 @@ import hmac
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from issuer import sql
@@ -70,6 +70,9 @@ from trust.model.identifiers import make, parse
 from trust.model.parties import Holder, UnifiedSocialCreditCode
 from trust.model.status import Status
 from trust.storage.sql import Database
+
+FIRST_ARCHIVED_AFTER = timedelta(days=1)
+"""By then the issuers of the certificates have made new revocation lists (`issuer.archive.archiving`)."""
 
 BATCH = 32
 """Records that share one reservation, one append and one round of receipts."""
@@ -487,7 +490,13 @@ class Issuing:
                     connection,
                     sql.ECertificateRow,
                     {"id": draft.ecertificate_id},
-                    {"step": "ISSUED", "entry_seq": seq, "issued_sha256": sha256(issued), "issued_at": at},
+                    {
+                        "step": "ISSUED",
+                        "entry_seq": seq,
+                        "issued_sha256": sha256(issued),
+                        "issued_at": at,
+                        "archive_due_at": sql.to_micros(sql.from_micros(at) + FIRST_ARCHIVED_AFTER),
+                    },
                 )
                 sql.update(
                     connection, sql.OperationRow, {"id": draft.operation_id}, {"done": True, "entry_seq": seq}

@@ -14,10 +14,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from issuer import sql
-from issuer.authorities import PKI_FAMILIES, Authorities
+from issuer.authorities import Authorities
 from issuer.catalogue import TypeProfile
 from issuer.seals import Seals
 from keys.custody import KeyPurpose
+from keys.pki.build import Profile
 from keys.suites import Suite
 from ledger.lifecycle import Life
 from ledger.log import AppendRequest, Log
@@ -139,7 +140,8 @@ class Publishing:
 
     def _present_state(self, at: datetime) -> TrustList:
         with self.authorities.database.read() as connection:
-            cas = {row.id: row for row in sql.all_rows(connection, sql.CaRow)}
+            rows = sorted(sql.all_rows(connection, sql.CaRow), key=lambda row: row.id)
+            cas = {row.id: row for row in rows}
             service_keys = sql.all_rows(connection, sql.ServiceKeyRow)
             numbers = sql.status_list_numbers(connection)
         at = at.astimezone(UTC).replace(microsecond=0)
@@ -163,26 +165,14 @@ class Publishing:
             types=tuple(_trusted_type(profile) for profile in self.catalogue.values()),
             seals=tuple(self._trusted_seals()),
             makers=tuple(
-                TrustedMaker(
-                    TrustState.ACTIVE,
-                    None,
-                    family.value,
-                    (bytes(cas[f"seal-maker-{family}"].cert),),
-                    bytes(cas[f"seal-root-{family}"].cert),
-                )
-                for family in PKI_FAMILIES
-                if f"seal-maker-{family}" in cas
+                TrustedMaker(*_state_of(row), row.suite, (bytes(row.cert),), bytes(cas[row.parent].cert))
+                for row in cas.values()
+                if row.kind == Profile.SEAL_MAKER.value
             ),
             tsas=tuple(
-                TrustedTsa(
-                    TrustState.ACTIVE,
-                    None,
-                    family.value,
-                    (bytes(cas[f"tsa-{family}"].cert),),
-                    bytes(cas[f"tsa-root-{family}"].cert),
-                )
-                for family in PKI_FAMILIES
-                if f"tsa-{family}" in cas
+                TrustedTsa(*_state_of(row), row.suite, (bytes(row.cert),), bytes(cas[row.parent].cert))
+                for row in cas.values()
+                if row.kind == Profile.TIME_STAMP.value
             ),
             keys=tuple(_trusted_key(row) for row in service_keys if row.use in ("present", "status")),
             status_lists={number: self.status_list_address(number) for number in numbers},
@@ -363,6 +353,10 @@ def _trusted_type(profile: TypeProfile) -> TrustedType:
         profile.name.en,
         tuple(TrustedField(f.name, f.gb, f.label.zh, f.label.en, f.disclosure) for f in profile.fields),
     )
+
+
+def _state_of(row: sql.CaRow) -> tuple[TrustState, datetime | None]:
+    return TrustState(row.state), sql.from_micros(row.since) if row.since is not None else None
 
 
 def _trusted_key(row: sql.ServiceKeyRow) -> TrustedKey:

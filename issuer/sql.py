@@ -53,7 +53,10 @@ class AuthorityRow(SQLModel, table=True):
 
 
 class CaRow(SQLModel, table=True):
-    """Certificate authorities and time-stamp authorities of our own: key, certificate, and who is above."""
+    """Certificate authorities and time-stamp authorities of our own: key, certificate, and who is above.
+
+    `state` is that of the trust list; from `since` on, one that is not active is not believed.
+    """
 
     __tablename__ = "ca"
     id: str = Field(primary_key=True, max_length=64)
@@ -62,6 +65,8 @@ class CaRow(SQLModel, table=True):
     key_id: str = Field(max_length=64)
     cert: bytes = _blob()
     parent: str | None = Field(default=None, max_length=64)
+    state: str = Field(default="active", max_length=16)
+    since: int | None = Field(default=None, sa_type=sa.BigInteger)
 
 
 class CrlRow(SQLModel, table=True):
@@ -234,7 +239,9 @@ class ECertificateRow(SQLModel, table=True):
     )
     created_at: int = Field(sa_type=sa.BigInteger)
     issued_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    archive_due_at: int | None = Field(default=None, sa_type=sa.BigInteger)
     __table_args__ = (
+        sa.Index("ecertificate_archive_due", "archive_due_at", "id"),
         # The status list and the list of what a crash left are read by these; both stay short.
         sa.Index(
             "ecertificate_not_valid",
@@ -640,7 +647,7 @@ def places_in_lists(connection: Connection) -> Iterator[tuple[int, bytes, bytes,
 
 ERASABLE = (
     *("document", "holder", "presentation", "operation", "ecertificate"),
-    *("idempotency", "claim_link", "web_session"),
+    *("idempotency", "claim_link", "web_session", "later_version"),
 )
 """The tables that hold something about a person or a licence."""
 
@@ -676,6 +683,7 @@ def erase_ecertificate(connection: Connection, ecertificate_id: int) -> tuple[di
             "ref_salt": b"",
             "commit_salts": b"",
             "issued_sha256": None,
+            "archive_due_at": None,
             "status_reason": None,
             "step": "ERASED",
             "pending_operation": None,

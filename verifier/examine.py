@@ -16,14 +16,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from asn1crypto import crl, x509
+from asn1crypto import x509
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from keys import asn1
 from keys.pki.chain import ChainTrust
 from keys.pki.read import read_x509_cert
-from keys.suites import check_signature
 from ledger.proof import check_embedded_receipt
 from trust.encoding.commitment import document_commit, ecertificate_ref
 from trust.encoding.digests import sha256, sm3
@@ -31,16 +30,18 @@ from trust.encoding.ecertificate_data import ECertificateData, decode_ecertifica
 from trust.encoding.entry import EntryKind
 from trust.encoding.receipt import decode_receipt
 from trust.encoding.ses import SealData, SealPictureData, SesVersion
-from trust.encoding.trust_list import TrustList, decode_trust_list
+from trust.encoding.trust_list import TrustedSeal, TrustList, decode_trust_list
 from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
 from trust.model.report import Finding, Result
 from trust.pdf.gap import check_gap
-from trust.pdf.reading import attachments, open_pdf, take_inventory
+from trust.pdf.reading import Inventory, attachments, open_pdf, take_inventory
 from verifier.frame import CheckedSeal, check_seal
 from verifier.pdf import appearance_of, foreign_opinion, quiet_library, second_opinion, the_one_seal
+from verifier.revocation import RevocationLists
 from verifier.seal_data import SealDataTrust, check_listed, judge_seal
 from verifier.seal_picture import check_picture
 from verifier.trust_list import ledger_keys
+from verifier.versions import check_time_stamps, check_versions
 
 ATTACHMENT_NAME = "ecertificate.json"
 T = TypeVar("T")
@@ -119,12 +120,48 @@ def examine_pdf(
         return found
     found.findings.append(Finding("file.active-content", Result.PASSED))
     if inventory.signature_dictionaries != 1 or inventory.signature_fields != 1:
-        detail = f"{inventory.signature_dictionaries} signatures, {inventory.signature_fields} fields"
-        found.findings.append(Finding("seal.present", Result.FAILED, "SIG_CONSTRAINTS_FAILURE", detail))
+        _examine_later_version(found, steps, inventory, data, trust_list, crls, verified_at)
         return found
     found.findings.append(Finding("seal.present", Result.PASSED))
-    _examine_licence(found, steps, reader, data, trust_list, crls, verified_at)
+    _examine_licence(found, steps, reader, data, trust_list, RevocationLists(crls), verified_at)
     return found
+
+
+def _examine_later_version(
+    found: Examination,
+    steps: _Steps,
+    inventory: Inventory,
+    data: bytes,
+    trust_list: TrustList,
+    crls: Sequence[bytes],
+    verified_at: datetime,
+) -> None:
+    """A licence to which evidence was added: each update, then the licence as it was before them."""
+    kinds = (inventory.seals, inventory.signature_dictionaries, inventory.signature_fields)
+    if inventory.seals != 1 or inventory.signature_dictionaries != inventory.signature_fields:
+        detail = "{} seals, {} signatures, {} fields".format(*kinds)
+        found.findings.append(Finding("seal.present", Result.FAILED, "SIG_CONSTRAINTS_FAILURE", detail))
+        return
+    found.findings.append(Finding("seal.present", Result.PASSED))
+    versions = steps.take("file.versions", lambda: check_versions(data, trust_list))
+    if versions is None:
+        return
+    stamps = steps.take("archive.time", lambda: check_time_stamps(versions.later, crls, verified_at))
+    if stamps is None:
+        return
+    archived, _ = stamps
+    found.facts["versions"] = [
+        {"number": number, "size": each.end, "stamped_at": each.stamped_at.isoformat()}
+        for number, each in enumerate(versions.later, 1)
+    ]
+    licence = versions.licence
+    reader = steps.take("file.licence", lambda: open_pdf(licence))
+    if reader is None:
+        return
+    lists = RevocationLists(crls, archived)
+    _examine_licence(found, steps, reader, licence, trust_list, lists, verified_at)
+    if "seal" in found.facts:
+        found.facts["seal"]["format"] = "PAdES-B-LTA"
 
 
 def _examine_licence(
@@ -133,7 +170,7 @@ def _examine_licence(
     reader: PdfFileReader,
     data: bytes,
     trust_list: TrustList,
-    crls: Sequence[bytes],
+    lists: RevocationLists,
     verified_at: datetime,
 ) -> None:
     gap = steps.take("file.gap", lambda: check_gap(data))
@@ -145,7 +182,9 @@ def _examine_licence(
     checked = steps.take("seal.signature", lambda: check_seal(gap, trust_list))
     if checked is None:
         return
-    _note_seal(found, checked)
+    _note_seal(found, checked, verified_at)
+    makers = [cert for maker in trust_list.makers for cert in (*maker.certs[1:], maker.root)]
+    crls = lists.newest([*_issuers(checked), *makers])
     opinion = steps.take(
         "seal.library",
         lambda: second_opinion(
@@ -157,8 +196,7 @@ def _examine_licence(
     if not opinion.intact or not opinion.whole_file:
         found.findings[-1] = Finding("seal.library", Result.FAILED, "HASH_FAILURE", opinion.summary)
         return
-    crl_age = steps.take("seal.crl", lambda: _check_crls(checked, crls, verified_at))
-    if crl_age is None:
+    if steps.take("seal.crl", lambda: _check_crls(checked, lists, verified_at)) is None:
         return
     if opinion.revoked:
         found.findings.append(Finding("seal.chain", Result.FAILED, "SEAL_CERT_REVOKED", opinion.summary))
@@ -213,7 +251,8 @@ class _Steps:
 _UNDECIDED = frozenset({"NOT_A_PDF", "TOO_LARGE", "LIMIT_EXCEEDED", "ENCRYPTED"})
 
 
-def _note_seal(found: Examination, checked: CheckedSeal) -> None:
+def _note_seal(found: Examination, checked: CheckedSeal, verified_at: datetime) -> None:
+    """What held when it was sealed decides; what holds now is told beside it."""
     facts = read_x509_cert(checked.seal.certs[0])
     found.facts["seal"] = {
         "id": checked.seal.seal_id,
@@ -225,7 +264,16 @@ def _note_seal(found: Examination, checked: CheckedSeal) -> None:
         "format": "PAdES-B-T",
         "stamped_at": checked.stamped_at.isoformat(),
         "time_source": "TSA",
+        "now": _seal_now(checked.seal, facts.not_after, verified_at),
     }
+
+
+def _seal_now(seal: TrustedSeal, cert_ends: datetime, at: datetime) -> str:
+    if not seal.is_good_at(at):
+        return "withdrawn"
+    if at > min(seal.not_after, cert_ends):
+        return "expired"
+    return "in-force" if seal.is_in_force(at) else "frozen"
 
 
 def _check_seal_data(checked: CheckedSeal, trust_list: TrustList, crls: Sequence[bytes]) -> SealData:
@@ -275,45 +323,21 @@ def _check_picture(seal_in_pdf: EmbeddedPdfSignature, picture: SealPictureData) 
     return True
 
 
-def _check_crls(checked: CheckedSeal, crls: Sequence[bytes], at: datetime) -> datetime:
-    """The earliest next update of the CRLs that cover the seal and its time-stamp.
+def _issuers(checked: CheckedSeal) -> list[bytes]:
+    seal, tsa = checked.seal, checked.tsa
+    return [*seal.certs[1:], seal.root, *tsa.certs[1:], tsa.root]
 
-    Each issuer above the seal and the time-stamp authority needs a CRL that it signed and that is not out of
-    date at `at`. The library judges revocation; it does not ask how old the list is at a later moment.
+
+def _check_crls(checked: CheckedSeal, lists: RevocationLists, at: datetime) -> bool:
+    """The lists above the seal and its time-stamp prove what held when it was used.
+
+    The library judges revocation; it does not ask how old a list is at a later moment.
     """
-    next_updates = []
-    for chain, root in ((checked.seal.certs, checked.seal.root), (checked.tsa.certs, checked.tsa.root)):
-        for issuer in (*chain[1:], root):
-            next_updates.append(_newest_crl_until(issuer, crls))
-    earliest = min(next_updates)
-    if earliest < at:
-        raise EvidenceUnavailableError(
-            f"The revocation list of the seal's issuer was good until {earliest.isoformat()}.",
-            "Fetch a new offline bundle.",
-            code="STATUS_STALE",
-        )
-    return earliest
-
-
-def _newest_crl_until(issuer: bytes, crls: Sequence[bytes]) -> datetime:
-    facts = read_x509_cert(issuer)
-    until: list[datetime] = []
-    for der in crls:
-        listed = crl.CertificateList.load(der)
-        if listed.issuer.dump() != facts.subject:
-            continue
-        try:
-            check_signature(
-                facts.suite, facts.public_key, listed["tbs_cert_list"].dump(), listed["signature"].native
-            )
-        except VerificationError:
-            continue
-        until.append(listed["tbs_cert_list"]["next_update"].native)
-    if not until:
-        raise EvidenceUnavailableError(
-            "A revocation list is missing.", "Fetch a new bundle.", code="STATUS_STALE"
-        )
-    return max(until)
+    moment = checked.stamped_at
+    for each in (checked.seal, checked.tsa):
+        lists.proven_until(each.certs, each.root, moment, at)
+        lists.check_not_listed(each.certs, each.root, moment)
+    return True
 
 
 def _attached_data(reader: PdfFileReader) -> tuple[bytes, ECertificateData]:

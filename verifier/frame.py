@@ -51,7 +51,7 @@ def check_seal(gap: SignedGap, trust_list: TrustList) -> CheckedSeal:
     seal_data = _check_signed_attrs(parts.signed_attrs, suite, gap, seal)
     check_signature(suite, read_x509_cert(seal.certs[0]).public_key, parts.signed_attrs, parts.signature)
     imprint = digest(suite.digest, parts.signature)
-    tsa, stamped_at = _check_token(parts.token, imprint, suite.digest, trust_list)
+    tsa, stamped_at = check_token(parts.token, imprint, suite.digest, trust_list)
     if not seal.is_in_force(stamped_at):
         raise VerificationError("The seal was not in force when it was used.", code="SEAL_NOT_IN_FORCE")
     if not seal.is_good_at(stamped_at):
@@ -157,10 +157,14 @@ def _check_signed_attrs(signed_attrs: bytes, suite: Suite, gap: SignedGap, seal:
     return bytes(found["yinzheng_seal_data"].dump())
 
 
-def _check_token(
+def check_token(
     token: bytes, imprint: bytes, algorithm: str, trust_list: TrustList
 ) -> tuple[TrustedTsa, datetime]:
-    """The authority and the time. A token that does not rebuild is not looked at further."""
+    """The authority and the time of a time-stamp over `imprint`, a digest made with `algorithm`.
+
+    A token that does not rebuild is not looked at further. Raises `VerificationError` (FORMAT_FAILURE,
+    TIME_STAMP_BAD, SIG_CRYPTO_FAILURE, SIG_CONSTRAINTS_FAILURE) or `EvidenceUnavailableError` (UNKNOWN_TIME_STAMP).
+    """
     try:
         signed_data = cms.ContentInfo.load(token, strict=True)["content"]
         (signer_info,) = signed_data["signer_infos"]

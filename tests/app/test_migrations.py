@@ -9,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
+import issuer.archive.sql
 import issuer.sql
 import trust.app.tables
 from ledger import sql as ledger_sql
@@ -18,7 +19,7 @@ from trust.storage.sql import Database
 # Tests of the storage make tables of their own in the same metadata; only the product's count here.
 OURS = {
     kind.__tablename__
-    for module in (issuer.sql, trust.app.tables)
+    for module in (issuer.sql, issuer.archive.sql, trust.app.tables)
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, SQLModel) and hasattr(kind, "__table__")
 }

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from issuer.archive.archiving import Archiving
 from issuer.authorities import Authorities
 from issuer.catalogue import load_catalogue
 from issuer.erasing import Erasing
@@ -100,6 +101,7 @@ class Service:
     issuing: Issuing
     statuses: Statuses
     erasing: Erasing
+    archiving: Archiving
     presenting: Presenting
     publishing: Publishing
     sandbox: Sandbox
@@ -227,6 +229,7 @@ def _open(
     presenting = Presenting(issuing, service_secrets.derive("live-code"))
     publishing = Publishing(authorities, seals, load_catalogue(), settings.host, log)
     statuses, erasing = Statuses(issuing), Erasing(issuing, forget_erased)
+    archiving = Archiving(issuing)
     keeper = Keeper(
         _witnessing(log, policy, clock, settings, stack) if policy is not None else None,
         Scrubbing(log, ledger_database, lock_store, data / "ledger", clock),
@@ -236,6 +239,7 @@ def _open(
             issuing.resume_unfinished,
             statuses.resume_pending,
             erasing.resume_pending,
+            archiving.run,
         ),
     )
     stack.callback(keeper.close)
@@ -259,6 +263,7 @@ def _open(
         issuing=issuing,
         statuses=statuses,
         erasing=erasing,
+        archiving=archiving,
         presenting=presenting,
         publishing=publishing,
         sandbox=sandbox,

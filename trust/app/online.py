@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from issuer import sql
+from issuer.archive import sql as archive_sql
 from issuer.authorities import Authorities
 from issuer.drafting import display_fields
 from issuer.presenting import Level, Presenting
@@ -63,6 +64,8 @@ class _Register:
     def pid_of_file(self, sha256: bytes) -> bytes | None:
         with self.database.read() as connection:
             row = sql.find_ecertificate(connection, issued_sha256=sha256)
+            if row is None and (later := archive_sql.version_with(connection, sha256)) is not None:
+                row = sql.find_ecertificate(connection, id=later.ecertificate_id)
         return bytes(row.pid) if row is not None else None
 
     def is_erased(self, pid: bytes) -> bool:

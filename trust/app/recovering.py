@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from issuer import sql
+from issuer.archive import sql as archive_sql
 from issuer.authorities import Authorities
 from issuer.seals import event_commit
 from issuer.statuses import status_commit
@@ -87,6 +88,10 @@ class RegisterIdentities:
             self._seal_events = {
                 event_commit(row): row.operation_id for row in sql.all_rows(connection, sql.SealEventRow)
             }
+            self._versions: dict[bytes, int] = {
+                bytes(row.commit): row.operation_id
+                for row in sql.all_rows(connection, archive_sql.LaterVersionRow)
+            }
             self._lists = {
                 sha256(bytes(row.encoded)): row.operation_id
                 for number in sql.status_list_numbers(connection)
@@ -101,6 +106,8 @@ class RegisterIdentities:
             return self._lists.get(entry.commit)
         if entry.kind is EntryKind.SEAL_EVENT:
             return self._seal_events.get(entry.commit)
+        if entry.kind is EntryKind.LATER_VERSION and entry.commit in self._versions:
+            return self._versions[entry.commit]
         ecertificate_id = self._subjects.get(entry.ref)
         if ecertificate_id is None and entry.kind is EntryKind.ISSUED:
             # Erased since: its salts are gone, but the register knows which entry it was.

@@ -10,6 +10,9 @@ is short, so it is checked by reading bytes:
 4.  b + c is the length of the file: everything but the gap is signed.
 5.  In the gap stands one DER element, and after it only zeros.
 
+A later version of a licence (`trust.pdf.update`) is the licence and further updates, each with a gap of its own:
+rules 3 to 5 hold for each of them in the file as it was then, and each gap lies behind the version before it.
+
 ISO 32000-2 §12.8.1; the attacks that each rule stops are in docs/THREAT-MODEL.md. The issuer's splice uses the
 same function, so that nothing leaves the house that would not pass its own gate.
 """
@@ -39,16 +42,44 @@ class GapRefused(VerificationError):
     code = "FORMAT_FAILURE"
 
 
+MAX_VERSIONS = 200
+"""A version a year for longer than any licence has been asked for."""
+
+
 def check_gap(data: bytes) -> SignedGap:
     """The one gap of a sealed licence. Raises `GapRefused` naming the rule that is broken."""
     at = data.find(b"/ByteRange")
     if at < 0 or data.find(b"/ByteRange", at + 1) >= 0:
         raise GapRefused("rule 2: /ByteRange does not stand in the file exactly once")
+    gap = _gap_at(data, at, 0)
+    if sum(gap.byte_range[2:]) != len(data):
+        raise GapRefused("rule 4: the signed bytes and the gap are not the whole file")
+    return gap
+
+
+def check_gaps(data: bytes) -> list[SignedGap]:
+    """The gaps of a licence and of each later version of it, in their order. Raises `GapRefused`."""
+    gaps: list[SignedGap] = []
+    end, at = 0, data.find(b"/ByteRange")
+    while at >= 0:
+        gap = _gap_at(data, at, end)
+        end = sum(gap.byte_range[2:])
+        gaps.append(gap)
+        at = data.find(b"/ByteRange", at + 1)
+        if len(gaps) > MAX_VERSIONS or (at >= 0 and at < end):
+            raise GapRefused("rule 2: /ByteRange does not stand in each version exactly once")
+    if end != len(data):
+        raise GapRefused("rule 4: the signed bytes and the gap are not the whole file")
+    return gaps
+
+
+def _gap_at(data: bytes, at: int, after: int) -> SignedGap:
+    """The gap whose /ByteRange stands at `at`, in an update that begins at `after`."""
     match = _BYTE_RANGE.match(data, at)
     if match is None:
         raise GapRefused("rule 2: /ByteRange is not in its form")
     start, end, rest = (int(number) for number in match.groups())
-    if not start < end or end + rest != len(data):
+    if not after < start < end or not after < at < end + rest <= len(data):
         raise GapRefused("rule 4: the signed bytes and the gap are not the whole file")
     gap = data[start:end]
     if not _is_hex_string(gap) or len(gap) % 2:
@@ -62,7 +93,7 @@ def check_gap(data: bytes) -> SignedGap:
         raise GapRefused("rule 5: the gap does not start with a DER element") from exc
     if length > len(contents) or contents.count(0, length) != len(contents) - length:
         raise GapRefused("rule 5: after the DER element stands something other than zeros")
-    return SignedGap((0, start, end, rest), contents[:length], (data[:start], data[end:]))
+    return SignedGap((0, start, end, rest), contents[:length], (data[:start], data[end : end + rest]))
 
 
 def _is_hex_string(gap: bytes) -> bool:

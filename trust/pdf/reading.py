@@ -94,9 +94,10 @@ def walk_objects(reader: PdfFileReader) -> Iterator[tuple[int, generic.Reference
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What the objects of a file say by their names."""
+    """What the objects of a file say by their names. `seals` are signatures that are no document time-stamps."""
 
     active_names: frozenset[str]
+    seals: int
     signature_dictionaries: int
     signature_fields: int
     revisions: int
@@ -106,7 +107,7 @@ class Inventory:
 def take_inventory(reader: PdfFileReader) -> Inventory:
     """Walks everything once. Raises `PdfRefused` where the file cannot be walked within the limits."""
     active: set[str] = set()
-    signatures, signature_fields = 0, 0
+    seals, signatures, signature_fields = 0, 0, 0
     try:
         for _, _, found in walk_objects(reader):
             for dictionary in _dictionaries(found, 0, active):
@@ -114,6 +115,7 @@ def take_inventory(reader: PdfFileReader) -> Inventory:
                 # A dictionary with /ByteRange is a signature whatever it calls itself.
                 if kind in ("/Sig", "/DocTimeStamp") or "/ByteRange" in dictionary:
                     signatures += 1
+                    seals += kind != "/DocTimeStamp"
                 if "/FT" in dictionary and dictionary["/FT"] == "/Sig":
                     signature_fields += 1
         for name in reader.trailer_view:
@@ -126,7 +128,9 @@ def take_inventory(reader: PdfFileReader) -> Inventory:
         raise PdfRefused("The PDF is broken and cannot be read.", "Save it anew.", code="BROKEN_PDF") from exc
     if not 1 <= pages <= MAX_PAGES:
         raise PdfRefused(f"The PDF has more than {MAX_PAGES} pages, or none.", code="LIMIT_EXCEEDED")
-    return Inventory(frozenset(active), signatures, signature_fields, reader.xrefs.total_revisions, pages)
+    return Inventory(
+        frozenset(active), seals, signatures, signature_fields, reader.xrefs.total_revisions, pages
+    )
 
 
 def attachments(reader: PdfFileReader) -> dict[str, bytes]:

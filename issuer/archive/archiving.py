@@ -1,0 +1,371 @@
+"""Archiving: later versions of licences, made before what proves the last one runs out.
+
+    1  gather   certificates and revocation lists made after the last signature or time-stamp
+    2  stamp    the update with them, and a time-stamp over everything: PAdES B-LTA (`trust.pdf.update`)
+    3  store    the update, durably, before anything is appended
+    4  append   a LATER_VERSION entry; its receipt is detached, for the file is closed
+    5  finish   the receipt is stored, and when the next version is due
+
+The first version is due a day after issue, when the issuers have made new revocation lists; each further one after
+a year, or in time before the certificate or the algorithm of the last time-stamp runs out. A crash after step 3
+is carried on by `resume_pending`. The issued file and every version stay valid: each is the beginning of the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.engine import Connection
+
+from issuer import sql
+from issuer.archive import sql as archive_sql
+from issuer.archive.evidence import gather_evidence, read_signed
+from issuer.issuing import FIRST_ARCHIVED_AFTER, Issuing
+from keys.pki.read import read_x509_cert
+from keys.suites import Suite
+from keys.tsa import TimeStampAuthority
+from ledger.log import AppendRequest
+from ledger.proof import format_receipt
+from trust.encoding.commitment import (
+    COMMITTED,
+    SALT_BYTES,
+    DocumentDigests,
+    document_commit,
+    ecertificate_ref,
+)
+from trust.encoding.digests import digest, sha256
+from trust.encoding.ecertificate_data import decode_ecertificate_data
+from trust.encoding.entry import EntryKind
+from trust.encoding.receipt import EmbeddedReceipt, Openings, encode_receipt
+from trust.model.errors import Conflict, NotFound, TrustError
+from trust.pdf.gap import SignedGap, check_gaps
+from trust.pdf.reading import open_pdf
+from trust.pdf.update import CONTENTS_HEX_DIGITS, encode_update, read_version
+
+AGAIN_AFTER = timedelta(days=365)
+_BEFORE_CERT_ENDS, _BEFORE_ALGORITHM_ENDS = timedelta(days=90), timedelta(days=365)
+_BATCH = 32
+
+ALGORITHM_ENDS = {
+    Suite.RSA3072_SHA256: datetime(2036, 1, 1, tzinfo=UTC),
+    Suite.P256_SHA256: datetime(2036, 1, 1, tzinfo=UTC),
+}
+"""From when on a signature of a suite should not be relied upon: NIST IR 8547 (initial public draft), table 2,
+disallows RSA and ECDSA after 2035. No date is published for SM2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """`versions`: how many later versions there are already."""
+
+    pid: bytes
+    since: datetime
+    versions: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedVersion:
+    """`number` 0 is the issued file; it needs no update. `parent_sha256` is the digest of the version before."""
+
+    number: int
+    level: str
+    sha256: bytes
+    parent_sha256: bytes | None
+    stamped_at: datetime | None
+    next_due_at: datetime | None
+    entry_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What became of one e-certificate: the number of its new version, or why there is none."""
+
+    pid: bytes
+    number: int | None
+    error: TrustError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A version that is made and not stored yet."""
+
+    row: sql.ECertificateRow
+    number: int
+    update: bytes
+    version: archive_sql.LaterVersionRow
+
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Archiving:
+    """The use case."""
+
+    issuing: Issuing
+
+    # --- what there is ---
+
+    def due(self, at: datetime, *, limit: int = 1000) -> list[Due]:
+        """What is due at `at`, longest due first."""
+        with self.issuing.database.read() as connection:
+            rows = archive_sql.due(connection, sql.to_micros(at), limit)
+        return [Due(bytes(row.pid), sql.from_micros(row.archive_due_at), row.versions) for row in rows]
+
+    def count_due(self, at: datetime) -> int:
+        with self.issuing.database.read() as connection:
+            return archive_sql.count_due(connection, sql.to_micros(at))
+
+    def versions(self, pid: bytes) -> list[ArchivedVersion]:
+        """The issued file and its later versions, in their order. Raises `NotFound`."""
+        with self.issuing.database.read() as connection:
+            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            later = archive_sql.versions_of(connection, row.id or 0)
+        first = bytes(row.issued_sha256 or b"")
+        found = [ArchivedVersion(0, "PAdES-B-T", first, None, None, None, row.entry_seq)]
+        for each in later:
+            if each.entry_seq is not None:
+                found.append(
+                    ArchivedVersion(
+                        each.number,
+                        "PAdES-B-LTA",
+                        bytes(each.sha256),
+                        found[-1].sha256,
+                        sql.from_micros(each.stamped_at),
+                        sql.from_micros(each.due_at),
+                        each.entry_seq,
+                    )
+                )
+        return found
+
+    def file(self, pid: bytes, number: int | None = None) -> bytes:
+        """A version of the file; None is the newest. Raises `NotFound`."""
+        versions = self.versions(pid)
+        number = versions[-1].number if number is None else number
+        if not 0 <= number < len(versions):
+            raise NotFound("There is no such version of the file.", "List its versions first.")
+        with self.issuing.database.read() as connection:
+            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            return b"".join(_parts(connection, row.id or 0, number))
+
+    def receipt(self, pid: bytes, number: int) -> bytes:
+        """The receipt (DER, `trust.encoding.receipt`) of a later version. Raises `NotFound`."""
+        with self.issuing.database.read() as connection:
+            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            return sql.get_document(connection, row.id or 0, archive_sql.receipt_kind(number))
+
+    # --- making versions ---
+
+    def renew_due(self, at: datetime, *, on_progress: Progress | None = None) -> Iterator[Renewal]:
+        """Makes a new version of everything that is due. What cannot be renewed now stays due."""
+        after = (-1, -1)
+        while True:
+            with self.issuing.database.read() as connection:
+                rows = archive_sql.due(connection, sql.to_micros(at), _BATCH, after=after)
+            if not rows:
+                return
+            after = (rows[-1].archive_due_at, rows[-1].id)
+            yield from self.renew([bytes(row.pid) for row in rows])
+            if on_progress is not None:
+                on_progress(len(rows))
+
+    def renew(self, pids: Sequence[bytes]) -> list[Renewal]:
+        """Makes a new version of each, due or not. One that fails stops only itself."""
+        made: list[_Made] = []
+        outcomes: dict[bytes, Renewal] = {}
+        crls = self._revocation_lists()
+        for pid in dict.fromkeys(pids):
+            try:
+                each = self._make(pid, crls)
+                self._store(each)
+                made.append(each)
+                outcomes[pid] = Renewal(pid, each.number)
+            except TrustError as exc:
+                outcomes[pid] = Renewal(pid, None, exc)
+        self._record([each.version for each in made])
+        return list(outcomes.values())
+
+    def resume_pending(self) -> int:
+        """Appends what was stored and not appended; says how many."""
+        with self.issuing.database.read() as connection:
+            rows = archive_sql.unfinished(connection)
+        for row in rows:
+            self._record([row])
+        return len(rows)
+
+    def run(self) -> None:
+        """What the keeper does: completes what is pending, then renews what is due."""
+        self.resume_pending()
+        for _ in self.renew_due(self.issuing.clock.now()):
+            pass
+
+    def _revocation_lists(self) -> Callable[[datetime], list[bytes]]:
+        """Revocation lists that are no older than a moment; one set serves a whole round."""
+        known: list[tuple[datetime, list[bytes]]] = []
+
+        def no_older_than(moment: datetime) -> list[bytes]:
+            if not known or known[-1][0] < moment:
+                authorities = self.issuing.authorities
+                listed = authorities.crls(self.issuing.clock.now(), no_older_than=moment)
+                known.append((moment, [der for _, der, _ in listed]))
+            return known[-1][1]
+
+        return no_older_than
+
+    def _make(self, pid: bytes, crls: Callable[[datetime], list[bytes]]) -> _Made:
+        issuing = self.issuing
+        with issuing.database.read() as connection:
+            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            later = archive_sql.versions_of(connection, row.id or 0)
+            if any(each.entry_seq is None for each in later):
+                raise Conflict("A version of this file is being made already.", "Try again in a minute.")
+            data = b"".join(_parts(connection, row.id or 0, len(later)))
+            fields = sql.get_document(connection, row.id or 0, "data")
+        signed = read_signed(check_gaps(data)[-1].cms)
+        evidence = gather_evidence(
+            signed, known_certs=issuing.authorities.known_certs(), crls=crls(signed.at)
+        )
+        before = read_version(data, open_pdf(data))
+        held = {each.der for each in (*before.certs, *before.crls)}
+        head, tail = encode_update(
+            before,
+            [der for der in evidence.certs if der not in held],
+            [der for der in evidence.crls if der not in held],
+        )
+        tsa = issuing.authorities.time_stamp_authority(issuing.seals.get(row.seal_id).suite)
+        update = _stamp(data, head, tail, tsa)
+        return self._described(row, fields, len(later) + 1, data, update, tsa)
+
+    def _described(
+        self,
+        row: sql.ECertificateRow,
+        fields: bytes,
+        number: int,
+        data: bytes,
+        update: bytes,
+        tsa: TimeStampAuthority,
+    ) -> _Made:
+        gap = _checked_gap(data, update)
+        stamped_at = read_signed(gap.cms).at
+        salts = self.issuing.entropy.bytes(SALT_BYTES * len(COMMITTED))
+        content = decode_ecertificate_data(fields).content
+        version = archive_sql.LaterVersionRow(
+            ecertificate_id=row.id or 0,
+            number=number,
+            operation_id=0,
+            suite=tsa.suite,
+            commit=document_commit(content, _digests(gap), _split(salts)),
+            salts=salts,
+            sha256=sha256(data + update),
+            stamped_at=sql.to_micros(stamped_at),
+            due_at=sql.to_micros(_next_due(stamped_at, Suite(tsa.suite), tsa.certs[0])),
+        )
+        return _Made(row, number, update, version)
+
+    def _store(self, made: _Made) -> None:
+        """Step 3. Of two that made the same version, one is refused."""
+        version = made.version
+        with self.issuing.database.write() as connection:
+            version.operation_id = sql.insert(
+                connection,
+                sql.OperationRow(
+                    ecertificate_id=version.ecertificate_id,
+                    kind=EntryKind.LATER_VERSION.name,
+                    actor=made.row.authority_id,
+                    salt=b"",
+                    at=sql.to_micros(self.issuing.clock.now()),
+                ),
+            )
+            version.id = archive_sql.insert_version(connection, version)
+            sql.put_document(
+                connection, version.ecertificate_id, archive_sql.update_kind(version.number), made.update
+            )
+
+    def _record(self, versions: Sequence[archive_sql.LaterVersionRow]) -> None:
+        """Steps 4 and 5."""
+        if not versions:
+            return
+        with self.issuing.database.read() as connection:
+            rows = [sql.get_ecertificate(connection, id=each.ecertificate_id) for each in versions]
+            contents = [
+                decode_ecertificate_data(sql.get_document(connection, each.ecertificate_id, "data")).content
+                for each in versions
+            ]
+        appended = self.issuing.log.append(
+            [
+                AppendRequest(
+                    operation_id=each.operation_id,
+                    kind=EntryKind.LATER_VERSION,
+                    actor=row.authority_id,
+                    subject_id=each.ecertificate_id,
+                    ref=ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)),
+                    commit=bytes(each.commit),
+                    suite=each.suite,
+                )
+                for each, row in zip(versions, rows, strict=True)
+            ]
+        )
+        receipts = self.issuing.log.receipt([entry.seq for entry in appended])
+        with self.issuing.database.write() as connection:
+            for each, row, content, entry, receipt in zip(
+                versions, rows, contents, appended, receipts, strict=True
+            ):
+                openings = Openings(content, bytes(row.ref_salt), _split(bytes(each.salts)))
+                encoded = encode_receipt(
+                    EmbeddedReceipt(entry.entry_bytes, format_receipt(receipt), openings)
+                )
+                kind = archive_sql.receipt_kind(each.number)
+                sql.put_document(connection, each.ecertificate_id, kind, encoded)
+                sql.update(connection, archive_sql.LaterVersionRow, {"id": each.id}, {"entry_seq": entry.seq})
+                sql.update(
+                    connection,
+                    sql.ECertificateRow,
+                    {"id": each.ecertificate_id},
+                    {"archive_due_at": each.due_at},
+                )
+                sql.update(
+                    connection,
+                    sql.OperationRow,
+                    {"id": each.operation_id},
+                    {"done": True, "entry_seq": entry.seq},
+                )
+
+
+def _parts(connection: Connection, ecertificate_id: int, number: int) -> list[bytes]:
+    """The issued file and the first `number` updates."""
+    kinds = ["issued", *(archive_sql.update_kind(each) for each in range(1, number + 1))]
+    return [sql.get_document(connection, ecertificate_id, kind) for kind in kinds]
+
+
+def _stamp(data: bytes, head: bytes, tail: bytes, tsa: TimeStampAuthority) -> bytes:
+    algorithm = Suite(tsa.suite).digest
+    token = tsa.stamp(digest(algorithm, data, head, tail), algorithm)
+    digits = token.hex().upper().encode("ascii")
+    if len(digits) > CONTENTS_HEX_DIGITS:
+        raise Conflict("The time-stamp does not fit into the room reserved.", code="NO_ROOM")
+    return b"".join((head, b"<", digits.ljust(CONTENTS_HEX_DIGITS, b"0"), b">", tail))
+
+
+def _checked_gap(data: bytes, update: bytes) -> SignedGap:
+    """The gap of the new version; what is not read back as it was written is not stored."""
+    whole = data + update
+    read_version(whole, open_pdf(whole))
+    return check_gaps(whole)[-1]
+
+
+def _digests(gap: SignedGap) -> DocumentDigests:
+    return DocumentDigests(digest("sha256", *gap.signed), digest("sm3", *gap.signed), sha256(gap.cms))
+
+
+def _split(salts: bytes) -> tuple[bytes, ...]:
+    return tuple(salts[at : at + SALT_BYTES] for at in range(0, len(salts), SALT_BYTES))
+
+
+def _next_due(stamped_at: datetime, suite: Suite, tsa_cert: bytes) -> datetime:
+    ends = [stamped_at + AGAIN_AFTER, read_x509_cert(tsa_cert).not_after - _BEFORE_CERT_ENDS]
+    if suite in ALGORITHM_ENDS:
+        ends.append(ALGORITHM_ENDS[suite] - _BEFORE_ALGORITHM_ENDS)
+    # Never sooner than a day: an authority whose certificate is about to end must not be asked without end.
+    return max(min(ends), stamped_at + FIRST_ARCHIVED_AFTER)

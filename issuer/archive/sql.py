@@ -1,0 +1,128 @@
+"""Later versions in the register. What was added to a file is a document `update-<n>`, its receipt `receipt-<n>`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Field, SQLModel
+
+from issuer.sql import BigKey, DocumentRow, ECertificateRow, all_rows, delete, insert, one_row
+from trust.model.errors import Conflict
+
+
+class LaterVersionRow(SQLModel, table=True):
+    """The n-th version after the issued file, stored before its ledger entry; `entry_seq` is absent until then."""
+
+    __tablename__ = "later_version"
+    __table_args__ = (sa.UniqueConstraint("ecertificate_id", "number"),)
+    id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
+    ecertificate_id: int = Field(sa_type=sa.BigInteger)
+    number: int
+    operation_id: int = Field(sa_type=sa.BigInteger)
+    suite: str = Field(max_length=32)
+    commit: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), nullable=False))
+    salts: bytes = Field(sa_column=sa.Column(sa.LargeBinary, nullable=False))
+    sha256: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), nullable=False, index=True))
+    stamped_at: int = Field(sa_type=sa.BigInteger)
+    due_at: int = Field(sa_type=sa.BigInteger)
+    entry_seq: int | None = Field(default=None, sa_type=sa.BigInteger, index=True)
+
+
+def update_kind(number: int) -> str:
+    return f"update-{number}"
+
+
+def receipt_kind(number: int) -> str:
+    return f"receipt-{number}"
+
+
+def due(connection: Connection, at: int, limit: int, *, after: tuple[int, int] = (-1, -1)) -> list[Any]:
+    """(id, pid, since when due, how many later versions) of what is due at `at`, longest due first.
+
+    `after` is (since when due, id) of the last one that the caller has.
+    """
+    certs, versions = _t(ECertificateRow), _t(LaterVersionRow)
+    count = (
+        sa.select(sa.func.count())
+        .select_from(versions)
+        .where(versions.c.ecertificate_id == certs.c.id)
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        sa.select(certs.c.id, certs.c.pid, certs.c.archive_due_at, count.label("versions"))
+        .where(
+            certs.c.archive_due_at <= at,
+            sa.or_(
+                certs.c.archive_due_at > after[0],
+                sa.and_(certs.c.archive_due_at == after[0], certs.c.id > after[1]),
+            ),
+            certs.c.step == "ISSUED",
+        )
+        .order_by(certs.c.archive_due_at, certs.c.id)
+        .limit(limit)
+    )
+    return list(rows)
+
+
+def count_due(connection: Connection, at: int) -> int:
+    certs = _t(ECertificateRow)
+    found: int = connection.execute(
+        sa.select(sa.func.count())
+        .select_from(certs)
+        .where(certs.c.archive_due_at <= at, certs.c.step == "ISSUED")
+    ).scalar_one()
+    return found
+
+
+def versions_of(connection: Connection, ecertificate_id: int) -> list[LaterVersionRow]:
+    """The later versions of one e-certificate, in their order."""
+    rows: list[LaterVersionRow] = all_rows(connection, LaterVersionRow, ecertificate_id=ecertificate_id)
+    return sorted(rows, key=lambda row: row.number)
+
+
+def insert_version(connection: Connection, version: LaterVersionRow) -> int:
+    """Its id. Raises `Conflict` if there is a version of that number, and the transaction is over."""
+    try:
+        return int(insert(connection, version))
+    except IntegrityError as exc:
+        raise Conflict("A version of this file is being made already.", "Try again in a minute.") from exc
+
+
+def version_with(connection: Connection, sha256: bytes) -> LaterVersionRow | None:
+    """The version whose file has this digest, if it is in the ledger."""
+    found: LaterVersionRow | None = one_row(connection, LaterVersionRow, sha256=sha256)
+    return found if found is not None and found.entry_seq is not None else None
+
+
+def unfinished(connection: Connection) -> list[LaterVersionRow]:
+    """Stored, and not yet known to be in the ledger."""
+    table = _t(LaterVersionRow)
+    rows = connection.execute(sa.select(table).where(table.c.entry_seq.is_(None)).order_by(table.c.id))
+    return [LaterVersionRow(**row._mapping) for row in rows]
+
+
+def erase_versions(connection: Connection, ecertificate_id: int) -> int:
+    """Deletes the rows; the documents go with those of the licence. Says how many."""
+    count = len(versions_of(connection, ecertificate_id))
+    delete(connection, LaterVersionRow, {"ecertificate_id": ecertificate_id})
+    return count
+
+
+def size_of(connection: Connection, ecertificate_id: int) -> int:
+    """Bytes of the newest version: the issued file and what was added."""
+    table = _t(DocumentRow)
+    found: int = connection.execute(
+        sa.select(sa.func.sum(sa.func.length(table.c.content))).where(
+            table.c.ecertificate_id == ecertificate_id,
+            sa.or_(table.c.kind == "issued", table.c.kind.like("update-%")),
+        )
+    ).scalar_one()
+    return int(found or 0)
+
+
+def _t(kind: type[SQLModel]) -> sa.Table:
+    table: sa.Table = kind.__table__  # type: ignore[attr-defined]
+    return table

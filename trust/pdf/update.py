@@ -1,0 +1,252 @@
+"""A later version of a sealed PDF: one update that adds evidence and a time-stamp, and nothing else.
+
+A licence has to be provable when the certificates of its seal have run out. So the certificates and revocation
+lists that prove its seal are put into the file (ETSI EN 319 142-1 §5.4.2: DSS), and a document time-stamp over
+everything (§5.4.3) shows that they were there in time; later, another one shows it of that time-stamp
+(PAdES B-LTA). Each later version is the one before and one update (ISO 32000-2 §7.5.6):
+
+    catalogue    as it was, and /DSS                  in the first update only
+    form         /Fields with the new field at its end, /SigFlags 3
+    DSS          /Certs and /CRLs: those that were there, then the new ones
+    new streams  certificates, then revocation lists, each as it is (DER), unfiltered
+    field        "Archive1", "Archive2", …: no place on any page
+    /DocTimeStamp  /Contents of 16,384 hex digits, /ETSI.RFC3161, /ByteRange
+    xref, trailer with /Prev; a cross-reference stream where the file ended with one
+
+`encode_update` has one answer for one file and one list of evidence: what is random in other PDFs (the second
+/ID) comes from the digest of the version before. So the verifier does not look for what might be wrong with an
+update. It writes the update that the evidence makes, and compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.reader import PdfFileReader
+
+from trust.encoding.digests import sha256
+from trust.model.errors import Malformed
+
+CONTENTS_HEX_DIGITS = 16_384
+"""Room for a time-stamp token of 8 KiB."""
+
+_BYTE_RANGE_WIDTH = 48
+_FORM_KEYS = {"/Fields", "/SigFlags"}
+_DSS_KEYS = {"/Type", "/Certs", "/CRLs"}
+
+
+class NotArchivable(Malformed):
+    """The PDF is not of the shape that an update can be written for."""
+
+    code = "NOT_ARCHIVABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A certificate or a revocation list in a file: its object number, its DER."""
+
+    number: int
+    der: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What an update needs to know of the version before it. `catalogue` is its dictionary, as it stands."""
+
+    data: bytes
+    size: int
+    root: int
+    catalogue: bytes
+    form: int
+    fields: tuple[int, ...]
+    dss: int | None
+    certs: tuple[Stored, ...]
+    crls: tuple[Stored, ...]
+    trailer: bytes
+    first_id: bytes
+    table: int
+    ends_in_stream: bool
+
+    @property
+    def updates(self) -> int:
+        """How many updates of this kind the file has already."""
+        return len(self.fields) - 1
+
+
+def read_version(data: bytes, reader: PdfFileReader) -> Version:
+    """`reader` has read `data`. Raises `NotArchivable`."""
+    try:
+        return _read_version(data, reader)
+    except NotArchivable:
+        raise
+    except Exception as exc:  # a parser may raise anything on hostile input
+        raise NotArchivable("The PDF cannot be read as a version of a licence.") from exc
+
+
+def _read_version(data: bytes, reader: PdfFileReader) -> Version:
+    root = _number(reader.trailer.raw_get("/Root"))
+    catalogue = reader.root
+    form = _number(catalogue.raw_get("/AcroForm"))
+    if set(catalogue["/AcroForm"]) != _FORM_KEYS or int(catalogue["/AcroForm"]["/SigFlags"]) != 3:
+        raise NotArchivable("The form holds more than fields.")
+    fields = catalogue["/AcroForm"]["/Fields"]
+    dss: int | None = None
+    certs: tuple[Stored, ...] = ()
+    crls: tuple[Stored, ...] = ()
+    if "/DSS" in catalogue:
+        dss = _number(catalogue.raw_get("/DSS"))
+        store = catalogue["/DSS"]
+        if set(store) != _DSS_KEYS or store["/Type"] != "/DSS":
+            raise NotArchivable("The store of evidence has another form.")
+        certs, crls = _stored(store["/Certs"]), _stored(store["/CRLs"])
+    (first_id, _) = reader.trailer.raw_get("/ID")
+    table = int(data[data.rindex(b"startxref\n") + len(b"startxref\n") :].split(b"\n", 1)[0])
+    info = b"/Info %d 0 R\n" % _number(reader.trailer.raw_get("/Info")) if "/Info" in reader.trailer else b""
+    return Version(
+        data=data,
+        size=int(reader.trailer.raw_get("/Size")),
+        root=root,
+        catalogue=_dictionary_at(data, reader, root),
+        form=form,
+        fields=tuple(_number(fields.raw_get(n)) for n in range(len(fields))),
+        dss=dss,
+        certs=certs,
+        crls=crls,
+        trailer=b"/Root %d 0 R\n%b" % (root, info),
+        first_id=first_id.original_bytes,
+        table=table,
+        ends_in_stream=not data.startswith(b"xref\n", table),
+    )
+
+
+def _stored(listed: Any) -> tuple[Stored, ...]:
+    found = []
+    for n in range(len(listed)):
+        stream = listed[n]
+        if set(stream) != {"/Length"}:
+            raise NotArchivable("Evidence is stored in another form.")
+        found.append(Stored(_number(listed.raw_get(n)), bytes(stream.data)))
+    return tuple(found)
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, generic.IndirectObject) or value.generation:
+        raise NotArchivable("An object stands where a reference is expected.")
+    return int(value.idnum)
+
+
+def _dictionary_at(data: bytes, reader: PdfFileReader, number: int) -> bytes:
+    """The dictionary of an object as it stands in the file: it has to stand there by itself."""
+    offset = reader.xrefs[generic.Reference(number, 0, reader)]
+    head = b"%d 0 obj\n" % number
+    if not isinstance(offset, int) or not data.startswith(head, offset):
+        raise NotArchivable("The catalogue does not stand in the file by itself.")
+    start = offset + len(head)
+    found = data[start : data.index(b"\nendobj\n", start)].strip()
+    if not found.startswith(b"<<") or not found.endswith(b">>"):
+        raise NotArchivable("The catalogue is no dictionary.")
+    return found
+
+
+# Writing ---------------------------------------------------------------------------------------------------
+
+
+def encode_update(before: Version, certs: Sequence[bytes], crls: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The bytes that follow `before`, up to the gap of the time-stamp, and those after it.
+
+    `certs` and `crls` (DER) are the new ones. The gap is `<`, `CONTENTS_HEX_DIGITS` digits, `>`.
+    """
+    dss = before.dss if before.dss is not None else before.size
+    field = before.size if before.dss is not None else before.size + 1
+    stamp = field + 1
+    streams = [Stored(stamp + 1 + n, der) for n, der in enumerate((*certs, *crls))]
+    new_certs, new_crls = streams[: len(certs)], streams[len(certs) :]
+    bodies: dict[int, bytes] = {}
+    if before.dss is None:
+        bodies[before.root] = before.catalogue[:-2].rstrip() + b"\n/DSS %d 0 R\n>>" % dss
+    bodies[before.form] = b"<<\n/Fields %b\n/SigFlags 3\n>>" % _references([*before.fields, field])
+    bodies[dss] = b"<<\n/Type /DSS\n/Certs %b\n/CRLs %b\n>>" % (
+        _references(each.number for each in (*before.certs, *new_certs)),
+        _references(each.number for each in (*before.crls, *new_crls)),
+    )
+    for each in streams:
+        bodies[each.number] = b"<<\n/Length %d\n>>\nstream\n%b\nendstream" % (len(each.der), each.der)
+    bodies[field] = (
+        b"<<\n/FT /Sig\n/T (Archive%d)\n/Type /Annot\n/Subtype /Widget\n/F 132\n/Rect [ 0 0 0 0 ]\n/V %d 0 R\n>>"
+        % (before.updates + 1, stamp)
+    )
+    written = [b"" if before.data.endswith(b"\n") else b"\n"]
+    length = len(before.data) + len(written[0])
+    offsets = {}
+    for number, body in bodies.items():
+        offsets[number] = length
+        written.append(b"%d 0 obj\n%b\nendobj\n" % (number, body))
+        length += len(written[-1])
+    offsets[stamp] = length
+    written.append(b"%d 0 obj\n<<\n/Contents " % stamp)
+    head = b"".join(written)
+    return head, _after_gap(before, offsets, len(before.data) + len(head))
+
+
+def _after_gap(before: Version, offsets: dict[int, int], gap: int) -> bytes:
+    resume = gap + 2 + CONTENTS_HEX_DIGITS
+    rest = b"\n/Type /DocTimeStamp\n/Filter /Adobe.PPKLite\n/SubFilter /ETSI.RFC3161\n>>\nendobj\n"
+    table = resume + len(b"\n/ByteRange ") + _BYTE_RANGE_WIDTH + len(rest)
+    size = max(offsets) + 1
+    fields = b"%b/ID [ <%b> <%b> ]\n/Prev %d\n" % (
+        before.trailer,
+        before.first_id.hex().encode("ascii"),
+        sha256(before.data)[:16].hex().encode("ascii"),
+        before.table,
+    )
+    index = _stream(offsets, size, fields, table) if before.ends_in_stream else _table(offsets, size, fields)
+    tail = b"%b%bstartxref\n%d\n%%%%EOF\n" % (rest, index, table)
+    end = len(b"\n/ByteRange ") + _BYTE_RANGE_WIDTH + len(tail)
+    byte_range = b"[0 %d %d %d]" % (gap, resume, end)
+    return b"\n/ByteRange " + byte_range.ljust(_BYTE_RANGE_WIDTH) + tail
+
+
+def _references(numbers: Any) -> bytes:
+    return b"[ %b ]" % b" ".join(b"%d 0 R" % number for number in numbers)
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """(first, how many) for each stretch of consecutive numbers."""
+    runs: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if runs and sum(runs[-1]) == number:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((number, 1))
+    return runs
+
+
+def _table(offsets: dict[int, int], size: int, fields: bytes) -> bytes:
+    """ISO 32000-2 §7.5.4. `fields` stand in the trailer beside /Size."""
+    sections = [b"xref\n0 1\n0000000000 65535 f \n"]
+    for first, count in _runs(list(offsets)):
+        sections.append(b"%d %d\n" % (first, count))
+        sections += [b"%010d 00000 n \n" % offsets[number] for number in range(first, first + count)]
+    return b"%btrailer\n<<\n/Size %d\n%b>>\n" % (b"".join(sections), size, fields)
+
+
+def _stream(offsets: dict[int, int], size: int, fields: bytes, at: int) -> bytes:
+    """ISO 32000-2 §7.5.8, unfiltered; the stream is itself the object `size`, at the offset `at`."""
+    placed = {**offsets, size: at}
+    runs = _runs(list(placed))
+    entries = b"".join(
+        b"\x01" + placed[number].to_bytes(4, "big") + b"\0"
+        for first, count in runs
+        for number in range(first, first + count)
+    )
+    index = b" ".join(b"%d %d" % run for run in runs)
+    dictionary = b"/Type /XRef\n/Size %d\n/W [ 1 4 1 ]\n/Index [ %b ]\n%b/Length %d" % (
+        size + 1,
+        index,
+        fields,
+        len(entries),
+    )
+    return b"%d 0 obj\n<<\n%b\n>>\nstream\n%b\nendstream\nendobj\n" % (size, dictionary, entries)
