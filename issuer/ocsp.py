@@ -14,7 +14,7 @@ from issuer import sql
 from issuer.authorities import ORGANISATION, Authorities
 from keys.custody import KeyPurpose
 from keys.pki.build import Profile, Subject, make_x509_cert
-from keys.pki.ocsp import GOOD, UNKNOWN, CertStatus, Responder, Revoked, read_request, refusal
+from keys.pki.ocsp import GOOD, UNKNOWN, CertStatus, Responder, Revoked, make_request, read_request, refusal
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from trust.model.errors import Malformed, NotFound, OperationalError
@@ -60,6 +60,20 @@ class Ocsp:
             return responder.respond(asked, status_of, at=at, next_update=at + ANSWER_TERM)
         except OperationalError:
             return refusal("try_later")
+
+    def evidence(self, cert: bytes, issuer: bytes) -> tuple[bytes, bytes] | None:
+        """What the responder of one of our CAs says of a certificate of its, and the responder's certificate.
+
+        All DER. None if `issuer` is no CA of ours. Raises `KeyUnavailable`.
+        """
+        at = self.authorities.clock.now()
+        with self.authorities.database.read() as connection:
+            ca = next((row for row in sql.all_rows(connection, sql.CaRow) if bytes(row.cert) == issuer), None)
+        if ca is None:
+            return None
+        # How the certificate is named, not what is signed: SHA-256 is read by all, SM3 by few.
+        answer = self.answer(ca.id, make_request([cert], issuer, nonce=None, algorithm="sha256"))
+        return answer, self._responder(ca, at).cert
 
     def _responder(self, ca: sql.CaRow, at: datetime) -> Responder:
         keys = self.authorities.keys

@@ -65,7 +65,7 @@ def check_versions(data: bytes, trust_list: TrustList) -> Versions:
         tsa, stamped_at = _check_stamp(gap, trust_list)
         if later and stamped_at < later[-1].stamped_at:
             raise VerificationError("A time-stamp is older than the one before it.", code="TIME_STAMP_BAD")
-        crls = tuple(each.der for each in after.crls)
+        crls = after.evidence.crls
         later.append(LaterVersion(len(after.data), stamped_at, tsa, crls, version_digests(gap)))
         before = after
     return Versions(licence, tuple(later))
@@ -108,12 +108,7 @@ def _read(data: bytes) -> Version:
 
 
 def _check_update(before: Version, after: Version, gap: SignedGap) -> None:
-    known_certs, known_crls = len(before.certs), len(before.crls)
-    head, tail = encode_update(
-        before,
-        [each.der for each in after.certs[known_certs:]],
-        [each.der for each in after.crls[known_crls:]],
-    )
+    head, tail = encode_update(before, after.evidence_since(before))
     _, start, end, _ = gap.byte_range
     if (
         after.data[len(before.data) : start] != head

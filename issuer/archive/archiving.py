@@ -23,6 +23,7 @@ from issuer import sql
 from issuer.archive import sql as archive_sql
 from issuer.archive.evidence import gather_evidence, read_signed
 from issuer.issuing import FIRST_ARCHIVED_AFTER, Issuing
+from issuer.ocsp import Ocsp
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from keys.tsa import TimeStampAuthority
@@ -42,7 +43,7 @@ from trust.encoding.receipt import EmbeddedReceipt, Openings, encode_receipt
 from trust.model.errors import Conflict, NotFound, TrustError
 from trust.pdf.gap import SignedGap, check_gaps
 from trust.pdf.reading import open_pdf
-from trust.pdf.update import CONTENTS_HEX_DIGITS, encode_update, read_version
+from trust.pdf.update import CONTENTS_HEX_DIGITS, Evidence, encode_update, read_version
 
 AGAIN_AFTER = timedelta(days=365)
 _BEFORE_CERT_ENDS, _BEFORE_ALGORITHM_ENDS = timedelta(days=90), timedelta(days=365)
@@ -105,6 +106,7 @@ class Archiving:
     """The use case."""
 
     issuing: Issuing
+    ocsp: Ocsp
 
     # --- what there is ---
 
@@ -225,15 +227,13 @@ class Archiving:
             fields = sql.get_document(connection, row.id or 0, "data")
         signed = read_signed(check_gaps(data)[-1].cms)
         evidence = gather_evidence(
-            signed, known_certs=issuing.authorities.known_certs(), crls=crls(signed.at)
+            signed,
+            known_certs=issuing.authorities.known_certs(),
+            crls=crls(signed.at),
+            ocsp=self.ocsp.evidence,
         )
         before = read_version(data, open_pdf(data))
-        held = {each.der for each in (*before.certs, *before.crls)}
-        head, tail = encode_update(
-            before,
-            [der for der in evidence.certs if der not in held],
-            [der for der in evidence.crls if der not in held],
-        )
+        head, tail = encode_update(before, _without(evidence, before.evidence))
         tsa = issuing.authorities.time_stamp_authority(issuing.seals.get(row.seal_id).suite)
         update = _stamp(data, head, tail, tsa)
         return self._described(row, fields, len(later) + 1, data, update, tsa)
@@ -337,6 +337,15 @@ def _parts(connection: Connection, ecertificate_id: int, number: int) -> list[by
     """The issued file and the first `number` updates."""
     kinds = ["issued", *(archive_sql.update_kind(each) for each in range(1, number + 1))]
     return [sql.get_document(connection, ecertificate_id, kind) for kind in kinds]
+
+
+def _without(found: Evidence, held: Evidence) -> Evidence:
+    """What of `found` is not held already."""
+    return Evidence(
+        tuple(der for der in found.certs if der not in held.certs),
+        tuple(der for der in found.ocsps if der not in held.ocsps),
+        tuple(der for der in found.crls if der not in held.crls),
+    )
 
 
 def _stamp(data: bytes, head: bytes, tail: bytes, tsa: TimeStampAuthority) -> bytes:

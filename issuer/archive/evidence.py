@@ -6,7 +6,7 @@ was made after the signature (ETSI EN 319 142-1 §5.4.2). Which certificates sig
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from keys.pki.read import check_issued_by, read_x509_cert
 from trust.encoding.cms import SEAL_DATA_OID, SIGNATURE_TIME_STAMP_OID
 from trust.encoding.ses import decode_seal
 from trust.model.errors import EvidenceUnavailableError, Malformed, VerificationError
+from trust.pdf.update import Evidence
 
 _MOST_ABOVE = 8
 
@@ -29,14 +30,6 @@ class Signed:
     signers: tuple[bytes, ...]
     others: tuple[bytes, ...]
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveEvidence:
-    """Certificates and revocation lists (DER)."""
-
-    certs: tuple[bytes, ...]
-    crls: tuple[bytes, ...]
 
 
 def read_signed(frame: bytes) -> Signed:
@@ -79,22 +72,33 @@ def _time_of(signed_data: Any) -> datetime:
     return at
 
 
-def gather_evidence(
-    signed: Signed, *, known_certs: Sequence[bytes], crls: Sequence[bytes]
-) -> ArchiveEvidence:
-    """Everything above the signers, and the newest revocation list of each issuer.
+OcspSource = Callable[[bytes, bytes], tuple[bytes, bytes] | None]
+"""For a certificate and its issuer (DER): the answer of a responder and the responder's certificate, if any."""
 
+
+def gather_evidence(
+    signed: Signed, *, known_certs: Sequence[bytes], crls: Sequence[bytes], ocsp: OcspSource
+) -> Evidence:
+    """Everything above the signers, the newest revocation list of each issuer, and what responders say.
+
+    The lists are what verification stands on. OCSP answers are for other people's validators: one that asks what
+    held in the past takes a later list of the same issuer for the moment to judge, when the signer has expired.
     Raises `EvidenceUnavailableError`: NO_CERTIFICATE_CHAIN_FOUND, or CRL_TOO_OLD where there is no list that was
     made after the signature.
     """
     certs: dict[bytes, None] = {}
+    ocsps: dict[bytes, None] = {}
     chosen: dict[bytes, None] = {}
     for signer in signed.signers:
-        for issuer in _issuers(signer, (*signed.others, *known_certs)):
+        issuers = _issuers(signer, (*signed.others, *known_certs))
+        for issuer in issuers:
             certs[issuer] = None
             chosen[_newest(issuer, crls, signed.at)] = None
         certs[signer] = None
-    return ArchiveEvidence(tuple(certs), tuple(chosen))
+        if issuers and (answered := ocsp(signer, issuers[0])) is not None:
+            ocsps[answered[0]] = None
+            certs[answered[1]] = None
+    return Evidence(tuple(certs), tuple(ocsps), tuple(chosen))
 
 
 def _issuers(cert: bytes, known: Iterable[bytes]) -> list[bytes]:

@@ -3,7 +3,10 @@
 //   java -cp bcprov.jar:bcpkix.jar:bcutil.jar CheckSeal.java FOLDER...
 //
 // A folder holds content.bin (the bytes in the /ByteRange), seal.cms (the DER in the gap), anchor.der (the root of
-// the seal) and tsa-anchor.der (the root of the time-stamp). One line for each folder:
+// the seal) and tsa-anchor.der (the root of the time-stamp). Where it holds stamp.tst instead of seal.cms, that is the
+// token of a document time-stamp over content.bin. Files crls/*.crl are asked whether anything above was revoked,
+// at the time in revocation-at.txt if there is one.
+// One line for each folder:
 //
 //   OK <digest algorithm> <time-stamp>     or     REFUSED <what> <why>
 
@@ -18,6 +21,7 @@ import java.security.cert.CertificateFactory;
 import java.security.cert.CollectionCertStoreParameters;
 import java.security.cert.PKIXBuilderParameters;
 import java.security.cert.TrustAnchor;
+import java.security.cert.X509CRL;
 import java.security.cert.X509CertSelector;
 import java.security.cert.X509Certificate;
 import java.util.ArrayList;
@@ -54,6 +58,9 @@ public class CheckSeal {
 
     static String check(Path folder) throws Exception {
         byte[] content = Files.readAllBytes(folder.resolve("content.bin"));
+        if (Files.exists(folder.resolve("stamp.tst"))) {
+            return checkDocumentTimeStamp(folder, content);
+        }
         CMSSignedData cms =
             new CMSSignedData(new CMSProcessableByteArray(content), Files.readAllBytes(folder.resolve("seal.cms")));
         require(cms.getSignerInfos().size() == 1, "signers", "not exactly one");
@@ -74,7 +81,7 @@ public class CheckSeal {
             throw new Refused("signature " + exc);
         }
         require(good, "signature", "does not verify");
-        chain(cms.getCertificates(), sealing, read(folder.resolve("anchor.der")), stampedAt, "chain");
+        chain(cms.getCertificates(), sealing, read(folder.resolve("anchor.der")), stampedAt, "chain", folder);
 
         // The time-stamp is over this signature value, and its own signature and chain hold.
         String digest = token.getTimeStampInfo().getMessageImprintAlgOID().getId();
@@ -87,11 +94,30 @@ public class CheckSeal {
         } catch (Exception exc) {
             throw new Refused("time-stamp " + exc);
         }
-        chain(token.getCertificates(), authority, read(folder.resolve("tsa-anchor.der")), stampedAt, "tsa-chain");
+        chain(token.getCertificates(), authority, read(folder.resolve("tsa-anchor.der")), stampedAt, "tsa-chain", folder);
         return "OK " + signer.getDigestAlgOID() + " " + stampedAt.toInstant();
     }
 
-    static void chain(Store<X509CertificateHolder> bag, X509Certificate end, X509Certificate anchor, Date at, String what)
+    static String checkDocumentTimeStamp(Path folder, byte[] content) throws Exception {
+        TimeStampToken token =
+            new TimeStampToken(new CMSSignedData(Files.readAllBytes(folder.resolve("stamp.tst"))));
+        Date stampedAt = token.getTimeStampInfo().getGenTime();
+        String digest = token.getTimeStampInfo().getMessageImprintAlgOID().getId();
+        byte[] imprint = MessageDigest.getInstance(digest, "BC").digest(content);
+        require(
+            MessageDigest.isEqual(imprint, token.getTimeStampInfo().getMessageImprintDigest()), "imprint", "differs");
+        X509Certificate authority = certificateOf(token.getCertificates(), token.getSID());
+        try {
+            token.validate(new JcaSimpleSignerInfoVerifierBuilder().setProvider("BC").build(authority));
+        } catch (Exception exc) {
+            throw new Refused("time-stamp " + exc);
+        }
+        chain(token.getCertificates(), authority, read(folder.resolve("tsa-anchor.der")), stampedAt, "tsa-chain", folder);
+        return "OK " + digest + " " + stampedAt.toInstant();
+    }
+
+    static void chain(
+        Store<X509CertificateHolder> bag, X509Certificate end, X509Certificate anchor, Date at, String what, Path folder)
         throws Exception {
         List<X509Certificate> certificates = new ArrayList<>();
         for (X509CertificateHolder holder : bag.getMatches(null)) {
@@ -101,13 +127,27 @@ public class CheckSeal {
         target.setCertificate(end);
         PKIXBuilderParameters parameters = new PKIXBuilderParameters(Set.of(new TrustAnchor(anchor, null)), target);
         parameters.addCertStore(CertStore.getInstance("Collection", new CollectionCertStoreParameters(certificates)));
-        parameters.setRevocationEnabled(false);
-        parameters.setDate(at);
+        List<X509CRL> lists = lists(folder.resolve("crls"));
+        parameters.addCertStore(CertStore.getInstance("Collection", new CollectionCertStoreParameters(lists)));
+        parameters.setRevocationEnabled(!lists.isEmpty());
+        Path then = folder.resolve("revocation-at.txt");
+        parameters.setDate(Files.exists(then) ? Date.from(java.time.Instant.parse(Files.readString(then))) : at);
         try {
             CertPathBuilder.getInstance("PKIX", "BC").build(parameters);
         } catch (Exception exc) {
             throw new Refused(what + " " + exc);
         }
+    }
+
+    static List<X509CRL> lists(Path folder) throws Exception {
+        List<X509CRL> lists = new ArrayList<>();
+        if (Files.isDirectory(folder)) {
+            for (Path path : Files.list(folder).sorted().toList()) {
+                lists.add((X509CRL) CertificateFactory.getInstance("X.509", "BC")
+                    .generateCRL(new ByteArrayInputStream(Files.readAllBytes(path))));
+            }
+        }
+        return lists;
     }
 
     static X509Certificate certificateOf(Store<X509CertificateHolder> bag, org.bouncycastle.util.Selector sid)

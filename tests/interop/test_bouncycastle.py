@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,25 +25,34 @@ class Answers:
 
 @pytest.fixture(scope="module")
 def answers(issued: Issued, tmp_path_factory: pytest.TempPathFactory) -> Answers:
-    java = shutil.which("java")
-    if java is None or not all(jar.exists() for jar in JARS):
-        pytest.skip("needs java and Debian's libbcpkix-java")
-    folder = tmp_path_factory.mktemp("bouncycastle")
     cases = {}
     for name, sealed in issued.sealed.items():
         other = issued.sealed["rsa3072-prepared" if name.startswith("sm2") else "sm2-prepared"]
         for case, (content, cms, anchor, tsa_anchor) in _cases(sealed, other).items():
-            place = folder / f"{name}-{case}"
-            place.mkdir()
-            (place / "content.bin").write_bytes(content)
-            (place / "seal.cms").write_bytes(cms)
-            (place / "anchor.der").write_bytes(anchor)
-            (place / "tsa-anchor.der").write_bytes(tsa_anchor)
-            cases[name, case] = place
+            cases[name, case] = {
+                "content.bin": content,
+                "seal.cms": cms,
+                "anchor.der": anchor,
+                "tsa-anchor.der": tsa_anchor,
+            }
+    return ask(cases, tmp_path_factory.mktemp("bouncycastle"))
+
+
+def ask(cases: Mapping[tuple[str, str], Mapping[str, bytes]], folder: Path) -> Answers:
+    """The files of each case, judged by BouncyCastle."""
+    java = shutil.which("java")
+    if java is None or not all(jar.exists() for jar in JARS):
+        pytest.skip("needs java and Debian's libbcpkix-java")
+    places = []
+    for (name, case), files in cases.items():
+        places.append(folder / f"{name}-{case}")
+        for file, data in files.items():
+            (places[-1] / file).parent.mkdir(parents=True, exist_ok=True)
+            (places[-1] / file).write_bytes(data)
     classpath = ":".join(map(str, JARS))
     source = Path(__file__).with_name("CheckSeal.java")
     run = subprocess.run(
-        [java, "-XX:TieredStopAtLevel=1", "-cp", classpath, str(source), *map(str, cases.values())],
+        [java, "-XX:TieredStopAtLevel=1", "-cp", classpath, str(source), *map(str, places)],
         capture_output=True,
         text=True,
         timeout=120,

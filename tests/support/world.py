@@ -70,7 +70,9 @@ class World:
         self.service.close()
 
     def application(self, number: int = 1, *, seal: str | None = None, **changes: str) -> Application:
-        fields = {**FOOD, "licence_number": f"JY2990101{number:07d}", **changes}
+        today = (self.clock.at - timedelta(days=1)).date().isoformat()
+        dates = {} if self.clock.at.year == START.year else {"valid_from": today, "issued_on": today}
+        fields = {**FOOD, "licence_number": f"JY2990101{number:07d}", **dates, **changes}
         return Application("FOOD", MARKET.authority_id, fields, seal, row=number)
 
     def try_issue(self, *applications: Application) -> list[Outcome]:
@@ -129,9 +131,10 @@ def make_world(
     database_url: str | None = None,
     lock_url: str | None = None,
     sandbox: Sandbox | None = None,
+    at: datetime = START,
 ) -> World:
-    """Opens the service in `folder`, making what is missing."""
-    clock = StoppedClock()
+    """Opens the service in `folder`, making what is missing. `at` is when its clock stands still first."""
+    clock = StoppedClock(at)
     settings = settings_at(folder, database_url=database_url, lock_url=lock_url)
     service = open_service(settings, create=True, clock=clock, sandbox=sandbox)
     for authority in (MARKET, TRANSPORT):

@@ -16,7 +16,7 @@ from trust.encoding.digests import digest
 from trust.model.report import Report, Verdict
 from trust.pdf.gap import check_gaps
 from trust.pdf.reading import open_pdf
-from trust.pdf.update import CONTENTS_HEX_DIGITS, encode_update, read_version
+from trust.pdf.update import CONTENTS_HEX_DIGITS, Evidence, encode_update, read_version
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +56,13 @@ def stamp(world: World, data: bytes, head: bytes, tail: bytes) -> bytes:
     return b"".join((data, head, b"<", token.ljust(CONTENTS_HEX_DIGITS, b"0"), b">", tail))
 
 
-def evidence_in(data: bytes) -> tuple[list[bytes], list[bytes]]:
-    version = read_version(data, open_pdf(data))
-    return [each.der for each in version.certs], [each.der for each in version.crls]
+def evidence_in(data: bytes) -> Evidence:
+    return read_version(data, open_pdf(data)).evidence
 
 
 def updated(world: World, data: bytes, change: Callable[[bytes, bytes], tuple[bytes, bytes]]) -> bytes:
     """A stamped update, changed before it was stamped. Changes keep lengths, so that all offsets stay right."""
-    head, tail = encode_update(read_version(data, open_pdf(data)), [], [])
+    head, tail = encode_update(read_version(data, open_pdf(data)), Evidence())
     changed = change(head, tail)
     assert (len(changed[0]), len(changed[1])) == (len(head), len(tail)), "offsets have to stay right"
     assert changed != (head, tail)
@@ -81,7 +80,7 @@ def test_an_update_that_carries_no_new_evidence_passes(
     world: World, files: tuple[bytes, bytes, bytes], judge: Callable[[bytes], Report]
 ) -> None:
     """The control of the tests below: without the change, the same update is good."""
-    head, tail = encode_update(read_version(files[2], open_pdf(files[2])), [], [])
+    head, tail = encode_update(read_version(files[2], open_pdf(files[2])), Evidence())
     assert judge(stamp(world, files[2], head, tail)).verdict is Verdict.PASSED
 
 
@@ -124,11 +123,11 @@ def test_a_hidden_object_in_a_stamped_update_is_refused(
 ) -> None:
     """Bytes that no table names: a reader that repairs files would find them."""
     data = files[0]
-    certs, crls = evidence_in(files[1])
-    head, tail = encode_update(read_version(data, open_pdf(data)), certs, crls)
+    evidence = evidence_in(files[1])
+    head, tail = encode_update(read_version(data, open_pdf(data)), evidence)
     assert judge(stamp(world, data, head, tail)).verdict is Verdict.PASSED
     grown = read_version(data + b"\n", open_pdf(data + b"\n"))
-    report = judge(stamp(world, data + b"\n", *encode_update(grown, certs, crls)))
+    report = judge(stamp(world, data + b"\n", *encode_update(grown, evidence)))
     assert (report.verdict, report.code) == (Verdict.FAILED, "ALTERED")
 
 
@@ -142,8 +141,8 @@ def test_a_changed_page_under_a_time_stamp_is_refused(
     out = io.BytesIO()
     writer.write(out)
     data = out.getvalue()
-    certs, crls = evidence_in(files[1])
-    report = judge(stamp(world, data, *encode_update(read_version(data, open_pdf(data)), certs, crls)))
+    evidence = evidence_in(files[1])
+    report = judge(stamp(world, data, *encode_update(read_version(data, open_pdf(data)), evidence)))
     assert report.verdict is Verdict.FAILED
     assert report.code == "ALTERED"
 
@@ -181,8 +180,8 @@ def test_a_time_stamp_of_an_authority_nobody_knows_decides_nothing(
 ) -> None:
     other = make_world(tmp_path / "other")
     try:
-        certs, crls = evidence_in(files[1])
-        update = encode_update(read_version(files[0], open_pdf(files[0])), certs, crls)
+        evidence = evidence_in(files[1])
+        update = encode_update(read_version(files[0], open_pdf(files[0])), evidence)
         report = judge(stamp(other, files[0], *update))
     finally:
         other.close()
@@ -192,8 +191,8 @@ def test_a_time_stamp_of_an_authority_nobody_knows_decides_nothing(
 def test_a_time_stamp_over_another_file_is_refused(
     world: World, files: tuple[bytes, bytes, bytes], judge: Callable[[bytes], Report]
 ) -> None:
-    certs, crls = evidence_in(files[1])
-    head, tail = encode_update(read_version(files[0], open_pdf(files[0])), certs, crls)
+    evidence = evidence_in(files[1])
+    head, tail = encode_update(read_version(files[0], open_pdf(files[0])), evidence)
     tsa = world.service.authorities.time_stamp_authority(Suite.SM2_SM3)
     token = tsa.stamp(digest("sm3", b"another"), "sm3").hex().upper().encode()
     data = files[0] + head + b"<" + token.ljust(CONTENTS_HEX_DIGITS, b"0") + b">" + tail

@@ -229,7 +229,8 @@ def _open(
     presenting = Presenting(issuing, service_secrets.derive("live-code"))
     publishing = Publishing(authorities, seals, load_catalogue(), settings.host, log)
     statuses, erasing = Statuses(issuing), Erasing(issuing, forget_erased)
-    archiving = Archiving(issuing)
+    ocsp = Ocsp(authorities)
+    archiving = Archiving(issuing, ocsp)
     keeper = Keeper(
         _witnessing(log, policy, clock, settings, stack) if policy is not None else None,
         Scrubbing(log, ledger_database, lock_store, data / "ledger", clock),
@@ -259,7 +260,7 @@ def _open(
         authorities=authorities,
         seals=seals,
         identities=SealIdentities(database, keys, clock),
-        ocsp=Ocsp(authorities),
+        ocsp=ocsp,
         issuing=issuing,
         statuses=statuses,
         erasing=erasing,

@@ -7,8 +7,8 @@ everything (§5.4.3) shows that they were there in time; later, another one show
 
     catalogue    as it was, and /DSS                  in the first update only
     form         /Fields with the new field at its end, /SigFlags 3
-    DSS          /Certs and /CRLs: those that were there, then the new ones
-    new streams  certificates, then revocation lists, each as it is (DER), unfiltered
+    DSS          /Certs, /OCSPs and /CRLs: those that were there, then the new ones
+    new streams  certificates, OCSP answers, revocation lists, each as it is (DER), unfiltered
     field        "Archive1", "Archive2", …: no place on any page
     /DocTimeStamp  /Contents of 16,384 hex digits, /ETSI.RFC3161, /ByteRange
     xref, trailer with /Prev; a cross-reference stream where the file ended with one
@@ -35,7 +35,7 @@ CONTENTS_HEX_DIGITS = 16_384
 
 _BYTE_RANGE_WIDTH = 48
 _FORM_KEYS = {"/Fields", "/SigFlags"}
-_DSS_KEYS = {"/Type", "/Certs", "/CRLs"}
+_DSS_KEYS = {"/Type", "/Certs", "/OCSPs", "/CRLs"}
 
 
 class NotArchivable(Malformed):
@@ -45,8 +45,17 @@ class NotArchivable(Malformed):
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """Certificates, OCSP answers (RFC 6960) and revocation lists, each in DER."""
+
+    certs: tuple[bytes, ...] = ()
+    ocsps: tuple[bytes, ...] = ()
+    crls: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
-    """A certificate or a revocation list in a file: its object number, its DER."""
+    """A piece of evidence in a file: its object number, its DER."""
 
     number: int
     der: bytes
@@ -64,6 +73,7 @@ class Version:
     fields: tuple[int, ...]
     dss: int | None
     certs: tuple[Stored, ...]
+    ocsps: tuple[Stored, ...]
     crls: tuple[Stored, ...]
     trailer: bytes
     first_id: bytes
@@ -74,6 +84,18 @@ class Version:
     def updates(self) -> int:
         """How many updates of this kind the file has already."""
         return len(self.fields) - 1
+
+    @property
+    def evidence(self) -> Evidence:
+        """All that is in the file."""
+        return Evidence(*(tuple(each.der for each in kind) for kind in (self.certs, self.ocsps, self.crls)))
+
+    def evidence_since(self, before: Version) -> Evidence:
+        """What `evidence` has more than an earlier version has."""
+        now, then = self.evidence, before.evidence
+        return Evidence(
+            now.certs[len(then.certs) :], now.ocsps[len(then.ocsps) :], now.crls[len(then.crls) :]
+        )
 
 
 def read_version(data: bytes, reader: PdfFileReader) -> Version:
@@ -95,13 +117,14 @@ def _read_version(data: bytes, reader: PdfFileReader) -> Version:
     fields = catalogue["/AcroForm"]["/Fields"]
     dss: int | None = None
     certs: tuple[Stored, ...] = ()
+    ocsps: tuple[Stored, ...] = ()
     crls: tuple[Stored, ...] = ()
     if "/DSS" in catalogue:
         dss = _number(catalogue.raw_get("/DSS"))
         store = catalogue["/DSS"]
         if set(store) != _DSS_KEYS or store["/Type"] != "/DSS":
             raise NotArchivable("The store of evidence has another form.")
-        certs, crls = _stored(store["/Certs"]), _stored(store["/CRLs"])
+        certs, ocsps, crls = (_stored(store[key]) for key in ("/Certs", "/OCSPs", "/CRLs"))
     (first_id, _) = reader.trailer.raw_get("/ID")
     table = int(data[data.rindex(b"startxref\n") + len(b"startxref\n") :].split(b"\n", 1)[0])
     info = b"/Info %d 0 R\n" % _number(reader.trailer.raw_get("/Info")) if "/Info" in reader.trailer else b""
@@ -114,6 +137,7 @@ def _read_version(data: bytes, reader: PdfFileReader) -> Version:
         fields=tuple(_number(fields.raw_get(n)) for n in range(len(fields))),
         dss=dss,
         certs=certs,
+        ocsps=ocsps,
         crls=crls,
         trailer=b"/Root %d 0 R\n%b" % (root, info),
         first_id=first_id.original_bytes,
@@ -154,24 +178,29 @@ def _dictionary_at(data: bytes, reader: PdfFileReader, number: int) -> bytes:
 # Writing ---------------------------------------------------------------------------------------------------
 
 
-def encode_update(before: Version, certs: Sequence[bytes], crls: Sequence[bytes]) -> tuple[bytes, bytes]:
+def encode_update(before: Version, new: Evidence) -> tuple[bytes, bytes]:
     """The bytes that follow `before`, up to the gap of the time-stamp, and those after it.
 
-    `certs` and `crls` (DER) are the new ones. The gap is `<`, `CONTENTS_HEX_DIGITS` digits, `>`.
+    `new` is what is added. The gap is `<`, `CONTENTS_HEX_DIGITS` digits, `>`.
     """
     dss = before.dss if before.dss is not None else before.size
     field = before.size if before.dss is not None else before.size + 1
     stamp = field + 1
-    streams = [Stored(stamp + 1 + n, der) for n, der in enumerate((*certs, *crls))]
-    new_certs, new_crls = streams[: len(certs)], streams[len(certs) :]
+    streams = [Stored(stamp + 1 + n, der) for n, der in enumerate((*new.certs, *new.ocsps, *new.crls))]
+    numbers = iter(each.number for each in streams)
+    listed = [
+        _references([*(each.number for each in known), *(next(numbers) for _ in added)])
+        for known, added in (
+            (before.certs, new.certs),
+            (before.ocsps, new.ocsps),
+            (before.crls, new.crls),
+        )
+    ]
     bodies: dict[int, bytes] = {}
     if before.dss is None:
         bodies[before.root] = before.catalogue[:-2].rstrip() + b"\n/DSS %d 0 R\n>>" % dss
     bodies[before.form] = b"<<\n/Fields %b\n/SigFlags 3\n>>" % _references([*before.fields, field])
-    bodies[dss] = b"<<\n/Type /DSS\n/Certs %b\n/CRLs %b\n>>" % (
-        _references(each.number for each in (*before.certs, *new_certs)),
-        _references(each.number for each in (*before.crls, *new_crls)),
-    )
+    bodies[dss] = b"<<\n/Type /DSS\n/Certs %b\n/OCSPs %b\n/CRLs %b\n>>" % tuple(listed)
     for each in streams:
         bodies[each.number] = b"<<\n/Length %d\n>>\nstream\n%b\nendstream" % (len(each.der), each.der)
     bodies[field] = (
