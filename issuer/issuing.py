@@ -33,10 +33,12 @@ from issuer.drafting import (
     printed_claims,
     printed_field_order,
 )
+from issuer.further import FurtherSeal, choose_further, decode_further, encode_further, fields_for
 from issuer.rendering import PageData, fits_printed_code, render
+from issuer.sealing.further import add_further_seal
 from issuer.sealing.pdf import SealPlace, seal_department_pdf, seal_pdf
 from issuer.sealing.splice import SealedParts, splice_receipt, take_apart
-from issuer.seals import Seals
+from issuer.seals import ESeal, Seals
 from keys.custody import KeyPurpose
 from ledger.log import AppendRequest, Log
 from ledger.proof import format_receipt
@@ -136,10 +138,12 @@ class Issuing:
         counts: dict[str, int] = {}
         for application in applications:
             try:
-                seal_id = self._seal_for(application).seal_id
+                legal = self._seal_for(application)
+                further = self._further_for(application, legal)
             except RequestError:
                 continue  # its own outcome will say so
-            counts[seal_id] = counts.get(seal_id, 0) + 1
+            for seal in (legal, *(each.seal for each in further)):
+                counts[seal.seal_id] = counts.get(seal.seal_id, 0) + 1
         self.seals.check_many(counts, approval, self.clock.now())
 
     def issue_checked(
@@ -160,14 +164,15 @@ class Issuing:
         profile = load_profile(application.type_short)
         authority = self.authorities.get(application.authority_id)
         checked = check_application(application, profile, authority, at)
-        seal = self._seal_for(application)
-        self.seals.check_usable(
-            seal,
-            application.authority_id,
-            at,
-            type_short=application.type_short,
-            caller=application.caller,
-        )
+        legal = self._seal_for(application)
+        for seal in (legal, *(each.seal for each in self._further_for(application, legal))):
+            self.seals.check_usable(
+                seal,
+                application.authority_id,
+                at,
+                type_short=application.type_short,
+                caller=application.caller,
+            )
         return checked
 
     def resume_unfinished(self, *, on_progress: Progress | None = None) -> list[Outcome]:
@@ -321,6 +326,8 @@ class Issuing:
             )
             sql.update(connection, sql.ECertificateRow, {"id": row.id}, {"operation_id": row.operation_id})
             self._store_inputs(connection, row.id or 0, checked, data)
+            if further := self._further_for(application, seal):
+                sql.put_document(connection, row.id or 0, "further", encode_further(further))
         return self._draft_of(row, data)
 
     def _store_inputs(
@@ -350,7 +357,7 @@ class Issuing:
             if stored is None:
                 documents = {
                     kind: sql.find_document(connection, draft.ecertificate_id, kind)
-                    for kind in ("values", "photo", "source", "place")
+                    for kind in ("values", "photo", "source", "place", "further")
                 }
                 caller = sql.caller_of(connection, draft.operation_id)
         if stored is not None:
@@ -358,26 +365,46 @@ class Issuing:
         at = self.clock.now()
         seal = self.seals.get(draft.seal_id)
         self.seals.check_usable(seal, draft.authority_id, at, type_short=draft.type_short, caller=caller)
+        further = decode_further(self.seals, documents["further"])
+        for each in further:
+            self.seals.check_usable(
+                each.seal, draft.authority_id, at, type_short=draft.type_short, caller=caller
+            )
         in_use = self.seals.open(seal)
         tsa = self.authorities.time_stamp_authority(seal.suite)
         if documents["source"] is not None:
             place = _place_on_page(documents["place"], seal.width_mm, seal.height_mm)
+            fields = fields_for(further, place)
             sealed = seal_department_pdf(
-                documents["source"], draft.data, seal=in_use, tsa=tsa, place=place, reason=_SEAL_REASON, at=at
+                documents["source"],
+                draft.data,
+                seal=in_use,
+                tsa=tsa,
+                place=place,
+                reason=_SEAL_REASON,
+                at=at,
+                further=fields,
             )
         else:
             page = self._lay_out(draft, documents, (seal.width_mm, seal.height_mm), at)
             where = page.seal
+            place = SealPlace(where.page, where.x1, where.y1, where.x2, where.y2)
+            fields = fields_for(further, place)
             sealed = seal_pdf(
-                page.pdf,
-                seal=in_use,
-                tsa=tsa,
-                place=SealPlace(where.page, where.x1, where.y1, where.x2, where.y2),
+                page.pdf, seal=in_use, tsa=tsa, place=place, reason=_SEAL_REASON, at=at, further=fields
+            )
+        for field, each in zip(fields, further, strict=True):
+            sealed = add_further_seal(
+                sealed,
+                field,
+                seal=self.seals.open(each.seal),
+                tsa=self.authorities.time_stamp_authority(each.seal.suite),
                 reason=_SEAL_REASON,
                 at=at,
             )
         with self.database.write() as connection:
-            self.seals.write_down_use(connection, seal, draft.ecertificate_id, at, by=caller)
+            for used in sorted((seal, *(each.seal for each in further)), key=lambda used: used.seal_id):
+                self.seals.write_down_use(connection, used, draft.ecertificate_id, at, by=caller)
             sql.put_document(connection, draft.ecertificate_id, "sealed", sealed)
             sql.update(connection, sql.ECertificateRow, {"id": draft.ecertificate_id}, {"step": "SEALED"})
         return SealedECertificate(draft, sealed)
@@ -472,8 +499,14 @@ class Issuing:
         receipts = self.log.receipt([entry.seq for entry in appended])
         at = sql.to_micros(self.clock.now())
         finished = []
+        with self.database.read() as connection:
+            further = {
+                each.draft.pid: sql.find_document(connection, each.draft.ecertificate_id, "further")
+                for each in sealed
+            }
         for each, entry, receipt in zip(sealed, appended, receipts, strict=True):
-            seal = seals[rows[each.draft.pid].seal_id]
+            last = json.loads(further[each.draft.pid] or b"[]")[-1:]
+            seal = seals[last[0] if last else rows[each.draft.pid].seal_id]
             embedded = EmbeddedReceipt(entry.entry_bytes, format_receipt(receipt), openings[each.draft.pid])
             issued = splice_receipt(
                 each.sealed,
@@ -504,10 +537,13 @@ class Issuing:
 
     # --- helpers ---
 
-    def _seal_for(self, application: Application) -> Any:
+    def _seal_for(self, application: Application) -> ESeal:
         if application.seal_id is not None:
             return self.seals.get(application.seal_id)
         return self.seals.for_authority(application.authority_id)
+
+    def _further_for(self, application: Application, legal: ESeal) -> list[FurtherSeal]:
+        return choose_further(self.seals, application, load_profile(application.type_short), legal)
 
     def _new_serial(self) -> str:
         """20 random characters: an identifier tells nothing about how many there are or who has them."""

@@ -78,6 +78,7 @@ class ESeal:
     name: str
     second_line: str
     suite: Suite
+    shape: SealShape
     state: SealState
     state_since: datetime
     not_before: datetime
@@ -350,7 +351,13 @@ class Seals:
 
     def for_authority(self, authority_id: str) -> ESeal:
         """What is used where a request names no seal: the authority's first active one, SM2 before others."""
-        active = [s for s in self.list() if s.authority_id == authority_id and s.state is SealState.ACTIVE]
+        active = [
+            seal
+            for seal in self.list()
+            if seal.authority_id == authority_id
+            and seal.state is SealState.ACTIVE
+            and seal.shape is not SealShape.SQUARE  # a person's name seal stands for nobody else
+        ]
         if not active:
             raise NotFound(
                 f"The authority {authority_id} has no active seal.",
@@ -742,6 +749,7 @@ def _seal(row: sql.SealRow) -> ESeal:
         name=row.name,
         second_line=row.second_line,
         suite=Suite(row.suite),
+        shape=SealShape(row.shape),
         state=SealState(row.state),
         state_since=sql.from_micros(row.state_since),
         not_before=sql.from_micros(row.not_before or 0),

@@ -37,6 +37,7 @@ class CheckedSeal:
     tsa: TrustedTsa
     stamped_at: datetime
     digests: DocumentDigests
+    signature: bytes
     seal_data: bytes
     receipt: bytes | None
 
@@ -80,6 +81,7 @@ def check_seal(gap: SignedGap, trust_list: TrustList) -> CheckedSeal:
             sm3=digest("sm3", *gap.signed),
             signature=sha256(parts.signature),
         ),
+        signature=parts.signature,
         seal_data=seal_data,
         receipt=parts.receipt,
     )

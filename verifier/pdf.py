@@ -64,17 +64,36 @@ class _Policy(CMSAlgorithmUsagePolicy, DisallowWeakAlgorithmsPolicy):
         return super().digest_combination_allowed(signature_algo, message_digest_algo, moment)
 
 
-def the_one_seal(reader: PdfFileReader, gap: SignedGap) -> EmbeddedPdfSignature:
-    """The seal as the document's structure shows it, compared with what stands in the raw bytes.
+def the_one_seal(reader: PdfFileReader, gap: SignedGap, *, further: int = 0) -> EmbeddedPdfSignature:
+    """The first seal as the document's structure shows it, compared with what stands in the raw bytes.
+
+    `reader` sees the file as it was then; `further` is how many empty fields there have to be for later seals.
 
     Raises `VerificationError` (FORMAT_FAILURE, SIG_CONSTRAINTS_FAILURE).
     """
     signatures = reader.embedded_signatures
     root = reader.root
     fields = root["/AcroForm"]["/Fields"] if "/AcroForm" in root else ()
-    if len(signatures) != 1 or len(fields) != 1:
+    if len(signatures) != 1 or len(fields) != 1 + further:
         raise VerificationError("The form does not hold exactly one seal.", code="SIG_CONSTRAINTS_FAILURE")
-    seal: EmbeddedPdfSignature = signatures[0]
+    seal = last_signature(reader, gap)
+    permissions = root["/Perms"] if "/Perms" in root else generic.DictionaryObject()  # type: ignore[no-untyped-call]  # the library's own
+    certified = permissions.raw_get("/DocMDP") if "/DocMDP" in permissions else None
+    container = seal.sig_object.container_ref
+    if (
+        not isinstance(certified, generic.IndirectObject)
+        or certified.reference != container
+        or not isinstance(reader.xrefs[certified.reference], int)
+    ):
+        raise VerificationError("The seal does not certify the document.", code="SIG_CONSTRAINTS_FAILURE")
+    if seal.docmdp_level is not (MDPPerm.FILL_FORMS if further else MDPPerm.NO_CHANGES):
+        raise VerificationError("The seal allows later changes.", code="SIG_CONSTRAINTS_FAILURE")
+    return seal
+
+
+def last_signature(reader: PdfFileReader, gap: SignedGap) -> EmbeddedPdfSignature:
+    """The last signature of a file, which has to be the one in `gap`. Raises `VerificationError`."""
+    seal: EmbeddedPdfSignature = reader.embedded_signatures[-1]
     dictionary = seal.sig_object
     if tuple(int(n) for n in dictionary["/ByteRange"]) != gap.byte_range:
         raise VerificationError("The form shows another /ByteRange.", code="FORMAT_FAILURE")
@@ -82,21 +101,23 @@ def the_one_seal(reader: PdfFileReader, gap: SignedGap) -> EmbeddedPdfSignature:
         raise VerificationError("The form shows other /Contents.", code="FORMAT_FAILURE")
     if dictionary["/Filter"] != "/Adobe.PPKLite" or dictionary["/SubFilter"] != "/ETSI.CAdES.detached":
         raise VerificationError("The seal is not ETSI.CAdES.detached.", code="SIG_CONSTRAINTS_FAILURE")
-    permissions = root["/Perms"] if "/Perms" in root else generic.DictionaryObject()  # type: ignore[no-untyped-call]  # the library's own
-    certified = permissions.raw_get("/DocMDP") if "/DocMDP" in permissions else None
     container = dictionary.container_ref
-    if (
-        not isinstance(certified, generic.IndirectObject)
-        or container is None
-        or certified.reference != container
-        or not isinstance(reader.xrefs[container], int)
-    ):
-        raise VerificationError("The seal does not certify the document.", code="SIG_CONSTRAINTS_FAILURE")
-    if seal.docmdp_level is not MDPPerm.NO_CHANGES:
-        raise VerificationError("The seal allows later changes.", code="SIG_CONSTRAINTS_FAILURE")
+    if container is None or not isinstance(reader.xrefs[container], int):
+        raise VerificationError(
+            "The seal does not stand in the file by itself.", code="SIG_CONSTRAINTS_FAILURE"
+        )
     if seal.signed_revision != reader.xrefs.total_revisions - 1:
         raise VerificationError("Something was added after the seal.", code="HASH_FAILURE")
     return seal
+
+
+def allows_later_seals(reader: PdfFileReader) -> bool:
+    """True if, for pyHanko, everything after each seal is what that seal allows."""
+    for signature in reader.embedded_signatures:
+        signature.compute_integrity_info()
+        if not signature.summarise_integrity_info()["docmdp_ok"]:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +153,13 @@ def appearance_of(seal: EmbeddedPdfSignature) -> Appearance:
     if "/Matrix" in form or distorted:
         raise VerificationError("The picture of the seal is distorted.", code="SEAL_NOT_SHOWN")
     return Appearance(_page_of(form, (left, bottom, right, top)), width, height)
+
+
+def check_not_shown(seal: EmbeddedPdfSignature) -> None:
+    """A seal that shows nothing takes no place. Raises `VerificationError` (SEAL_PICTURE_DIFFERS)."""
+    widget = seal.sig_field
+    if "/AP" in widget or any(float(each) != 0 for each in widget["/Rect"]):
+        raise VerificationError("A seal that shows nothing takes a place.", code="SEAL_PICTURE_DIFFERS")
 
 
 def _page_of(form: Any, box: tuple[float, float, float, float]) -> bytes:

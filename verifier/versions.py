@@ -20,7 +20,7 @@ from trust.encoding.commitment import DocumentDigests
 from trust.encoding.digests import digest, sha256
 from trust.encoding.trust_list import TrustedTsa, TrustList
 from trust.model.errors import EvidenceUnavailableError, Malformed, VerificationError
-from trust.pdf.gap import SignedGap, check_gaps
+from trust.pdf.gap import SignedGap
 from trust.pdf.reading import open_pdf
 from trust.pdf.update import CONTENTS_HEX_DIGITS, Version, encode_update, read_version
 from verifier.frame import check_token
@@ -38,27 +38,20 @@ class LaterVersion:
     digests: DocumentDigests
 
 
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """`licence` is the file as it was issued."""
-
-    licence: bytes
-    later: tuple[LaterVersion, ...]
-
-
-def check_versions(data: bytes, trust_list: TrustList) -> Versions:
-    """Takes a file apart into the licence and what was added.
+def check_versions(
+    data: bytes, licence: bytes, gaps: Sequence[SignedGap], trust_list: TrustList
+) -> list[LaterVersion]:
+    """The later versions of `licence`, with which `data` begins; their time-stamps lie in `gaps`.
 
     Raises `VerificationError` (FORMAT_FAILURE, HASH_FAILURE, TIME_STAMP_BAD, …) and `EvidenceUnavailableError`
     (UNKNOWN_TIME_STAMP).
     """
-    first, *gaps = check_gaps(data)
-    end = sum(first.byte_range[2:])
-    licence = data[:end]
     later: list[LaterVersion] = []
     before = _read(licence)
     if before.updates or before.dss is not None:
-        raise VerificationError("The licence has other fields than its seal.", code="SIG_CONSTRAINTS_FAILURE")
+        raise VerificationError(
+            "The licence has other fields than its seals.", code="SIG_CONSTRAINTS_FAILURE"
+        )
     for gap in gaps:
         after = _read(data[: sum(gap.byte_range[2:])])
         _check_update(before, after, gap)
@@ -68,7 +61,7 @@ def check_versions(data: bytes, trust_list: TrustList) -> Versions:
         crls = after.evidence.crls
         later.append(LaterVersion(len(after.data), stamped_at, tsa, crls, version_digests(gap)))
         before = after
-    return Versions(licence, tuple(later))
+    return later
 
 
 def check_time_stamps(

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 
 from issuer import sql
 from issuer.archive import sql as archive_sql
-from issuer.archive.evidence import gather_evidence, read_signed
+from issuer.archive.evidence import gather_evidence, read_seals, read_signed
 from issuer.issuing import FIRST_ARCHIVED_AFTER, Issuing
 from issuer.ocsp import Ocsp
 from keys.pki.read import read_x509_cert
@@ -225,7 +225,9 @@ class Archiving:
                 raise Conflict("A version of this file is being made already.", "Try again in a minute.")
             data = b"".join(_parts(connection, row.id or 0, len(later)))
             fields = sql.get_document(connection, row.id or 0, "data")
-        signed = read_signed(check_gaps(data)[-1].cms)
+        gaps = check_gaps(data)
+        # The first update proves the seals; each further one the time-stamp of the one before.
+        signed = read_signed(gaps[-1].cms) if later else read_seals([gap.cms for gap in gaps])
         evidence = gather_evidence(
             signed,
             known_certs=issuing.authorities.known_certs(),

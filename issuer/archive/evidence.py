@@ -50,6 +50,16 @@ def read_signed(frame: bytes) -> Signed:
         raise Malformed("The signature is not in the form that seals of ours have.") from exc
 
 
+def read_seals(frames: Sequence[bytes]) -> Signed:
+    """All seals of one licence. Raises `Malformed`."""
+    each = [read_signed(frame) for frame in frames]
+    return Signed(
+        tuple(dict.fromkeys(cert for one in each for cert in one.signers)),
+        tuple(dict.fromkeys(cert for one in each for cert in one.others)),
+        max(one.at for one in each),
+    )
+
+
 def _signer(signed_data: Any) -> tuple[bytes, tuple[bytes, ...]]:
     (signer_info,) = signed_data["signer_infos"]
     sid = signer_info["sid"].chosen

@@ -8,6 +8,9 @@ is valid, who may issue it, and which layout draws it. A new type is a new file 
 authority that sees a field: 0 anyone, 1 anyone to whom it was shown, 2 an authorised department,
 3 the same with a stated purpose, 4 the holder and the issuer only.
 
+`further_seals` are what the type demands beside the authority's seal: "personal", the name seal of the person
+responsible, and "abroad", a seal that readers abroad can check. A request may add them where the type does not.
+
 Reading refuses a file that contradicts itself, so that a mistake in a type is found when the service starts
 and not when the first licence is drawn.
 """
@@ -25,6 +28,7 @@ from typing import Any
 
 from trust.model.errors import Malformed, NotFound
 from trust.model.identifiers import check_type_code
+from trust.model.seal import SealRole
 
 _SHORT = re.compile(r"[A-Z0-9]{1,8}")
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -134,6 +138,7 @@ class TypeProfile:
     layout: str
     seal: SealRule
     fields: tuple[FieldProfile, ...]
+    further_seals: tuple[SealRole, ...] = ()
 
     def field(self, name: str) -> FieldProfile:
         for field in self.fields:
@@ -217,6 +222,7 @@ def _profile(table: dict[str, Any]) -> TypeProfile:
         layout=table["layout"],
         seal=SealRule(**table["seal"]),
         fields=tuple(_field(field) for field in table["fields"]),
+        further_seals=tuple(SealRole(role) for role in table.get("further_seals", ())),
     )
 
 
@@ -239,6 +245,10 @@ def _field(table: dict[str, Any]) -> FieldProfile:
 def _check_profile(profile: TypeProfile) -> None:
     check_type_code(profile.type_code)
     problems = []
+    if SealRole.LEGAL in profile.further_seals or len(set(profile.further_seals)) != len(
+        profile.further_seals
+    ):
+        problems.append("further_seals are personal and abroad, each once")
     if not _SHORT.fullmatch(profile.short):
         problems.append("short is not 1 to 8 characters A-Z 0-9")
     names = [field.name for field in profile.fields]

@@ -9,6 +9,7 @@ the verifier can rebuild it byte for byte. Nothing here knows of the ledger.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +39,7 @@ from trust.encoding.cms import (
 )
 from trust.encoding.digests import digest
 from trust.model.errors import Malformed
+from trust.pdf.further import FurtherField
 from trust.pdf.reading import PdfRefused, open_pdf, take_inventory
 
 ATTACHMENT_NAME = "ecertificate.json"
@@ -45,24 +47,38 @@ _SIGNATURE_MECHANISM = {"SM2-SM3": "sm3_sm2", "RSA3072-SHA256": "sha256_rsa", "P
 
 
 def seal_pdf(
-    pdf: bytes, *, seal: SealInUse, tsa: TimeStampAuthority, place: SealPlace, reason: str, at: datetime
+    pdf: bytes,
+    *,
+    seal: SealInUse,
+    tsa: TimeStampAuthority,
+    place: SealPlace,
+    reason: str,
+    at: datetime,
+    further: Sequence[FurtherField] = (),
 ) -> bytes:
     """The sealed PDF. The key signs exactly once. Raises `Malformed` where pyHanko refuses the file.
 
     A page of ours takes the prepared way; every other file the plain one. Both give the same seal.
     """
-    sealed = seal_prepared(pdf, seal=seal, tsa=tsa, place=place, reason=reason, at=at)
+    sealed = seal_prepared(pdf, seal=seal, tsa=tsa, place=place, reason=reason, at=at, further=further)
     if sealed is None:
-        sealed = seal_plain(pdf, seal=seal, tsa=tsa, place=place, reason=reason, at=at)
+        sealed = seal_plain(pdf, seal=seal, tsa=tsa, place=place, reason=reason, at=at, further=further)
     return sealed
 
 
 def seal_plain(
-    pdf: bytes, *, seal: SealInUse, tsa: TimeStampAuthority, place: SealPlace, reason: str, at: datetime
+    pdf: bytes,
+    *,
+    seal: SealInUse,
+    tsa: TimeStampAuthority,
+    place: SealPlace,
+    reason: str,
+    at: datetime,
+    further: Sequence[FurtherField] = (),
 ) -> bytes:
     """The same for any PDF that pyHanko can read. Raises `Malformed` where it refuses the file."""
     try:
-        return _sign(IncrementalPdfFileWriter(io.BytesIO(pdf)), seal, tsa, place, reason, at)
+        return _sign(IncrementalPdfFileWriter(io.BytesIO(pdf)), seal, tsa, place, reason, at, further)
     except (PdfError, SigningError) as exc:
         raise Malformed(
             "The PDF cannot be sealed.", "Save it anew from its source.", code="BROKEN_PDF"
@@ -78,6 +94,7 @@ def seal_department_pdf(
     place: SealPlace,
     reason: str,
     at: datetime,
+    further: Sequence[FurtherField] = (),
 ) -> bytes:
     """The same for a PDF that a department made: the data is attached and the seal set in one revision."""
     try:
@@ -97,7 +114,7 @@ def seal_department_pdf(
                 af_relationship=generic.pdf_name("/Data"),
             ),
         )
-        return _sign(writer, seal, tsa, place, reason, at)
+        return _sign(writer, seal, tsa, place, reason, at, further)
     except (PdfError, SigningError, NotImplementedError) as exc:
         raise Malformed(
             "The PDF cannot be sealed.", "Save it anew from its source.", code="BROKEN_PDF"
@@ -139,9 +156,12 @@ def _sign(
     place: SealPlace,
     reason: str,
     at: datetime,
+    further: Sequence[FurtherField],
 ) -> bytes:
     asn1.register()
-    metadata = _metadata(seal, reason, at)
+    if further:
+        _add_empty_fields(writer, further, place.page)
+    metadata = _metadata(seal, reason, at, bool(further))
     signer = signers.PdfSigner(
         metadata,
         _FrameSigner(seal, tsa),
@@ -166,14 +186,44 @@ def _sign(
     return bytes(out.getvalue())
 
 
-def _metadata(seal: SealInUse, reason: str, at: datetime) -> signers.PdfSignatureMetadata:
+def _add_empty_fields(writer: IncrementalPdfFileWriter, further: Sequence[FurtherField], page: int) -> None:
+    """The fields for further seals, with what `issuer.sealing.prepared` writes into them."""
+    library: Any = generic  # whose constructors are not typed
+    untyped: Any = writer
+    page_ref, _ = untyped.find_page_for_modification(page)
+    fields = []
+    for field in further:
+        box = field.box or (0, 0, 0, 0)
+        lock = library.DictionaryObject.read_from_stream(
+            io.BytesIO(field.lock), library.TrailerReference(writer)
+        )
+        entries = {
+            "/FT": library.NameObject("/Sig"),
+            "/T": library.TextStringObject(field.name),
+            "/Type": library.NameObject("/Annot"),
+            "/Subtype": library.NameObject("/Widget"),
+            "/F": library.NumberObject(132),
+            "/Rect": library.ArrayObject([library.NumberObject(each) for each in box]),
+            "/Lock": lock,
+        }
+        if field.box is not None:
+            entries["/P"] = page_ref
+        fields.append(writer.add_object(library.DictionaryObject(entries)))
+        if field.box is not None:
+            untyped.register_annotation(page_ref, fields[-1])
+    form = library.DictionaryObject({"/Fields": library.ArrayObject(fields)})
+    writer.root["/AcroForm"] = writer.add_object(form)
+    untyped.update_root()
+
+
+def _metadata(seal: SealInUse, reason: str, at: datetime, is_followed: bool) -> signers.PdfSignatureMetadata:
     return signers.PdfSignatureMetadata(
         field_name=FIELD_NAME,
         md_algorithm=seal.key.record.suite.digest,
         subfilter=SigSeedSubFilter.PADES,
         reason=reason,
         certify=True,
-        docmdp_permissions=MDPPerm.NO_CHANGES,
+        docmdp_permissions=MDPPerm.FILL_FORMS if is_followed else MDPPerm.NO_CHANGES,
     )
 
 

@@ -15,6 +15,7 @@ The update (ISO 32000-1 §7.5.6), N being the page's /Size:
     N+2          the seal's picture as a form XObject, prepared
     N+3          the appearance: the picture, placed in the rectangle
     N+4          /Sig: /Contents of 65,536 hex digits, /ByteRange, ETSI.CAdES.detached, DocMDP with /P 1
+    N+5, …       empty fields for further seals, if any (`trust.pdf.further`); then /P is 2
     xref, trailer with /Prev
 
 Whether a page has the shape is decided by looking (`trust.pdf.plain`), never by catching what goes wrong: its
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -43,6 +45,7 @@ from trust.encoding.cms import (
 )
 from trust.encoding.digests import digest
 from trust.model.errors import Conflict
+from trust.pdf.further import FurtherField, appearance
 from trust.pdf.plain import Entries, PlainPdf, parse_entries, read_plain_pdf, reference, references
 
 _CATALOGUE_NEEDS = {b"Type", b"Pages"}
@@ -70,18 +73,25 @@ _LARGEST_FILE = 999_999_999
 
 
 def seal_prepared(
-    pdf: bytes, *, seal: SealInUse, tsa: TimeStampAuthority, place: SealPlace, reason: str, at: datetime
+    pdf: bytes,
+    *,
+    seal: SealInUse,
+    tsa: TimeStampAuthority,
+    place: SealPlace,
+    reason: str,
+    at: datetime,
+    further: Sequence[FurtherField] = (),
 ) -> bytes | None:
     """The sealed PDF, or None if page or picture is not of the known shape. The key signs exactly once.
 
-    `reason` is text; `at` is an aware time. Raises `KeyUnavailable`, and `Conflict` (NO_ROOM) if certificates
-    and time-stamp do not fit.
+    `reason` is text; `at` is an aware time; `further` are the empty fields for seals to come. Raises
+    `KeyUnavailable`, and `Conflict` (NO_ROOM) if certificates and time-stamp do not fit.
     """
     prepared = _prepare(seal.suite, seal.certs[0], seal.picture_pdf, seal.seal_data)
     page = _read_page(pdf, place.page)
     if prepared is None or page is None:
         return None
-    before, after = _update(page, prepared, place, reason, at)
+    before, after = _update(page, prepared, place, reason, at, further)
     algorithm = seal.key.record.suite.digest
     signed_attrs = encode_signed_attributes(prepared.attributes, digest(algorithm, pdf, before, after))
     signature = seal.key.sign(signed_attrs)
@@ -120,6 +130,12 @@ class _Prepared:
     picture: _Picture
     declared: Entries
     attributes: tuple[bytes, ...]
+
+
+def picture_as_xobject(picture_pdf: bytes) -> bytes | None:
+    """The page that `issuer.artwork` writes, as a form XObject is written; None for any other page."""
+    picture = _read_picture(picture_pdf)
+    return picture.xobject if picture is not None else None
 
 
 @lru_cache(maxsize=64)
@@ -222,13 +238,20 @@ def _first_id(file: PlainPdf) -> bytes | None:
 
 
 def _update(
-    page: _Page, prepared: _Prepared, place: SealPlace, reason: str, at: datetime
+    page: _Page,
+    prepared: _Prepared,
+    place: SealPlace,
+    reason: str,
+    at: datetime,
+    further: Sequence[FurtherField],
 ) -> tuple[bytes, bytes]:
     """The bytes that follow the page's file, up to the gap of the signature and after it."""
     file = page.file
-    form, widget, image, appearance, signature = range(file.size, file.size + 5)
+    form, widget, image, drawn, signature = range(file.size, file.size + 5)
+    empty = {signature + n: field for n, field in enumerate(further, 1)}
+    widgets = [widget, *(number for number, field in empty.items() if field.box is not None)]
     bodies = {
-        page.page_number: _changed(page.page, {b"Annots": _with(page.page.get(b"Annots"), widget)}),
+        page.page_number: _changed(page.page, {b"Annots": _with(page.page.get(b"Annots"), widgets)}),
         page.catalogue_number: _changed(
             page.catalogue,
             {
@@ -237,14 +260,15 @@ def _update(
                 b"Perms": b"<< /DocMDP %d 0 R >>" % signature,
             },
         ),
-        form: b"<<\n/Fields [ %d 0 R ]\n/SigFlags 3\n>>" % widget,
+        form: b"<<\n/Fields %b\n/SigFlags 3\n>>" % _with(None, [widget, *empty]),
         widget: (
             b"<<\n/FT /Sig\n/T (%b)\n/Type /Annot\n/Subtype /Widget\n/F 132\n/Rect [ %d %d %d %d ]\n/P %d 0 R\n"
             b"/AP << /N %d 0 R >>\n/V %d 0 R\n>>"
-            % (FIELD_NAME.encode("ascii"), *place.box, page.page_number, appearance, signature)
+            % (FIELD_NAME.encode("ascii"), *place.box, page.page_number, drawn, signature)
         ),
         image: prepared.picture.xobject,
-        appearance: _appearance(prepared.picture, image, place),
+        drawn: _appearance(prepared.picture, image, place),
+        **{number: _empty_field(field, page.page_number) for number, field in empty.items()},
     }
     written, offsets = [b"" if file.data.endswith(b"\n") else b"\n"], {}
     length = len(file.data) + len(written[0])
@@ -267,7 +291,7 @@ def _update(
     )
     rest += (
         b"/Reference [ << /Type /SigRef /TransformMethod /DocMDP /TransformParams "
-        b"<< /Type /TransformParams /V /1.2 /P 1 >> >> ]\n>>\nendobj\n"
+        b"<< /Type /TransformParams /V /1.2 /P %d >> >> ]\n>>\nendobj\n" % (2 if further else 1)
     )
     table = resume + len(b"\n/ByteRange ") + _BYTE_RANGE_WIDTH + len(rest)
     tail = rest + _table(page, offsets, table)
@@ -280,26 +304,23 @@ def _changed(entries: Entries, new: Entries) -> bytes:
     return b"<<\n%b>>" % b"".join(b"/%b %b\n" % item for item in {**entries, **new}.items())
 
 
-def _with(annotations: bytes | None, widget: int) -> bytes:
-    numbers = [*(references(annotations) or ()), widget]
+def _empty_field(field: FurtherField, page_number: int) -> bytes:
+    left, bottom, right, top = field.box or (0, 0, 0, 0)
+    page = b"/P %d 0 R\n" % page_number if field.box is not None else b""
+    return (
+        b"<<\n/FT /Sig\n/T (%b)\n/Type /Annot\n/Subtype /Widget\n/F 132\n/Rect [ %d %d %d %d ]\n%b/Lock %b\n>>"
+        % (field.name.encode("ascii"), left, bottom, right, top, page, field.lock)
+    )
+
+
+def _with(annotations: bytes | None, widgets: Sequence[int]) -> bytes:
+    numbers = [*(references(annotations) or ()), *widgets]
     return b"[ %b ]" % b" ".join(b"%d 0 R" % number for number in numbers)
 
 
 def _appearance(picture: _Picture, image: int, place: SealPlace) -> bytes:
-    """The picture in the middle of the rectangle, made smaller where it is too large, never larger.
-
-    In whole points, like the layout rule that pyHanko applies: a seal looks the same whichever way it went.
-    """
     left, bottom, right, top = place.box
-    width, height = abs(right - left), abs(top - bottom)
-    scale = min(width / picture.width, height / picture.height, 1)
-    x, y = (width - picture.width * scale) // 2, (height - picture.height * scale) // 2
-    content = b"q %g 0 0 %g %g %g cm /SealPicture Do Q" % (scale, scale, x, y)
-    return (
-        b"<<\n/Type /XObject\n/Subtype /Form\n/BBox [ 0 0 %d %d ]\n"
-        b"/Resources << /XObject << /SealPicture %d 0 R >> >>\n/Length %d\n>>\nstream\n%b\nendstream"
-        % (width, height, image, len(content), content)
-    )
+    return appearance(picture.xobject, image, abs(right - left), abs(top - bottom))
 
 
 def _table(page: _Page, offsets: dict[int, int], table: int) -> bytes:
@@ -315,7 +336,7 @@ def _table(page: _Page, offsets: dict[int, int], table: int) -> bytes:
         sections.append(b"%010d 00000 n \n" % offsets[number])
     identifiers = b"[ %b <%b> ]" % (_first_id(file) or b"", secrets.token_hex(16).encode("ascii"))
     trailer = b"trailer\n<<\n/Size %d\n/Root %b\n/Info %b\n/ID %b\n/Prev %d\n>>\nstartxref\n%d\n%%%%EOF\n" % (
-        file.size + 5,
+        max(offsets) + 1,
         file.trailer[b"Root"],
         file.trailer[b"Info"],
         identifiers,

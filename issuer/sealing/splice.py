@@ -17,7 +17,7 @@ from trust.encoding.commitment import DocumentDigests
 from trust.encoding.der import OCTET_STRING, SEQUENCE, SET, children, content
 from trust.encoding.digests import digest, sha256
 from trust.model.errors import Conflict
-from trust.pdf.gap import check_gap
+from trust.pdf.gap import check_gaps
 
 _TIME_STAMP = children(encode_attribute(SIGNATURE_TIME_STAMP_OID, b""))[0]
 """The type of the attribute, as it stands in the frame."""
@@ -36,14 +36,19 @@ class SealedParts:
 
 
 def take_apart(sealed: bytes) -> SealedParts:
-    """Reads a PDF that `issuer.sealing.pdf` sealed and that has no receipt yet. Raises `Conflict`."""
-    gap = check_gap(sealed)
+    """Reads a PDF that `issuer.sealing` sealed and that has no receipt yet. Raises `Conflict`.
+
+    Of several seals, the parts are those of the last one: the receipt goes there, because in an earlier one it
+    would change what the later ones signed. The digest of the signature value is over those of all seals in turn.
+    """
+    gaps = check_gaps(sealed)
     try:
-        frame = _read_frame(gap.cms)
+        frames = [_read_frame(gap.cms) for gap in gaps]
     except ValueError as exc:
         raise Conflict("The stored PDF holds no seal of ours.", code="NOT_SPLICEABLE") from exc
-    if set(frame.unsigned) != {_TIME_STAMP}:
+    if any(set(frame.unsigned) != {_TIME_STAMP} for frame in frames):
         raise Conflict("The stored PDF is not in the state before the splice.", code="NOT_SPLICEABLE")
+    gap, frame = gaps[-1], frames[-1]
     return SealedParts(
         byte_range=gap.byte_range,
         x509_certs=frame.x509_certs,
@@ -53,7 +58,7 @@ def take_apart(sealed: bytes) -> SealedParts:
         digests=DocumentDigests(
             sha256=digest("sha256", *gap.signed),
             sm3=digest("sm3", *gap.signed),
-            signature=sha256(frame.signature),
+            signature=sha256(b"".join(each.signature for each in frames)),
         ),
     )
 
@@ -90,7 +95,7 @@ def splice_receipt(
 def _check_only_contents_changed(sealed: bytes, issued: bytes, parts: SealedParts) -> None:
     """The splice is the likeliest place to go wrong, so it proves on its own output what it promises."""
     _, gap, resume, _ = parts.byte_range
-    frame = _read_frame(check_gap(issued).cms)
+    frame = _read_frame(check_gaps(issued)[-1].cms)
     if (
         len(issued) != len(sealed)
         or issued[: gap + 1] != sealed[: gap + 1]

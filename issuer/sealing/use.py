@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keys.custody import SigningKey
+from trust.model.seal import SealRole
+from trust.pdf.further import CONTENTS_HEX_DIGITS, FIELD_OF
 
-CONTENTS_HEX_DIGITS = 65_536
-"""The room of /Contents: 32 KiB of CMS for certificates, time-stamp and receipt."""
-FIELD_NAME = "Seal1"
+FIELD_NAME = FIELD_OF[SealRole.LEGAL]
+__all__ = ["CONTENTS_HEX_DIGITS", "FIELD_NAME", "SealInUse", "SealPlace"]
 
 
 @dataclass(frozen=True, slots=True)

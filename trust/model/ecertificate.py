@@ -38,6 +38,7 @@ class Application:
     """What a department asks for: the record as it came, with its picture or its own page.
 
     `caller` has the seal used: the id of an API key, or "operator" at the machine's own command line.
+    `further_seals` are those beside the authority's own: a person's name seal, a seal for readers abroad.
     """
 
     type_short: str
@@ -50,6 +51,7 @@ class Application:
     row: int = 0
     replaces: bytes | None = None
     caller: str = "operator"
+    further_seals: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,14 @@ class SealShape(StrEnum):
     UPLOADED = "uploaded"
 
 
+class SealRole(StrEnum):
+    """What a seal is for on one document. The order is that in which they are set."""
+
+    LEGAL = "legal"  # the authority's seal: this one counts in law
+    PERSONAL = "personal"  # the name seal of the person responsible 电子签名
+    ABROAD = "abroad"  # the authority's seal in an algorithm that readers abroad know
+
+
 class SealAct(StrEnum):
     APPLY = "apply"
     APPROVE = "approve"

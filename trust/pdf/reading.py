@@ -107,9 +107,11 @@ class Inventory:
 def take_inventory(reader: PdfFileReader) -> Inventory:
     """Walks everything once. Raises `PdfRefused` where the file cannot be walked within the limits."""
     active: set[str] = set()
-    seals, signatures, signature_fields = 0, 0, 0
+    seals, signatures = 0, 0
+    fields: dict[tuple[int, int], int] = {}
     try:
-        for _, _, found in walk_objects(reader):
+        for _, ref, found in walk_objects(reader):
+            fields_here = 0
             for dictionary in _dictionaries(found, 0, active):
                 kind = dictionary.raw_get("/Type") if "/Type" in dictionary else None
                 # A dictionary with /ByteRange is a signature whatever it calls itself.
@@ -117,7 +119,10 @@ def take_inventory(reader: PdfFileReader) -> Inventory:
                     signatures += 1
                     seals += kind != "/DocTimeStamp"
                 if "/FT" in dictionary and dictionary["/FT"] == "/Sig":
-                    signature_fields += 1
+                    fields_here += 1
+            # A field that is filled later stands in two revisions, and is one field.
+            key = (ref.idnum, ref.generation)
+            fields[key] = max(fields_here, fields.get(key, 0))
         for name in reader.trailer_view:
             if name in ACTIVE_NAMES:
                 active.add(str(name))
@@ -129,7 +134,7 @@ def take_inventory(reader: PdfFileReader) -> Inventory:
     if not 1 <= pages <= MAX_PAGES:
         raise PdfRefused(f"The PDF has more than {MAX_PAGES} pages, or none.", code="LIMIT_EXCEEDED")
     return Inventory(
-        frozenset(active), seals, signatures, signature_fields, reader.xrefs.total_revisions, pages
+        frozenset(active), seals, signatures, sum(fields.values()), reader.xrefs.total_revisions, pages
     )
 
 

@@ -20,7 +20,8 @@ update. It writes the update that the evidence makes, and compares.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,8 @@ CONTENTS_HEX_DIGITS = 16_384
 """Room for a time-stamp token of 8 KiB."""
 
 _BYTE_RANGE_WIDTH = 48
+_DOCUMENT_TIME_STAMP = b"\n/Type /DocTimeStamp\n/Filter /Adobe.PPKLite\n/SubFilter /ETSI.RFC3161\n"
+_ARCHIVE_FIELD = re.compile(r"Archive[1-9]\d*")
 _FORM_KEYS = {"/Fields", "/SigFlags"}
 _DSS_KEYS = {"/Type", "/Certs", "/OCSPs", "/CRLs"}
 
@@ -71,6 +74,7 @@ class Version:
     catalogue: bytes
     form: int
     fields: tuple[int, ...]
+    names: tuple[str, ...]
     dss: int | None
     certs: tuple[Stored, ...]
     ocsps: tuple[Stored, ...]
@@ -83,7 +87,7 @@ class Version:
     @property
     def updates(self) -> int:
         """How many updates of this kind the file has already."""
-        return len(self.fields) - 1
+        return sum(_ARCHIVE_FIELD.fullmatch(name) is not None for name in self.names)
 
     @property
     def evidence(self) -> Evidence:
@@ -132,9 +136,10 @@ def _read_version(data: bytes, reader: PdfFileReader) -> Version:
         data=data,
         size=int(reader.trailer.raw_get("/Size")),
         root=root,
-        catalogue=_dictionary_at(data, reader, root),
+        catalogue=dictionary_at(data, reader, root),
         form=form,
         fields=tuple(_number(fields.raw_get(n)) for n in range(len(fields))),
+        names=tuple(str(fields[n]["/T"]) for n in range(len(fields))),
         dss=dss,
         certs=certs,
         ocsps=ocsps,
@@ -162,16 +167,19 @@ def _number(value: Any) -> int:
     return int(value.idnum)
 
 
-def _dictionary_at(data: bytes, reader: PdfFileReader, number: int) -> bytes:
-    """The dictionary of an object as it stands in the file: it has to stand there by itself."""
+def dictionary_at(data: bytes, reader: PdfFileReader, number: int) -> bytes:
+    """The dictionary of an object as it stands in the file: it has to stand there by itself.
+
+    Raises `NotArchivable`.
+    """
     offset = reader.xrefs[generic.Reference(number, 0, reader)]
     head = b"%d 0 obj\n" % number
     if not isinstance(offset, int) or not data.startswith(head, offset):
-        raise NotArchivable("The catalogue does not stand in the file by itself.")
+        raise NotArchivable("An object does not stand in the file by itself.")
     start = offset + len(head)
     found = data[start : data.index(b"\nendobj\n", start)].strip()
     if not found.startswith(b"<<") or not found.endswith(b">>"):
-        raise NotArchivable("The catalogue is no dictionary.")
+        raise NotArchivable("An object is no dictionary.")
     return found
 
 
@@ -207,6 +215,16 @@ def encode_update(before: Version, new: Evidence) -> tuple[bytes, bytes]:
         b"<<\n/FT /Sig\n/T (Archive%d)\n/Type /Annot\n/Subtype /Widget\n/F 132\n/Rect [ 0 0 0 0 ]\n/V %d 0 R\n>>"
         % (before.updates + 1, stamp)
     )
+    return encode_signed_update(before, bodies, stamp, CONTENTS_HEX_DIGITS, _DOCUMENT_TIME_STAMP)
+
+
+def encode_signed_update(
+    before: Version, bodies: Mapping[int, bytes], signature: int, digits: int, rest: bytes
+) -> tuple[bytes, bytes]:
+    """An update of the objects in `bodies` (by number) and of the signature's, whose dictionary ends with `rest`.
+
+    The bytes up to the gap of `digits` hex digits, and those after it.
+    """
     written = [b"" if before.data.endswith(b"\n") else b"\n"]
     length = len(before.data) + len(written[0])
     offsets = {}
@@ -214,17 +232,15 @@ def encode_update(before: Version, new: Evidence) -> tuple[bytes, bytes]:
         offsets[number] = length
         written.append(b"%d 0 obj\n%b\nendobj\n" % (number, body))
         length += len(written[-1])
-    offsets[stamp] = length
-    written.append(b"%d 0 obj\n<<\n/Contents " % stamp)
+    offsets[signature] = length
+    # /Contents stands first in its dictionary and one space before its value: rule 3 of `trust.pdf.gap`.
+    written.append(b"%d 0 obj\n<<\n/Contents " % signature)
     head = b"".join(written)
-    return head, _after_gap(before, offsets, len(before.data) + len(head))
-
-
-def _after_gap(before: Version, offsets: dict[int, int], gap: int) -> bytes:
-    resume = gap + 2 + CONTENTS_HEX_DIGITS
-    rest = b"\n/Type /DocTimeStamp\n/Filter /Adobe.PPKLite\n/SubFilter /ETSI.RFC3161\n>>\nendobj\n"
+    gap = len(before.data) + len(head)
+    resume = gap + 2 + digits
+    rest = b"%b>>\nendobj\n" % rest
     table = resume + len(b"\n/ByteRange ") + _BYTE_RANGE_WIDTH + len(rest)
-    size = max(offsets) + 1
+    size = max(before.size, *(number + 1 for number in offsets))
     fields = b"%b/ID [ <%b> <%b> ]\n/Prev %d\n" % (
         before.trailer,
         before.first_id.hex().encode("ascii"),
@@ -235,7 +251,7 @@ def _after_gap(before: Version, offsets: dict[int, int], gap: int) -> bytes:
     tail = b"%b%bstartxref\n%d\n%%%%EOF\n" % (rest, index, table)
     end = len(b"\n/ByteRange ") + _BYTE_RANGE_WIDTH + len(tail)
     byte_range = b"[0 %d %d %d]" % (gap, resume, end)
-    return b"\n/ByteRange " + byte_range.ljust(_BYTE_RANGE_WIDTH) + tail
+    return head, b"\n/ByteRange " + byte_range.ljust(_BYTE_RANGE_WIDTH) + tail
 
 
 def _references(numbers: Any) -> bytes:

@@ -1,0 +1,115 @@
+"""Which further seals a document gets beside the authority's own, and where on its page.
+
+The roles follow from the seals themselves: a square name seal is a person's; a seal in another algorithm than the
+national one is for readers abroad. Only the authority's own seal counts in law, so with further seals it has to be
+in the national algorithm, and it comes first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from issuer.catalogue import TypeProfile
+from issuer.sealing.use import SealPlace
+from issuer.seals import ESeal, Seals
+from keys.suites import Suite
+from trust.model.ecertificate import Application
+from trust.model.errors import Conflict, Malformed, NotFound
+from trust.model.seal import SealRole, SealShape, SealState
+from trust.pdf.further import FurtherField, further_fields
+
+_POINTS_PER_MM = 72 / 25.4
+_APART_MM = 4
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherSeal:
+    role: SealRole
+    seal: ESeal
+
+
+def choose_further(
+    seals: Seals, application: Application, profile: TypeProfile, legal: ESeal
+) -> list[FurtherSeal]:
+    """The further seals of a document: those that the request names, and for what the type demands beside them
+    the authority's newest active one.
+
+    Raises `NotFound`, `Malformed` (one role twice; the first seal's own role), `Conflict` (the legal seal cannot be
+    followed).
+    """
+    chosen: dict[SealRole, ESeal] = {}
+    for seal_id in application.further_seals:
+        seal = seals.get(seal_id)
+        role = role_of(seal)
+        if role is SealRole.LEGAL or role in chosen:
+            raise Malformed(
+                f"The seal {seal_id} cannot be a further one.",
+                "Name at most one name seal and one seal in RSA or P-256.",
+                code="FURTHER_SEAL",
+            )
+        chosen[role] = seal
+    for role in profile.further_seals:
+        if role not in chosen:
+            chosen[role] = _newest(seals, application.authority_id, role)
+    if chosen and role_of(legal) is not SealRole.LEGAL:
+        raise Conflict(
+            "Only a seal in SM2 can be followed by others.",
+            "Seal with the authority's seal in SM2 first.",
+            code="FURTHER_SEAL",
+        )
+    return [FurtherSeal(role, chosen[role]) for role in SealRole if role in chosen]
+
+
+def role_of(seal: ESeal) -> SealRole:
+    if seal.shape is SealShape.SQUARE:
+        return SealRole.PERSONAL
+    return SealRole.LEGAL if seal.suite is Suite.SM2_SM3 else SealRole.ABROAD
+
+
+def _newest(seals: Seals, authority_id: str, role: SealRole) -> ESeal:
+    found = [
+        seal
+        for seal in seals.list()
+        if seal.authority_id == authority_id and seal.state is SealState.ACTIVE and role_of(seal) is role
+    ]
+    if not found:
+        what = "name seal of a person" if role is SealRole.PERSONAL else "seal for readers abroad"
+        raise NotFound(
+            f"This type needs a {what}, and the authority {authority_id} has none in use.",
+            "Make one with `yinzheng seal make`, square or with another suite.",
+            code="UNKNOWN_SEAL",
+        )
+    return max(found, key=lambda seal: (seal.not_before, seal.seal_id))
+
+
+def encode_further(further: Sequence[FurtherSeal]) -> bytes:
+    """As it is stored with the draft."""
+    return json.dumps([each.seal.seal_id for each in further]).encode()
+
+
+def decode_further(seals: Seals, stored: bytes | None) -> list[FurtherSeal]:
+    found = [seals.get(seal_id) for seal_id in json.loads(stored or b"[]")]
+    return [FurtherSeal(role_of(seal), seal) for seal in found]
+
+
+def fields_for(further: Sequence[FurtherSeal], place: SealPlace) -> list[FurtherField]:
+    """The empty fields that the first seal leaves: a name seal stands to the left of the authority's.
+
+    Raises `Conflict` where the page has no room for it.
+    """
+    boxes: dict[SealRole, tuple[int, int, int, int]] = {}
+    for each in further:
+        if each.role is SealRole.PERSONAL:
+            width, height = each.seal.width_mm * _POINTS_PER_MM, each.seal.height_mm * _POINTS_PER_MM
+            right = place.left - _APART_MM * _POINTS_PER_MM
+            bottom = (place.bottom + place.top - height) / 2
+            if right - width < 0:
+                raise Conflict(
+                    "There is no room for the name seal beside the authority's.",
+                    "Place the authority's seal further to the right.",
+                    code="NO_ROOM",
+                )
+            boxes[each.role] = SealPlace(place.page, right - width, bottom, right, bottom + height).box
+    return further_fields([SealRole.LEGAL, *(each.role for each in further)], boxes)

@@ -1,0 +1,186 @@
+"""Several seals on one licence: the name seal of the person responsible, and a seal for readers abroad."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyhanko.pdf_utils.reader import PdfFileReader
+from support.ways import WAYS, sealing_way
+from support.world import MARKET, World, make_world
+
+import issuer.issuing
+from issuer.catalogue import load_profile
+from keys.suites import Suite
+from trust.model.errors import Conflict, Malformed, NotFound
+from trust.model.report import Verdict
+from trust.model.seal import SealRole, SealShape
+from trust.pdf.gap import check_gaps
+
+PERSON, ABROAD = "chuncheng-market-person", "chuncheng-market-rsa3072"
+COMBINATIONS = {
+    "abroad": (ABROAD,),
+    "person": (PERSON,),
+    "both": (PERSON, ABROAD),
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = make_world(tmp_path_factory.mktemp("further") / "data")
+    seals = made.service.seals
+    seals.apply(
+        PERSON,
+        MARKET.authority_id,
+        Suite.SM2_SM3,
+        by="clerk",
+        shape=SealShape.SQUARE,
+        person="沈青禾",
+        diameter_mm=18,
+    )
+    seals.approve(PERSON, by="chief")
+    seals.make_approved(PERSON, by="maker")
+    seals.record(PERSON, by="chief")
+    yield made
+    made.close()
+
+
+_numbers = iter(range(1, 1000))
+
+
+def issue(world: World, *further: str, source: bytes | None = None) -> bytes:
+    application = dataclasses.replace(
+        world.application(next(_numbers), seal="chuncheng-market-sm2"),
+        further_seals=further,
+        source_pdf=source,
+    )
+    (outcome,) = world.try_issue(application)
+    assert outcome.error is None, outcome.error
+    assert outcome.issued is not None
+    return world.service.issuing.issued_file(outcome.issued.pid)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("further", COMBINATIONS.values(), ids=COMBINATIONS.keys())
+def test_a_licence_with_further_seals_passes_online_and_offline(
+    world: World, further: tuple[str, ...], way: str
+) -> None:
+    with sealing_way(way):
+        pdf = issue(world, *further)
+    assert len(check_gaps(pdf)) == 1 + len(further)
+    for report in (world.verify(pdf), world.verify_offline(pdf, world.bundle())):
+        assert report.verdict is Verdict.PASSED, report.findings
+        assert report.facts["seal"]["role"] == "legal"
+        assert [each["id"] for each in report.facts["further_seals"]] == list(further)
+
+
+def test_only_the_first_seal_certifies_and_the_last_one_locks(world: World) -> None:
+    reader = PdfFileReader(io.BytesIO(issue(world, PERSON, ABROAD)))
+    legal, person, abroad = reader.embedded_signatures
+    assert (legal.field_name, person.field_name, abroad.field_name) == ("Seal1", "Signature1", "Seal2")
+    assert legal.docmdp_level.value == 2
+    assert person.docmdp_level is None
+    assert abroad.docmdp_level.value == 1
+    assert abroad.fieldmdp.action.value == "/All"
+    assert list(person.fieldmdp.fields) == ["Signature1"]
+
+
+def test_a_departments_pdf_takes_further_seals_too(world: World) -> None:
+    source = (Path(__file__).parents[2] / "samples/pdf/road-permit-table.pdf").read_bytes()
+    pdf = issue(world, PERSON, ABROAD, source=source)
+    assert world.verify(pdf).verdict is Verdict.PASSED
+
+
+def test_an_archived_licence_with_several_seals_passes(world: World) -> None:
+    application = dataclasses.replace(
+        world.application(next(_numbers), seal="chuncheng-market-sm2"), further_seals=(PERSON, ABROAD)
+    )
+    (outcome,) = world.try_issue(application)
+    assert outcome.issued is not None, outcome.error
+    world.clock.advance(hours=30)
+    (renewal,) = world.service.archiving.renew([outcome.issued.pid])
+    assert renewal.error is None, renewal.error
+    later = world.service.archiving.file(outcome.issued.pid)
+    report = world.verify_offline(later, world.bundle())
+    assert report.verdict is Verdict.PASSED, report.findings
+    assert report.facts["seal"]["format"] == "PAdES-B-LTA"
+    assert len(report.facts["further_seals"]) == 2
+
+
+def test_without_its_last_seal_a_licence_does_not_pass(world: World) -> None:
+    pdf = issue(world, PERSON, ABROAD)
+    for gap in check_gaps(pdf)[:-1]:
+        report = world.verify(pdf[: sum(gap.byte_range[2:])])
+        assert report.verdict is Verdict.FAILED
+        assert report.code == "ALTERED"
+
+
+def test_each_part_of_a_further_seal_counts(world: World) -> None:
+    pdf = issue(world, PERSON, ABROAD)
+    bundle = world.bundle()
+    first, second, last = (sum(gap.byte_range[2:]) for gap in check_gaps(pdf))
+    for begins, ends in ((first, second), (second, last)):
+        for part in (0.001, 0.01, 0.05, 0.3, 0.98, 0.995):
+            at = begins + int((ends - begins) * part)
+            changed = pdf[:at] + bytes([pdf[at] ^ 1]) + pdf[at + 1 :]
+            assert world.verify_offline(changed, bundle).verdict is not Verdict.PASSED, at
+
+
+def test_a_type_may_demand_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = dataclasses.replace(load_profile("FOOD"), further_seals=(SealRole.PERSONAL, SealRole.ABROAD))
+    monkeypatch.setattr(issuer.issuing, "load_profile", lambda short: profile)
+    assert len(check_gaps(issue(world))) == 3
+    monkeypatch.setattr(
+        issuer.issuing, "load_profile", lambda short: dataclasses.replace(profile, short="FOOD")
+    )
+    world.service.seals.freeze(PERSON, by="keeper", note="on leave")
+    try:
+        (outcome,) = world.try_issue(world.application(next(_numbers), seal="chuncheng-market-sm2"))
+        assert isinstance(outcome.error, NotFound)
+    finally:
+        world.service.seals.unfreeze(PERSON, by="keeper", note="back")
+
+
+@pytest.mark.parametrize(
+    ("legal", "further", "error"),
+    [
+        ("chuncheng-market-rsa3072", (PERSON,), Conflict),
+        ("chuncheng-market-sm2", (ABROAD, "chuncheng-market-p256"), Malformed),
+        ("chuncheng-market-sm2", ("chuncheng-market-sm2",), Malformed),
+        ("chuncheng-market-sm2", ("no-such-seal",), NotFound),
+    ],
+)
+def test_what_does_not_go_together_is_refused_and_changes_nothing(
+    world: World, legal: str, further: tuple[str, ...], error: type[Exception]
+) -> None:
+    application = dataclasses.replace(world.application(next(_numbers), seal=legal), further_seals=further)
+    size = world.service.log.size
+    (outcome,) = world.try_issue(application)
+    assert isinstance(outcome.error, error)
+    assert world.service.log.size == size
+
+
+def test_a_frozen_further_seal_seals_nothing(world: World) -> None:
+    world.service.seals.freeze(ABROAD, by="keeper", note="lost token")
+    try:
+        application = dataclasses.replace(
+            world.application(next(_numbers), seal="chuncheng-market-sm2"), further_seals=(ABROAD,)
+        )
+        (outcome,) = world.try_issue(application)
+        assert isinstance(outcome.error, Conflict)
+    finally:
+        world.service.seals.unfreeze(ABROAD, by="keeper", note="found")
+
+
+def test_every_use_is_written_down(world: World) -> None:
+    before = {seal: len(world.service.seals.uses(seal)) for seal in ("chuncheng-market-sm2", PERSON, ABROAD)}
+    issue(world, PERSON, ABROAD)
+    after = {seal: len(world.service.seals.uses(seal)) for seal in before}
+    assert {seal: after[seal] - before[seal] for seal in before} == dict.fromkeys(before, 1)
+
+
+def test_a_name_seal_stands_for_nobody_else(world: World) -> None:
+    assert world.service.seals.for_authority(MARKET.authority_id).seal_id == "chuncheng-market-sm2"

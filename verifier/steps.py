@@ -1,0 +1,50 @@
+"""An examination as it goes: findings, facts, and what turns an exception into a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from trust.model.errors import EvidenceUnavailableError, TrustError
+from trust.model.report import Finding, Result
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Examination:
+    """`facts` are JSON values; `data` is the attached file once its seal has been believed."""
+
+    findings: list[Finding] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    data: bytes | None = None
+
+
+class Steps:
+    """Turns what a check raises into its finding, in one place."""
+
+    def __init__(self, examination: Examination) -> None:
+        self._findings = examination.findings
+
+    def take(self, check: str, step: Callable[[], T]) -> T | None:
+        """What the step returns, noted as passed; None where it raised, noted as failed or undecided."""
+        try:
+            value = step()
+        except TrustError as exc:
+            self.fail(check, exc)
+            return None
+        except Exception as exc:  # a parser under attack may raise anything; it never means "passed"
+            detail = f"cannot be read: {type(exc).__name__}"
+            self._findings.append(Finding(check, Result.FAILED, "FORMAT_FAILURE", detail))
+            return None
+        self._findings.append(Finding(check, Result.PASSED))
+        return value
+
+    def fail(self, check: str, exc: TrustError) -> None:
+        undecided = isinstance(exc, EvidenceUnavailableError) or exc.code in _UNDECIDED
+        result = Result.INDETERMINATE if undecided else Result.FAILED
+        self._findings.append(Finding(check, result, exc.code, exc.what))
+
+
+_UNDECIDED = frozenset({"NOT_A_PDF", "TOO_LARGE", "LIMIT_EXCEEDED", "ENCRYPTED"})
