@@ -43,8 +43,21 @@ def find_authority(service: Service, wanted: str | None, profile: TypeProfile) -
     return entitled[0]
 
 
+_SIDECAR = {"type", "place", "authority", "seal", "further_seals"}
+
+
+def _are_ids(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
 def application_from(
-    service: Service, record: Record, profile: TypeProfile, *, authority: str | None, seal: str | None
+    service: Service,
+    record: Record,
+    profile: TypeProfile,
+    *,
+    authority: str | None,
+    seal: str | None,
+    also: Sequence[str] = (),
 ) -> Application:
     """Raises `RequestError` for a row that names no authority or cannot be read."""
     if record.problem is not None:
@@ -57,6 +70,7 @@ def application_from(
         seal_id=record.seal or seal,
         photo=record.photo,
         row=record.row,
+        further_seals=tuple(also),
     )
 
 
@@ -68,15 +82,18 @@ def stamp_application(
     type_short: str | None,
     seal: str | None,
     authority: str | None,
+    also: Sequence[str] = (),
 ) -> Application:
     """An application around a department's own PDF. The PDF is looked at in the sandbox.
 
-    `sidecar` is {"type", "fields": {…}, "place": {"page": -1, "seal_mm": [x, y]}, "authority", "seal"}, of which
-    only `fields` is needed; `seal_mm` is the seal's centre from the left and bottom edge. Raises `Malformed`
-    with the reason's code (ENCRYPTED, ALREADY_SIGNED, …).
+    `sidecar` is {"type", "fields": {…}, "place": {"page": -1, "seal_mm": [x, y]}, "authority", "seal",
+    "further_seals": […]}, of which only `fields` is needed; `seal_mm` is the seal's centre from the left and bottom
+    edge. Raises `Malformed` with the reason's code (ENCRYPTED, ALREADY_SIGNED, …).
     """
     match sidecar:
-        case {"fields": dict(fields), **rest} if set(rest) <= {"type", "place", "authority", "seal"}:
+        case {"fields": dict(fields), **rest} if set(rest) <= _SIDECAR and _are_ids(
+            rest.get("further_seals", [])
+        ):
             pass
         case _:
             raise Malformed("The data beside the PDF has no fields.", 'Write {"type": …, "fields": {…}}.')
@@ -99,6 +116,7 @@ def stamp_application(
         source_pdf=pdf,
         place=place,
         row=1,
+        further_seals=tuple(also or rest.get("further_seals", ())),
     )
 
 

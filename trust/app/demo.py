@@ -35,6 +35,7 @@ from trust.app.settings import read_settings
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.report import Report
 from trust.model.status import StatusAct
+from trust.pdf.gap import check_gaps
 from verifier.evidence import evidence_from_bundle
 from verifier.verifying import Verifier
 
@@ -159,9 +160,12 @@ def _issue(run: _Run) -> None:
 
 
 def _with_seal(number: int, application: Application) -> Application:
-    """Every third licence of an SM2 authority carries its RSA seal, for verifiers abroad."""
+    """Some licences of one authority go abroad: with its RSA seal beside the one in SM2, or with that alone."""
+    abroad = samples.seal_id(application.authority_id, Suite.RSA3072_SHA256)
     if application.authority_id.startswith("chuncheng-market") and number % 3 == 2:
-        return replace(application, seal_id=samples.seal_id(application.authority_id, Suite.RSA3072_SHA256))
+        return replace(application, seal_id=abroad)
+    if application.authority_id.startswith("chuncheng-market") and number % 3 == 1:
+        return replace(application, further_seals=(abroad,))
     return application
 
 
@@ -183,10 +187,12 @@ def _keep(run: _Run, outcomes: Sequence[Outcome], stem: str | None = None) -> No
         if outcome.issued is None:
             continue
         suite = run.service.seals.get(outcome.issued.seal_id).suite.value.split("-")[0]
-        name = stem or f"{outcome.issued.type_short}-{outcome.row:02d}-{suite}"
+        pdf = run.service.issuing.issued_file(outcome.issued.pid)
+        both = "-dual" if len(check_gaps(pdf)) > 1 else ""
+        name = stem or f"{outcome.issued.type_short}-{outcome.row:02d}-{suite}{both}"
         path = run.out / "licences" / f"{name}.pdf"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(run.service.issuing.issued_file(outcome.issued.pid))
+        path.write_bytes(pdf)
         run.issued.append((name, outcome.issued))
 
 

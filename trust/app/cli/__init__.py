@@ -43,6 +43,12 @@ for name, group in (
 
 Data = Annotated[Path | None, typer.Option("--data", help=t("数据目录", "data folder (or YINZHENG_DATA)"))]
 Json = Annotated[bool, typer.Option("--json", help=t("输出 JSON", "print JSON for machines"))]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also", help=t("另加的印章：名章、外文读者用章", "a further seal: a name seal, one for abroad")
+    ),
+]
 Reason = Annotated[
     str, typer.Option("--reason", help=t("事由", "reason; for revoke: rescinded, penalty or cancelled"))
 ]
@@ -284,6 +290,7 @@ def issue(
     source: Annotated[Path | None, typer.Option("--from", help="FILE.csv | FILE.json")] = None,
     authority: Annotated[str | None, typer.Option(help=t("签发机构", "authority: id or credit code"))] = None,
     seal: Annotated[str | None, typer.Option(help=t("印章", "seal"))] = None,
+    also: Also = None,
     out: Annotated[Path | None, typer.Option("--out", help=t("PDF 输出目录", "folder for the PDFs"))] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help=t("只检查", "check only"))] = False,
     resume: Annotated[
@@ -309,6 +316,7 @@ def issue(
             source,
             authority=authority,
             seal=seal,
+            also=also or (),
             out=out,
             dry_run=dry_run,
             resume=resume,
@@ -326,6 +334,7 @@ def stamp(
     out: Annotated[Path, typer.Option("--out", help=t("输出文件", "output file"))],
     type_: Annotated[str | None, typer.Option("--type", help=t("证照类型", "certificate type"))] = None,
     seal: Annotated[str | None, typer.Option(help=t("印章", "seal"))] = None,
+    also: Also = None,
     authority: Annotated[str | None, typer.Option(help=t("签发机构", "authority"))] = None,
     data: Data = None,
     json: Json = False,
@@ -333,7 +342,17 @@ def stamp(
     from trust.app.cli.issuing import stamp_pdf
 
     with _service(data) as service:
-        ok = stamp_pdf(service, pdf, source, out, type_short=type_, seal=seal, authority=authority, json=json)
+        ok = stamp_pdf(
+            service,
+            pdf,
+            source,
+            out,
+            type_short=type_,
+            seal=seal,
+            also=also or (),
+            authority=authority,
+            json=json,
+        )
     if not ok:
         raise typer.Exit(console.EXIT_FAILED)
 

@@ -26,6 +26,7 @@ def issue_records(
     *,
     authority: str | None,
     seal: str | None,
+    also: Sequence[str],
     out: Path | None,
     dry_run: bool,
     resume: bool,
@@ -53,7 +54,7 @@ def issue_records(
     def applications_of(records: Sequence[Record]) -> Iterator[Application]:
         for record in records:
             try:
-                yield application_from(service, record, profile, authority=authority, seal=seal)
+                yield application_from(service, record, profile, authority=authority, seal=seal, also=also)
             except RequestError as exc:
                 outcomes.append(Outcome(record.row, None, exc))
 
@@ -95,6 +96,7 @@ def stamp_pdf(
     *,
     type_short: str | None,
     seal: str | None,
+    also: Sequence[str],
     authority: str | None,
     json: bool,
 ) -> bool:
@@ -105,7 +107,7 @@ def stamp_pdf(
     except (OSError, ValueError) as exc:
         raise Malformed("The PDF or its data file cannot be read.", "Check both paths and the JSON.") from exc
     application = stamp_application(
-        service, data, sidecar, type_short=type_short, seal=seal, authority=authority
+        service, data, sidecar, type_short=type_short, seal=seal, authority=authority, also=also
     )
     (outcome,) = service.issuing.issue([application])
     if outcome.issued is not None:

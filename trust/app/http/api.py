@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 
@@ -59,6 +59,9 @@ class IssueBody(Body):
         default=None, max_length=32, description="id or credit code; default: the key's own"
     )
     seal: str | None = Field(default=None, max_length=64)
+    further_seals: list[str] = Field(
+        default=[], max_length=2, description="beside it: a person's name seal, a seal for readers abroad"
+    )
     photo_base64: str | None = Field(default=None, max_length=_MAX_PHOTO_BASE64)
 
 
@@ -71,6 +74,9 @@ class ReplaceBody(Body):
     reason: str = Field(max_length=200)
     fields: dict[str, str | list[str]]
     seal: str | None = Field(default=None, max_length=64)
+    further_seals: list[str] = Field(
+        default=[], max_length=2, description="beside it: a person's name seal, a seal for readers abroad"
+    )
     photo_base64: str | None = Field(default=None, max_length=_MAX_PHOTO_BASE64)
 
 
@@ -119,12 +125,22 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
         authority: str | None,
         seal: str | None,
         photo: bytes | None,
+        further_seals: Sequence[str],
     ) -> Application:
         profile = load_profile(type_short)
         found = find_authority(service, authority or who.authority_id, profile)
         if who.authority_id is not None and found.authority_id != who.authority_id:
             raise NotPermitted("This key cannot act for another authority.", "Use that authority's key.")
-        return Application(profile.short, found.authority_id, fields, seal, photo, row=1, caller=who.key_id)
+        return Application(
+            profile.short,
+            found.authority_id,
+            fields,
+            seal,
+            photo,
+            row=1,
+            caller=who.key_id,
+            further_seals=tuple(further_seals),
+        )
 
     # --- issuer ---
 
@@ -149,7 +165,13 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
 
             def act() -> tuple[int, dict[str, Any]]:
                 asked = application(
-                    who, body.type, body.fields, body.authority, body.seal, _photo(body.photo_base64)
+                    who,
+                    body.type,
+                    body.fields,
+                    body.authority,
+                    body.seal,
+                    _photo(body.photo_base64),
+                    body.further_seals,
                 )
                 (outcome,) = service.issuing.issue([asked])
                 if outcome.error is not None:
@@ -289,7 +311,13 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
 
             def act() -> tuple[int, dict[str, Any]]:
                 asked = application(
-                    who, old.type_short, body.fields, old.authority_id, body.seal, _photo(body.photo_base64)
+                    who,
+                    old.type_short,
+                    body.fields,
+                    old.authority_id,
+                    body.seal,
+                    _photo(body.photo_base64),
+                    body.further_seals,
                 )
                 asked = dataclasses.replace(asked, replaces=old.pid)
                 outcome = service.statuses.replace(old.pid, asked, reason=body.reason, actor=who.authority_id)
