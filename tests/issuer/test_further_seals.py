@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,14 @@ from support.ways import WAYS, sealing_way
 from support.world import MARKET, World, make_world
 
 import issuer.issuing
+import trust.pdf.further
 from issuer.catalogue import load_profile
 from keys.suites import Suite
 from trust.model.errors import Conflict, Malformed, NotFound
 from trust.model.report import Verdict
 from trust.model.seal import SealRole, SealShape
 from trust.pdf.gap import check_gaps
+from trust.pdf.update import Version
 
 PERSON, ABROAD = "chuncheng-market-person", "chuncheng-market-rsa3072"
 COMBINATIONS = {
@@ -127,6 +129,33 @@ def test_each_part_of_a_further_seal_counts(world: World) -> None:
             at = begins + int((ends - begins) * part)
             changed = pdf[:at] + bytes([pdf[at] ^ 1]) + pdf[at + 1 :]
             assert world.verify_offline(changed, bundle).verdict is not Verdict.PASSED, at
+
+
+def test_a_further_seal_that_brings_more_than_itself_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signed with the right key, in a place where signing is allowed: still nobody may add anything beside it."""
+    world.verify(issue(world, ABROAD))  # the sandbox's workers are there, with the functions as they are
+    honest = trust.pdf.further.encode_signed_update
+
+    def more(
+        before: Version, bodies: Mapping[int, bytes], signature: int, digits: int, rest: bytes
+    ) -> tuple[bytes, bytes]:
+        hidden = {**bodies, before.size + 9: b"<< /Nothing /AsFarAsAnybodySees >>"}
+        return honest(before, hidden, signature, digits, rest)
+
+    monkeypatch.setattr(trust.pdf.further, "encode_signed_update", more)
+    report = world.verify(issue(world, ABROAD))
+    assert (report.verdict, report.code) == (Verdict.FAILED, "ALTERED")
+    assert next(f.check for f in report.findings if f.code == "HASH_FAILURE") == "file.structure"
+
+
+@pytest.mark.parametrize("filled", [1, 2])
+def test_seals_of_one_licence_do_not_fit_another(world: World, filled: int) -> None:
+    one, other = issue(world, PERSON, ABROAD), issue(world, PERSON, ABROAD)
+    ends = [[sum(gap.byte_range[2:]) for gap in check_gaps(pdf)] for pdf in (one, other)]
+    mixed = one[: ends[0][filled - 1]] + other[ends[1][filled - 1] :]
+    assert world.verify(mixed).verdict is Verdict.FAILED
 
 
 def test_a_type_may_demand_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

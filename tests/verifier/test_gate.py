@@ -360,7 +360,7 @@ def test_a_second_seal_is_refused(given: Given) -> None:
     signer = Reckless(meta, _FrameSigner(seal, tsa), new_field_spec=SigFieldSpec("Seal2"))
     twice = signer.sign_pdf(writer, bytes_reserved=CONTENTS_HEX_DIGITS).getvalue()
     assert twice.startswith(given.pdf)
-    assert given.blame(twice) == ("seal.present", "SIG_CONSTRAINTS_FAILURE")
+    assert given.blame(twice) == ("file.structure", "SIG_CONSTRAINTS_FAILURE")
 
 
 # Things of one licence in another, and of one authority in another's ---------------------------------------

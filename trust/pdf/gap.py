@@ -20,22 +20,29 @@ same function, so that nothing leaves the house that would not pass its own gate
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trust.encoding.der import element_length
 from trust.model.errors import VerificationError
 
 _BYTE_RANGE = re.compile(rb"/ByteRange \[0 ([1-9]\d{0,9}) ([1-9]\d{0,9}) ([1-9]\d{0,9})\]")
 _HEX_DIGITS = b"0123456789ABCDEF"
+_CONTENTS = b"/Contents "
 
 
 @dataclass(frozen=True, slots=True)
 class SignedGap:
-    """`cms` is the DER in the gap; `signed` are the two stretches of bytes that the seal covers."""
+    """`cms` is the DER in the gap. The file is not copied for each gap: there may be many in a large one."""
 
     byte_range: tuple[int, int, int, int]
     cms: bytes
-    signed: tuple[bytes, bytes]
+    data: bytes = field(repr=False)
+
+    @property
+    def signed(self) -> tuple[bytes, bytes]:
+        """The two stretches of bytes that the seal covers."""
+        _, start, end, rest = self.byte_range
+        return self.data[:start], self.data[end : end + rest]
 
 
 class GapRefused(VerificationError):
@@ -84,7 +91,7 @@ def _gap_at(data: bytes, at: int, after: int) -> SignedGap:
     gap = data[start:end]
     if not _is_hex_string(gap) or len(gap) % 2:
         raise GapRefused("rule 3: the gap is not one string of upper-case hex digits")
-    if not data[:start].endswith(b"/Contents "):
+    if data[start - len(_CONTENTS) : start] != _CONTENTS:
         raise GapRefused("rule 3: the gap is not the value of /Contents")
     contents = bytes.fromhex(gap[1:-1].decode())
     try:
@@ -93,7 +100,7 @@ def _gap_at(data: bytes, at: int, after: int) -> SignedGap:
         raise GapRefused("rule 5: the gap does not start with a DER element") from exc
     if length > len(contents) or contents.count(0, length) != len(contents) - length:
         raise GapRefused("rule 5: after the DER element stands something other than zeros")
-    return SignedGap((0, start, end, rest), contents[:length], (data[:start], data[end : end + rest]))
+    return SignedGap((0, start, end, rest), contents[:length], data)
 
 
 def _is_hex_string(gap: bytes) -> bool:
