@@ -26,7 +26,7 @@ from trust.model.errors import NotFound
 _TILE = re.compile(r"(?:entries|\d{1,2})(?:/x\d{3}){0,6}/\d{3}(?:\.p/\d{1,3})?", re.ASCII)
 _BYTES = "application/octet-stream"
 _IMMUTABLE = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=31536000, immutable"}
-_CRL = re.compile(r"^[A-Za-z0-9-]{1,64}$")
+_CRL = re.compile(r"^[A-Za-z0-9-]{1,64}(?:\.[0-9]{1,4})?$", re.ASCII)
 _TEXT = "text/plain; charset=utf-8"
 _OCSP = "application/ocsp-response"
 _LIST_CACHE = timedelta(seconds=5)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
+from fastapi import Path as ApiPath
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -60,6 +61,9 @@ class PolicyBody(Body):
 
 class ManyBody(Body):
     count: int = Field(ge=1, le=10_000_000)
+
+
+Number = Annotated[int, ApiPath(ge=1, le=(1 << 63) - 1)]
 
 
 def seals_router(service: Service, access: Access, caller: CallerOf) -> APIRouter:
@@ -165,7 +169,7 @@ def seals_router(service: Service, access: Access, caller: CallerOf) -> APIRoute
         return JSONResponse({"approval": number}, 201, {"Cache-Control": "no-store"})
 
     @router.post("/seals/{seal_id}/requests/{number}/approve", operation_id="approveManyUses")
-    def approve_many(seal_id: str, number: int, authorization: Authorization = None) -> JSONResponse:
+    def approve_many(seal_id: str, number: Number, authorization: Authorization = None) -> JSONResponse:
         who = caller(authorization, "seal.review")
         own(seal_id, who)
         seals.approve_many(number, by=who.key_id, seal_id=seal_id)
