@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from hashlib import sha256
 from importlib.resources import files
 
 import pytest
@@ -30,6 +31,7 @@ PUBLIC = (
     "/ledger",
     "/ledger?index=2",
     "/ledger/explained",
+    "/seals",
 )
 
 
@@ -458,3 +460,28 @@ def test_a_browsers_wish_for_a_language_is_understood() -> None:
         == "zh-CN"
     )
     assert as_language("de") is None
+
+
+# --- the register of seals ---
+
+
+@pytest.mark.parametrize(
+    ("language", "in_force", "frozen"), [("en", "In force", "Frozen"), ("zh-CN", "在用", "冻结")]
+)
+def test_the_register_of_seals_says_which_is_in_force(
+    browser: Browser, pages_world: World, language: str, in_force: str, frozen: str
+) -> None:
+    seals = pages_world.service.seals
+    page = browser.get(f"/seals?lang={language}").text
+    for seal in seals.list():
+        assert seal.name in page
+        assert sha256(seal.cert).hexdigest() in page
+    assert (in_force in page, frozen in page) == (True, False)
+    try:
+        for seal in seals.list():
+            seals.freeze(seal.seal_id, note="test")
+        page = browser.get(f"/seals?lang={language}").text
+        assert (in_force in page, frozen in page) == (False, True)
+    finally:
+        for seal in seals.list():
+            seals.unfreeze(seal.seal_id, note="test")

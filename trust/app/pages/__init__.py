@@ -24,6 +24,7 @@ from trust.app.pages.checking import Checking
 from trust.app.pages.desk import desk_router
 from trust.app.pages.ledger import ledger_router
 from trust.app.pages.public import public_router
+from trust.app.pages.seals import seals_router
 from trust.app.pages.shell import SECURITY_HEADERS, Shell, make_templates, page_for_error, security_headers
 from trust.app.pages.wallet import wallet_router
 
@@ -46,6 +47,7 @@ def pages_router(service: Service, access: Access, *, policy: Policy | None = No
         desk_router(shell, checking),
         wallet_router(shell),
         ledger_router(shell, policy),
+        seals_router(shell),
     ):
         router.include_router(part)
     return router
