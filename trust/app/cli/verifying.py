@@ -47,7 +47,7 @@ def verify_objects(
     json: bool,
 ) -> int:
     """Verifies each object and gives the exit code of the worst."""
-    verified_at = _instant(at)
+    verified_at = instant(at)
     certificates = [_read_anchor(path) for path in anchors]
     worst = 0
     with _judge(offline, certificates, roots, data) as judge:
@@ -159,7 +159,8 @@ def _read_anchor(path: Path) -> bytes:
         raise Malformed(f"{path.name} is not a certificate.", "Give a PEM or DER file.") from exc
 
 
-def _instant(text: str | None) -> datetime | None:
+def instant(text: str | None) -> datetime | None:
+    """A time as it is given at the command line. Raises `Malformed`."""
     if text is None:
         return None
     try:
