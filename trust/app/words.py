@@ -78,6 +78,7 @@ ERRORS_ZH = {
     "NO_ROOM": "时间戳过大，预留空间放不下。",
     "LEDGER_HALTED": "账本已停止签名，请先排查原因。",
     "STORAGE_FAILED": "存储失败，请检查磁盘或数据库。",
+    "NO_PACKAGE": "不是 yinzheng archive export 生成的移交包，或已损坏。",
     "NO_BUNDLE": "不是离线核验包，请用 yinzheng bundle 生成。",
     "REASON": "缺少或不正确的事由。",
     "MALFORMED": "输入格式不正确。",

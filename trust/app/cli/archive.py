@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trust.app.cli import console
 from trust.app.cli.console import t
 from trust.app.cli.seals import opened_service
-from trust.app.cli.verifying import instant
-from trust.model.errors import TrustError
+from trust.app.cli.verifying import EXIT, MARKS, instant
+from trust.model.errors import Malformed, TrustError
+
+if TYPE_CHECKING:
+    from verifier.archive_package import FourProperties
 
 archive_app = typer.Typer(
     no_args_is_help=True, help=t("归档：长期有效的版本与移交", "archive: versions that last, and hand-over")
@@ -127,6 +130,86 @@ def versions(identifier: str, data: Data = None, json: Json = False) -> None:
             for each in listed
         ],
     )
+
+
+@archive_app.command(
+    "export", help=t("生成移交电子档案的包", "write the package for handing over to an e-archive")
+)
+def export(
+    identifier: str,
+    out: Annotated[Path, typer.Option("--out", help="FILE.zip")],
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    with opened_service(data) as service:
+        from trust.app.archiving import export_package
+
+        made = export_package(service, service.issuing.issued(identifier=identifier))
+    out.write_bytes(made.package)
+    if not made.later_versions and not json:
+        console.err.print(
+            t(
+                "该文件尚无归档版本，证据会随证书和吊销列表到期；建议先运行 yinzheng archive renew。",
+                "The file was never archived, so its evidence runs out; better run `yinzheng archive renew` first.",
+            )
+        )
+    raise typer.Exit(_print_properties(made.checked, json))
+
+
+@archive_app.command("check", help=t("离线检测移交包的四性", "check a package alone, offline"))
+def check(
+    file: Path,
+    at: Annotated[
+        str | None, typer.Option("--at", help=t("检测时点，缺省为移交时", "time; else when it was made"))
+    ] = None,
+    trust_root: Annotated[
+        list[str] | None, typer.Option("--trust-root", help=t("信任根指纹", "pinned fingerprint"))
+    ] = None,
+    json: Json = False,
+) -> None:
+    from trust.app.cli.verifying import named_roots
+    from trust.encoding.archive_package import EVIDENCE, decode_package
+    from trust.sandbox import Sandbox
+    from verifier.archive_package import check_package
+    from verifier.evidence import decode_roots
+    from verifier.verifying import SANDBOX_JOBS
+
+    package = decode_package(_read(file))
+    # Without a name the package's own roots are taken, and a package that has none is found to be incomplete.
+    inside = package.files.get(f"{EVIDENCE}roots.json", b"")
+    roots = named_roots(decode_roots(inside), trust_root) if trust_root else ()
+    with Sandbox(SANDBOX_JOBS, workers=1) as sandbox:
+        moment = instant(at) or package.manifest.made_at
+        checked = check_package(package, sandbox, moment, roots=roots)
+    raise typer.Exit(_print_properties(checked, json))
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as exc:
+        raise Malformed(f"{file.name} cannot be read.", "Check the path.", code="NOT_FOUND") from exc
+
+
+def _print_properties(checked: FourProperties, json: bool) -> int:
+    """What was found, and the exit code that `yinzheng verify` would give for it."""
+    from verifier.archive_package import PROPERTY_NAMES, check_name, encode_four_properties
+
+    if json:
+        console.print_json(encode_four_properties(checked))
+        return EXIT[checked.result]
+    side = 0 if console.language() == "zh-CN" else 1
+    out = console.out
+    out.print(f"{checked.identifier}  {checked.result.value}", markup=False, soft_wrap=True)
+    out.print(f"  {t('检测时点', 'as of')} {_shown(checked.checked_at)}", markup=False)
+    for each in checked.properties:
+        out.print(f"{PROPERTY_NAMES[each.property][side]}: {each.result.value}", markup=False)
+        for finding in each.findings:
+            detail = f" — {finding.detail}" if finding.detail else ""
+            code = f" [{finding.code}]" if finding.code != "OK" else ""
+            name = check_name(finding.check, side)
+            out.print(f"  {MARKS[finding.result]} {name}{detail}{code}", markup=False, soft_wrap=True)
+    return EXIT[checked.result]
 
 
 Row = tuple[str, int | None, TrustError | None]

@@ -20,7 +20,7 @@ from verifier.sentences import CHECKS, NOT_CHECKED, messages_of, words_for
 from verifier.trust_list import root_fingerprint
 from verifier.verifying import SANDBOX_JOBS, Verifier
 
-_EXIT = {
+EXIT = {
     Verdict.PASSED: console.EXIT_PASSED,
     Verdict.FAILED: console.EXIT_FAILED,
     Verdict.INDETERMINATE: console.EXIT_INDETERMINATE,
@@ -31,7 +31,7 @@ _SIGNS = {
     Colour.RED: "[bold red]✖",
     Colour.GREY: "[bold]?",
 }
-_MARKS = {Result.PASSED: "✔", Result.FAILED: "✖", Result.INDETERMINATE: "▲", Result.NOT_CHECKED: "–"}
+MARKS = {Result.PASSED: "✔", Result.FAILED: "✖", Result.INDETERMINATE: "▲", Result.NOT_CHECKED: "–"}
 
 Judge = Callable[[bytes | str, datetime], Report]
 
@@ -54,7 +54,7 @@ def verify_objects(
         for each in objects:
             report = judge(_read_object(each), verified_at or datetime.now(UTC))
             print_report(each, report, json)
-            worst = max(worst, _EXIT[report.verdict] if report.was_read else console.EXIT_USAGE)
+            worst = max(worst, EXIT[report.verdict] if report.was_read else console.EXIT_USAGE)
     return worst
 
 
@@ -71,7 +71,7 @@ def print_report(name: str, report: Report, json: bool) -> None:
     for finding in report.findings:
         label = CHECKS.get(finding.check, (finding.check, finding.check))[side]
         detail = f" — {finding.code}: {finding.detail}" if finding.result is not Result.PASSED else ""
-        out.print(f"  {_MARKS[finding.result]} {label}{detail}", markup=False)
+        out.print(f"  {MARKS[finding.result]} {label}{detail}", markup=False)
     if report.freshness is not None:
         fresh = report.freshness
         until = (
@@ -129,6 +129,11 @@ def _pinned_roots(folder: Path, fingerprints: Sequence[str]) -> tuple[bytes, ...
         raise Malformed(
             f"{folder} is not an offline bundle.", "Make one with `yinzheng bundle DIR`.", code="NO_BUNDLE"
         ) from exc
+    return named_roots(found, fingerprints)
+
+
+def named_roots(found: tuple[bytes, ...], fingerprints: Sequence[str]) -> tuple[bytes, ...]:
+    """Those of the roots that were named; all if none was. Raises `Malformed` if none of them is there."""
     if not fingerprints:
         return found
     named = tuple(root for root in found if root_fingerprint(root) in {f.lower() for f in fingerprints})
