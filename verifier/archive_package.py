@@ -181,11 +181,8 @@ PROPERTY_NAMES: Mapping[str, tuple[str, str]] = {
 
 CHECK_NAMES: Mapping[str, tuple[str, str]] = {
     "archive.versions": ("归档版本逐字节相符", "Later versions agree to the byte"),
-    "archive.time": ("归档时间戳", "Time-stamps of the later versions"),
     "archive.receipt": ("账本回执，版本", "Ledger receipt of version"),
     "evidence.bundle": ("离线核验依据", "Evidence for offline verification"),
-    "file.versions": ("归档版本逐字节相符", "Later versions agree to the byte"),
-    "file.licence": ("签发的原文件可读", "The issued file can be read"),
     "file.opens": ("文件可打开", "The file opens"),
     "file.drawn": ("每一页均可显示", "Every page is drawn"),
     "file.pages": ("页数相符", "Number of pages agrees"),

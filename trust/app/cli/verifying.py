@@ -16,7 +16,7 @@ from trust.model.errors import Malformed
 from trust.model.report import Colour, Report, Result, Verdict
 from trust.sandbox import Sandbox
 from verifier.evidence import Evidence, ListedStatus, evidence_from_bundle, read_roots
-from verifier.sentences import CHECKS, NOT_CHECKED, messages_of, words_for
+from verifier.sentences import CHECKS, NOT_CHECKED, messages_of, seal_words, words_for
 from verifier.trust_list import root_fingerprint
 from verifier.verifying import SANDBOX_JOBS, Verifier
 
@@ -68,6 +68,9 @@ def print_report(name: str, report: Report, json: bool) -> None:
     out.print(f"  {_shortened(name)}  {report.verdict.value} {report.code}", markup=False)
     for shown in report.shown:
         out.print(f"  {t(shown.label_zh, shown.label_en)}: {shown.value}", markup=False)
+    if report.shown:  # which is only where the object is what was sealed
+        for label, value in seal_words(report.facts, console.language()):
+            out.print(f"  {label}: {value}", markup=False)
     for finding in report.findings:
         label = CHECKS.get(finding.check, (finding.check, finding.check))[side]
         detail = f" — {finding.code}: {finding.detail}" if finding.result is not Result.PASSED else ""
