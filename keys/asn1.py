@@ -53,3 +53,14 @@ def _add(kind: Any, oid: str, name: str) -> None:
     # The reverse map is made on first use; where it exists already it has to learn the name too.
     if kind._reverse_map is not None:
         kind._reverse_map[name] = oid
+
+
+def embedded_receipt(frame: bytes) -> bytes | None:
+    """The ledger receipt (DER) that a seal's CMS carries. Raises ValueError for what is no CMS of one signer."""
+    register()
+    try:
+        (signer,) = cms.ContentInfo.load(frame)["content"]["signer_infos"]
+        carried = [each for each in signer["unsigned_attrs"] if each["type"].dotted == RECEIPT_OID]
+        return bytes(carried[0]["values"][0].dump()) if carried else None
+    except (TypeError, KeyError, AttributeError) as exc:
+        raise ValueError("not the CMS of a seal") from exc

@@ -200,8 +200,13 @@ def evidence_from_bundle(folder: Path, at: datetime, *, roots: Sequence[bytes] =
 
 def read_roots(folder: Path) -> tuple[bytes, ...]:
     """The root keys that lie in a bundle. Raises OSError, or `Malformed`."""
+    return decode_roots((folder / "roots.json").read_bytes())
+
+
+def decode_roots(encoded: bytes) -> tuple[bytes, ...]:
+    """The root keys (DER) in the bytes of roots.json. Raises `Malformed`."""
     try:
-        listed = json.loads((folder / "roots.json").read_bytes())
+        listed = json.loads(encoded)
         return tuple(base64.b64decode(root["spki"], validate=True) for root in listed["roots"])
     except (ValueError, KeyError, TypeError) as exc:
         raise Malformed("roots.json of the bundle cannot be read.", "Fetch the bundle again.") from exc

@@ -218,6 +218,9 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "seal.time": ("时间戳", "Time-stamp"),
     "seal.data": ("印章数据（GB/T 38540）", "Seal data (GB/T 38540)"),
     "seal.picture": ("页面印模与印章数据一致", "Picture on the page is the seal's own"),
+    "file.versions": ("归档版本逐字节相符", "Later versions agree to the byte"),
+    "file.licence": ("签发的原文件可读", "The issued file can be read"),
+    "archive.time": ("归档时间戳", "Time-stamps of the later versions"),
     "data.file": ("内嵌证照数据", "Data inside the file"),
     "ledger.receipt": ("账本回执", "Ledger receipt"),
     "register.file": ("与登记文件一致", "Same file as in the register"),
@@ -263,6 +266,48 @@ def messages_of(report: Report) -> dict[str, dict[str, str]]:
         language: {"headline": words.headline, "sentence": words.sentence, "advice": words.advice}
         for language, words in found.items()
     }
+
+
+_SEAL_NOW: Mapping[str, tuple[str, str]] = {
+    "in-force": ("在有效期内，可以使用", "in force"),
+    "expired": ("已到期；到期前所盖的章依然有效", "out of its term; what it sealed before stays valid"),
+    "frozen": (
+        "已冻结或挂失；此前所盖的章依然有效",
+        "frozen or reported lost; what it sealed before stays valid",
+    ),
+    "withdrawn": ("已注销或停用；此前所盖的章依然有效", "withdrawn; what it sealed before stays valid"),
+}
+"""What has become of a seal since it was used (`facts["seal"]["now"]`)."""
+
+
+def seal_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, str]]:
+    """What held when a file was sealed, what holds of the seal now, and whether the file was archived.
+
+    Each with its label; only for reports whose object is what was sealed. Nothing for a code.
+    """
+    side = 0 if language == "zh-CN" else 1
+    seal: Mapping[str, Any] = facts.get("seal") or {}
+    versions: Any = facts.get("versions") or []
+    lines = []
+    if seal:
+        when = show_date(seal.get("stamped_at"), language)
+        used = (
+            f"有效：{when}，由时间戳证明",
+            f"in force: {when}, as its time-stamp proves",
+        )
+        lines.append((("盖章时的印章", "The seal when it was used")[side], used[side]))
+    if seal.get("now") in _SEAL_NOW:
+        lines.append((("印章现状", "The seal now")[side], _SEAL_NOW[seal["now"]][side]))
+    if versions:
+        last = show_date(versions[-1]["stamped_at"], language)
+        count = len(versions)
+        archived = (
+            f"已归档 {count} 次，最近于 {last}；证书到期后仍可核验",
+            f"{count} time{'s' if count > 1 else ''}, last on {last}; "
+            "the file can be verified after its certificates have run out",
+        )
+        lines.append((("长期保存", "Archived")[side], archived[side]))
+    return lines
 
 
 def show_date(value: str | None, language: Language) -> str:

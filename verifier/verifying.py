@@ -32,11 +32,13 @@ from trust.model.report import Finding, Freshness, Report, Result, ShownField, V
 from trust.model.status import Status
 from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox import Sandbox
+from verifier.archived_file import ARCHIVE_JOBS
 from verifier.evidence import Evidence
 from verifier.examine import decode_examination
 from verifier.pictures import looks_like_picture
 
 SANDBOX_JOBS = {
+    **ARCHIVE_JOBS,
     "examine-pdf": "verifier.examine:examine_pdf_job",
     "read-picture": "verifier.pictures:read_picture_job",
 }
@@ -95,6 +97,11 @@ _HEADLINES = {
     "TRUST_LIST_ROLLED_BACK": "STATUS_STALE",
     "STATUS_LIST_BAD": "STATUS_STALE",
 }
+
+
+def checks_of_the_seal() -> tuple[str, ...]:
+    """What has to pass for a file to be what was sealed and issued; what has become of it since is not asked."""
+    return tuple(check for check in _REQUIRED_FILE if check not in ("status", "validity"))
 
 
 @dataclass(frozen=True, slots=True)

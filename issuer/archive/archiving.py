@@ -62,6 +62,7 @@ class Due:
     """`versions`: how many later versions there are already."""
 
     pid: bytes
+    identifier: str
     since: datetime
     versions: int
 
@@ -114,7 +115,10 @@ class Archiving:
         """What is due at `at`, longest due first."""
         with self.issuing.database.read() as connection:
             rows = archive_sql.due(connection, sql.to_micros(at), limit)
-        return [Due(bytes(row.pid), sql.from_micros(row.archive_due_at), row.versions) for row in rows]
+        return [
+            Due(bytes(row.pid), row.identifier, sql.from_micros(row.archive_due_at), row.versions)
+            for row in rows
+        ]
 
     def count_due(self, at: datetime) -> int:
         with self.issuing.database.read() as connection:

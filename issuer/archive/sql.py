@@ -40,7 +40,7 @@ def receipt_kind(number: int) -> str:
 
 
 def due(connection: Connection, at: int, limit: int, *, after: tuple[int, int] = (-1, -1)) -> list[Any]:
-    """(id, pid, since when due, how many later versions) of what is due at `at`, longest due first.
+    """(id, pid, identifier, since when due, how many later versions) of what is due at `at`, longest due first.
 
     `after` is (since when due, id) of the last one that the caller has.
     """
@@ -52,7 +52,9 @@ def due(connection: Connection, at: int, limit: int, *, after: tuple[int, int] =
         .scalar_subquery()
     )
     rows = connection.execute(
-        sa.select(certs.c.id, certs.c.pid, certs.c.archive_due_at, count.label("versions"))
+        sa.select(
+            certs.c.id, certs.c.pid, certs.c.identifier, certs.c.archive_due_at, count.label("versions")
+        )
         .where(
             certs.c.archive_due_at <= at,
             sa.or_(

@@ -13,9 +13,13 @@ import pytest
 from fastapi.testclient import TestClient
 from support.world import FOOD, World
 
+from ledger.proof import check_detached_receipt
 from trust.app.access import Access
 from trust.app.http.app import create_app
+from trust.encoding.digests import sha256
+from trust.encoding.receipt import decode_receipt
 from trust.model.clock import SystemEntropy
+from verifier.trust_list import ledger_keys
 
 ISSUE_SCOPES = ["cert.issue", "cert.status", "cert.read", "cert.present"]
 
@@ -282,6 +286,43 @@ def test_operators_get_health_metrics_and_version(api: Api) -> None:
     assert api.get("/version").json()["name"] == "yinzheng"
 
 
+def test_later_versions_and_their_receipts_are_given_to_their_department(api: Api) -> None:
+    body = api.issue().json()
+    assert api.world.service.archiving.renew([bytes.fromhex(body["pid"])])[0].error is None
+    base = body["links"]["self"]
+    issued = api.get(f"{base}/file", key=api.market).content
+    assert api.get(f"{base}/file?version=0", key=api.market).content == issued
+    later = api.get(f"{base}/file?version=latest", key=api.market).content
+    assert later.startswith(issued)
+    assert len(later) > len(issued)
+    first, second = api.get(body["links"]["versions"], key=api.market).json()["items"]
+    assert (first["number"], second["number"], second["level"]) == (0, 1, "PAdES-B-LTA")
+    assert second["sha256"] == sha256(later).hex()
+    assert api.get(second["links"]["file"], key=api.market).content == later
+    trust_list = api.world.service.evidence(api.world.clock.now()).trust_list
+    assert trust_list is not None
+    for version in (first, second):
+        receipt = api.get(version["links"]["receipt"], key=api.market)
+        assert receipt.headers["content-type"] == "text/plain; charset=utf-8"
+        proven = check_detached_receipt(receipt.text, log_keys=ledger_keys(trust_list))
+        assert proven.entry.seq == version["ledger_index"]
+        der = api.get(version["links"]["receipt"] + "?form=der", key=api.market).content
+        assert decode_receipt(der).openings.content
+    for path in ("file?version=latest", "versions", "versions/1/receipt"):
+        assert api.get(f"{base}/{path}").status_code == 401
+        assert api.get(f"{base}/{path}", key=api.counter).status_code == 403
+        assert api.get(f"{base}/{path}", key=api.transport).status_code == 404
+    for path in ("file?version=2", "versions/2/receipt"):
+        assert api.get(f"{base}/{path}", key=api.market).status_code == 404
+    for path in (
+        "file?version=newest",
+        "file?version=-1",
+        "versions/-1/receipt",
+        "versions/1/receipt?form=x",
+    ):
+        assert api.get(f"{base}/{path}", key=api.market).status_code == 422
+
+
 def test_the_openapi_description_names_every_route_once(api: Api) -> None:
     described = api.get("/api/v1/openapi.json").json()
     assert described["openapi"].startswith("3.1")
@@ -294,5 +335,7 @@ def test_the_openapi_description_names_every_route_once(api: Api) -> None:
         "revokeCertificate",
         "stampPdf",
         "getCheckpoint",
+        "listFileVersions",
+        "getVersionReceipt",
     ):
         assert needed in operations

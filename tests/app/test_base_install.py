@@ -8,6 +8,8 @@ from pathlib import Path
 
 from support.world import World
 
+from trust.app.archiving import export_package
+
 SERVER_ONLY = [
     "alembic", "fastapi", "fontTools", "httpx2", "jinja2", "pkcs11", "psycopg", "pydantic_settings", "qrcode",
     "sqlalchemy", "sqlmodel", "starlette", "typst", "uvicorn",
@@ -48,6 +50,14 @@ def test_the_base_install_verifies_offline(world: World, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr + done.stdout
     file.write_bytes(pdf[:-1] + b" ")
     assert run("verify", "--offline", world.bundle(), "--at", at, file).returncode == 1
+
+
+def test_the_base_install_checks_a_package_of_an_archive(world: World, tmp_path: Path) -> None:
+    issued, _ = world.issue()
+    package = tmp_path / "package.zip"
+    package.write_bytes(export_package(world.service, issued).package)
+    done = run("archive", "check", package)
+    assert done.returncode == 0, done.stderr + done.stdout
 
 
 def test_the_base_install_says_what_is_missing_for_the_rest() -> None:

@@ -118,6 +118,30 @@ def test_an_issued_file_passes_and_its_fields_are_shown(browser: Browser, pages_
         assert expected in html
 
 
+def test_an_archived_file_says_what_its_seal_was_and_what_it_is(browser: Browser, pages_world: World) -> None:
+    archiving = pages_world.service.archiving
+    if len(archiving.versions(pages_world.valid.pid)) == 1:
+        assert archiving.renew([pages_world.valid.pid])[0].error is None
+    file = {"file": ("a.pdf", archiving.file(pages_world.valid.pid))}
+    html = browser.post("/verify", files=file).text
+    assert title(html).startswith("Valid")
+    for expected in (
+        "The seal when it was used",
+        "as its time-stamp proves",
+        "The seal now",
+        "in force",
+        "1 time, last",
+    ):
+        assert expected in html
+    html = browser.post("/verify?lang=zh-CN", files=file).text
+    assert "盖章时的印章" in html
+    assert "已归档 1 次" in html
+    spoiled = bytearray(file["file"][1])
+    spoiled[20_000] ^= 1
+    html = browser.post("/verify?lang=en", files={"file": ("a.pdf", bytes(spoiled))}).text
+    assert "The seal now" not in html
+
+
 def test_a_changed_file_shows_nothing_of_what_it_holds(browser: Browser, pages_world: World) -> None:
     data = bytearray(pages_world.pdf(pages_world.valid))
     data[20_000] ^= 1

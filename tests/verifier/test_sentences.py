@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import keys.pki.chain
 import trust.pdf.gap
 import verifier.examine
-from verifier.sentences import _SENTENCES
+from verifier.sentences import _SEAL_NOW, _SENTENCES, seal_words
 from verifier.verifying import _HEADLINES
 
 _SOURCES = [
@@ -37,3 +38,30 @@ def test_each_sentence_is_there_in_both_languages(code: str) -> None:
     for sentence, advice in _SENTENCES[code]:
         assert sentence.strip()
         assert advice.strip()
+
+
+@pytest.mark.parametrize("now", ["in-force", "expired", "frozen", "withdrawn"])
+def test_what_a_seal_is_now_is_told_apart_from_what_it_was(now: str) -> None:
+    facts = {
+        "seal": {"stamped_at": "2026-11-23T02:00:00+00:00", "now": now},
+        "versions": [
+            {"stamped_at": "2026-11-24T02:00:00+00:00"},
+            {"stamped_at": "2027-11-24T02:00:00+00:00"},
+        ],
+    }
+    zh, en = seal_words(facts, "zh-CN"), seal_words(facts, "en")
+    assert [label for label, _ in en] == ["The seal when it was used", "The seal now", "Archived"]
+    assert "23 Nov 2026" in en[0][1]
+    assert ("stays valid" in en[1][1]) is (now != "in-force")
+    assert en[2][1].startswith("2 times, last on 24 Nov 2027")
+    assert ("依然有效" in zh[1][1]) is (now != "in-force")
+    assert "已归档 2 次，最近于 2027年11月24日" in zh[2][1]
+
+
+def test_of_a_code_nothing_is_said_about_a_file() -> None:
+    assert seal_words({}, "en") == []
+
+
+def test_each_state_of_a_seal_that_the_verifier_names_has_words() -> None:
+    source = inspect.getsource(verifier.examine._seal_now)
+    assert set(re.findall(r'"([a-z-]+)"', source)) == set(_SEAL_NOW)

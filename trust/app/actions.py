@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from issuer.archive.archiving import ArchivedVersion
 from issuer.catalogue import TypeProfile, load_profile
 from issuer.issuing import Outcome
 from trust.app.compose import Service
@@ -158,6 +159,19 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         "detail": outcome.error.what,
         "todo": outcome.error.todo,
         "errors": [{"field": v.field, "code": v.code, "found": v.found, "todo": v.todo} for v in errors],
+    }
+
+
+def version_json(version: ArchivedVersion) -> dict[str, Any]:
+    """One version of a file for machines."""
+    return {
+        "number": version.number,
+        "level": version.level,
+        "sha256": version.sha256.hex(),
+        "parent_sha256": version.parent_sha256.hex() if version.parent_sha256 else None,
+        "stamped_at": version.stamped_at.isoformat() if version.stamped_at else None,
+        "next_due_at": version.next_due_at.isoformat() if version.next_due_at else None,
+        "ledger_index": version.entry_seq,
     }
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from trust.app.cli import console
+from trust.app.cli.archive import archive_app
 from trust.app.cli.console import t
 from trust.app.cli.ledger import ledger_app
 from trust.app.cli.pki import import_command, pki_app
@@ -34,6 +35,7 @@ for name, group in (
     ("authority", authority_app),
     ("type", type_app),
     ("seal", seal_app),
+    ("archive", archive_app),
     ("ledger", ledger_app),
     ("keys", keys_app),
     ("pki", pki_app),

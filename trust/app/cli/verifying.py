@@ -16,11 +16,11 @@ from trust.model.errors import Malformed
 from trust.model.report import Colour, Report, Result, Verdict
 from trust.sandbox import Sandbox
 from verifier.evidence import Evidence, ListedStatus, evidence_from_bundle, read_roots
-from verifier.sentences import CHECKS, NOT_CHECKED, messages_of, words_for
+from verifier.sentences import CHECKS, NOT_CHECKED, messages_of, seal_words, words_for
 from verifier.trust_list import root_fingerprint
 from verifier.verifying import SANDBOX_JOBS, Verifier
 
-_EXIT = {
+EXIT = {
     Verdict.PASSED: console.EXIT_PASSED,
     Verdict.FAILED: console.EXIT_FAILED,
     Verdict.INDETERMINATE: console.EXIT_INDETERMINATE,
@@ -31,7 +31,7 @@ _SIGNS = {
     Colour.RED: "[bold red]✖",
     Colour.GREY: "[bold]?",
 }
-_MARKS = {Result.PASSED: "✔", Result.FAILED: "✖", Result.INDETERMINATE: "▲", Result.NOT_CHECKED: "–"}
+MARKS = {Result.PASSED: "✔", Result.FAILED: "✖", Result.INDETERMINATE: "▲", Result.NOT_CHECKED: "–"}
 
 Judge = Callable[[bytes | str, datetime], Report]
 
@@ -47,14 +47,14 @@ def verify_objects(
     json: bool,
 ) -> int:
     """Verifies each object and gives the exit code of the worst."""
-    verified_at = _instant(at)
+    verified_at = instant(at)
     certificates = [_read_anchor(path) for path in anchors]
     worst = 0
     with _judge(offline, certificates, roots, data) as judge:
         for each in objects:
             report = judge(_read_object(each), verified_at or datetime.now(UTC))
             print_report(each, report, json)
-            worst = max(worst, _EXIT[report.verdict] if report.was_read else console.EXIT_USAGE)
+            worst = max(worst, EXIT[report.verdict] if report.was_read else console.EXIT_USAGE)
     return worst
 
 
@@ -68,10 +68,13 @@ def print_report(name: str, report: Report, json: bool) -> None:
     out.print(f"  {_shortened(name)}  {report.verdict.value} {report.code}", markup=False)
     for shown in report.shown:
         out.print(f"  {t(shown.label_zh, shown.label_en)}: {shown.value}", markup=False)
+    if report.shown:  # which is only where the object is what was sealed
+        for label, value in seal_words(report.facts, console.language()):
+            out.print(f"  {label}: {value}", markup=False)
     for finding in report.findings:
         label = CHECKS.get(finding.check, (finding.check, finding.check))[side]
         detail = f" — {finding.code}: {finding.detail}" if finding.result is not Result.PASSED else ""
-        out.print(f"  {_MARKS[finding.result]} {label}{detail}", markup=False)
+        out.print(f"  {MARKS[finding.result]} {label}{detail}", markup=False)
     if report.freshness is not None:
         fresh = report.freshness
         until = (
@@ -129,6 +132,11 @@ def _pinned_roots(folder: Path, fingerprints: Sequence[str]) -> tuple[bytes, ...
         raise Malformed(
             f"{folder} is not an offline bundle.", "Make one with `yinzheng bundle DIR`.", code="NO_BUNDLE"
         ) from exc
+    return named_roots(found, fingerprints)
+
+
+def named_roots(found: tuple[bytes, ...], fingerprints: Sequence[str]) -> tuple[bytes, ...]:
+    """Those of the roots that were named; all if none was. Raises `Malformed` if none of them is there."""
     if not fingerprints:
         return found
     named = tuple(root for root in found if root_fingerprint(root) in {f.lower() for f in fingerprints})
@@ -159,7 +167,8 @@ def _read_anchor(path: Path) -> bytes:
         raise Malformed(f"{path.name} is not a certificate.", "Give a PEM or DER file.") from exc
 
 
-def _instant(text: str | None) -> datetime | None:
+def instant(text: str | None) -> datetime | None:
+    """A time as it is given at the command line. Raises `Malformed`."""
     if text is None:
         return None
     try:

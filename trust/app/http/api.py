@@ -11,14 +11,15 @@ import dataclasses
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import anyio
 from anyio import CapacityLimiter
-from fastapi import APIRouter, File, Form, Header, Query, Request, UploadFile
+from fastapi import APIRouter, File, Form, Header, Path, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from issuer.archive.package import detached
 from issuer.catalogue import load_catalogue, load_profile
 from issuer.presenting import Level
 from ledger.checkpoint import parse_checkpoint
@@ -30,7 +31,9 @@ from trust.app.actions import (
     report_json,
     stamp_application,
     verify_online,
+    version_json,
 )
+from trust.app.archiving import receipt_of
 from trust.app.compose import Service
 from trust.app.http.idempotency import Idempotency
 from trust.app.http.middleware import Metrics
@@ -236,16 +239,88 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
     @router.get(
         "/certificates/{pid}/file", operation_id="getCertificateFile", tags=["issuer"], responses=_PROBLEMS
     )
-    def read_file(pid: str, authorization: Annotated[str | None, Header()] = None) -> Response:
-        """The issued PDF."""
+    def read_file(
+        pid: str,
+        version: Annotated[
+            str,
+            Query(
+                pattern="^(latest|0|[1-9][0-9]{0,3})$",
+                description="0 is the issued file; later versions hold it and evidence that lasts",
+                openapi_examples={
+                    "issued": {"value": "0"},
+                    "newest": {"value": "latest"},
+                    "third": {"value": "3"},
+                },
+            ),
+        ] = "0",
+        authorization: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """The issued PDF, or a later version of it."""
         who = caller(authorization, "cert.read")
         found = own(service.issuing.issued(pid=_pid(pid)), who)
+        file = service.archiving.file(found.pid, None if version == "latest" else int(version))
         access.audit(who.label, "read-file", found.pid, None, "given")
-        return Response(
-            service.issuing.issued_file(found.pid),
-            media_type="application/pdf",
-            headers={"Cache-Control": "no-store"},
-        )
+        return Response(file, media_type="application/pdf", headers={"Cache-Control": "no-store"})
+
+    @router.get(
+        "/certificates/{pid}/versions",
+        operation_id="listFileVersions",
+        tags=["issuer"],
+        responses={**_PROBLEMS, 200: _example(_VERSIONS_EXAMPLE)},
+    )
+    def list_versions(pid: str, authorization: Annotated[str | None, Header()] = None) -> Response:
+        """The issued file and its later versions, in their order."""
+        who = caller(authorization, "cert.read")
+        found = own(service.issuing.issued(pid=_pid(pid)), who)
+        listed = service.archiving.versions(found.pid)
+        access.audit(who.label, "list-versions", found.pid, None, "given")
+        base = f"/api/v1/certificates/{found.pid.hex()}"
+        items = [
+            {
+                **version_json(each),
+                "links": {
+                    "file": f"{base}/file?version={each.number}",
+                    "receipt": f"{base}/versions/{each.number}/receipt",
+                },
+            }
+            for each in listed
+        ]
+        return _private({"items": items})
+
+    @router.get(
+        "/certificates/{pid}/versions/{number}/receipt",
+        operation_id="getVersionReceipt",
+        tags=["issuer"],
+        response_class=Response,
+        responses={
+            **_PROBLEMS,
+            200: {
+                "description": "the receipt",
+                "content": {
+                    "text/plain": {"example": "c2sp.org/tlog-proof@v1\nextra …\nindex 19\n…"},
+                    "application/octet-stream": {},
+                },
+            },
+        },
+    )
+    def read_receipt(
+        pid: str,
+        number: Annotated[int, Path(ge=0, le=9999)],
+        form: Annotated[
+            Literal["tlog-proof", "der"],
+            Query(description="a detached .tlog-proof, or the stored DER with the salts that open its entry"),
+        ] = "tlog-proof",
+        authorization: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """The ledger receipt of one version; that of the issued file (0) is inside it too."""
+        who = caller(authorization, "cert.read")
+        found = own(service.issuing.issued(pid=_pid(pid)), who)
+        der = receipt_of(service, found.pid, number)
+        access.audit(who.label, "read-receipt", found.pid, None, "given")
+        headers = {"Cache-Control": "no-store"}
+        if form == "der":
+            return Response(der, media_type="application/octet-stream", headers=headers)
+        return Response(detached(der), media_type="text/plain; charset=utf-8", headers=headers)
 
     def status_route(act: StatusAct) -> Callable[..., Awaitable[Response]]:
         async def change(
@@ -490,6 +565,29 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
+_VERSIONS_EXAMPLE = {
+    "items": [
+        {
+            "number": 1,
+            "level": "PAdES-B-LTA",
+            "sha256": "318eebad4215763d2044f53ce1ba61b7d4685d07ac306f0b9a52dad2f83184a4",
+            "parent_sha256": "455ffee40929c1fc33775c5341b23af3b6387867c1a0f81421bb3b6aa30a28f0",
+            "stamped_at": "2026-11-24T02:00:00+00:00",
+            "next_due_at": "2027-11-24T02:00:00+00:00",
+            "ledger_index": 19,
+            "links": {
+                "file": "/api/v1/certificates/b5ed1393952db919726bc0fcfefcda45/file?version=1",
+                "receipt": "/api/v1/certificates/b5ed1393952db919726bc0fcfefcda45/versions/1/receipt",
+            },
+        }
+    ]
+}
+
+
+def _example(value: dict[str, Any]) -> dict[str, Any]:
+    return {"description": "Successful Response", "content": {"application/json": {"example": value}}}
+
+
 def _certificate_json(found: IssuedECertificate) -> dict[str, Any]:
     data = decode_ecertificate_data(found.data)
     begins, ends = data.validity()
@@ -508,7 +606,11 @@ def _certificate_json(found: IssuedECertificate) -> dict[str, Any]:
         "valid_until": ends.isoformat() if ends else None,
         "issued_at": found.issued_at.isoformat(),
         "ledger_index": found.entry_seq,
-        "links": {"self": f"/api/v1/certificates/{pid}", "file": f"/api/v1/certificates/{pid}/file"},
+        "links": {
+            "self": f"/api/v1/certificates/{pid}",
+            "file": f"/api/v1/certificates/{pid}/file",
+            "versions": f"/api/v1/certificates/{pid}/versions",
+        },
     }
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from issuer.catalogue import load_catalogue
 from trust.app.i18n import show_time, text
 from trust.model.errors import NotFound
-from verifier.sentences import CHECKS, NOT_CHECKED, Language, show_date
+from verifier.sentences import CHECKS, NOT_CHECKED, Language, seal_words, show_date
 
 _GOOD_FOR = timedelta(minutes=15)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -206,6 +206,8 @@ def _notes(presentation: Mapping[str, Any], language: Language, wanted: str) -> 
 
 def _about(report: Mapping[str, Any], language: Language, checked_by: str, believed: bool) -> list[Line]:
     lines = []
+    if believed:
+        lines += [Line(label, value) for label, value in seal_words(report["facts"], language)]
     freshness = report["freshness"] if believed else None
     if freshness:
         key = "verdict.status_online" if freshness["online"] else "verdict.status_listed"

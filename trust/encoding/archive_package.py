@@ -1,0 +1,218 @@
+"""The package in which a licence is handed over to an e-archive 电子档案: one zip file that proves itself.
+
+    file/licence.pdf                      the newest version of the file; every earlier one is its beginning
+    receipts/<n>.der, <n>.tlog-proof      the ledger receipt of version n, as stored and as a detached text
+    metadata.json, metadata.xml           the record described, twice the same (see below)
+    evidence/…                            an offline bundle (`verifier.evidence`)
+    report/four-properties.json, .zh-CN.html, .en.html      四性: what was checked before hand-over
+    manifest.json                         every other file: path, size, SHA-256, SM3
+
+The zip has one encoding for one set of files: entries in the order of their names, stored and not compressed (what
+a compressor writes depends on its version), all of 1 January 1980, mode 0644. The manifest is RFC 8785 JSON:
+
+    {"files":[{"path":…,"sha256":hex,"size":…,"sm3":hex}…],"format":"yinzheng-archive-package-1",
+     "identifier":…,"made_at":RFC 3339}
+
+It shows that nothing was lost or damaged on the way. It is not signed: who made the licence is shown by the seal in
+the file and the receipts, whatever the manifest says.
+
+The metadata are a tree of texts, lists and named parts. Names in Chinese are elements of DA/T 46-2009; names in Latin
+letters are the fields of GB/T 36903 (ZZ…, CZ…, KZ_…) or our own. The JSON is indented by one space, and the XML is
+written from it, so there is one XML for it. What the archive itself assigns (档号, 保管期限, …) is left out.
+
+    {"record":{"聚合层次":"文件",…}}   ↔   <record><聚合层次>文件</聚合层次>…</record>
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from xml.sax.saxutils import escape
+
+import rfc8785
+
+from trust.encoding.digests import sha256, sm3
+from trust.model.errors import Malformed
+
+FORMAT = "yinzheng-archive-package-1"
+MANIFEST, LICENCE = "manifest.json", "file/licence.pdf"
+METADATA_JSON, METADATA_XML = "metadata.json", "metadata.xml"
+EVIDENCE, REPORT = "evidence/", "report/four-properties"
+MAX_PACKAGE_BYTES = 256 * 1024 * 1024
+MAX_FILES = 5000
+MAX_VERSIONS = 200
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,4}")
+_ELEMENT = re.compile(r"[A-Za-z_\u4e00-\u9fff][A-Za-z0-9_\u4e00-\u9fff]*")
+_BEFORE_ALL_TIMES = (1980, 1, 1, 0, 0, 0)
+_ENCRYPTED = 0x1
+
+Tree = Mapping[str, Any]
+"""Named parts; a part is a text, another tree, or a list of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """What the manifest says of one file."""
+
+    path: str
+    size: int
+    sha256: str
+    sm3: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    identifier: str
+    made_at: datetime
+    files: Sequence[ListedFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """`files` are all but the manifest, by path; one that the zip's own checksum refuses is in `damaged`."""
+
+    manifest: Manifest
+    files: Mapping[str, bytes]
+    damaged: Sequence[str]
+    size: int
+
+
+def receipt_paths(number: int) -> tuple[str, str]:
+    """Where the receipt of a version lies, as DER and as a detached text."""
+    return f"receipts/{number}.der", f"receipts/{number}.tlog-proof"
+
+
+def encode_package(files: Mapping[str, bytes], identifier: str, made_at: datetime) -> bytes:
+    """The zip of these files and their manifest. Raises `Malformed` for a name that no package may hold."""
+    listed: list[dict[str, str | int]] = [
+        {"path": path, "size": len(data), "sha256": sha256(data).hex(), "sm3": sm3(data).hex()}
+        for path, data in sorted(files.items())
+    ]
+    manifest = rfc8785.dumps(
+        {"format": FORMAT, "identifier": identifier, "made_at": made_at.isoformat(), "files": listed}
+    )
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for path, data in sorted({**files, MANIFEST: manifest}.items()):
+            _check_name(path)
+            entry = zipfile.ZipInfo(path, _BEFORE_ALL_TIMES)
+            entry.create_system = 3
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, data)
+    return out.getvalue()
+
+
+def decode_package(data: bytes) -> Package:
+    """Raises `Malformed` (NO_PACKAGE, TOO_LARGE, ENCRYPTED) for what cannot be looked into safely.
+
+    Digests are not compared here: that is a finding of its own (`verifier.archive_package`).
+    """
+    if len(data) > MAX_PACKAGE_BYTES:
+        raise Malformed("The package is larger than 256 MiB.", "Check where it comes from.", code="TOO_LARGE")
+    found: dict[str, bytes] = {}
+    damaged: list[str] = []
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for entry in _checked_entries(archive, len(data)):
+                try:
+                    found[entry.filename] = archive.read(entry)
+                except zipfile.BadZipFile:  # the checksum of the entry, or its own header
+                    damaged.append(entry.filename)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, RuntimeError) as exc:
+        raise _no_package("The file is not a zip file, or it is broken.") from exc
+    if MANIFEST not in found:
+        raise _no_package("The file holds no manifest that can be read.")
+    return Package(decode_manifest(found.pop(MANIFEST)), found, tuple(damaged), len(data))
+
+
+def decode_manifest(encoded: bytes) -> Manifest:
+    try:
+        match json.loads(encoded):
+            case {
+                "format": "yinzheng-archive-package-1",
+                "identifier": str(name),
+                "made_at": str(at),
+                "files": list(listed),
+            }:
+                made_at = datetime.fromisoformat(at)
+                files = tuple(
+                    ListedFile(str(each["path"]), int(each["size"]), str(each["sha256"]), str(each["sm3"]))
+                    for each in listed
+                )
+            case _:
+                raise _no_package("The manifest is not in its format.")
+    except (ValueError, TypeError, KeyError, RecursionError) as exc:
+        raise _no_package("The manifest cannot be read.") from exc
+    if made_at.tzinfo is None:
+        raise _no_package("The time in the manifest has no zone.")
+    return Manifest(name, made_at, files)
+
+
+def encode_metadata(tree: Tree) -> tuple[bytes, bytes]:
+    """JSON and XML of the metadata. Raises `Malformed` for a name that is no element's."""
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', *_element("metadata", tree, 0)]
+    return _dump(tree), ("\n".join(lines) + "\n").encode()
+
+
+def decode_metadata(encoded: bytes) -> dict[str, Any]:
+    """The tree of `metadata.json`. Raises `Malformed` for anything but the one encoding."""
+    try:
+        tree = json.loads(encoded)
+        if isinstance(tree, dict) and _dump(tree) == encoded:
+            return tree
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise Malformed("The metadata cannot be read.") from exc
+    raise Malformed("The metadata are not in their form.")
+
+
+def _dump(tree: Tree) -> bytes:
+    """In the order in which it is described, for people read it too."""
+    return json.dumps(tree, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def _element(name: str, value: Any, depth: int) -> list[str]:
+    if not _ELEMENT.fullmatch(name):
+        raise Malformed("A part of the metadata has a name that is no element's.")
+    indent = "  " * depth
+    match value:
+        case Mapping():
+            inner = [line for key, part in value.items() for line in _element(key, part, depth + 1)]
+            return [f"{indent}<{name}>", *inner, f"{indent}</{name}>"]
+        case str():
+            return [f"{indent}<{name}>{escape(value)}</{name}>"]
+        case list() | tuple():
+            return [line for each in value for line in _element(name, each, depth)]
+        case _:
+            raise Malformed("A part of the metadata is neither text nor list nor named parts.")
+
+
+def _checked_entries(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
+    entries = archive.infolist()
+    if len(entries) > MAX_FILES or sum(each.file_size for each in entries) > size:
+        # Stored files are never larger than the zip: a sum that is means a bomb, or entries laid over each other.
+        raise Malformed("The package claims more than it holds.", code="TOO_LARGE")
+    if len({each.filename for each in entries}) != len(entries):
+        raise _no_package("Two files of the package have one name.")
+    for each in entries:
+        _check_name(each.filename)
+        if each.flag_bits & _ENCRYPTED:
+            raise Malformed("A file of the package is encrypted.", "Ask for one without.", code="ENCRYPTED")
+        if each.compress_type != zipfile.ZIP_STORED:
+            raise _no_package("A file of the package is compressed; packages of ours are not.")
+    return entries
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise _no_package("A file of the package has a name that none of ours has.")
+
+
+def _no_package(what: str) -> Malformed:
+    return Malformed(what, "Choose a file that `yinzheng archive export` made.", code="NO_PACKAGE")

@@ -1,0 +1,122 @@
+"""What a PDF needs so that it can be read long from now, and what it must not need.
+
+It says what is in the file; whoever asks decides what that means. Fonts count where they stand in any revision:
+a later version of a licence replaces no font. Runs inside the sandbox.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pypdfium2
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.reader import PdfFileReader
+
+from trust.model.errors import Malformed
+from trust.pdf.reading import MAX_PAGES, PdfRefused, walk_objects
+
+_PIXELS_WIDE, _MAX_PIXELS, _MAX_DEPTH = 300, 2_000_000, 60
+_FONT_FILES = ("/FontFile", "/FontFile2", "/FontFile3")
+_EXTERNAL_NAMES = frozenset({"/URI", "/URL", "/GoToR", "/GoToE", "/OPI"})
+"""Links, files elsewhere, and pictures that are kept elsewhere (ISO 32000-2 §12.6.4, §7.11.5, §14.11.7)."""
+_CLAIM = r"pdfaid:%s(?:\s*=\s*[\"']|>)\s*([0-9A-Za-z])"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """`fonts_missing`: names of fonts whose glyphs are not in the file. `pdfa`: what it claims, such as 3b."""
+
+    fonts: int
+    fonts_missing: tuple[str, ...]
+    external: tuple[str, ...]
+    pdfa: str | None
+
+
+def read_needs(reader: PdfFileReader) -> Needs:
+    """Raises `PdfRefused` for what cannot be walked."""
+    fonts, missing, external = 0, set(), set()
+    try:
+        for _, _, found in walk_objects(reader):
+            for each in _dictionaries(found, 0):
+                if "/Type" in each and each["/Type"] == "/Font":
+                    fonts += 1
+                    if not _is_embedded(each):
+                        missing.add(str(each.get("/BaseFont", "?")))
+                external |= {str(name) for name in each if name in _EXTERNAL_NAMES}
+                if "/S" in each and each["/S"] in _EXTERNAL_NAMES:
+                    external.add(str(each["/S"]))
+                if isinstance(each, generic.StreamObject) and "/F" in each:
+                    external.add("/F")  # its data are in another file (ISO 32000-2 table 5)
+        return Needs(fonts, tuple(sorted(missing)), tuple(sorted(external)), _claim(reader))
+    except PdfRefused:
+        raise
+    except Exception as exc:  # a parser may raise anything on hostile input
+        raise PdfRefused("The PDF is broken and cannot be read.", code="BROKEN_PDF") from exc
+
+
+def count_drawn_pages(pdf: bytes) -> tuple[int, int]:
+    """How many pages there are, all of them drawn, and on how many of them there is anything to see.
+
+    Raises `Malformed` for a page that cannot be drawn.
+    """
+    try:
+        document = pypdfium2.PdfDocument(pdf)
+    except pypdfium2.PdfiumError as exc:
+        raise Malformed("The file cannot be opened by a viewer.", code="BROKEN_PDF") from exc
+    try:
+        document.init_forms()  # the visible seal is the appearance of a signature field
+        pages = len(document)
+        if not 1 <= pages <= MAX_PAGES:
+            raise Malformed("The file has no pages, or too many.", code="LIMIT_EXCEEDED")
+        return pages, sum(_shows_something(document, number) for number in range(pages))
+    except pypdfium2.PdfiumError as exc:
+        raise Malformed("A page cannot be drawn.", code="BROKEN_PDF") from exc
+    finally:
+        document.close()
+
+
+def _shows_something(document: Any, number: int) -> bool:
+    page = document[number]
+    try:
+        scale = _PIXELS_WIDE / page.get_width()
+        if _PIXELS_WIDE * page.get_height() * scale > _MAX_PIXELS:
+            raise Malformed("A page is too long to draw.", code="LIMIT_EXCEEDED")
+        picture = page.render(scale=scale, may_draw_forms=True).to_pil().convert("L")
+    finally:
+        page.close()
+    darkest, brightest = picture.getextrema()
+    return bool(darkest != brightest)
+
+
+def _dictionaries(found: Any, depth: int) -> Iterator[generic.DictionaryObject]:
+    """Every dictionary inside one object, references not followed."""
+    if depth > _MAX_DEPTH:
+        raise PdfRefused("The PDF is nested too deeply.", code="LIMIT_EXCEEDED")
+    if isinstance(found, generic.DictionaryObject):
+        yield found
+        for key in found:
+            yield from _dictionaries(found.raw_get(key), depth + 1)
+    elif isinstance(found, generic.ArrayObject):
+        for index in range(len(found)):
+            yield from _dictionaries(found.raw_get(index), depth + 1)
+
+
+def _is_embedded(font: generic.DictionaryObject) -> bool:
+    """Type 0 fonts have their glyphs in a descendant, which is looked at by itself; Type 3 in procedures."""
+    if font["/Subtype"] in ("/Type0", "/Type3"):
+        return True
+    return "/FontDescriptor" in font and any(name in font["/FontDescriptor"] for name in _FONT_FILES)
+
+
+def _claim(reader: PdfFileReader) -> str | None:
+    """ISO 19005-1 §6.7.11: the identification is in the metadata of the catalogue."""
+    if "/Metadata" not in reader.root:
+        return None
+    xmp = bytes(reader.root["/Metadata"].data).decode("utf-8", "replace")
+    part, level = (re.search(_CLAIM % name, xmp) for name in ("part", "conformance"))
+    if part is None:
+        return None
+    return part.group(1) + (level.group(1).lower() if level else "")

@@ -1,0 +1,249 @@
+"""Looking at a file that is handed over to an archive: its versions and receipts, and whether it can be read.
+
+Both jobs run inside the sandbox. Whether the seal holds is `verifier.examine`'s question; here every version is held
+against its own ledger receipt, and the file against what reading it for long needs.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from keys import asn1
+from ledger.proof import DetachedReceipt, check_embedded_receipt, format_detached_receipt, parse_receipt
+from trust.encoding.commitment import document_commit, ecertificate_ref
+from trust.encoding.digests import sha256
+from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
+from trust.encoding.entry import EntryKind
+from trust.encoding.receipt import decode_receipt
+from trust.encoding.trust_list import TrustList, decode_trust_list
+from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
+from trust.model.report import Finding, Result
+from trust.pdf.gap import check_gaps
+from trust.pdf.lasting import count_drawn_pages, read_needs
+from trust.pdf.reading import attachments, open_pdf, take_inventory
+from verifier.examine import ATTACHMENT_NAME
+from verifier.trust_list import ledger_keys
+from verifier.versions import LaterVersion, check_versions
+
+ARCHIVE_JOBS = {
+    "archived-versions": "verifier.archived_file:archived_versions_job",
+    "archived-file": "verifier.archived_file:archived_file_job",
+}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedVersions:
+    """`sha256` is that of each version of the file, the issued one first."""
+
+    findings: Sequence[Finding]
+    sha256: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Readability:
+    """Findings on being read, on doing no harm; `facts` are numbers and names for the report."""
+
+    usable: Sequence[Finding]
+    safe: Sequence[Finding]
+    facts: dict[str, Any]
+    data: bytes | None
+    """The attached data file as it stands; whether it is to be believed is the seal's matter."""
+
+
+def archived_versions_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
+    """Blobs: the file, the trust list's payload, then of each version the receipt (DER) and its text, or nothing."""
+    receipts = list(zip(blobs[2::2], blobs[3::2], strict=True))
+    found = examine_versions(blobs[0], decode_trust_list(blobs[1]), receipts)
+    return {"findings": _encode(found.findings), "sha256": list(found.sha256)}
+
+
+def decode_versions(answer: dict[str, Any]) -> ArchivedVersions:
+    return ArchivedVersions(_decode(answer["findings"]), answer["sha256"])
+
+
+def archived_file_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
+    found = examine_readability(blobs[0])
+    attached = base64.b64encode(found.data).decode() if found.data is not None else None
+    return {
+        "usable": _encode(found.usable),
+        "safe": _encode(found.safe),
+        "facts": found.facts,
+        "data": attached,
+    }
+
+
+def decode_readability(answer: dict[str, Any]) -> Readability:
+    data = base64.b64decode(answer["data"]) if answer["data"] is not None else None
+    return Readability(_decode(answer["usable"]), _decode(answer["safe"]), answer["facts"], data)
+
+
+def examine_versions(
+    data: bytes, trust_list: TrustList, receipts: Sequence[tuple[bytes, bytes]]
+) -> ArchivedVersions:
+    """Each version of the file against the receipt of its own ledger entry."""
+    asn1.register()
+    findings: list[Finding] = []
+    versions = _take(
+        findings,
+        "archive.versions",
+        lambda: check_versions(data, trust_list) if len(check_gaps(data)) > 1 else None,
+    )
+    if not _passed(findings[-1]):
+        return ArchivedVersions(findings, ())
+    licence = versions.licence if versions is not None else data
+    later = versions.later if versions is not None else ()
+    sealed = _take(findings, "data.file", lambda: _sealed_data(licence))
+    if sealed is not None:
+        ends = (len(licence), *(each.end for each in later))
+        for number in range(len(ends)):
+            receipt = receipts[number] if number < len(receipts) else (b"", b"")
+            version = later[number - 1] if number else None
+            step = partial(_check_version, licence, version, receipt, sealed, trust_list)
+            _take(findings, f"archive.receipt.{number}", step)
+    digests = [sha256(data[:end]).hex() for end in (len(licence), *(each.end for each in later))]
+    # That the file can be taken apart and its data read, the verifier says too; here only that it failed.
+    told = [each for each in findings if each.check.startswith("archive.receipt") or not _passed(each)]
+    return ArchivedVersions(told, digests)
+
+
+def examine_readability(data: bytes) -> Readability:
+    """Nothing here needs the seal to hold: it is asked of any PDF."""
+    usable: list[Finding] = []
+    safe: list[Finding] = []
+    facts: dict[str, Any] = {"size": len(data)}
+    reader = _take(usable, "file.opens", lambda: open_pdf(data))
+    if reader is None:
+        # Not opened: whether it is encrypted is known all the same, and nothing else is.
+        code = usable[-1].code
+        if code in ("ENCRYPTED", "TOO_LARGE"):
+            check = "file.not-encrypted" if code == "ENCRYPTED" else "file.size"
+            safe.append(Finding(check, Result.FAILED, code, usable[-1].detail))
+        safe.append(Finding("file.no-active-content", Result.INDETERMINATE, code, usable[-1].detail))
+        return Readability(usable, safe, facts, None)
+    # open_pdf refuses what is encrypted or too large, before anything else.
+    safe += [Finding("file.not-encrypted", Result.PASSED), Finding("file.size", Result.PASSED)]
+    inventory = _take(safe, "file.no-active-content", lambda: take_inventory(reader))
+    if inventory is not None and inventory.active_names:
+        listed = ", ".join(sorted(inventory.active_names))
+        safe[-1] = Finding("file.no-active-content", Result.FAILED, "ACTIVE_CONTENT", listed)
+    pages = _take(usable, "file.drawn", lambda: count_drawn_pages(data))
+    if pages is not None:
+        facts["pages"], facts["pages_with_content"] = pages
+        if not pages[1]:
+            usable[-1] = Finding("file.drawn", Result.FAILED, "BLANK", "there is nothing to see on any page")
+        counted = inventory.pages if inventory is not None else None
+        usable.append(_equal("file.pages", counted, pages[0]))
+    data_file = _take(usable, "file.data", lambda: attachments(reader)[ATTACHMENT_NAME])
+    needs = _take(usable, "file.fonts", lambda: read_needs(reader))
+    if needs is None:
+        safe.append(Finding("file.no-external", Result.INDETERMINATE, usable[-1].code, usable[-1].detail))
+        return Readability(usable, safe, facts, data_file)
+    facts |= {"fonts": needs.fonts, "pdfa": needs.pdfa}
+    if needs.fonts_missing:
+        missing = ", ".join(needs.fonts_missing)
+        usable[-1] = Finding("file.fonts", Result.FAILED, "FONT_NOT_EMBEDDED", missing)
+    usable.append(
+        Finding("file.pdfa", Result.PASSED, detail=f"PDF/A-{needs.pdfa}")
+        if needs.pdfa
+        else Finding("file.pdfa", Result.INDETERMINATE, "NO_PDFA", "the file does not claim to be PDF/A")
+    )
+    safe.append(
+        Finding("file.no-external", Result.FAILED, "EXTERNAL_REFERENCE", ", ".join(needs.external))
+        if needs.external
+        else Finding("file.no-external", Result.PASSED)
+    )
+    return Readability(usable, safe, facts, data_file)
+
+
+def _passed(finding: Finding) -> bool:
+    return finding.result is Result.PASSED
+
+
+def _check_version(
+    licence: bytes,
+    version: LaterVersion | None,
+    receipt: tuple[bytes, bytes],
+    sealed: ECertificateData,
+    trust_list: TrustList,
+) -> bool:
+    if version is None:
+        return _check_first(licence, receipt)
+    return _check_receipt(version, receipt, sealed, trust_list)
+
+
+def _sealed_data(licence: bytes) -> ECertificateData:
+    return decode_ecertificate_data(attachments(open_pdf(licence))[ATTACHMENT_NAME])
+
+
+def _check_first(licence: bytes, receipt: tuple[bytes, bytes]) -> bool:
+    """The receipt of the issued file is the one inside it, which `verifier.examine` checks."""
+    _check_text(receipt)
+    if asn1.embedded_receipt(check_gaps(licence)[-1].cms) != receipt[0]:
+        raise VerificationError("The receipt is not the one in the file.", code="LEDGER_MISMATCH")
+    return True
+
+
+def _check_receipt(
+    version: LaterVersion, receipt: tuple[bytes, bytes], sealed: ECertificateData, trust_list: TrustList
+) -> bool:
+    """The receipt opens to this very version of this e-certificate."""
+    _check_text(receipt)
+    decoded = decode_receipt(receipt[0])
+    proven = check_embedded_receipt(decoded.entry, decoded.proof, log_keys=ledger_keys(trust_list))
+    entry, openings = proven.entry, decoded.openings
+    if entry.log != trust_list.ledger_origin or entry.kind is not EntryKind.LATER_VERSION:
+        raise VerificationError("The receipt is not that of a later version.", code="LEDGER_MISMATCH")
+    if openings.content != sealed.content or entry.actor != sealed.issuer:
+        raise VerificationError("The receipt commits to other data.", code="LEDGER_MISMATCH")
+    if ecertificate_ref(sealed.pid, openings.ref_salt) != entry.ref:
+        raise VerificationError("The receipt belongs to another e-certificate.", code="LEDGER_MISMATCH")
+    if document_commit(openings.content, version.digests, openings.salts) != entry.commit:
+        raise VerificationError("The receipt commits to another file.", code="LEDGER_MISMATCH")
+    return True
+
+
+def _check_text(receipt: tuple[bytes, bytes]) -> None:
+    """The detached text says the same as the stored receipt."""
+    der, text = receipt
+    if not der or not text:
+        raise EvidenceUnavailableError("The receipt is missing.", code="NOT_IN_LEDGER")
+    decoded = decode_receipt(der)
+    detached = DetachedReceipt(entry_bytes=decoded.entry, receipt=parse_receipt(decoded.proof))
+    if format_detached_receipt(detached).encode() != text:
+        raise VerificationError("Both forms of the receipt differ.", code="LEDGER_MISMATCH")
+
+
+def _equal(check: str, expected: object, found: object) -> Finding:
+    if expected == found:
+        return Finding(check, Result.PASSED, detail=str(found))
+    return Finding(check, Result.FAILED, "FORMAT_FAILURE", f"{expected} are listed, {found} are there")
+
+
+def _take(findings: list[Finding], check: str, step: Callable[[], T]) -> T | None:
+    """As in `verifier.examine`: what the step returns, or a finding that says why there is nothing."""
+    try:
+        value = step()
+    except TrustError as exc:
+        undecided = isinstance(exc, EvidenceUnavailableError)
+        result = Result.INDETERMINATE if undecided else Result.FAILED
+        findings.append(Finding(check, result, exc.code, exc.what))
+        return None
+    except Exception as exc:  # a parser under attack may raise anything; it never means "passed"
+        detail = f"cannot be read: {type(exc).__name__}"
+        findings.append(Finding(check, Result.FAILED, "FORMAT_FAILURE", detail))
+        return None
+    findings.append(Finding(check, Result.PASSED))
+    return value
+
+
+def _encode(findings: Sequence[Finding]) -> list[list[str]]:
+    return [[f.check, f.result.value, f.code, f.detail] for f in findings]
+
+
+def _decode(encoded: Sequence[Sequence[str]]) -> list[Finding]:
+    return [Finding(check, Result(result), code, detail) for check, result, code, detail in encoded]
