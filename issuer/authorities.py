@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from issuer import sql
+from issuer.identities import list_identities
 from keys.custody import KeyProvider, KeyPurpose, SigningKey
 from keys.pki.build import Profile, RevokedSerial, Subject, make_crl, make_x509_cert
 from keys.suites import Suite
@@ -271,10 +272,13 @@ class Authorities:
         return new_id
 
     def known_certs(self) -> list[bytes]:
-        """The certificates of all our CAs and roots (DER)."""
+        """The certificates (DER) of all CAs and roots: ours, and those above identities from outside."""
         with self.database.read() as connection:
             rows = sql.all_rows(connection, sql.CaRow)
-        return [bytes(row.cert) for row in rows if Profile(row.kind).is_ca]
+            identities = list_identities(connection)
+        known = [bytes(row.cert) for row in rows if Profile(row.kind).is_ca]
+        outside = [cert for identity in identities for cert in (*identity.certs[1:], identity.root)]
+        return list(dict.fromkeys([*known, *outside]))
 
     # --- revocation ---
 

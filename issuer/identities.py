@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.engine import Connection
+
 from issuer import sql
 from keys.composite import CompositeKeyProvider
 from keys.custody import KeyPurpose, KeyRecord
@@ -99,7 +101,7 @@ class SealIdentities:
 
     def list(self) -> list[SealIdentity]:
         with self.database.read() as connection:
-            return [_identity(row) for row in sql.all_rows(connection, sql.SealIdentityRow)]
+            return list_identities(connection)
 
     def get(self, identity_id: str) -> SealIdentity:
         """Raises `NotFound`."""
@@ -129,6 +131,11 @@ class SealIdentities:
             if sql.one_row(connection, sql.SealIdentityRow, id=identity_id) is None:
                 sql.insert(connection, row)
         return self.get(identity_id)
+
+
+def list_identities(connection: Connection) -> list[SealIdentity]:
+    """All that were imported, in the caller's transaction."""
+    return [_identity(row) for row in sql.all_rows(connection, sql.SealIdentityRow)]
 
 
 def _identity(row: sql.SealIdentityRow) -> SealIdentity:

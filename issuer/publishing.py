@@ -186,7 +186,6 @@ class Publishing:
         for seal in self.seals.list():
             if seal.state not in _IN_TRUST_LIST:
                 continue
-            ca = self.authorities.issuing_ca(seal.suite)
             withdrawn = seal.state in (SealState.REVOKED, SealState.RENEWED)
             listed.append(
                 TrustedSeal(
@@ -196,8 +195,8 @@ class Publishing:
                     seal.authority_id,
                     seal.name,
                     seal.suite.value,
-                    (seal.cert, bytes(ca.cert)),
-                    self.authorities.seal_root(seal.suite),
+                    seal.certs,
+                    seal.root,
                     seal.not_before,
                     seal.not_after,
                     tuple((each.since, each.until) for each in idle.get(seal.seal_id, ())),

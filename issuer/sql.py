@@ -91,7 +91,9 @@ class RevokedCertRow(SQLModel, table=True):
 class SealRow(SQLModel, table=True):
     """An e-seal from its application on; what is made later is absent until then.
 
-    `pending_event`: an act that is announced and waits for its ledger entry.
+    `pending_event`: an act that is announced and waits for its ledger entry. A seal that is made has a CA of ours
+    in `ca_id`, or a certificate from outside in `identity_id`; a verifier finds a seal by its certificate, so no
+    two seals share one.
     """
 
     __tablename__ = "seal"
@@ -108,6 +110,7 @@ class SealRow(SQLModel, table=True):
     applied_by: str = Field(max_length=64)
     key_id: str | None = Field(default=None, max_length=64)
     ca_id: str | None = Field(default=None, max_length=64)
+    identity_id: str | None = Field(default=None, unique=True, max_length=32)
     cert: bytes | None = _blob(nullable=True)
     picture_svg: str | None = None
     picture_pdf: bytes | None = _blob(nullable=True)
@@ -121,7 +124,10 @@ class SealRow(SQLModel, table=True):
 
 
 class SealEventRow(SQLModel, table=True):
-    """One step in the life of a seal; its ledger entry commits to it. `detail` is the policy of an authorise."""
+    """One step in the life of a seal; its ledger entry commits to it.
+
+    `detail` is the policy of an authorise, or the identity from outside that a seal was made with.
+    """
 
     __tablename__ = "seal_event"
     id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 from asn1crypto import pem
@@ -26,6 +27,13 @@ def test_the_command_line_asks_takes_and_lists(cli: Cli) -> None:
     trusted = ("--root", folder / "root.pem", "--chain", folder / "ca.pem", "--json")
     assert cli.run("pki", "import", folder / "seal.pem", "--label", "食品章", *trusted) == 0, cli.err
     assert cli.lines()[0]["key"] == key_id
+    identity = str(cli.lines()[0]["id"])
+    make = ("seal", "make", "under-cfca", "--authority", "chuncheng-market", "--identity")
+    assert cli.run(*make, identity) == 0, cli.err
+    assert cli.run("seal", "show", "under-cfca") == 0
+    assert json.loads(cli.out)["identity"] == identity
+    assert cli.run("seal", "make", "another", *make[3:], identity) == 3
+    assert "another seal" in cli.err
     assert cli.run("pki", "import", folder / "ca.pem", *trusted) == 3
     assert "CA" in cli.err
     rsa = OutsideCa("RSA CA", Suite.RSA3072_SHA256, now)
