@@ -316,6 +316,19 @@ class Authorities:
             listed.append((ca.id, bytes(row.der), sql.from_micros(row.next_update)))
         return listed
 
+    def known_crls(
+        self, at: datetime, *, no_older_than: datetime | None = None
+    ) -> list[tuple[str, bytes, datetime]]:
+        """`crls`, and the lists of CAs outside that are kept, as they are."""
+        with self.database.read() as connection:
+            rows = sql.all_rows(connection, sql.OutsideCrlRow)
+        outside = [
+            (f"outside-{row.issuer_id}", bytes(row.der), sql.from_micros(row.next_update))
+            for row in rows
+            if row.der is not None
+        ]
+        return [*self.crls(at, no_older_than=no_older_than), *outside]
+
     def _make_crl(
         self, ca: sql.CaRow, revoked: Sequence[sql.RevokedCertRow], old: sql.CrlRow | None, at: datetime
     ) -> sql.CrlRow:

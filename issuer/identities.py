@@ -34,7 +34,7 @@ class SealIdentity:
     """A key with its chain. `certs` are DER, the seal's own first and no root; `root` is what was trusted.
 
     `identity_id` is the first 16 bytes of SHA-256 over the certificate, in hex. Open the key with
-    `KeyPurpose.SEAL`.
+    `KeyPurpose.SEAL`. `revoked_at`: since when a CA above has revoked it, as its lists say.
     """
 
     identity_id: str
@@ -45,6 +45,7 @@ class SealIdentity:
     root: bytes
     not_before: datetime
     not_after: datetime
+    revoked_at: datetime | None = None
 
     @property
     def issuer_name(self) -> str:
@@ -148,6 +149,7 @@ def _identity(row: sql.SealIdentityRow) -> SealIdentity:
         root=bytes(row.root),
         not_before=sql.from_micros(row.not_before),
         not_after=sql.from_micros(row.not_after),
+        revoked_at=sql.from_micros(row.revoked_at) if row.revoked_at is not None else None,
     )
 
 

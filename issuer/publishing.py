@@ -320,7 +320,7 @@ class Publishing:
         """An offline bundle (see `verifier.evidence`). The trust list is written last: a half-written folder
         is an old bundle or none."""
         roots = [{"spki": base64.b64encode(r).decode(), "sha256": sha256(r).hex()} for r in self.roots()]
-        crls = self.authorities.crls(at)
+        crls = self.authorities.known_crls(at)
         for stale in (folder / "crls").glob("*.crl"):
             stale.unlink()
         for ca_id, der, _ in crls:

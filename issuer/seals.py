@@ -78,7 +78,7 @@ class ESeal:
     """电子印章. `picture_svg` is the artwork; `seal_data` the SESeal (DER).
 
     `certs` are DER, the seal's own first and no root; `root` is above them. `identity_id` is set where they come
-    from a CA outside.
+    from a CA outside, and `revoked_at` once that CA has revoked one of them.
     """
 
     seal_id: str
@@ -93,6 +93,7 @@ class ESeal:
     certs: tuple[bytes, ...]
     root: bytes
     identity_id: str | None
+    revoked_at: datetime | None
     picture_svg: str
     picture_pdf: bytes
     width_mm: float
@@ -228,7 +229,7 @@ class Seals:
         """制作: a key and its certificate, the picture, the seal data.
 
         Key and certificate are fresh and of our own CA, or those of an `identity` from outside. Raises `Conflict`
-        for an identity of another suite, outside its term, or of another seal.
+        for an identity of another suite, outside its term, revoked, or of another seal.
         """
         with self.authorities.database.read() as connection:
             row = sql.one_row(connection, sql.SealRow, id=seal_id)
@@ -398,6 +399,12 @@ class Seals:
             raise Conflict(
                 f"The seal {seal.seal_id} is {seal.state.value}.",
                 "Use an active seal.",
+                code="SEAL_NOT_USABLE",
+            )
+        if seal.revoked_at is not None:
+            raise Conflict(
+                f"The certificate of the seal {seal.seal_id} was revoked by its CA.",
+                "Make a new seal, with a new certificate.",
                 code="SEAL_NOT_USABLE",
             )
         if not seal.not_before <= at <= seal.not_after:
@@ -651,6 +658,12 @@ class Seals:
                 "Ask the CA for a new one.",
                 code="IDENTITY_TERM",
             )
+        if identity.revoked_at is not None:
+            raise Conflict(
+                f"The certificate {identity.identity_id} was revoked by its CA.",
+                "Ask the CA for a new one.",
+                code="IDENTITY_REVOKED",
+            )
         with self.authorities.database.read() as connection:
             other = sql.one_row(connection, sql.SealRow, identity_id=identity.identity_id)
         if other is not None and other.id != row.id:
@@ -823,14 +836,16 @@ def _seals(connection: Connection, rows: Sequence[sql.SealRow]) -> list[ESeal]:
     for row in rows:
         if row.identity_id is not None:
             identity = identities[row.identity_id]
-            found.append(_seal(row, identity.certs, identity.root))
+            found.append(_seal(row, identity.certs, identity.root, identity.revoked_at))
         else:
             ca = cas[row.ca_id]
             found.append(_seal(row, (bytes(row.cert or b""), bytes(ca.cert)), bytes(cas[ca.parent].cert)))
     return found
 
 
-def _seal(row: sql.SealRow, certs: tuple[bytes, ...], root: bytes) -> ESeal:
+def _seal(
+    row: sql.SealRow, certs: tuple[bytes, ...], root: bytes, revoked_at: datetime | None = None
+) -> ESeal:
     return ESeal(
         seal_id=row.id,
         authority_id=row.authority_id,
@@ -844,6 +859,7 @@ def _seal(row: sql.SealRow, certs: tuple[bytes, ...], root: bytes) -> ESeal:
         certs=certs,
         root=root,
         identity_id=row.identity_id,
+        revoked_at=revoked_at,
         picture_svg=row.picture_svg or "",
         picture_pdf=bytes(row.picture_pdf or b""),
         width_mm=row.width_mm,

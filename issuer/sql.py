@@ -320,7 +320,10 @@ class PresentationRow(SQLModel, table=True):
 
 
 class SealIdentityRow(SQLModel, table=True):
-    """A key with a certificate from a CA outside. `certs` is the DER of each, one after another, no root."""
+    """A key with a certificate from a CA outside. `certs` is the DER of each, one after another, no root.
+
+    `revoked_at`: since when a certificate of its chain is revoked, as the CAs' lists say.
+    """
 
     __tablename__ = "seal_identity"
     id: str = Field(primary_key=True, max_length=32)
@@ -332,6 +335,23 @@ class SealIdentityRow(SQLModel, table=True):
     not_before: int = Field(sa_type=sa.BigInteger)
     not_after: int = Field(sa_type=sa.BigInteger)
     imported_at: int = Field(sa_type=sa.BigInteger)
+    revoked_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+class OutsideCrlRow(SQLModel, table=True):
+    """The revocation list of a CA outside, and what became of the last try to renew it.
+
+    `issuer_id`: the first 16 bytes of SHA-256 over name and public key (DER), in hex. No `der`: never got one.
+    """
+
+    __tablename__ = "outside_crl"
+    issuer_id: str = Field(primary_key=True, max_length=32)
+    der: bytes | None = _blob(nullable=True)
+    number: str | None = Field(default=None, max_length=64)
+    this_update: int | None = Field(default=None, sa_type=sa.BigInteger)
+    next_update: int | None = Field(default=None, sa_type=sa.BigInteger)
+    tried_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    problem: str | None = None
 
 
 class OcspResponderRow(SQLModel, table=True):
@@ -450,6 +470,12 @@ def seal_uses(
 
 def put_crl(connection: Connection, row: CrlRow) -> None:
     connection.execute(sa.delete(_t(CrlRow)).where(_t(CrlRow).c.ca_id == row.ca_id))
+    insert(connection, row)
+
+
+def put_outside_crl(connection: Connection, row: OutsideCrlRow) -> None:
+    table = _t(OutsideCrlRow)
+    connection.execute(sa.delete(table).where(table.c.issuer_id == row.issuer_id))
     insert(connection, row)
 
 
