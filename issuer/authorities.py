@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from issuer import sql
+from issuer.identities import list_identities
 from keys.custody import KeyProvider, KeyPurpose, SigningKey
 from keys.pki.build import Profile, RevokedSerial, Subject, make_crl, make_x509_cert
 from keys.suites import Suite
@@ -271,10 +272,13 @@ class Authorities:
         return new_id
 
     def known_certs(self) -> list[bytes]:
-        """The certificates of all our CAs and roots (DER)."""
+        """The certificates (DER) of all CAs and roots: ours, and those above identities from outside."""
         with self.database.read() as connection:
             rows = sql.all_rows(connection, sql.CaRow)
-        return [bytes(row.cert) for row in rows if Profile(row.kind).is_ca]
+            identities = list_identities(connection)
+        known = [bytes(row.cert) for row in rows if Profile(row.kind).is_ca]
+        outside = [cert for identity in identities for cert in (*identity.certs[1:], identity.root)]
+        return list(dict.fromkeys([*known, *outside]))
 
     # --- revocation ---
 
@@ -311,6 +315,19 @@ class Authorities:
                 row = self._make_crl(ca, [r for r in revoked if r.ca_id == ca.id], row, at)
             listed.append((ca.id, bytes(row.der), sql.from_micros(row.next_update)))
         return listed
+
+    def known_crls(
+        self, at: datetime, *, no_older_than: datetime | None = None
+    ) -> list[tuple[str, bytes, datetime]]:
+        """`crls`, and the lists of CAs outside that are kept, as they are."""
+        with self.database.read() as connection:
+            rows = sql.all_rows(connection, sql.OutsideCrlRow)
+        outside = [
+            (f"outside-{row.issuer_id}", bytes(row.der), sql.from_micros(row.next_update))
+            for row in rows
+            if row.der is not None
+        ]
+        return [*self.crls(at, no_older_than=no_older_than), *outside]
 
     def _make_crl(
         self, ca: sql.CaRow, revoked: Sequence[sql.RevokedCertRow], old: sql.CrlRow | None, at: datetime

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.engine import Connection
+
 from issuer import sql
 from keys.composite import CompositeKeyProvider
 from keys.custody import KeyPurpose, KeyRecord
@@ -32,7 +34,7 @@ class SealIdentity:
     """A key with its chain. `certs` are DER, the seal's own first and no root; `root` is what was trusted.
 
     `identity_id` is the first 16 bytes of SHA-256 over the certificate, in hex. Open the key with
-    `KeyPurpose.SEAL`.
+    `KeyPurpose.SEAL`. `revoked_at`: since when a CA above has revoked it, as its lists say.
     """
 
     identity_id: str
@@ -43,6 +45,7 @@ class SealIdentity:
     root: bytes
     not_before: datetime
     not_after: datetime
+    revoked_at: datetime | None = None
 
     @property
     def issuer_name(self) -> str:
@@ -99,7 +102,7 @@ class SealIdentities:
 
     def list(self) -> list[SealIdentity]:
         with self.database.read() as connection:
-            return [_identity(row) for row in sql.all_rows(connection, sql.SealIdentityRow)]
+            return list_identities(connection)
 
     def get(self, identity_id: str) -> SealIdentity:
         """Raises `NotFound`."""
@@ -131,6 +134,11 @@ class SealIdentities:
         return self.get(identity_id)
 
 
+def list_identities(connection: Connection) -> list[SealIdentity]:
+    """All that were imported, in the caller's transaction."""
+    return [_identity(row) for row in sql.all_rows(connection, sql.SealIdentityRow)]
+
+
 def _identity(row: sql.SealIdentityRow) -> SealIdentity:
     return SealIdentity(
         identity_id=row.id,
@@ -141,6 +149,7 @@ def _identity(row: sql.SealIdentityRow) -> SealIdentity:
         root=bytes(row.root),
         not_before=sql.from_micros(row.not_before),
         not_after=sql.from_micros(row.not_after),
+        revoked_at=sql.from_micros(row.revoked_at) if row.revoked_at is not None else None,
     )
 
 

@@ -186,7 +186,6 @@ class Publishing:
         for seal in self.seals.list():
             if seal.state not in _IN_TRUST_LIST:
                 continue
-            ca = self.authorities.issuing_ca(seal.suite)
             withdrawn = seal.state in (SealState.REVOKED, SealState.RENEWED)
             listed.append(
                 TrustedSeal(
@@ -196,8 +195,8 @@ class Publishing:
                     seal.authority_id,
                     seal.name,
                     seal.suite.value,
-                    (seal.cert, bytes(ca.cert)),
-                    self.authorities.seal_root(seal.suite),
+                    seal.certs,
+                    seal.root,
                     seal.not_before,
                     seal.not_after,
                     tuple((each.since, each.until) for each in idle.get(seal.seal_id, ())),
@@ -321,7 +320,7 @@ class Publishing:
         """An offline bundle (see `verifier.evidence`). The trust list is written last: a half-written folder
         is an old bundle or none."""
         roots = [{"spki": base64.b64encode(r).decode(), "sha256": sha256(r).hex()} for r in self.roots()]
-        crls = self.authorities.crls(at)
+        crls = self.authorities.known_crls(at)
         for stale in (folder / "crls").glob("*.crl"):
             stale.unlink()
         for ca_id, der, _ in crls:

@@ -23,10 +23,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
 from issuer import sql
 from issuer.artwork import SealPicture, draw_seal, seal_data_png, seal_pdf
-from issuer.authorities import Authorities, family_of
+from issuer.authorities import Authorities
+from issuer.identities import SealIdentity, list_identities
 from issuer.seal_data import SealType, make_seal_data
 from issuer.seal_policy import check_allows, day_of, decode_policy, encode_policy
 from issuer.sealing.use import SealInUse
@@ -46,6 +48,8 @@ OPERATOR = "operator"
 """Who acts at the machine's own command line."""
 
 _SEAL_YEARS = 5
+_BACK = timedelta(minutes=5)
+"""A seal's term begins a little before it is made: clocks differ."""
 _SEAL_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 _PERSON = re.compile(r"^[^\s|\x00-\x1f\x7f][^|\x00-\x1f\x7f]{0,63}$")
 _MAX_NOTE = 200
@@ -71,7 +75,11 @@ class SealApplication:
 
 @dataclass(frozen=True, slots=True)
 class ESeal:
-    """电子印章. `cert` is DER; `picture_svg` is the artwork; `seal_data` the SESeal (DER)."""
+    """电子印章. `picture_svg` is the artwork; `seal_data` the SESeal (DER).
+
+    `certs` are DER, the seal's own first and no root; `root` is above them. `identity_id` is set where they come
+    from a CA outside, and `revoked_at` once that CA has revoked one of them.
+    """
 
     seal_id: str
     authority_id: str
@@ -83,7 +91,10 @@ class ESeal:
     state_since: datetime
     not_before: datetime
     not_after: datetime
-    cert: bytes
+    certs: tuple[bytes, ...]
+    root: bytes
+    identity_id: str | None
+    revoked_at: datetime | None
     picture_svg: str
     picture_pdf: bytes
     width_mm: float
@@ -91,6 +102,10 @@ class ESeal:
     seal_data: bytes
     key_id: str
     policy: SealPolicy
+
+    @property
+    def cert(self) -> bytes:
+        return self.certs[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,14 +226,23 @@ class Seals:
         self._act(seal_id, SealAct.REJECT, by=by, note=note)
         return self.application(seal_id)
 
-    def make_approved(self, seal_id: str, *, by: str) -> ESeal:
-        """制作: a fresh key, its certificate, the picture, the seal data."""
+    def make_approved(self, seal_id: str, *, by: str, identity: SealIdentity | None = None) -> ESeal:
+        """制作: a key and its certificate, the picture, the seal data.
+
+        Key and certificate are fresh and of our own CA, or those of an `identity` from outside. Raises `Conflict`
+        for an identity of another suite, outside its term, revoked, or of another seal.
+        """
         with self.authorities.database.read() as connection:
             row = sql.one_row(connection, sql.SealRow, id=seal_id)
         if row is None:
             raise self._unknown(seal_id)
         next_seal_state(SealState(row.state), SealAct.MAKE)
-        self._act(seal_id, SealAct.MAKE, by=by, values=self._made(row))
+        keyed = self._with_fresh_key(row) if identity is None else self._with_identity(row, identity)
+        detail = identity.identity_id if identity is not None else ""
+        try:
+            self._act(seal_id, SealAct.MAKE, by=by, detail=detail, values=self._made(row, keyed))
+        except IntegrityError as exc:  # of two seals that were made with it at the same time, one is first
+            raise _identity_in_use(detail) from exc
         return self.get(seal_id)
 
     def record(self, seal_id: str, *, by: str) -> ESeal:
@@ -235,6 +259,7 @@ class Seals:
         *,
         second_line: str = "",
         diameter_mm: float = 42.0,
+        identity: SealIdentity | None = None,
     ) -> ESeal:
         """All steps at once, by the operator, for setting up. The same again goes on where it was."""
         self.apply(
@@ -245,7 +270,7 @@ class Seals:
             self._act(seal_id, SealAct.APPROVE, by=OPERATOR, note="set up by the operator")
             state = SealState.APPROVED
         if state is SealState.APPROVED:
-            self.make_approved(seal_id, by=OPERATOR)
+            self.make_approved(seal_id, by=OPERATOR, identity=identity)
             state = SealState.MADE
         return self.record(seal_id, by=OPERATOR) if state is SealState.MADE else self.get(seal_id)
 
@@ -284,7 +309,8 @@ class Seals:
     def list(self) -> list[ESeal]:
         """Every seal that was made."""
         with self.authorities.database.read() as connection:
-            return [_seal(row) for row in sql.all_rows(connection, sql.SealRow) if row.cert is not None]
+            rows = [row for row in sql.all_rows(connection, sql.SealRow) if row.cert is not None]
+            return _seals(connection, rows)
 
     def applications(self) -> Sequence[SealApplication]:
         """Every seal that is not made, rejected ones included."""
@@ -382,6 +408,12 @@ class Seals:
                 "Use an active seal.",
                 code="SEAL_NOT_USABLE",
             )
+        if seal.revoked_at is not None:
+            raise Conflict(
+                f"The certificate of the seal {seal.seal_id} was revoked by its CA.",
+                "Make a new seal, with a new certificate.",
+                code="SEAL_NOT_USABLE",
+            )
         if not seal.not_before <= at <= seal.not_after:
             raise Conflict(
                 f"The seal {seal.seal_id} is outside its term.", "Make a new seal.", code="SEAL_NOT_USABLE"
@@ -390,9 +422,8 @@ class Seals:
 
     def open(self, seal: ESeal) -> SealInUse:
         """The seal ready for use. Raises `KeyUnavailable`."""
-        ca = self.authorities.issuing_ca(seal.suite)
         key = self.authorities.keys.open(seal.key_id, KeyPurpose.SEAL)
-        return SealInUse(key, (seal.cert, bytes(ca.cert)), seal.picture_pdf, seal.seal_data)
+        return SealInUse(key, seal.certs, seal.picture_pdf, seal.seal_data)
 
     def write_down_use(
         self, connection: Connection, seal: ESeal, ecertificate_id: int, at: datetime, *, by: str
@@ -597,15 +628,14 @@ class Seals:
                     changes = {"state": state.value, "pending_event": None, "state_since": event.at}
                     sql.update(connection, sql.SealRow, {"id": event.seal_id}, changes)
 
-    def _made(self, row: sql.SealRow) -> dict[str, Any]:
-        """What making a seal adds to its row."""
+    def _with_fresh_key(self, row: sql.SealRow) -> _Keyed:
+        """A key made now, with a certificate of our own CA."""
         suite = Suite(row.suite)
         authority = self.authorities.get(row.authority_id)
-        picture = self._picture(row)
         at = self.authorities.clock.now()
         ca = self.authorities.issuing_ca(suite)
         key = self.authorities.keys.generate(KeyPurpose.SEAL, suite, label=row.id, at=at)
-        not_before, not_after = at - timedelta(minutes=5), at + timedelta(days=365 * _SEAL_YEARS)
+        not_before, not_after = at - _BACK, at + timedelta(days=365 * _SEAL_YEARS)
         cert = make_x509_cert(
             Profile.SEAL,
             Subject(_fitting(row.name), _fitting(authority.name_zh)),
@@ -617,30 +647,72 @@ class Seals:
             crl_address=self.authorities.crl_address(ca.id),
             ocsp_address=self.authorities.ocsp_address(ca.id),
         )
-        maker_key, maker_cert = self.authorities.seal_maker(suite)
+        return _Keyed(key.key_id, cert, not_before, not_after, ca_id=ca.id)
+
+    def _with_identity(self, row: sql.SealRow, identity: SealIdentity) -> _Keyed:
+        """The key and certificate of an identity from outside, from now until the certificate ends."""
+        at = self.authorities.clock.now()
+        if identity.suite is not Suite(row.suite):
+            raise Conflict(
+                f"The seal {row.id} was applied for in {row.suite}, and the certificate is for "
+                f"{identity.suite.value}.",
+                "Choose a certificate of the seal's suite.",
+                code="IDENTITY_SUITE",
+            )
+        if not identity.not_before <= at <= identity.not_after:
+            raise Conflict(
+                f"The certificate {identity.identity_id} is outside its term.",
+                "Ask the CA for a new one.",
+                code="IDENTITY_TERM",
+            )
+        if identity.revoked_at is not None:
+            raise Conflict(
+                f"The certificate {identity.identity_id} was revoked by its CA.",
+                "Ask the CA for a new one.",
+                code="IDENTITY_REVOKED",
+            )
+        with self.authorities.database.read() as connection:
+            other = sql.one_row(connection, sql.SealRow, identity_id=identity.identity_id)
+        if other is not None and other.id != row.id:
+            raise _identity_in_use(identity.identity_id)
+        self.authorities.keys.open(identity.key_id, KeyPurpose.SEAL)  # what is not there is told of now
+        return _Keyed(
+            identity.key_id,
+            identity.certs[0],
+            max(identity.not_before, at - _BACK),
+            identity.not_after,
+            identity_id=identity.identity_id,
+        )
+
+    def _made(self, row: sql.SealRow, keyed: _Keyed) -> dict[str, Any]:
+        """What making a seal adds to its row."""
+        picture = self._picture(row)
+        at = self.authorities.clock.now()
+        maker_key, maker_cert = self.authorities.seal_maker(Suite(row.suite))
         seal_data = make_seal_data(
             row.id,
             _seal_type(SealShape(row.shape), row.second_line),
             row.name,
-            seal_cert=cert,
+            seal_cert=keyed.cert,
             picture=SealPictureData(
                 "PNG", seal_data_png(picture), round(picture.width_mm), round(picture.height_mm)
             ),
             made_at=at,
-            valid_from=not_before,
-            valid_until=not_after,
+            valid_from=keyed.not_before,
+            valid_until=keyed.not_after,
             maker_key=maker_key,
             maker_cert=maker_cert,
         )
         return {
-            "key_id": key.key_id,
-            "ca_id": ca.id,
-            "cert": cert,
+            "key_id": keyed.key_id,
+            "ca_id": keyed.ca_id,
+            "identity_id": keyed.identity_id,
+            "cert": keyed.cert,
             "picture_svg": picture.svg,
             "picture_pdf": seal_pdf(picture),
             "seal_data": seal_data,
-            "not_before": sql.to_micros(not_before.replace(microsecond=0)),
-            "not_after": sql.to_micros(not_after.replace(microsecond=0)),
+            "not_before": sql.to_micros(keyed.not_before.replace(microsecond=0)),
+            "not_after": sql.to_micros(keyed.not_after.replace(microsecond=0)),
         }
 
     def _picture(self, row: sql.SealRow) -> SealPicture:
@@ -662,10 +734,10 @@ class Seals:
             self._act(old.id, SealAct.RENEW, by=by, note=f"renewed by {seal_id}")
 
     def _put_on_crl(self, connection: Connection, row: sql.SealRow, event: sql.SealEventRow) -> None:
-        if row.cert is None:
-            return
+        if row.cert is None or row.ca_id is None:
+            return  # not made; or the CA is outside, and its operator has to be told
         revoked = sql.RevokedCertRow(
-            ca_id=f"seal-ca-{family_of(Suite(row.suite))}",
+            ca_id=row.ca_id,
             serial=str(read_x509_cert(bytes(row.cert)).serial),
             revoked_at=event.effective_at,
             entered_at=event.at,
@@ -679,7 +751,7 @@ class Seals:
     def _find(self, seal_id: str) -> ESeal | None:
         with self.authorities.database.read() as connection:
             row = sql.one_row(connection, sql.SealRow, id=seal_id)
-        return _seal(row) if row is not None and row.cert is not None else None
+            return _seals(connection, [row])[0] if row is not None and row.cert is not None else None
 
     def _unknown(self, seal_id: str) -> NotFound:
         return NotFound(
@@ -742,7 +814,45 @@ def _event(row: sql.SealEventRow) -> SealEvent:
     )
 
 
-def _seal(row: sql.SealRow) -> ESeal:
+@dataclass(frozen=True, slots=True)
+class _Keyed:
+    """The key of a seal that is being made, with its certificate (DER) and where that came from."""
+
+    key_id: str
+    cert: bytes
+    not_before: datetime
+    not_after: datetime
+    ca_id: str | None = None
+    identity_id: str | None = None
+
+
+def _identity_in_use(identity_id: str) -> Conflict:
+    return Conflict(
+        f"The certificate {identity_id} belongs to another seal.",
+        "Each seal needs a certificate of its own: by it verifiers tell seals apart.",
+        code="IDENTITY_IN_USE",
+    )
+
+
+def _seals(connection: Connection, rows: Sequence[sql.SealRow]) -> list[ESeal]:
+    """Seals that are made, with what is above each: the CA that issued it, whatever CA issues today."""
+    cas = {ca.id: ca for ca in sql.all_rows(connection, sql.CaRow)}
+    is_outside = any(row.identity_id is not None for row in rows)
+    identities = {each.identity_id: each for each in list_identities(connection)} if is_outside else {}
+    found = []
+    for row in rows:
+        if row.identity_id is not None:
+            identity = identities[row.identity_id]
+            found.append(_seal(row, identity.certs, identity.root, identity.revoked_at))
+        else:
+            ca = cas[row.ca_id]
+            found.append(_seal(row, (bytes(row.cert or b""), bytes(ca.cert)), bytes(cas[ca.parent].cert)))
+    return found
+
+
+def _seal(
+    row: sql.SealRow, certs: tuple[bytes, ...], root: bytes, revoked_at: datetime | None = None
+) -> ESeal:
     return ESeal(
         seal_id=row.id,
         authority_id=row.authority_id,
@@ -754,7 +864,10 @@ def _seal(row: sql.SealRow) -> ESeal:
         state_since=sql.from_micros(row.state_since),
         not_before=sql.from_micros(row.not_before or 0),
         not_after=sql.from_micros(row.not_after or 0),
-        cert=bytes(row.cert or b""),
+        certs=certs,
+        root=root,
+        identity_id=row.identity_id,
+        revoked_at=revoked_at,
         picture_svg=row.picture_svg or "",
         picture_pdf=bytes(row.picture_pdf or b""),
         width_mm=row.width_mm,

@@ -91,7 +91,9 @@ class RevokedCertRow(SQLModel, table=True):
 class SealRow(SQLModel, table=True):
     """An e-seal from its application on; what is made later is absent until then.
 
-    `pending_event`: an act that is announced and waits for its ledger entry.
+    `pending_event`: an act that is announced and waits for its ledger entry. A seal that is made has a CA of ours
+    in `ca_id`, or a certificate from outside in `identity_id`; a verifier finds a seal by its certificate, so no
+    two seals share one.
     """
 
     __tablename__ = "seal"
@@ -108,6 +110,7 @@ class SealRow(SQLModel, table=True):
     applied_by: str = Field(max_length=64)
     key_id: str | None = Field(default=None, max_length=64)
     ca_id: str | None = Field(default=None, max_length=64)
+    identity_id: str | None = Field(default=None, unique=True, max_length=32)
     cert: bytes | None = _blob(nullable=True)
     picture_svg: str | None = None
     picture_pdf: bytes | None = _blob(nullable=True)
@@ -121,7 +124,10 @@ class SealRow(SQLModel, table=True):
 
 
 class SealEventRow(SQLModel, table=True):
-    """One step in the life of a seal; its ledger entry commits to it. `detail` is the policy of an authorise."""
+    """One step in the life of a seal; its ledger entry commits to it.
+
+    `detail` is the policy of an authorise, or the identity from outside that a seal was made with.
+    """
 
     __tablename__ = "seal_event"
     id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
@@ -314,7 +320,10 @@ class PresentationRow(SQLModel, table=True):
 
 
 class SealIdentityRow(SQLModel, table=True):
-    """A key with a certificate from a CA outside. `certs` is the DER of each, one after another, no root."""
+    """A key with a certificate from a CA outside. `certs` is the DER of each, one after another, no root.
+
+    `revoked_at`: since when a certificate of its chain is revoked, as the CAs' lists say.
+    """
 
     __tablename__ = "seal_identity"
     id: str = Field(primary_key=True, max_length=32)
@@ -326,6 +335,23 @@ class SealIdentityRow(SQLModel, table=True):
     not_before: int = Field(sa_type=sa.BigInteger)
     not_after: int = Field(sa_type=sa.BigInteger)
     imported_at: int = Field(sa_type=sa.BigInteger)
+    revoked_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+class OutsideCrlRow(SQLModel, table=True):
+    """The revocation list of a CA outside, and what became of the last try to renew it.
+
+    `issuer_id`: the first 16 bytes of SHA-256 over name and public key (DER), in hex. No `der`: never got one.
+    """
+
+    __tablename__ = "outside_crl"
+    issuer_id: str = Field(primary_key=True, max_length=32)
+    der: bytes | None = _blob(nullable=True)
+    number: str | None = Field(default=None, max_length=64)
+    this_update: int | None = Field(default=None, sa_type=sa.BigInteger)
+    next_update: int | None = Field(default=None, sa_type=sa.BigInteger)
+    tried_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    problem: str | None = None
 
 
 class OcspResponderRow(SQLModel, table=True):
@@ -444,6 +470,12 @@ def seal_uses(
 
 def put_crl(connection: Connection, row: CrlRow) -> None:
     connection.execute(sa.delete(_t(CrlRow)).where(_t(CrlRow).c.ca_id == row.ca_id))
+    insert(connection, row)
+
+
+def put_outside_crl(connection: Connection, row: OutsideCrlRow) -> None:
+    table = _t(OutsideCrlRow)
+    connection.execute(sa.delete(table).where(table.c.issuer_id == row.issuer_id))
     insert(connection, row)
 
 

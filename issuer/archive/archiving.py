@@ -214,7 +214,7 @@ class Archiving:
         def no_older_than(moment: datetime) -> list[bytes]:
             if not known or known[-1][0] < moment:
                 authorities = self.issuing.authorities
-                listed = authorities.crls(self.issuing.clock.now(), no_older_than=moment)
+                listed = authorities.known_crls(self.issuing.clock.now(), no_older_than=moment)
                 known.append((moment, [der for _, der, _ in listed]))
             return known[-1][1]
 

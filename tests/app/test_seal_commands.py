@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from support.cli import Cli
-from support.world import FOOD, World
+from support.outside_ca import OutsideCa, requested_key
+from support.world import FOOD, START, World
 
+from keys.pki.build import Subject
+from keys.suites import Suite
 from trust.app.access import Access
 from trust.app.http.app import create_app
 from trust.encoding.ses import decode_seal
@@ -175,3 +178,23 @@ def test_bad_requests_get_one_clear_problem(api: Api, path: str, body: Any, stat
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"]
+
+
+def test_a_certificate_from_outside_is_chosen_by_a_key_of_no_department(world: World, api: Api) -> None:
+    make = Access(world.service.database, world.clock, SystemEntropy()).create_api_key
+    operator = make("operator", authority_id=None, scopes=["seal"], days=9)
+    ca = OutsideCa("outside", Suite.SM2_SM3, START)
+    _, request = world.service.identities.request(Subject("章", "局"), ca.suite, label="")
+    identity = world.service.identities.import_certificate(
+        ca.issue(requested_key(request)), [ca.cert], [ca.root], label=""
+    )
+    asked = {"id": "window-2", "authority": AUTHORITY}
+    api.call("POST", "seals", asked, key=api.keeper)
+    api.call("POST", "seals/window-2/approve", {}, key=api.reviewer)
+    body = {"identity": identity.identity_id}
+    refused = api.call("POST", "seals/window-2/make", body, key=api.keeper)
+    assert (refused.status_code, refused.json()["code"]) == (403, "NOT_PERMITTED")
+    assert api.call("POST", "seals/window-2/make", {"identity": "0" * 32}, key=operator).status_code == 404
+    made = api.call("POST", "seals/window-2/make", body, key=operator)
+    assert (made.status_code, made.json()["identity"]) == (200, identity.identity_id)
+    assert world.service.seals.get("window-2").root == ca.root

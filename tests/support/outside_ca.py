@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from asn1crypto import algos, core, csr, x509
+from asn1crypto import algos, core, crl, csr, x509
 from asn1crypto import keys as asn1_keys
 from cryptography import x509 as pyca_x509
 from cryptography.hazmat.primitives import serialization
@@ -61,6 +62,8 @@ class OutsideCa:
     name: str
     suite: Suite
     at: datetime
+    crl_base: str | None = None
+    """Where its revocation lists are to be had: `<base>/root.crl` and `<base>/ca.crl`."""
 
     def __post_init__(self) -> None:
         asn1.register()
@@ -68,10 +71,66 @@ class OutsideCa:
         root = f"{self.name} Root"
         usage = {"key_cert_sign", "crl_sign"}
         self.root = self.make(
-            root, spki_of(self.root_key), issuer=(root, self.root_key), ca=True, usage=usage
+            root,
+            spki_of(self.root_key),
+            issuer=(root, self.root_key),
+            ca=True,
+            usage=usage,
+            days=(-1, 7300),
+            crl=None,
         )
         self.cert = self.make(
-            f"{self.name} CA", spki_of(self.key), issuer=(root, self.root_key), ca=True, usage=usage
+            f"{self.name} CA",
+            spki_of(self.key),
+            issuer=(root, self.root_key),
+            ca=True,
+            usage=usage,
+            days=(-1, 7300),
+            crl="root",
+        )
+
+    def crl(
+        self,
+        at: datetime,
+        *revoked: bytes,
+        of: str = "ca",
+        number: int | None = 1,
+        days: int = 7,
+        since: datetime | None = None,
+        extensions: Sequence[dict[str, Any]] = (),
+        signed_by: Any = None,
+        algorithm: Any = None,
+    ) -> bytes:
+        """A revocation list of the issuing CA, or of the root; `revoked` are certificates (DER)."""
+        issuer, key = (f"{self.name} CA", self.key) if of == "ca" else (f"{self.name} Root", self.root_key)
+        outer = algorithm if algorithm is not None else signature_algorithm(self.suite)
+        more = list(extensions)
+        if number is not None:
+            more.append({"extn_id": "crl_number", "critical": False, "extn_value": number})
+        tbs = crl.TbsCertList(
+            {
+                "version": "v2",
+                "signature": outer,
+                "issuer": x509.Name.build({"country_name": "CN", "common_name": issuer}),
+                "this_update": x509.Time({"utc_time": core.UTCTime(at.replace(microsecond=0))}),
+                "next_update": x509.Time(
+                    {"utc_time": core.UTCTime((at + timedelta(days=days)).replace(microsecond=0))}
+                ),
+            }
+        )
+        if more:
+            tbs["crl_extensions"] = more
+        if revoked:
+            when = x509.Time({"utc_time": core.UTCTime((since or at).replace(microsecond=0))})
+            tbs["revoked_certificates"] = [
+                {"user_certificate": x509.Certificate.load(cert).serial_number, "revocation_date": when}
+                for cert in revoked
+            ]
+        value = _sign(signed_by or key, tbs.dump())
+        return bytes(
+            crl.CertificateList(
+                {"tbs_cert_list": tbs, "signature_algorithm": outer, "signature": value}
+            ).dump()
         )
 
     def issue(self, spki: bytes, **spoiled: Any) -> bytes:
@@ -91,6 +150,8 @@ class OutsideCa:
         inner: Any = None,
         signature: bytes | None = None,
         critical: str | None = None,
+        crl: str | None = "ca",
+        is_extended_critical: bool = False,
     ) -> bytes:
         extensions: list[dict[str, Any]] = [
             {"extn_id": "basic_constraints", "critical": True, "extn_value": {"ca": ca}}
@@ -98,7 +159,15 @@ class OutsideCa:
         if usage is not None:
             extensions.append({"extn_id": "key_usage", "critical": True, "extn_value": usage})
         if extended:
-            extensions.append({"extn_id": "extended_key_usage", "critical": False, "extn_value": extended})
+            extensions.append(
+                {"extn_id": "extended_key_usage", "critical": is_extended_critical, "extn_value": extended}
+            )
+        if crl and self.crl_base:
+            where = x509.GeneralName("uniform_resource_identifier", f"{self.crl_base}/{crl}.crl")
+            point = {"distribution_point": x509.DistributionPointName("full_name", [where])}
+            extensions.append(
+                {"extn_id": "crl_distribution_points", "critical": False, "extn_value": [point]}
+            )
         if critical:
             extensions.append(
                 {"extn_id": critical, "critical": True, "extn_value": core.ParsableOctetString(b"\x05\x00")}

@@ -26,6 +26,7 @@ from issuer.erasing import Erasing
 from issuer.identities import SealIdentities
 from issuer.issuing import Issuing
 from issuer.ocsp import Ocsp
+from issuer.outside_crls import MAX_CRL_BYTES, OutsideCrls
 from issuer.presenting import Presenting
 from issuer.publishing import Publishing
 from issuer.seals import Seals
@@ -46,6 +47,7 @@ from trust.app.online import OnlineEvidence, OnlineLiveCodes
 from trust.app.settings import Settings
 from trust.app.sql import forget_erased
 from trust.encoding import cose
+from trust.fetching import fetch_named
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trust.model.errors import KeyUnavailable, OperationalError
 from trust.sandbox import Sandbox
@@ -53,6 +55,8 @@ from trust.storage.folder import DataFolderLock, create_durably
 from trust.storage.sql import Database
 from verifier.evidence import Evidence
 from verifier.verifying import SANDBOX_JOBS, Verifier
+
+_CRL_SECONDS = 30.0
 
 SERVICE_SANDBOX_JOBS = {
     **SANDBOX_JOBS,
@@ -97,6 +101,7 @@ class Service:
     authorities: Authorities
     seals: Seals
     identities: SealIdentities
+    outside_crls: OutsideCrls
     ocsp: Ocsp
     issuing: Issuing
     statuses: Statuses
@@ -231,6 +236,16 @@ def _open(
     statuses, erasing = Statuses(issuing), Erasing(issuing, forget_erased)
     ocsp = Ocsp(authorities)
     archiving = Archiving(issuing, ocsp)
+    outside_crls = OutsideCrls(
+        database,
+        clock,
+        lambda address: fetch_named(
+            address,
+            timeout_seconds=_CRL_SECONDS,
+            max_bytes=MAX_CRL_BYTES,
+            private_hosts=settings.private_crl_hosts,
+        ),
+    )
     keeper = Keeper(
         _witnessing(log, policy, clock, settings, stack) if policy is not None else None,
         Scrubbing(log, ledger_database, lock_store, data / "ledger", clock),
@@ -241,6 +256,7 @@ def _open(
             statuses.resume_pending,
             erasing.resume_pending,
             archiving.run,
+            outside_crls.run,
         ),
     )
     stack.callback(keeper.close)
@@ -260,6 +276,7 @@ def _open(
         authorities=authorities,
         seals=seals,
         identities=SealIdentities(database, keys, clock),
+        outside_crls=outside_crls,
         ocsp=ocsp,
         issuing=issuing,
         statuses=statuses,

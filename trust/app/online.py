@@ -32,7 +32,7 @@ class OnlineEvidence:
 
     def gather(self, at: datetime) -> Evidence:
         trust_list = check_trust_list(self.publishing.trust_list(at), self.publishing.roots())
-        crls = tuple(der for _, der, _ in self.authorities.crls(at))
+        crls = tuple(der for _, der, _ in self.authorities.known_crls(at))
         register = _Register(self.database)
         return Evidence(trust_list, crls, register, register, online=True)
 

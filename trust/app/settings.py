@@ -19,6 +19,8 @@
 | YINZHENG_WITNESS_EVERY    | seconds between rounds to the witnesses                      | 10                  |
 | YINZHENG_WITNESS_LIMIT    | seconds without a quorum after which nothing is appended     | 3600                |
 | YINZHENG_WITNESS_HTTP     | hosts whose witnesses may be asked without TLS, with commas  |                     |
+| YINZHENG_CRL_HOSTS        | hosts in a private network whose revocation lists may be     |                     |
+|                           | fetched, with commas                                         |                     |
 | YINZHENG_SCRUB_EVERY      | seconds between two readings of the whole ledger             | 600                 |
 | YINZHENG_LANG             | zh-CN or en                                                  | from LANG           |
 """
@@ -62,6 +64,7 @@ class _Environment(BaseSettings):
     witness_every: float = Field(default=10, gt=0)
     witness_limit: float = Field(default=3600, gt=0)
     witness_http: str = ""
+    crl_hosts: str = ""
     scrub_every: float = Field(default=600, gt=0)
 
 
@@ -107,6 +110,7 @@ class Settings:
     token: TokenSettings | None = None
     keeping: KeepingSettings = field(default_factory=KeepingSettings)
     plain_http_witnesses: tuple[str, ...] = ()
+    private_crl_hosts: tuple[str, ...] = ()
 
     def read_passphrase(self) -> bytes:
         """The passphrase of the key files. Raises `KeyUnavailable` where there is none."""
@@ -153,10 +157,13 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
             witness_limit=timedelta(seconds=environment.witness_limit),
             scrub_every=timedelta(seconds=environment.scrub_every),
         ),
-        plain_http_witnesses=tuple(
-            host.strip() for host in environment.witness_http.split(",") if host.strip()
-        ),
+        plain_http_witnesses=_listed(environment.witness_http),
+        private_crl_hosts=_listed(environment.crl_hosts.lower()),
     )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
 def _token(environment: _Environment, folder: Path) -> TokenSettings | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from trust.app.cli import console
 from trust.app.cli.console import t
 
 pki_app = typer.Typer(no_args_is_help=True, help=t("外部 CA 的证书", "certificates from CAs outside"))
+
+crls_app = typer.Typer(no_args_is_help=True, help=t("外部 CA 的吊销列表", "revocation lists of CAs outside"))
+pki_app.add_typer(crls_app, name="crls")
 
 Data = Annotated[Path | None, typer.Option("--data", help=t("数据目录", "data folder (or YINZHENG_DATA)"))]
 Json = Annotated[bool, typer.Option("--json", help=t("输出 JSON", "print JSON for machines"))]
@@ -122,6 +125,7 @@ def list_(data: Data = None, json: Json = False) -> None:
                     "key": identity.key_id,
                     "ca": identity.issuer_name,
                     "not_after": identity.not_after.isoformat(),
+                    "revoked_at": identity.revoked_at.isoformat() if identity.revoked_at else None,
                 }
             )
         return
@@ -129,3 +133,100 @@ def list_(data: Data = None, json: Json = False) -> None:
         ("id", t("名称", "label"), t("算法", "suite"), "CA", t("到期", "until")),
         [(i.identity_id, i.label, i.suite.value, i.issuer_name, f"{i.not_after:%Y-%m-%d}") for i in listed],
     )
+
+
+# --- revocation lists ---------------------------------------------------------------------------------------
+
+
+@crls_app.command("list", help=t("列出已保存的吊销列表", "list what is kept, and what failed"))
+def crls_list(data: Data = None, json: Json = False) -> None:
+    from trust.app.cli import open_for_command
+
+    with open_for_command(data) as service:
+        kept, at = service.outside_crls.list(), service.clock.now()
+    if json:
+        for each in kept:
+            console.print_json(
+                {
+                    "issuer": each.issuer_id,
+                    "ca": each.name,
+                    "addresses": list(each.addresses),
+                    "this_update": each.this_update.isoformat() if each.this_update else None,
+                    "next_update": each.next_update.isoformat() if each.next_update else None,
+                    "tried_at": each.tried_at.isoformat() if each.tried_at else None,
+                    "problem": each.problem,
+                }
+            )
+        return
+
+    def state(each: Any) -> str:
+        if each.next_update is None:
+            return t("没有", "none yet")
+        return t("已过期", "out of date") if each.next_update < at else t("有效", "good")
+
+    console.print_table(
+        (
+            "CA",
+            t("状态", "state"),
+            t("签发于", "of"),
+            t("有效至", "until"),
+            t("上次失败原因", "last failure"),
+        ),
+        [
+            (
+                each.name,
+                state(each),
+                f"{each.this_update:%Y-%m-%d %H:%M}" if each.this_update else "",
+                f"{each.next_update:%Y-%m-%d %H:%M}" if each.next_update else "",
+                _problem_words(each.problem),
+            )
+            for each in kept
+        ],
+    )
+
+
+@crls_app.command(
+    "refresh",
+    help=t("立即获取吊销列表，或从文件导入", "fetch the lists now, or take one from a file"),
+)
+def crls_refresh(
+    file: Annotated[
+        Path | None, typer.Option("--from", help=t("吊销列表文件（DER/PEM）", "revocation list (DER, PEM)"))
+    ] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    from trust.app.cli import open_for_command
+
+    given = file.read_bytes() if file is not None else None
+    with open_for_command(data) as service:
+        lists = service.outside_crls
+        done = lists.refresh() if given is None else [lists.take(given)]
+    for each in done:
+        if json:
+            error = each.error
+            console.print_json(
+                {
+                    "issuer": each.issuer_id,
+                    "ca": each.name,
+                    "new": each.is_new,
+                    "code": error.code if error else None,
+                    "problem": error.what if error else None,
+                }
+            )
+        elif each.error is not None:
+            kept = t("未更新，原列表不变：", "not renewed, the old list stays:")
+            console.err.print(f"{each.name}  {kept} {console.error_words(each.error)}", markup=False)
+        else:
+            said = t("已更新", "renewed") if each.is_new else t("无变化", "nothing new")
+            console.out.print(f"{each.name}  {said}", markup=False)
+    if any(each.error is not None for each in done):
+        raise typer.Exit(console.EXIT_FAILED)
+
+
+def _problem_words(problem: str | None) -> str:
+    """A problem as it is kept, code first, in the user's language."""
+    from trust.app.words import ERRORS_ZH
+
+    code, _, what = (problem or "").partition(": ")
+    return ERRORS_ZH.get(code, what) if console.language() == "zh-CN" else what

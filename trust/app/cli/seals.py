@@ -107,14 +107,26 @@ def seal_make(
     suite: SuiteName = "SM2-SM3",
     second_line: SecondLine = "",
     diameter: Diameter = 42.0,
+    identity: Annotated[
+        str | None,
+        typer.Option(help=t("外部 CA 证书的编号（pki list）", "certificate of a CA outside, as in pki list")),
+    ] = None,
     by: By = OPERATOR,
     data: Data = None,
 ) -> None:
     with opened_service(data) as service:
+        imported = service.identities.get(identity) if identity is not None else None
         if authority is None:
-            service.seals.make_approved(seal_id, by=by)
+            service.seals.make_approved(seal_id, by=by, identity=imported)
             return
-        service.seals.make(seal_id, authority, _suite(suite), second_line=second_line, diameter_mm=diameter)
+        service.seals.make(
+            seal_id,
+            authority,
+            imported.suite if imported is not None else _suite(suite),
+            second_line=second_line,
+            diameter_mm=diameter,
+            identity=imported,
+        )
 
 
 @seal_app.command("record", help=t("备案，自此可用", "record a made seal; from now on it may be used"))
@@ -267,6 +279,7 @@ def seal_show(
             "since": seal.state_since.isoformat(),
             "not_before": seal.not_before.isoformat(),
             "not_after": seal.not_after.isoformat(),
+            "identity": seal.identity_id,
             "x509_sha256": read_x509_cert(seal.cert).sha256.hex(),
             "policy": {
                 "types": list(policy.types) if policy.types is not None else None,

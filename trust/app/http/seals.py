@@ -16,6 +16,7 @@ from fastapi import Path as ApiPath
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from issuer.identities import SealIdentity
 from issuer.seals import ESeal, SealApplication, SealEvent
 from keys.suites import Suite
 from trust.app.access import Access, ApiCaller
@@ -49,6 +50,9 @@ class ApplyBody(Body):
 class ActBody(Body):
     note: str = Field(default="", max_length=200)
     since: datetime | None = Field(default=None, description="only for report-lost and revoke; with a zone")
+    identity: str | None = Field(
+        default=None, max_length=32, description="only for make: a certificate of a CA outside"
+    )
 
 
 class PolicyBody(Body):
@@ -85,6 +89,17 @@ def seals_router(service: Service, access: Access, caller: CallerOf) -> APIRoute
         found = seals.application(seal_id)
         made = next((seal for seal in seals.list() if seal.seal_id == seal_id), None)
         return seal_json(found, made)
+
+    def _identity(identity_id: str | None, who: ApiCaller) -> SealIdentity | None:
+        """Certificates from outside stand under no department: who acts for one cannot choose among all."""
+        if identity_id is None:
+            return None
+        if who.authority_id is not None:
+            raise NotPermitted(
+                "A department's key cannot choose a certificate from outside.",
+                "Ask the operator to make the seal.",
+            )
+        return service.identities.get(identity_id)
 
     @router.get("/seals", operation_id="listSeals")
     def listed(authorization: Authorization = None) -> JSONResponse:
@@ -187,7 +202,7 @@ def seals_router(service: Service, access: Access, caller: CallerOf) -> APIRoute
             case "reject":
                 seals.reject(seal_id, by=by, note=note)
             case "make":
-                seals.make_approved(seal_id, by=by)
+                seals.make_approved(seal_id, by=by, identity=_identity(body.identity, who))
             case "record":
                 seals.record(seal_id, by=by)
             case "freeze":
@@ -217,6 +232,7 @@ def seal_json(found: SealApplication, made: ESeal | None) -> dict[str, Any]:
         "suite": found.suite.value,
         "state": found.state.value,
         "renews": found.renews,
+        "identity": made.identity_id if made else None,
         "not_before": made.not_before.isoformat() if made else None,
         "not_after": made.not_after.isoformat() if made else None,
         "policy": {

@@ -1,0 +1,23 @@
+"""Seals under certification authorities outside, and their revocation lists."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    op.add_column("seal", sa.Column("identity_id", sa.String(32), nullable=True))
+    op.create_index("ix_seal_identity_id", "seal", ["identity_id"], unique=True)
+    op.add_column("seal_identity", sa.Column("revoked_at", sa.BigInteger(), nullable=True))
+    op.create_table(
+        "outside_crl",
+        sa.Column("issuer_id", sa.String(32), primary_key=True),
+        sa.Column("der", sa.LargeBinary(), nullable=True),
+        sa.Column("number", sa.String(64), nullable=True),
+        sa.Column("this_update", sa.BigInteger(), nullable=True),
+        sa.Column("next_update", sa.BigInteger(), nullable=True),
+        sa.Column("tried_at", sa.BigInteger(), nullable=True),
+        sa.Column("problem", sa.String(), nullable=True),
+    )

@@ -1,0 +1,166 @@
+"""Fetching over HTTP from machines that are not ours: bounded in time and size, and nothing is followed.
+
+Two kinds of addresses. One that a certificate names (`fetch_named`) was written by somebody outside, who could
+point it at a machine inside our network (server-side request forgery): plain http only, for what is fetched is
+signed and needs no TLS (RFC 5280 §8 warns of https here: it can run in a circle); every address that the name
+resolves to has to be a public one; and the connection goes to the address that was looked at, not to a second
+answer of the name server. One that the operator wrote into the settings (`post`) may be anywhere.
+
+Answers are taken as they come: no redirect, no compression, no proxy from the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import Collection, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import httpx2 as httpx
+
+from trust.model.errors import OperationalError
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class FetchFailed(OperationalError):
+    """Nothing usable came.
+
+    FETCH_ADDRESS, FETCH_UNREACHABLE, FETCH_TOO_SLOW, FETCH_TOO_LARGE, FETCH_STATUS or FETCH_KIND.
+    """
+
+    code = "FETCH_UNREACHABLE"
+
+
+def fetch_named(
+    address: str, *, timeout_seconds: float, max_bytes: int, private_hosts: Collection[str] = ()
+) -> bytes:
+    """What an address in a certificate holds. `private_hosts` may be in our own network. Raises `FetchFailed`."""
+
+    async def fetch() -> bytes:
+        url = _url(address, ("http",))
+        ip = await _public_address(url, private_hosts)
+        host = url.host if url.port is None else f"{url.host}:{url.port}"
+        return await _exchange("GET", url.copy_with(host=ip), max_bytes, headers={"Host": host})
+
+    return _run(fetch(), timeout_seconds)
+
+
+def post(
+    address: str,
+    body: bytes,
+    *,
+    content_type: str,
+    answer_type: str,
+    timeout_seconds: float,
+    max_bytes: int,
+) -> bytes:
+    """The answer, of `answer_type`, to a body sent to an address in the settings. Raises `FetchFailed`."""
+
+    async def send() -> bytes:
+        url = _url(address, ("http", "https"))
+        headers = {"Content-Type": content_type, "Accept": answer_type}
+        return await _exchange("POST", url, max_bytes, headers=headers, body=body, answer_type=answer_type)
+
+    return _run(send(), timeout_seconds)
+
+
+def _run(work: Coroutine[None, None, bytes], timeout_seconds: float) -> bytes:
+    """One limit for everything, name server and slow drips included; also inside a running event loop."""
+
+    async def limited() -> bytes:
+        async with asyncio.timeout(timeout_seconds):
+            return await work
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            return pool.submit(asyncio.run, limited()).result()
+        except TimeoutError as exc:
+            raise FetchFailed(
+                f"There was no answer within {timeout_seconds:g} seconds.", code="FETCH_TOO_SLOW"
+            ) from exc
+
+
+def _url(address: str, schemes: Collection[str]) -> httpx.URL:
+    try:
+        url = httpx.URL(address)
+    except (httpx.InvalidURL, UnicodeError) as exc:
+        raise FetchFailed("The address cannot be read.", code="FETCH_ADDRESS") from exc
+    if url.scheme not in schemes or not url.host or url.userinfo:
+        raise FetchFailed(f"The address is not one of {' or '.join(schemes)}.", code="FETCH_ADDRESS")
+    return url
+
+
+async def _public_address(url: httpx.URL, private_hosts: Collection[str]) -> str:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(url.host, url.port or 80, type=1)
+    except OSError as exc:
+        raise FetchFailed(f"The name server does not know {url.host}.", code="FETCH_UNREACHABLE") from exc
+    addresses = [str(each[4][0]) for each in found]
+    if url.host not in private_hosts and not all(map(_is_public, addresses)):
+        raise FetchFailed(
+            f"{url.host} is inside a private network.",
+            "If it is to be asked, name it in YINZHENG_CRL_HOSTS.",
+            code="FETCH_ADDRESS",
+        )
+    return addresses[0]
+
+
+def _is_public(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        # What carries an IPv4 address inside could lead to a private one.
+        if address.sixtofour is not None or address.teredo is not None or address in _NAT64:
+            return False
+        if address.ipv4_mapped is not None:
+            return _is_public(str(address.ipv4_mapped))
+    return address.is_global and not address.is_multicast
+
+
+async def _exchange(
+    method: str,
+    url: httpx.URL,
+    max_bytes: int,
+    *,
+    headers: dict[str, str],
+    body: bytes | None = None,
+    answer_type: str | None = None,
+) -> bytes:
+    received = bytearray()
+    headers = {"User-Agent": "yinzheng", "Accept-Encoding": "identity", **headers}
+    try:
+        async with (
+            # Without limits of its own: `_run` has the one that counts.
+            httpx.AsyncClient(
+                verify=_tls(),
+                timeout=None,
+                trust_env=False,
+                follow_redirects=False,
+            ) as client,
+            client.stream(method, url, content=body, headers=headers) as response,
+        ):
+            if response.status_code != 200:
+                raise FetchFailed(f"The answer was HTTP {response.status_code}.", code="FETCH_STATUS")
+            given = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            if answer_type is not None and given != answer_type:
+                raise FetchFailed("The answer is of another kind than was asked for.", code="FETCH_KIND")
+            async for chunk in response.aiter_raw():
+                received += chunk
+                if len(received) > max_bytes:
+                    raise FetchFailed(f"The answer is longer than {max_bytes} bytes.", code="FETCH_TOO_LARGE")
+    except (httpx.HTTPError, OSError) as exc:
+        if isinstance(exc, TimeoutError):
+            raise
+        raise FetchFailed(
+            f"There is no connection ({type(exc).__name__}).", code="FETCH_UNREACHABLE"
+        ) from exc
+    return bytes(received)
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Made once: reading the machine's roots takes longer than a time-stamp."""
+    return ssl.create_default_context()
