@@ -25,9 +25,9 @@ from trust.model.report import Finding, Result
 from trust.pdf.gap import check_gaps
 from trust.pdf.lasting import count_drawn_pages, read_needs
 from trust.pdf.reading import attachments, open_pdf, take_inventory
-from verifier.examine import ATTACHMENT_NAME
+from verifier.licence import ATTACHMENT_NAME
 from verifier.trust_list import ledger_keys
-from verifier.versions import LaterVersion, check_versions
+from verifier.versions import LaterVersion, check_versions, split_versions
 
 ARCHIVE_JOBS = {
     "archived-versions": "verifier.archived_file:archived_versions_job",
@@ -88,15 +88,10 @@ def examine_versions(
     """Each version of the file against the receipt of its own ledger entry."""
     asn1.register()
     findings: list[Finding] = []
-    versions = _take(
-        findings,
-        "archive.versions",
-        lambda: check_versions(data, trust_list) if len(check_gaps(data)) > 1 else None,
-    )
-    if not _passed(findings[-1]):
+    versions = _take(findings, "archive.versions", lambda: _versions(data, trust_list))
+    if versions is None:
         return ArchivedVersions(findings, ())
-    licence = versions.licence if versions is not None else data
-    later = versions.later if versions is not None else ()
+    licence, later = versions
     sealed = _take(findings, "data.file", lambda: _sealed_data(licence))
     if sealed is not None:
         ends = (len(licence), *(each.end for each in later))
@@ -158,6 +153,11 @@ def examine_readability(data: bytes) -> Readability:
         else Finding("file.no-external", Result.PASSED)
     )
     return Readability(usable, safe, facts, data_file)
+
+
+def _versions(data: bytes, trust_list: TrustList) -> tuple[bytes, list[LaterVersion]]:
+    licence, gaps = split_versions(data)
+    return licence, check_versions(data, licence, gaps, trust_list)
 
 
 def _passed(finding: Finding) -> bool:

@@ -20,7 +20,7 @@ from trust.encoding.commitment import DocumentDigests
 from trust.encoding.digests import digest, sha256
 from trust.encoding.trust_list import TrustedTsa, TrustList
 from trust.model.errors import EvidenceUnavailableError, Malformed, VerificationError
-from trust.pdf.gap import SignedGap
+from trust.pdf.gap import GapRefused, SignedGap, check_gaps
 from trust.pdf.reading import open_pdf
 from trust.pdf.update import CONTENTS_HEX_DIGITS, Version, encode_update, read_version
 from verifier.frame import check_token
@@ -36,6 +36,18 @@ class LaterVersion:
     tsa: TrustedTsa
     crls: tuple[bytes, ...]
     digests: DocumentDigests
+
+
+def split_versions(data: bytes) -> tuple[bytes, list[SignedGap]]:
+    """The licence with which a file begins, and the gaps of what came later. Raises `GapRefused`.
+
+    They are told apart by their room; `check_versions` says whether they are what they look like.
+    """
+    gaps = check_gaps(data)
+    later = [gap for gap in gaps if gap.byte_range[2] - gap.byte_range[1] == CONTENTS_HEX_DIGITS + 2]
+    if gaps[len(gaps) - len(later) :] != later or len(later) == len(gaps):
+        raise GapRefused("rule 2: a time-stamp stands before a seal")
+    return data[: sum(gaps[len(gaps) - len(later) - 1].byte_range[2:])], later
 
 
 def check_versions(
