@@ -208,7 +208,7 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "file.format": ("文件格式", "File format"),
     "file.objects": ("文件结构", "Objects in the file"),
     "file.active-content": ("无活动内容", "No active content"),
-    "seal.present": ("有且仅有一枚电子印章", "Exactly one seal"),
+    "seal.present": ("电子印章齐全，无多余签名", "The seals that belong here, and no other signature"),
     "file.gap": ("印章覆盖全部内容", "The seal covers the whole file"),
     "file.structure": ("盖章后未追加内容", "Nothing added after the seal"),
     "seal.signature": ("印章签名", "Signature of the seal"),
@@ -280,6 +280,19 @@ _SEAL_NOW: Mapping[str, tuple[str, str]] = {
 """What has become of a seal since it was used (`facts["seal"]["now"]`)."""
 
 
+_FURTHER: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
+    "personal": (
+        ("责任人名章", "{name}，{when}"),
+        ("Name seal of the person responsible", "{name}, {when}"),
+    ),
+    "abroad": (
+        ("供境外核验的印章", "{suite}，{when}；法律效力以签发机关的 SM2 印章为准"),
+        ("Seal for readers abroad", "{suite}, {when}; in law the authority's seal in SM2 counts"),
+    ),
+}
+"""The further seals of a licence (`facts["further_seals"]`), by their role."""
+
+
 def seal_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, str]]:
     """What held when a file was sealed, what holds of the seal now, and whether the file was archived.
 
@@ -298,6 +311,13 @@ def seal_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, 
         lines.append((("盖章时的印章", "The seal when it was used")[side], used[side]))
     if seal.get("now") in _SEAL_NOW:
         lines.append((("印章现状", "The seal now")[side], _SEAL_NOW[seal["now"]][side]))
+    for further in facts.get("further_seals") or []:
+        if further.get("role") in _FURTHER:
+            label, value = _FURTHER[further["role"]][side]
+            when = show_date(further.get("stamped_at"), language)
+            lines.append(
+                (label, value.format(name=further.get("name"), suite=further.get("suite"), when=when))
+            )
     if versions:
         last = show_date(versions[-1]["stamped_at"], language)
         count = len(versions)

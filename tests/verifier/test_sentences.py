@@ -10,7 +10,7 @@ import pytest
 
 import keys.pki.chain
 import trust.pdf.gap
-import verifier.examine
+import verifier.licence
 from verifier.sentences import _SEAL_NOW, _SENTENCES, seal_words
 from verifier.verifying import _HEADLINES
 
@@ -63,5 +63,20 @@ def test_of_a_code_nothing_is_said_about_a_file() -> None:
 
 
 def test_each_state_of_a_seal_that_the_verifier_names_has_words() -> None:
-    source = inspect.getsource(verifier.examine._seal_now)
+    source = inspect.getsource(verifier.licence._seal_now)
     assert set(re.findall(r'"([a-z-]+)"', source)) == set(_SEAL_NOW)
+
+
+def test_further_seals_are_told_with_what_they_are_for() -> None:
+    stamped = {"stamped_at": "2026-11-23T02:00:00+00:00", "now": "in-force"}
+    facts = {
+        "seal": {**stamped, "role": "legal"},
+        "further_seals": [
+            {**stamped, "role": "personal", "name": "沈青禾", "suite": "SM2-SM3"},
+            {**stamped, "role": "abroad", "name": "x", "suite": "RSA3072-SHA256"},
+        ],
+    }
+    chinese, english = dict(seal_words(facts, "zh-CN")), dict(seal_words(facts, "en"))
+    assert chinese["责任人名章"] == "沈青禾，2026年11月23日"
+    assert "SM2 印章为准" in chinese["供境外核验的印章"]
+    assert "in law the authority's seal in SM2 counts" in english["Seal for readers abroad"]
