@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from ledger.recheck import recheck
 from ledger.tilefolder import SM3_FOLDER, TileFolder
 from trust.app import samples
 from trust.app.actions import application_from, report_json, stamp_application, verify_online
+from trust.app.archiving import export_package
 from trust.app.cli import console
 from trust.app.cli.console import t
 from trust.app.compose import Service, open_service
@@ -33,9 +35,10 @@ from trust.app.qr import write_qr
 from trust.app.records import read_records
 from trust.app.settings import read_settings
 from trust.model.ecertificate import Application, IssuedECertificate
-from trust.model.report import Report
+from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
 from trust.pdf.gap import check_gaps
+from verifier.archive_package import Property
 from verifier.evidence import evidence_from_bundle
 from verifier.verifying import Verifier
 
@@ -79,7 +82,7 @@ def run_demo(out: Path) -> bool:
     """True if every expected verdict came out."""
     started = time.perf_counter()
     folder = samples.find_samples()
-    for part in ("data", "licences", "codes", "reports", "bundle"):
+    for part in ("data", "licences", "codes", "reports", "bundle", "archive"):
         shutil.rmtree(out / part, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     with open_service(read_settings(out / "data"), create=True) as service:
@@ -90,6 +93,7 @@ def run_demo(out: Path) -> bool:
         _present(run)
         _verify_files(run)
         _change_status(run)
+        _archive(run)
         _check_ledger(run)
     seconds = time.perf_counter() - started
     if run.mismatches:
@@ -312,8 +316,48 @@ def _expect_everywhere(run: _Run, name: str, code: str) -> None:
     run.expect(f"{name}-{code.lower()}-printed", report, code)
 
 
+def _archive(run: _Run) -> None:
+    run.step(
+        7,
+        "长期保存：补入证据和归档时间戳，移交电子档案",
+        "For decades: evidence and a new time-stamp into the file, and hand-over to an e-archive",
+    )
+    # One of each kind: one seal, two seals, a department's own PDF.
+    dual = next(each for each in run.issued if each[0].endswith("-dual"))
+    stamped = next(each for each in run.issued if each[0].startswith("stamped-"))
+    kept = [run.issued[0], dual, stamped]
+    service = run.service
+    renewals = service.archiving.renew([issued.pid for _, issued in kept])
+    run.require(
+        t(f"{len(kept)} 份各有归档版本", f"{len(kept)} later versions, each a ledger entry"),
+        all(renewal.error is None for renewal in renewals),
+    )
+    for name, issued in kept:
+        path = run.out / "licences" / f"{name}-archived.pdf"
+        path.write_bytes(service.archiving.file(issued.pid))
+    name, issued = kept[-1]
+    exported = export_package(service, service.issuing.issued(pid=issued.pid))
+    (run.out / "archive").mkdir(exist_ok=True)
+    (run.out / "archive" / f"{name}.zip").write_bytes(exported.package)
+    at = service.clock.now()
+    with tempfile.TemporaryDirectory(prefix="yinzheng-demo-") as folder:
+        bundle = Path(folder)
+        service.publishing.write_bundle(bundle, service.log.checkpoint_note(), at)
+        evidence, verifier = evidence_from_bundle(bundle, at), Verifier(service.sandbox, live=None)
+        report = verifier.verify_bytes(service.archiving.file(issued.pid), evidence, at)
+    run.expect(f"{name}-archived-offline", report, "OK")
+    names = {
+        Property.AUTHENTICITY: t("真实性", "authentic"),
+        Property.INTEGRITY: t("完整性", "whole"),
+        Property.USABILITY: t("可用性", "usable"),
+        Property.SAFETY: t("安全性", "safe"),
+    }
+    for each in exported.checked.properties:
+        run.require(f"{names[each.property]} ({len(each.findings)})", each.result is Verdict.PASSED)
+
+
 def _check_ledger(run: _Run) -> None:
-    run.step(7, "账本：从头核对，任何人可查", "The ledger: checked from its first entry; anyone can")
+    run.step(8, "账本：从头核对，任何人可查", "The ledger: checked from its first entry; anyone can")
     service = run.service
     service.log.publish()
     report = recheck(
