@@ -28,7 +28,7 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 from issuer.sealing.prepared import seal_prepared
 from issuer.sealing.use import CONTENTS_HEX_DIGITS, FIELD_NAME, SealInUse, SealPlace
 from keys import asn1
-from keys.tsa import TimeStampAuthority
+from keys.tsa import TimeStamper
 from trust.encoding.cms import (
     SIGNATURE_TIME_STAMP_OID,
     encode_attribute,
@@ -45,7 +45,7 @@ _SIGNATURE_MECHANISM = {"SM2-SM3": "sm3_sm2", "RSA3072-SHA256": "sha256_rsa", "P
 
 
 def seal_pdf(
-    pdf: bytes, *, seal: SealInUse, tsa: TimeStampAuthority, place: SealPlace, reason: str, at: datetime
+    pdf: bytes, *, seal: SealInUse, tsa: TimeStamper, place: SealPlace, reason: str, at: datetime
 ) -> bytes:
     """The sealed PDF. The key signs exactly once. Raises `Malformed` where pyHanko refuses the file.
 
@@ -58,7 +58,7 @@ def seal_pdf(
 
 
 def seal_plain(
-    pdf: bytes, *, seal: SealInUse, tsa: TimeStampAuthority, place: SealPlace, reason: str, at: datetime
+    pdf: bytes, *, seal: SealInUse, tsa: TimeStamper, place: SealPlace, reason: str, at: datetime
 ) -> bytes:
     """The same for any PDF that pyHanko can read. Raises `Malformed` where it refuses the file."""
     try:
@@ -74,7 +74,7 @@ def seal_department_pdf(
     attachment: bytes,
     *,
     seal: SealInUse,
-    tsa: TimeStampAuthority,
+    tsa: TimeStamper,
     place: SealPlace,
     reason: str,
     at: datetime,
@@ -135,7 +135,7 @@ def check_stampable(pdf: bytes) -> int:
 def _sign(
     writer: IncrementalPdfFileWriter,
     seal: SealInUse,
-    tsa: TimeStampAuthority,
+    tsa: TimeStamper,
     place: SealPlace,
     reason: str,
     at: datetime,
@@ -180,7 +180,7 @@ def _metadata(seal: SealInUse, reason: str, at: datetime) -> signers.PdfSignatur
 class _FrameSigner(Signer):
     """A pyHanko signer that leaves the key with its custodian and writes the CMS frame itself."""
 
-    def __init__(self, seal: SealInUse, tsa: TimeStampAuthority) -> None:
+    def __init__(self, seal: SealInUse, tsa: TimeStamper) -> None:
         self._seal = seal
         self._tsa = tsa
         store = SimpleCertificateStore()  # type: ignore[no-untyped-call]  # the library's own

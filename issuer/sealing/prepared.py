@@ -33,7 +33,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from issuer.sealing.use import CONTENTS_HEX_DIGITS, FIELD_NAME, SealInUse, SealPlace
-from keys.tsa import TimeStampAuthority
+from keys.tsa import TimeStamper
 from trust.encoding.cms import (
     SIGNATURE_TIME_STAMP_OID,
     encode_attribute,
@@ -70,7 +70,7 @@ _LARGEST_FILE = 999_999_999
 
 
 def seal_prepared(
-    pdf: bytes, *, seal: SealInUse, tsa: TimeStampAuthority, place: SealPlace, reason: str, at: datetime
+    pdf: bytes, *, seal: SealInUse, tsa: TimeStamper, place: SealPlace, reason: str, at: datetime
 ) -> bytes | None:
     """The sealed PDF, or None if page or picture is not of the known shape. The key signs exactly once.
 
