@@ -11,15 +11,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from issuer import sql
 from issuer.identities import list_identities
+from issuer.outside_tsas import list_outside_tsas
 from keys.custody import KeyProvider, KeyPurpose, SigningKey
+from keys.outside_tsa import OutsideTsa, Rests, TimeStampOrder
 from keys.pki.build import Profile, RevokedSerial, Subject, make_crl, make_x509_cert
 from keys.suites import Suite
-from keys.tsa import TimeStampAuthority
+from keys.tsa import TimeStampAuthority, TimeStamper
 from trust.encoding.trust_list import TrustState
 from trust.model.clock import Clock
 from trust.model.ecertificate import IssuingAuthority
@@ -65,6 +67,9 @@ class Authorities:
     keys: KeyProvider
     clock: Clock
     base_url: str
+    time_stamps: Sequence[OutsideTsa | None] = (None,)
+    """Who is asked for time-stamps, in this order; None is our own authority."""
+    rests: Rests = field(default_factory=Rests, repr=False)
 
     # --- set-up ---
 
@@ -207,8 +212,21 @@ class Authorities:
                 )
             ]
 
-    def time_stamp_authority(self, suite: Suite) -> TimeStampAuthority:
-        """The authority of the same family as the seal's suite."""
+    def time_stamp_authority(self, suite: Suite) -> TimeStamper:
+        """Who stamps for a seal's suite: those of its family, in the order of the settings."""
+        if list(self.time_stamps) == [None]:
+            return self._own_time_stamps(suite)
+        with self.database.read() as connection:
+            revoked = {tsa.certs[0] for tsa in list_outside_tsas(connection) if tsa.revoked_at is not None}
+        members: list[TimeStamper] = []
+        for each in self.time_stamps:
+            if each is None:
+                members.append(self._own_time_stamps(suite))
+            elif family_of(Suite(each.suite)) is family_of(suite) and each.certs[0] not in revoked:
+                members.append(each)
+        return TimeStampOrder(family_of(suite).value, members, self.clock, self.rests)
+
+    def _own_time_stamps(self, suite: Suite) -> TimeStampAuthority:
         row = self._current(f"tsa-{family_of(suite)}")
         return TimeStampAuthority(
             self.keys.open(row.key_id, KeyPurpose.TIME_STAMP), (bytes(row.cert),), self.clock
@@ -272,12 +290,13 @@ class Authorities:
         return new_id
 
     def known_certs(self) -> list[bytes]:
-        """The certificates (DER) of all CAs and roots: ours, and those above identities from outside."""
+        """The certificates (DER) of all CAs and roots: ours, and those above what came from outside."""
         with self.database.read() as connection:
             rows = sql.all_rows(connection, sql.CaRow)
-            identities = list_identities(connection)
+            identities, tsas = list_identities(connection), list_outside_tsas(connection)
         known = [bytes(row.cert) for row in rows if Profile(row.kind).is_ca]
-        outside = [cert for identity in identities for cert in (*identity.certs[1:], identity.root)]
+        outside = [cert for each in identities for cert in (*each.certs[1:], each.root)]
+        outside += [cert for each in tsas for cert in (*each.certs[1:], each.root)]
         return list(dict.fromkeys([*known, *outside]))
 
     # --- revocation ---

@@ -22,7 +22,7 @@ from keys.pki.build import Subject, make_csr
 from keys.pki.importing import SEAL_SUITES, CheckedChain, check_seal_chain, public_key_of, read_pkcs12
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
-from trust.encoding.der import element_length
+from trust.encoding.der import split_elements
 from trust.encoding.digests import sha256
 from trust.model.clock import Clock
 from trust.model.errors import Malformed, NotFound
@@ -145,18 +145,9 @@ def _identity(row: sql.SealIdentityRow) -> SealIdentity:
         label=row.label,
         suite=Suite(row.suite),
         key_id=row.key_id,
-        certs=_split(bytes(row.certs)),
+        certs=split_elements(bytes(row.certs)),
         root=bytes(row.root),
         not_before=sql.from_micros(row.not_before),
         not_after=sql.from_micros(row.not_after),
         revoked_at=sql.from_micros(row.revoked_at) if row.revoked_at is not None else None,
     )
-
-
-def _split(certs: bytes) -> tuple[bytes, ...]:
-    found = []
-    while certs:
-        length = element_length(certs)
-        found.append(certs[:length])
-        certs = certs[length:]
-    return tuple(found)

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 
 from issuer import sql
 from issuer.identities import list_identities
+from issuer.outside_tsas import list_outside_tsas
 from keys.pki.crl import (
     CheckedCrl,
     check_crl,
@@ -183,7 +184,7 @@ def _check_not_older(row: sql.OutsideCrlRow, checked: CheckedCrl) -> None:
 
 
 def _issuers(connection: Connection) -> list[CrlIssuer]:
-    """Every CA in the chains of what was imported."""
+    """Every CA in the chains of what came from outside."""
     below: dict[str, tuple[bytes, list[list[str]]]] = {}
     for chain in _chains(connection):
         for cert, issuer in pairwise(chain):
@@ -202,12 +203,13 @@ def _issuers(connection: Connection) -> list[CrlIssuer]:
 
 
 def _chains(connection: Connection) -> list[tuple[bytes, ...]]:
-    """Certificates (DER) from what signs up to its root."""
-    return [(*each.certs, each.root) for each in list_identities(connection)]
+    """Certificates (DER) from what signs or stamps up to its root."""
+    identities = [(*each.certs, each.root) for each in list_identities(connection)]
+    return [*identities, *((*each.certs, each.root) for each in list_outside_tsas(connection))]
 
 
 def _note_revocations(connection: Connection) -> None:
-    """Writes beside each identity since when a certificate of its chain is revoked, as the lists say now.
+    """Writes beside each identity and authority since when a certificate of its chain is revoked, as the lists say now.
 
     A hold may be lifted (RFC 5280 §5.3.1), so what is listed no more is taken back.
     """
@@ -220,9 +222,17 @@ def _note_revocations(connection: Connection) -> None:
     for identity in list_identities(connection):
         since = _revoked_since((*identity.certs, identity.root), revoked)
         if since != identity.revoked_at:
-            value = sql.to_micros(since) if since is not None else None
             where = {"id": identity.identity_id}
-            sql.update(connection, sql.SealIdentityRow, where, {"revoked_at": value})
+            sql.update(connection, sql.SealIdentityRow, where, {"revoked_at": _micros(since)})
+    for tsa in list_outside_tsas(connection):
+        since = _revoked_since((*tsa.certs, tsa.root), revoked)
+        if since != tsa.revoked_at:
+            where = {"id": tsa.tsa_id}
+            sql.update(connection, sql.OutsideTsaRow, where, {"revoked_at": _micros(since)})
+
+
+def _micros(at: datetime | None) -> int | None:
+    return sql.to_micros(at) if at is not None else None
 
 
 def _revoked_since(chain: Sequence[bytes], revoked: dict[bytes, dict[int, datetime]]) -> datetime | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from issuer import sql
 from issuer.authorities import Authorities
 from issuer.catalogue import TypeProfile
+from issuer.outside_tsas import list_outside_tsas
 from issuer.seals import Seals
 from keys.custody import KeyPurpose
 from keys.pki.build import Profile
@@ -144,6 +145,7 @@ class Publishing:
             cas = {row.id: row for row in rows}
             service_keys = sql.all_rows(connection, sql.ServiceKeyRow)
             numbers = sql.status_list_numbers(connection)
+            outside_tsas = list_outside_tsas(connection)
         at = at.astimezone(UTC).replace(microsecond=0)
         return TrustList(
             seq=1,
@@ -169,10 +171,16 @@ class Publishing:
                 for row in cas.values()
                 if row.kind == Profile.SEAL_MAKER.value
             ),
-            tsas=tuple(
-                TrustedTsa(*_state_of(row), row.suite, (bytes(row.cert),), bytes(cas[row.parent].cert))
-                for row in cas.values()
-                if row.kind == Profile.TIME_STAMP.value
+            tsas=(
+                *(
+                    TrustedTsa(*_state_of(row), row.suite, (bytes(row.cert),), bytes(cas[row.parent].cert))
+                    for row in cas.values()
+                    if row.kind == Profile.TIME_STAMP.value
+                ),
+                *(
+                    TrustedTsa(tsa.state, tsa.since, tsa.suite.value, tsa.certs, tsa.root)
+                    for tsa in outside_tsas
+                ),
             ),
             keys=tuple(_trusted_key(row) for row in service_keys if row.use in ("present", "status")),
             status_lists={number: self.status_list_address(number) for number in numbers},

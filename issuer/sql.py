@@ -354,6 +354,23 @@ class OutsideCrlRow(SQLModel, table=True):
     problem: str | None = None
 
 
+class OutsideTsaRow(SQLModel, table=True):
+    """A time-stamp authority outside that was ever in the settings. `certs` as in `SealIdentityRow`.
+
+    `state` and `since` are those of the trust list; `revoked_at` is as for a seal identity.
+    """
+
+    __tablename__ = "outside_tsa"
+    id: str = Field(primary_key=True, max_length=32)
+    suite: str = Field(max_length=32)
+    certs: bytes = _blob()
+    root: bytes = _blob()
+    added_at: int = Field(sa_type=sa.BigInteger)
+    state: str = Field(default="active", max_length=16)
+    since: int | None = Field(default=None, sa_type=sa.BigInteger)
+    revoked_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
 class OcspResponderRow(SQLModel, table=True):
     """The responder that a CA of ours delegated: its key, and its certificate as it is now."""
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Protocol
 
 from asn1crypto import cms, core, tsp
 
@@ -43,6 +44,21 @@ _IMPRINT_ALGORITHM = {
 }
 _ACCURACY = sequence(small_integer(1))
 _INTEGER, _GENERALIZED_TIME = 0x02, 0x18
+
+
+class TimeStamper(Protocol):
+    """Whoever gives time-stamps that verifiers believe: our own authority, or those of `keys.outside_tsa`."""
+
+    @property
+    def suite(self) -> str:
+        """Its digest is the one to stamp."""
+
+    @property
+    def certs(self) -> Sequence[bytes]:
+        """DER: first the one that signs, then those above it, without the root."""
+
+    def stamp(self, imprint: bytes, algorithm: str) -> bytes:
+        """A token (DER) that rebuilds, over `imprint`. Raises `OperationalError` where there is none to be had."""
 
 
 @dataclass(frozen=True, slots=True)

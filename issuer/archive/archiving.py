@@ -26,7 +26,7 @@ from issuer.issuing import FIRST_ARCHIVED_AFTER, Issuing
 from issuer.ocsp import Ocsp
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
-from keys.tsa import TimeStampAuthority
+from keys.tsa import TimeStamper
 from ledger.log import AppendRequest
 from ledger.proof import format_receipt
 from trust.encoding.commitment import (
@@ -242,7 +242,7 @@ class Archiving:
         head, tail = encode_update(before, _without(evidence, before.evidence))
         tsa = issuing.authorities.time_stamp_authority(issuing.seals.get(row.seal_id).suite)
         update = _stamp(data, head, tail, tsa)
-        return self._described(row, fields, len(later) + 1, data, update, tsa)
+        return self._described(row, fields, len(later) + 1, data, update)
 
     def _described(
         self,
@@ -251,22 +251,24 @@ class Archiving:
         number: int,
         data: bytes,
         update: bytes,
-        tsa: TimeStampAuthority,
     ) -> _Made:
         gap = _checked_gap(data, update)
-        stamped_at = read_signed(gap.cms).at
+        # Of several authorities, the token says which one it was.
+        stamp = read_signed(gap.cms)
+        stamped_at, tsa_cert = stamp.at, stamp.signers[0]
+        suite = read_x509_cert(tsa_cert).suite
         salts = self.issuing.entropy.bytes(SALT_BYTES * len(COMMITTED))
         content = decode_ecertificate_data(fields).content
         version = archive_sql.LaterVersionRow(
             ecertificate_id=row.id or 0,
             number=number,
             operation_id=0,
-            suite=tsa.suite,
+            suite=suite.value,
             commit=document_commit(content, _digests(gap), _split(salts)),
             salts=salts,
             sha256=sha256(data + update),
             stamped_at=sql.to_micros(stamped_at),
-            due_at=sql.to_micros(_next_due(stamped_at, Suite(tsa.suite), tsa.certs[0])),
+            due_at=sql.to_micros(_next_due(stamped_at, suite, tsa_cert)),
         )
         return _Made(row, number, update, version)
 
@@ -354,7 +356,7 @@ def _without(found: Evidence, held: Evidence) -> Evidence:
     )
 
 
-def _stamp(data: bytes, head: bytes, tail: bytes, tsa: TimeStampAuthority) -> bytes:
+def _stamp(data: bytes, head: bytes, tail: bytes, tsa: TimeStamper) -> bytes:
     algorithm = Suite(tsa.suite).digest
     token = tsa.stamp(digest(algorithm, data, head, tail), algorithm)
     digits = token.hex().upper().encode("ascii")

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from issuer.sealing.prepared import picture_as_xobject
 from issuer.sealing.use import CONTENTS_HEX_DIGITS, SealInUse
-from keys.tsa import TimeStampAuthority
+from keys.tsa import TimeStamper
 from trust.encoding.cms import (
     SIGNATURE_TIME_STAMP_OID,
     encode_attribute,
@@ -26,7 +26,7 @@ def add_further_seal(
     field: FurtherField,
     *,
     seal: SealInUse,
-    tsa: TimeStampAuthority,
+    tsa: TimeStamper,
     reason: str,
     at: datetime,
 ) -> bytes:

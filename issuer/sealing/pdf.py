@@ -29,7 +29,7 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 from issuer.sealing.prepared import seal_prepared
 from issuer.sealing.use import CONTENTS_HEX_DIGITS, FIELD_NAME, SealInUse, SealPlace
 from keys import asn1
-from keys.tsa import TimeStampAuthority
+from keys.tsa import TimeStamper
 from trust.encoding.cms import (
     SIGNATURE_TIME_STAMP_OID,
     encode_attribute,
@@ -50,7 +50,7 @@ def seal_pdf(
     pdf: bytes,
     *,
     seal: SealInUse,
-    tsa: TimeStampAuthority,
+    tsa: TimeStamper,
     place: SealPlace,
     reason: str,
     at: datetime,
@@ -70,7 +70,7 @@ def seal_plain(
     pdf: bytes,
     *,
     seal: SealInUse,
-    tsa: TimeStampAuthority,
+    tsa: TimeStamper,
     place: SealPlace,
     reason: str,
     at: datetime,
@@ -90,7 +90,7 @@ def seal_department_pdf(
     attachment: bytes,
     *,
     seal: SealInUse,
-    tsa: TimeStampAuthority,
+    tsa: TimeStamper,
     place: SealPlace,
     reason: str,
     at: datetime,
@@ -152,7 +152,7 @@ def check_stampable(pdf: bytes) -> int:
 def _sign(
     writer: IncrementalPdfFileWriter,
     seal: SealInUse,
-    tsa: TimeStampAuthority,
+    tsa: TimeStamper,
     place: SealPlace,
     reason: str,
     at: datetime,
@@ -230,7 +230,7 @@ def _metadata(seal: SealInUse, reason: str, at: datetime, is_followed: bool) -> 
 class _FrameSigner(Signer):
     """A pyHanko signer that leaves the key with its custodian and writes the CMS frame itself."""
 
-    def __init__(self, seal: SealInUse, tsa: TimeStampAuthority) -> None:
+    def __init__(self, seal: SealInUse, tsa: TimeStamper) -> None:
         self._seal = seal
         self._tsa = tsa
         store = SimpleCertificateStore()  # type: ignore[no-untyped-call]  # the library's own

@@ -35,7 +35,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from issuer.sealing.use import CONTENTS_HEX_DIGITS, FIELD_NAME, SealInUse, SealPlace
-from keys.tsa import TimeStampAuthority
+from keys.tsa import TimeStamper
 from trust.encoding.cms import (
     SIGNATURE_TIME_STAMP_OID,
     encode_attribute,
@@ -76,7 +76,7 @@ def seal_prepared(
     pdf: bytes,
     *,
     seal: SealInUse,
-    tsa: TimeStampAuthority,
+    tsa: TimeStamper,
     place: SealPlace,
     reason: str,
     at: datetime,

@@ -156,8 +156,41 @@ def check_seal_chain(
             code="X509_KEY_MISMATCH",
         )
     chain, root = _build_chain(cert, others, roots, at)
-    _second_opinion(chain, root, at)
+    _second_opinion(chain, root, at, {"non_repudiation"})
     return CheckedChain(suite, public_key, chain, root, seal.not_valid_before, seal.not_valid_after)
+
+
+def check_time_stamp_chain(certs: Sequence[bytes], *, at: datetime) -> CheckedChain:
+    """The chain of a time-stamp authority outside, fit to be pinned at `at`.
+
+    `certs` (DER) begin with the one that signs; a root, signed by itself, is among them, and is trusted because
+    whoever gave the file trusts it. Raises `Malformed` with a code of the table above.
+    """
+    asn1.register()
+    signer, *others = [_load(der) for der in certs]
+    suite = _suite_of(signer)
+    _check_time(signer, at)
+    usage, extended = signer.key_usage_value, signer.extended_key_usage_value
+    # RFC 3161 §2.3: this purpose alone, and critical.
+    is_critical = any(
+        each["extn_id"].native == "extended_key_usage" and each["critical"].native
+        for each in signer["tbs_certificate"]["extensions"]
+    )
+    if extended is None or set(extended.native) != {"time_stamping"} or not is_critical:
+        raise Malformed(
+            f"The certificate {_name(signer)} is not that of a time-stamp authority.",
+            "Its extendedKeyUsage has to be timeStamping alone, and critical.",
+            code="X509_WRONG_USAGE",
+        )
+    if usage is not None and "digital_signature" not in usage.native:
+        raise Malformed(
+            f"The certificate {_name(signer)} may not sign.", "Ask who runs it.", code="X509_WRONG_USAGE"
+        )
+    between = [der for der, each in zip(certs[1:], others, strict=True) if each.subject != each.issuer]
+    roots = [der for der in certs[1:] if der not in between]
+    chain, root = _build_chain(certs[0], between, roots, at)
+    _second_opinion(chain, root, at, {"digital_signature"}, {"time_stamping"})
+    return CheckedChain(suite, _spki(signer), chain, root, signer.not_valid_before, signer.not_valid_after)
 
 
 # --- one certificate ----------------------------------------------------------------------------------------
@@ -338,7 +371,9 @@ def _check_algorithm(cert: x509.Certificate, suite: Suite) -> None:
         )
 
 
-def _second_opinion(chain: Sequence[bytes], root: bytes, at: datetime) -> None:
+def _second_opinion(
+    chain: Sequence[bytes], root: bytes, at: datetime, usage: set[str], extended: set[str] | None = None
+) -> None:
     """RFC 5280 §6 in full, by a library: path lengths, name constraints, critical extensions."""
     context: Any = ValidationContext(
         trust_roots=[x509.Certificate.load(root)],
@@ -350,7 +385,7 @@ def _second_opinion(chain: Sequence[bytes], root: bytes, at: datetime) -> None:
     certs = [x509.Certificate.load(der) for der in chain]
     validator: Any = CertificateValidator(certs[0], certs[1:], validation_context=context)
     try:
-        asyncio.run(validator.async_validate_usage({"non_repudiation"}))
+        asyncio.run(validator.async_validate_usage(usage, extended))
     except (PathValidationError, PathBuildingError) as exc:
         raise Malformed(
             "The chain does not hold by RFC 5280 (path length, names or critical extensions).",

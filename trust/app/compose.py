@@ -27,12 +27,14 @@ from issuer.identities import SealIdentities
 from issuer.issuing import Issuing
 from issuer.ocsp import Ocsp
 from issuer.outside_crls import MAX_CRL_BYTES, OutsideCrls
+from issuer.outside_tsas import pin_outside_tsa
 from issuer.presenting import Presenting
 from issuer.publishing import Publishing
 from issuer.seals import Seals
 from issuer.statuses import Statuses
 from keys.composite import CompositeKeyProvider
 from keys.custody import FileKeyProvider, KeyProvider, KeyPurpose, SigningKey
+from keys.outside_tsa import MAX_ANSWER_BYTES, QUERY_TYPE, REPLY_TYPE, OutsideTsa
 from keys.sm2.encoding import parse_spki
 from keys.suites import Suite
 from ledger.lockstore import LockStore
@@ -44,10 +46,10 @@ from ledger.witness.policy import Policy
 from trust.app.database import migrate_ledger, migrate_register
 from trust.app.keeping import POLICY_FILE, Keeper, Scrubbing, Witnessing, read_policy
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
-from trust.app.settings import Settings
+from trust.app.settings import OutsideTsaSettings, Settings
 from trust.app.sql import forget_erased
 from trust.encoding import cose
-from trust.fetching import fetch_named
+from trust.fetching import fetch_named, post
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trust.model.errors import KeyUnavailable, OperationalError
 from trust.sandbox import Sandbox
@@ -206,7 +208,11 @@ def _open(
     migrate_register(database)
     migrate_ledger(ledger_database)
     keys = open_keys(settings)
-    authorities = Authorities(database, keys, clock, settings.base_url)
+    time_stamps = [
+        _outside_tsa(each, database, clock, settings) if each is not None else None
+        for each in settings.time_stamps
+    ]
+    authorities = Authorities(database, keys, clock, settings.base_url, time_stamps)
     if create:
         authorities.set_up()
     lock_store = LockStore(lock_database)
@@ -306,6 +312,26 @@ def open_keys(settings: Settings) -> CompositeKeyProvider:
         folder / "token", module=token.module, token_label=token.label, pin=token.read_pin
     )
     return CompositeKeyProvider(files, provider, token.keeps)
+
+
+def _outside_tsa(
+    chosen: OutsideTsaSettings, database: Database, clock: Clock, settings: Settings
+) -> OutsideTsa:
+    pinned = pin_outside_tsa(database, clock, chosen.read_certs())
+    return OutsideTsa(
+        chosen.url,
+        pinned.certs,
+        pinned.root,
+        clock,
+        lambda url, query: post(
+            url,
+            query,
+            content_type=QUERY_TYPE,
+            answer_type=REPLY_TYPE,
+            timeout_seconds=settings.time_stamp_wait.total_seconds(),
+            max_bytes=MAX_ANSWER_BYTES,
+        ),
+    )
 
 
 def _checkpoint_keys(authorities: Authorities, keys: KeyProvider) -> list[CheckpointKey]:

@@ -323,9 +323,10 @@ def _archive(run: _Run) -> None:
         "For decades: evidence and a new time-stamp into the file, and hand-over to an e-archive",
     )
     # One of each kind: one seal, two seals, a department's own PDF.
-    dual = next(each for each in run.issued if each[0].endswith("-dual"))
-    stamped = next(each for each in run.issued if each[0].startswith("stamped-"))
-    kept = [run.issued[0], dual, stamped]
+    untouched = run.issued[3:]  # the first three were revoked, suspended and replaced
+    dual = next(each for each in untouched if each[0].endswith("-dual"))
+    stamped = next(each for each in untouched if each[0].startswith("stamped-"))
+    kept = [untouched[0], stamped, dual]
     service = run.service
     renewals = service.archiving.renew([issued.pid for _, issued in kept])
     run.require(

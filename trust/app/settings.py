@@ -21,6 +21,10 @@
 | YINZHENG_WITNESS_HTTP     | hosts whose witnesses may be asked without TLS, with commas  |                     |
 | YINZHENG_CRL_HOSTS        | hosts in a private network whose revocation lists may be     |                     |
 |                           | fetched, with commas                                         |                     |
+| YINZHENG_TIME_STAMPS      | who is asked for time-stamps, in this order, with commas:    | own                 |
+|                           | own, or the address of an authority outside, a blank, and a  |                     |
+|                           | PEM file: its certificate, those above it, the root          |                     |
+| YINZHENG_TIME_STAMP_WAIT  | seconds until an authority outside counts as down            | 5                   |
 | YINZHENG_SCRUB_EVERY      | seconds between two readings of the whole ledger             | 600                 |
 | YINZHENG_LANG             | zh-CN or en                                                  | from LANG           |
 """
@@ -36,6 +40,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from keys.custody import KeyPurpose
+from keys.pki.importing import read_certs
 from keys.suites import TOKEN_SUITES, Suite
 from trust.app.keeping import KeepingSettings
 from trust.model.errors import KeyUnavailable, Malformed
@@ -65,6 +70,8 @@ class _Environment(BaseSettings):
     witness_limit: float = Field(default=3600, gt=0)
     witness_http: str = ""
     crl_hosts: str = ""
+    time_stamps: str = "own"
+    time_stamp_wait: float = Field(default=5, gt=0)
     scrub_every: float = Field(default=600, gt=0)
 
 
@@ -96,6 +103,24 @@ class TokenSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OutsideTsaSettings:
+    """A time-stamp authority outside: where it is asked, and the file with its certificates."""
+
+    url: str
+    certs_file: Path
+
+    def read_certs(self) -> list[bytes]:
+        """Its certificates (DER), the one that signs first. Raises `Malformed`."""
+        try:
+            return read_certs(self.certs_file.read_bytes())
+        except OSError as exc:
+            raise Malformed(
+                f"The file {self.certs_file} of a time-stamp authority cannot be read.",
+                "Correct YINZHENG_TIME_STAMPS.",
+            ) from exc
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     data: Path
     database_url: str | None
@@ -111,6 +136,9 @@ class Settings:
     keeping: KeepingSettings = field(default_factory=KeepingSettings)
     plain_http_witnesses: tuple[str, ...] = ()
     private_crl_hosts: tuple[str, ...] = ()
+    time_stamps: tuple[OutsideTsaSettings | None, ...] = (None,)
+    """In the order in which they are asked; None is our own."""
+    time_stamp_wait: timedelta = timedelta(seconds=5)
 
     def read_passphrase(self) -> bytes:
         """The passphrase of the key files. Raises `KeyUnavailable` where there is none."""
@@ -159,7 +187,28 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
         ),
         plain_http_witnesses=_listed(environment.witness_http),
         private_crl_hosts=_listed(environment.crl_hosts.lower()),
+        time_stamps=parse_time_stamps(environment.time_stamps),
+        time_stamp_wait=timedelta(seconds=environment.time_stamp_wait),
     )
+
+
+def parse_time_stamps(text: str) -> tuple[OutsideTsaSettings | None, ...]:
+    """`https://tsa.example/tsr /etc/yinzheng/tsa.pem, own`. Raises `Malformed`."""
+    found: list[OutsideTsaSettings | None] = []
+    for item in _listed(text):
+        url, _, path = item.partition(" ")
+        if item == "own":
+            found.append(None)
+        elif url.startswith(("http://", "https://")) and path.strip():
+            found.append(OutsideTsaSettings(url, Path(path.strip())))
+        else:
+            raise Malformed(
+                f"{item!r} in YINZHENG_TIME_STAMPS is no time-stamp authority.",
+                "Write for example: https://tsa.example/tsr /etc/yinzheng/tsa.pem, own",
+            )
+    if not found:
+        raise Malformed("YINZHENG_TIME_STAMPS names nobody.", "Write own, or leave it out.")
+    return tuple(found)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -44,15 +44,19 @@ def small_integer(value: int) -> bytes:
 
 def children(element: bytes) -> list[bytes]:
     """The DER elements inside a constructed one, each with its header. Raises ValueError."""
-    inside = content(element)
+    return list(split_elements(content(element)))
+
+
+def split_elements(data: bytes) -> tuple[bytes, ...]:
+    """DER elements that stand one after another. Raises ValueError."""
     found, at = [], 0
-    while at < len(inside):
-        size = element_length(inside[at : at + _LONGEST_HEADER])
-        if at + size > len(inside):
+    while at < len(data):
+        size = element_length(data[at : at + _LONGEST_HEADER])
+        if at + size > len(data):
             raise ValueError("an element is longer than the one around it")
-        found.append(inside[at : at + size])
+        found.append(data[at : at + size])
         at += size
-    return found
+    return tuple(found)
 
 
 def content(element: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Seals under certification authorities outside, and their revocation lists."""
+"""Seals under certification authorities outside, their revocation lists, time-stamp authorities outside."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,4 +20,15 @@ def upgrade() -> None:
         sa.Column("next_update", sa.BigInteger(), nullable=True),
         sa.Column("tried_at", sa.BigInteger(), nullable=True),
         sa.Column("problem", sa.String(), nullable=True),
+    )
+    op.create_table(
+        "outside_tsa",
+        sa.Column("id", sa.String(32), primary_key=True),
+        sa.Column("suite", sa.String(32), nullable=False),
+        sa.Column("certs", sa.LargeBinary(), nullable=False),
+        sa.Column("root", sa.LargeBinary(), nullable=False),
+        sa.Column("added_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False, server_default="active"),
+        sa.Column("since", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
     )
