@@ -186,7 +186,7 @@ class Publishing:
         for seal in self.seals.list():
             if seal.state not in _IN_TRUST_LIST:
                 continue
-            ca = self.authorities.issuing_ca(seal.suite)
+            ca = self.authorities.ca(seal.ca_id)
             withdrawn = seal.state in (SealState.REVOKED, SealState.RENEWED)
             listed.append(
                 TrustedSeal(

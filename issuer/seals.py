@@ -26,7 +26,7 @@ from sqlalchemy.engine import Connection
 
 from issuer import sql
 from issuer.artwork import SealPicture, draw_seal, seal_data_png, seal_pdf
-from issuer.authorities import Authorities, family_of
+from issuer.authorities import Authorities
 from issuer.seal_data import SealType, make_seal_data
 from issuer.seal_policy import check_allows, day_of, decode_policy, encode_policy
 from issuer.sealing.use import SealInUse
@@ -89,6 +89,7 @@ class ESeal:
     height_mm: float
     seal_data: bytes
     key_id: str
+    ca_id: str
     policy: SealPolicy
 
 
@@ -383,7 +384,7 @@ class Seals:
 
     def open(self, seal: ESeal) -> SealInUse:
         """The seal ready for use. Raises `KeyUnavailable`."""
-        ca = self.authorities.issuing_ca(seal.suite)
+        ca = self.authorities.ca(seal.ca_id)
         key = self.authorities.keys.open(seal.key_id, KeyPurpose.SEAL)
         return SealInUse(key, (seal.cert, bytes(ca.cert)), seal.picture_pdf, seal.seal_data)
 
@@ -655,10 +656,10 @@ class Seals:
             self._act(old.id, SealAct.RENEW, by=by, note=f"renewed by {seal_id}")
 
     def _put_on_crl(self, connection: Connection, row: sql.SealRow, event: sql.SealEventRow) -> None:
-        if row.cert is None:
+        if row.cert is None or row.ca_id is None:
             return
         revoked = sql.RevokedCertRow(
-            ca_id=f"seal-ca-{family_of(Suite(row.suite))}",
+            ca_id=row.ca_id,
             serial=str(read_x509_cert(bytes(row.cert)).serial),
             revoked_at=event.effective_at,
             entered_at=event.at,
@@ -753,5 +754,6 @@ def _seal(row: sql.SealRow) -> ESeal:
         height_mm=row.height_mm,
         seal_data=bytes(row.seal_data or b""),
         key_id=row.key_id or "",
+        ca_id=row.ca_id or "",
         policy=decode_policy(row.policy),
     )

@@ -22,12 +22,14 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from issuer.archive.archiving import Archiving
 from issuer.authorities import Authorities
 from issuer.catalogue import load_catalogue
+from issuer.compromises import Compromises
 from issuer.erasing import Erasing
 from issuer.identities import SealIdentities
 from issuer.issuing import Issuing
 from issuer.ocsp import Ocsp
 from issuer.presenting import Presenting
 from issuer.publishing import Publishing
+from issuer.resealing import Resealing
 from issuer.seals import Seals
 from issuer.statuses import Statuses
 from keys.composite import CompositeKeyProvider
@@ -102,6 +104,8 @@ class Service:
     statuses: Statuses
     erasing: Erasing
     archiving: Archiving
+    compromises: Compromises
+    resealing: Resealing
     presenting: Presenting
     publishing: Publishing
     sandbox: Sandbox
@@ -265,6 +269,8 @@ def _open(
         statuses=statuses,
         erasing=erasing,
         archiving=archiving,
+        compromises=Compromises(authorities, seals),
+        resealing=Resealing(issuing, statuses),
         presenting=presenting,
         publishing=publishing,
         sandbox=sandbox,
