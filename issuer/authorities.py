@@ -250,28 +250,34 @@ class Authorities:
             raise KeyUnavailable(f"There is no certification authority {ca_id}.", "Run `yinzheng init`.")
         return row
 
+    def ca(self, ca_id: str) -> sql.CaRow:
+        """One of our CAs or authorities, whatever its state. Raises `KeyUnavailable`."""
+        return self._ca(ca_id)
+
+    def generations(self, ca_id: str) -> Sequence[sql.CaRow]:
+        """Every generation of a CA or authority, oldest first."""
+        with self.database.read() as connection:
+            rows = sql.all_rows(connection, sql.CaRow)
+        found = (row for row in rows if row.id == ca_id or row.id.startswith(f"{ca_id}."))
+        return sorted(found, key=lambda row: generation_of(row.id))
+
     def _current(self, ca_id: str) -> sql.CaRow:
         """The newest generation of a CA or authority that is active."""
-        with self.database.read() as connection:
-            rows = [row for row in sql.all_rows(connection, sql.CaRow) if row.state == "active"]
-        found: sql.CaRow | None = max(
-            (row for row in rows if row.id == ca_id or row.id.startswith(f"{ca_id}.")),
-            key=lambda row: generation_of(row.id),
-            default=None,
-        )
-        if found is None:
+        active = [row for row in self.generations(ca_id) if row.state == "active"]
+        if not active:
             raise KeyUnavailable(f"There is no active {ca_id}.", "Run `yinzheng init`, or rotate it.")
-        return found
+        return active[-1]
 
     def rotate(self, role: str, suite: Suite) -> str:
         """A new key and certificate for a `ROLES`, used from now on; what the old one signed stays good.
 
         Returns the id of the new generation. The old one is retired: from now on nothing new of it is believed.
+        One that is compromised stays so.
         """
         profile, parent, name, years = ROLES[role]
         family = family_of(suite)
         at = self.clock.now()
-        old = self._current(f"{role}-{family}")
+        *_, old = self.generations(f"{role}-{family}")
         generation = generation_of(old.id) + 1
         new_id = f"{role}-{family}.{generation}"
         self._ensure_ca(
@@ -283,7 +289,8 @@ class Authorities:
             years,
             at,
         )
-        if profile is not Profile.ISSUING:  # what a CA issued goes on under it; it still signs its lists
+        # What a CA issued goes on under it; it still signs its lists.
+        if profile is not Profile.ISSUING and old.state == TrustState.ACTIVE.value:
             with self.database.write() as connection:
                 values = {"state": TrustState.RETIRED.value, "since": sql.to_micros(at)}
                 sql.update(connection, sql.CaRow, {"id": old.id}, values)

@@ -101,6 +101,7 @@ class ESeal:
     height_mm: float
     seal_data: bytes
     key_id: str
+    ca_id: str
     policy: SealPolicy
 
     @property
@@ -874,5 +875,6 @@ def _seal(
         height_mm=row.height_mm,
         seal_data=bytes(row.seal_data or b""),
         key_id=row.key_id or "",
+        ca_id=row.ca_id or "",
         policy=decode_policy(row.policy),
     )

@@ -52,12 +52,19 @@ class Statuses:
         self, pid: bytes, application: Application, *, reason: str, actor: str | None = None
     ) -> Outcome:
         """Issues the next version and marks this one REPLACED."""
+        self.issuing.check_many([application], None)
+        return self.replace_checked(pid, application, reason=reason, actor=actor)
+
+    def replace_checked(
+        self, pid: bytes, application: Application, *, reason: str, actor: str | None = None
+    ) -> Outcome:
+        """`replace` as a part of a request that `Issuing.check_many` has let through as a whole."""
         check_reason(StatusAct.REPLACE, reason, "")
         old = self.issuing.issued(pid=pid)
         _check_actor(old.authority_id, actor)
         if old.status is not Status.REPLACED:
             next_status(old.status, StatusAct.REPLACE)
-        (outcome,) = self.issuing.issue([application])
+        (outcome,) = self.issuing.issue_checked([application])
         if outcome.issued is not None and old.status is not Status.REPLACED:
             operation_id = self._announce(pid, StatusAct.REPLACE, reason, "", actor)
             self._complete(operation_id)

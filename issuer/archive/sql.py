@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -97,6 +98,23 @@ def version_with(connection: Connection, sha256: bytes) -> LaterVersionRow | Non
     """The version whose file has this digest, if it is in the ledger."""
     found: LaterVersionRow | None = one_row(connection, LaterVersionRow, sha256=sha256)
     return found if found is not None and found.entry_seq is not None else None
+
+
+def stamped_between(
+    connection: Connection, suites: Sequence[str], since: int, until: int
+) -> list[tuple[bytes, LaterVersionRow]]:
+    """Later versions in since <= time-stamp < until by authorities of these suites, each with its public id."""
+    certs, versions = _t(ECertificateRow), _t(LaterVersionRow)
+    rows = connection.execute(
+        sa.select(versions, certs.c.pid)
+        .join(certs, certs.c.id == versions.c.ecertificate_id)
+        .where(versions.c.suite.in_(suites), versions.c.stamped_at >= since, versions.c.stamped_at < until)
+        .order_by(versions.c.id)
+    )
+    return [
+        (bytes(row.pid), LaterVersionRow(**{k: v for k, v in row._mapping.items() if k != "pid"}))
+        for row in rows
+    ]
 
 
 def unfinished(connection: Connection) -> list[LaterVersionRow]:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from issuer.archive.archiving import Archiving
 from issuer.authorities import Authorities
 from issuer.catalogue import load_catalogue
+from issuer.compromises import Compromises
 from issuer.erasing import Erasing
 from issuer.identities import SealIdentities
 from issuer.issuing import Issuing
@@ -30,6 +31,7 @@ from issuer.outside_crls import MAX_CRL_BYTES, OutsideCrls
 from issuer.outside_tsas import pin_outside_tsa
 from issuer.presenting import Presenting
 from issuer.publishing import Publishing
+from issuer.resealing import Resealing
 from issuer.seals import Seals
 from issuer.statuses import Statuses
 from keys.composite import CompositeKeyProvider
@@ -109,6 +111,8 @@ class Service:
     statuses: Statuses
     erasing: Erasing
     archiving: Archiving
+    compromises: Compromises
+    resealing: Resealing
     presenting: Presenting
     publishing: Publishing
     sandbox: Sandbox
@@ -288,6 +292,8 @@ def _open(
         statuses=statuses,
         erasing=erasing,
         archiving=archiving,
+        compromises=Compromises(authorities, seals),
+        resealing=Resealing(issuing, statuses),
         presenting=presenting,
         publishing=publishing,
         sandbox=sandbox,

@@ -1,4 +1,4 @@
-"""`yinzheng pki`: certificates of seals from certification authorities outside."""
+"""`yinzheng pki`: certificates of seals from certification authorities outside; our own authorities' keys."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ import typer
 
 from trust.app.cli import console
 from trust.app.cli.console import t
+from trust.model.errors import Malformed
 
-pki_app = typer.Typer(no_args_is_help=True, help=t("外部 CA 的证书", "certificates from CAs outside"))
+pki_app = typer.Typer(
+    no_args_is_help=True,
+    help=t(
+        "证书：外部 CA 的导入，自有机构的轮换与泄露",
+        "certificates from CAs outside; keys of our own authorities",
+    ),
+)
 
 crls_app = typer.Typer(no_args_is_help=True, help=t("外部 CA 的吊销列表", "revocation lists of CAs outside"))
 pki_app.add_typer(crls_app, name="crls")
@@ -230,3 +237,95 @@ def _problem_words(problem: str | None) -> str:
 
     code, _, what = (problem or "").partition(": ")
     return ERRORS_ZH.get(code, what) if console.language() == "zh-CN" else what
+
+
+# --- keys of our own authorities ---
+
+
+@pki_app.command(
+    "rotate", help=t("为自有机构启用新密钥和证书", "new key and certificate for an authority of ours")
+)
+def rotate(
+    role: Annotated[str, typer.Argument(help="tsa | seal-maker | seal-ca")],
+    suite: Annotated[str, typer.Option(help="SM2-SM3, RSA3072-SHA256")],
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    from trust.app.cli import one_of, open_for_command
+
+    with open_for_command(data) as service:
+        from issuer.authorities import ROLES
+        from keys.suites import Suite
+
+        if role not in ROLES:
+            raise Malformed(f"{role} is no role that has its own key.", f"Give one of {', '.join(ROLES)}.")
+        new_id = service.authorities.rotate(role, one_of(Suite, suite, "suite"))
+        service.publishing.trust_list(service.clock.now())
+    if json:
+        console.print_json({"id": new_id})
+        return
+    console.out.print(new_id, markup=False)
+    console.err.print(
+        t(
+            "新密钥已在信任列表中；请发布离线核验包（yinzheng bundle）。",
+            "The trust list names the new key; publish it to offline verifiers with `yinzheng bundle`.",
+        )
+    )
+
+
+@pki_app.command(
+    "compromised",
+    help=t(
+        "宣布自有机构的密钥泄露，不可撤回；列出受影响的文件",
+        "an authority's key is known to others: for good, and what it touched",
+    ),
+)
+def compromised(
+    ca_id: Annotated[str, typer.Argument(metavar="ID")],
+    since: Annotated[
+        str,
+        typer.Option("--since", help=t("自何时起（ISO 8601，带时区）", "since when (ISO 8601 with zone)")),
+    ],
+    by: Annotated[str, typer.Option("--by", help=t("经办人", "who acts"))] = "operator",
+    note: Annotated[str, typer.Option("--note", help=t("说明", "a note for the history"))] = "",
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    from trust.app.cli import open_for_command
+    from trust.app.cli.verifying import instant
+
+    moment = instant(since)
+    assert moment is not None, "the option is required"
+    with open_for_command(data) as service:
+        touched = service.compromises.declare(ca_id, moment, by=by, note=note)
+        service.publishing.trust_list(service.clock.now())
+    if json:
+        console.print_json(
+            {
+                "id": touched.ca_id,
+                "since": touched.since.isoformat(),
+                "seals": list(touched.seals),
+                "files": [
+                    {"pid": f.pid.hex(), "version": f.version, "at": f.at.isoformat(), "seal": f.seal_id}
+                    for f in touched.files
+                ],
+            }
+        )
+        return
+    console.out.print(
+        t(
+            f"自 {moment.isoformat()} 起不再可信：印章 {len(touched.seals)} 枚，文件 {len(touched.files)} 份。",
+            f"Not believed since {moment.isoformat()}: {len(touched.seals)} seals, {len(touched.files)} files.",
+        )
+    )
+    for seal_id in touched.seals:
+        console.out.print(f"{t('印章（已注销）', 'seal, revoked')} {seal_id}", markup=False)
+    for each in touched.files:
+        name = each.seal_id or t(f"归档版本 {each.version}", f"later version {each.version}")
+        console.out.print(f"{each.pid.hex()}  {each.at:%Y-%m-%d %H:%M:%S} UTC  {name}", markup=False)
+    console.err.print(
+        t(
+            "请轮换密钥（yinzheng pki rotate），为受影响的印章制新章，再用 yinzheng seal reseal 重新签章。",
+            "Rotate the key (`yinzheng pki rotate`), make new seals for those named, then `yinzheng seal reseal`.",
+        )
+    )

@@ -195,6 +195,66 @@ def seal_revoke(
 
 
 @seal_app.command(
+    "reseal",
+    help=t(
+        "用新章重新签发失信印章所盖的证照，可中断后继续",
+        "issue anew, under another seal, what a seal sealed that is not believed; may be interrupted",
+    ),
+)
+def seal_reseal(
+    old_seal: str,
+    new_seal: Annotated[str, typer.Option("--with", help=t("新印章", "the seal to use"))],
+    since: Since = None,
+    approval: Annotated[int | None, typer.Option(help=t("批准号", "number of an approval"))] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    failed, done = 0, []
+    with opened_service(data) as service:
+        pids = service.resealing.plan(old_seal, _time(since))
+        rows = service.resealing.reseal(pids, new_seal, approval=approval)
+        with console.progress(len(pids), t("重新签章", "sealing anew"), quiet=json) as advance:
+            for row in rows:
+                advance(1)
+                failed += row.error is not None
+                done.append(row)
+                if json:
+                    console.print_json(_resealed_json(row))
+    if not json:
+        for row in done:
+            _print_resealed(row)
+        made = sum(row.issued is not None for row in done)
+        console.out.print(
+            t(
+                f"共 {len(done)} 份：重新签发 {made} 份，失败 {failed} 份，其余已换发或已失效。",
+                f"{len(done)} in all: {made} issued anew, {failed} failed; the rest was replaced or is over.",
+            )
+        )
+    if failed:
+        raise typer.Exit(console.EXIT_FAILED)
+
+
+def _resealed_json(row: Any) -> dict[str, Any]:
+    value = {"identifier": row.identifier, "result": row.result.value}
+    if row.issued is not None:
+        value |= {"new_identifier": row.issued.identifier, "pid": row.issued.pid.hex()}
+    if row.error is not None:
+        value |= {"code": row.error.code, "detail": row.error.what, "todo": row.error.todo}
+    return value
+
+
+def _print_resealed(row: Any) -> None:
+    if row.error is not None:
+        words = console.error_words(row.error)
+        console.err.print(f"{row.identifier}: {words}", markup=False, soft_wrap=True)
+    elif row.issued is not None:
+        console.out.print(f"{row.identifier} → {row.issued.identifier}", markup=False, soft_wrap=True)
+    else:
+        why = {"done": t("已换发", "was replaced already"), "over": t("已失效", "is no longer in force")}
+        console.out.print(f"{row.identifier}: {why[row.result.value]}", markup=False, soft_wrap=True)
+
+
+@seal_app.command(
     "request-many", help=t("申请一次签发多份", "ask for approval of one request for many documents")
 )
 def seal_request_many(seal_id: str, count: int, by: By, data: Data = None) -> None:

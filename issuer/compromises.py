@@ -1,0 +1,165 @@
+"""A key of ours may be known to others: a time-stamp authority's, a seal maker's, a seal CA's.
+
+    1  withdraw   its state becomes COMPROMISED since the time named, and its certificate goes on its root's list
+    2  revoke     seals that cannot be believed any more: those under the CA; those that the maker made since
+    3  report     everything that no longer passes, so that it can be sealed anew (`issuer.resealing`)
+
+It holds from the next trust list on, and for good. What was made before stays valid: its time-stamp and its ledger
+entry show when it was made. Somebody who has the key of a time-stamp authority can date back; what he dates back has
+no entry in the ledger of that time, and without his having a seal's key as well there is nothing to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.engine import Connection
+
+from issuer import sql
+from issuer.archive import sql as archive_sql
+from issuer.authorities import PKI_FAMILIES, ROLES, Authorities, family_of
+from issuer.seals import ESeal, Seals, SealUse
+from keys.pki.build import Profile
+from keys.pki.read import read_x509_cert
+from keys.suites import Suite
+from trust.encoding.ses import decode_seal
+from trust.encoding.trust_list import TrustState
+from trust.model.errors import Malformed, NotFound
+from trust.model.seal import SealState
+
+_CERT_STARTS_BEFORE = timedelta(minutes=5)
+"""`Authorities` dates certificates back by this, for clocks that stand behind."""
+
+_NOT_REVOKED = (SealState.MADE, SealState.ACTIVE, SealState.FROZEN, SealState.LOST, SealState.RENEWED)
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedFile:
+    """A file that no longer passes. `version` 0 is the issued file; `seal_id` is what sealed it."""
+
+    pid: bytes
+    version: int
+    at: datetime
+    seal_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a compromise leaves to be done: new seals for `seals`, new files for `files`."""
+
+    ca_id: str
+    since: datetime
+    seals: Sequence[str]
+    files: Sequence[TouchedFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Compromises:
+    """The use case."""
+
+    authorities: Authorities
+    seals: Seals
+
+    def declare(self, ca_id: str, since: datetime, *, by: str, note: str = "") -> Touched:
+        """Withdraws an authority since a time. The same again, or an earlier time, completes what is missing.
+
+        Raises `NotFound`, and `Malformed` for a time to come and for a root.
+        """
+        at = self.authorities.clock.now()
+        if since > at:
+            raise Malformed(
+                "The time lies in the future.", "Give the time since when others may have the key."
+            )
+        self._withdraw(ca_id, since, at)
+        touched = self.touched(ca_id, since)
+        for seal_id in touched.seals:
+            seal = self.seals.get(seal_id)
+            if seal.state in _NOT_REVOKED:
+                self.seals.revoke(seal_id, by=by, note=note or f"{ca_id} compromised", since=since)
+        return touched
+
+    def touched(self, ca_id: str, since: datetime) -> Touched:
+        """What no longer passes if this key is believed until `since` only."""
+        row = self._get(ca_id)
+        match Profile(row.kind):
+            case Profile.TIME_STAMP:
+                return Touched(ca_id, since, (), self._stamped(row, since))
+            case Profile.SEAL_MAKER:
+                made = [seal for seal in self.seals.list() if _is_made_by(seal, bytes(row.cert), since)]
+            case _:
+                made = [seal for seal in self.seals.list() if seal.ca_id == ca_id]
+        files = [
+            _file(use, seal.seal_id) for seal in made for use in self.seals.uses(seal.seal_id, since=since)
+        ]
+        return Touched(ca_id, since, [seal.seal_id for seal in made], files)
+
+    def _withdraw(self, ca_id: str, since: datetime, at: datetime) -> None:
+        row = self._get(ca_id)
+        moment = sql.to_micros(since) if row.since is None else min(sql.to_micros(since), row.since)
+        with self.authorities.database.write() as connection:
+            sql.serialise(connection, "certification authorities")
+            values = {"state": TrustState.COMPROMISED.value, "since": moment}
+            sql.update(connection, sql.CaRow, {"id": ca_id}, values)
+            _put_on_list(connection, row, moment, sql.to_micros(at))
+
+    def _stamped(self, row: sql.CaRow, since: datetime) -> list[TouchedFile]:
+        """What this generation of a time-stamp authority stamped since, sealed files and later versions."""
+        family = Suite(row.suite)
+        until = self._relieved_at(row)
+        files = [
+            _file(use, seal.seal_id)
+            for seal in self.seals.list()
+            if family_of(seal.suite) is family
+            for use in self.seals.uses(seal.seal_id, since=since, until=until)
+        ]
+        suites = [suite.value for suite in Suite if family_of(suite) is family]
+        end = sql.to_micros(until) if until is not None else 1 << 62
+        with self.authorities.database.read() as connection:
+            later = archive_sql.stamped_between(connection, suites, sql.to_micros(since), end)
+        files += [
+            TouchedFile(pid, version.number, sql.from_micros(version.stamped_at), None)
+            for pid, version in later
+        ]
+        return files
+
+    def _relieved_at(self, row: sql.CaRow) -> datetime | None:
+        """When the next generation took over; None while there is none."""
+        generations = self.authorities.generations(row.id.partition(".")[0])
+        place = [each.id for each in generations].index(row.id)
+        if place + 1 == len(generations):
+            return None
+        return read_x509_cert(bytes(generations[place + 1].cert)).not_before + _CERT_STARTS_BEFORE
+
+    def _get(self, ca_id: str) -> sql.CaRow:
+        known = [row for family in PKI_FAMILIES for role in ROLES for row in self._generations(role, family)]
+        row = next((each for each in known if each.id == ca_id), None)
+        if row is None:
+            listed = ", ".join(each.id for each in known)
+            raise NotFound(f"There is no authority {ca_id} that can be withdrawn.", f"Name one of {listed}.")
+        return row
+
+    def _generations(self, role: str, family: Suite) -> Sequence[sql.CaRow]:
+        return self.authorities.generations(f"{role}-{family}")
+
+
+def _put_on_list(connection: Connection, row: sql.CaRow, since: int, at: int) -> None:
+    """On the revocation list of the root above; an earlier time moves what stands there."""
+    assert row.parent is not None, "only what has a root above can be withdrawn"
+    serial = str(read_x509_cert(bytes(row.cert)).serial)
+    if sql.one_row(connection, sql.RevokedCertRow, ca_id=row.parent, serial=serial) is None:
+        entry = sql.RevokedCertRow(ca_id=row.parent, serial=serial, revoked_at=since, entered_at=at)
+        sql.insert(connection, entry)
+    else:
+        times = {"revoked_at": since, "entered_at": at}
+        sql.update(connection, sql.RevokedCertRow, {"ca_id": row.parent, "serial": serial}, times)
+
+
+def _is_made_by(seal: ESeal, maker: bytes, since: datetime) -> bool:
+    made = decode_seal(seal.seal_data)
+    return made.maker_cert == maker and made.info.created_at >= since
+
+
+def _file(use: SealUse, seal_id: str) -> TouchedFile:
+    return TouchedFile(use.pid, 0, use.at, seal_id)

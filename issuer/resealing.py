@@ -1,0 +1,139 @@
+"""Sealing anew, in bulk, what was sealed with a seal that can no longer be believed.
+
+Each e-certificate is issued as its next version with the same record, under another seal, and the old one becomes
+REPLACED with the reason "re-sealed". Nothing is marked for this: what is left to do is what was sealed since and is
+still in force, so a run that was interrupted is carried on by the next.
+
+What is not in force is left alone: a revoked or expired licence is not brought back by a new seal, and a suspended one
+would be reinstated by it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from issuer import sql
+from issuer.drafting import decode_values
+from issuer.issuing import Issuing
+from issuer.statuses import Statuses
+from trust.encoding.ecertificate_data import decode_ecertificate_data
+from trust.model.ecertificate import Application, IssuedECertificate, PlaceOnPage
+from trust.model.errors import Conflict, Malformed, TrustError
+from trust.model.seal import SealState
+from trust.model.status import Status
+
+RESEALED = "re-sealed"
+"""The reason in the status entry of what was replaced."""
+
+
+class Result(StrEnum):
+    """RESEALED: there is a next version now. DONE: there was one before. OVER: no longer in force."""
+
+    RESEALED = "re-sealed"
+    DONE = "done"
+    OVER = "over"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """What became of one e-certificate; `issued` is its next version, where this run made it."""
+
+    identifier: str
+    result: Result
+    issued: IssuedECertificate | None = None
+    error: TrustError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resealing:
+    """The use case."""
+
+    issuing: Issuing
+    statuses: Statuses
+
+    def plan(self, old_seal: str, since: datetime | None = None) -> Sequence[bytes]:
+        """The public ids of what was sealed with it since; by default since when it is not believed.
+
+        Raises `Conflict` for a seal that is in use and no time named.
+        """
+        seal = self.issuing.seals.get(old_seal)
+        if since is None:
+            if seal.state not in (SealState.REVOKED, SealState.LOST):
+                raise Conflict(
+                    f"The seal {old_seal} is {seal.state.value}: since when it is not believed is not known.",
+                    "Revoke it or report it lost first, or name the time with --since.",
+                )
+            since = seal.state_since
+        return list(dict.fromkeys(use.pid for use in self.issuing.seals.uses(old_seal, since=since)))
+
+    def reseal(
+        self, pids: Sequence[bytes], new_seal: str, *, approval: int | None = None, by: str = "operator"
+    ) -> Iterator[Resealed]:
+        """Seals each anew, or says why not; one that fails stops only itself.
+
+        The seals' second approval counts the whole run. Raises `NotPermitted` before anything is done.
+        """
+        found = [self.issuing.issued(pid=pid) for pid in pids]
+        at = self.issuing.clock.now()
+        todo = [each for each in found if _left_out(each, at) is None]
+        self.issuing.seals.check_many({new_seal: len(todo)}, approval, at)
+        for each in found:
+            yield _left_out(each, at) or self._reseal(each, new_seal, by)
+
+    def _reseal(self, old: IssuedECertificate, new_seal: str, by: str) -> Resealed:
+        try:
+            if old.status is Status.SUSPENDED:
+                raise Conflict(
+                    "The e-certificate is suspended; a new version would be in force.",
+                    "Reinstate or revoke it, and run this again.",
+                )
+            if new_seal == old.seal_id:
+                raise Malformed("The new seal is the old one.", "Name another seal of the authority.")
+            application = self._application(old, new_seal, by)
+            outcome = self.statuses.replace_checked(old.pid, application, reason=RESEALED)
+        except TrustError as exc:
+            return Resealed(old.identifier, Result.FAILED, None, exc)
+        if outcome.error is not None:
+            return Resealed(old.identifier, Result.FAILED, None, outcome.error)
+        return Resealed(old.identifier, Result.RESEALED, outcome.issued)
+
+    def _application(self, old: IssuedECertificate, new_seal: str, by: str) -> Application:
+        """The record as it was checked when it was issued, with its picture or its own page."""
+        with self.issuing.database.read() as connection:
+            row = sql.get_ecertificate(connection, pid=old.pid, step="ISSUED")
+            values = sql.get_document(connection, row.id or 0, "values")
+            photo, source, place = (
+                sql.find_document(connection, row.id or 0, kind) for kind in ("photo", "source", "place")
+            )
+        checked = decode_values(values, old.issued_at.date())
+        return Application(
+            type_short=old.type_short,
+            authority_id=old.authority_id,
+            fields=checked.values,
+            seal_id=new_seal,
+            photo=photo,
+            source_pdf=source,
+            place=_place(place) if place is not None else None,
+            replaces=old.pid,
+            caller=by,
+        )
+
+
+def _left_out(issued: IssuedECertificate, at: datetime) -> Resealed | None:
+    """Why nothing is to be done, or None."""
+    if issued.status is Status.REPLACED:
+        return Resealed(issued.identifier, Result.DONE)
+    _, ends = decode_ecertificate_data(issued.data).validity()
+    if issued.status is Status.REVOKED or (ends is not None and ends < at):
+        return Resealed(issued.identifier, Result.OVER)
+    return None
+
+
+def _place(encoded: bytes) -> PlaceOnPage:
+    page, centre_x, centre_y = json.loads(encoded)
+    return PlaceOnPage(int(page), float(centre_x), float(centre_y))

@@ -1,0 +1,115 @@
+"""Keys that are rotated and keys that others have: what goes on passing, what does not, what is sealed anew."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from support.world import MARKET, World
+
+from issuer.resealing import Result
+from keys.suites import Suite
+from trust.model.errors import Conflict, Malformed, NotFound
+from trust.model.report import Report, Verdict
+from trust.model.status import Status, StatusAct
+
+SM2 = Suite.SM2_SM3
+
+
+def offline(world: World, pdf: bytes) -> Report:
+    world.clock.advance(minutes=1)
+    return world.verify_offline(pdf, world.bundle())
+
+
+@pytest.mark.parametrize("role", ["tsa", "seal-maker", "seal-ca"])
+def test_what_an_authority_signed_goes_on_passing_after_its_rotation(world: World, role: str) -> None:
+    _, before = world.issue(1)
+    world.clock.advance(hours=1)
+    assert world.service.authorities.rotate(role, SM2) == f"{role}-SM2-SM3.2"
+    _, between = world.issue(2)
+    world.service.seals.make("new", MARKET.authority_id, SM2)
+    (outcome,) = world.try_issue(world.application(3, seal="new"))
+    assert outcome.issued is not None, outcome.error
+    after = world.service.issuing.issued_file(outcome.issued.pid)
+    for pdf in (before, between, after):
+        assert offline(world, pdf).verdict is Verdict.PASSED
+    world.service.seals.revoke("chuncheng-market-sm2", by="x", since=world.clock.now())
+    assert offline(world, before).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(("role", "seals"), [("tsa", 0), ("seal-ca", 2)])
+def test_a_compromise_ends_belief_in_what_came_after_it_and_names_it(
+    world: World, role: str, seals: int
+) -> None:
+    _, before = world.issue(1)
+    world.clock.advance(hours=1)
+    since = world.clock.now()
+    world.clock.advance(hours=1)
+    bad, after = world.issue(2)
+    world.issue(3, suite="rsa3072")
+    touched = world.service.compromises.declare(f"{role}-SM2-SM3", since, by="x")
+    assert [each.pid for each in touched.files] == [bad.pid]
+    assert len(touched.seals) == seals
+    assert offline(world, before).verdict is Verdict.PASSED
+    assert offline(world, after).verdict is Verdict.FAILED
+    again = world.service.compromises.declare(f"{role}-SM2-SM3", since - timedelta(hours=9), by="x")
+    assert len(again.files) == 2
+    assert offline(world, before).verdict is Verdict.FAILED
+    assert world.service.authorities.rotate(role, SM2).endswith(".2")
+    world.service.seals.make("new", MARKET.authority_id, SM2)
+    (outcome,) = world.try_issue(world.application(4, seal="new"))
+    assert outcome.issued is not None, outcome.error
+    assert offline(world, world.service.issuing.issued_file(outcome.issued.pid)).verdict is Verdict.PASSED
+
+
+def test_a_compromised_maker_takes_the_seals_with_it_that_it_made_since(world: World) -> None:
+    _, before = world.issue(1)
+    world.clock.advance(hours=1)
+    since = world.clock.now()
+    world.clock.advance(hours=1)
+    world.service.seals.make("late", MARKET.authority_id, SM2)
+    (outcome,) = world.try_issue(world.application(2, seal="late"))
+    assert outcome.issued is not None
+    touched = world.service.compromises.declare("seal-maker-SM2-SM3", since, by="x")
+    assert list(touched.seals) == ["late"]
+    assert [each.pid for each in touched.files] == [outcome.issued.pid]
+    assert offline(world, before).verdict is Verdict.PASSED
+    late = world.service.issuing.issued_file(outcome.issued.pid)
+    assert offline(world, late).verdict is Verdict.FAILED
+
+
+def test_what_cannot_be_withdrawn_is_refused(world: World) -> None:
+    now = world.clock.now()
+    for ca_id in ("tsa-root-SM2-SM3", "nobody"):
+        with pytest.raises(NotFound):
+            world.service.compromises.declare(ca_id, now, by="x")
+    with pytest.raises(Malformed):
+        world.service.compromises.declare("tsa-SM2-SM3", now + timedelta(hours=1), by="x")
+
+
+def test_what_a_lost_seal_sealed_is_sealed_anew_and_only_once(world: World) -> None:
+    service = world.service
+    early, _ = world.issue(1)
+    world.clock.advance(hours=1)
+    since = world.clock.now()
+    good, suspended, revoked, replaced = (world.issue(number)[0] for number in (2, 3, 4, 5))
+    service.statuses.change(suspended.pid, StatusAct.SUSPEND, reason="x")
+    service.statuses.change(revoked.pid, StatusAct.REVOKE, reason="cancelled")
+    with pytest.raises(Conflict):
+        service.resealing.plan("chuncheng-market-sm2")
+    service.seals.revoke("chuncheng-market-sm2", by="x", since=since)
+    pids = service.resealing.plan("chuncheng-market-sm2")
+    assert early.pid not in pids
+    first = next(service.resealing.reseal([replaced.pid], "chuncheng-market-rsa3072"))
+    assert first.result is Result.RESEALED, first.error
+    rows = list(service.resealing.reseal(pids, "chuncheng-market-rsa3072"))
+    assert [row.result for row in rows] == [Result.RESEALED, Result.FAILED, Result.OVER, Result.DONE]
+    new = rows[0].issued
+    assert new is not None
+    assert (new.version, new.seal_id) == (2, "chuncheng-market-rsa3072")
+    assert offline(world, service.issuing.issued_file(new.pid)).verdict is Verdict.PASSED
+    old = service.issuing.issued(pid=good.pid)
+    assert (old.status, old.status_reason) == (Status.REPLACED, "re-sealed")
+    assert service.issuing.issued(pid=suspended.pid).status is Status.SUSPENDED
+    again = list(service.resealing.reseal(pids, "chuncheng-market-rsa3072"))
+    assert [row.result for row in again] == [Result.DONE, Result.FAILED, Result.OVER, Result.DONE]
