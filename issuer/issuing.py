@@ -67,7 +67,14 @@ from trust.model.ecertificate import (
     PlaceOnPage,
     SealedECertificate,
 )
-from trust.model.errors import Conflict, Malformed, RequestError
+from trust.model.errors import (
+    Conflict,
+    KeyUnavailable,
+    Malformed,
+    RequestError,
+    TimeStampUnavailable,
+    TrustError,
+)
 from trust.model.identifiers import make, parse
 from trust.model.parties import Holder, UnifiedSocialCreditCode
 from trust.model.status import Status
@@ -93,7 +100,7 @@ class Outcome:
 
     row: int
     issued: IssuedECertificate | None
-    error: RequestError | None = None
+    error: TrustError | None = None
     repeated: bool = False
 
 
@@ -233,12 +240,13 @@ class Issuing:
         return [outcomes[position] for position in range(len(applications))]
 
     def _finish(self, drafts: Sequence[Draft]) -> list[Outcome]:
-        """What cannot be sealed now (the seal was frozen meanwhile) waits, and does not stop the others."""
+        """What cannot be sealed now (the seal was frozen meanwhile, its token or its time-stamps are away) waits, and
+        does not stop the others."""
         sealed, waiting = [], []
         for draft in drafts:
             try:
                 sealed.append(self._seal(draft))
-            except RequestError as exc:
+            except (RequestError, KeyUnavailable, TimeStampUnavailable) as exc:
                 waiting.append(Outcome(0, None, exc))
         return [*(Outcome(0, issued) for issued in self._record(sealed)), *waiting]
 

@@ -72,9 +72,17 @@ class Resealing:
         return list(dict.fromkeys(use.pid for use in self.issuing.seals.uses(old_seal, since=since)))
 
     def reseal(
-        self, pids: Sequence[bytes], new_seal: str, *, approval: int | None = None, by: str = "operator"
+        self,
+        pids: Sequence[bytes],
+        old_seal: str,
+        new_seal: str,
+        *,
+        approval: int | None = None,
+        by: str = "operator",
     ) -> Iterator[Resealed]:
         """Seals each anew, or says why not; one that fails stops only itself.
+
+        `new_seal` takes the place that `old_seal` had on each document; its other seals stay.
 
         The seals' second approval counts the whole run. Raises `NotPermitted` before anything is done.
         """
@@ -83,18 +91,18 @@ class Resealing:
         todo = [each for each in found if _left_out(each, at) is None]
         self.issuing.seals.check_many({new_seal: len(todo)}, approval, at)
         for each in found:
-            yield _left_out(each, at) or self._reseal(each, new_seal, by)
+            yield _left_out(each, at) or self._reseal(each, old_seal, new_seal, by)
 
-    def _reseal(self, old: IssuedECertificate, new_seal: str, by: str) -> Resealed:
+    def _reseal(self, old: IssuedECertificate, old_seal: str, new_seal: str, by: str) -> Resealed:
         try:
             if old.status is Status.SUSPENDED:
                 raise Conflict(
                     "The e-certificate is suspended; a new version would be in force.",
                     "Reinstate or revoke it, and run this again.",
                 )
-            if new_seal == old.seal_id:
+            if new_seal == old_seal:
                 raise Malformed("The new seal is the old one.", "Name another seal of the authority.")
-            application = self._application(old, new_seal, by)
+            application = self._application(old, old_seal, new_seal, by)
             outcome = self.statuses.replace_checked(old.pid, application, reason=RESEALED)
         except TrustError as exc:
             return Resealed(old.identifier, Result.FAILED, None, exc)
@@ -102,20 +110,24 @@ class Resealing:
             return Resealed(old.identifier, Result.FAILED, None, outcome.error)
         return Resealed(old.identifier, Result.RESEALED, outcome.issued)
 
-    def _application(self, old: IssuedECertificate, new_seal: str, by: str) -> Application:
+    def _application(self, old: IssuedECertificate, old_seal: str, new_seal: str, by: str) -> Application:
         """The record as it was checked when it was issued, with its picture or its own page."""
         with self.issuing.database.read() as connection:
             row = sql.get_ecertificate(connection, pid=old.pid, step="ISSUED")
             values = sql.get_document(connection, row.id or 0, "values")
-            photo, source, place = (
-                sql.find_document(connection, row.id or 0, kind) for kind in ("photo", "source", "place")
+            photo, source, place, further = (
+                sql.find_document(connection, row.id or 0, kind)
+                for kind in ("photo", "source", "place", "further")
             )
         checked = decode_values(values, old.issued_at.date())
         return Application(
             type_short=old.type_short,
             authority_id=old.authority_id,
             fields=checked.values,
-            seal_id=new_seal,
+            seal_id=new_seal if old.seal_id == old_seal else old.seal_id,
+            further_seals=tuple(
+                new_seal if each == old_seal else each for each in json.loads(further or b"[]")
+            ),
             photo=photo,
             source_pdf=source,
             place=_place(place) if place is not None else None,

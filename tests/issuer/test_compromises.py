@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -100,9 +101,9 @@ def test_what_a_lost_seal_sealed_is_sealed_anew_and_only_once(world: World) -> N
     service.seals.revoke("chuncheng-market-sm2", by="x", since=since)
     pids = service.resealing.plan("chuncheng-market-sm2")
     assert early.pid not in pids
-    first = next(service.resealing.reseal([replaced.pid], "chuncheng-market-rsa3072"))
+    first = next(service.resealing.reseal([replaced.pid], "chuncheng-market-sm2", "chuncheng-market-rsa3072"))
     assert first.result is Result.RESEALED, first.error
-    rows = list(service.resealing.reseal(pids, "chuncheng-market-rsa3072"))
+    rows = list(service.resealing.reseal(pids, "chuncheng-market-sm2", "chuncheng-market-rsa3072"))
     assert [row.result for row in rows] == [Result.RESEALED, Result.FAILED, Result.OVER, Result.DONE]
     new = rows[0].issued
     assert new is not None
@@ -111,5 +112,36 @@ def test_what_a_lost_seal_sealed_is_sealed_anew_and_only_once(world: World) -> N
     old = service.issuing.issued(pid=good.pid)
     assert (old.status, old.status_reason) == (Status.REPLACED, "re-sealed")
     assert service.issuing.issued(pid=suspended.pid).status is Status.SUSPENDED
-    again = list(service.resealing.reseal(pids, "chuncheng-market-rsa3072"))
+    again = list(service.resealing.reseal(pids, "chuncheng-market-sm2", "chuncheng-market-rsa3072"))
     assert [row.result for row in again] == [Result.DONE, Result.FAILED, Result.OVER, Result.DONE]
+
+
+@pytest.mark.parametrize(
+    ("lost", "new", "expected"),
+    [
+        ("chuncheng-market-sm2", "fresh-sm2", ("fresh-sm2", "chuncheng-market-rsa3072")),
+        (
+            "chuncheng-market-rsa3072",
+            "chuncheng-market-p256",
+            ("chuncheng-market-sm2", "chuncheng-market-p256"),
+        ),
+    ],
+)
+def test_of_several_seals_the_lost_one_is_exchanged_and_the_others_stay(
+    world: World, lost: str, new: str, expected: tuple[str, str]
+) -> None:
+    service = world.service
+    service.seals.make("fresh-sm2", MARKET.authority_id, SM2)
+    application = replace(
+        world.application(1, seal="chuncheng-market-sm2"), further_seals=("chuncheng-market-rsa3072",)
+    )
+    (outcome,) = world.try_issue(application)
+    assert outcome.issued is not None, outcome.error
+    world.clock.advance(hours=1)
+    service.seals.revoke(lost, by="x", since=outcome.issued.issued_at)
+    (row,) = service.resealing.reseal(service.resealing.plan(lost), lost, new)
+    assert row.issued is not None, row.error
+    report = offline(world, service.issuing.issued_file(row.issued.pid))
+    assert report.verdict is Verdict.PASSED, report.findings
+    assert (report.facts["seal"]["id"], report.facts["further_seals"][0]["id"]) == expected
+    assert offline(world, service.issuing.issued_file(outcome.issued.pid)).verdict is Verdict.FAILED

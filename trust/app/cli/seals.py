@@ -212,7 +212,7 @@ def seal_reseal(
     failed, done = 0, []
     with opened_service(data) as service:
         pids = service.resealing.plan(old_seal, _time(since))
-        rows = service.resealing.reseal(pids, new_seal, approval=approval)
+        rows = service.resealing.reseal(pids, old_seal, new_seal, approval=approval)
         with console.progress(len(pids), t("重新签章", "sealing anew"), quiet=json) as advance:
             for row in rows:
                 advance(1)
