@@ -26,7 +26,7 @@ from trust.encoding.ecertificate_data import ECertificateData, decode_ecertifica
 from trust.encoding.entry import EntryKind
 from trust.encoding.receipt import decode_receipt
 from trust.encoding.ses import SealData, SesVersion
-from trust.encoding.trust_list import TrustedSeal, TrustList
+from trust.encoding.trust_list import TrustedSeal, TrustList, TrustState
 from trust.model.errors import EvidenceUnavailableError, VerificationError
 from trust.model.report import Finding, Result
 from trust.model.seal import SealRole
@@ -116,6 +116,17 @@ def _check_seals(
                 "A seal is not in the algorithm for its place.", code="SIG_CONSTRAINTS_FAILURE"
             )
     return seals
+
+
+def _check_when_recorded(seals: Sequence[CheckedSeal], appended_at: datetime) -> None:
+    """Whoever has the key of a time-stamp authority can write any time: of one whose key is known to others, a
+    time-stamp counts only if the ledger recorded the document before that."""
+    for each in seals:
+        if each.tsa.state is TrustState.COMPROMISED and not each.tsa.is_good_at(appended_at):
+            raise VerificationError(
+                "The key of the time-stamp's authority was known to others before the ledger recorded the file.",
+                code="TIME_STAMP_BAD",
+            )
 
 
 def _digests(seals: Sequence[CheckedSeal]) -> DocumentDigests:
@@ -299,6 +310,7 @@ def _check_receipt(
     appended_at = datetime.fromtimestamp(entry.at_ms / 1000, last.stamped_at.tzinfo)
     if appended_at < last.stamped_at - _LEDGER_TOLERANCE:
         raise VerificationError("The ledger entry is older than the seal.", code="LEDGER_MISMATCH")
+    _check_when_recorded(seals, appended_at)
     found.facts["ledger"] = {
         "origin": entry.log,
         "index": entry.seq,

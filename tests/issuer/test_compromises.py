@@ -63,6 +63,27 @@ def test_a_compromise_ends_belief_in_what_came_after_it_and_names_it(
     assert offline(world, world.service.issuing.issued_file(outcome.issued.pid)).verdict is Verdict.PASSED
 
 
+def test_a_time_stamp_from_before_a_compromise_does_not_count_if_the_ledger_saw_the_file_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has the authority's key writes any time into a time-stamp; into the ledger he cannot."""
+    issuing = world.service.issuing
+    with monkeypatch.context() as patched:
+        patched.setattr(type(issuing), "_record", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            world.try_issue(world.application(1, seal="chuncheng-market-sm2"))
+    world.clock.advance(minutes=5)
+    since = world.clock.now()
+    world.clock.advance(minutes=2)
+    (outcome,) = issuing.resume_unfinished()
+    assert outcome.issued is not None, outcome.error
+    pdf = issuing.issued_file(outcome.issued.pid)
+    assert offline(world, pdf).verdict is Verdict.PASSED
+    world.service.compromises.declare("tsa-SM2-SM3", since, by="x")
+    report = offline(world, pdf)
+    assert (report.verdict, report.code) == (Verdict.FAILED, "BAD_SEAL")
+
+
 def test_a_compromised_maker_takes_the_seals_with_it_that_it_made_since(world: World) -> None:
     _, before = world.issue(1)
     world.clock.advance(hours=1)
