@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := trust issuer verifier ledger keys
 JOBS ?= 2
 
-.PHONY: demo test check lint types arrows format bench bench-ledger bench-seal serve browsers clean
+.PHONY: demo test check lint types arrows format bench bench-ledger bench-seal bench-archive serve browsers clean
 
 # Everything from the hashed lock file; the stamp makes the second run instant.
 $(VENV)/installed: requirements.lock pyproject.toml
@@ -44,6 +44,9 @@ bench-ledger: $(VENV)/installed
 
 bench-seal: $(VENV)/installed
 	$(BIN)/python -m bench.seal_load $(if $(SHORT),--short)
+
+bench-archive: $(VENV)/installed
+	$(BIN)/python -m bench.archive_load
 
 serve: $(VENV)/installed
 	$(BIN)/yinzheng init
