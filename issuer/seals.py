@@ -267,7 +267,7 @@ class Seals:
     def report_lost(
         self, seal_id: str, *, by: str = OPERATOR, note: str = "", since: datetime | None = None
     ) -> ESeal:
-        """挂失. What was sealed since `since` (default: now) no longer counts, unless the seal is found again."""
+        """挂失. What was sealed since `since` (default: now) no longer counts, even if the seal is found again."""
         self._act(seal_id, SealAct.REPORT_LOST, by=by, note=note, effective_at=since)
         return self.get(seal_id)
 
@@ -332,7 +332,8 @@ class Seals:
                 case SealAct.REPORT_LOST if event.effective_at < intervals[-1].since:
                     intervals[-1] = Idle(event.effective_at, None)
                 case SealAct.UNFREEZE if is_open and event.entry_seq is not None:
-                    intervals[-1] = Idle(intervals[-1].since, event.at)
+                    # Time-stamps say whole seconds: what is sealed in the rest of this one says its beginning.
+                    intervals[-1] = Idle(intervals[-1].since, event.at.replace(microsecond=0))
                 case _:
                     pass
         return found
@@ -491,15 +492,19 @@ class Seals:
         effective_at: datetime | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> None:
-        at = self.authorities.clock.now()
-        if effective_at is not None and effective_at > at:
+        if effective_at is not None and effective_at > self.authorities.clock.now():
             raise Malformed("The time lies in the future.", "Give the time when it happened.")
         with self.authorities.database.write() as connection:
             sql.serialise(connection, f"use of seal {seal_id}")
+            # Asked behind every use that was first: what was sealed while a freeze waited came before it.
+            at = self.authorities.clock.now()
             row = sql.one_row(connection, sql.SealRow, id=seal_id)
             if row is None:
                 raise self._unknown(seal_id)
             state = next_seal_state(SealState(row.state), act)
+            if effective_at is not None and row.not_before is not None:
+                # A seal does nothing before its term, and there are times that no list or certificate can say.
+                effective_at = max(effective_at, sql.from_micros(row.not_before))
             if row.pending_event is not None and act not in RESTRICTING:
                 raise Conflict(f"The seal {seal_id} is being changed by somebody else.", "Try again.")
             event = self._announce(

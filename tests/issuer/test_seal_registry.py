@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from PIL import Image, ImageDraw
+from sqlalchemy.engine import Connection
 from support.world import MARKET, START, World
 
 from issuer import sql
@@ -211,6 +212,20 @@ def test_a_time_in_the_future_is_refused(world: World) -> None:
     assert world.service.seals.get("chuncheng-market-sm2").state is SealState.ACTIVE
 
 
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=14))])
+def test_a_time_before_the_seal_was_made_means_since_it_was_made(world: World, zone: timezone) -> None:
+    """A slip of the year must not stop every list of the CA, and the registry of everybody."""
+    service, seal = world.service, "chuncheng-market-sm2"
+    _, pdf = world.issue(1)
+    made = service.seals.get(seal).not_before
+    assert service.seals.report_lost(seal, since=datetime(1, 1, 1, tzinfo=zone)).state_since == made
+    world.clock.advance(hours=1)
+    assert service.seals.revoke(seal, since=datetime(26, 11, 23, tzinfo=zone)).state_since == made
+    assert service.seals.history(seal)[-1].effective_at == made
+    assert world.verify(pdf).verdict is Verdict.FAILED
+    assert world.verify_offline(pdf, world.bundle()).verdict is Verdict.FAILED
+
+
 def test_a_renewed_seal_takes_over_and_the_old_one_rests(stored_world: World) -> None:
     seals = stored_world.service.seals
     old = "chuncheng-market-sm2"
@@ -406,6 +421,35 @@ def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(
     service.seals.unfreeze(NEW)
     (outcome,) = service.issuing.resume_unfinished()
     assert outcome.issued is not None
+
+
+def test_a_freeze_that_waited_for_a_use_comes_after_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, seal = world.service, "chuncheng-market-sm2"
+    real = sql.serialise
+
+    turns: list[datetime] = []
+
+    def after_a_use(connection: Connection, what: str) -> None:
+        real(connection, what)
+        if not turns:
+            world.clock.advance(seconds=5)
+            turns.append(world.clock.now())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sql, "serialise", after_a_use)
+        service.seals.freeze(seal)
+    assert [service.seals.history(seal)[-1].at] == turns
+
+
+def test_a_seal_may_be_used_in_the_second_in_which_it_is_unfrozen(world: World) -> None:
+    """Time-stamps say whole seconds."""
+    service, seal = world.service, "chuncheng-market-sm2"
+    service.seals.freeze(seal)
+    world.clock.advance(seconds=60.4)
+    service.seals.unfreeze(seal)
+    world.clock.advance(seconds=0.3)
+    _, pdf = world.issue(1)
+    assert world.verify(pdf).verdict is Verdict.PASSED
 
 
 # Shapes ----------------------------------------------------------------------------------------------------
