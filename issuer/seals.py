@@ -253,7 +253,7 @@ class Seals:
     def authorise(self, seal_id: str, policy: SealPolicy, *, by: str, note: str = "") -> ESeal:
         """用章授权: replaces the policy."""
         encoded = encode_policy(policy)
-        self._act(seal_id, SealAct.AUTHORISE, by=by, note=note, detail=encoded, values={"policy": encoded})
+        self._act(seal_id, SealAct.AUTHORISE, by=by, note=note, detail=encoded)
         return self.get(seal_id)
 
     def freeze(self, seal_id: str, *, by: str = OPERATOR, note: str = "") -> ESeal:
@@ -523,7 +523,7 @@ class Seals:
                 if act is SealAct.REVOKE:
                     self._put_on_crl(connection, row, event)
             else:
-                # What an enabling act brings is stored now and takes effect with the state.
+                # What is made is stored now and takes effect with the state; a policy, when it is recorded.
                 changes = {"pending_event": event.id, **(values or {})}
             where = {"id": seal_id, "state": row.state, "pending_event": row.pending_event}
             if sql.update(connection, sql.SealRow, where, changes) != 1:
@@ -586,7 +586,12 @@ class Seals:
         self.log.publish()
         with self.authorities.database.write() as connection:
             for event, entry in zip(events, appended, strict=True):
-                sql.update(connection, sql.SealEventRow, {"id": event.id}, {"entry_seq": entry.seq})
+                # A freeze between reading the seal's state and writing it would be undone.
+                sql.serialise(connection, f"use of seal {event.seal_id}")
+                unrecorded = {"id": event.id, "entry_seq": None}
+                is_new = sql.update(connection, sql.SealEventRow, unrecorded, {"entry_seq": entry.seq})
+                if is_new and event.act == SealAct.AUTHORISE.value:
+                    sql.update(connection, sql.SealRow, {"id": event.seal_id}, {"policy": event.detail})
                 done = {"done": True, "entry_seq": entry.seq}
                 sql.update(connection, sql.OperationRow, {"id": event.operation_id}, done)
                 row = sql.one_row(connection, sql.SealRow, id=event.seal_id)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
@@ -450,6 +451,47 @@ def test_a_seal_may_be_used_in_the_second_in_which_it_is_unfrozen(world: World) 
     world.clock.advance(seconds=0.3)
     _, pdf = world.issue(1)
     assert world.verify(pdf).verdict is Verdict.PASSED
+
+
+def test_a_freeze_while_another_step_is_recorded_is_not_undone(
+    stored_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, seal = stored_world.service, "chuncheng-market-sm2"
+    freezes: list[Future[ESeal]] = []
+    real = sql.one_row
+
+    def read_then_frozen(connection: Connection, kind: Any, /, **where: Any) -> Any:
+        row = real(connection, kind, **where)
+        if kind is sql.SealRow and row.pending_event is not None and not freezes:
+            freezes.append(pool.submit(service.seals.freeze, seal))
+            wait(freezes, timeout=1)
+        return row
+
+    publish = type(service.log).publish
+
+    def recorded(log: Any) -> Any:
+        patched.setattr(sql, "one_row", read_then_frozen)
+        return publish(log)
+
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patched:
+        patched.setattr(type(service.log), "publish", recorded)
+        service.seals.authorise(seal, SealPolicy(per_day=9), by="reviewer 1")
+        freezes[0].result()
+    assert service.seals.get(seal).state is SealState.FROZEN
+    assert service.seals.get(seal).policy.per_day == 9
+
+
+def test_a_wider_policy_holds_when_it_is_recorded_and_not_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seals, seal = world.service.seals, "chuncheng-market-sm2"
+    seals.authorise(seal, SealPolicy(types=["FOOD"], per_day=1), by="reviewer 1")
+    cut_at_append(world, monkeypatch, lambda: seals.authorise(seal, SealPolicy(), by="reviewer 1"))
+    assert seals.get(seal).policy.per_day == 1
+    # What a freeze overtakes is on record all the same, and holds when the seal is used again.
+    seals.freeze(seal)
+    seals.resume_pending()
+    assert seals.get(seal).policy == SealPolicy()
 
 
 # Shapes ----------------------------------------------------------------------------------------------------
