@@ -17,6 +17,7 @@ frozen or lost, and since when a revoked one does not count, stand in the trust 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,8 +47,8 @@ OPERATOR = "operator"
 """Who acts at the machine's own command line."""
 
 _SEAL_YEARS = 5
-_SEAL_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
-_PERSON = re.compile(r"^[^\s|\x00-\x1f\x7f][^|\x00-\x1f\x7f]{0,63}$")
+_SEAL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_PERSON = re.compile(r"(?!\s)[^|\x00-\x1f\x7f]{1,64}(?<!\s)")
 _MAX_NOTE = 200
 _APPROVAL_HOURS = 24
 _MOST_USES = 100_000
@@ -151,7 +152,7 @@ class Seals:
         `diameter_mm` is the width of a seal of another shape. `person` is whose name a square seal bears, in
         the affairs of the authority. `artwork` (PNG) is what was approved for a seal that is not drawn here.
         """
-        if not _SEAL_ID.match(seal_id):
+        if not _SEAL_ID.fullmatch(seal_id):
             raise Malformed("A seal's id is 1 to 63 of a-z, 0-9 and hyphens.", "Choose another id.")
         if suite is Suite.ED25519:
             raise Malformed(
@@ -435,7 +436,7 @@ class Seals:
             row = sql.one_row(connection, sql.SealApprovalRow, id=number)
             if row is None or seal_id not in (None, row.seal_id):
                 raise NotFound(f"There is no request {number}.")
-            if row.requested_by == _person(by):
+            if _is_same_person(row.requested_by, _person(by)):
                 raise NotPermitted("Nobody approves a request of their own.", "A second person has to.")
             where = {"id": number, "approved_by": None}
             if sql.update(connection, sql.SealApprovalRow, where, {"approved_by": by}) != 1:
@@ -676,7 +677,7 @@ class Seals:
         sql.insert(connection, revoked)
 
     def _check_second_person(self, seal_id: str, by: str) -> None:
-        if self.application(seal_id).applied_by == by:
+        if _is_same_person(self.application(seal_id).applied_by, by):
             raise NotPermitted("Nobody reviews an application of their own.", "A second person has to.")
 
     def _find(self, seal_id: str) -> ESeal | None:
@@ -708,9 +709,15 @@ def _seal_type(shape: SealShape, second_line: str) -> SealType:
 
 
 def _person(by: str) -> str:
-    if not _PERSON.match(by):
+    if not _PERSON.fullmatch(by):
         raise Malformed("Say who acts, in 1 to 64 characters.")
     return by
+
+
+def _is_same_person(one: str, other: str) -> bool:
+    """Another way of writing a name (capitals, full width) does not make a second person."""
+    first, second = (unicodedata.normalize("NFKC", name).casefold() for name in (one, other))
+    return first == second
 
 
 def _fitting(name: str) -> str:

@@ -494,6 +494,22 @@ def test_a_wider_policy_holds_when_it_is_recorded_and_not_before(
     assert seals.get(seal).policy == SealPolicy()
 
 
+@pytest.mark.parametrize("alias", ["Keeper 1", "keeper 1 ", "\uff4beeper 1", "keeper\u00a01"])
+def test_another_way_of_writing_a_name_is_no_second_person(world: World, alias: str) -> None:
+    applied(world)
+    seals = world.service.seals
+    number = seals.request_many("chuncheng-market-sm2", 9, by="keeper 1")
+    for act in (lambda: seals.approve(NEW, by=alias), lambda: seals.approve_many(number, by=alias)):
+        with pytest.raises((NotPermitted, Malformed)):
+            act()
+    assert seals.application(NEW).state is SealState.APPLIED
+
+
+def test_an_id_ends_where_its_line_ends(world: World) -> None:
+    with pytest.raises(Malformed):
+        world.service.seals.apply(f"{NEW}\n", MARKET.authority_id, Suite.SM2_SM3, by="keeper 1")
+
+
 # Shapes ----------------------------------------------------------------------------------------------------
 
 
