@@ -170,14 +170,14 @@ class Issuing:
     def resume_unfinished(self, *, on_progress: Progress | None = None) -> list[Outcome]:
         """Carries on whatever a crash or an error left between reservation and issue."""
         outcomes: list[Outcome] = []
-        seen: set[bytes] = set()
+        last = 0
         while True:
             with self.database.read() as connection:
-                rows = sql.unfinished_ecertificates(connection, BATCH)
-            rows = [row for row in rows if bytes(row.pid) not in seen]
-            seen |= {bytes(row.pid) for row in rows}
+                # What has to wait stays unfinished and must not stand before the rest.
+                rows = sql.unfinished_ecertificates(connection, BATCH, after=last)
             if not rows:
                 return outcomes
+            last = rows[-1].id or 0
             drafts = [self._draft_from(row) for row in rows]
             outcomes += self._finish(drafts)
             if on_progress is not None:

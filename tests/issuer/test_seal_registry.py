@@ -510,6 +510,28 @@ def test_an_id_ends_where_its_line_ends(world: World) -> None:
         world.service.seals.apply(f"{NEW}\n", MARKET.authority_id, Suite.SM2_SM3, by="keeper 1")
 
 
+def test_drafts_that_wait_do_not_hold_up_those_behind_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = world.service
+    in_use(world)
+    monkeypatch.setattr("issuer.issuing.BATCH", 2)
+
+    def cut(*_: object, **__: object) -> None:
+        raise PowerCut
+
+    for number, seal in ((1, NEW), (2, NEW), (3, "chuncheng-market-rsa3072")):
+        with monkeypatch.context() as patched:
+            patched.setattr("issuer.issuing.seal_pdf", cut)
+            with pytest.raises(PowerCut):
+                world.try_issue(world.application(number, seal=seal))
+    service.seals.freeze(NEW)
+    outcomes = service.issuing.resume_unfinished()
+    assert [o.error.code if o.error else "issued" for o in outcomes] == [
+        "SEAL_NOT_USABLE", "SEAL_NOT_USABLE", "issued",
+    ]  # fmt: skip
+
+
 # Shapes ----------------------------------------------------------------------------------------------------
 
 
