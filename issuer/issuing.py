@@ -374,6 +374,11 @@ class Issuing:
                 at=at,
             )
         with self.database.write() as connection:
+            sql.serialise(connection, f"use of seal {seal.seal_id}")
+            stored = sql.find_document(connection, draft.ecertificate_id, "sealed")
+            if stored is not None:
+                # The same request came twice at once: what was stored first stands, and is one use.
+                return SealedECertificate(draft, stored)
             self.seals.write_down_use(connection, seal, draft.ecertificate_id, at, by=caller)
             sql.put_document(connection, draft.ecertificate_id, "sealed", sealed)
             sql.update(connection, sql.ECertificateRow, {"id": draft.ecertificate_id}, {"step": "SEALED"})

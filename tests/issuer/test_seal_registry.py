@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from support.world import MARKET, START, World
 
 from issuer import sql
-from issuer.seals import ESeal, event_commit
+from issuer.seals import ESeal, Seals, event_commit
 from keys.suites import Suite
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind, decode_entry
@@ -530,6 +530,30 @@ def test_drafts_that_wait_do_not_hold_up_those_behind_them(
     assert [o.error.code if o.error else "issued" for o in outcomes] == [
         "SEAL_NOT_USABLE", "SEAL_NOT_USABLE", "issued",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [1, None])
+def test_the_same_request_twice_at_once_is_one_use_and_one_ecertificate(
+    stored_world: World, monkeypatch: pytest.MonkeyPatch, limit: int | None
+) -> None:
+    service, seal = stored_world.service, "chuncheng-market-sm2"
+    service.seals.authorise(seal, SealPolicy(per_day=limit), by="reviewer 1")
+    faster: list[Any] = []
+    real = Seals.open
+
+    def overtaken(seals: Seals, opened: ESeal) -> Any:
+        if not faster:
+            faster.append(None)
+            faster[0] = stored_world.try_issue(stored_world.application(1, seal=seal))[0]
+        return real(seals, opened)
+
+    monkeypatch.setattr(Seals, "open", overtaken)
+    (slower,) = stored_world.try_issue(stored_world.application(1, seal=seal))
+    assert slower.issued is not None
+    assert slower.issued.pid == faster[0].issued.pid
+    assert len(service.seals.uses(seal)) == 1
+    pdf = service.issuing.issued_file(slower.issued.pid)
+    assert stored_world.verify(pdf).verdict is Verdict.PASSED
 
 
 # Shapes ----------------------------------------------------------------------------------------------------
