@@ -433,7 +433,7 @@ class Seals:
     def approve_many(self, number: int, *, by: str, seal_id: str | None = None) -> None:
         """Raises `NotPermitted` for the person who asked, `NotFound`, `Conflict` (approved already)."""
         with self.authorities.database.write() as connection:
-            row = sql.one_row(connection, sql.SealApprovalRow, id=number)
+            row = _approval(connection, number)
             if row is None or seal_id not in (None, row.seal_id):
                 raise NotFound(f"There is no request {number}.")
             if _is_same_person(row.requested_by, _person(by)):
@@ -452,7 +452,7 @@ class Seals:
             if limit is None or count <= limit:
                 continue
             with self.authorities.database.write() as connection:
-                row = sql.one_row(connection, sql.SealApprovalRow, id=approval) if approval else None
+                row = _approval(connection, approval)
                 good = (
                     row is not None
                     and (row.seal_id, row.used_at) == (seal_id, None)
@@ -699,6 +699,13 @@ def event_commit(event: sql.SealEventRow) -> bytes:
         fields,
         {name: salts[_SALT_BYTES * n : _SALT_BYTES * (n + 1)] for n, name in enumerate(_EVENT_FIELDS)},
     )
+
+
+def _approval(connection: Connection, number: int | None) -> Any:
+    """The row of this number; None where there is none, also for a number that no column holds."""
+    if number is None or not 0 < number < 1 << 63:
+        return None
+    return sql.one_row(connection, sql.SealApprovalRow, id=number)
 
 
 def _seal_type(shape: SealShape, second_line: str) -> SealType:

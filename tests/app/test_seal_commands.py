@@ -167,6 +167,7 @@ def test_an_approval_is_for_the_seal_it_was_asked_for(api: Api) -> None:
         ("seals/chuncheng-market-sm2/unfreeze", {}, 409),
         ("seals/chuncheng-market-sm2/revoke", {"since": "2026-11-23T08:00:00"}, 422),
         ("seals/nobody/freeze", {}, 404),
+        ("seals/chuncheng-market-sm2/requests/99999999999999999999/approve", {}, 404),
     ],
 )
 def test_bad_requests_get_one_clear_problem(api: Api, path: str, body: Any, status: int) -> None:
