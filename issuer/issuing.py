@@ -185,14 +185,14 @@ class Issuing:
     def resume_unfinished(self, *, on_progress: Progress | None = None) -> list[Outcome]:
         """Carries on whatever a crash or an error left between reservation and issue."""
         outcomes: list[Outcome] = []
-        seen: set[bytes] = set()
+        last = 0
         while True:
             with self.database.read() as connection:
-                rows = sql.unfinished_ecertificates(connection, BATCH)
-            rows = [row for row in rows if bytes(row.pid) not in seen]
-            seen |= {bytes(row.pid) for row in rows}
+                # What has to wait stays unfinished and must not stand before the rest.
+                rows = sql.unfinished_ecertificates(connection, BATCH, after=last)
             if not rows:
                 return outcomes
+            last = rows[-1].id or 0
             drafts = [self._draft_from(row) for row in rows]
             outcomes += self._finish(drafts)
             if on_progress is not None:
@@ -411,8 +411,15 @@ class Issuing:
                 at=at,
             )
         with self.database.write() as connection:
-            for used in sorted((seal, *(each.seal for each in further)), key=lambda used: used.seal_id):
-                self.seals.write_down_use(connection, used, draft.ecertificate_id, at, by=caller)
+            # In one order everywhere, so that two documents with the same seals never wait for each other.
+            used = sorted((seal, *(each.seal for each in further)), key=lambda used: used.seal_id)
+            sql.serialise(connection, f"use of seal {used[0].seal_id}")
+            stored = sql.find_document(connection, draft.ecertificate_id, "sealed")
+            if stored is not None:
+                # The same request came twice at once: what was stored first stands, and is one use.
+                return SealedECertificate(draft, stored)
+            for one in used:
+                self.seals.write_down_use(connection, one, draft.ecertificate_id, at, by=caller)
             sql.put_document(connection, draft.ecertificate_id, "sealed", sealed)
             sql.update(connection, sql.ECertificateRow, {"id": draft.ecertificate_id}, {"step": "SEALED"})
         return SealedECertificate(draft, sealed)

@@ -37,7 +37,7 @@ class Ocsp:
         at = self.authorities.clock.now()
         with self.authorities.database.read() as connection:
             ca: sql.CaRow | None = sql.one_row(connection, sql.CaRow, id=ca_id)
-        if ca is None or ca.kind == Profile.TIME_STAMP.value:
+        if ca is None or not Profile(ca.kind).is_ca:
             raise NotFound("There is no such certification authority.", "The certificates name them.")
         try:
             asked = read_request(request)
@@ -87,6 +87,9 @@ class Ocsp:
         self, ca: sql.CaRow, old: sql.OcspResponderRow | None, at: datetime
     ) -> sql.OcspResponderRow:
         authorities = self.authorities
+        # First, so that no responder's key is made and left behind each time that the CA's is away.
+        purpose = KeyPurpose.ROOT_CA if ca.kind == Profile.ROOT.value else KeyPurpose.ISSUING_CA
+        ca_key = authorities.keys.open(ca.key_id, purpose)
         # P-256 under the RSA tree: the same verifiers read it, and it signs twenty times as fast.
         suite = Suite.SM2_SM3 if Suite(ca.suite) is Suite.SM2_SM3 else Suite.P256_SHA256
         if old is None:
@@ -95,13 +98,12 @@ class Ocsp:
         else:
             key_id = old.key_id
             public_key = authorities.keys.open(key_id, KeyPurpose.OCSP).record.public_key
-        purpose = KeyPurpose.ROOT_CA if ca.kind == Profile.ROOT.value else KeyPurpose.ISSUING_CA
         not_after = (at + _RESPONDER_TERM).replace(microsecond=0)
         cert = make_x509_cert(
             Profile.OCSP,
             Subject(f"OCSP {ca.id}", ORGANISATION),
             public_key,
-            authorities.keys.open(ca.key_id, purpose),
+            ca_key,
             bytes(ca.cert),
             not_before=at - timedelta(minutes=5),
             not_after=not_after,

@@ -17,6 +17,7 @@ frozen or lost, and since when a revoked one does not count, stand in the trust 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -50,8 +51,8 @@ OPERATOR = "operator"
 _SEAL_YEARS = 5
 _BACK = timedelta(minutes=5)
 """A seal's term begins a little before it is made: clocks differ."""
-_SEAL_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
-_PERSON = re.compile(r"^[^\s|\x00-\x1f\x7f][^|\x00-\x1f\x7f]{0,63}$")
+_SEAL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_PERSON = re.compile(r"(?!\s)[^|\x00-\x1f\x7f]{1,64}(?<!\s)")
 _MAX_NOTE = 200
 _APPROVAL_HOURS = 24
 _MOST_USES = 100_000
@@ -168,7 +169,7 @@ class Seals:
         `diameter_mm` is the width of a seal of another shape. `person` is whose name a square seal bears, in
         the affairs of the authority. `artwork` (PNG) is what was approved for a seal that is not drawn here.
         """
-        if not _SEAL_ID.match(seal_id):
+        if not _SEAL_ID.fullmatch(seal_id):
             raise Malformed("A seal's id is 1 to 63 of a-z, 0-9 and hyphens.", "Choose another id.")
         if suite is Suite.ED25519:
             raise Malformed(
@@ -280,7 +281,7 @@ class Seals:
     def authorise(self, seal_id: str, policy: SealPolicy, *, by: str, note: str = "") -> ESeal:
         """用章授权: replaces the policy."""
         encoded = encode_policy(policy)
-        self._act(seal_id, SealAct.AUTHORISE, by=by, note=note, detail=encoded, values={"policy": encoded})
+        self._act(seal_id, SealAct.AUTHORISE, by=by, note=note, detail=encoded)
         return self.get(seal_id)
 
     def freeze(self, seal_id: str, *, by: str = OPERATOR, note: str = "") -> ESeal:
@@ -294,7 +295,7 @@ class Seals:
     def report_lost(
         self, seal_id: str, *, by: str = OPERATOR, note: str = "", since: datetime | None = None
     ) -> ESeal:
-        """挂失. What was sealed since `since` (default: now) no longer counts, unless the seal is found again."""
+        """挂失. What was sealed since `since` (default: now) no longer counts, even if the seal is found again."""
         self._act(seal_id, SealAct.REPORT_LOST, by=by, note=note, effective_at=since)
         return self.get(seal_id)
 
@@ -360,7 +361,8 @@ class Seals:
                 case SealAct.REPORT_LOST if event.effective_at < intervals[-1].since:
                     intervals[-1] = Idle(event.effective_at, None)
                 case SealAct.UNFREEZE if is_open and event.entry_seq is not None:
-                    intervals[-1] = Idle(intervals[-1].since, event.at)
+                    # Time-stamps say whole seconds: what is sealed in the rest of this one says its beginning.
+                    intervals[-1] = Idle(intervals[-1].since, event.at.replace(microsecond=0))
                 case _:
                     pass
         return found
@@ -470,10 +472,10 @@ class Seals:
     def approve_many(self, number: int, *, by: str, seal_id: str | None = None) -> None:
         """Raises `NotPermitted` for the person who asked, `NotFound`, `Conflict` (approved already)."""
         with self.authorities.database.write() as connection:
-            row = sql.one_row(connection, sql.SealApprovalRow, id=number)
+            row = _approval(connection, number)
             if row is None or seal_id not in (None, row.seal_id):
                 raise NotFound(f"There is no request {number}.")
-            if row.requested_by == _person(by):
+            if _is_same_person(row.requested_by, _person(by)):
                 raise NotPermitted("Nobody approves a request of their own.", "A second person has to.")
             where = {"id": number, "approved_by": None}
             if sql.update(connection, sql.SealApprovalRow, where, {"approved_by": by}) != 1:
@@ -489,7 +491,7 @@ class Seals:
             if limit is None or count <= limit:
                 continue
             with self.authorities.database.write() as connection:
-                row = sql.one_row(connection, sql.SealApprovalRow, id=approval) if approval else None
+                row = _approval(connection, approval)
                 good = (
                     row is not None
                     and (row.seal_id, row.used_at) == (seal_id, None)
@@ -530,15 +532,19 @@ class Seals:
         effective_at: datetime | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> None:
-        at = self.authorities.clock.now()
-        if effective_at is not None and effective_at > at:
+        if effective_at is not None and effective_at > self.authorities.clock.now():
             raise Malformed("The time lies in the future.", "Give the time when it happened.")
         with self.authorities.database.write() as connection:
             sql.serialise(connection, f"use of seal {seal_id}")
+            # Asked behind every use that was first: what was sealed while a freeze waited came before it.
+            at = self.authorities.clock.now()
             row = sql.one_row(connection, sql.SealRow, id=seal_id)
             if row is None:
                 raise self._unknown(seal_id)
             state = next_seal_state(SealState(row.state), act)
+            if effective_at is not None and row.not_before is not None:
+                # A seal does nothing before its term, and there are times that no list or certificate can say.
+                effective_at = max(effective_at, sql.from_micros(row.not_before))
             if row.pending_event is not None and act not in RESTRICTING:
                 raise Conflict(f"The seal {seal_id} is being changed by somebody else.", "Try again.")
             event = self._announce(
@@ -557,7 +563,7 @@ class Seals:
                 if act is SealAct.REVOKE:
                     self._put_on_crl(connection, row, event)
             else:
-                # What an enabling act brings is stored now and takes effect with the state.
+                # What is made is stored now and takes effect with the state; a policy, when it is recorded.
                 changes = {"pending_event": event.id, **(values or {})}
             where = {"id": seal_id, "state": row.state, "pending_event": row.pending_event}
             if sql.update(connection, sql.SealRow, where, changes) != 1:
@@ -620,7 +626,12 @@ class Seals:
         self.log.publish()
         with self.authorities.database.write() as connection:
             for event, entry in zip(events, appended, strict=True):
-                sql.update(connection, sql.SealEventRow, {"id": event.id}, {"entry_seq": entry.seq})
+                # A freeze between reading the seal's state and writing it would be undone.
+                sql.serialise(connection, f"use of seal {event.seal_id}")
+                unrecorded = {"id": event.id, "entry_seq": None}
+                is_new = sql.update(connection, sql.SealEventRow, unrecorded, {"entry_seq": entry.seq})
+                if is_new and event.act == SealAct.AUTHORISE.value:
+                    sql.update(connection, sql.SealRow, {"id": event.seal_id}, {"policy": event.detail})
                 done = {"done": True, "entry_seq": entry.seq}
                 sql.update(connection, sql.OperationRow, {"id": event.operation_id}, done)
                 row = sql.one_row(connection, sql.SealRow, id=event.seal_id)
@@ -746,7 +757,7 @@ class Seals:
         sql.insert(connection, revoked)
 
     def _check_second_person(self, seal_id: str, by: str) -> None:
-        if self.application(seal_id).applied_by == by:
+        if _is_same_person(self.application(seal_id).applied_by, by):
             raise NotPermitted("Nobody reviews an application of their own.", "A second person has to.")
 
     def _find(self, seal_id: str) -> ESeal | None:
@@ -770,6 +781,13 @@ def event_commit(event: sql.SealEventRow) -> bytes:
     )
 
 
+def _approval(connection: Connection, number: int | None) -> Any:
+    """The row of this number; None where there is none, also for a number that no column holds."""
+    if number is None or not 0 < number < 1 << 63:
+        return None
+    return sql.one_row(connection, sql.SealApprovalRow, id=number)
+
+
 def _seal_type(shape: SealShape, second_line: str) -> SealType:
     if shape is SealShape.SQUARE:
         return SealType.PERSONAL
@@ -778,9 +796,15 @@ def _seal_type(shape: SealShape, second_line: str) -> SealType:
 
 
 def _person(by: str) -> str:
-    if not _PERSON.match(by):
+    if not _PERSON.fullmatch(by):
         raise Malformed("Say who acts, in 1 to 64 characters.")
     return by
+
+
+def _is_same_person(one: str, other: str) -> bool:
+    """Another way of writing a name (capitals, full width) does not make a second person."""
+    first, second = (unicodedata.normalize("NFKC", name).casefold() for name in (one, other))
+    return first == second
 
 
 def _fitting(name: str) -> str:

@@ -623,12 +623,12 @@ def newest_version(connection: Connection, authority_id: str, type_short: str, n
     return int(found or 0)
 
 
-def unfinished_ecertificates(connection: Connection, limit: int) -> list[ECertificateRow]:
-    """What a crash left between its reservation and its issue, oldest first."""
+def unfinished_ecertificates(connection: Connection, limit: int, *, after: int) -> list[ECertificateRow]:
+    """What a crash left between its reservation and its issue, oldest first, behind the row `after`."""
     table = _t(ECertificateRow)
     rows = connection.execute(
         sa.select(table)
-        .where(table.c.step != "ISSUED", table.c.step != "ERASED")
+        .where(table.c.step != "ISSUED", table.c.step != "ERASED", table.c.id > after)
         .order_by(table.c.id)
         .limit(limit)
     )

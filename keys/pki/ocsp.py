@@ -37,6 +37,8 @@ MAX_REQUEST_BYTES = 4096
 MAX_CERTS = 16
 _MAX_NONCE = 128  # RFC 9654 §2.1
 _CLOCKS_APART = timedelta(minutes=5)
+_NOT_READABLE = (ValueError, TypeError, KeyError, AttributeError)
+"""What asn1crypto raises for bytes of another shape; the last for types that it has no value of (REAL)."""
 
 
 class _Good:
@@ -97,7 +99,7 @@ def read_request(der: bytes) -> OcspRequest:
             for extension in tbs["request_extensions"]
             if extension["extn_id"].native == "nonce"
         ]
-    except (ValueError, TypeError, KeyError) as exc:
+    except _NOT_READABLE as exc:
         raise Malformed("The bytes are not an OCSP request.") from exc
     if not 1 <= len(found) <= MAX_CERTS:
         raise Malformed(f"An OCSP request asks about 1 to {MAX_CERTS} certificates.")
@@ -207,7 +209,7 @@ def check_response(
             if extension["extn_id"].native == "nonce"
         ]
         signed, signature = data.dump(), basic["signature"].native
-    except (ValueError, TypeError, KeyError) as exc:
+    except _NOT_READABLE as exc:
         raise _wrong("The bytes are not an OCSP answer.") from exc
     signer = _believed_signer(data["responder_id"], certs, issuer, at)
     facts = read_x509_cert(signer)

@@ -6,6 +6,7 @@ import base64
 import subprocess
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +14,7 @@ from asn1crypto import ocsp, pem
 from fastapi.testclient import TestClient
 from support.world import World
 
+from keys.custody import KeyPurpose, SigningKey
 from keys.pki.ocsp import GOOD, UNKNOWN, CertStatus, Revoked, check_response, make_request
 from trust.app.http.app import create_app
 from trust.model.errors import KeyUnavailable
@@ -113,6 +115,29 @@ def test_a_key_that_is_away_gets_try_later(
     monkeypatch.setattr(type(world.service.keys), "open", away)
     answer = ask(client, ca_id, make_request([cert], issuer, nonce=None, algorithm="sha1"))
     assert ocsp.OCSPResponse.load(answer)["response_status"].native == "try_later"
+
+
+def test_questions_leave_no_keys_behind(
+    world: World, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may ask, as often as they like: also for a maker of seals, and while a CA's key is away."""
+    service = world.service
+    cert, issuer = certs_of(world, *CAS[0])
+    request = make_request([cert], issuer, nonce=None, algorithm="sha1")
+    before = len(service.keys.records())
+    maker = client.post("/ocsp/seal-maker-SM2-SM3", content=request)
+    real = type(service.keys).open
+
+    def ca_away(keys: Any, key_id: str, purpose: KeyPurpose) -> SigningKey:
+        if purpose is KeyPurpose.ISSUING_CA:
+            raise KeyUnavailable("The token does not answer.")
+        return real(keys, key_id, purpose)
+
+    monkeypatch.setattr(type(service.keys), "open", ca_away)
+    answer = ask(client, CAS[0][0], request)
+    assert ocsp.OCSPResponse.load(answer)["response_status"].native == "try_later"
+    assert maker.status_code == 404
+    assert len(service.keys.records()) == before
 
 
 def test_openssl_accepts_the_answers(world: World, client: TestClient, tmp_path: Path) -> None:

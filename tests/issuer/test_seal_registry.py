@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
+from sqlalchemy.engine import Connection
 from support.world import MARKET, START, World
 
 from issuer import sql
-from issuer.seals import ESeal, event_commit
+from issuer.seals import ESeal, Seals, event_commit
 from keys.suites import Suite
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind, decode_entry
@@ -211,6 +213,20 @@ def test_a_time_in_the_future_is_refused(world: World) -> None:
     assert world.service.seals.get("chuncheng-market-sm2").state is SealState.ACTIVE
 
 
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=14))])
+def test_a_time_before_the_seal_was_made_means_since_it_was_made(world: World, zone: timezone) -> None:
+    """A slip of the year must not stop every list of the CA, and the registry of everybody."""
+    service, seal = world.service, "chuncheng-market-sm2"
+    _, pdf = world.issue(1)
+    made = service.seals.get(seal).not_before
+    assert service.seals.report_lost(seal, since=datetime(1, 1, 1, tzinfo=zone)).state_since == made
+    world.clock.advance(hours=1)
+    assert service.seals.revoke(seal, since=datetime(26, 11, 23, tzinfo=zone)).state_since == made
+    assert service.seals.history(seal)[-1].effective_at == made
+    assert world.verify(pdf).verdict is Verdict.FAILED
+    assert world.verify_offline(pdf, world.bundle()).verdict is Verdict.FAILED
+
+
 def test_a_renewed_seal_takes_over_and_the_old_one_rests(stored_world: World) -> None:
     seals = stored_world.service.seals
     old = "chuncheng-market-sm2"
@@ -406,6 +422,138 @@ def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(
     service.seals.unfreeze(NEW)
     (outcome,) = service.issuing.resume_unfinished()
     assert outcome.issued is not None
+
+
+def test_a_freeze_that_waited_for_a_use_comes_after_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, seal = world.service, "chuncheng-market-sm2"
+    real = sql.serialise
+
+    turns: list[datetime] = []
+
+    def after_a_use(connection: Connection, what: str) -> None:
+        real(connection, what)
+        if not turns:
+            world.clock.advance(seconds=5)
+            turns.append(world.clock.now())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sql, "serialise", after_a_use)
+        service.seals.freeze(seal)
+    assert [service.seals.history(seal)[-1].at] == turns
+
+
+def test_a_seal_may_be_used_in_the_second_in_which_it_is_unfrozen(world: World) -> None:
+    """Time-stamps say whole seconds."""
+    service, seal = world.service, "chuncheng-market-sm2"
+    service.seals.freeze(seal)
+    world.clock.advance(seconds=60.4)
+    service.seals.unfreeze(seal)
+    world.clock.advance(seconds=0.3)
+    _, pdf = world.issue(1)
+    assert world.verify(pdf).verdict is Verdict.PASSED
+
+
+def test_a_freeze_while_another_step_is_recorded_is_not_undone(
+    stored_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, seal = stored_world.service, "chuncheng-market-sm2"
+    freezes: list[Future[ESeal]] = []
+    real = sql.one_row
+
+    def read_then_frozen(connection: Connection, kind: Any, /, **where: Any) -> Any:
+        row = real(connection, kind, **where)
+        if kind is sql.SealRow and row.pending_event is not None and not freezes:
+            freezes.append(pool.submit(service.seals.freeze, seal))
+            wait(freezes, timeout=1)
+        return row
+
+    publish = type(service.log).publish
+
+    def recorded(log: Any) -> Any:
+        patched.setattr(sql, "one_row", read_then_frozen)
+        return publish(log)
+
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patched:
+        patched.setattr(type(service.log), "publish", recorded)
+        service.seals.authorise(seal, SealPolicy(per_day=9), by="reviewer 1")
+        freezes[0].result()
+    assert service.seals.get(seal).state is SealState.FROZEN
+    assert service.seals.get(seal).policy.per_day == 9
+
+
+def test_a_wider_policy_holds_when_it_is_recorded_and_not_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seals, seal = world.service.seals, "chuncheng-market-sm2"
+    seals.authorise(seal, SealPolicy(types=["FOOD"], per_day=1), by="reviewer 1")
+    cut_at_append(world, monkeypatch, lambda: seals.authorise(seal, SealPolicy(), by="reviewer 1"))
+    assert seals.get(seal).policy.per_day == 1
+    # What a freeze overtakes is on record all the same, and holds when the seal is used again.
+    seals.freeze(seal)
+    seals.resume_pending()
+    assert seals.get(seal).policy == SealPolicy()
+
+
+@pytest.mark.parametrize("alias", ["Keeper 1", "keeper 1 ", "\uff4beeper 1", "keeper\u00a01"])
+def test_another_way_of_writing_a_name_is_no_second_person(world: World, alias: str) -> None:
+    applied(world)
+    seals = world.service.seals
+    number = seals.request_many("chuncheng-market-sm2", 9, by="keeper 1")
+    for act in (lambda: seals.approve(NEW, by=alias), lambda: seals.approve_many(number, by=alias)):
+        with pytest.raises((NotPermitted, Malformed)):
+            act()
+    assert seals.application(NEW).state is SealState.APPLIED
+
+
+def test_an_id_ends_where_its_line_ends(world: World) -> None:
+    with pytest.raises(Malformed):
+        world.service.seals.apply(f"{NEW}\n", MARKET.authority_id, Suite.SM2_SM3, by="keeper 1")
+
+
+def test_drafts_that_wait_do_not_hold_up_those_behind_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = world.service
+    in_use(world)
+    monkeypatch.setattr("issuer.issuing.BATCH", 2)
+
+    def cut(*_: object, **__: object) -> None:
+        raise PowerCut
+
+    for number, seal in ((1, NEW), (2, NEW), (3, "chuncheng-market-rsa3072")):
+        with monkeypatch.context() as patched:
+            patched.setattr("issuer.issuing.seal_pdf", cut)
+            with pytest.raises(PowerCut):
+                world.try_issue(world.application(number, seal=seal))
+    service.seals.freeze(NEW)
+    outcomes = service.issuing.resume_unfinished()
+    assert [o.error.code if o.error else "issued" for o in outcomes] == [
+        "SEAL_NOT_USABLE", "SEAL_NOT_USABLE", "issued",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [1, None])
+def test_the_same_request_twice_at_once_is_one_use_and_one_ecertificate(
+    stored_world: World, monkeypatch: pytest.MonkeyPatch, limit: int | None
+) -> None:
+    service, seal = stored_world.service, "chuncheng-market-sm2"
+    service.seals.authorise(seal, SealPolicy(per_day=limit), by="reviewer 1")
+    faster: list[Any] = []
+    real = Seals.open
+
+    def overtaken(seals: Seals, opened: ESeal) -> Any:
+        if not faster:
+            faster.append(None)
+            faster[0] = stored_world.try_issue(stored_world.application(1, seal=seal))[0]
+        return real(seals, opened)
+
+    monkeypatch.setattr(Seals, "open", overtaken)
+    (slower,) = stored_world.try_issue(stored_world.application(1, seal=seal))
+    assert slower.issued is not None
+    assert slower.issued.pid == faster[0].issued.pid
+    assert len(service.seals.uses(seal)) == 1
+    pdf = service.issuing.issued_file(slower.issued.pid)
+    assert stored_world.verify(pdf).verdict is Verdict.PASSED
 
 
 # Shapes ----------------------------------------------------------------------------------------------------

@@ -181,6 +181,8 @@ def test_an_answer_to_another_question_or_of_another_time(ca: Ca) -> None:
 def test_what_is_no_request_is_malformed(ca: Ca) -> None:
     good = make_request([ca.seal], ca.root, nonce=NONCE, algorithm="sha1")
     assert read_request(good).nonce == NONCE
+    extensions = good.index(bytes.fromhex("06092b0601050507300102")) - 6
+    assert good[extensions] == 0xA2
     for wrong in (
         b"",
         b"junk",
@@ -192,6 +194,8 @@ def test_what_is_no_request_is_malformed(ca: Ca) -> None:
         make_request([ca.seal], ca.root, nonce=b"", algorithm="sha1"),
         make_request([ca.seal], ca.root, nonce=bytes(129), algorithm="sha1"),
         good.replace(bytes.fromhex("06052b0e03021a"), bytes.fromhex("06052b0e03021b")),
+        # Extensions under the number of a type that asn1crypto knows by name alone (REAL).
+        good[:extensions] + b"\xe9" + good[extensions + 1 :],
     ):
         with pytest.raises(Malformed):
             read_request(wrong)

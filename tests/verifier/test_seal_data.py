@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -450,3 +451,11 @@ def test_bytes_that_are_no_seal_are_one_clear_finding(world: SealDataWorld, data
     assert [(f.check, f.result) for f in found] == [("seal-data.format", Result.FAILED)]
     with pytest.raises(Malformed):
         ses.decode_seal_signature(data)
+
+
+def test_a_list_of_many_empty_elements_is_read_in_one_pass() -> None:
+    """In the square of its length this would be minutes."""
+    started = time.process_time()
+    with pytest.raises(Malformed):
+        ses.decode_seal(sequence(*[b"\x04\x00"] * (ses.MAX_SEAL_BYTES // 2 - 10)))
+    assert time.process_time() - started < 3
