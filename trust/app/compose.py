@@ -7,8 +7,10 @@ it go. Nothing here decides anything about certificates.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -61,6 +63,8 @@ from verifier.evidence import Evidence
 from verifier.verifying import SANDBOX_JOBS, Verifier
 
 _CRL_SECONDS = 30.0
+
+_log = logging.getLogger("yinzheng.keeping")
 
 SERVICE_SANDBOX_JOBS = {
     **SANDBOX_JOBS,
@@ -262,7 +266,7 @@ def _open(
         settings.keeping,
         resume=(
             seals.resume_pending,
-            issuing.resume_unfinished,
+            lambda: _carry_on(issuing),
             statuses.resume_pending,
             erasing.resume_pending,
             archiving.run,
@@ -304,6 +308,13 @@ def _open(
         keeper=keeper,
         _open=opened,
     )
+
+
+def _carry_on(issuing: Issuing) -> None:
+    """Finishes what was left; an operator hears of what has to wait, and why."""
+    waiting = Counter(each.error.code for each in issuing.resume_unfinished() if each.error is not None)
+    for code, count in waiting.items():
+        _log.error("licences wait to be sealed", extra={"code": code, "count": count})
 
 
 def open_keys(settings: Settings) -> CompositeKeyProvider:
