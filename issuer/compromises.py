@@ -26,6 +26,7 @@ from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from trust.encoding.ses import decode_seal
 from trust.encoding.trust_list import TrustState
+from trust.model.clock import whole_second
 from trust.model.errors import Malformed, NotFound
 from trust.model.seal import SealState
 
@@ -72,6 +73,7 @@ class Compromises:
             raise Malformed(
                 "The time lies in the future.", "Give the time since when others may have the key."
             )
+        since = whole_second(since)
         self._withdraw(ca_id, since, at)
         touched = self.touched(ca_id, since)
         for seal_id in touched.seals:

@@ -41,7 +41,7 @@ from ledger.log import AppendRequest, Log
 from trust.encoding.commitment import content_root
 from trust.encoding.entry import NO_REF, EntryKind
 from trust.encoding.ses import SealPictureData
-from trust.model.clock import Entropy
+from trust.model.clock import Entropy, whole_second
 from trust.model.errors import Conflict, LedgerBusy, LedgerHalted, Malformed, NotFound, NotPermitted
 from trust.model.seal import RESTRICTING, SealAct, SealPolicy, SealShape, SealState, next_seal_state
 
@@ -370,9 +370,12 @@ class Seals:
     def uses(
         self, seal_id: str, *, since: datetime | None = None, until: datetime | None = None
     ) -> Sequence[SealUse]:
-        """Each use in since <= at < until, oldest first: what a compromise may have touched."""
+        """Each use in since <= at < until, oldest first: what a compromise may have touched.
+
+        From the beginning of the second of `since`.
+        """
         self.get(seal_id)
-        start = sql.to_micros(since) if since else 0
+        start = sql.to_micros(whole_second(since)) if since else 0
         end = sql.to_micros(until) if until else 1 << 62
         with self.authorities.database.read() as connection:
             rows = sql.seal_uses(connection, seal_id, start, end, _MOST_USES)
@@ -534,6 +537,8 @@ class Seals:
     ) -> None:
         if effective_at is not None and effective_at > self.authorities.clock.now():
             raise Malformed("The time lies in the future.", "Give the time when it happened.")
+        if effective_at is not None:
+            effective_at = whole_second(effective_at)
         with self.authorities.database.write() as connection:
             sql.serialise(connection, f"use of seal {seal_id}")
             # Asked behind every use that was first: what was sealed while a freeze waited came before it.

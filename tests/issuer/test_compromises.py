@@ -63,6 +63,16 @@ def test_a_compromise_ends_belief_in_what_came_after_it_and_names_it(
     assert offline(world, world.service.issuing.issued_file(outcome.issued.pid)).verdict is Verdict.PASSED
 
 
+def test_a_time_within_the_second_of_a_seal_takes_that_seal_with_it(world: World) -> None:
+    """A time-stamp says the second only: half a second later in it is not seen there."""
+    since = world.clock.now().replace(microsecond=300_000)
+    world.clock.advance(seconds=(since.replace(microsecond=500_000) - world.clock.now()).total_seconds())
+    bad, file = world.issue(1)
+    touched = world.service.compromises.declare("seal-ca-SM2-SM3", since, by="x")
+    assert [each.pid for each in touched.files] == [bad.pid]
+    assert offline(world, file).verdict is Verdict.FAILED
+
+
 def test_a_time_stamp_from_before_a_compromise_does_not_count_if_the_ledger_saw_the_file_after_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,3 +29,11 @@ class SystemClock:
 class SystemEntropy:
     def bytes(self, count: int) -> bytes:
         return os.urandom(count)
+
+
+def whole_second(at: datetime) -> datetime:
+    """The beginning of the second: time-stamps (RFC 3161 genTime, as ours are) and revocation lists say no more.
+
+    A time since when a key is not believed is cut to this, or what it sealed in that second would count as before.
+    """
+    return at.replace(microsecond=0)
