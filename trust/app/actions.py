@@ -14,6 +14,7 @@ from issuer.archive.archiving import ArchivedVersion
 from issuer.catalogue import TypeProfile, load_profile
 from issuer.issuing import Outcome
 from trust.app.compose import Service
+from trust.app.lanes import Lane
 from trust.app.records import Record, record_from
 from trust.encoding.report import encode_report
 from trust.model.ecertificate import Application, IssuingAuthority, PlaceOnPage
@@ -181,10 +182,10 @@ def report_json(report: Report) -> dict[str, Any]:
 
 
 def verify_online(
-    service: Service, data: bytes | str, at: datetime, *, verifier: str = "", anchors: Sequence[bytes] = ()
+    service: Service, data: bytes | str, at: datetime, *, lane: Lane = Lane.MACHINE, verifier: str = ""
 ) -> Report:
-    """One object against the service's own evidence."""
+    """One object against the service's own evidence, by the readers of a lane."""
     evidence = service.evidence(at)
     if isinstance(data, str):
-        return service.verifier.verify_text(data, evidence, at, verifier=verifier)
-    return service.verifier.verify_bytes(data, evidence, at, anchors=anchors, verifier=verifier)
+        return service.verifiers[lane].verify_text(data, evidence, at, verifier=verifier)
+    return service.verifiers[lane].verify_bytes(data, evidence, at, verifier=verifier)

@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -49,6 +50,7 @@ from ledger.witness.client import Witnesses
 from ledger.witness.policy import Policy
 from trust.app.database import migrate_ledger, migrate_register
 from trust.app.keeping import POLICY_FILE, Keeper, Scrubbing, Witnessing, read_policy
+from trust.app.lanes import SIZES, Lane, Sandboxes
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
 from trust.app.settings import OutsideTsaSettings, Settings
 from trust.app.sql import forget_erased
@@ -66,11 +68,9 @@ _CRL_SECONDS = 30.0
 
 _log = logging.getLogger("yinzheng.keeping")
 
-SERVICE_SANDBOX_JOBS = {
-    **SANDBOX_JOBS,
-    "check-stampable": "issuer.sealing.intake:check_stampable_job",
-    "draw-page": "trust.pdf.drawing:draw_page_job",
-}
+_READING = {**SANDBOX_JOBS, "check-stampable": "issuer.sealing.intake:check_stampable_job"}
+_DRAWING = {"draw-page": "trust.pdf.drawing:draw_page_job"}
+SERVICE_SANDBOX_JOBS = {**_READING, **_DRAWING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,8 @@ class Service:
     resealing: Resealing
     presenting: Presenting
     publishing: Publishing
-    sandbox: Sandbox
-    verifier: Verifier
+    sandboxes: Sandboxes
+    verifiers: Mapping[Lane, Verifier]
     online: OnlineEvidence
     secrets: ServiceSecrets
     policy: Policy | None
@@ -130,6 +130,15 @@ class Service:
     @property
     def ledger_folder(self) -> Path:
         return self.settings.data / "ledger"
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """For jobs of our own."""
+        return self.sandboxes.of[Lane.MACHINE]
+
+    @property
+    def verifier(self) -> Verifier:
+        return self.verifiers[Lane.MACHINE]
 
     def evidence(self, at: datetime) -> Evidence:
         return self.online.gather(at)
@@ -168,7 +177,6 @@ def open_service(
     create: bool = False,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
-    sandbox_workers: int = 2,
     sandbox: Sandbox | None = None,
 ) -> Service:
     """Opens the service. `create` makes what is missing (`yinzheng init`); without it a missing part raises
@@ -183,7 +191,6 @@ def open_service(
             create,
             clock or SystemClock(),
             entropy or SystemEntropy(),
-            sandbox_workers,
             sandbox,
         )
         stack.pop_all()
@@ -196,7 +203,6 @@ def _open(
     create: bool,
     clock: Clock,
     entropy: Entropy,
-    sandbox_workers: int,
     sandbox: Sandbox | None,
 ) -> Service:
     data = settings.data
@@ -274,8 +280,7 @@ def _open(
         ),
     )
     stack.callback(keeper.close)
-    if sandbox is None:
-        sandbox = stack.enter_context(Sandbox(SERVICE_SANDBOX_JOBS, workers=sandbox_workers))
+    sandboxes = _sandboxes(stack, sandbox)
     live = OnlineLiveCodes(presenting)
     opened = stack.pop_all()
     stack.push(opened)
@@ -300,13 +305,26 @@ def _open(
         resealing=Resealing(issuing, statuses),
         presenting=presenting,
         publishing=publishing,
-        sandbox=sandbox,
-        verifier=Verifier(sandbox, live=live),
+        sandboxes=sandboxes,
+        verifiers={lane: Verifier(each, live=live) for lane, each in sandboxes.of.items()},
         online=OnlineEvidence(publishing, authorities, database),
         secrets=service_secrets,
         policy=policy,
         keeper=keeper,
         _open=opened,
+    )
+
+
+def _sandboxes(stack: contextlib.ExitStack, given: Sandbox | None) -> Sandboxes:
+    """Workers start at their first job: a lane that nobody uses costs nothing."""
+    if given is not None:
+        return Sandboxes(dict.fromkeys(Lane, given), given)
+    return Sandboxes(
+        {
+            lane: stack.enter_context(Sandbox(_READING, workers=size.readers, niceness=size.niceness))
+            for lane, size in SIZES.items()
+        },
+        stack.enter_context(Sandbox(_DRAWING, niceness=5)),
     )
 
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from trust.app.compose import open_service
 from trust.app.http.app import create_app
 from trust.app.http.middleware import set_up_logging
+from trust.app.lanes import Lane
 from trust.app.settings import Settings, read_settings
 from trust.model.errors import Malformed, TrustError
 
@@ -39,7 +40,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             except TrustError as exc:
                 # One operation that cannot be completed must not keep the service from starting.
                 _log.error("could not carry on", extra={"code": exc.code, "what": exc.what})
-        service.sandbox.warm_up()
+        service.sandboxes.of[Lane.COUNTER].warm_up()
         service.keeper.start()
         uvicorn.run(create_app(service), **common)  # type: ignore[arg-type]
     finally:

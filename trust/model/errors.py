@@ -104,14 +104,20 @@ class TimeStampUnavailable(OperationalError):
     code = "TIME_STAMP_UNAVAILABLE"
 
 
-class LedgerBusy(OperationalError):
-    """The queue in front of the ledger is full: try again in `retry_after` seconds."""
+class Busy(OperationalError):
+    """A queue is full: try again in `retry_after` seconds."""
 
-    code = "UPSTREAM_UNAVAILABLE"
+    code = "BUSY"
 
     def __init__(self, what: str, todo: str = "", *, retry_after: int = 1) -> None:
         super().__init__(what, todo)
         self.retry_after = retry_after
+
+
+class LedgerBusy(Busy):
+    """The queue in front of the ledger is full."""
+
+    code = "UPSTREAM_UNAVAILABLE"
 
 
 class LedgerHalted(OperationalError):

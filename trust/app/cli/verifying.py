@@ -120,7 +120,7 @@ def _online_judge(data: Path | None) -> Iterator[Judge]:
     from trust.app.compose import open_service
     from trust.app.settings import read_settings
 
-    with open_service(read_settings(data), sandbox_workers=1) as service:
+    with open_service(read_settings(data)) as service:
         yield lambda each, at: verify_online(service, each, at, verifier="cli")
 
 

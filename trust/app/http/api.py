@@ -16,8 +16,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import anyio
 from anyio import CapacityLimiter
 from fastapi import APIRouter, File, Form, Header, Path, Query, Request, UploadFile
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import UploadFile as UploadedFile
 
 from issuer.archive.package import detached
 from issuer.catalogue import load_catalogue, load_profile
@@ -38,6 +40,7 @@ from trust.app.compose import Service
 from trust.app.http.idempotency import Idempotency
 from trust.app.http.middleware import Metrics
 from trust.app.http.seals import seals_router
+from trust.app.lanes import Lane, Lanes
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Malformed, NotFound, NotPermitted
@@ -99,10 +102,10 @@ class CodeBody(Body):
     code: str = Field(max_length=8192)
 
 
-def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
+def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes) -> APIRouter:
     router = APIRouter(prefix="/api/v1")
     idempotency = Idempotency(service.database)
-    sandbox_limiter, ledger_limiter = CapacityLimiter(4), CapacityLimiter(16)
+    ledger_limiter = CapacityLimiter(16)
 
     def caller(authorization: str | None, scope: str) -> ApiCaller:
         scheme, _, key = (authorization or "").partition(" ")
@@ -194,7 +197,7 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
         authorization: Annotated[str | None, Header()] = None,
     ) -> Response:
         """Seals a PDF that the department already has. Answers with the PDF; the same request gives the same file."""
-        pdf = await _read_upload(file)
+        _check_size(file)
         try:
             sidecar = json.loads(data)
         except ValueError as exc:
@@ -204,7 +207,7 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
             who = caller(authorization, "cert.issue")
             asked = stamp_application(
                 service,
-                pdf,
+                file.file.read(),
                 sidecar if isinstance(sidecar, dict) else {},
                 type_short=None,
                 seal=None,
@@ -221,7 +224,7 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
                 headers={"X-Certificate-Pid": outcome.issued.pid.hex(), "Cache-Control": "no-store"},
             )
 
-        return await in_thread(sandbox_limiter, work)
+        return await lanes.read(Lane.MACHINE, work)
 
     @router.post(
         "/certificates/lookup", operation_id="lookUpCertificate", tags=["issuer"], responses=_PROBLEMS
@@ -437,10 +440,19 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
     @router.post(
         "/presentations/redeem", operation_id="redeemPresentation", tags=["verifier"], responses=_PROBLEMS
     )
-    def redeem(body: CodeBody, authorization: Annotated[str | None, Header()] = None) -> Response:
+    async def redeem(body: CodeBody, authorization: Annotated[str | None, Header()] = None) -> Response:
         """Uses a live code. A code works once; the answer is a report whatever the verdict."""
-        verifier = caller(authorization, "verify").label if authorization else ""
-        return _private(judged(verify_online(service, body.code, service.clock.now(), verifier=verifier)))
+        lane, label = await asking(authorization)
+        return await lanes.decode(lane, lambda: verified(body.code, lane, label))
+
+    async def asking(authorization: str | None) -> tuple[Lane, str]:
+        """The lane and the name of who wants something verified; a key is asked for before a body is read."""
+        if not authorization:
+            return Lane.PUBLIC, ""
+        return Lane.MACHINE, (await run_in_threadpool(caller, authorization, "verify")).label
+
+    def verified(given: bytes | str, lane: Lane, label: str) -> Response:
+        return _private(judged(verify_online(service, given, service.clock.now(), lane=lane, verifier=label)))
 
     def judged(report: Report) -> dict[str, Any]:
         metrics.verdict(report.kind, report.verdict.value, report.code)
@@ -477,28 +489,20 @@ def api_router(service: Service, access: Access, metrics: Metrics) -> APIRouter:
     async def verify(request: Request, authorization: Annotated[str | None, Header()] = None) -> Response:
         """Verifies a PDF, a picture of a code, or a code's text. 200 with a report whatever the verdict."""
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        given: bytes | str
-        if content_type == "multipart/form-data":
+        if content_type not in ("multipart/form-data", "application/json"):
+            return _unsupported()
+        lane, label = await asking(authorization)
+        with lanes.admitted(lane, request.client.host if request.client else None):
+            if content_type == "application/json":
+                code = _code_of(await request.body())
+                return await lanes.decode(lane, lambda: verified(code, lane, label))
             async with request.form(max_files=1, max_fields=4) as form:
                 upload = form.get("file")
-                if not hasattr(upload, "read"):
+                if not isinstance(upload, UploadedFile):
                     raise Malformed("The form has no file.", "Send the file in the field `file`.")
-                given = await _read_upload(upload)  # type: ignore[arg-type]  # starlette's class, same methods
-        elif content_type == "application/json":
-            try:
-                given = CodeBody.model_validate_json(await request.body()).code
-            except ValueError as exc:
-                raise Malformed(
-                    'The body is not {"code": …}.', "Send the code's text, 8192 characters at most."
-                ) from exc
-        else:
-            return _unsupported()
-
-        def work() -> Response:
-            verifier = caller(authorization, "verify").label if authorization else ""
-            return _private(judged(verify_online(service, given, service.clock.now(), verifier=verifier)))
-
-        return await in_thread(sandbox_limiter, work)
+                _check_size(upload)
+                # Read only when a reader is free: what waits is on the disk, not in memory.
+                return await lanes.read(lane, lambda: verified(upload.file.read(), lane, label))
 
     # --- anyone ---
 
@@ -643,8 +647,15 @@ def _photo(encoded: str | None) -> bytes | None:
         raise Malformed("photo_base64 is not base64.", "Encode the JPEG or PNG file.") from exc
 
 
-async def _read_upload(upload: UploadFile) -> bytes:
-    data = await upload.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
+def _check_size(upload: UploadedFile) -> None:
+    if (upload.size or 0) > MAX_FILE_BYTES:
         raise Malformed("The file is larger than 20 MiB.", "Make it smaller.", code="TOO_LARGE")
-    return data
+
+
+def _code_of(body: bytes) -> str:
+    try:
+        return CodeBody.model_validate_json(body).code
+    except ValueError as exc:
+        raise Malformed(
+            'The body is not {"code": …}.', "Send the code's text, 8192 characters at most."
+        ) from exc

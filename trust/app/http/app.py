@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -14,11 +14,14 @@ from trust.app.http.api import api_router
 from trust.app.http.middleware import Metrics, RequestFrame
 from trust.app.http.problems import add_problem_handlers
 from trust.app.http.public import public_router
+from trust.app.lanes import SIZES, Lane, Lanes, LaneSize
 from trust.app.pages import add_pages, page_errors, security_headers
 from trust.model.clock import SystemEntropy
 
 
-def create_app(service: Service, *, close_service: bool = False) -> FastAPI:
+def create_app(
+    service: Service, *, close_service: bool = False, sizes: Mapping[Lane, LaneSize] = SIZES
+) -> FastAPI:
     """The application over an open service, which it closes on shutdown only if told to."""
 
     @asynccontextmanager
@@ -39,9 +42,10 @@ def create_app(service: Service, *, close_service: bool = False) -> FastAPI:
     )
     access = Access(service.database, service.clock, SystemEntropy())
     metrics = Metrics()
-    app.include_router(api_router(service, access, metrics))
-    app.include_router(public_router(service, metrics))
-    add_pages(app, service, access, policy=service.policy)
+    lanes = Lanes(sizes)
+    app.include_router(api_router(service, access, metrics, lanes))
+    app.include_router(public_router(service, metrics, lanes))
+    add_pages(app, service, access, lanes, policy=service.policy)
     add_problem_handlers(app, page_errors(service, access))
     app.add_middleware(security_headers)
     app.add_middleware(RequestFrame, metrics=metrics)

@@ -1,4 +1,4 @@
-"""Around every request: a trace id, a cap on the body, one JSON log line, metrics.
+"""Around every request: a trace id, a cap on the body and on the time it takes, one JSON log line, metrics.
 
 A log line names the route's template, never the path: what follows /P/ and /Q/ is a secret or holds printed
 fields, and a path may hold an identifier. Bodies, queries and headers are never logged.
@@ -16,11 +16,13 @@ from collections import Counter
 from threading import Lock
 from typing import Any
 
+from anyio import fail_after
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trust.app.http.problems import problem
 
 MAX_BODY = 21 * 1024 * 1024
+BODY_SECONDS = 60.0
 _log = logging.getLogger("yinzheng.access")
 _TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
 
@@ -58,16 +60,21 @@ class Metrics:
                 lines.append(
                     f'ecert_verifications_total{{method="{kind}",outcome="{outcome}",code="{code}"}} {count}'
                 )
+        described = ""
         for name, value in sorted(gauges.items()):
-            lines += [f"# TYPE {name} gauge", f"{name} {value}"]
+            if (metric := name.partition("{")[0]) != described:
+                described = metric
+                lines.append(f"# TYPE {metric} gauge")
+            lines.append(f"{name} {value}")
         return "\n".join(lines) + "\n"
 
 
 class RequestFrame:
     """Pure ASGI, so that it sees streamed bodies and never buffers one."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, body_seconds: float | None = None) -> None:
         self._app = app
+        self._body_seconds = body_seconds or BODY_SECONDS
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,14 +85,17 @@ class RequestFrame:
         parent = _TRACEPARENT.match(headers.get(b"traceparent", b"").decode("latin-1"))
         trace_id = parent.group(1) if parent else secrets.token_hex(16)
         scope.setdefault("state", {})["trace_id"] = trace_id
-        started, status, taken = time.perf_counter(), 500, 0
+        started, status, taken, is_whole = time.perf_counter(), 500, 0, False
         # Pages count their own uploads, so that a browser gets the refusal as a page.
         limit = MAX_BODY if scope["path"].startswith("/api/") else None
 
         async def limited_receive() -> Message:
-            nonlocal taken
-            message = await receive()
+            nonlocal taken, is_whole
+            # After the body, what is waited for is that the caller hangs up: that may take its time.
+            with fail_after(None if is_whole else started + self._body_seconds - time.perf_counter()):
+                message = await receive()
             taken += len(message.get("body", b""))
+            is_whole = not message.get("more_body", False)
             if limit is not None and taken > limit:
                 raise _TooLarge
             return message
@@ -104,6 +114,10 @@ class RequestFrame:
         except _TooLarge:
             status = 413
             response = problem(413, "TOO_LARGE", "The request is larger than 20 MiB.", trace_id=trace_id)
+            await response(scope, receive, noting_send)
+        except TimeoutError:
+            status = 408
+            response = problem(408, "TOO_SLOW", "The request did not arrive in time.", trace_id=trace_id)
             await response(scope, receive, noting_send)
         finally:
             route = scope.get("route")

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from trust.app.words import VIOLATIONS_ZH
 from trust.model import errors
-from trust.model.errors import LedgerBusy, ProfileViolation, TrustError
+from trust.model.errors import Busy, ProfileViolation, TrustError
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("yinzheng.http")
@@ -28,6 +28,7 @@ _BY_CODE: Mapping[str, int] = {
     "IDEMPOTENCY_CONFLICT": 422,
     "CODE_EXPIRED": 410,
     "CODE_USED": 409,
+    "TOO_MANY_AT_ONCE": 429,
 }
 _BY_CLASS: tuple[tuple[type[TrustError], int], ...] = (
     (errors.ProfileViolation, 422),
@@ -46,6 +47,7 @@ _TITLES = {
     403: "Not permitted",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     409: "Conflict",
     410: "Gone",
     411: "Length required",
@@ -106,7 +108,9 @@ def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
     @app.exception_handler(TrustError)
     async def on_trust_error(request: Request, exc: TrustError) -> Response:
         status = status_of(exc)
-        if status >= 500:
+        if isinstance(exc, Busy):
+            _log.warning("turned away", extra={"code": exc.code})
+        elif status >= 500:
             _log.error("operation failed", extra={"code": exc.code, "what": exc.what}, exc_info=exc)
         violations = None
         if isinstance(exc, ProfileViolation):
@@ -127,7 +131,7 @@ def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
                 violations=violations,
             )
         response = answer(request, status, exc.code, exc.what, todo=exc.todo)
-        if isinstance(exc, LedgerBusy):
+        if isinstance(exc, Busy):
             response.headers["Retry-After"] = str(exc.retry_after)
         return response
 

@@ -20,6 +20,7 @@ from issuer.publishing import AnchoredList
 from keys.pki.ocsp import MAX_REQUEST_BYTES
 from trust.app.compose import Service
 from trust.app.http.middleware import Metrics
+from trust.app.lanes import Lanes
 from trust.encoding.status_list import MEDIA_TYPE
 from trust.model.errors import NotFound
 
@@ -32,7 +33,7 @@ _OCSP = "application/ocsp-response"
 _LIST_CACHE = timedelta(seconds=5)
 
 
-def public_router(service: Service, metrics: Metrics) -> APIRouter:
+def public_router(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter:
     router = APIRouter()
     open_to_all = {"Access-Control-Allow-Origin": "*"}
     checkpoint_headers = {**open_to_all, "Cache-Control": "public, max-age=2"}
@@ -150,6 +151,7 @@ def public_router(service: Service, metrics: Metrics) -> APIRouter:
             "ecert_ledger_halted": float(service.log.halted is not None),
             "ecert_ledger_scrubbed_entries": float(service.keeper.scrubbing.entries),
         }
+        gauges |= lanes.gauges()
         if (witnessing := service.keeper.witnessing) is not None:
             quorum_at = witnessing.quorum_at
             gauges["ecert_ledger_quorum_time_seconds"] = quorum_at.timestamp() if quorum_at else 0.0

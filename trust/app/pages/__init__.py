@@ -1,7 +1,7 @@
 """The pages: what people see and press. Server-rendered, complete without JavaScript.
 
     app.add_middleware(security_headers)
-    add_pages(app, service, access)
+    add_pages(app, service, access, lanes)
 
 `page_errors(service, access)` makes the page for an error outside a page's route, such as an address that does not
 exist; the API answers its own errors itself.
@@ -20,6 +20,7 @@ from starlette.types import Scope
 from ledger.witness.policy import Policy
 from trust.app.access import Access
 from trust.app.compose import Service
+from trust.app.lanes import Lanes
 from trust.app.pages.checking import Checking
 from trust.app.pages.desk import desk_router
 from trust.app.pages.ledger import ledger_router
@@ -31,16 +32,20 @@ from trust.app.pages.wallet import wallet_router
 __all__ = ["SECURITY_HEADERS", "add_pages", "page_errors", "pages_router", "security_headers", "static_app"]
 
 
-def add_pages(app: FastAPI, service: Service, access: Access, *, policy: Policy | None = None) -> None:
+def add_pages(
+    app: FastAPI, service: Service, access: Access, lanes: Lanes, *, policy: Policy | None = None
+) -> None:
     """All pages and their static files. `policy` names the witnesses that the ledger's page counts."""
-    app.include_router(pages_router(service, access, policy=policy))
+    app.include_router(pages_router(service, access, lanes, policy=policy))
     app.mount("/static", static_app(), name="static")
 
 
-def pages_router(service: Service, access: Access, *, policy: Policy | None = None) -> APIRouter:
+def pages_router(
+    service: Service, access: Access, lanes: Lanes, *, policy: Policy | None = None
+) -> APIRouter:
     """All pages; `static_app` must be mounted at /static beside them."""
     shell = Shell(service, access, make_templates())
-    checking = Checking(shell)
+    checking = Checking(shell, lanes)
     router = APIRouter()
     for part in (
         public_router(shell, checking),

@@ -1,21 +1,22 @@
 """Checking on a page: from what a form sent to a report, its audit line, and its view.
 
-Waiting for the sandbox has a limiter of its own, so that slow uploads cannot take the threads in which live codes
-are redeemed.
+Whoever stands at a counter does not wait behind the public (`trust.app.lanes`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
+from fastapi import Request
 
 from trust.app.actions import report_json, verify_online
 from trust.app.i18n import text
+from trust.app.lanes import Lane, Lanes
 from trust.app.pages.shell import Shell
 from trust.app.pages.verdict import CarriedReports, VerdictView, view_of
 from trust.model.errors import Malformed
@@ -23,8 +24,6 @@ from trust.model.report import Finding, Report, Result, Verdict
 from verifier.sentences import Language
 
 PUBLIC = "public"
-_FILES_AT_ONCE = 4
-_CODES_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,16 @@ class Checked:
 class Checking:
     """One for the whole app."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Shell, lanes: Lanes) -> None:
         self._shell = shell
+        self._lanes = lanes
         self._carried = CarriedReports(shell.service.secrets.derive("page-report"))
-        self._files = CapacityLimiter(_FILES_AT_ONCE)
-        self._codes = CapacityLimiter(_CODES_AT_ONCE)
+
+    @contextlib.contextmanager
+    def admitted(self, request: Request, lane: Lane) -> Iterator[None]:
+        """Around a request that brings something to check, before its form is read. Raises as `Lanes.admitted`."""
+        with self._lanes.admitted(lane, request.client.host if request.client else None):
+            yield
 
     async def check(
         self,
@@ -55,9 +59,10 @@ class Checking:
         purpose: str = "",
     ) -> Checked:
         """Checks a file or a code; `verifier` is the counter that asks, empty for the public; `purpose` one of ours."""
-        limiter = self._codes if isinstance(thing, str) else self._files
-        work = partial(self._check, thing, actor=actor, verifier=verifier, purpose=purpose)
-        report = await to_thread.run_sync(work, limiter=limiter)
+        lane = Lane.PUBLIC if actor == PUBLIC else Lane.COUNTER
+        work = partial(self._check, thing, lane, actor=actor, verifier=verifier, purpose=purpose)
+        queue = self._lanes.decode if isinstance(thing, str) else self._lanes.read
+        report = await queue(lane, work)
         return self._seen(report, language, verifier=verifier, purpose=purpose)
 
     def too_large(self, language: Language, *, verifier: str = "") -> Checked:
@@ -73,10 +78,12 @@ class Checking:
         view = self._view(report, language, "", "")
         return Checked(report, view, carried)
 
-    def _check(self, thing: bytes | str, *, actor: str, verifier: str, purpose: str) -> Mapping[str, Any]:
+    def _check(
+        self, thing: bytes | str, lane: Lane, *, actor: str, verifier: str, purpose: str
+    ) -> Mapping[str, Any]:
         service = self._shell.service
         at = service.clock.now()
-        report = verify_online(service, thing, at, verifier=verifier)
+        report = verify_online(service, thing, at, lane=lane, verifier=verifier)
         encoded = report_json(report)
         # What anybody may send and nobody can read leaves no line: the trail cannot be filled with it from outside.
         if report.was_read or actor != PUBLIC:

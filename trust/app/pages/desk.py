@@ -17,6 +17,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from trust.app.access import DESK, DESK_HOURS, WebSession
+from trust.app.lanes import Lane
 from trust.app.pages.checking import Checked, Checking
 from trust.app.pages.forms import read_form
 from trust.app.pages.shell import Shell, language_of, route_class
@@ -74,7 +75,8 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
         label = shell.access.desk_label(session.subject)
         purpose = ""
         try:
-            sent = await read_form(request)
+            with checking.admitted(request, Lane.COUNTER):
+                sent = await read_form(request)
         except Malformed as exc:
             if exc.code != "TOO_LARGE":
                 raise

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.params import Path as PathParameter
 from fastapi.responses import HTMLResponse
 
+from trust.app.lanes import Lane
 from trust.app.pages.checking import Checked, Checking
 from trust.app.pages.forms import read_form
 from trust.app.pages.shell import Shell, language_of, route_class
@@ -44,16 +45,17 @@ def public_router(shell: Shell, checking: Checking) -> APIRouter:
     @router.post("/verify")
     async def verify(request: Request) -> Response:
         language = language_of(request)
-        try:
-            sent = await read_form(request)
-        except Malformed as exc:
-            if exc.code != "TOO_LARGE":
-                raise
-            return _verdict_page(shell, request, checking.too_large(language), status=413)
-        thing = sent.file if sent.file is not None else sent.text("code")
-        if not thing:
-            return shell.page(request, "verify.html", status=400, problem="verify.nothing_sent")
-        return _verdict_page(shell, request, await checking.check(thing, language))
+        with checking.admitted(request, Lane.PUBLIC):
+            try:
+                sent = await read_form(request)
+            except Malformed as exc:
+                if exc.code != "TOO_LARGE":
+                    raise
+                return _verdict_page(shell, request, checking.too_large(language), status=413)
+            thing = sent.file if sent.file is not None else sent.text("code")
+            if not thing:
+                return shell.page(request, "verify.html", status=400, problem="verify.nothing_sent")
+            return _verdict_page(shell, request, await checking.check(thing, language))
 
     @router.post("/verdict")
     async def verdict_again(request: Request) -> Response:

@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trust.app.access import DESK, WALLET, Access, WebSession
 from trust.app.compose import Service
 from trust.app.i18n import LANGUAGES, as_language, preferred_language, show_time, text
-from trust.model.errors import Conflict, NotFound, NotPermitted, RequestError, TrustError
+from trust.model.errors import Busy, Conflict, NotFound, NotPermitted, RequestError, TrustError
 from verifier.sentences import Language, show_date
 
 LANGUAGE_COOKIE = "yz_lang"
@@ -247,6 +247,10 @@ def route_class(shell: Shell) -> type[APIRoute]:
 def page_for_error(shell: Shell, request: Request, exc: Exception) -> Response:
     """The error page for whatever went wrong. What is ours to fix is logged, without what the reader sent."""
     status, key = _status_and_words(exc)
+    if isinstance(exc, Busy):
+        response = shell.error(request, status, key)
+        response.headers["retry-after"] = str(exc.retry_after)
+        return response
     if status >= 500:
         _log.error("a page failed", exc_info=exc)
     return shell.error(request, status, key)
@@ -264,6 +268,10 @@ def _status_and_words(exc: Exception) -> tuple[int, str]:
             return 403, "not_permitted"
         case Conflict():
             return 409, "conflict"
+        case Busy():
+            return 503, "busy"
+        case RequestError(code="TOO_MANY_AT_ONCE"):
+            return 429, "too_many"
         case RequestError(code="TOO_LARGE"):
             return 413, "too_large"
         case RequestError():

@@ -135,7 +135,7 @@ def wallet_router(shell: Shell) -> APIRouter:
     @router.get("/wallet/{pid}/page.png")
     def picture(request: Request, pid: str) -> Response:
         pdf = shell.service.issuing.issued_file(_owned(shell, request, pid).pid)
-        drawn = shell.service.sandbox.run("draw-page", {"page": 0}, [pdf])
+        drawn = shell.service.sandboxes.drawing.run("draw-page", {"page": 0}, [pdf])
         return Response(
             base64.b64decode(drawn["png"]),
             media_type="image/png",
