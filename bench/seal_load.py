@@ -103,12 +103,14 @@ class Work:
     certs: tuple[bytes, ...]
     tsa_certs: tuple[bytes, ...]
     picture_pdf: bytes
+    seal_data: bytes
     page: bytes
     place: SealPlace
 
     def open(self) -> tuple[SealInUse, TimeStampAuthority]:
         provider = FileKeyProvider(self.keys, lambda: PASSPHRASE)
-        seal = SealInUse(provider.open(self.seal_key, KeyPurpose.SEAL), self.certs, self.picture_pdf)
+        key = provider.open(self.seal_key, KeyPurpose.SEAL)
+        seal = SealInUse(key, self.certs, self.picture_pdf, self.seal_data)
         tsa_key = provider.open(self.tsa_key, KeyPurpose.TIME_STAMP)
         return seal, TimeStampAuthority(tsa_key, self.tsa_certs, SystemClock())
 
@@ -134,6 +136,7 @@ def work_of(made: Made, suite: Suite, page: Any, keys: Path) -> Work:
         certs=tuple(in_use.certs),
         tsa_certs=tuple(tsa.certs),
         picture_pdf=in_use.picture_pdf,
+        seal_data=in_use.seal_data,
         page=page.pdf,
         place=SealPlace(page.seal.page, page.seal.x1, page.seal.y1, page.seal.x2, page.seal.y2),
     )
@@ -354,7 +357,7 @@ def measure_stages(work: Work, rounds: int, seconds: float) -> dict[str, float]:
     page = prepared._read_page(work.page, work.place.page)
     assert ready is not None
     assert page is not None
-    before, after = prepared._update(page, ready, work.place, REASON, at)
+    before, after = prepared._update(page, ready, work.place, REASON, at, ())
     content = digest(algorithm, work.page, before, after)
     signed = encode_signed_attributes(ready.attributes, content)
     signature = seal.key.sign(signed)
@@ -374,7 +377,7 @@ def measure_stages(work: Work, rounds: int, seconds: float) -> dict[str, float]:
             seal.suite, seal.certs[0], bytes(bytearray(seal.picture_pdf)), bytes(bytearray(seal.seal_data))
         ),
         "read the page": lambda: prepared._read_page(work.page, work.place.page),
-        "write the update": lambda: prepared._update(page, ready, work.place, REASON, at),
+        "write the update": lambda: prepared._update(page, ready, work.place, REASON, at, ()),
         "digest of the file": lambda: digest(algorithm, work.page, before, after),
         "signed attributes": lambda: encode_signed_attributes(ready.attributes, content),
         "signature of the seal": lambda: seal.key.sign(signed),
