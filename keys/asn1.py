@@ -10,6 +10,10 @@ the sandbox included.
 | sm2p256v1  | 1.2.156.10197.1.301     | GB/T 33560                 |
 | sm3_sm2    | 1.2.156.10197.1.501     | SM2 signature with SM3     |
 | sm3        | 1.2.156.10197.1.401     | SM3 digest                 |
+
+It also corrects one mistake of asn1crypto (1.5.1): a header whose last octet is 0x80 counts there as an indefinite
+length (X.690 §8.1.3.6), although 0x80 may as well be the last octet of a definite one, `30 82 3B 80`. What was read is
+then encoded anew, in a time that doubles with each level: seconds for a seal, now and then, by the luck of its length.
 """
 
 from __future__ import annotations
@@ -45,7 +49,39 @@ def register() -> None:
         cms.CMSAttribute._oid_specs["yinzheng_receipt"] = _SetOfAny
         _add(cms.CMSAttributeType, SEAL_DATA_OID, "yinzheng_seal_data")
         cms.CMSAttribute._oid_specs["yinzheng_seal_data"] = _SetOfAny
+        for kind in (core.Asn1Value, core.Choice, core.Primitive, core.Sequence, core.SequenceOf):
+            _correct_dump(kind)
         _registered = True
+
+
+def _correct_dump(kind: Any) -> None:
+    """Lets `kind.dump` give back what was read where the library would take its length for an indefinite one."""
+    library_dump = kind.dump
+
+    def dump(self: Any, force: bool = False) -> bytes:
+        header = self._header
+        if force or not header or header[-1] != 0x80 or _is_indefinite(header):
+            return bytes(library_dump(self, force=force))
+        body = self.chosen.dump() if isinstance(self, core.Choice) else self.contents
+        if self._header != header:  # it was changed, which reading its contents finds out
+            return bytes(library_dump(self))
+        return bytes(header + body + self._trailer)
+
+    kind.dump = dump
+
+
+def _is_indefinite(header: bytes) -> bool:
+    """Is the last length in a header, after those of explicit tags, the octet 0x80 by itself? (X.690 §8.1.2, §8.1.3)"""
+    place, first = 0, 0
+    while place < len(header):
+        long_tag = header[place] & 0x1F == 0x1F
+        place += 1
+        while long_tag and place < len(header):
+            long_tag = header[place] >= 0x80
+            place += 1
+        first = header[place] if place < len(header) else 0
+        place += 1 + (first & 0x7F if first > 0x80 else 0)
+    return first == 0x80
 
 
 def _add(kind: Any, oid: str, name: str) -> None:
