@@ -83,6 +83,7 @@ class Authorities:
             ("trust-root-next", KeyPurpose.TRUST_LIST, Suite.P256_SHA256),
             ("present", KeyPurpose.PRESENTATION, Suite.P256_SHA256),
             ("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256),
+            ("report", KeyPurpose.REPORT, Suite.P256_SHA256),
             *((use, KeyPurpose.CHECKPOINT, suite) for use, suite in LEDGER_KEYS.items()),
         ):
             self._ensure_service_key(use, purpose, suite)

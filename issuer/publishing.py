@@ -25,7 +25,7 @@ from ledger.lifecycle import Life
 from ledger.log import AppendRequest, Log
 from ledger.note import format_vkey
 from ledger.proof import DetachedReceipt, format_detached_receipt
-from trust.encoding import cose
+from trust.encoding import cose, jws
 from trust.encoding.digests import sha256
 from trust.encoding.entry import NO_REF, EntryKind
 from trust.encoding.status_list import (
@@ -37,6 +37,7 @@ from trust.encoding.status_list import (
     pack,
 )
 from trust.encoding.trust_list import (
+    TYP,
     TrustedAuthority,
     TrustedField,
     TrustedKey,
@@ -47,10 +48,8 @@ from trust.encoding.trust_list import (
     TrustedType,
     TrustList,
     TrustState,
-    compact,
     decode_trust_list,
     encode_trust_list,
-    signing_input,
 )
 from trust.model.errors import LedgerBusy, LedgerHalted
 from trust.model.seal import SealState
@@ -104,7 +103,7 @@ class Publishing:
             newest = sql.newest_trust_list(connection)
         wanted = self._present_state(at)
         if newest is not None:
-            payload = base64.urlsafe_b64decode(bytes(newest.compact).split(b".")[1] + b"==")
+            payload = jws.payload_of(bytes(newest.compact))
             published = decode_trust_list(payload)
             same = replace(
                 wanted,
@@ -125,8 +124,8 @@ class Publishing:
     def _sign_trust_list(self, wanted: TrustList) -> bytes:
         root = self.authorities.service_key("trust-root")
         key = self.authorities.keys.open(root.key_id, KeyPurpose.TRUST_LIST)
-        signed = signing_input(encode_trust_list(wanted), sha256(bytes(root.spki)))
-        finished = compact(signed, cose.raw_signature(root.suite, key.sign(signed)))
+        signed = jws.signing_input(encode_trust_list(wanted), TYP, sha256(bytes(root.spki)))
+        finished = jws.compact(signed, cose.raw_signature(root.suite, key.sign(signed)))
         with self.authorities.database.write() as connection:
             sql.serialise(connection, "trust list")
             # Another process may have published this number meanwhile: theirs counts, ours was not seen.
@@ -182,7 +181,9 @@ class Publishing:
                     for tsa in outside_tsas
                 ),
             ),
-            keys=tuple(_trusted_key(row) for row in service_keys if row.use in ("present", "status")),
+            keys=tuple(
+                _trusted_key(row) for row in service_keys if row.use in ("present", "status", "report")
+            ),
             status_lists={number: self.status_list_address(number) for number in numbers},
         )
 

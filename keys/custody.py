@@ -47,6 +47,7 @@ class KeyPurpose(StrEnum):
     STATUS_LIST = "status-list"
     TRUST_LIST = "trust-list"
     OCSP = "ocsp"
+    REPORT = "report"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -14,6 +13,7 @@ from joserfc.jwk import ECKey
 from ledger.logkeys import LogKey, LogKeys
 from ledger.note import parse_vkey
 from trust.encoding.digests import sha256
+from trust.encoding.jws import is_canonical
 from trust.encoding.trust_list import MAX_BYTES, TYP, TrustList, decode_trust_list
 from trust.model.errors import EvidenceUnavailableError, VerificationError
 
@@ -56,15 +56,9 @@ def root_fingerprint(root: bytes) -> str:
 
 def _payload_signed_by(compact: bytes, roots: Sequence[bytes]) -> bytes:
     for root in roots:
-        public = serialization.load_der_public_key(root)
-        pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        try:
-            # The algorithm is the pinned root's, whatever the header says.
-            signed = jws.deserialize_compact(compact, ECKey.import_key(pem), algorithms=["ES256"])
-        except (JoseError, ValueError, TypeError):
-            continue
-        if signed.protected.get("typ") == TYP and _is_canonical(compact):
-            return bytes(signed.payload)
+        payload = signed_payload(compact, root, TYP)
+        if payload is not None:
+            return payload
     raise VerificationError(
         "No pinned root signed the trust list.",
         "Compare the root's fingerprint with the published one.",
@@ -72,14 +66,16 @@ def _payload_signed_by(compact: bytes, roots: Sequence[bytes]) -> bytes:
     )
 
 
-def _is_canonical(compact: bytes) -> bool:
-    """base64url leaves spare bits in a last character; only the one spelling is taken."""
-    parts = compact.split(b".")
-    for part in parts:
-        decoded = base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
-        if base64.urlsafe_b64encode(decoded).rstrip(b"=") != part:
-            return False
-    return len(parts) == 3
+def signed_payload(compact: bytes, spki: bytes, typ: str) -> bytes | None:
+    """The payload of a compact JWS that this key (SubjectPublicKeyInfo, DER) signed as `typ`; None if it did not."""
+    public = serialization.load_der_public_key(spki)
+    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    try:
+        # The algorithm is the key's, whatever the header says.
+        signed = jws.deserialize_compact(compact, ECKey.import_key(pem), algorithms=["ES256"])
+    except (JoseError, ValueError, TypeError):
+        return None
+    return bytes(signed.payload) if signed.protected.get("typ") == typ and is_canonical(compact) else None
 
 
 def ledger_keys(trust_list: TrustList) -> LogKeys:

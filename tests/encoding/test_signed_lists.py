@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from trust.encoding import cose
 from trust.encoding.digests import sha256
+from trust.encoding.jws import compact, signing_input
 from trust.encoding.status_list import (
     ENTRIES,
     MEDIA_TYPE,
@@ -26,6 +27,7 @@ from trust.encoding.status_list import (
     pack,
 )
 from trust.encoding.trust_list import (
+    TYP,
     TrustedAuthority,
     TrustedField,
     TrustedKey,
@@ -36,10 +38,8 @@ from trust.encoding.trust_list import (
     TrustedType,
     TrustList,
     TrustState,
-    compact,
     decode_trust_list,
     encode_trust_list,
-    signing_input,
 )
 from trust.model.errors import Malformed, TrustError, VerificationError
 from trust.model.status import Status
@@ -80,7 +80,7 @@ LISTED = StatusList(ADDRESS, AT, LATER, 3600, pack(STATUSES), "v.chuncheng.examp
 
 
 def sign_trust_list(listed: TrustList) -> bytes:
-    signed = signing_input(encode_trust_list(listed), sha256(SPKI))
+    signed = signing_input(encode_trust_list(listed), TYP, sha256(SPKI))
     return compact(signed, cose.raw_signature("P256-SHA256", KEY.sign(signed, ec.ECDSA(hashes.SHA256()))))
 
 

@@ -16,11 +16,23 @@ from issuer.issuing import Outcome
 from trust.app.compose import Service
 from trust.app.lanes import Lane
 from trust.app.records import Record, record_from
-from trust.encoding.report import encode_report
+from trust.app.reporting import FiledReport, Repeated
+from trust.encoding.digests import sha256
+from trust.encoding.report import encode_payload, encode_report
 from trust.model.ecertificate import Application, IssuingAuthority, PlaceOnPage
-from trust.model.errors import EvidenceUnavailableError, Malformed, NotFound, ProfileViolation, Violation
-from trust.model.report import Report
+from trust.model.errors import (
+    Conflict,
+    EvidenceUnavailableError,
+    Malformed,
+    NotFound,
+    ProfileViolation,
+    Violation,
+)
+from trust.model.report import Report, Result
+from verifier.evidence import Evidence
+from verifier.recording import Recorder
 from verifier.sentences import messages_of
+from verifier.verifying import Verifier
 
 
 def find_authority(service: Service, wanted: str | None, profile: TypeProfile) -> IssuingAuthority:
@@ -181,11 +193,68 @@ def report_json(report: Report) -> dict[str, Any]:
     return encode_report(report, messages_of(report))
 
 
+def repeat_check(service: Service, code: str, given: bytes | str) -> Repeated:
+    """The same object judged again, at the time of then and with the evidence of then.
+
+    Raises `NotFound`, `Conflict` (OTHER_OBJECT) for another object, and `EvidenceUnavailableError` (NOT_REPEATABLE).
+    """
+    filed = service.reporting.find(code)
+    evidence = service.reporting.evidence_of(code)
+    if filed.input_sha256 != sha256(given.encode() if isinstance(given, str) else given):
+        raise Conflict(
+            "The report is about something else.", "Give the very file or code.", code="OTHER_OBJECT"
+        )
+    report = _verified(service.verifier, given, evidence, filed.verified_at, "")
+    again = encode_payload({**report_json(report), "report_code": filed.code})
+    return Repeated(report, sha256(again) == filed.payload_sha256)
+
+
+def filed_report_json(filed: FiledReport) -> dict[str, Any]:
+    """What stands under a report code, for machines."""
+    return {
+        "report_code": filed.code,
+        "verified_at": filed.verified_at.isoformat(),
+        "kind": filed.kind,
+        "verdict": filed.verdict,
+        "code": filed.headline,
+        "input_sha256": filed.input_sha256.hex() if filed.input_sha256 else None,
+        "report_sha256": filed.payload_sha256.hex(),
+        "repeatable": filed.is_repeatable,
+        "kept_until": filed.kept_until.isoformat(),
+    }
+
+
+def verify_and_file(
+    service: Service, given: bytes | str, at: datetime, *, lane: Lane, verifier: str = ""
+) -> tuple[Report, dict[str, Any]]:
+    """One object against the service's own evidence: the report, and its JSON with its code and seal."""
+    recorder = Recorder(service.evidence(at))
+    report = _verified(service.verifiers[lane], given, recorder.evidence, at, verifier)
+    value = service.reporting.file(
+        report, report_json(report), given, recorder, lane=lane, pid=believed_pid(report)
+    )
+    return report, value
+
+
+def believed_pid(report: Report) -> bytes | None:
+    """Whose e-certificate it is: only where the object is what was sealed, since anyone can write a pid."""
+    ecertificate: Any = report.facts.get("ecertificate") or {}
+    pid = ecertificate.get("pid")
+    is_whole = all(f.result is Result.PASSED or f.check in ("status", "validity") for f in report.findings)
+    try:
+        return bytes.fromhex(pid) if pid and is_whole else None
+    except ValueError as exc:
+        raise Malformed("A public id in a report is not hexadecimal.") from exc
+
+
+def _verified(by: Verifier, given: bytes | str, evidence: Evidence, at: datetime, verifier: str) -> Report:
+    if isinstance(given, str):
+        return by.verify_text(given, evidence, at, verifier=verifier)
+    return by.verify_bytes(given, evidence, at, verifier=verifier)
+
+
 def verify_online(
     service: Service, data: bytes | str, at: datetime, *, lane: Lane = Lane.MACHINE, verifier: str = ""
 ) -> Report:
     """One object against the service's own evidence, by the readers of a lane."""
-    evidence = service.evidence(at)
-    if isinstance(data, str):
-        return service.verifiers[lane].verify_text(data, evidence, at, verifier=verifier)
-    return service.verifiers[lane].verify_bytes(data, evidence, at, verifier=verifier)
+    return _verified(service.verifiers[lane], data, service.evidence(at), at, verifier)

@@ -52,6 +52,7 @@ from trust.app.database import migrate_ledger, migrate_register
 from trust.app.keeping import POLICY_FILE, Keeper, Scrubbing, Witnessing, read_policy
 from trust.app.lanes import SIZES, Lane, Sandboxes
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
+from trust.app.reporting import Reporting
 from trust.app.settings import OutsideTsaSettings, Settings
 from trust.app.sql import forget_erased
 from trust.encoding import cose
@@ -122,6 +123,7 @@ class Service:
     sandboxes: Sandboxes
     verifiers: Mapping[Lane, Verifier]
     online: OnlineEvidence
+    reporting: Reporting
     secrets: ServiceSecrets
     policy: Policy | None
     keeper: Keeper
@@ -255,6 +257,7 @@ def _open(
     publishing = Publishing(authorities, seals, load_catalogue(), settings.host, log)
     statuses, erasing = Statuses(issuing), Erasing(issuing, forget_erased)
     ocsp = Ocsp(authorities)
+    reporting = Reporting(database, authorities, publishing, clock, entropy)
     archiving = Archiving(issuing, ocsp)
     outside_crls = OutsideCrls(
         database,
@@ -277,6 +280,7 @@ def _open(
             erasing.resume_pending,
             archiving.run,
             outside_crls.run,
+            reporting.prune,
         ),
     )
     stack.callback(keeper.close)
@@ -308,6 +312,7 @@ def _open(
         sandboxes=sandboxes,
         verifiers={lane: Verifier(each, live=live) for lane, each in sandboxes.of.items()},
         online=OnlineEvidence(publishing, authorities, database),
+        reporting=reporting,
         secrets=service_secrets,
         policy=policy,
         keeper=keeper,

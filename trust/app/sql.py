@@ -8,10 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
-from trust.app.tables import AuditRow, ClaimLinkRow, IdempotencyRow, WebSessionRow
+from trust.app.tables import (
+    AuditRow,
+    ClaimLinkRow,
+    FiledReportRow,
+    IdempotencyRow,
+    KeptCrlRow,
+    WebSessionRow,
+)
 
 
 def use_claim_link(connection: Connection, token_hash: bytes, at: int) -> bool:
@@ -57,6 +65,23 @@ def audit_rows(
     return [AuditRow(**row._mapping) for row in rows]
 
 
+def keep_crl(connection: Connection, digest: bytes, der: bytes) -> None:
+    """Keeps a revocation list once, whoever else does the same."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert(_t(KeptCrlRow)).values(sha256=digest, der=der).on_conflict_do_nothing())
+
+
+def kept_crl(connection: Connection, digest: bytes) -> bytes | None:
+    table = _t(KeptCrlRow)
+    found = connection.execute(sa.select(table.c.der).where(table.c.sha256 == digest)).scalar()
+    return bytes(found) if found is not None else None
+
+
+def prune_reports(connection: Connection, at: int) -> None:
+    table = _t(FiledReportRow)
+    connection.execute(sa.delete(table).where(table.c.kept_until <= at))
+
+
 def _t(kind: type[SQLModel]) -> sa.Table:
     table: sa.Table = kind.__table__  # type: ignore[attr-defined]  # SQLModel adds it when it makes the class
     return table
@@ -76,6 +101,9 @@ def forget_erased(connection: Connection, pid: bytes, lone_holder_refs: Sequence
     counts = {"idempotency": int(connection.execute(sa.delete(answers).where(names_it)).rowcount)}
     audit = _t(AuditRow)
     connection.execute(sa.update(audit).where(audit.c.pid == pid).values(purpose=None))
+    reports = _t(FiledReportRow)
+    forgotten = {"input_sha256": None, "evidence": None, "pid": None}
+    connection.execute(sa.update(reports).where(reports.c.pid == pid).values(**forgotten))
     for kind, column in ((ClaimLinkRow, "holder_ref"), (WebSessionRow, "subject")):
         table = _t(kind)
         result = connection.execute(sa.delete(table).where(table.c[column].in_(lone_holder_refs)))

@@ -52,6 +52,32 @@ class IdempotencyRow(SQLModel, table=True):
     created_at: int = Field(sa_type=sa.BigInteger, index=True)
 
 
+class FiledReportRow(SQLModel, table=True):
+    """A report under its code, without what stands in it. `evidence` is a KeptEvidence; gone after an erasure."""
+
+    __tablename__ = "filed_report"
+    code: str = Field(primary_key=True, max_length=12)
+    at: int = Field(sa_type=sa.BigInteger)
+    kind: str = Field(max_length=16)
+    verdict: str = Field(max_length=16)
+    headline: str = Field(max_length=32)
+    input_sha256: bytes | None = Field(default=None, sa_column=sa.Column(sa.LargeBinary(32), nullable=True))
+    payload_sha256: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), nullable=False))
+    evidence: bytes | None = Field(default=None, sa_column=sa.Column(sa.LargeBinary, nullable=True))
+    pid: bytes | None = Field(
+        default=None, sa_column=sa.Column(sa.LargeBinary(16), nullable=True, index=True)
+    )
+    kept_until: int = Field(sa_type=sa.BigInteger, index=True)
+
+
+class KeptCrlRow(SQLModel, table=True):
+    """A revocation list on which reports stand, once for all of them."""
+
+    __tablename__ = "kept_crl"
+    sha256: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
+    der: bytes = Field(sa_column=sa.Column(sa.LargeBinary, nullable=False))
+
+
 class AuditRow(SQLModel, table=True):
     __tablename__ = "audit"
     id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))

@@ -6,17 +6,23 @@
      "findings":[{"check","result","code","detail"}…],"facts":{…},"shown":[{"name","label_zh","label_en","value"}…],
      "freshness":{"as_of","next_update","online"}|null,"not_checked":[…]}
 
+A service adds `report_code` (under which it filed the report; null if it did not) and `report_seal`: the same report
+with its code and without this member, signed as compact JWS with typ "ecert-report+jwt" by a key of the trust list
+whose use is "report". Whoever relies on a report checks the seal and reads what is in it, not what stands beside it.
+
 Indications are those of ETSI EN 319 102-1 for the seal layer; the verdict is over all layers.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from trust.model.report import Report, Result
 
 SCHEMA = "yinzheng-report-1"
+REPORT_TYP = "ecert-report+jwt"
 _SEAL_CHECKS = ("file.", "seal.")
 _SUB_INDICATIONS = frozenset(
     {
@@ -71,6 +77,12 @@ def encode_report(report: Report, messages: Mapping[str, Mapping[str, str]]) -> 
         else None,
         "not_checked": list(report.not_checked),
     }
+
+
+def encode_payload(value: Mapping[str, Any]) -> bytes:
+    """What is signed of a report: the same result gives the same bytes."""
+    unsealed = {name: each for name, each in value.items() if name != "report_seal"}
+    return json.dumps(unsealed, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
 
 def _seal_indication(report: Report) -> tuple[str | None, str | None]:

@@ -13,7 +13,7 @@ digits). Payload, times in RFC 3339:
                "not_before":…,"not_after":…,"idle":[[from, until or null]…],"state":…,"since":…}],
      "makers":[{"suite":…,"certs":[…],"root":…,"state":…,"since":…}],                 who makes seals (制章者)
      "tsas":[{"suite":…,"certs":[…],"root":…,"state":…,"since":…}],
-     "keys":[{"kid":hex,"suite":…,"spki":base64,"use":"present"|"status",
+     "keys":[{"kid":hex,"suite":…,"spki":base64,"use":"present"|"status"|"report",
               "not_before":…,"not_after":…,"state":…,"since":…}],
      "status_lists":{"1":"https://…/status/1"}}
 
@@ -319,21 +319,6 @@ def decode_trust_list(payload: bytes) -> TrustList:
         )
     except (ValueError, TypeError, KeyError, RecursionError) as exc:
         raise Malformed("The trust list is not in its format.") from exc
-
-
-def signing_input(payload: bytes, root_spki_sha256: bytes) -> bytes:
-    """The bytes a root signs: JWS protected header and payload (RFC 7515 §5.1)."""
-    header = {"alg": "ES256", "kid": root_spki_sha256.hex()[:16], "typ": TYP}
-    return _b64url(json.dumps(header, separators=(",", ":")).encode()) + b"." + _b64url(payload)
-
-
-def compact(signed: bytes, raw_signature: bytes) -> bytes:
-    """The compact serialisation: what `signing_input` gave, a dot, and r ‖ s."""
-    return signed + b"." + _b64url(raw_signature)
-
-
-def _b64url(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def _b64(data: bytes) -> str:

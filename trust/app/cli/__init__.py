@@ -17,6 +17,7 @@ from trust.app.cli.archive import archive_app
 from trust.app.cli.console import t
 from trust.app.cli.ledger import ledger_app
 from trust.app.cli.pki import import_command, pki_app
+from trust.app.cli.reports import report_app
 from trust.app.cli.seals import seal_app
 from trust.model.errors import Malformed, OperationalError, TrustError
 
@@ -36,6 +37,7 @@ for name, group in (
     ("type", type_app),
     ("seal", seal_app),
     ("archive", archive_app),
+    ("report", report_app),
     ("ledger", ledger_app),
     ("keys", keys_app),
     ("pki", pki_app),

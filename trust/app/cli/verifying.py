@@ -52,7 +52,7 @@ def verify_objects(
     worst = 0
     with _judge(offline, certificates, roots, data) as judge:
         for each in objects:
-            report = judge(_read_object(each), verified_at or datetime.now(UTC))
+            report = judge(object_named(each), verified_at or datetime.now(UTC))
             print_report(each, report, json)
             worst = max(worst, EXIT[report.verdict] if report.was_read else console.EXIT_USAGE)
     return worst
@@ -97,7 +97,7 @@ def _judge(
         return
     with Sandbox(SANDBOX_JOBS, workers=1) as sandbox:
         verifier = Verifier(sandbox, live=None)
-        pinned = _pinned_roots(offline, roots) if offline is not None else ()
+        pinned = pinned_roots(offline, roots) if offline is not None else ()
 
         def judge_offline(each: bytes | str, at: datetime) -> Report:
             if offline is None:
@@ -124,7 +124,7 @@ def _online_judge(data: Path | None) -> Iterator[Judge]:
         yield lambda each, at: verify_online(service, each, at, verifier="cli")
 
 
-def _pinned_roots(folder: Path, fingerprints: Sequence[str]) -> tuple[bytes, ...]:
+def pinned_roots(folder: Path, fingerprints: Sequence[str]) -> tuple[bytes, ...]:
     """The bundle's roots; with fingerprints given, only those that were named."""
     try:
         found = read_roots(folder)
@@ -147,7 +147,7 @@ def named_roots(found: tuple[bytes, ...], fingerprints: Sequence[str]) -> tuple[
     return named
 
 
-def _read_object(name: str) -> bytes | str:
+def object_named(name: str) -> bytes | str:
     path = Path(name)
     with contextlib.suppress(OSError):  # a code is longer than a file name may be
         if path.is_file():

@@ -29,10 +29,10 @@ from ledger.note import parse_note
 from ledger.proof import format_receipt
 from trust.app.access import Access, ApiCaller
 from trust.app.actions import (
+    filed_report_json,
     find_authority,
-    report_json,
     stamp_application,
-    verify_online,
+    verify_and_file,
     version_json,
 )
 from trust.app.archiving import receipt_of
@@ -44,7 +44,6 @@ from trust.app.lanes import Lane, Lanes
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Malformed, NotFound, NotPermitted
-from trust.model.report import Report
 from trust.model.status import StatusAct
 from trust.pdf.reading import MAX_FILE_BYTES
 
@@ -452,11 +451,14 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
         return Lane.MACHINE, (await run_in_threadpool(caller, authorization, "verify")).label
 
     def verified(given: bytes | str, lane: Lane, label: str) -> Response:
-        return _private(judged(verify_online(service, given, service.clock.now(), lane=lane, verifier=label)))
-
-    def judged(report: Report) -> dict[str, Any]:
+        report, value = verify_and_file(service, given, service.clock.now(), lane=lane, verifier=label)
         metrics.verdict(report.kind, report.verdict.value, report.code)
-        return report_json(report)
+        return _private(value)
+
+    @router.get("/reports/{code}", operation_id="getReport", tags=["public"], responses=_PROBLEMS)
+    def filed_report(code: Annotated[str, Path(max_length=32)]) -> Response:
+        """What was filed under a report code: that such a check was made, and its verdict. No field, no name."""
+        return _private(filed_report_json(service.reporting.find(code)))
 
     @router.post(
         "/verifications",

@@ -25,6 +25,7 @@ from trust.app.pages.checking import Checking
 from trust.app.pages.desk import desk_router
 from trust.app.pages.ledger import ledger_router
 from trust.app.pages.public import public_router
+from trust.app.pages.reports import reports_router
 from trust.app.pages.seals import seals_router
 from trust.app.pages.shell import SECURITY_HEADERS, Shell, make_templates, page_for_error, security_headers
 from trust.app.pages.wallet import wallet_router
@@ -53,6 +54,7 @@ def pages_router(
         wallet_router(shell),
         ledger_router(shell, policy),
         seals_router(shell),
+        reports_router(shell),
     ):
         router.include_router(part)
     return router

@@ -14,12 +14,11 @@ from typing import Any
 
 from fastapi import Request
 
-from trust.app.actions import report_json, verify_online
+from trust.app.actions import believed_pid, report_json, verify_and_file
 from trust.app.i18n import text
 from trust.app.lanes import Lane, Lanes
 from trust.app.pages.shell import Shell
 from trust.app.pages.verdict import CarriedReports, VerdictView, view_of
-from trust.model.errors import Malformed
 from trust.model.report import Finding, Report, Result, Verdict
 from verifier.sentences import Language
 
@@ -83,12 +82,11 @@ class Checking:
     ) -> Mapping[str, Any]:
         service = self._shell.service
         at = service.clock.now()
-        report = verify_online(service, thing, at, lane=lane, verifier=verifier)
-        encoded = report_json(report)
+        report, encoded = verify_and_file(service, thing, at, lane=lane, verifier=verifier)
         # What anybody may send and nobody can read leaves no line: the trail cannot be filled with it from outside.
         if report.was_read or actor != PUBLIC:
             action, why = f"verify:{report.kind}", purpose or None
-            self._shell.access.audit(actor, action, _pid(report), why, _outcome(report))
+            self._shell.access.audit(actor, action, believed_pid(report), why, _outcome(report))
         return encoded
 
     def _seen(
@@ -110,14 +108,3 @@ class Checking:
 def _outcome(report: Report) -> str:
     """What the audit trail keeps: "PASSED OK", "FAILED REVOKED"."""
     return f"{report.verdict} {report.code}"[:32]
-
-
-def _pid(report: Report) -> bytes | None:
-    """Whose trail it belongs to: only where the object is what was sealed, since anyone can write a pid."""
-    ecertificate: Any = report.facts.get("ecertificate") or {}
-    pid = ecertificate.get("pid")
-    is_whole = all(f.result is Result.PASSED or f.check in ("status", "validity") for f in report.findings)
-    try:
-        return bytes.fromhex(pid) if pid and is_whole else None
-    except ValueError as exc:
-        raise Malformed("A public id in a report is not hexadecimal.") from exc

@@ -54,6 +54,8 @@ class VerdictView:
     notes: Sequence[str]
     about: Sequence[Line]
     technical: Sequence[Line]
+    report_code: str
+    """Under which the report was filed; empty if it was not."""
     withheld: bool
     """There is data in the object, and it is not shown because the object is not to be believed."""
 
@@ -86,6 +88,7 @@ def view_of(
         notes=_notes(facts.get("presentation") or {}, language, purpose),
         about=_about(report, language, checked_by, believed),
         technical=_technical(report, language),
+        report_code=report.get("report_code") or "",
         withheld=not believed and report["colour"] != "grey",
     )
 
@@ -219,6 +222,8 @@ def _about(report: Mapping[str, Any], language: Language, checked_by: str, belie
     lines.append(Line(text(language, "verdict.what"), text(language, kind)))
     if checked_by:
         lines.append(Line(text(language, "verdict.checked_by"), checked_by))
+    if report.get("report_code"):
+        lines.append(Line(text(language, "verdict.report_code"), report["report_code"]))
     return lines
 
 

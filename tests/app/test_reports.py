@@ -1,0 +1,146 @@
+"""Reports that last: code, signature, look-up without personal data, the same check once more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from support.world import FOOD, World
+
+from issuer.presenting import Level
+from trust.app.actions import repeat_check
+from trust.app.http.app import create_app
+from trust.app.reporting import read_code, show_code
+from trust.encoding.jws import payload_of
+from trust.model.errors import Conflict, EvidenceUnavailableError, NotFound, VerificationError
+from trust.model.report import Verdict
+from trust.model.status import StatusAct
+from verifier.evidence import read_roots
+from verifier.sealed_report import check_sealed_report
+
+
+@pytest.fixture
+def client(world: World) -> Iterator[TestClient]:
+    with TestClient(create_app(world.service)) as made:
+        yield made
+
+
+def report_of(client: TestClient, given: bytes | str) -> dict[str, object]:
+    if isinstance(given, str):
+        answer = client.post("/api/v1/verifications", json={"code": given})
+    else:
+        answer = client.post("/api/v1/verifications", files={"file": ("x.pdf", given)})
+    value: dict[str, object] = answer.json()
+    return value
+
+
+def test_a_report_is_filed_signed_and_says_nothing_about_the_holder(
+    client: TestClient, world: World, tmp_path: Path
+) -> None:
+    _, pdf = world.issue(1)
+    report = report_of(client, pdf)
+    code = str(report["report_code"])
+    bundle = world.bundle()
+    signed = check_sealed_report(json.dumps(report).encode(), bundle, read_roots(bundle))
+    assert signed == {name: value for name, value in report.items() if name != "report_seal"}
+    filed = client.get(f"/api/v1/reports/{code.lower().replace('-', '')}").json()
+    assert (filed["report_code"], filed["verdict"], filed["code"]) == (code, "PASSED", "OK")
+    page = client.get(f"/r/{code}", headers={"accept-language": "en"})
+    assert "Valid at that time" in page.text
+    shown = {str(each["value"]) for each in report["shown"]}  # type: ignore[index, attr-defined]
+    assert shown
+    for text in (page.text, json.dumps(filed, ensure_ascii=False)):
+        assert not any(value in text for value in [*shown, *FOOD.values()] if len(value) > 3)
+    assert client.get("/api/v1/reports/0000-0000-0000").status_code == 404
+    missing = client.get("/r/0000-0000-0000", headers={"accept-language": "en"})
+    assert (missing.status_code, "no report under this code" in missing.text) == (404, True)
+    assert client.get(f"/r?code={code}", follow_redirects=False).headers["location"] == f"/r/{code}"
+
+
+def test_a_forged_report_is_not_believed(client: TestClient, world: World) -> None:
+    _, pdf = world.issue(1)
+    report = report_of(client, pdf)
+    bundle = world.bundle()
+    roots = read_roots(bundle)
+    seal = str(report["report_seal"])
+    header, payload, signature = seal.split(".")
+    listed = (bundle / "trust-list.jws").read_bytes()
+    for forged in (
+        f"{header}.{payload[:-4]}AAAA.{signature}",
+        f"{header}.{payload}.{signature[:-2]}AA",
+        listed.decode(),  # signed by a root, and something else
+    ):
+        with pytest.raises(VerificationError, match="No key of the trust list"):
+            check_sealed_report(json.dumps({"report_seal": forged}).encode(), bundle, roots)
+    beside = {**report, "verdict": "FAILED"}
+    assert check_sealed_report(json.dumps(beside).encode(), bundle, roots)["verdict"] == "PASSED"
+
+
+def test_the_check_is_repeated_with_the_evidence_of_then(client: TestClient, world: World) -> None:
+    issued, pdf = world.issue(1)
+    passed = report_of(client, pdf)
+    world.clock.advance(hours=1)
+    world.service.statuses.change(issued.pid, StatusAct.SUSPEND, reason="核查")
+    suspended = report_of(client, pdf)
+    altered = report_of(client, pdf.replace(b"%%EOF", b"%%EOG", 1))
+    world.clock.advance(days=30)
+    for report, verdict in ((passed, "PASSED"), (suspended, "FAILED")):
+        repeated = repeat_check(world.service, str(report["report_code"]), pdf)
+        assert (report["verdict"], repeated.report.verdict.value) == (verdict, verdict)
+        assert repeated.is_same
+    again = repeat_check(world.service, str(altered["report_code"]), pdf.replace(b"%%EOF", b"%%EOG", 1))
+    assert (again.report.verdict, again.is_same) == (Verdict.FAILED, True)
+    with pytest.raises(Conflict, match="something else"):
+        repeat_check(world.service, str(passed["report_code"]), pdf + b"\n")
+    payload = json.loads(payload_of(str(passed["report_seal"]).encode()))
+    assert payload["report_code"] == passed["report_code"]
+
+
+def test_live_codes_and_what_was_not_read(client: TestClient, world: World) -> None:
+    issued, _ = world.issue(1)
+    presentation = world.service.presenting.start(issued.pid, purpose="核验", level=Level.MASKED)
+    code, _ = world.service.presenting.code(presentation, world.clock.now())
+    report = report_of(client, code)
+    filed = world.service.reporting.find(str(report["report_code"]))
+    assert (report["code"], filed.is_repeatable) == ("OK", False)
+    with pytest.raises(EvidenceUnavailableError, match="not kept"):
+        repeat_check(world.service, filed.code, code)
+    nothing = report_of(client, b"\x00")
+    assert (nothing["report_code"], nothing["report_seal"]) == (None, None)
+
+
+def test_erasure_and_time_take_what_was_kept(client: TestClient, world: World) -> None:
+    issued, pdf = world.issue(1)
+    code = str(report_of(client, pdf)["report_code"])
+    world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="cancelled")
+    world.service.erasing.erase(issued.pid, basis="consent-withdrawn", requested_by="a", approved_by="b")
+    filed = world.service.reporting.find(code)
+    assert (filed.input_sha256, filed.is_repeatable, filed.verdict) == (None, False, "PASSED")
+    world.service.reporting.prune()
+    assert world.service.reporting.find(code)
+    world.clock.advance(days=91)
+    world.service.reporting.prune()
+    with pytest.raises(NotFound):
+        world.service.reporting.find(code)
+
+
+def test_a_report_that_cannot_be_filed_is_given_out_all_the_same(
+    client: TestClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, pdf = world.issue(1)
+    monkeypatch.setattr("trust.app.tables.FiledReportRow.__table__.name", "nowhere", raising=True)
+    report = report_of(client, pdf)
+    assert (report["verdict"], report["report_code"]) == ("PASSED", None)
+
+
+def test_codes_are_read_as_people_write_them() -> None:
+    code = "7K3M9QTD2F01"
+    assert show_code(code) == "7K3M-9QTD-2F01"
+    for typed in ("7k3m-9qtd-2f01", " 7K3M 9QTD 2FOI ", "7K3M-9QTD-2FOL", code):
+        assert read_code(typed) == code
+    for typed in ("", "7K3M-9QTD-2F0", "7K3M-9QTD-2F0U", "七K3M-9QTD-2F01"):
+        with pytest.raises(NotFound):
+            read_code(typed)

@@ -1,0 +1,221 @@
+"""Reports that last: each gets a code, a signature, and the evidence to come to the same result again.
+
+    report        the JSON that callers get, signed as compact JWS (typ "ecert-report+jwt") by the service's report key
+    report code   12 characters, "7K3M-9QTD-2F5X": whoever is shown a report on paper looks it up at /r/<code>
+    filed         what anyone may see there: when, what kind of object, its digest, the verdict. No field, no name
+    evidence      trust list, revocation lists and answers of the register as they were (`KeptEvidence`)
+
+A report that cannot be filed is given out all the same, without a code: a live code works once, and whoever stands at
+a counter gets the verdict. Live codes are not judged again: what they showed was the register at that moment.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from issuer import sql as issuer_sql
+from issuer.authorities import Authorities
+from issuer.publishing import Publishing
+from keys.custody import KeyPurpose
+from trust.app import sql
+from trust.app.lanes import Lane
+from trust.app.tables import FiledReportRow
+from trust.encoding import cose, jws
+from trust.encoding.digests import sha256
+from trust.encoding.kept_evidence import decode_kept_evidence, encode_kept_evidence
+from trust.encoding.report import REPORT_TYP, encode_payload
+from trust.model.clock import Clock, Entropy
+from trust.model.errors import EvidenceUnavailableError, NotFound, OperationalError
+from trust.model.report import Report
+from trust.storage.sql import Database
+from verifier.evidence import Evidence
+from verifier.recording import Recorder, replay
+from verifier.trust_list import check_trust_list
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_CODE_LENGTH = 12
+_KEPT = {
+    Lane.PUBLIC: timedelta(days=90),
+    Lane.COUNTER: timedelta(days=3 * 365),
+    Lane.MACHINE: timedelta(days=3 * 365),
+}
+_NOT_REPEATABLE = frozenset({"live-code"})
+_log = logging.getLogger("yinzheng.reports")
+
+
+@dataclass(frozen=True, slots=True)
+class FiledReport:
+    """What stands under a report code. `input_sha256` is None after the e-certificate was erased."""
+
+    code: str
+    verified_at: datetime
+    kind: str
+    verdict: str
+    headline: str
+    input_sha256: bytes | None
+    payload_sha256: bytes
+    is_repeatable: bool
+    kept_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A check made again with the evidence of then. `is_same`: it gives the report of then, to the byte."""
+
+    report: Report
+    is_same: bool
+
+
+class Reporting:
+    """Use cases on reports."""
+
+    def __init__(
+        self,
+        database: Database,
+        authorities: Authorities,
+        publishing: Publishing,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self._database = database
+        self._authorities = authorities
+        self._publishing = publishing
+        self._clock = clock
+        self._entropy = entropy
+
+    def file(
+        self,
+        report: Report,
+        value: Mapping[str, Any],
+        given: bytes | str,
+        recorder: Recorder,
+        *,
+        lane: Lane,
+        pid: bytes | None,
+    ) -> dict[str, Any]:
+        """`value` (the report's JSON) with `report_code` and `report_seal`, filed under the code.
+
+        `pid` is whose e-certificate it is, if the object is what was sealed. What was not read is not filed.
+        """
+        plain = {**value, "report_code": None, "report_seal": None}
+        if not report.was_read:
+            return plain
+        try:
+            return self._file(report, plain, given, recorder, lane, pid)
+        except (OperationalError, SQLAlchemyError) as exc:
+            _log.error("a report was not filed", extra={"code": getattr(exc, "code", "STORAGE_FAILED")})
+            return plain
+
+    def _file(
+        self,
+        report: Report,
+        plain: dict[str, Any],
+        given: bytes | str,
+        recorder: Recorder,
+        lane: Lane,
+        pid: bytes | None,
+    ) -> dict[str, Any]:
+        code = self._new_code()
+        payload = encode_payload({**plain, "report_code": show_code(code)})
+        sealed = self._signed(payload)
+        kept = recorder.kept() if report.kind not in _NOT_REPEATABLE else None
+        evidence = encode_kept_evidence(kept) if kept is not None else None
+        row = FiledReportRow(
+            code=code,
+            at=issuer_sql.to_micros(report.verified_at),
+            kind=report.kind,
+            verdict=report.verdict.value,
+            headline=report.code,
+            input_sha256=sha256(given.encode() if isinstance(given, str) else given),
+            payload_sha256=sha256(payload),
+            evidence=evidence,
+            pid=pid,
+            kept_until=issuer_sql.to_micros(report.verified_at + _KEPT[lane]),
+        )
+        with self._database.write() as connection:
+            for crl in recorder.evidence.crls if kept is not None else ():
+                sql.keep_crl(connection, sha256(crl), crl)
+            issuer_sql.insert(connection, row)
+        value: dict[str, Any] = json.loads(payload)
+        return value | {"report_seal": sealed.decode()}
+
+    def find(self, code: str) -> FiledReport:
+        """By the code as people write it. Raises `NotFound`."""
+        row = self._row(code)
+        return FiledReport(
+            code=show_code(row.code),
+            verified_at=issuer_sql.from_micros(row.at),
+            kind=row.kind,
+            verdict=row.verdict,
+            headline=row.headline,
+            input_sha256=bytes(row.input_sha256) if row.input_sha256 is not None else None,
+            payload_sha256=bytes(row.payload_sha256),
+            is_repeatable=row.evidence is not None,
+            kept_until=issuer_sql.from_micros(row.kept_until),
+        )
+
+    def evidence_of(self, code: str) -> Evidence:
+        """The evidence of then. Raises `NotFound`, and `EvidenceUnavailableError` where it is not kept."""
+        row = self._row(code)
+        if row.evidence is None:
+            raise EvidenceUnavailableError(
+                "The evidence of this report is not kept.",
+                "Live codes are not judged again; what belonged to an erased e-certificate is gone.",
+                code="NOT_REPEATABLE",
+            )
+        kept = decode_kept_evidence(bytes(row.evidence))
+        with self._database.read() as connection:
+            listed = issuer_sql.one_row(connection, issuer_sql.TrustListRow, seq=kept.trust_list)
+            crls = [sql.kept_crl(connection, digest) for digest in kept.crls]
+        if (listed is None and kept.trust_list is not None) or None in crls:
+            raise EvidenceUnavailableError(
+                "A list of then is missing.", "Restore it from a backup.", code="NOT_REPEATABLE"
+            )
+        roots = self._publishing.roots()
+        trust_list = check_trust_list(bytes(listed.compact), roots) if listed is not None else None
+        return replay(kept, trust_list, [crl for crl in crls if crl is not None])
+
+    def prune(self) -> None:
+        """Removes what need not be kept any longer."""
+        with self._database.write() as connection:
+            sql.prune_reports(connection, issuer_sql.to_micros(self._clock.now()))
+
+    def _row(self, code: str) -> FiledReportRow:
+        with self._database.read() as connection:
+            row: FiledReportRow | None = issuer_sql.one_row(connection, FiledReportRow, code=read_code(code))
+        if row is None:
+            raise NotFound("There is no report under this code.", "Compare it with the report.")
+        return row
+
+    def _new_code(self) -> str:
+        number = int.from_bytes(self._entropy.bytes(8))
+        return "".join(_ALPHABET[number >> (5 * place) & 31] for place in range(_CODE_LENGTH))
+
+    def _signed(self, payload: bytes) -> bytes:
+        row = self._authorities.service_key("report")
+        key = self._authorities.keys.open(row.key_id, KeyPurpose.REPORT)
+        signed = jws.signing_input(payload, REPORT_TYP, sha256(bytes(row.spki)))
+        return jws.compact(signed, cose.raw_signature(row.suite, key.sign(signed)))
+
+
+def show_code(code: str) -> str:
+    """In groups of four."""
+    return "-".join(code[start : start + 4] for start in range(0, len(code), 4))
+
+
+def read_code(text: str) -> str:
+    """A code as somebody typed it: any case, with or without hyphens, I, L and O for 1, 1 and 0.
+
+    Raises `NotFound` for what can be none.
+    """
+    code = text.upper().replace("-", "").replace(" ", "").translate(str.maketrans("ILO", "110"))
+    if len(code) != _CODE_LENGTH or not set(code) <= set(_ALPHABET):
+        raise NotFound("This is not a report code.", "It has twelve letters and digits.")
+    return code

@@ -1,0 +1,48 @@
+"""Compact JWS (RFC 7515) with ES256: how trust lists and reports are signed.
+
+    base64url({"alg":"ES256","kid":"0f1e2d3c4b5a6978","typ":"ecert-report+jwt"}) . base64url(payload) . base64url(r ‖ s)
+
+`kid` are the first 16 hexadecimal digits of the SHA-256 of the key's SubjectPublicKeyInfo. `typ` keeps what was signed
+as one thing from being taken for another. The algorithm is that of the key's record, whatever a header says.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from trust.model.errors import Malformed
+
+
+def signing_input(payload: bytes, typ: str, spki_sha256: bytes) -> bytes:
+    """The bytes that are signed: protected header and payload (RFC 7515 §5.1)."""
+    header = {"alg": "ES256", "kid": spki_sha256.hex()[:16], "typ": typ}
+    return _b64url(json.dumps(header, separators=(",", ":")).encode()) + b"." + _b64url(payload)
+
+
+def compact(signed: bytes, raw_signature: bytes) -> bytes:
+    """The compact serialisation: what `signing_input` gave, a dot, and r ‖ s."""
+    return signed + b"." + _b64url(raw_signature)
+
+
+def payload_of(compacted: bytes) -> bytes:
+    """The payload, of which nobody has checked the signature. Raises `Malformed`."""
+    try:
+        _, payload, _ = compacted.split(b".")
+        return base64.b64decode(payload + b"=" * (-len(payload) % 4), altchars=b"-_", validate=True)
+    except ValueError as exc:
+        raise Malformed("This is not a signed object (JWS).") from exc
+
+
+def is_canonical(compacted: bytes) -> bool:
+    """base64url leaves spare bits in a last character; only the one spelling is taken."""
+    parts = compacted.split(b".")
+    for part in parts:
+        decoded = base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
+        if _b64url(decoded) != part:
+            return False
+    return len(parts) == 3
+
+
+def _b64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")

@@ -1,0 +1,121 @@
+"""What a verification asked for besides the object, and what it was told: enough to judge the object again later.
+
+    {"format":"yinzheng-evidence-1","trust_list":7,"crls":[SHA-256 hex…],
+     "status":{"status","as_of","next_update","online","reason","changed_at"}     what the status source said
+             |{"error":code,"what":…} | null,                                       that it could not say; not asked
+     "file":{"pid":hex|null,"erased":true|false}|null,                              what the register said of the digest
+     "problems":[[check, result, code, detail]…]}
+
+The trust list and the revocation lists are kept once, under their number and their digests. Nothing here is from the
+object itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from trust.model.errors import Malformed
+from trust.model.report import Finding, Freshness, Result
+from trust.model.status import Status
+
+FORMAT = "yinzheng-evidence-1"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusAnswer:
+    """What the source of the status said; `error` (code, what) where it could not say."""
+
+    status: Status | None
+    freshness: Freshness | None
+    reason: str | None = None
+    changed_at: datetime | None = None
+    error: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileAnswer:
+    """Which e-certificate the register gave this file out for; None: none. `erased`: that it knows no longer."""
+
+    pid: bytes | None
+    erased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEvidence:
+    """`crls` are the SHA-256 of revocation lists; `trust_list` is a number, None where there was no list."""
+
+    trust_list: int | None
+    crls: Sequence[bytes]
+    status: StatusAnswer | None
+    file: FileAnswer | None
+    problems: Sequence[Finding] = ()
+
+
+def encode_kept_evidence(kept: KeptEvidence) -> bytes:
+    value = {
+        "format": FORMAT,
+        "trust_list": kept.trust_list,
+        "crls": [each.hex() for each in kept.crls],
+        "status": _encode_status(kept.status) if kept.status is not None else None,
+        "file": {"pid": kept.file.pid.hex() if kept.file.pid else None, "erased": kept.file.erased}
+        if kept.file is not None
+        else None,
+        "problems": [[f.check, f.result.value, f.code, f.detail] for f in kept.problems],
+    }
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def decode_kept_evidence(encoded: bytes) -> KeptEvidence:
+    """Raises `Malformed`."""
+    try:
+        raw = json.loads(encoded)
+        if raw["format"] != FORMAT:
+            raise Malformed("Kept evidence is in a format that this version does not know.")
+        return KeptEvidence(
+            raw["trust_list"],
+            tuple(bytes.fromhex(each) for each in raw["crls"]),
+            _decode_status(raw["status"]) if raw["status"] is not None else None,
+            FileAnswer(
+                bytes.fromhex(raw["file"]["pid"]) if raw["file"]["pid"] else None, raw["file"]["erased"]
+            )
+            if raw["file"] is not None
+            else None,
+            tuple(
+                Finding(check, Result(result), code, detail)
+                for check, result, code, detail in raw["problems"]
+            ),
+        )
+    except (ValueError, KeyError, TypeError) as exc:
+        raise Malformed("Kept evidence is not in its format.") from exc
+
+
+def _encode_status(answer: StatusAnswer) -> dict[str, Any]:
+    if answer.error is not None:
+        code, what = answer.error
+        return {"error": code, "what": what}
+    assert answer.status is not None
+    assert answer.freshness is not None
+    fresh = answer.freshness
+    return {
+        "status": answer.status.value,
+        "as_of": fresh.as_of.isoformat(),
+        "next_update": fresh.next_update.isoformat() if fresh.next_update else None,
+        "online": fresh.online,
+        "reason": answer.reason,
+        "changed_at": answer.changed_at.isoformat() if answer.changed_at else None,
+    }
+
+
+def _decode_status(raw: dict[str, Any]) -> StatusAnswer:
+    if "error" in raw:
+        return StatusAnswer(None, None, error=(raw["error"], raw["what"]))
+    until, changed_at = raw["next_update"], raw["changed_at"]
+    fresh = Freshness(
+        datetime.fromisoformat(raw["as_of"]), datetime.fromisoformat(until) if until else None, raw["online"]
+    )
+    changed = datetime.fromisoformat(changed_at) if changed_at else None
+    return StatusAnswer(Status(raw["status"]), fresh, raw["reason"], changed)

@@ -1,0 +1,61 @@
+"""Is a report genuine? The service's signature on it, by a key that the trust list names for reports.
+
+The signed bytes are what counts: what stands beside the seal in a file may have been changed, and is not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from trust.encoding.report import REPORT_TYP
+from trust.model.errors import EvidenceUnavailableError, Malformed, VerificationError
+from verifier.trust_list import check_trust_list, signed_payload
+
+_MAX_BYTES = 2 * 1024 * 1024
+
+
+def check_sealed_report(encoded: bytes, bundle: Path, roots: Sequence[bytes]) -> dict[str, Any]:
+    """The report that was signed. `encoded`: the report's JSON with its `report_seal`, or the seal alone.
+
+    Raises `Malformed`, `EvidenceUnavailableError` (NO_BUNDLE) and `VerificationError` (REPORT_BAD).
+    """
+    seal = _seal_of(encoded)
+    try:
+        trust_list = check_trust_list((bundle / "trust-list.jws").read_bytes(), roots)
+    except OSError as exc:
+        raise EvidenceUnavailableError(
+            f"{bundle} is not an offline bundle.", "Make one with `yinzheng bundle DIR`.", code="NO_BUNDLE"
+        ) from exc
+    for key in trust_list.keys:
+        payload = signed_payload(seal, key.spki, REPORT_TYP) if key.use == "report" else None
+        if payload is None:
+            continue
+        value: dict[str, Any] = json.loads(payload)
+        made_at = datetime.fromisoformat(value["verified_at"])
+        if not key.not_before <= made_at <= key.not_after or not key.is_good_at(made_at):
+            raise VerificationError("The key of the report was not in force.", code="REPORT_BAD")
+        return value
+    raise VerificationError(
+        "No key of the trust list signed this report.",
+        "Ask whoever made the check for the file as it was saved, or look the report code up.",
+        code="REPORT_BAD",
+    )
+
+
+def _seal_of(encoded: bytes) -> bytes:
+    if len(encoded) > _MAX_BYTES:
+        raise Malformed("The file is too large for a report.")
+    text = encoded.strip()
+    if not text.startswith(b"{"):
+        return text
+    try:
+        seal = json.loads(text)["report_seal"]
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+        raise Malformed("This is not a report with a seal.", "Give the file as it was saved.") from exc
+    if not isinstance(seal, str):
+        raise Malformed("The report was not sealed.", "Ask for one that the service has filed.")
+    return seal.encode()
