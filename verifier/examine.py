@@ -16,9 +16,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from asn1crypto import x509
-from pyhanko.pdf_utils.reader import PdfFileReader
-
 from keys import asn1
 from trust.encoding.digests import sha256, sm3
 from trust.encoding.trust_list import TrustList, decode_trust_list
@@ -27,8 +24,9 @@ from trust.model.report import Finding, Result
 from trust.model.seal import SealRole
 from trust.pdf.gap import SignedGap, check_gaps
 from trust.pdf.reading import Inventory, open_pdf, take_inventory
+from verifier.foreign import examine_foreign
 from verifier.licence import Given, examine_licence
-from verifier.pdf import foreign_opinion, quiet_library
+from verifier.pdf import quiet_library
 from verifier.revocation import RevocationLists
 from verifier.steps import Examination, Steps
 from verifier.versions import check_time_stamps, check_versions
@@ -85,7 +83,7 @@ def examine_pdf(
         )
         return found
     if anchors:
-        _examine_foreign(found, reader, anchors, crls, verified_at)
+        examine_foreign(found, steps, data, reader, inventory, anchors, crls, verified_at)
         return found
     if trust_list is None:
         steps.fail("seal.issuer", EvidenceUnavailableError("There is no trust list.", code="STATUS_STALE"))
@@ -144,40 +142,3 @@ def _examine_later_version(
     examine_licence(found, steps, replace(given, data=licence, reader=reader, lists=lists))
     if "seal" in found.facts:
         found.facts["seal"]["format"] = "PAdES-B-LTA"
-
-
-def _examine_foreign(
-    found: Examination,
-    reader: PdfFileReader,
-    anchors: Sequence[bytes],
-    crls: Sequence[bytes],
-    verified_at: datetime,
-) -> None:
-    """Another producer's signed PDF against anchors that the caller named; never headed as a licence of ours."""
-    signatures = reader.embedded_regular_signatures
-    found.facts["profile"] = "foreign"
-    if not signatures:
-        found.findings.append(Finding("seal.present", Result.FAILED, "NO_SEAL"))
-        return
-    found.findings.append(Finding("seal.present", Result.PASSED))
-    for number, signature in enumerate(signatures, 1):
-        check = f"signature.{number}"
-        try:
-            opinion = foreign_opinion(signature, anchors, crls, verified_at)
-        except Exception as exc:  # see Steps.take
-            detail = f"cannot be checked: {type(exc).__name__}"
-            found.findings.append(Finding(check, Result.INDETERMINATE, "NO_CERTIFICATE_CHAIN_FOUND", detail))
-            continue
-        if not opinion.intact:
-            finding = Finding(check, Result.FAILED, "HASH_FAILURE", opinion.summary)
-        elif opinion.revoked:
-            finding = Finding(check, Result.FAILED, "SEAL_CERT_REVOKED", opinion.summary)
-        elif not opinion.trusted or not opinion.time_stamp_trusted:
-            finding = Finding(check, Result.INDETERMINATE, "NO_CERTIFICATE_CHAIN_FOUND", opinion.summary)
-        elif not opinion.whole_file:
-            finding = Finding(check, Result.INDETERMINATE, "PARTIAL_COVER", opinion.summary)
-        else:
-            finding = Finding(check, Result.PASSED, "OK", opinion.summary)
-        signer: x509.Certificate = signature.signer_cert
-        found.facts.setdefault("signers", []).append(signer.subject.human_friendly)
-        found.findings.append(finding)

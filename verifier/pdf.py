@@ -47,7 +47,7 @@ def quiet_library() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-class _Policy(CMSAlgorithmUsagePolicy, DisallowWeakAlgorithmsPolicy):
+class SignaturePolicy(CMSAlgorithmUsagePolicy, DisallowWeakAlgorithmsPolicy):
     """Weak algorithms are out; SM2 goes with SM3 only (the library would allow any pair it does not know)."""
 
     def digest_combination_allowed(
@@ -216,33 +216,6 @@ def second_opinion(
     )
 
 
-def foreign_opinion(
-    signature: EmbeddedPdfSignature, anchors: Sequence[bytes], crls: Sequence[bytes], at: datetime
-) -> SecondOpinion:
-    """A signature of somebody else's, judged against the anchors that the caller trusts.
-
-    Revocation must be proven for certificates that say where to ask; the data has to be in the file or
-    among `crls`.
-    """
-    context = _foreign_context(anchors, crls, at)
-    status = asyncio.run(
-        async_validate_pdf_signature(
-            signature,
-            signer_validation_context=context,
-            ts_validation_context=_foreign_context(anchors, crls, at),
-        )
-    )
-    stamp = status.timestamp_validity
-    return SecondOpinion(
-        intact=bool(status.intact and status.valid),
-        trusted=bool(status.trusted),
-        revoked=bool(status.revoked),
-        whole_file=bool(status.bottom_line) and bool(status.modification_level is not None),
-        time_stamp_trusted=bool(stamp is None or (stamp.intact and stamp.valid and stamp.trusted)),
-        summary=str(status.summary()),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class CheckedTimeStamp:
     """`is_one_encoding`: the token is the one frame its parts make, so no byte of it can be changed unseen."""
@@ -275,7 +248,7 @@ def check_time_stamp(token: bytes, stamped: bytes, trust: ChainTrust) -> Checked
                 signed_data,
                 known.context(stamped_at),
                 lambda algorithm: digest(algorithm, stamped),
-                _Policy(),  # type: ignore[no-untyped-call]  # the library's own
+                SignaturePolicy(),  # type: ignore[no-untyped-call]  # the library's own
             )
         )
     except Exception as exc:  # a name that no digest has, a value of another type: all mean the same
@@ -304,18 +277,5 @@ def _context(root: bytes, certs: Sequence[bytes], crls: Sequence[bytes], at: dat
         retroactive_revinfo=True,
         moment=at,
         signature_validator=Sm2AwareValidator(),
-        algorithm_usage_policy=_Policy(),  # type: ignore[no-untyped-call]  # the library's own
-    )
-
-
-def _foreign_context(anchors: Sequence[bytes], crls: Sequence[bytes], at: datetime) -> Any:
-    asn1.register()
-    return ValidationContext(
-        trust_roots=[x509.Certificate.load(der) for der in anchors],
-        crls=[crl.CertificateList.load(der) for der in crls],
-        allow_fetching=False,
-        revocation_mode="hard-fail",
-        moment=at,
-        signature_validator=Sm2AwareValidator(),
-        algorithm_usage_policy=_Policy(),  # type: ignore[no-untyped-call]  # the library's own
+        algorithm_usage_policy=SignaturePolicy(),  # type: ignore[no-untyped-call]  # the library's own
     )

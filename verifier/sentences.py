@@ -42,10 +42,26 @@ _HEADLINES: Mapping[Language, Mapping[Colour, str]] = {
     },
 }
 
+_FOREIGN_HEADLINE: Mapping[Language, str] = {"zh-CN": "签名有效", "en": "Signed"}
+
 _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "OK": (
         ("证照真实有效。", "请将下列内容与纸面或本人核对。"),
         ("Authentic and in force.", "Compare the fields below with the page or the person."),
+    ),
+    "FOREIGN": (
+        ("文件上的签名有效，签名后未被改动；它不是本系统签发的证照。", "请确认签名人是谁、是否有权签署。"),
+        (
+            "The signatures are good and nothing was changed after them; it is not an e-certificate of this system.",
+            "Mind who signed, and whether they may.",
+        ),
+    ),
+    "CRYPTO_CONSTRAINTS_FAILURE": (
+        ("签名使用的算法已不安全，不能证明任何事。", "请对方用现行算法重新签署。"),
+        (
+            "The signature uses an algorithm that proves nothing any more.",
+            "Ask for one made with a current algorithm.",
+        ),
     ),
     "REVOKED": (
         ("证照已于 {date} 被 {issuer} {reason}。", "不得作为凭证使用。"),
@@ -205,6 +221,9 @@ _REASONS: Mapping[str, tuple[str, str]] = {
 
 CHECKS: Mapping[str, tuple[str, str]] = {
     "trust-list": ("信任列表", "Trust list"),
+    "file.signatures": ("文件中的签名均可见", "Every signature in the file is shown"),
+    "file.end": ("末个签名覆盖到文件结尾", "The last signature covers the file to its end"),
+    "signature": ("签名", "Signature"),
     "file.format": ("文件格式", "File format"),
     "file.objects": ("文件结构", "Objects in the file"),
     "file.active-content": ("无活动内容", "No active content"),
@@ -241,7 +260,9 @@ NOT_CHECKED: Mapping[str, tuple[str, str]] = {
 def words_for(report: Report, language: Language) -> Words:
     """The words of a report. Dates are in China's time, written as people write them."""
     side = 0 if language == "zh-CN" else 1
-    sentence, advice = _SENTENCES.get(report.code, _FALLBACK[report.verdict])[side]
+    is_foreign = report.code == "OK" and report.facts.get("profile") == "foreign"
+    code = "FOREIGN" if is_foreign else report.code
+    sentence, advice = _SENTENCES.get(code, _FALLBACK[report.verdict])[side]
     status: Any = report.facts.get("status") or {}
     ecertificate: Any = report.facts.get("ecertificate") or {}
     issuer_zh, issuer_en = ecertificate.get("issuer_name_zh"), ecertificate.get("issuer_name_en")
@@ -254,7 +275,7 @@ def words_for(report: Report, language: Language) -> Words:
         or issuer_zh
         or ("签发机构" if side == 0 else "its issuer"),
     }
-    headline = _HEADLINES[language][report.colour]
+    headline = _FOREIGN_HEADLINE[language] if is_foreign else _HEADLINES[language][report.colour]
     return Words(headline, sentence.format(**values), advice)
 
 

@@ -62,7 +62,7 @@ _REQUIRED_FILE = (
     "status",
     "validity",
 )
-_REQUIRED_FOREIGN = ("file.format", "seal.present", "signature.1")
+REQUIRED_FOREIGN = ("file.format", "file.signatures", "file.active-content", "signature.1", "file.end")
 _REQUIRED_PRINTED = ("code.format", "code.signature", "issuer.entitled", "status", "validity")
 
 # What people are told differs from what experts read: one headline for a family of findings.
@@ -205,7 +205,7 @@ class Verifier:
         examined = decode_examination(answer)
         findings = [*evidence.problems, *examined.findings]
         if anchors:
-            return _report("pdf", at, findings, _REQUIRED_FOREIGN, facts=examined.facts)
+            return _report("pdf", at, findings, REQUIRED_FOREIGN, facts=examined.facts)
         if examined.data is None or evidence.trust_list is None:
             return _report("pdf", at, findings, _REQUIRED_FILE, facts=examined.facts)
         ecertificate = decode_ecertificate_data(examined.data)

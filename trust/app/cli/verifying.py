@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from asn1crypto import pem
 
@@ -71,8 +72,14 @@ def print_report(name: str, report: Report, json: bool) -> None:
     if report.shown:  # which is only where the object is what was sealed
         for label, value in seal_words(report.facts, console.language()):
             out.print(f"  {label}: {value}", markup=False)
+    facts: Any = report.facts
+    for signer, signature in zip(facts.get("signers", ()), facts.get("signatures", ()), strict=False):
+        when = signature.get("best_time") or signature.get("claimed_at") or "—"
+        out.print(f"  {signature['format']}  {when}  {signer}", markup=False)
     for finding in report.findings:
-        label = CHECKS.get(finding.check, (finding.check, finding.check))[side]
+        kind, _, number = finding.check.partition(".")
+        named = CHECKS.get(finding.check) or (CHECKS.get(kind) if number.isdigit() else None)
+        label = f"{named[side]} {number if number.isdigit() else ''}".strip() if named else finding.check
         detail = f" — {finding.code}: {finding.detail}" if finding.result is not Result.PASSED else ""
         out.print(f"  {MARKS[finding.result]} {label}{detail}", markup=False)
     if report.freshness is not None:

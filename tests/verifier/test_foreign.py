@@ -1,0 +1,303 @@
+"""Signed PDFs of others: what they made well passes with its level, and what was done to it afterwards is seen."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
+
+import pytest
+from asn1crypto import cms
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from support.producers import LEVELS, Party, Producer, contract
+
+from trust.model.report import Report, Result, Verdict, decide
+from verifier.examine import Examination, examine_pdf
+from verifier.sentences import words_for
+from verifier.verifying import REQUIRED_FOREIGN
+
+KINDS = ("rsa", "ecdsa")
+
+
+@cache
+def producer(kind: str) -> Producer:
+    return Producer(kind)
+
+
+@cache
+def signed(kind: str, level: str) -> bytes:
+    return producer(kind).sign(contract(), level)
+
+
+def examine(pdf: bytes, made: Producer, *, crls: bool = True, days: int = 0) -> Examination:
+    at = made.at + timedelta(days=days, minutes=5)
+    lists = made.crls(at) if crls else []
+    return examine_pdf(pdf, trust_list=None, anchors=[made.root.der], crls=lists, verified_at=at)
+
+
+def verdict(found: Examination) -> tuple[Verdict, str]:
+    return decide(found.findings, REQUIRED_FOREIGN)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_of_other_producers_pass_with_their_level(kind: str, level: str) -> None:
+    found = examine(signed(kind, level), producer(kind))
+    assert verdict(found) == (Verdict.PASSED, "OK"), found.findings
+    words = words_for(Report("pdf", producer(kind).at, Verdict.PASSED, "OK", (), found.facts), "en")
+    assert "not an e-certificate" in words.sentence
+    assert found.facts["signatures"][0]["format"] == f"PAdES-{level}"
+    assert found.facts["profile"] == "foreign"
+    assert found.data is None
+
+
+@pytest.mark.parametrize("level", ["B-LT", "B-LTA"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_evidence_in_the_file_is_enough(kind: str, level: str) -> None:
+    found = examine(signed(kind, level), producer(kind), crls=False)
+    assert verdict(found) == (Verdict.PASSED, "OK"), found.findings
+
+
+@pytest.mark.parametrize("level", ["B-B", "B-T"])
+def test_without_any_word_on_revocation_nothing_is_decided(level: str) -> None:
+    found = examine(signed("rsa", level), producer("rsa"), crls=False)
+    assert verdict(found)[0] is Verdict.INDETERMINATE
+
+
+def test_a_certificate_that_names_no_list_needs_none() -> None:
+    made = producer("ecdsa")
+    plain = made.new_signer(issuer=made.root, crl=False)
+    assert verdict(examine(made.sign(contract(), signer=plain), made, crls=False)) == (Verdict.PASSED, "OK")
+    alone = dataclasses.replace(made)
+    found = examine_pdf(
+        made.sign(contract(), signer=plain),
+        trust_list=None,
+        anchors=[plain.der],
+        crls=[],
+        verified_at=alone.at + timedelta(minutes=5),
+    )
+    assert verdict(found) == (Verdict.PASSED, "OK"), found.findings
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [("B-B", Verdict.INDETERMINATE), ("B-T", Verdict.INDETERMINATE), ("B-LTA", Verdict.PASSED)],
+)
+def test_after_its_certificates_ran_out_only_the_archived_one_passes(level: str, expected: Verdict) -> None:
+    made = Producer("ecdsa")
+    short = made.new_signer(days=(-1, 2))
+    pdf = made.sign(contract(), level, signer=short)
+    assert verdict(examine(pdf, made))[0] is Verdict.PASSED
+    assert verdict(examine(pdf, made, days=3))[0] is expected
+
+
+def test_two_signatures_one_after_the_other_pass() -> None:
+    made = producer("rsa")
+    second = made.new_signer("Second party")
+    pdf = made.sign(signed("rsa", "B-T"), "B-T", signer=second, field_name="Signature2")
+    found = examine(pdf, made)
+    assert verdict(found) == (Verdict.PASSED, "OK"), found.findings
+    assert len(found.facts["signers"]) == 2
+
+
+# Who signed ------------------------------------------------------------------------------------------------
+
+
+def refused(pdf: bytes, made: Producer, **more: object) -> tuple[str, str, Verdict]:
+    found = examine(pdf, made, **more)  # type: ignore[arg-type]
+    decided = next(each for each in found.findings if each.result is not Result.PASSED)
+    return decided.check, decided.code, verdict(found)[0]
+
+
+SIGNERS: dict[str, tuple[Callable[[Producer], Party], Verdict]] = {
+    "of another CA with the same names": (lambda p: Producer(p.kind, p.at).signer, Verdict.INDETERMINATE),
+    "an end entity that acts as a CA": (
+        lambda p: p.new_signer(issuer=p.new_signer("Issuing CA")), Verdict.INDETERMINATE),
+    "a key for encryption": (lambda p: p.new_signer(usage="encrypt"), Verdict.INDETERMINATE),
+    "RSA with 1024 bits": (lambda p: p.new_signer(kind="rsa1024"), Verdict.INDETERMINATE),
+    "not valid yet": (lambda p: p.new_signer(days=(2, 300)), Verdict.INDETERMINATE),
+    "expired": (lambda p: p.new_signer(days=(-300, -2)), Verdict.INDETERMINATE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SIGNERS)
+def test_a_signer_that_leads_to_no_anchor_does_not_pass(case: str) -> None:
+    made = producer("ecdsa")
+    make, expected = SIGNERS[case]
+    pdf = made.sign(contract(), signer=make(made))
+    assert refused(pdf, made)[::2] == ("signature.1", expected)
+
+
+def test_a_revoked_signer_fails() -> None:
+    made = Producer("ecdsa")
+    pdf = made.sign(contract(), "B-T")
+    assert verdict(examine(pdf, made))[0] is Verdict.PASSED
+    made.revoked.append(made.signer.cert.serial_number)
+    check, code, how = refused(pdf, made)
+    assert (check, code) == ("signature.1", "SEAL_CERT_REVOKED")
+    assert how is not Verdict.PASSED
+
+
+@pytest.mark.parametrize("digest", ["sha1", "md5"])
+def test_a_weak_digest_does_not_pass(digest: str) -> None:
+    made = producer("rsa")
+    check, code, how = refused(made.sign(contract(), digest=digest), made)
+    assert (check, how) == ("signature.1", Verdict.INDETERMINATE), code
+
+
+# What was done to the file afterwards ----------------------------------------------------------------------
+
+
+def updated(pdf: bytes, change: Callable[[IncrementalPdfFileWriter], None]) -> bytes:
+    writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
+    change(writer)
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def _page_content(writer: IncrementalPdfFileWriter) -> None:
+    page_ref, _ = writer.find_page_for_modification(0)
+    page_ref.get_object()["/Contents"] = writer.add_object(generic.StreamObject(stream_data=b"0 0 9 9 re f"))
+    writer.mark_update(page_ref)
+
+
+def _annotation(writer: IncrementalPdfFileWriter) -> None:
+    page_ref, _ = writer.find_page_for_modification(0)
+    page = page_ref.get_object()
+    note = generic.DictionaryObject(
+        {
+            generic.pdf_name("/Type"): generic.pdf_name("/Annot"),
+            generic.pdf_name("/Subtype"): generic.pdf_name("/FreeText"),
+            generic.pdf_name("/Rect"): generic.ArrayObject([generic.NumberObject(n) for n in (0, 0, 9, 9)]),
+            generic.pdf_name("/Contents"): generic.pdf_string("7,000,000"),
+        }
+    )
+    old = page.get("/Annots", [])
+    page["/Annots"] = generic.ArrayObject([*old, writer.add_object(note)])
+    writer.mark_update(page_ref)
+
+
+def _unlisted_signature(writer: IncrementalPdfFileWriter) -> None:
+    first = writer.prev.embedded_signatures[0]
+    copy = generic.DictionaryObject({key: first.sig_object.raw_get(key) for key in first.sig_object})
+    writer.add_object(copy)
+
+
+def _script(writer: IncrementalPdfFileWriter) -> None:
+    writer.root["/OpenAction"] = generic.DictionaryObject(
+        {
+            generic.pdf_name("/S"): generic.pdf_name("/JavaScript"),
+            generic.pdf_name("/JS"): generic.pdf_string("1"),
+        }
+    )
+    writer.update_root()
+
+
+def _hidden_form(writer: IncrementalPdfFileWriter) -> None:
+    writer.root["/AcroForm"] = generic.DictionaryObject(
+        {generic.pdf_name("/Fields"): generic.ArrayObject([])}
+    )
+    writer.update_root()
+
+
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [(_page_content, "signature.1"), (_annotation, "signature.1"), (_unlisted_signature, "file.signatures"),
+     (_script, "file.active-content"), (_hidden_form, "file.signatures")],
+    ids=lambda given: getattr(given, "__name__", given).strip("_"),
+)  # fmt: skip
+@pytest.mark.parametrize("level", ["B-B", "B-LTA"])
+def test_an_update_is_seen(
+    level: str, change: Callable[[IncrementalPdfFileWriter], None], check: str
+) -> None:
+    found, code, how = refused(updated(signed("ecdsa", level), change), producer("ecdsa"))
+    assert (found, how is Verdict.PASSED) == (check, False), code
+
+
+def gap(pdf: bytes) -> tuple[int, int]:
+    start = pdf.index(b"/Contents <") + len(b"/Contents ")
+    return start, pdf.index(b">", start) + 1
+
+
+def in_gap(pdf: bytes, place: int, new: bytes) -> bytes:
+    """`new` at a place in the gap, counted from its end where it is negative."""
+    start, end = gap(pdf)
+    at = end + place if place < 0 else start + place
+    return pdf[:at] + new + pdf[at + len(new) :]
+
+
+SPOILED: dict[str, Callable[[bytes], bytes]] = {
+    "something in the padding": lambda p: in_gap(p, -9, b"41"),
+    "a space in the gap": lambda p: in_gap(p, -9, b" "),
+    "the string ends early": lambda p: in_gap(p, -9, b">"),
+    "an indefinite length": lambda p: in_gap(p, 1, b"3080"),
+    "no signature in the gap": lambda p: in_gap(p, 1, b"00" * 40),
+    "a byte of the signature": lambda p: _without(p, "signature"),
+    "a byte of the signed digest": lambda p: _without(p, "signed_attrs"),
+    "a byte of the page": lambda p: p.replace(b"/MediaBox", b"/MediaBoy", 1),
+    "no byte range": lambda p: p.replace(b"/ByteRange", b"/ByteRangf"),
+    "another sub-filter": lambda p: p.replace(b"/ETSI.CAdES.detached", b"/adbe.x509.rsa_sha1 "),
+    "a signature that is none": lambda p: p.replace(b"/FT /Sig", b"/FT /Txt"),
+    "bytes after the end": lambda p: p + b"%",
+    "bytes before the beginning": lambda p: b"x" + p,
+    "the gap widened over the dictionary": lambda p: _range(p, lambda a, b, c: (a - 12, b, c)),
+    "the gap narrowed": lambda p: _range(p, lambda a, b, c: (a, b - 2, c + 2)),
+    "less than the file": lambda p: _range(p, lambda a, b, c: (a, b, c - 3)),
+    "more than the file": lambda p: _range(p, lambda a, b, c: (a, b, c + 3)),
+    "a byte range from one": lambda p: p.replace(b"/ByteRange [0", b"/ByteRange [1"),
+}
+
+
+def _without(pdf: bytes, part: str) -> bytes:
+    """The last bit of a part of the signer info changed."""
+    start, end = gap(pdf)
+    signer = cms.ContentInfo.load(bytes.fromhex(pdf[start + 1 : end - 1].decode()).rstrip(b"\0"))["content"][
+        "signer_infos"
+    ][0]
+    value = signer[part].contents
+    old = value.hex().encode()
+    old = old if old in pdf else old.upper()
+    assert pdf.count(old) == 1
+    return pdf.replace(old, (value[:-1] + bytes([value[-1] ^ 1])).hex().encode())
+
+
+def _range(pdf: bytes, change: Callable[[int, int, int], tuple[int, int, int]]) -> bytes:
+    start = pdf.index(b"/ByteRange [") + len(b"/ByteRange [")
+    end = pdf.index(b"]", start)
+    _, *numbers = (int(each) for each in pdf[start:end].split())
+    new = " ".join(str(each) for each in (0, *change(*numbers))).encode()
+    return pdf[:start] + new.ljust(end - start) + pdf[end:]
+
+
+@pytest.mark.parametrize("case", SPOILED)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_spoiled_file_does_not_pass(kind: str, case: str) -> None:
+    pdf = signed(kind, "B-T")
+    spoiled = SPOILED[case](pdf)
+    assert spoiled != pdf
+    found = examine(spoiled, producer(kind))
+    assert verdict(found)[0] is not Verdict.PASSED
+
+
+def test_a_time_stamp_of_another_signature_does_not_pass() -> None:
+    made = producer("ecdsa")
+    one, other = made.sign(contract(), "B-T"), made.sign(contract(), "B-T")
+
+    def taken(pdf: bytes) -> cms.ContentInfo:
+        start, end = gap(pdf)
+        return cms.ContentInfo.load(bytes.fromhex(pdf[start + 1 : end - 1].decode()).rstrip(b"\0"))
+
+    mixed, giver = taken(one).copy(), taken(other)
+    mixed["content"]["signer_infos"][0]["unsigned_attrs"] = giver["content"]["signer_infos"][0][
+        "unsigned_attrs"
+    ]
+    start, end = gap(one)
+    digits = mixed.dump(force=True).hex().encode().ljust(end - start - 2, b"0")
+    assert len(digits) == end - start - 2
+    spoiled = one[: start + 1] + digits + one[end - 1 :]
+    check, code, how = refused(spoiled, made)
+    assert (check, how is Verdict.PASSED) == ("signature.1", False), code
