@@ -94,6 +94,10 @@ class Sandbox:
         worker = self._idle.get()
         self._idle.put(worker or _Worker(self._jobs, self._limits, self._niceness))
 
+    def workers(self) -> list[int]:
+        """Process ids of the workers that wait for a job."""
+        return [worker.pid for worker in list(self._idle.queue) if worker is not None]
+
     def close(self) -> None:
         self._closed = True
         with contextlib.suppress(queue.Empty):
@@ -129,6 +133,10 @@ class _Worker:
             },
             start_new_session=True,
         )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def is_alive(self) -> bool:
         return self._process.poll() is None

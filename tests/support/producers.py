@@ -209,7 +209,7 @@ class Producer:
         signing = signers.PdfSigner(
             settings, simple, timestamper=stamper, new_field_spec=SigFieldSpec(field_name)
         )
-        out: Any = signing.sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf)))
+        out: Any = signing.sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf)), bytes_reserved=32768)
         return bytes(out.getvalue())
 
 

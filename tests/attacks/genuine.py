@@ -1,0 +1,66 @@
+"""What attackers start from: licences of ours in every version, a stamped PDF, a file of somebody else's."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.producers import Producer, contract
+from support.world import START, World
+
+from trust.pdf.gap import check_gap
+from verifier.evidence import Evidence, evidence_from_bundle
+
+
+@dataclass(frozen=True)
+class Genuine:
+    """All are PASSED. `bundle` is an offline bundle; `producer` signed `foreign`."""
+
+    licence: bytes
+    other: bytes
+    dual: bytes
+    archived: bytes
+    stamped: bytes
+    foreign: bytes
+    producer: Producer
+    world: World
+    bundle: Path
+
+    def evidence(self, *, online: bool) -> Evidence:
+        if online:
+            return self.world.service.evidence(START)
+        return evidence_from_bundle(self.bundle, START)
+
+    def files(self) -> dict[str, bytes]:
+        """The licences, by their profile."""
+        return {
+            "single": self.licence, "dual": self.dual, "archived": self.archived, "stamped": self.stamped,
+        }  # fmt: skip
+
+
+def make_genuine(world: World) -> Genuine:
+    _, licence = world.issue(1)
+    _, other = world.issue(2)
+    dual = _issue(world, 3, further_seals=("chuncheng-market-rsa3072",))
+    kept, _ = world.issue(4)
+    (renewed,) = world.service.archiving.renew([kept.pid])
+    assert renewed.error is None, renewed.error
+    archived = world.service.archiving.file(kept.pid)
+    stamped = _issue(world, 5, source_pdf=contract())
+    producer = Producer("ecdsa", START)
+    foreign = producer.sign(contract(), "B-T")
+    return Genuine(licence, other, dual, archived, stamped, foreign, producer, world, world.bundle())
+
+
+def _issue(world: World, number: int, **changes: object) -> bytes:
+    asked = world.application(number, seal="chuncheng-market-sm2")
+    (outcome,) = world.try_issue(dataclasses.replace(asked, **changes))  # type: ignore[arg-type]
+    assert outcome.issued is not None, outcome.error
+    return world.service.issuing.issued_file(outcome.issued.pid)
+
+
+def gap_of(pdf: bytes) -> tuple[int, int]:
+    """Where the gap of a licence with one seal begins and ends."""
+    _, start, end, _ = check_gap(pdf).byte_range
+    return start, end
