@@ -363,7 +363,7 @@ _cms("no-certificates-in-the-cms", _no_certificates)
 _cms("another-digest-algorithm-in-the-cms", _another_digest)
 
 
-@attack("time-stamp tricks", LICENCE, "seal.signature", "file.versions", "file.gap")
+@attack("time-stamp tricks", LICENCE, "seal.signature", "file.versions", "file.gap", "file.structure")
 def the_unsigned_parts_of_another_licence(genuine: Genuine, pdf: bytes) -> bytes:
     start, end = gap_of(genuine.other)
     giver = cms.ContentInfo.load(bytes.fromhex(genuine.other[start + 1 : end - 1].decode()).rstrip(b"\0"))

@@ -11,29 +11,68 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pypdfium2
 import pytest
 import zxingcpp
+from fastapi.testclient import TestClient
+from PIL import Image, ImageChops, ImageFilter
 from support.world import START, World, make_world
 
+from issuer.presenting import Level
+from trust.app.http.app import create_app
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
 from trust.sandbox import Sandbox
 
-FORMS = ("file", "code", "picture")
+FORMS = ("file", "code", "picture", "photo")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One licence as a file, as the text of its printed code, and as a picture of its page."""
+    """One licence as a file, as the text of its printed code, as a picture of its page, and as a photo of the print."""
 
     file: bytes
     code: str
     picture: bytes
 
     def as_(self, form: str) -> bytes | str:
-        return {"file": self.file, "code": self.code, "picture": self.picture}[form]
+        return {
+            "file": lambda: self.file,
+            "code": lambda: self.code,
+            "picture": lambda: self.picture,
+            "photo": lambda: photographed(self.picture),
+        }[form]()
+
+
+def photographed(picture: bytes) -> bytes:
+    """Printed and photographed: a little askew, seen from the side, unevenly lit, out of focus, grainy, as JPEG."""
+    with Image.open(io.BytesIO(picture)) as opened:
+        page = opened.convert("L")
+    width, height = page.size
+    page = page.rotate(3, expand=True, fillcolor=160, resample=Image.Resampling.BICUBIC).resize(
+        (width, height)
+    )
+    askew = (1, 0.03, 0, 0.01, 1, 0, 0.00001, 0.00002)
+    page = page.transform(
+        page.size, Image.Transform.PERSPECTIVE, askew, Image.Resampling.BICUBIC, fillcolor=160
+    )
+    light = Image.linear_gradient("L").resize(page.size).point(lambda value: 170 + value // 4)
+    page = ImageChops.multiply(page, light).filter(ImageFilter.GaussianBlur(0.8))
+    page = Image.blend(page, Image.effect_noise(page.size, 30), 0.08)
+    out = io.BytesIO()
+    page.save(out, "JPEG", quality=70)
+    return out.getvalue()
+
+
+def saved_anew(good: Shown) -> Shown:
+    """What a viewer's "save as" makes of it. The page and its code are as they were."""
+    document = pypdfium2.PdfDocument(good.file)
+    out = io.BytesIO()
+    document.save(out)
+    document.close()
+    return Shown(out.getvalue(), good.code, good.picture)
 
 
 def shown(pdf: bytes) -> Shown:
@@ -65,6 +104,12 @@ class Matrix:
 
     def online(self, given: bytes | str, at: datetime) -> Report:
         return self.world.verify(given, at=at)
+
+    def over_http(self, given: bytes | str) -> dict[str, Any]:
+        with TestClient(create_app(self.world.service)) as client:
+            sent = {"json": {"code": given}} if isinstance(given, str) else {"files": {"file": ("x", given)}}
+            report: dict[str, Any] = client.post("/api/v1/verifications", **sent).json()  # type: ignore[arg-type]
+        return report
 
     def offline(self, given: bytes | str, at: datetime) -> Report:
         return self.world.verify_offline(given, self.bundle, at=at)
@@ -105,6 +150,7 @@ def matrix(
             "expired": (shown(expired_pdf), later),
             "not yet": (shown(early_pdf), START),
             "altered": (altered(good), START),
+            "re-saved": (saved_anew(good), START),
             "unknown issuer": (shown(stranger.issue(1)[1]), START),
         }
         yield Matrix(world, world.bundle(), cases)
@@ -122,6 +168,7 @@ EXPECTED = {
     "expired": ((Verdict.FAILED, "EXPIRED"),) * 2,
     "not yet": ((Verdict.FAILED, "NOT_YET"),) * 2,
     "altered": ((Verdict.FAILED, "ALTERED"), (Verdict.FAILED, "BAD_SEAL")),
+    "re-saved": ((Verdict.FAILED, "ALTERED"), (Verdict.PASSED, "OK")),
     "unknown issuer": ((Verdict.INDETERMINATE, "UNKNOWN_ISSUER"),) * 2,
 }
 
@@ -136,6 +183,7 @@ def test_online_and_offline_say_the_same(matrix: Matrix, case: str, form: str) -
         bundle = matrix.world.bundle()
     try:
         online = matrix.online(given.as_(form), at)
+        over_http = matrix.over_http(given.as_(form))
         offline = matrix.world.verify_offline(given.as_(form), bundle, at=at)
     finally:
         matrix.world.clock.at = START
@@ -143,6 +191,8 @@ def test_online_and_offline_say_the_same(matrix: Matrix, case: str, form: str) -
     assert (online.verdict, online.code) == expected, online.findings
     assert (offline.verdict, offline.code) == expected, offline.findings
     assert online.colour is offline.colour
+    assert (over_http["verdict"], over_http["code"]) == (online.verdict.value, online.code)
+    assert [each["value"] for each in over_http["shown"]] == [each.value for each in online.shown]
     assert online.shown == offline.shown
     if expected[0] is not Verdict.INDETERMINATE and online.freshness and offline.freshness:
         assert online.freshness.online
@@ -165,3 +215,13 @@ def test_a_bundle_from_the_future_decides_nothing(matrix: Matrix, form: str) -> 
     given, _ = matrix.cases["valid"]
     report = matrix.offline(given.as_(form), START - timedelta(days=2))
     assert (report.verdict, report.code) == (Verdict.INDETERMINATE, "STATUS_STALE"), report.findings
+
+
+def test_a_live_code_says_nothing_offline_and_is_not_used_up_by_it(matrix: Matrix) -> None:
+    issued, _ = matrix.world.issue(7)
+    presenting = matrix.world.service.presenting
+    shown = presenting.start(issued.pid, purpose="核验", level=Level.MASKED)
+    code, _ = presenting.code(shown, START)
+    offline = matrix.offline(code, START)
+    assert (offline.verdict, offline.code) == (Verdict.INDETERMINATE, "CODE_NEEDS_NETWORK")
+    assert matrix.online(code, START).code == "OK"
