@@ -605,6 +605,24 @@ def find_ecertificate(connection: Connection, **where: Any) -> ECertificateRow |
     return found
 
 
+def issued_with_digests(
+    connection: Connection, digests: Sequence[bytes]
+) -> dict[bytes, tuple[ECertificateRow, bytes]]:
+    """(e-certificate, its data file) by the SHA-256 of the issued file; erased ones are not known any more."""
+    table, documents = _t(ECertificateRow), _t(DocumentRow)
+    statement = (
+        sa.select(table, documents.c.content)
+        .join(documents, (documents.c.ecertificate_id == table.c.id) & (documents.c.kind == "data"))
+        .where(table.c.issued_sha256.in_(digests))
+    )
+    found = {}
+    for row in connection.execute(statement):
+        values = dict(row._mapping)
+        content = bytes(values.pop("content"))
+        found[bytes(values["issued_sha256"])] = (ECertificateRow(**values), content)
+    return found
+
+
 def get_ecertificate(connection: Connection, **where: Any) -> ECertificateRow:
     row = find_ecertificate(connection, **where)
     if row is None:

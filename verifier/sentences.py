@@ -185,6 +185,16 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("文件无法读取。", "请索取原文件。"),
         ("The file cannot be read.", "Ask for the original file."),
     ),
+    "NOT_IN_REGISTER": (
+        (
+            "登记簿中没有这份文件的摘要：可能是另存的副本，或不是本系统签发的。",
+            "请核验文件本身，或索取原文件。",
+        ),
+        (
+            "The register gave out no file with this digest: it may be a copy saved anew, or not ours.",
+            "Verify the file itself, or ask for the original.",
+        ),
+    ),
     "NOT_PROVEN": (
         ("未能完成全部必要的检查。", "请联网重试，或询问签发机构。"),
         ("Not every required check could be made.", "Try again online, or ask the issuer."),

@@ -100,6 +100,17 @@ def version_with(connection: Connection, sha256: bytes) -> LaterVersionRow | Non
     return found if found is not None and found.entry_seq is not None else None
 
 
+def versions_with(connection: Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
+    """E-certificate by the SHA-256 of a later version of its file."""
+    table = _t(LaterVersionRow)
+    rows = connection.execute(
+        sa.select(table.c.sha256, table.c.ecertificate_id).where(
+            table.c.sha256.in_(digests), table.c.entry_seq.is_not(None)
+        )
+    )
+    return {bytes(sha256): int(ecertificate_id) for sha256, ecertificate_id in rows}
+
+
 def stamped_between(
     connection: Connection, suites: Sequence[str], since: int, until: int
 ) -> list[tuple[bytes, LaterVersionRow]]:

@@ -459,6 +459,32 @@ def verify(
     raise typer.Exit(code)
 
 
+@app.command(
+    "verify-many",
+    help=t(
+        "批量核验：一个文件夹，或一份 SHA-256 清单；可中断后继续",
+        "verify a folder, or a list of SHA-256 digests; carries on where it stopped",
+    ),
+)
+def verify_many(
+    what: Annotated[
+        Path, typer.Argument(help=t("文件夹，或每行一个摘要的清单", "folder, or list with a digest a line"))
+    ],
+    out: Annotated[Path, typer.Option("--out", help=t("结果目录", "folder for the results"))],
+    offline: Annotated[Path | None, typer.Option("--offline", help=t("离线核验包", "offline bundle"))] = None,
+    trust_root: Annotated[
+        list[str] | None, typer.Option("--trust-root", help=t("信任根指纹", "pinned fingerprint"))
+    ] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    from trust.app.cli.many import verify_everything
+
+    raise typer.Exit(
+        verify_everything(what, out, offline=offline, roots=trust_root or [], data=data, json=json)
+    )
+
+
 @app.command(help=t("生成离线核验包", "write an offline verification bundle"))
 def bundle(folder: Path, data: Data = None) -> None:
     with _service(data) as service:

@@ -51,7 +51,7 @@ def verify_objects(
     verified_at = instant(at)
     certificates = [_read_anchor(path) for path in anchors]
     worst = 0
-    with _judge(offline, certificates, roots, data) as judge:
+    with judging(offline, certificates, roots, data) as judge:
         for each in objects:
             report = judge(object_named(each), verified_at or datetime.now(UTC))
             print_report(each, report, json)
@@ -95,14 +95,20 @@ def print_report(name: str, report: Report, json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _judge(
-    offline: Path | None, anchors: Sequence[bytes], roots: Sequence[str], data: Path | None
+def judging(
+    offline: Path | None,
+    anchors: Sequence[bytes],
+    roots: Sequence[str],
+    data: Path | None,
+    *,
+    workers: int = 1,
 ) -> Iterator[Judge]:
+    """What judges one object after another, from `workers` threads at once."""
     if offline is None and not anchors:
         with _online_judge(data) as judge:
             yield judge
         return
-    with Sandbox(SANDBOX_JOBS, workers=1) as sandbox:
+    with Sandbox(SANDBOX_JOBS, workers=workers) as sandbox:
         verifier = Verifier(sandbox, live=None)
         pinned = pinned_roots(offline, roots) if offline is not None else ()
 

@@ -37,6 +37,7 @@ from trust.app.actions import (
 )
 from trust.app.archiving import receipt_of
 from trust.app.compose import Service
+from trust.app.digests import check_digests, digest_json
 from trust.app.http.idempotency import Idempotency
 from trust.app.http.middleware import Metrics
 from trust.app.http.seals import seals_router
@@ -99,6 +100,10 @@ class PresentBody(Body):
 
 class CodeBody(Body):
     code: str = Field(max_length=8192)
+
+
+class DigestsBody(Body):
+    digests: list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(min_length=1, max_length=10_000)
 
 
 def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes) -> APIRouter:
@@ -454,6 +459,22 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
         report, value = verify_and_file(service, given, service.clock.now(), lane=lane, verifier=label)
         metrics.verdict(report.kind, report.verdict.value, report.code)
         return _private(value)
+
+    @router.post(
+        "/verifications/digests", operation_id="verifyDigests", tags=["verifier"], responses=_PROBLEMS
+    )
+    async def verify_digests(
+        body: DigestsBody, authorization: Annotated[str | None, Header()] = None
+    ) -> Response:
+        """Up to 10,000 SHA-256 digests of files: which of them the register gave out, and what holds of each now."""
+        await run_in_threadpool(caller, authorization, "verify")
+
+        def work() -> Response:
+            at = service.clock.now()
+            found = check_digests(service.database, [bytes.fromhex(each) for each in body.digests], at)
+            return _private({"as_of": at.isoformat(), "items": [digest_json(each) for each in found]})
+
+        return await lanes.decode(Lane.MACHINE, work)
 
     @router.get("/reports/{code}", operation_id="getReport", tags=["public"], responses=_PROBLEMS)
     def filed_report(code: Annotated[str, Path(max_length=32)]) -> Response:

@@ -1,0 +1,102 @@
+"""Many at once: a folder, a list of digests; carried on after a stop; a table and a page at the end."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from support.cli import Cli
+from support.world import World
+
+from trust.app.access import Access
+from trust.app.http.app import create_app
+from trust.encoding.digests import sha256
+from trust.model.clock import SystemEntropy
+from trust.model.status import StatusAct
+
+
+@pytest.fixture
+def folder(cli: Cli) -> Path:
+    out = cli.folder / "pdf"
+    assert (
+        cli.run("issue", "FOOD", "--from", cli.csv(1, 2, 3), "--seal", "chuncheng-market-sm2", "--out", out)
+        == 0
+    )
+    one, two, _ = sorted(out.glob("*.pdf"))
+    (out / "sub").mkdir()
+    one.rename(out / "sub" / "=one.pdf")
+    (out / "altered.pdf").write_bytes(two.read_bytes() + b"\n%")
+    (out / "note.bin").write_bytes(bytes(9))
+    return out
+
+
+def results(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "results.csv").open(encoding="utf-8-sig", newline="") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_folder_is_verified_and_carried_on(cli: Cli, folder: Path, offline: bool) -> None:
+    out, bundle = cli.folder / "out", cli.folder / "bundle"
+    assert cli.run("bundle", bundle) == 0
+    options = ("--offline", bundle) if offline else ()
+    assert cli.run("verify-many", folder, "--out", out, *options) == 3
+    found = results(out)
+    codes = sorted(row["code"] for row in found.values())
+    assert codes == ["BROKEN_PDF", "NOT_A_PDF", "OK", "OK", "OK"]
+    assert any(name.endswith("=one.pdf") for name in found)
+    page = (out / "summary.html").read_text("utf-8")
+    assert "sub/=one.pdf" in page
+    assert page.index("✖") < page.index("✔")
+    before = (out / "results.jsonl").read_text("utf-8")
+    lines = before.splitlines()
+    # Stopped in the middle of a line, and one file exchanged meanwhile.
+    (out / "results.jsonl").write_text("\n".join(lines[:3]) + '\n{"name": "alt', encoding="utf-8")
+    (folder / "note.bin").write_bytes(b"%PDF-1.7\n")
+    assert cli.run("verify-many", folder, "--out", out, *options) == 1
+    assert results(out)["note.bin"]["code"] != "NOT_A_PDF"
+    assert sorted(row["code"] for row in results(out).values())[-3:] == ["OK", "OK", "OK"]
+
+
+def test_a_list_of_digests_is_looked_up(cli: Cli, folder: Path) -> None:
+    names = {sha256(path.read_bytes()).hex(): path.name for path in folder.rglob("*.pdf")}
+    listed = cli.folder / "digests.txt"
+    listed.write_text("".join(f"{digest}  {name}\n" for digest, name in names.items()) + "0" * 64 + "\n")
+    assert cli.run("verify-many", listed, "--out", cli.folder / "out", "--json") == 2
+    found = {str(line["name"]): line["code"] for line in cli.lines()}
+    assert found.pop("altered.pdf") == found.pop("0" * 64) == "NOT_IN_REGISTER"
+    assert set(found.values()) == {"OK"}
+    listed.write_text("hello\n")
+    assert cli.run("verify-many", listed, "--out", cli.folder / "out") == 3
+    assert "Line 1" in cli.err
+
+
+def test_ten_thousand_digests_over_http(world: World) -> None:
+    good, pdf = world.issue(1)
+    bad, revoked = world.issue(2)
+    world.service.statuses.change(bad.pid, StatusAct.REVOKE, reason="cancelled")
+    kept, _ = world.issue(3)
+    assert world.service.archiving.renew([kept.pid])[0].error is None
+    archived = world.service.archiving.file(kept.pid)
+    access = Access(world.service.database, world.clock, SystemEntropy())
+    key = access.create_api_key("bank", authority_id=None, scopes=["verify"], days=30)
+    headers = {"authorization": f"Bearer {key}"}
+    known = [sha256(each).hex() for each in (pdf, revoked, archived)]
+    asked = [*known, *(f"{n:064x}" for n in range(9_997))]
+    with TestClient(create_app(world.service)) as client:
+        answer = client.post("/api/v1/verifications/digests", json={"digests": asked}, headers=headers)
+        items = answer.json()["items"]
+        assert [each["sha256"] for each in items] == asked
+        assert [each["code"] for each in items[:4]] == ["OK", "REVOKED", "OK", "NOT_IN_REGISTER"]
+        assert items[0]["pid"] == good.pid.hex()
+        for wrong in ([], ["xyz"], ["0" * 64] * 10_001):
+            refused = client.post("/api/v1/verifications/digests", json={"digests": wrong}, headers=headers)
+            assert refused.status_code == 422
+        assert client.post("/api/v1/verifications/digests", json={"digests": known}).status_code == 401
+        world.clock.advance(days=365 * 6)
+        later = client.post("/api/v1/verifications/digests", json={"digests": known}, headers=headers)
+        assert later.status_code == 401, "the key has expired meanwhile"
+    assert json.dumps(items[:1])

@@ -1,0 +1,236 @@
+"""`yinzheng verify-many`: a folder of files, or a list of digests, with a result for each and a summary of all.
+
+    results.jsonl   one line for each object as soon as it is judged; what stands there is not judged again
+    results.csv     the same as a table: name, SHA-256, verdict, code, in words
+    summary.html    counts and table for people
+
+A file that was changed since is judged again: a line counts only with the digest of its file.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import json as json_module
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from trust.app.cli import console
+from trust.app.cli.console import t
+from trust.app.cli.verifying import EXIT, judging
+from trust.encoding.digests import sha256
+from trust.model.errors import Malformed
+from trust.model.report import Colour, Report, Verdict
+from trust.pdf.reading import MAX_FILE_BYTES
+from verifier.sentences import words_for
+
+_AT_ONCE = 2
+_SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})(?:\s+\*?(.*))?")
+_COLUMNS = ("name", "sha256", "verdict", "code", "colour", "sentence")
+Result = dict[str, str]
+
+
+def verify_everything(
+    what: Path, out: Path, *, offline: Path | None, roots: Sequence[str], data: Path | None, json: bool
+) -> int:
+    """Exit code of the worst. Raises `Malformed` for what is neither a folder nor a list."""
+    if what.is_dir():
+        work: Callable[[ExitStack], Iterator[Result]]
+        paths = sorted(
+            path for path in what.rglob("*") if path.is_file() and out.resolve() not in path.resolve().parents
+        )
+        total = len(paths)
+        done = _results_so_far(out)
+        work = lambda stack: _files(stack, what, paths, done, offline, roots, data)  # noqa: E731
+    elif what.is_file():
+        digests = _read_digests(what)
+        total, done = len(digests), {}
+        if offline is not None:
+            raise Malformed("Digests are looked up in the register.", "Leave --offline out.", code="USAGE")
+        work = lambda stack: _digests(stack, digests, data)  # noqa: E731
+    else:
+        raise Malformed(f"There is no {what.name}.", "Give a folder, or a file with a SHA-256 a line.")
+    out.mkdir(parents=True, exist_ok=True)
+    results: list[Result] = []
+    with (
+        ExitStack() as stack,
+        (out / "results.jsonl").open("a", encoding="utf-8") as lines,
+        console.progress(total, t("核验", "verifying"), quiet=json) as advance,
+    ):
+        for result in work(stack):
+            if done.get(result["name"]) != result:
+                _keep(lines, result)
+            results.append(result)
+            advance(1)
+            if json:
+                console.print_json(result)
+    _write_csv(out / "results.csv", results)
+    (out / "summary.html").write_text(_summary(results), encoding="utf-8")
+    counts = Counter(result["colour"] for result in results)
+    if not json:
+        said = "  ".join(f"{_WORDS[colour]()} {counts[colour]}" for colour in _WORDS if counts[colour])
+        console.out.print(f"{said or t('没有文件', 'nothing there')}\n{out / 'summary.html'}", markup=False)
+    return max((_exit(result) for result in results), default=0)
+
+
+def _files(
+    stack: ExitStack,
+    folder: Path,
+    paths: Sequence[Path],
+    done: Mapping[str, Result],
+    offline: Path | None,
+    roots: Sequence[str],
+    data: Path | None,
+) -> Iterator[Result]:
+    judge = stack.enter_context(judging(offline, (), roots, data, workers=_AT_ONCE))
+    pool = stack.enter_context(ThreadPoolExecutor(_AT_ONCE))
+
+    def one(path: Path) -> Result:
+        name = str(path.relative_to(folder))
+        if path.stat().st_size > MAX_FILE_BYTES:
+            content = b""
+            report = judge(bytes(MAX_FILE_BYTES + 1), datetime.now(UTC))
+        else:
+            content = path.read_bytes()
+            known = done.get(name)
+            if known is not None and known["sha256"] == sha256(content).hex():
+                return known
+            report = judge(content, datetime.now(UTC))
+        return _result(name, sha256(content).hex(), report)
+
+    # A few at a time: what was not begun when somebody stops is not waited for.
+    for start in range(0, len(paths), 64):
+        yield from pool.map(one, paths[start : start + 64])
+
+
+def _digests(stack: ExitStack, digests: Sequence[tuple[str, bytes]], data: Path | None) -> Iterator[Result]:
+    from trust.app.compose import open_service
+    from trust.app.digests import MAX_DIGESTS, check_digests
+    from trust.app.settings import read_settings
+
+    service = stack.enter_context(open_service(read_settings(data)))
+    at = service.clock.now()
+    for start in range(0, len(digests), MAX_DIGESTS):
+        part = digests[start : start + MAX_DIGESTS]
+        for (name, _), checked in zip(
+            part, check_digests(service.database, [d for _, d in part], at), strict=True
+        ):
+            report = Report("digest", at, checked.verdict, checked.code, ())
+            yield _result(name, checked.sha256.hex(), report)
+
+
+def _result(name: str, digest: str, report: Report) -> Result:
+    return {
+        "name": name,
+        "sha256": digest,
+        "verdict": report.verdict.value,
+        "code": report.code,
+        "colour": report.colour.value,
+        "sentence": words_for(report, console.language()).sentence,
+    }
+
+
+def _results_so_far(out: Path) -> dict[str, Result]:
+    """What an earlier run wrote; a line that a crash cut off does not count."""
+    found: dict[str, Result] = {}
+    path = out / "results.jsonl"
+    for line in path.read_text("utf-8", "replace").splitlines() if path.exists() else ():
+        try:
+            value: Any = json_module.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict) and set(value) == set(_COLUMNS):
+            found[value["name"]] = value
+    return found
+
+
+def _read_digests(path: Path) -> list[tuple[str, bytes]]:
+    """(name, SHA-256) for each line, as `sha256sum` writes them or bare. Raises `Malformed` naming the line."""
+    found = []
+    for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+        if not line.strip():
+            continue
+        match = _SHA256.fullmatch(line.strip())
+        if match is None:
+            raise Malformed(
+                f"Line {number} is no SHA-256.", "Write 64 hexadecimal digits, and a name if you like."
+            )
+        found.append((match.group(2) or match.group(1).lower(), bytes.fromhex(match.group(1))))
+    return found
+
+
+def _keep(lines: TextIO, result: Result) -> None:
+    lines.write(json_module.dumps(result, ensure_ascii=False) + "\n")
+    lines.flush()
+    os.fsync(lines.fileno())
+
+
+def _write_csv(path: Path, results: Sequence[Result]) -> None:
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        table = csv.DictWriter(file, _COLUMNS)
+        table.writeheader()
+        for result in results:
+            table.writerow({column: _harmless(result[column]) for column in _COLUMNS})
+
+
+def _harmless(text: str) -> str:
+    """A name that a spreadsheet would take for a formula is quoted."""
+    return f"'{text}" if text[:1] in "=+-@\t\r" else text
+
+
+def _exit(result: Result) -> int:
+    return console.EXIT_USAGE if result["colour"] == Colour.GREY else EXIT[Verdict(result["verdict"])]
+
+
+_WORDS: Mapping[str, Callable[[], str]] = {
+    Colour.GREEN.value: lambda: t("通过", "valid"),
+    Colour.AMBER.value: lambda: t("注意", "attention"),
+    Colour.RED.value: lambda: t("未通过", "not valid"),
+    Colour.GREY.value: lambda: t("未读取", "not read"),
+}
+_SIGNS = {"green": "✔", "amber": "▲", "red": "✖", "grey": "?"}
+_STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;margin:1.5rem auto;max-width:70rem;padding:0 1rem;color:#1a1f2b}
+ul{list-style:none;display:flex;flex-wrap:wrap;gap:1rem;padding:0}
+li{border:1px solid #c9ced8;border-radius:8px;padding:.5rem 1rem}
+b{font-size:1.6rem;display:block}
+table{border-collapse:collapse;width:100%}
+th,td{text-align:start;vertical-align:top;border-top:1px solid #c9ced8;padding:.4rem .5rem;overflow-wrap:anywhere}
+.green{color:#0b6e3c}.amber{color:#8a5a00}.red{color:#b3261e}.grey{color:#555}
+code{font-size:.8rem}
+@media(max-width:40rem){thead{display:none}td{display:block;border:0}tr{border-top:1px solid #c9ced8;display:block}}
+"""
+
+
+def _summary(results: Sequence[Result]) -> str:
+    """One page by itself: counts, and what needs attention before what is in order."""
+    counts = Counter(result["colour"] for result in results)
+    order = ["red", "amber", "grey", "green"]
+    boxes = "".join(
+        f'<li class="{colour}"><b>{counts[colour]}</b>{_SIGNS[colour]} {_WORDS[colour]()}</li>'
+        for colour in order
+    )
+    rows = "".join(
+        f'<tr><td class="{each["colour"]}">{_SIGNS[each["colour"]]} {_WORDS[each["colour"]]()}</td>'
+        f"<td>{html.escape(each['name'])}</td><td>{html.escape(each['sentence'])}</td>"
+        f"<td><code>{each['sha256']}</code></td></tr>"
+        for each in sorted(results, key=lambda each: order.index(each["colour"]))
+    )
+    title = t("批量核验结果", "Results of a batch")
+    heads = "".join(
+        f"<th>{head}</th>" for head in (t("结论", "Verdict"), t("文件", "File"), t("说明", "Why"), "SHA-256")
+    )
+    when = f"{datetime.now(UTC):%Y-%m-%d %H:%M UTC}"
+    return (
+        f'<!doctype html><html lang="{console.language()}"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{title}</title><style>{_STYLE}</style>'
+        f"<h1>{title}</h1><p>{when}</p><ul>{boxes}</ul><table><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></html>\n"
+    )
