@@ -204,7 +204,7 @@ b{font-size:1.6rem;display:block}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:start;vertical-align:top;border-top:1px solid #c9ced8;padding:.4rem .5rem;overflow-wrap:anywhere}
 .green{color:#0b6e3c}.amber{color:#8a5a00}.red{color:#b3261e}.grey{color:#555}
-code{font-size:.8rem}
+code{font-size:.8rem}td:first-child,th:first-child{white-space:nowrap}
 @media(max-width:40rem){thead{display:none}td{display:block;border:0}tr{border-top:1px solid #c9ced8;display:block}}
 """
 
