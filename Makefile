@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := trust issuer verifier ledger keys
 JOBS ?= 2
 
-.PHONY: demo test check lint types arrows format bench bench-ledger bench-seal bench-archive serve browsers clean
+.PHONY: demo test check lint types arrows format bench bench-ledger bench-seal bench-archive bench-verify serve browsers clean
 
 # Everything from the hashed lock file; the stamp makes the second run instant.
 $(VENV)/installed: requirements.lock pyproject.toml
@@ -47,6 +47,9 @@ bench-seal: $(VENV)/installed
 
 bench-archive: $(VENV)/installed
 	$(BIN)/python -m bench.archive_load
+
+bench-verify: $(VENV)/installed
+	$(BIN)/python -m bench.verify_load $(if $(SHORT),--short)
 
 serve: $(VENV)/installed
 	$(BIN)/yinzheng init
