@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from asn1crypto import crl, x509
+from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
@@ -46,6 +47,7 @@ from trust.app.access import Access
 from trust.encoding.digests import sha256
 from trust.model.clock import SystemEntropy
 from trust.model.report import Result, Verdict
+from trust.pdf import reading
 from verifier.examine import examine_pdf
 from verifier.pdf import quiet_library
 
@@ -64,6 +66,7 @@ def contenders(made: Made, suite: Suite, pdf: bytes) -> dict[str, Callable[[], o
     tsa = next(t for t in trust_list.tsas if (t.suite == "SM2-SM3") is gm)
 
     def plain() -> None:
+        generic.read_hex_string_from_stream = reading._library_read_hex  # as others have it
         (embedded,) = PdfFileReader(io.BytesIO(pdf)).embedded_signatures
         contexts: list[Any] = [
             ValidationContext(

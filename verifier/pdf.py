@@ -33,7 +33,7 @@ from keys.pki.chain import ChainTrust, Usage, check_chain
 from keys.pki.read import read_x509_cert
 from keys.pki.validator import Sm2AwareValidator
 from trust.encoding.cms import encode_time_stamp_token
-from trust.encoding.digests import digest
+from trust.encoding.digests import digest, sha256
 from trust.encoding.trust_list import TrustedSeal, TrustedTsa
 from trust.model.errors import VerificationError
 from trust.pdf.gap import SignedGap
@@ -122,9 +122,13 @@ def allows_later_seals(reader: PdfFileReader) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What a page shows in the seal's place: a one-page PDF of it, and its size in points."""
+    """What a page shows in the seal's place: a one-page PDF of it, and its size in points.
+
+    `drawing` is a digest of all that is drawn: the same for the same drawing in another file.
+    """
 
     pdf: bytes
+    drawing: bytes
     width: float
     height: float
 
@@ -152,7 +156,7 @@ def appearance_of(seal: EmbeddedPdfSignature) -> Appearance:
     distorted = max(abs(right - left - width), abs(top - bottom - height)) > 0.01
     if "/Matrix" in form or distorted:
         raise VerificationError("The picture of the seal is distorted.", code="SEAL_NOT_SHOWN")
-    return Appearance(_page_of(form, (left, bottom, right, top)), width, height)
+    return Appearance(*_page_of(form, (left, bottom, right, top)), width, height)
 
 
 def check_not_shown(seal: EmbeddedPdfSignature) -> None:
@@ -162,8 +166,8 @@ def check_not_shown(seal: EmbeddedPdfSignature) -> None:
         raise VerificationError("A seal that shows nothing takes a place.", code="SEAL_PICTURE_DIFFERS")
 
 
-def _page_of(form: Any, box: tuple[float, float, float, float]) -> bytes:
-    """A PDF with one page that shows a form XObject and nothing else."""
+def _page_of(form: Any, box: tuple[float, float, float, float]) -> tuple[bytes, bytes]:
+    """A PDF with one page that shows a form XObject and nothing else, and a digest of its objects."""
     library: Any = generic  # whose constructors are not typed
     writer: Any = PdfFileWriter()  # type: ignore[no-untyped-call]  # the library's own
     drawn = writer.add_object(writer.import_object(form))
@@ -172,9 +176,13 @@ def _page_of(form: Any, box: tuple[float, float, float, float]) -> bytes:
     resources = library.DictionaryObject({generic.pdf_name("/XObject"): named})
     new_page: Any = PageObject
     writer.insert_page(new_page(contents=content, media_box=box, resources=resources))
+    objects = io.BytesIO()
+    for reference, found in sorted(writer.objects.items()):
+        objects.write(repr(reference).encode())
+        found.write_to_stream(objects, None)
     out = io.BytesIO()
     writer.write(out)
-    return out.getvalue()
+    return out.getvalue(), sha256(objects.getvalue())
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import io
 import pypdfium2
 from PIL import Image, ImageChops, ImageFilter, UnidentifiedImageError
 
+from trust.encoding.digests import sha256
 from trust.model.errors import VerificationError
 from verifier.pdf import Appearance
 
@@ -27,6 +28,9 @@ _SIZE_TOLERANCE_PIXELS = 4
 _MAX_PICTURE_BYTES = 512 * 1024
 _MAX_MM = 80
 _POINTS_PER_MM = 72 / 25.4
+_MOST_SEEN = 4096
+_SEEN_TO_AGREE: set[tuple[bytes, bytes, int, int, float, float]] = set()
+"""Drawings and pictures, by their digests, that were compared and agree: a seal sets the same one on all its files."""
 _SIZE_TOLERANCE_POINTS = 1.5
 """Places on a page are whole points."""
 
@@ -42,6 +46,9 @@ def check_picture(shown: Appearance, picture: bytes, width_mm: int, height_mm: i
         raise VerificationError(
             "The page shows the seal in another size than its own.", code="SEAL_PICTURE_DIFFERS"
         )
+    key = (shown.drawing, sha256(picture), width_mm, height_mm, round(shown.width, 2), round(shown.height, 2))
+    if key in _SEEN_TO_AGREE:
+        return
     wanted = _load(picture)
     pixels_per_mm = wanted.width / width_mm
     drawn = _draw(shown.pdf, pixels_per_mm / _POINTS_PER_MM)
@@ -51,6 +58,9 @@ def check_picture(shown: Appearance, picture: bytes, width_mm: int, height_mm: i
             f"The page shows another picture than the seal data holds (difference {difference} of 255).",
             code="SEAL_PICTURE_DIFFERS",
         )
+    if len(_SEEN_TO_AGREE) >= _MOST_SEEN:
+        _SEEN_TO_AGREE.clear()
+    _SEEN_TO_AGREE.add(key)
 
 
 def difference_of(shown: Image.Image, wanted: Image.Image, pixels_per_mm: float) -> int:

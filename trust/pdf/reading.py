@@ -9,6 +9,7 @@ search over raw bytes: compressed data hits `/JS` by chance, and a name may be s
 
 from __future__ import annotations
 
+import binascii
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ MAX_PAGES = 200
 MAX_OBJECTS = 200_000
 MAX_ATTACHMENT_BYTES = 1024 * 1024
 _MAX_DEPTH = 60
+_HEX_STEP = 1 << 16
 
 ACTIVE_NAMES = frozenset(
     {
@@ -51,6 +53,7 @@ class PdfRefused(Malformed):
 def open_pdf(data: bytes) -> PdfFileReader:
     """A strict reader. Raises `PdfRefused` (NOT_A_PDF, TOO_LARGE, BROKEN_PDF, ENCRYPTED)."""
     check_outer_shape(data)
+    _read_hex_strings_at_once()
     try:
         reader = PdfFileReader(io.BytesIO(data), strict=True, decode_limits=_LIMITS)
         if reader.encrypted:
@@ -66,6 +69,35 @@ def open_pdf(data: bytes) -> PdfFileReader:
             "The PDF is broken and cannot be read.", "Save it anew from its source.", code="BROKEN_PDF"
         ) from exc
     return reader
+
+
+_library_read_hex: Any = generic.read_hex_string_from_stream
+
+
+def _read_hex_strings_at_once() -> None:
+    """Lets pyHanko read a hex string in one go. Idempotent.
+
+    It reads digit by digit, which for the 65,536 of a seal is a third of a verification. Whatever is not digits only
+    goes to the library as before.
+    """
+    generic.read_hex_string_from_stream = _read_hex_string
+
+
+def _read_hex_string(stream: Any) -> Any:
+    start = stream.tell()
+    parts: list[bytes] = []
+    while part := stream.read(_HEX_STEP):
+        digits, end, _ = part.partition(b">")
+        parts.append(digits)
+        if end:
+            break
+    read = b"".join(parts)
+    digits = read[1:]
+    if not part or not read.startswith(b"<") or digits.translate(None, generic.HEX_DIGITS):
+        stream.seek(start)
+        return _library_read_hex(stream)
+    stream.seek(start + len(read) + 1)
+    return generic.pdf_string(binascii.unhexlify(digits + b"0" * (len(digits) % 2)))
 
 
 def check_outer_shape(data: bytes) -> None:
