@@ -243,7 +243,8 @@ def hostile() -> list[bytes]:
     return [bomb, deep, b"%PDF-1.7\n" + secrets.token_bytes(4_000_000) + b"\nstartxref\n9\n%%EOF\n"]
 
 
-def flooding(port: int, stop: threading.Event, answers: dict[int, int]) -> list[threading.Thread]:
+def flood(port: int, stop: Any, answers: Any) -> None:
+    """In a process of its own, as if it came from elsewhere: 24 clients, none of which waits when told to."""
     bodies = [form(each) for each in hostile()]
 
     def run(number: int) -> None:
@@ -254,12 +255,11 @@ def flooding(port: int, stop: threading.Event, answers: dict[int, int]) -> list[
                 status, _, _ = request(connect(port), "POST", "/api/v1/verifications", body, headers)
             except OSError:
                 status = 0  # turned away while it was still sending
-            answers[status] = answers.get(status, 0) + 1
+            answers.put(status)
 
-    threads = [threading.Thread(target=run, args=(n,), daemon=True) for n in range(24)]
-    for thread in threads:
-        thread.start()
-    return threads
+    for number in range(24):
+        threading.Thread(target=run, args=(number,), daemon=True).start()
+    stop.wait()
 
 
 def fill(register: Path, upto: int) -> None:
@@ -322,18 +322,22 @@ def main() -> int:
             print("digests/s", results["digests per second"], flush=True)
             counter = at_the_desk(pdf, desk, port)
             alone = load(1, seconds, counter, port)
-            stop, answers = threading.Event(), dict[int, int]()
-            flooding(port, stop, answers)
-            time.sleep(1)
+            stop = multiprocessing.Event()
+            answers: Any = multiprocessing.Queue()
+            process = multiprocessing.Process(target=flood, args=(port, stop, answers), daemon=True)
+            process.start()
+            time.sleep(2)
             flooded = load(1, seconds, counter, port)
             stop.set()
+            counts: Counter[int] = Counter()
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    counts[answers.get(timeout=0.5)] += 1
+            process.kill()
             ratio = round(flooded["p95_ms"] / alone["p95_ms"], 2)
             results["flood"] = {
-                "alone": alone,
-                "flooded": flooded,
-                "p95 ratio": ratio,
-                "public answers": answers,
-            }
+                "alone": alone, "flooded": flooded, "p95 ratio": ratio, "public answers": dict(counts),
+            }  # fmt: skip
             print("flood", results["flood"], flush=True)
         results["growth"] = {}
         for size in (1_000, 100_000) if short else (1_000, 100_000, 1_000_000):

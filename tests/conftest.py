@@ -40,6 +40,12 @@ def postgres_server() -> Iterator[str]:
         server.cleanup()
 
 
+@pytest.fixture(autouse=True)
+def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command line has seen of trust lists is not carried from one test to the next, nor into a home."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
 @pytest.fixture
 def new_postgres_database(postgres_server: str) -> Callable[[], str]:
     """Makes an empty database on the test server and gives its URL."""

@@ -158,12 +158,14 @@ def check_anchor(encoded: bytes, listed: StatusList, proof: str, trust_list: Tru
     )
 
 
-def evidence_from_bundle(folder: Path, at: datetime, *, roots: Sequence[bytes] = ()) -> Evidence:
+def evidence_from_bundle(
+    folder: Path, at: datetime, *, roots: Sequence[bytes] = (), least_seq: int = 0
+) -> Evidence:
     """What an offline bundle proves at `at`.
 
     `roots` are the pinned public keys (DER). Without any, those in the bundle are taken, which is as good as
-    the hand that gave the folder: the caller shows their fingerprints. Raises `EvidenceUnavailableError` if
-    the folder is no bundle.
+    the hand that gave the folder: the caller shows their fingerprints. A trust list whose number is below
+    `least_seq` is not believed. Raises `EvidenceUnavailableError` if the folder is no bundle.
     """
     try:
         compact = (folder / "trust-list.jws").read_bytes()
@@ -174,7 +176,7 @@ def evidence_from_bundle(folder: Path, at: datetime, *, roots: Sequence[bytes] =
         ) from exc
     problems: list[Finding] = []
     try:
-        trust_list = check_trust_list(compact, pinned)
+        trust_list = check_trust_list(compact, pinned, least_seq=least_seq)
         check_trust_list_age(trust_list, at)
     except TrustError as exc:
         result = Result.INDETERMINATE

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pypdfium2
 import pytest
@@ -84,6 +87,24 @@ def test_a_pinned_root_must_be_in_the_bundle(cli: Cli) -> None:
     assert isinstance(roots, list)
     assert cli.run("verify", "--offline", cli.folder / "bundle", "--trust-root", roots[0], pdf) == 0
     assert cli.run("verify", "--offline", cli.folder / "bundle", "--trust-root", "00" * 32, pdf) == 3
+
+
+def test_an_older_bundle_is_not_believed_again(cli: Cli) -> None:
+    assert cli.run("issue", "FOOD", "--from", cli.csv(1), "--out", cli.folder / "pdf") == 0
+    (pdf,) = (cli.folder / "pdf").glob("*.pdf")
+    assert cli.run("bundle", cli.folder / "old") == 0
+    assert cli.run("verify", "--offline", cli.folder / "old", pdf) == 0
+    assert cli.run("seal", "make", "another", "--authority", "yunling-transport") == 0, cli.err
+    assert cli.run("bundle", cli.folder / "new") == 0
+    assert cli.run("verify", "--offline", cli.folder / "new", pdf) == 0
+    assert cli.run("verify", "--offline", cli.folder / "old", pdf, "--json") == 2
+    (finding,) = (f for f in cli.lines()[0]["findings"] if f["check"] == "trust-list")  # type: ignore[attr-defined]
+    assert finding["code"] == "TRUST_LIST_ROLLED_BACK"
+    now = datetime.now(UTC).isoformat()
+    assert cli.run("verify", "--offline", cli.folder / "old", "--at", now, pdf) == 0, "asked about a time"
+    state = Path(os.environ["XDG_STATE_HOME"]) / "yinzheng" / "trust-lists.json"
+    state.write_text("nonsense")
+    assert cli.run("verify", "--offline", cli.folder / "old", pdf) == 0, "as on the first day"
 
 
 def test_a_second_writer_is_told_to_wait(cli: Cli) -> None:

@@ -84,6 +84,10 @@ class Lanes:
         with self._lanes[lane].admitted(_network(client)):
             yield
 
+    def check_room(self, lane: Lane) -> None:
+        """Raises `Busy` if no more file would be taken in."""
+        self._lanes[lane].check_room()
+
     async def read(self, lane: Lane, work: Callable[[], T]) -> T:
         """Runs what waits for a reader, in a thread. Raises `Busy`."""
         return await self._lanes[lane].files.run(work)
@@ -119,9 +123,7 @@ class _Lane:
             raise TooManyAtOnce(
                 "More is under way from this address than it may have.", "Wait for an answer first."
             )
-        if self.uploads >= self._size.uploads:
-            raise Busy("Too many files are on their way.", "Try again shortly.", retry_after=_UPLOAD_AGAIN)
-        self.files.check_room()
+        self.check_room()
         self.uploads += 1
         if client is not None:
             self._clients[client] += 1
@@ -133,6 +135,11 @@ class _Lane:
                 self._clients[client] -= 1
                 if not self._clients[client]:
                     del self._clients[client]  # or the table would grow with every visitor
+
+    def check_room(self) -> None:
+        if self.uploads >= self._size.uploads:
+            raise Busy("Too many files are on their way.", "Try again shortly.", retry_after=_UPLOAD_AGAIN)
+        self.files.check_room()
 
 
 class _Queue:

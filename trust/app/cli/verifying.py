@@ -12,6 +12,7 @@ from asn1crypto import pem
 
 from trust.app.cli import console
 from trust.app.cli.console import t
+from trust.app.cli.seen import remember_seq, seen_seq
 from trust.encoding.report import encode_report
 from trust.model.errors import Malformed
 from trust.model.report import Colour, Report, Result, Verdict
@@ -51,7 +52,7 @@ def verify_objects(
     verified_at = instant(at)
     certificates = [_read_anchor(path) for path in anchors]
     worst = 0
-    with judging(offline, certificates, roots, data) as judge:
+    with judging(offline, certificates, roots, data, about_the_past=at is not None) as judge:
         for each in objects:
             report = judge(object_named(each), verified_at or datetime.now(UTC))
             print_report(each, report, json)
@@ -102,8 +103,13 @@ def judging(
     data: Path | None,
     *,
     workers: int = 1,
+    about_the_past: bool = False,
 ) -> Iterator[Judge]:
-    """What judges one object after another, from `workers` threads at once."""
+    """What judges one object after another, from `workers` threads at once.
+
+    An offline bundle with an older trust list than one that was seen here is not believed, unless somebody asks what
+    held in the past.
+    """
     if offline is None and not anchors:
         with _online_judge(data) as judge:
             yield judge
@@ -116,7 +122,10 @@ def judging(
             if offline is None:
                 evidence = Evidence(None, (), ListedStatus({}), None, online=False)
             else:
-                evidence = evidence_from_bundle(offline, at, roots=pinned)
+                least = 0 if about_the_past else seen_seq(pinned)
+                evidence = evidence_from_bundle(offline, at, roots=pinned, least_seq=least)
+                if evidence.trust_list is not None:
+                    remember_seq(pinned, evidence.trust_list.seq)
             if isinstance(each, str):
                 return verifier.verify_text(each, evidence, at)
             return verifier.verify_bytes(each, evidence, at, anchors=anchors)

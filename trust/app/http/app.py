@@ -48,5 +48,5 @@ def create_app(
     add_pages(app, service, access, lanes, policy=service.policy)
     add_problem_handlers(app, page_errors(service, access))
     app.add_middleware(security_headers)
-    app.add_middleware(RequestFrame, metrics=metrics)
+    app.add_middleware(RequestFrame, metrics=metrics, lanes=lanes)
     return app

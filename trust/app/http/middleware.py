@@ -20,6 +20,8 @@ from anyio import fail_after
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trust.app.http.problems import problem
+from trust.app.lanes import Lane, Lanes
+from trust.model.errors import Busy
 
 MAX_BODY = 21 * 1024 * 1024
 BODY_SECONDS = 60.0
@@ -72,8 +74,11 @@ class Metrics:
 class RequestFrame:
     """Pure ASGI, so that it sees streamed bodies and never buffers one."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, body_seconds: float | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, lanes: Lanes | None = None, body_seconds: float | None = None
+    ) -> None:
         self._app = app
+        self._lanes = lanes
         self._body_seconds = body_seconds or BODY_SECONDS
         self._metrics = metrics
 
@@ -108,12 +113,20 @@ class RequestFrame:
             await send(message)
 
         try:
+            if self._lanes is not None and _is_anonymous_upload(scope, headers):
+                self._lanes.check_room(Lane.PUBLIC)
             if limit is not None and _declared_length(headers) > limit:
                 raise _TooLarge
             await self._app(scope, limited_receive, noting_send)
         except _TooLarge:
             status = 413
             response = problem(413, "TOO_LARGE", "The request is larger than 20 MiB.", trace_id=trace_id)
+            await response(scope, receive, noting_send)
+        except Busy as exc:
+            # A flood has to cost little: it is turned away before anything is routed or read.
+            status = 503
+            response = problem(503, exc.code, exc.what, todo=exc.todo, trace_id=trace_id)
+            response.headers["Retry-After"] = str(exc.retry_after)
             await response(scope, receive, noting_send)
         except TimeoutError:
             status = 408
@@ -134,6 +147,16 @@ class RequestFrame:
                     "trace_id": trace_id,
                 },
             )
+
+
+def _is_anonymous_upload(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """By a program: people at the page get a page, which says the same."""
+    return (
+        scope["method"] == "POST"
+        and scope["path"] == "/api/v1/verifications"
+        and headers.get(b"content-type", b"").startswith(b"multipart/")
+        and b"authorization" not in headers
+    )
 
 
 class _TooLarge(Exception):
