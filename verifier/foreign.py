@@ -328,10 +328,18 @@ def _read_status(status: Any) -> _Outcome:
     for each in (status, stamp):
         if not (each.intact and each.valid):
             return _Outcome(AdESIndeterminate.NO_POE, detail, None)
+        if _has_short_key(each.signing_cert):  # of time-stamps the library does not ask
+            return _Outcome(AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE, detail, when)
         if not each.trusted:
             indication = each.trust_problem_indic or AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND
             return _Outcome(indication, detail, when)
     return _Outcome(AdESPassed.OK, "", when)
+
+
+def _has_short_key(cert: x509.Certificate) -> bool:
+    """RSA below 2048 bits, elliptic curves below 224 (NIST SP 800-131A, table 2)."""
+    key = cert.public_key
+    return int(key.bit_size) < (2048 if key.algorithm == "rsa" else 224)
 
 
 def _is_archived(reader: PdfFileReader) -> bool:

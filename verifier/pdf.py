@@ -224,6 +224,18 @@ def second_opinion(
     )
 
 
+def _check_key(signer_info: Any, cert: x509.Certificate) -> None:
+    policy = SignaturePolicy()  # type: ignore[no-untyped-call]  # the library's own
+    try:
+        allowed = policy.signature_algorithm_allowed(
+            signer_info["signature_algorithm"], None, cert.public_key
+        )
+    except ValueError as exc:
+        raise VerificationError("The time-stamp cannot be read.", code="TIME_STAMP_BAD") from exc
+    if not allowed:
+        raise VerificationError("The time-stamp's key is too short.", code="CRYPTO_CONSTRAINTS_FAILURE")
+
+
 @dataclass(frozen=True, slots=True)
 class CheckedTimeStamp:
     """`is_one_encoding`: the token is the one frame its parts make, so no byte of it can be changed unseen."""
@@ -250,6 +262,7 @@ def check_time_stamp(token: bytes, stamped: bytes, trust: ChainTrust) -> Checked
     others = [*trust.intermediates, *(each.dump() for each in certs if each is not signer)]
     known = ChainTrust(trust.roots, others, trust.crls)
     check_chain(signer.dump(), known, at=stamped_at, usage=Usage.TIME_STAMPING)
+    _check_key(signer_info, signer)  # the library leaves out how long the key is
     try:
         status = asyncio.run(
             validate_tst_signed_data(

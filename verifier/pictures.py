@@ -33,7 +33,9 @@ def read_codes(data: bytes) -> list[str]:
             if picture.width * picture.height > _MAX_PIXELS:
                 raise Malformed("The picture has too many pixels.", "Make it smaller.", code="TOO_LARGE")
             grey = picture.convert("L")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
+    except Image.DecompressionBombError as exc:
+        raise Malformed("The picture has too many pixels.", "Make it smaller.", code="TOO_LARGE") from exc
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as exc:
         raise Malformed("The picture cannot be read.", "Try another photo.", code="UNREADABLE") from exc
     found = zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
     texts = [code.text for code in found if code.text]

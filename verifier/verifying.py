@@ -250,6 +250,9 @@ def _verify_printed(code: ScannedCode, evidence: Evidence, at: datetime) -> Repo
     findings = list(evidence.problems)
     trust_list = evidence.trust_list
     if trust_list is None:
+        findings.append(
+            Finding("trust-list", Result.INDETERMINATE, "STATUS_STALE", "there is no trust list at hand")
+        )
         return _report("printed-code", at, findings, _REQUIRED_PRINTED)
     try:
         claims = _check_printed(code.data, trust_list)

@@ -76,6 +76,7 @@ class Producer:
     kind: str
     at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     revoked: list[int] = field(default_factory=list)
+    tsa_kind: str = "rsa"  # of other kinds pyHanko's own authority makes nothing
 
     @cached_property
     def root(self) -> Party:
@@ -89,7 +90,7 @@ class Producer:
 
     @cached_property
     def tsa(self) -> Party:
-        key = new_key("rsa")  # of other kinds pyHanko's own authority makes nothing
+        key = new_key(self.tsa_kind)
         return Party(key, self._cert("TSA", key, self.root.cert, self.root.key, usage="tsa"))
 
     @cached_property

@@ -141,6 +141,13 @@ def test_a_revoked_signer_fails() -> None:
     assert how is not Verdict.PASSED
 
 
+@pytest.mark.parametrize("level", ["B-T", "B-LTA"])
+def test_a_time_stamp_by_a_short_key_does_not_count(level: str) -> None:
+    made = Producer("ecdsa", tsa_kind="rsa1024")
+    check, code, how = refused(made.sign(contract(), level), made)
+    assert (check, code, how) == ("signature.1", "CRYPTO_CONSTRAINTS_FAILURE", Verdict.INDETERMINATE)
+
+
 @pytest.mark.parametrize("digest", ["sha1", "md5"])
 def test_a_weak_digest_does_not_pass(digest: str) -> None:
     made = producer("rsa")

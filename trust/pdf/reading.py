@@ -11,12 +11,18 @@ from __future__ import annotations
 
 import binascii
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.decode_limits import DecodeLimits
+from pyhanko.pdf_utils.decode_limits import (
+    DecodeLimits,
+    DecodePurpose,
+    DocumentDecodeBudget,
+    StreamDecodeLimits,
+)
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from trust.model.errors import Malformed, TrustError
@@ -24,6 +30,7 @@ from trust.model.errors import Malformed, TrustError
 MAX_FILE_BYTES = 20 * 1024 * 1024
 MAX_PAGES = 200
 MAX_OBJECTS = 200_000
+MAX_FIELDS = 10_000
 MAX_ATTACHMENT_BYTES = 1024 * 1024
 _MAX_DEPTH = 60
 _HEX_STEP = 1 << 16
@@ -44,6 +51,8 @@ ACTIVE_NAMES = frozenset(
     }
 )
 """Names that make a document act. None of them has a place in a licence."""
+DOCUMENT_TYPE = "<!DOCTYPE"
+"""How an inventory calls metadata that declare entities."""
 
 
 class PdfRefused(Malformed):
@@ -53,6 +62,7 @@ class PdfRefused(Malformed):
 def open_pdf(data: bytes) -> PdfFileReader:
     """A strict reader. Raises `PdfRefused` (NOT_A_PDF, TOO_LARGE, BROKEN_PDF, ENCRYPTED)."""
     check_outer_shape(data)
+    _check_declared(data)
     _read_hex_strings_at_once()
     try:
         reader = PdfFileReader(io.BytesIO(data), strict=True, decode_limits=_LIMITS)
@@ -115,6 +125,20 @@ def check_outer_shape(data: bytes) -> None:
         raise PdfRefused("The PDF does not end where it should.", "Save it anew.", code="BROKEN_PDF")
 
 
+_DECLARED = re.compile(rb"/Size\s+(\d{6,})|/Index\s*\[([\d\s]*)\]")
+
+
+def _check_declared(data: bytes) -> None:
+    """How many objects the tables declare, before a reader makes room for them.
+
+    A name may be spelled otherwise; then the limits of the sandbox end it.
+    """
+    for match in _DECLARED.finditer(data):
+        numbers = [int(number) for number in (match[1] or match[2] or b"").split()]
+        if sum(numbers if match[1] else numbers[1::2]) > MAX_OBJECTS:
+            raise PdfRefused("The PDF declares too many objects.", code="LIMIT_EXCEEDED")
+
+
 def walk_objects(reader: PdfFileReader) -> Iterator[tuple[int, generic.Reference, Any]]:
     """(revision, reference, object) for every object that any revision of the file adds or replaces."""
     for revision in range(reader.xrefs.total_revisions):
@@ -152,13 +176,17 @@ def take_inventory(reader: PdfFileReader) -> Inventory:
                     seals += kind != "/DocTimeStamp"
                 if "/FT" in dictionary and dictionary["/FT"] == "/Sig":
                     fields_here += 1
+                if kind == "/Metadata" and _declares_types(dictionary):
+                    active.add(DOCUMENT_TYPE)
             # A field that is filled later stands in two revisions, and is one field.
             key = (ref.idnum, ref.generation)
             fields[key] = max(fields_here, fields.get(key, 0))
         for name in reader.trailer_view:
             if name in ACTIVE_NAMES:
                 active.add(str(name))
-        pages = int(reader.root["/Pages"]["/Count"])
+        pages = _count_leaves(reader.root, "/Pages", MAX_PAGES)
+        if "/AcroForm" in reader.root and "/Fields" in reader.root["/AcroForm"]:
+            _count_leaves(reader.root["/AcroForm"], "/Fields", MAX_FIELDS)
     except TrustError:
         raise
     except Exception as exc:  # see open_pdf
@@ -168,6 +196,28 @@ def take_inventory(reader: PdfFileReader) -> Inventory:
     return Inventory(
         frozenset(active), seals, signatures, sum(fields.values()), reader.xrefs.total_revisions, pages
     )
+
+
+def _count_leaves(parent: generic.DictionaryObject, key: str, most: int) -> int:
+    """The leaves of the tree under `key`: of pages or of form fields, as they are and not as a /Count says.
+
+    A branch has /Kids. One that is met twice would be walked for ever, or once more at each level.
+    """
+    waiting, seen, leaves = [parent.raw_get(key)], set[Any](), 0
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, generic.IndirectObject):
+            if found.reference in seen or len(seen) > 2 * most:
+                raise PdfRefused("The PDF has a tree that is none, or too large.", code="LIMIT_EXCEEDED")
+            seen.add(found.reference)
+            found = found.get_object()  # type: ignore[no-untyped-call]  # the library's own
+        if isinstance(found, generic.DictionaryObject) and "/Kids" in found:
+            waiting.append(found.raw_get("/Kids"))
+        elif isinstance(found, generic.ArrayObject):
+            waiting += [found.raw_get(index) for index in range(len(found))]
+        else:
+            leaves += 1
+    return leaves
 
 
 def attachments(reader: PdfFileReader) -> dict[str, bytes]:
@@ -196,7 +246,19 @@ def attachments(reader: PdfFileReader) -> dict[str, bytes]:
     return found
 
 
-_LIMITS = DecodeLimits()
+def _declares_types(found: Any) -> bool:
+    """XMP has no use for a DTD (ISO 16684-1 §7.3); whoever writes one wants entities expanded or fetched."""
+    if not isinstance(found, generic.StreamObject):
+        return False
+    packet = found.read_data(DecodePurpose.XMP_METADATA).replace(b"\0", b"")  # in UTF-16 as well
+    return b"<!DOCTYPE" in packet or b"<!ENTITY" in packet
+
+
+_MIB = 1024 * 1024
+_LIMITS = DecodeLimits(
+    per_stream=StreamDecodeLimits(max_output_size=64 * _MIB),
+    document_budget=DocumentDecodeBudget(base_allowance=128 * _MIB, max_ratio=0),
+)
 
 
 def _dictionaries(found: Any, depth: int, active: set[str]) -> Iterator[generic.DictionaryObject]:
