@@ -16,7 +16,7 @@ from collections import Counter
 from threading import Lock
 from typing import Any
 
-from anyio import fail_after
+from anyio import fail_after, sleep
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trust.app.http.problems import problem
@@ -25,6 +25,7 @@ from trust.model.errors import Busy
 
 MAX_BODY = 21 * 1024 * 1024
 BODY_SECONDS = 60.0
+TURNED_AWAY_AFTER = 1.0
 _log = logging.getLogger("yinzheng.access")
 _TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
 
@@ -123,8 +124,10 @@ class RequestFrame:
             response = problem(413, "TOO_LARGE", "The request is larger than 20 MiB.", trace_id=trace_id)
             await response(scope, receive, noting_send)
         except Busy as exc:
-            # A flood has to cost little: it is turned away before anything is routed or read.
+            # A flood has to cost little: it is turned away before anything is routed or read, and not so fast that
+            # whoever does not wait as he is told could ask hundreds of times a second.
             status = 503
+            await sleep(TURNED_AWAY_AFTER)
             response = problem(503, exc.code, exc.what, todo=exc.todo, trace_id=trace_id)
             response.headers["Retry-After"] = str(exc.retry_after)
             await response(scope, receive, noting_send)
