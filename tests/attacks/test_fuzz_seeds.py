@@ -39,8 +39,8 @@ def test_the_fuzzer_would_see_a_false_pass(
         fuzzer = Fuzzer(make_genuine(world))
         genuine = fuzzer.genuine.licence
         monkeypatch.setattr(attacks.fuzz, "mutated", lambda data, chance, others: genuine)
-        with pytest.raises(AssertionError, match="passed"):  # a whole licence where another file was changed
-            for case in range(200):
-                fuzzer.run(case)
+        # A whole licence, where another file was changed.
+        with pytest.raises(AssertionError, match="passed"):
+            list(map(fuzzer.run, range(200)))
     finally:
         world.close()
