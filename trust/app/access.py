@@ -238,6 +238,14 @@ class Access:
             raise _unauthenticated()
         return str(row.label)
 
+    def desk_caller(self, subject: bytes) -> ApiCaller:
+        """Whose key a desk session was opened with. Raises `NotPermitted` once it is out of force."""
+        with self.database.read() as connection:
+            row = one_row(connection, ApiKeyRow, id=subject.decode())
+        if row is None or not _in_force(row, to_micros(self.clock.now())):
+            raise _unauthenticated()
+        return ApiCaller(row.id, row.label, row.authority_id, frozenset(row.scopes.split()))
+
     def close_session(self, token: str) -> None:
         """Doing it twice is fine."""
         with self.database.write() as connection:

@@ -70,7 +70,11 @@ _CRL_SECONDS = 30.0
 _log = logging.getLogger("yinzheng.keeping")
 
 _READING = {**SANDBOX_JOBS, "check-stampable": "issuer.sealing.intake:check_stampable_job"}
-_DRAWING = {"draw-page": "trust.pdf.drawing:draw_page_job"}
+_DRAWING = {
+    "draw-page": "trust.pdf.drawing:draw_page_job",
+    "read-copy": "verifier.copies:read_copy_job",
+    "compare-copy": "verifier.copies:compare_job",
+}
 SERVICE_SANDBOX_JOBS = {**_READING, **_DRAWING}
 
 

@@ -20,8 +20,8 @@ def draw_page_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str
     return {"png": base64.b64encode(draw_page(blobs[0], int(arguments.get("page", 0)))).decode()}
 
 
-def draw_page(pdf: bytes, page: int) -> bytes:
-    """PNG, 1240 pixels wide. Raises `Malformed` for a page that cannot be drawn."""
+def draw_page(pdf: bytes, page: int, *, pixels_wide: int = _PIXELS_WIDE) -> bytes:
+    """PNG, 1240 pixels wide unless told otherwise. Raises `Malformed` for a page that cannot be drawn."""
     try:
         document = pypdfium2.PdfDocument(pdf)
     except pypdfium2.PdfiumError as exc:
@@ -29,8 +29,8 @@ def draw_page(pdf: bytes, page: int) -> bytes:
     try:
         document.init_forms()  # the visible seal is the appearance of a signature field
         drawn = document[page % len(document)]
-        scale = _PIXELS_WIDE / drawn.get_width()
-        if _PIXELS_WIDE * drawn.get_height() * scale > _MAX_PIXELS:
+        scale = pixels_wide / drawn.get_width()
+        if pixels_wide * drawn.get_height() * scale > _MAX_PIXELS:
             raise Malformed("The page is too long to draw.", "Open the PDF itself.", code="LIMIT_EXCEEDED")
         picture = drawn.render(scale=scale, may_draw_forms=True).to_pil()
         drawn.close()

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from fastapi import Request
 
+from trust.app.access import ApiCaller
 from trust.app.actions import believed_pid, report_json, verify_and_file
 from trust.app.i18n import text
 from trust.app.lanes import Lane, Lanes
 from trust.app.pages.shell import Shell
 from trust.app.pages.verdict import CarriedReports, VerdictView, view_of
+from trust.app.sight import Sight, see
 from trust.model.report import Finding, Report, Result, Verdict
 from verifier.sentences import Language
 
@@ -32,6 +34,7 @@ class Checked:
     report: Mapping[str, Any]
     view: VerdictView
     carried: str
+    sight: Sight | None = None
 
 
 class Checking:
@@ -56,13 +59,19 @@ class Checking:
         actor: str = PUBLIC,
         verifier: str = "",
         purpose: str = "",
+        caller: ApiCaller | None = None,
     ) -> Checked:
-        """Checks a file or a code; `verifier` is the counter that asks, empty for the public; `purpose` one of ours."""
+        """Checks a file or a code; `verifier` is the counter that asks, empty for the public; `purpose` one of ours.
+
+        A `caller` of a desk is shown what it may see of a file.
+        """
         lane = Lane.PUBLIC if actor == PUBLIC else Lane.COUNTER
-        work = partial(self._check, thing, lane, actor=actor, verifier=verifier, purpose=purpose)
+        work = partial(
+            self._check, thing, lane, actor=actor, verifier=verifier, purpose=purpose, caller=caller
+        )
         queue = self._lanes.decode if isinstance(thing, str) else self._lanes.read
-        report = await queue(lane, work)
-        return self._seen(report, language, verifier=verifier, purpose=purpose)
+        report, sight = await queue(lane, work)
+        return replace(self._seen(report, language, verifier=verifier, purpose=purpose), sight=sight)
 
     def too_large(self, language: Language, *, verifier: str = "") -> Checked:
         """What is said of a file that was not taken in."""
@@ -78,8 +87,15 @@ class Checking:
         return Checked(report, view, carried)
 
     def _check(
-        self, thing: bytes | str, lane: Lane, *, actor: str, verifier: str, purpose: str
-    ) -> Mapping[str, Any]:
+        self,
+        thing: bytes | str,
+        lane: Lane,
+        *,
+        actor: str,
+        verifier: str,
+        purpose: str,
+        caller: ApiCaller | None,
+    ) -> tuple[Mapping[str, Any], Sight | None]:
         service = self._shell.service
         at = service.clock.now()
         report, encoded = verify_and_file(service, thing, at, lane=lane, verifier=verifier)
@@ -87,7 +103,10 @@ class Checking:
         if report.was_read or actor != PUBLIC:
             action, why = f"verify:{report.kind}", purpose or None
             self._shell.access.audit(actor, action, believed_pid(report), why, _outcome(report))
-        return encoded
+        sight = (
+            see(service, caller, report, thing) if caller is not None and isinstance(thing, bytes) else None
+        )
+        return encoded, sight
 
     def _seen(
         self, report: Mapping[str, Any], language: Language, *, verifier: str, purpose: str = ""

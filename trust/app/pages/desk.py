@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
 from trust.app.access import DESK, DESK_HOURS, WebSession
@@ -22,11 +23,12 @@ from trust.app.pages.checking import Checked, Checking
 from trust.app.pages.forms import read_form
 from trust.app.pages.shell import Shell, language_of, route_class
 from trust.app.pages.verdict import PURPOSES
-from trust.model.errors import Malformed, NotPermitted
+from trust.app.sight import original_for
+from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.model.report import Report, Verdict
 from verifier.sentences import Language, words_for
 
-_SCAN, _SIGN_OUT = "desk-scan", "desk-sign-out"
+_SCAN, _SIGN_OUT, _ORIGINAL = "desk-scan", "desk-sign-out", "desk-original"
 _LAST = 20
 
 
@@ -93,6 +95,7 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
                 actor=_actor(session),
                 verifier=label,
                 purpose=purpose,
+                caller=shell.access.desk_caller(session.subject),
             )
         if is_fragment:
             return shell.page(
@@ -100,10 +103,31 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
                 "desk_result.html",
                 view=checked.view,
                 carried=checked.carried,
+                sight=checked.sight,
+                original_token=session.form_token(_ORIGINAL),
                 kind=checked.report["kind"],
                 at=datetime.fromisoformat(checked.report["verified_at"]),
             )
         return _station(shell, request, session, checked=checked, purpose=purpose)
+
+    @router.post("/desk/original")
+    async def original(request: Request) -> Response:
+        """The issued file in place of a copy, for a desk of the department that issued it."""
+        sent = await read_form(request)
+        session = shell.desk(request)
+        session.check_form_token(_ORIGINAL, sent.text("token"))
+        caller = shell.access.desk_caller(session.subject)
+        try:
+            pid = bytes.fromhex(sent.text("pid"))
+        except ValueError as exc:
+            raise NotFound("There is no such e-certificate.") from exc
+        pdf = await run_in_threadpool(original_for, shell.service, caller, pid)
+        shell.access.audit(_actor(session), "download", pid, None, "OK")
+        headers = {
+            "content-disposition": 'attachment; filename="issued.pdf"',
+            "cache-control": "private, no-store",
+        }
+        return Response(pdf, media_type="application/pdf", headers=headers)
 
     return router
 
@@ -122,6 +146,8 @@ def _station(
         purpose=purpose,
         view=checked.view if checked else None,
         carried=checked.carried if checked else None,
+        sight=checked.sight if checked else None,
+        original_token=session.form_token(_ORIGINAL),
         last=_last_results(shell, request, session, since),
         here="/desk",
     )

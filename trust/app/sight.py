@@ -1,0 +1,86 @@
+"""See what you check: for counters that may see a department's licences, a picture beside the fields.
+
+    the issued file itself   its page, drawn
+    an altered or saved copy  the issued file is found by the code printed on the copy, whose signature is checked;
+                              then what differs, in words and marked on the copy; and the issued file to be given out
+
+Only the desk of the department that issued the licence, with a key that may read e-certificates, sees either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trust.app.access import ApiCaller
+from trust.app.actions import believed_pid
+from trust.app.compose import Service
+from trust.model.ecertificate import IssuedECertificate
+from trust.model.errors import NotFound, TrustError
+from trust.model.report import Report, Verdict
+from trust.pdf.reading import MAX_FILE_BYTES
+
+_READ = "cert.read"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """`png` is base64; `original` the public id of the issued file where another one was shown."""
+
+    png: str
+    original: str | None = None
+    lines: Sequence[Mapping[str, Any]] = ()
+    more: int = 0
+    pages: Sequence[int] = ()
+
+
+def see(service: Service, caller: ApiCaller, report: Report, given: bytes) -> Sight | None:
+    """What this caller may see of a file that was checked; None where there is nothing, or it is not theirs to see."""
+    if report.kind != "pdf" or len(given) > MAX_FILE_BYTES or _READ not in caller.scopes:
+        return None
+    try:
+        pid = believed_pid(report)
+        if pid is not None:
+            _own(service, caller, pid)
+            return Sight(_drawing(service, "draw-page", given)["png"])
+        original = _original_of(service, caller, given)
+        if original is None:
+            return None
+        issued = service.issuing.issued_file(original.pid)
+        found = _drawing(service, "compare-copy", issued, given)
+    except TrustError:
+        return None  # what cannot be drawn or found is not shown; the verdict stands
+    return Sight(found["png"], original.pid.hex(), found["lines"], found["more"], found["pages"])
+
+
+def original_for(service: Service, caller: ApiCaller, pid: bytes) -> bytes:
+    """The issued file, for whoever may read it. Raises `NotFound`."""
+    return service.issuing.issued_file(_own(service, caller, pid).pid)
+
+
+def _original_of(service: Service, caller: ApiCaller, given: bytes) -> IssuedECertificate | None:
+    at = service.clock.now()
+    for text in _drawing(service, "read-copy", given)["texts"]:
+        report = (
+            service.verifier.verify_text(text, service.evidence(at), at) if "/Q/" in text.upper() else None
+        )
+        pid = (
+            believed_pid(report)
+            if report is not None and report.verdict is not Verdict.INDETERMINATE
+            else None
+        )
+        if pid is not None:
+            return _own(service, caller, pid)
+    return None
+
+
+def _own(service: Service, caller: ApiCaller, pid: bytes) -> IssuedECertificate:
+    found = service.issuing.issued(pid=pid)
+    if _READ not in caller.scopes or caller.authority_id not in (None, found.authority_id):
+        raise NotFound("There is no such e-certificate.", "Check the public id.")
+    return found
+
+
+def _drawing(service: Service, job: str, *files: bytes) -> dict[str, Any]:
+    return service.sandboxes.drawing.run(job, {"page": 0}, files)
