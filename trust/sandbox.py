@@ -258,6 +258,9 @@ def _answer(functions: dict[str, Any], request: dict[str, Any], attachments: lis
 def _give_up_rights(limits: dict[str, Any]) -> None:
     """Takes away what a reader does not need. Best effort only where the kernel may say no (the network)."""
     os.nice(limits["niceness"])
+    # Linux may share the processors out between sessions first (sched(7), autogroup), and a worker is one of its own.
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
+        group.write(str(limits["niceness"]))
     resource.setrlimit(resource.RLIMIT_AS, (limits["memory_bytes"], limits["memory_bytes"]))
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits["open_files"], limits["open_files"]))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import anyio
 import pytest
@@ -20,7 +22,8 @@ from trust.app.http import middleware
 from trust.app.http.app import create_app
 from trust.app.lanes import SIZES, Lane, Lanes, LaneSize, TooManyAtOnce
 from trust.model.clock import SystemEntropy
-from trust.model.errors import Busy
+from trust.model.errors import Busy, Malformed
+from trust.sandbox import Sandbox
 
 SMALL = {
     **SIZES,
@@ -138,3 +141,15 @@ def test_a_body_that_does_not_come_is_not_waited_for(world: World, monkeypatch: 
         server.should_exit = True
         thread.join(15)
         listening.close()
+
+
+def test_a_reader_of_the_public_comes_after_everybody() -> None:
+    with Sandbox({"read-picture": "verifier.pictures:read_picture_job"}, workers=1, niceness=15) as sandbox:
+        with pytest.raises(Malformed):
+            sandbox.run("read-picture", {}, [b"nothing"])
+        (worker,) = sandbox.workers()
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, worker) == min(19, own + 15)
+        group = Path(f"/proc/{worker}/autogroup")
+        if group.exists() and "nice" in group.read_text():
+            assert group.read_text().split()[-1] == "15"
