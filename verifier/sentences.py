@@ -217,6 +217,12 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
 }
 
+_UNDATED: Mapping[str, tuple[str, str]] = {
+    "REVOKED": ("证照已被 {issuer} 废止。", "Revoked by {issuer}."),
+    "SUSPENDED": ("证照已暂停使用。", "Suspended."),
+    "REPLACED": ("此版本已被更新的证照替代。", "Superseded by a newer version."),
+}
+
 _FALLBACK: Mapping[Verdict, tuple[tuple[str, str], tuple[str, str]]] = {
     Verdict.PASSED: _SENTENCES["OK"],
     Verdict.FAILED: _SENTENCES["BAD_SEAL"],
@@ -277,6 +283,8 @@ def words_for(report: Report, language: Language) -> Words:
     ecertificate: Any = report.facts.get("ecertificate") or {}
     issuer_zh, issuer_en = ecertificate.get("issuer_name_zh"), ecertificate.get("issuer_name_en")
     reason = _REASONS.get(str(status.get("reason")), ("撤销", "revoked"))[side]
+    if not status.get("changed_at") and code in _UNDATED:
+        sentence = _UNDATED[code][side]  # a status list says what holds, and not since when
     values = {
         "date": show_date(status.get("changed_at"), language),
         "until": show_date(ecertificate.get("valid_until") or _valid_until(report), language),

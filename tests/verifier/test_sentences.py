@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 import keys.pki.chain
 import trust.pdf.gap
 import verifier.licence
-from verifier.sentences import _SEAL_NOW, _SENTENCES, seal_words
+from trust.model.report import Report, Verdict
+from verifier.sentences import _SEAL_NOW, _SENTENCES, seal_words, words_for
 from verifier.verifying import _HEADLINES
 
 _SOURCES = [
@@ -80,3 +82,13 @@ def test_further_seals_are_told_with_what_they_are_for() -> None:
     assert chinese["责任人名章"] == "沈青禾，2026年11月23日"
     assert "SM2 印章为准" in chinese["供境外核验的印章"]
     assert "in law the authority's seal in SM2 counts" in english["Seal for readers abroad"]
+
+
+@pytest.mark.parametrize("code", ["REVOKED", "SUSPENDED", "REPLACED"])
+def test_what_a_list_does_not_say_is_not_put_as_a_dash(code: str) -> None:
+    for language in ("zh-CN", "en"):
+        words = words_for(Report("pdf", datetime.now(UTC), Verdict.FAILED, code, ()), language)  # type: ignore[arg-type]
+        assert "—" not in words.sentence
+        facts = {"status": {"changed_at": "2026-11-21T10:00:00+08:00"}}
+        dated = words_for(Report("pdf", datetime.now(UTC), Verdict.FAILED, code, (), facts), language)  # type: ignore[arg-type]
+        assert "2026" in dated.sentence
