@@ -7,8 +7,7 @@
     report/four-properties.json, .zh-CN.html, .en.html      四性: what was checked before hand-over
     manifest.json                         every other file: path, size, SHA-256, SM3
 
-The zip has one encoding for one set of files: entries in the order of their names, stored and not compressed (what
-a compressor writes depends on its version), all of 1 January 1980, mode 0644. The manifest is RFC 8785 JSON:
+The zip has one encoding for one set of files (`trust.encoding.plain_zip`). The manifest is RFC 8785 JSON:
 
     {"files":[{"path":…,"sha256":hex,"size":…,"sm3":hex}…],"format":"yinzheng-archive-package-1",
      "identifier":…,"made_at":RFC 3339}
@@ -25,10 +24,8 @@ written from it, so there is one XML for it. What the archive itself assigns (�
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +35,7 @@ from xml.sax.saxutils import escape
 import rfc8785
 
 from trust.encoding.digests import sha256, sm3
+from trust.encoding.plain_zip import decode_zip, encode_zip
 from trust.model.errors import Malformed
 
 FORMAT = "yinzheng-archive-package-1"
@@ -45,13 +43,9 @@ MANIFEST, LICENCE = "manifest.json", "file/licence.pdf"
 METADATA_JSON, METADATA_XML = "metadata.json", "metadata.xml"
 EVIDENCE, REPORT = "evidence/", "report/four-properties"
 MAX_PACKAGE_BYTES = 256 * 1024 * 1024
-MAX_FILES = 5000
 MAX_VERSIONS = 200
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,4}")
 _ELEMENT = re.compile(r"[A-Za-z_\u4e00-\u9fff][A-Za-z0-9_\u4e00-\u9fff]*")
-_BEFORE_ALL_TIMES = (1980, 1, 1, 0, 0, 0)
-_ENCRYPTED = 0x1
 
 Tree = Mapping[str, Any]
 """Named parts; a part is a text, another tree, or a list of these."""
@@ -98,15 +92,7 @@ def encode_package(files: Mapping[str, bytes], identifier: str, made_at: datetim
     manifest = rfc8785.dumps(
         {"format": FORMAT, "identifier": identifier, "made_at": made_at.isoformat(), "files": listed}
     )
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for path, data in sorted({**files, MANIFEST: manifest}.items()):
-            _check_name(path)
-            entry = zipfile.ZipInfo(path, _BEFORE_ALL_TIMES)
-            entry.create_system = 3
-            entry.external_attr = 0o100644 << 16
-            archive.writestr(entry, data)
-    return out.getvalue()
+    return encode_zip({**files, MANIFEST: manifest})
 
 
 def decode_package(data: bytes) -> Package:
@@ -114,22 +100,16 @@ def decode_package(data: bytes) -> Package:
 
     Digests are not compared here: that is a finding of its own (`verifier.archive_package`).
     """
-    if len(data) > MAX_PACKAGE_BYTES:
-        raise Malformed("The package is larger than 256 MiB.", "Check where it comes from.", code="TOO_LARGE")
-    found: dict[str, bytes] = {}
-    damaged: list[str] = []
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for entry in _checked_entries(archive, len(data)):
-                try:
-                    found[entry.filename] = archive.read(entry)
-                except zipfile.BadZipFile:  # the checksum of the entry, or its own header
-                    damaged.append(entry.filename)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, RuntimeError) as exc:
-        raise _no_package("The file is not a zip file, or it is broken.") from exc
+        unzipped = decode_zip(data, max_bytes=MAX_PACKAGE_BYTES)
+    except Malformed as exc:
+        if exc.code != "NO_ZIP":
+            raise
+        raise _no_package(exc.what) from exc
+    found = dict(unzipped.files)
     if MANIFEST not in found:
         raise _no_package("The file holds no manifest that can be read.")
-    return Package(decode_manifest(found.pop(MANIFEST)), found, tuple(damaged), len(data))
+    return Package(decode_manifest(found.pop(MANIFEST)), found, unzipped.damaged, len(data))
 
 
 def decode_manifest(encoded: bytes) -> Manifest:
@@ -191,27 +171,6 @@ def _element(name: str, value: Any, depth: int) -> list[str]:
             return [line for each in value for line in _element(name, each, depth)]
         case _:
             raise Malformed("A part of the metadata is neither text nor list nor named parts.")
-
-
-def _checked_entries(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
-    entries = archive.infolist()
-    if len(entries) > MAX_FILES or sum(each.file_size for each in entries) > size:
-        # Stored files are never larger than the zip: a sum that is means a bomb, or entries laid over each other.
-        raise Malformed("The package claims more than it holds.", code="TOO_LARGE")
-    if len({each.filename for each in entries}) != len(entries):
-        raise _no_package("Two files of the package have one name.")
-    for each in entries:
-        _check_name(each.filename)
-        if each.flag_bits & _ENCRYPTED:
-            raise Malformed("A file of the package is encrypted.", "Ask for one without.", code="ENCRYPTED")
-        if each.compress_type != zipfile.ZIP_STORED:
-            raise _no_package("A file of the package is compressed; packages of ours are not.")
-    return entries
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise _no_package("A file of the package has a name that none of ours has.")
 
 
 def _no_package(what: str) -> Malformed:
