@@ -3,7 +3,7 @@
 Runs inside the sandbox. The order is cheap first, and nothing is read from the document before the raw-bytes
 gate and the seal have passed: a file that fails shows none of its data.
 
-    format → gate → structure → seal → chain → time → receipt → data
+    format → whose is it → gate → structure → seal → chain → time → receipt → data
 
 Status and validity are not judged here; they need evidence that changes with time.
 """
@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from pyhanko.pdf_utils.reader import PdfFileReader
 
 from keys import asn1
 from trust.encoding.digests import sha256, sm3
@@ -30,6 +32,8 @@ from verifier.pdf import quiet_library
 from verifier.revocation import RevocationLists
 from verifier.steps import Examination, Steps
 from verifier.versions import check_time_stamps, check_versions
+
+_MAX_SHOWN = 64
 
 
 def examine_pdf_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
@@ -88,9 +92,17 @@ def examine_pdf(
     if trust_list is None:
         steps.fail("seal.issuer", EvidenceUnavailableError("There is no trust list.", code="STATUS_STALE"))
         return found
+    shown = _certs_shown(reader)
+    if shown and not any(sha256(seal.certs[0]) in shown for seal in trust_list.seals):
+        # Somebody else's file: to say that it is not ours would be true, that it was altered would not.
+        found.facts["signed_with"] = sorted(each.hex() for each in shown)[:_MAX_SHOWN]
+        found.findings.append(
+            Finding("seal.issuer", Result.INDETERMINATE, "UNKNOWN_ISSUER", "no listed seal is in the file")
+        )
     if inventory.active_names:
         listed = ", ".join(sorted(inventory.active_names))
         found.findings.append(Finding("file.active-content", Result.FAILED, "ACTIVE_CONTENT", listed))
+    if found.findings[-1].result is not Result.PASSED:
         return found
     found.findings.append(Finding("file.active-content", Result.PASSED))
     kinds = (inventory.seals, inventory.signature_dictionaries, inventory.signature_fields)
@@ -108,6 +120,18 @@ def examine_pdf(
     else:
         _examine_later_version(found, steps, given, gaps[inventory.seals :], crls)
     return found
+
+
+def _certs_shown(reader: PdfFileReader) -> frozenset[bytes]:
+    """SHA-256 of the certificates that come with the signatures; none if one of them cannot be taken apart."""
+    try:
+        return frozenset(
+            sha256(choice.chosen.dump())
+            for signature in reader.embedded_signatures
+            for choice in signature.signed_data["certificates"]
+        )
+    except Exception:  # a parser under attack may raise anything; then the checks to come say what is wrong
+        return frozenset()
 
 
 def _gaps(data: bytes, inventory: Inventory) -> list[SignedGap]:

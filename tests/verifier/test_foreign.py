@@ -10,10 +10,12 @@ from functools import cache
 
 import pytest
 from asn1crypto import cms
+from encoding.test_signed_lists import TRUST_LIST
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from support.producers import LEVELS, Party, Producer, contract
 
+from trust.encoding.digests import sha256
 from trust.model.report import Report, Result, Verdict, decide
 from verifier.examine import Examination, examine_pdf
 from verifier.sentences import words_for
@@ -52,6 +54,15 @@ def test_files_of_other_producers_pass_with_their_level(kind: str, level: str) -
     assert found.facts["signatures"][0]["format"] == f"PAdES-{level}"
     assert found.facts["profile"] == "foreign"
     assert found.data is None
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_anchors_a_file_of_others_is_not_ours_and_not_called_altered(kind: str, level: str) -> None:
+    made = producer(kind)
+    found = examine_pdf(signed(kind, level), trust_list=TRUST_LIST, anchors=[], crls=[], verified_at=made.at)
+    assert verdict(found) == (Verdict.INDETERMINATE, "UNKNOWN_ISSUER"), found.findings
+    assert sha256(made.signer.der).hex() in found.facts["signed_with"]
 
 
 @pytest.mark.parametrize("level", ["B-LT", "B-LTA"])

@@ -489,7 +489,7 @@ def forged(given: Given, seal: SealInUse, tsa: TimeStampAuthority, where: SealPl
 
 
 def test_a_seal_under_a_ca_of_the_same_name_is_of_an_unknown_issuer(given: Given, impostor: Impostor) -> None:
-    assert given.blame(forged(given, impostor.seal, impostor.tsa)) == ("seal.signature", "UNKNOWN_ISSUER")
+    assert given.blame(forged(given, impostor.seal, impostor.tsa)) == ("seal.issuer", "UNKNOWN_ISSUER")
 
 
 def test_a_time_stamp_of_an_authority_of_the_same_name_is_not_believed(
@@ -620,9 +620,8 @@ def test_certificates_of_an_impostor_in_a_real_seal_are_refused(
         how
     ]
     check, code = given.blame(rewritten(given.pdf, own_certs=certs))
-    assert check == "seal.signature"
+    assert (check, code) in (("seal.issuer", "UNKNOWN_ISSUER"), ("seal.signature", "SIG_CONSTRAINTS_FAILURE"))
     assert code == ("UNKNOWN_ISSUER" if how == "swapped" else code)
-    assert code in ("UNKNOWN_ISSUER", "SIG_CONSTRAINTS_FAILURE")
 
 
 def test_what_the_gate_refuses_is_refused_by_the_service_too(given: Given) -> None:
