@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.service import SUITES, opened
-from verifier.evidence import evidence_from_bundle
+from verifier.bundle import evidence_from_bundle
 from verifier.examine import examine_pdf
 
 OUT = Path(__file__).with_name("out")

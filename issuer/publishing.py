@@ -16,6 +16,7 @@ from pathlib import Path
 from issuer import sql
 from issuer.authorities import Authorities
 from issuer.catalogue import TypeProfile
+from issuer.members import list_anchors, list_members
 from issuer.outside_tsas import list_outside_tsas
 from issuer.seals import Seals
 from keys.custody import KeyPurpose
@@ -62,7 +63,7 @@ _IN_TRUST_LIST = frozenset(
 )
 _STATUS_TTL, _STATUS_VALID = timedelta(minutes=15), timedelta(hours=24)
 _STATUS_KEPT, _BUNDLED_AGE = timedelta(days=30), timedelta(seconds=5)
-
+TRUST_LIST_FILE = "trust-list.jws"
 
 STATUS_ACTOR = "status-list"
 """The actor of the entries that anchor status lists."""
@@ -145,6 +146,7 @@ class Publishing:
             service_keys = sql.all_rows(connection, sql.ServiceKeyRow)
             numbers = sql.status_list_numbers(connection)
             outside_tsas = list_outside_tsas(connection)
+            anchors, members = list_anchors(connection), list_members(connection)
         at = at.astimezone(UTC).replace(microsecond=0)
         return TrustList(
             seq=1,
@@ -185,6 +187,8 @@ class Publishing:
                 _trusted_key(row) for row in service_keys if row.use in ("present", "status", "report")
             ),
             status_lists={number: self.status_list_address(number) for number in numbers},
+            anchors=tuple(anchors),
+            members=tuple(members),
         )
 
     def _types_of(self, functions: Sequence[str]) -> list[str]:
@@ -325,21 +329,31 @@ class Publishing:
 
     # --- offline bundle ---
 
-    def write_bundle(self, folder: Path, checkpoint_note: str, at: datetime) -> None:
-        """An offline bundle (see `verifier.evidence`). The trust list is written last: a half-written folder
-        is an old bundle or none."""
+    def write_bundle(
+        self, folder: Path, checkpoint_note: str, at: datetime, members: Mapping[str, bytes] | None = None
+    ) -> None:
+        """A bundle as a folder; `members` are files of other deployments to stand beside ours. The trust list is
+        written last: a half-written folder is an old bundle or none."""
+        files = self.bundle(checkpoint_note, at) | dict(members or {})
+        for stale in (*folder.glob("crls/*.crl"), *folder.glob("members/*/crls/*.crl")):
+            if stale.relative_to(folder).as_posix() not in files:
+                stale.unlink()
+        for name in sorted(files, key=lambda each: (each == TRUST_LIST_FILE, each)):
+            write_durably(folder / name, files[name])
+
+    def bundle(
+        self, checkpoint_note: str, at: datetime, *, max_age: timedelta | None = _BUNDLED_AGE
+    ) -> dict[str, bytes]:
+        """The files of an offline bundle (see `verifier.bundle`), by name. `max_age` as for `status_list`."""
         roots = [{"spki": base64.b64encode(r).decode(), "sha256": sha256(r).hex()} for r in self.roots()]
         crls = self.authorities.known_crls(at)
-        for stale in (folder / "crls").glob("*.crl"):
-            stale.unlink()
-        for ca_id, der, _ in crls:
-            write_durably(folder / "crls" / f"{ca_id}.crl", der)
+        files = {f"crls/{ca_id}.crl": der for ca_id, der, _ in crls}
         for number in self.status_list_numbers():
-            listed = self.status_list(number, at, max_age=_BUNDLED_AGE)
-            write_durably(folder / "status" / f"{number}.cwt", listed.encoded)
-            write_durably(folder / "status" / f"{number}.tlog-proof", listed.proof.encode())
-        write_durably(folder / "checkpoint", checkpoint_note.encode())
-        write_durably(folder / "roots.json", json.dumps({"roots": roots}, indent=2).encode() + b"\n")
+            listed = self.status_list(number, at, max_age=max_age)
+            files[f"status/{number}.cwt"] = listed.encoded
+            files[f"status/{number}.tlog-proof"] = listed.proof.encode()
+        files["checkpoint"] = checkpoint_note.encode()
+        files["roots.json"] = json.dumps({"roots": roots}, indent=2).encode() + b"\n"
         updates = {
             "made_at": at.isoformat(),
             "next_update": {
@@ -348,8 +362,9 @@ class Publishing:
                 **{f"crl {ca_id}": until.isoformat() for ca_id, _, until in crls},
             },
         }
-        write_durably(folder / "bundle.json", json.dumps(updates, indent=2).encode() + b"\n")
-        write_durably(folder / "trust-list.jws", self.trust_list(at))
+        files["bundle.json"] = json.dumps(updates, indent=2).encode() + b"\n"
+        files[TRUST_LIST_FILE] = self.trust_list(at)
+        return files
 
 
 def _trusted_type(profile: TypeProfile) -> TrustedType:

@@ -354,6 +354,40 @@ class OutsideCrlRow(SQLModel, table=True):
     problem: str | None = None
 
 
+class TrustMemberRow(SQLModel, table=True):
+    """Another deployment in the trust list. What is a list there is JSON here; no list means that all are allowed."""
+
+    __tablename__ = "trust_member"
+    id: str = Field(primary_key=True, max_length=32)
+    name_zh: str
+    name_en: str
+    address: str | None = None
+    roots: str
+    hosts: str
+    uses: str
+    divisions: str | None = None
+    type_codes: str | None = None
+    not_before: int = Field(sa_type=sa.BigInteger)
+    not_after: int | None = Field(default=None, sa_type=sa.BigInteger)
+    state: str = Field(max_length=16)
+    since: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+class TrustAnchorRow(SQLModel, table=True):
+    """A CA outside in the trust list, under which signed files of others are judged."""
+
+    __tablename__ = "trust_anchor"
+    id: str = Field(primary_key=True, max_length=16)
+    name_zh: str
+    name_en: str
+    cert: bytes = _blob()
+    not_before: int = Field(sa_type=sa.BigInteger)
+    not_after: int = Field(sa_type=sa.BigInteger)
+    state: str = Field(max_length=16)
+    since: int | None = Field(default=None, sa_type=sa.BigInteger)
+    added_at: int = Field(sa_type=sa.BigInteger)
+
+
 class OutsideTsaRow(SQLModel, table=True):
     """A time-stamp authority outside that was ever in the settings. `certs` as in `SealIdentityRow`.
 

@@ -4,7 +4,7 @@ Two kinds of addresses. One that a certificate names (`fetch_named`) was written
 point it at a machine inside our network (server-side request forgery): plain http only, for what is fetched is
 signed and needs no TLS (RFC 5280 §8 warns of https here: it can run in a circle); every address that the name
 resolves to has to be a public one; and the connection goes to the address that was looked at, not to a second
-answer of the name server. One that the operator wrote into the settings (`post`) may be anywhere.
+answer of the name server. One that the operator wrote into the settings (`get`, `post`) may be anywhere.
 
 Answers are taken as they come: no redirect, no compression, no proxy from the environment.
 """
@@ -44,6 +44,17 @@ def fetch_named(
         ip = await _public_address(url, private_hosts)
         host = url.host if url.port is None else f"{url.host}:{url.port}"
         return await _exchange("GET", url.copy_with(host=ip), max_bytes, headers={"Host": host})
+
+    return _run(fetch(), timeout_seconds)
+
+
+def get(address: str, *, answer_type: str, timeout_seconds: float, max_bytes: int) -> bytes:
+    """What an address in the settings holds, of `answer_type`. Raises `FetchFailed`."""
+
+    async def fetch() -> bytes:
+        url = _url(address, ("http", "https"))
+        headers = {"Accept": answer_type}
+        return await _exchange("GET", url, max_bytes, headers=headers, answer_type=answer_type)
 
     return _run(fetch(), timeout_seconds)
 

@@ -15,12 +15,10 @@ told among the facts. The report that came in the package is not read: everythin
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from trust.encoding.archive_package import (
@@ -42,7 +40,8 @@ from trust.model.report import Finding, Report, Result, Verdict, decide
 from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox import Sandbox
 from verifier.archived_file import ArchivedVersions, Readability, decode_readability, decode_versions
-from verifier.evidence import Evidence, ListedStatus, decode_roots, evidence_from_bundle
+from verifier.bundle import PackedBundle, decode_roots, evidence_from_bundle
+from verifier.evidence import Evidence
 from verifier.sentences import CHECKS
 from verifier.trust_list import root_fingerprint
 from verifier.verifying import Verifier, checks_of_the_seal
@@ -218,17 +217,10 @@ def check_name(check: str, language_side: int) -> str:
 
 def _evidence(package: Package, at: datetime, roots: Sequence[bytes]) -> Evidence:
     """The bundle in the package. What is wrong with it is a problem of the evidence, and found as such."""
-    with tempfile.TemporaryDirectory(prefix="yinzheng-evidence-") as folder:
-        for path, data in package.files.items():
-            if path.startswith(EVIDENCE):
-                place = Path(folder, path)  # names were checked when the package was opened
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(data)
-        try:
-            return evidence_from_bundle(Path(folder, EVIDENCE), at, roots=roots)
-        except TrustError as exc:
-            problem = Finding("evidence.bundle", Result.INDETERMINATE, exc.code, exc.what)
-            return Evidence(None, (), ListedStatus({}), None, False, (problem,))
+    try:
+        return evidence_from_bundle(PackedBundle(package.files, EVIDENCE), at, roots=roots)
+    except TrustError as exc:
+        return Evidence.without_list(Finding("evidence.bundle", Result.INDETERMINATE, exc.code, exc.what))
 
 
 def _versions(

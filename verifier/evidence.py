@@ -1,39 +1,27 @@
 """Evidence: everything a verification needs besides the object itself, gathered before anything is judged.
 
-Online it comes from the service, offline from a bundle: one folder with the trust list, status lists, CRLs
-and the checkpoint, each signed and each with its own next update. What is missing or out of date is recorded
+Online it comes from the service, offline from a bundle (`verifier.bundle`). What is missing or out of date is recorded
 as a finding, not raised: the checks that need it will say INDETERMINATE.
-
-    trust-list.jws      trust list, signed by a root
-    roots.json          the roots' public keys, for comparing their fingerprints with the published ones
-    status/<n>.cwt      status lists
-    status/<n>.tlog-proof  for each the receipt of the ledger entry that anchors it
-    crls/<sha256>.crl   revocation lists of every CA in the trust list
-    checkpoint          the ledger's newest signed checkpoint
 """
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Protocol
 
 from keys.suites import Suite, check_signature
 from ledger.proof import check_detached_receipt
-from ledger.text import decode_utf8
 from trust.encoding import cose
 from trust.encoding.digests import sha256
 from trust.encoding.entry import EntryKind
 from trust.encoding.status_list import MAX_LIST_BYTES, MEDIA_TYPE, StatusList, decode_status_list
-from trust.encoding.trust_list import TrustList, encode_trust_list
-from trust.model.errors import EvidenceUnavailableError, Malformed, TrustError, VerificationError
-from trust.model.report import Finding, Freshness, Result
+from trust.encoding.trust_list import TrustedMember, TrustList, encode_trust_list
+from trust.model.errors import EvidenceUnavailableError, VerificationError
+from trust.model.report import Finding, Freshness
 from trust.model.status import Status
-from verifier.trust_list import check_trust_list, check_trust_list_age, ledger_keys
+from verifier.trust_list import ledger_keys
 
 _CLOCK_SKEW = timedelta(seconds=60)
 
@@ -78,6 +66,27 @@ class IssuedFiles(Protocol):
         """Has what was known about this e-certificate been erased, its digest with it?"""
 
 
+class MemberSource(Protocol):
+    """Other deployments in the trust list (`verifier.members`)."""
+
+    def of_seals(self, certs: Collection[str]) -> Member | None:
+        """The member that lists a seal with one of these certificates (SHA-256, hex)."""
+
+    def of_host(self, host: str) -> Member | None:
+        """The member whose codes name this host."""
+
+
+class _NoMembers:
+    def of_seals(self, certs: Collection[str]) -> Member | None:
+        return None
+
+    def of_host(self, host: str) -> Member | None:
+        return None
+
+
+NO_MEMBERS: MemberSource = _NoMembers()
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     trust_list: TrustList | None
@@ -86,10 +95,28 @@ class Evidence:
     issued_files: IssuedFiles | None
     online: bool
     problems: Sequence[Finding] = ()
+    members: MemberSource = NO_MEMBERS
+
+    @classmethod
+    def without_list(cls, problem: Finding) -> Evidence:
+        """Where there is no trust list to be believed, and why."""
+        return cls(None, (), ListedStatus({}), None, False, (problem,))
 
     @property
     def trust_list_payload(self) -> bytes:
         return encode_trust_list(self.trust_list) if self.trust_list is not None else b""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Another deployment: its entry in our trust list, and its own evidence, cut down to what the entry allows.
+
+    `compact` is its trust list as it was signed; empty where there is none at hand.
+    """
+
+    entry: TrustedMember
+    evidence: Evidence
+    compact: bytes = b""
 
 
 class ListedStatus:
@@ -156,59 +183,3 @@ def check_anchor(encoded: bytes, listed: StatusList, proof: str, trust_list: Tru
         as_of_size=listed.ledger_size,
         checkpoint_size=proven.checkpoint.size,
     )
-
-
-def evidence_from_bundle(
-    folder: Path, at: datetime, *, roots: Sequence[bytes] = (), least_seq: int = 0
-) -> Evidence:
-    """What an offline bundle proves at `at`.
-
-    `roots` are the pinned public keys (DER). Without any, those in the bundle are taken, which is as good as
-    the hand that gave the folder: the caller shows their fingerprints. A trust list whose number is below
-    `least_seq` is not believed. Raises `EvidenceUnavailableError` if the folder is no bundle.
-    """
-    try:
-        compact = (folder / "trust-list.jws").read_bytes()
-        pinned = tuple(roots) or read_roots(folder)
-    except OSError as exc:
-        raise EvidenceUnavailableError(
-            f"{folder} is not an offline bundle.", "Make one with `yinzheng bundle DIR`.", code="NO_BUNDLE"
-        ) from exc
-    problems: list[Finding] = []
-    try:
-        trust_list = check_trust_list(compact, pinned, least_seq=least_seq)
-        check_trust_list_age(trust_list, at)
-    except TrustError as exc:
-        result = Result.INDETERMINATE
-        return Evidence(
-            None, (), ListedStatus({}), None, False, (Finding("trust-list", result, exc.code, exc.what),)
-        )
-    lists: dict[int, tuple[StatusList, LedgerAnchor]] = {}
-    for number in trust_list.status_lists:
-        try:
-            encoded = (folder / "status" / f"{number}.cwt").read_bytes()
-            proof = (folder / "status" / f"{number}.tlog-proof").read_bytes()
-            listed = check_status_list(encoded, number, trust_list)
-            lists[number] = (listed, check_anchor(encoded, listed, decode_utf8(proof), trust_list))
-        except OSError:
-            continue  # whoever needs the list will find that it is not at hand
-        except (VerificationError, Malformed) as exc:
-            problems.append(
-                Finding(f"status-list.{number}", Result.INDETERMINATE, "STATUS_LIST_BAD", exc.what)
-            )
-    crls = tuple(path.read_bytes() for path in sorted((folder / "crls").glob("*.crl")))
-    return Evidence(trust_list, crls, ListedStatus(lists), None, False, tuple(problems))
-
-
-def read_roots(folder: Path) -> tuple[bytes, ...]:
-    """The root keys that lie in a bundle. Raises OSError, or `Malformed`."""
-    return decode_roots((folder / "roots.json").read_bytes())
-
-
-def decode_roots(encoded: bytes) -> tuple[bytes, ...]:
-    """The root keys (DER) in the bytes of roots.json. Raises `Malformed`."""
-    try:
-        listed = json.loads(encoded)
-        return tuple(base64.b64decode(root["spki"], validate=True) for root in listed["roots"])
-    except (ValueError, KeyError, TypeError) as exc:
-        raise Malformed("roots.json of the bundle cannot be read.", "Fetch the bundle again.") from exc

@@ -1,4 +1,4 @@
-"""Is a report genuine? The service's signature on it, by a key that the trust list names for reports.
+"""Is a report genuine? The service's signature on it, by a key that the trust list, or a member's, names for reports.
 
 The signed bytes are what counts: what stands beside the seal in a file may have been changed, and is not looked at.
 """
@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from trust.encoding.report import REPORT_TYP
-from trust.model.errors import EvidenceUnavailableError, Malformed, VerificationError
+from trust.encoding.trust_list import TrustedMember, TrustList, TrustState
+from trust.model.errors import Malformed, TrustError, VerificationError
+from trust.model.report import Result
+from verifier.bundle import BundleFiles, find_bundle, no_bundle
+from verifier.members import deployment_finding, narrow
 from verifier.trust_list import check_trust_list, signed_payload
 
 _MAX_BYTES = 2 * 1024 * 1024
@@ -24,12 +28,26 @@ def check_sealed_report(encoded: bytes, bundle: Path, roots: Sequence[bytes]) ->
     Raises `Malformed`, `EvidenceUnavailableError` (NO_BUNDLE) and `VerificationError` (REPORT_BAD).
     """
     seal = _seal_of(encoded)
+    files = find_bundle(bundle)
     try:
-        trust_list = check_trust_list((bundle / "trust-list.jws").read_bytes(), roots)
+        trust_list = check_trust_list(files.read("trust-list.jws"), roots)
     except OSError as exc:
-        raise EvidenceUnavailableError(
-            f"{bundle} is not an offline bundle.", "Make one with `yinzheng bundle DIR`.", code="NO_BUNDLE"
-        ) from exc
+        raise no_bundle(str(bundle)) from exc
+    value = _signed_by(trust_list, seal)
+    if value is not None:
+        return value
+    for entry in trust_list.members:
+        value = _signed_by_member(files, entry, trust_list, seal)
+        if value is not None:
+            return value
+    raise VerificationError(
+        "No key of the trust list signed this report.",
+        "Ask whoever made the check for the file as it was saved, or look the report code up.",
+        code="REPORT_BAD",
+    )
+
+
+def _signed_by(trust_list: TrustList, seal: bytes) -> dict[str, Any] | None:
     for key in trust_list.keys:
         payload = signed_payload(seal, key.spki, REPORT_TYP) if key.use == "report" else None
         if payload is None:
@@ -39,11 +57,24 @@ def check_sealed_report(encoded: bytes, bundle: Path, roots: Sequence[bytes]) ->
         if not key.not_before <= made_at <= key.not_after or not key.is_good_at(made_at):
             raise VerificationError("The key of the report was not in force.", code="REPORT_BAD")
         return value
-    raise VerificationError(
-        "No key of the trust list signed this report.",
-        "Ask whoever made the check for the file as it was saved, or look the report code up.",
-        code="REPORT_BAD",
-    )
+    return None
+
+
+def _signed_by_member(
+    files: BundleFiles, entry: TrustedMember, own: TrustList, seal: bytes
+) -> dict[str, Any] | None:
+    if entry.state is TrustState.COMPROMISED:
+        return None
+    try:
+        listed = check_trust_list(files.member(entry.member_id).read("trust-list.jws"), entry.roots)
+    except (OSError, TrustError):
+        return None  # it is not at hand: then it is not this that shows who signed
+    value = _signed_by(narrow(listed, entry, own), seal)
+    if value is None:
+        return None
+    if deployment_finding(entry, datetime.fromisoformat(value["verified_at"])).result is not Result.PASSED:
+        raise VerificationError("The report's deployment was not trusted then.", code="REPORT_BAD")
+    return value
 
 
 def _seal_of(encoded: bytes) -> bytes:

@@ -98,6 +98,16 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("动态码只能联网核验。", "请连接网络，或请对方出示文件或印有二维码的页面。"),
         ("A live code can be checked online only.", "Go online, or ask for the file or the printed page."),
     ),
+    "CODE_ELSEWHERE": (
+        (
+            "这是“{deployment}”的动态码，只有该平台能够核验。",
+            "请到该平台核验，或请对方出示文件或印有二维码的页面。",
+        ),
+        (
+            "This is a live code of {deployment}, and only that service can check it.",
+            "Check it there, or ask for the file or the printed page.",
+        ),
+    ),
     "ALTERED": (
         ("文件内容在盖章后被改动，或不是签发的原文件。", "请向持证人或签发机构索取原文件。"),
         (
@@ -259,6 +269,8 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "data.file": ("内嵌证照数据", "Data inside the file"),
     "ledger.receipt": ("账本回执", "Ledger receipt"),
     "register.file": ("与登记文件一致", "Same file as in the register"),
+    "seal.issuer": ("印章在信任列表中", "The seal is in the trust list"),
+    "issuer.deployment": ("签发平台受信任", "The issuing deployment is trusted"),
     "issuer.entitled": ("签发机构资格", "Entitlement of the issuer"),
     "status": ("证照状态", "Status of the e-certificate"),
     "validity": ("有效期", "Term of validity"),
@@ -289,6 +301,7 @@ def words_for(report: Report, language: Language) -> Words:
         "date": show_date(status.get("changed_at"), language),
         "until": show_date(ecertificate.get("valid_until") or _valid_until(report), language),
         "reason": reason,
+        "deployment": _deployment_name(report.facts, side),
         "issuer": (issuer_en if side else issuer_zh)
         or issuer_zh
         or ("签发机构" if side == 0 else "its issuer"),
@@ -333,14 +346,17 @@ _FURTHER: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
 
 
 def seal_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, str]]:
-    """What held when a file was sealed, what holds of the seal now, and whether the file was archived.
+    """Whose it is, if not ours; what held when a file was sealed, what holds of the seal now, whether it was archived.
 
-    Each with its label; only for reports whose object is what was sealed. Nothing for a code.
+    Each with its label; only for reports whose object is what was sealed. Of a code only the first.
     """
     side = 0 if language == "zh-CN" else 1
     seal: Mapping[str, Any] = facts.get("seal") or {}
     versions: Any = facts.get("versions") or []
     lines = []
+    if deployment := _deployment_name(facts, side):
+        label = ("出自信任列表中的其他平台", "From another deployment in the trust list")[side]
+        lines.append((label, deployment))
     if seal:
         when = show_date(seal.get("stamped_at"), language)
         used = (
@@ -367,6 +383,11 @@ def seal_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, 
         )
         lines.append((("长期保存", "Archived")[side], archived[side]))
     return lines
+
+
+def _deployment_name(facts: Mapping[str, Any], side: int) -> str:
+    deployment: Mapping[str, Any] = facts.get("deployment") or {}
+    return str(deployment.get(("name_zh", "name_en")[side], ""))
 
 
 def show_date(value: str | None, language: Language) -> str:

@@ -26,16 +26,18 @@ from trust.encoding.codes import (
     read_scanned_text,
 )
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
-from trust.encoding.trust_list import TrustList
+from trust.encoding.trust_list import TrustedMember, TrustList
 from trust.model.errors import EvidenceUnavailableError, Malformed, TrustError, VerificationError
 from trust.model.report import Finding, Freshness, Report, Result, ShownField, Verdict, decide
 from trust.model.status import Status
 from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox import Sandbox
 from verifier.archived_file import ARCHIVE_JOBS
-from verifier.evidence import Evidence
+from verifier.evidence import Evidence, Member
 from verifier.examine import decode_examination
+from verifier.members import deployment_facts, deployment_finding
 from verifier.pictures import looks_like_picture
+from verifier.steps import Examination
 
 SANDBOX_JOBS = {
     **ARCHIVE_JOBS,
@@ -63,6 +65,7 @@ _REQUIRED_FILE = (
     "validity",
 )
 REQUIRED_FOREIGN = ("file.format", "file.signatures", "file.active-content", "signature.1", "file.end")
+_REQUIRED_OF_MEMBERS = ("issuer.deployment",)
 _REQUIRED_PRINTED = ("code.format", "code.signature", "issuer.entitled", "status", "validity")
 
 # What people are told differs from what experts read: one headline for a family of findings.
@@ -154,11 +157,16 @@ class Verifier:
             code = read_scanned_text(text)
         except Malformed as exc:
             return _not_read("code", exc.code, exc.what, at)
-        if evidence.trust_list is not None and code.host not in evidence.trust_list.hosts:
+        if evidence.trust_list is None or code.host in evidence.trust_list.hosts:
+            if code.kind == "P":
+                return self._verify_live(code, at, verifier)
+            return _verify_printed(code, evidence, at, None)
+        member = evidence.members.of_host(code.host)
+        if member is None:
             return _not_read("code", "NOT_OURS", "the code names a host that is not in the trust list", at)
         if code.kind == "P":
-            return self._verify_live(code, at, verifier)
-        return _verify_printed(code, evidence, at)
+            return _live_code_of(member.entry, at)
+        return _verify_printed(code, member.evidence, at, member.entry)
 
     def _verify_picture(self, data: bytes, evidence: Evidence, at: datetime, verifier: str) -> Report:
         try:
@@ -167,9 +175,14 @@ class Verifier:
             return _not_read(
                 "picture", "TOO_LARGE" if exc.code == "TOO_LARGE" else "UNREADABLE", exc.what, at
             )
-        reports = [self.verify_text(text, evidence, at, verifier=verifier) for text in texts]
-        # A picture may show other codes too (a payment code on the wall): ours decides.
-        return next((report for report in reports if report.was_read), reports[0])
+        reports: list[Report] = []
+        for text in texts:
+            # A picture may show other codes too (a payment code on the wall): the first of ours decides, and no other
+            # is used up.
+            reports.append(self.verify_text(text, evidence, at, verifier=verifier))
+            if reports[-1].was_read:
+                return reports[-1]
+        return reports[0]
 
     def _verify_live(self, code: ScannedCode, at: datetime, verifier: str) -> Report:
         if self._live is None:
@@ -193,67 +206,113 @@ class Verifier:
         )
 
     def _verify_pdf(self, data: bytes, evidence: Evidence, at: datetime, anchors: Sequence[bytes]) -> Report:
+        member: Member | None = None
         try:
-            answer = self._sandbox.run(
-                "examine-pdf",
-                {"verified_at": at.isoformat(), "anchors": len(anchors)},
-                [data, evidence.trust_list_payload, *anchors, *evidence.crls],
-            )
+            examined = self._examine(data, evidence, at, anchors)
+            signed_with = examined.facts.pop("signed_with", None)
+            if signed_with is not None:
+                # No seal of ours: of another deployment in the trust list, or under a CA in it, or nobody's we know.
+                member = evidence.members.of_seals(signed_with)
+                if member is not None:
+                    examined = self._examine(data, member.evidence, at, ())
+                elif anchors := _anchors_at(evidence.trust_list, at):
+                    examined = self._examine(data, evidence, at, anchors)
         except TrustError as exc:
             finding = Finding("file.format", Result.INDETERMINATE, exc.code, exc.what)
             return _report("pdf", at, (finding,), _REQUIRED_FILE)
-        examined = decode_examination(answer)
-        findings = [*evidence.problems, *examined.findings]
         if anchors:
+            findings = [*evidence.problems, *examined.findings]
             return _report("pdf", at, findings, REQUIRED_FOREIGN, facts=examined.facts)
-        if examined.data is None or evidence.trust_list is None:
-            return _report("pdf", at, findings, _REQUIRED_FILE, facts=examined.facts)
-        ecertificate = decode_ecertificate_data(examined.data)
-        facts = {**examined.facts, "ecertificate": _facts_of(ecertificate, evidence.trust_list)}
-        if evidence.issued_files is not None:
-            findings.append(_check_register(evidence, bytes.fromhex(examined.facts["sha256"]), ecertificate))
-        stamped_at = datetime.fromisoformat(examined.facts["seal"]["stamped_at"])
-        findings.append(
-            _entitlement(
-                evidence.trust_list,
-                ecertificate.issuer,
-                ecertificate.type_short,
-                ecertificate.type_version,
-                ecertificate.metadata.get("ZZBFJGDM"),
-            )
+        if member is not None:
+            return _judge_file(examined, member.evidence, at, member.entry)
+        return _judge_file(examined, evidence, at, None)
+
+    def _examine(
+        self, data: bytes, evidence: Evidence, at: datetime, anchors: Sequence[bytes]
+    ) -> Examination:
+        answer = self._sandbox.run(
+            "examine-pdf",
+            {"verified_at": at.isoformat(), "anchors": len(anchors)},
+            [data, evidence.trust_list_payload, *anchors, *evidence.crls],
         )
-        freshness = _status(
-            findings,
-            facts,
-            evidence,
-            ecertificate.pid,
-            ecertificate.status_list,
-            ecertificate.status_index,
-            at,
-        )
-        begins, ends = ecertificate.validity()
-        findings.append(validity_finding(begins, ends, at))
-        facts["sealed_before_validity_end"] = ends is None or stamped_at <= ends
-        return _report(
-            "pdf",
-            at,
-            findings,
-            _REQUIRED_FILE,
-            facts=facts,
-            shown=_shown_of(ecertificate, evidence.trust_list),
-            freshness=freshness,
-            not_checked=("presenter",),
-        )
+        return decode_examination(answer)
 
 
-def _verify_printed(code: ScannedCode, evidence: Evidence, at: datetime) -> Report:
+def _judge_file(
+    examined: Examination, evidence: Evidence, at: datetime, member: TrustedMember | None
+) -> Report:
+    """What was seen of a licence, with what may have changed since. `member`: whose it is, if not ours."""
+    findings = [*evidence.problems, *examined.findings]
+    facts: dict[str, Any] = {**examined.facts, **_deployment(member)}
+    required = _REQUIRED_FILE if member is None else (*_REQUIRED_FILE, *_REQUIRED_OF_MEMBERS)
+    if examined.data is None or evidence.trust_list is None:
+        return _report("pdf", at, findings, required, facts=facts)
+    ecertificate = decode_ecertificate_data(examined.data)
+    facts["ecertificate"] = _facts_of(ecertificate, evidence.trust_list)
+    if evidence.issued_files is not None:
+        findings.append(_check_register(evidence, bytes.fromhex(examined.facts["sha256"]), ecertificate))
+    stamped_at = datetime.fromisoformat(examined.facts["seal"]["stamped_at"])
+    if member is not None:
+        findings.append(deployment_finding(member, stamped_at))
+    findings.append(
+        _entitlement(
+            evidence.trust_list,
+            ecertificate.issuer,
+            ecertificate.type_short,
+            ecertificate.type_version,
+            ecertificate.metadata.get("ZZBFJGDM"),
+        )
+    )
+    freshness = _status(
+        findings,
+        facts,
+        evidence,
+        ecertificate.pid,
+        ecertificate.status_list,
+        ecertificate.status_index,
+        at,
+    )
+    begins, ends = ecertificate.validity()
+    findings.append(validity_finding(begins, ends, at))
+    facts["sealed_before_validity_end"] = ends is None or stamped_at <= ends
+    return _report(
+        "pdf",
+        at,
+        findings,
+        required,
+        facts=facts,
+        shown=_shown_of(ecertificate, evidence.trust_list),
+        freshness=freshness,
+        not_checked=("presenter",),
+    )
+
+
+def _anchors_at(trust_list: TrustList | None, at: datetime) -> list[bytes]:
+    return [each.cert for each in trust_list.anchors if each.counts_at(at)] if trust_list else []
+
+
+def _deployment(member: TrustedMember | None) -> dict[str, Any]:
+    return {"deployment": deployment_facts(member)} if member is not None else {}
+
+
+def _live_code_of(member: TrustedMember, at: datetime) -> Report:
+    """Only who made a live code knows what it stands for."""
+    finding = Finding("code.live", Result.INDETERMINATE, "CODE_ELSEWHERE", member.member_id)
+    return Report("live-code", at, Verdict.INDETERMINATE, "CODE_ELSEWHERE", (finding,), _deployment(member))
+
+
+def _verify_printed(
+    code: ScannedCode, evidence: Evidence, at: datetime, member: TrustedMember | None
+) -> Report:
     findings = list(evidence.problems)
+    facts = _deployment(member)
+    required = _REQUIRED_PRINTED if member is None else (*_REQUIRED_PRINTED, *_REQUIRED_OF_MEMBERS)
     trust_list = evidence.trust_list
     if trust_list is None:
         findings.append(
             Finding("trust-list", Result.INDETERMINATE, "STATUS_STALE", "there is no trust list at hand")
         )
-        return _report("printed-code", at, findings, _REQUIRED_PRINTED)
+        return _report("printed-code", at, findings, required, facts=facts)
     try:
         claims = _check_printed(code.data, trust_list)
     except TrustError as exc:
@@ -262,21 +321,21 @@ def _verify_printed(code: ScannedCode, evidence: Evidence, at: datetime) -> Repo
             return _not_read("printed-code", "UNREADABLE", exc.what, at)
         result = Result.INDETERMINATE if undecided else Result.FAILED
         findings.append(Finding("code.signature", result, exc.code, exc.what))
-        return _report("printed-code", at, findings, _REQUIRED_PRINTED)
+        return _report("printed-code", at, findings, required, facts=facts)
     findings += [Finding("code.format", Result.PASSED), Finding("code.signature", Result.PASSED)]
     authority = trust_list.authority(claims.issuer)
-    facts: dict[str, Any] = {
-        "ecertificate": {
-            "pid": claims.pid.hex(),
-            "issuer": claims.issuer,
-            "issuer_name_zh": authority.name_zh if authority else None,
-            "issuer_name_en": authority.name_en if authority else None,
-            "type": claims.type_short,
-            "version": claims.version,
-            "issued_at": claims.issued_at.isoformat(),
-            "content": claims.content.hex(),
-        }
+    facts["ecertificate"] = {
+        "pid": claims.pid.hex(),
+        "issuer": claims.issuer,
+        "issuer_name_zh": authority.name_zh if authority else None,
+        "issuer_name_en": authority.name_en if authority else None,
+        "type": claims.type_short,
+        "version": claims.version,
+        "issued_at": claims.issued_at.isoformat(),
+        "content": claims.content.hex(),
     }
+    if member is not None:
+        findings.append(deployment_finding(member, claims.issued_at))
     listed_type = trust_list.type(claims.type_short, claims.type_version)
     findings.append(_entitlement(trust_list, claims.issuer, claims.type_short, claims.type_version, None))
     freshness = _status(findings, facts, evidence, claims.pid, claims.status_list, claims.status_index, at)
@@ -296,7 +355,7 @@ def _verify_printed(code: ScannedCode, evidence: Evidence, at: datetime) -> Repo
         "printed-code",
         at,
         findings,
-        _REQUIRED_PRINTED,
+        required,
         facts=facts,
         shown=shown,
         freshness=freshness,
@@ -325,6 +384,8 @@ def _check_printed(data: bytes, trust_list: TrustList) -> PrintedClaims:
     claims = decode_printed_claims(sign1.payload)
     if not key.not_before <= claims.issued_at <= key.not_after or not key.is_good_at(claims.issued_at):
         raise VerificationError("The code's key was not in force when it signed.", code="SIG_CRYPTO_FAILURE")
+    if key.types is not None and claims.type_short not in key.types:
+        raise VerificationError("The code's key may not sign for this type.", code="NOT_ENTITLED")
     return claims
 
 

@@ -63,3 +63,15 @@ def check_issued_by(der: bytes, issuer_der: bytes) -> None:
         cert["tbs_certificate"].dump(),
         cert["signature_value"].native,
     )
+
+
+def ca_term(der: bytes) -> tuple[datetime, datetime]:
+    """From when to when a CA certificate of any algorithm is valid. Raises `Malformed` for what is no CA."""
+    asn1.register()
+    try:
+        cert = x509.Certificate.load(der, strict=True)
+        if cert.basic_constraints_value is None or not cert.basic_constraints_value["ca"].native:
+            raise Malformed("The certificate is not that of a CA.", "Give the CA's own, not one it issued.")
+        return cert.not_valid_before, cert.not_valid_after
+    except (ValueError, TypeError, KeyError) as exc:
+        raise Malformed("The bytes are not an X.509 certificate.", "Give a PEM or DER file.") from exc

@@ -18,7 +18,7 @@ from trust.encoding.jws import payload_of
 from trust.model.errors import Conflict, EvidenceUnavailableError, NotFound, VerificationError
 from trust.model.report import Verdict
 from trust.model.status import StatusAct
-from verifier.evidence import read_roots
+from verifier.bundle import read_roots
 from verifier.sealed_report import check_sealed_report
 
 

@@ -10,7 +10,8 @@ from support.producers import Producer, contract
 from support.world import START, World
 
 from trust.pdf.gap import check_gap
-from verifier.evidence import Evidence, evidence_from_bundle
+from verifier.bundle import evidence_from_bundle
+from verifier.evidence import Evidence
 
 
 @dataclass(frozen=True)

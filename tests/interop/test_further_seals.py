@@ -24,7 +24,7 @@ from keys.suites import Suite
 from trust.encoding.trust_list import TrustedSeal, TrustedTsa
 from trust.model.seal import SealShape
 from trust.pdf.gap import check_gaps
-from verifier.evidence import evidence_from_bundle
+from verifier.bundle import evidence_from_bundle
 
 pytestmark = pytest.mark.interop
 PERSON = "chuncheng-market-person"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +11,11 @@ from issuer.issuing import Outcome
 from keys.suites import Suite
 from trust.app.compose import Service, open_service
 from trust.app.settings import Settings
+from trust.encoding.plain_zip import encode_zip
 from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
 from trust.model.report import Report
 from trust.sandbox import Sandbox
-from verifier.evidence import evidence_from_bundle
+from verifier.bundle import evidence_from_bundle
 from verifier.verifying import Verifier
 
 MARKET = IssuingAuthority(
@@ -23,6 +25,14 @@ MARKET = IssuingAuthority(
     "Chuncheng Market Regulation Bureau",
     ("market-regulation",),
 )
+JINCHUAN = IssuingAuthority(
+    "jinchuan-market",
+    "11980200MB9X10037U",
+    "锦川市市场监督管理局",
+    "Jinchuan Market Regulation Bureau",
+    ("market-regulation",),
+)
+"""Of another city, whose service is another deployment."""
 TRANSPORT = IssuingAuthority(
     "yunling-transport",
     "11990121MB9X20016T",
@@ -64,6 +74,7 @@ class World:
     service: Service
     clock: StoppedClock
     folder: Path
+    market: IssuingAuthority = MARKET
     _bundles: list[int] = field(default_factory=list)
 
     def close(self) -> None:
@@ -73,7 +84,7 @@ class World:
         today = (self.clock.at - timedelta(days=1)).date().isoformat()
         dates = {} if self.clock.at.year == START.year else {"valid_from": today, "issued_on": today}
         fields = {**FOOD, "licence_number": f"JY2990101{number:07d}", **dates, **changes}
-        return Application("FOOD", MARKET.authority_id, fields, seal, row=number)
+        return Application("FOOD", self.market.authority_id, fields, seal, row=number)
 
     def try_issue(self, *applications: Application) -> list[Outcome]:
         return self.service.issuing.issue(list(applications))
@@ -82,7 +93,9 @@ class World:
         self, number: int = 1, *, suite: str = "sm2", **changes: str
     ) -> tuple[IssuedECertificate, bytes]:
         """An issued e-certificate and its PDF."""
-        (outcome,) = self.try_issue(self.application(number, seal=f"chuncheng-market-{suite}", **changes))
+        (outcome,) = self.try_issue(
+            self.application(number, seal=f"{self.market.authority_id}-{suite}", **changes)
+        )
         assert outcome.error is None, outcome.error
         assert outcome.issued is not None
         return outcome.issued, self.service.issuing.issued_file(outcome.issued.pid)
@@ -98,8 +111,14 @@ class World:
         """A fresh offline bundle."""
         self._bundles.append(1)
         folder = self.folder / f"bundle-{len(self._bundles)}"
-        self.service.publishing.write_bundle(folder, self.service.log.checkpoint_note(), self.clock.now())
+        note, members = self.service.log.checkpoint_note(), self.service.member_bundles.files()
+        self.service.publishing.write_bundle(folder, note, self.clock.now(), members)
         return folder
+
+    def packed_bundle(self) -> bytes:
+        """The same as one zip file, as others fetch it."""
+        files = self.service.publishing.bundle(self.service.log.checkpoint_note(), self.clock.now())
+        return encode_zip(files | self.service.member_bundles.files())
 
     def verify_offline(self, given: bytes | str, bundle: Path, *, at: datetime | None = None) -> Report:
         at = at or self.clock.now()
@@ -110,14 +129,20 @@ class World:
         return verifier.verify_bytes(given, evidence, at)
 
 
-def settings_at(folder: Path, *, database_url: str | None = None, lock_url: str | None = None) -> Settings:
+def settings_at(
+    folder: Path,
+    *,
+    database_url: str | None = None,
+    lock_url: str | None = None,
+    host: str = "v.chuncheng.example",
+) -> Settings:
     return Settings(
         data=folder,
         database_url=database_url,
         lock_url=lock_url,
-        host="v.chuncheng.example",
-        base_url="https://v.chuncheng.example",
-        origin="v.chuncheng.example/ledger",
+        host=host,
+        base_url=f"https://{host}",
+        origin=f"{host}/ledger",
         passphrase="for tests only",
         passphrase_file=folder / "passphrase",
         language="en",
@@ -146,3 +171,20 @@ def make_world(
         )
     service.seals.make("yunling-transport-sm2", TRANSPORT.authority_id, Suite.SM2_SM3)
     return World(service, clock, folder)
+
+
+def make_neighbour(
+    folder: Path, *, sandbox: Sandbox | None = None, host: str = "v.jinchuan.example", at: datetime = START
+) -> World:
+    """Another deployment: another city's service, with one department and one seal."""
+    clock = StoppedClock(at)
+    service = open_service(settings_at(folder, host=host), create=True, clock=clock, sandbox=sandbox)
+    service.authorities.add(JINCHUAN)
+    service.seals.make(f"{JINCHUAN.authority_id}-sm2", JINCHUAN.authority_id, Suite.SM2_SM3)
+    return World(service, clock, folder, JINCHUAN)
+
+
+def world_in(template: Path, folder: Path, sandbox: Sandbox) -> World:
+    """A world in a copy of a template, which takes less time than making one."""
+    shutil.copytree(template, folder)
+    return make_world(folder, sandbox=sandbox)

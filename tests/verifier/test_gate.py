@@ -33,7 +33,8 @@ from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.encoding.ses import decode_seal
 from trust.model.report import Report, Result, Verdict
 from trust.pdf.gap import GapRefused, SignedGap, check_gap
-from verifier.evidence import Evidence, evidence_from_bundle
+from verifier.bundle import evidence_from_bundle
+from verifier.evidence import Evidence
 from verifier.examine import Examination, examine_pdf
 from verifier.seal_data import SealDataTrust, judge_seal
 

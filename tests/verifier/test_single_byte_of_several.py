@@ -15,7 +15,8 @@ from keys.suites import Suite
 from trust.model.report import Result
 from trust.model.seal import SealShape
 from trust.pdf.gap import check_gaps
-from verifier.evidence import Evidence, evidence_from_bundle
+from verifier.bundle import evidence_from_bundle
+from verifier.evidence import Evidence
 from verifier.examine import examine_pdf
 
 PERSON = "chuncheng-market-person"

@@ -9,10 +9,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from issuer.archive.package import Record, package_files
@@ -102,13 +100,7 @@ def receipt_of(service: Service, pid: bytes, number: int) -> bytes:
 
 def _bundle(service: Service, at: datetime) -> dict[str, bytes]:
     service.log.publish()
-    with tempfile.TemporaryDirectory(prefix="yinzheng-export-") as folder:
-        service.publishing.write_bundle(Path(folder), service.log.checkpoint_note(), at)
-        return {
-            path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in Path(folder).rglob("*")
-            if path.is_file()
-        }
+    return service.publishing.bundle(service.log.checkpoint_note(), at)
 
 
 _WORDS = {

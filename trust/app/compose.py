@@ -29,6 +29,7 @@ from issuer.compromises import Compromises
 from issuer.erasing import Erasing
 from issuer.identities import SealIdentities
 from issuer.issuing import Issuing
+from issuer.members import Members
 from issuer.ocsp import Ocsp
 from issuer.outside_crls import MAX_CRL_BYTES, OutsideCrls
 from issuer.outside_tsas import pin_outside_tsa
@@ -51,21 +52,23 @@ from ledger.witness.policy import Policy
 from trust.app.database import migrate_ledger, migrate_register
 from trust.app.keeping import POLICY_FILE, Keeper, Scrubbing, Witnessing, read_policy
 from trust.app.lanes import SIZES, Lane, Sandboxes
+from trust.app.members import BUNDLE_TYPE, MemberBundles
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
 from trust.app.reporting import Reporting
 from trust.app.settings import OutsideTsaSettings, Settings
 from trust.app.sql import forget_erased
 from trust.encoding import cose
-from trust.fetching import fetch_named, post
+from trust.fetching import fetch_named, get, post
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trust.model.errors import KeyUnavailable, OperationalError
 from trust.sandbox import Sandbox
 from trust.storage.folder import DataFolderLock, create_durably
 from trust.storage.sql import Database
+from verifier.bundle import MAX_BUNDLE_BYTES
 from verifier.evidence import Evidence
 from verifier.verifying import SANDBOX_JOBS, Verifier
 
-_CRL_SECONDS = 30.0
+_CRL_SECONDS, _BUNDLE_SECONDS = 30.0, 60.0
 
 _log = logging.getLogger("yinzheng.keeping")
 
@@ -127,6 +130,8 @@ class Service:
     sandboxes: Sandboxes
     verifiers: Mapping[Lane, Verifier]
     online: OnlineEvidence
+    members: Members
+    member_bundles: MemberBundles
     reporting: Reporting
     secrets: ServiceSecrets
     policy: Policy | None
@@ -262,6 +267,18 @@ def _open(
     statuses, erasing = Statuses(issuing), Erasing(issuing, forget_erased)
     ocsp = Ocsp(authorities)
     reporting = Reporting(database, authorities, publishing, clock, entropy)
+    members = Members(database, clock, settings.host)
+    member_bundles = MemberBundles(
+        database,
+        members,
+        clock,
+        lambda address: get(
+            address,
+            answer_type=BUNDLE_TYPE,
+            timeout_seconds=_BUNDLE_SECONDS,
+            max_bytes=MAX_BUNDLE_BYTES,
+        ),
+    )
     archiving = Archiving(issuing, ocsp)
     outside_crls = OutsideCrls(
         database,
@@ -284,6 +301,7 @@ def _open(
             erasing.resume_pending,
             archiving.run,
             outside_crls.run,
+            member_bundles.run,
             reporting.prune,
         ),
     )
@@ -315,7 +333,9 @@ def _open(
         publishing=publishing,
         sandboxes=sandboxes,
         verifiers={lane: Verifier(each, live=live) for lane, each in sandboxes.of.items()},
-        online=OnlineEvidence(publishing, authorities, database),
+        online=OnlineEvidence(publishing, authorities, database, member_bundles),
+        members=members,
+        member_bundles=member_bundles,
         reporting=reporting,
         secrets=service_secrets,
         policy=policy,

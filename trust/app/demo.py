@@ -39,7 +39,7 @@ from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
 from trust.pdf.gap import check_gaps
 from verifier.archive_package import Property
-from verifier.evidence import evidence_from_bundle
+from verifier.bundle import evidence_from_bundle
 from verifier.verifying import Verifier
 
 

@@ -11,13 +11,14 @@ from issuer.authorities import Authorities
 from issuer.drafting import display_fields
 from issuer.presenting import Level, Presenting
 from issuer.publishing import Publishing
+from trust.app.members import MemberBundles
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.ecertificate import IssuedECertificate
 from trust.model.errors import Conflict, EvidenceUnavailableError
 from trust.model.report import Finding, Freshness, Result
 from trust.model.status import Status
 from trust.storage.sql import Database
-from verifier.evidence import Evidence, StatusFact
+from verifier.evidence import NO_MEMBERS, Evidence, StatusFact
 from verifier.trust_list import check_trust_list
 from verifier.verifying import LiveFact, status_finding, validity_finding
 
@@ -29,12 +30,14 @@ class OnlineEvidence:
     publishing: Publishing
     authorities: Authorities
     database: Database
+    members: MemberBundles
 
     def gather(self, at: datetime) -> Evidence:
         trust_list = check_trust_list(self.publishing.trust_list(at), self.publishing.roots())
         crls = tuple(der for _, der, _ in self.authorities.known_crls(at))
         register = _Register(self.database)
-        return Evidence(trust_list, crls, register, register, online=True)
+        members = self.members.source(trust_list, at) if trust_list.members else NO_MEMBERS
+        return Evidence(trust_list, crls, register, register, online=True, members=members)
 
 
 @dataclass(frozen=True, slots=True)

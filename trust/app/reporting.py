@@ -29,8 +29,9 @@ from trust.app.lanes import Lane
 from trust.app.tables import FiledReportRow
 from trust.encoding import cose, jws
 from trust.encoding.digests import sha256
-from trust.encoding.kept_evidence import decode_kept_evidence, encode_kept_evidence
+from trust.encoding.kept_evidence import KeptEvidence, decode_kept_evidence, encode_kept_evidence
 from trust.encoding.report import REPORT_TYP, encode_payload
+from trust.encoding.trust_list import TrustList
 from trust.model.clock import Clock, Entropy
 from trust.model.errors import EvidenceUnavailableError, NotFound, OperationalError
 from trust.model.report import Report
@@ -140,8 +141,8 @@ class Reporting:
             kept_until=issuer_sql.to_micros(report.verified_at + _KEPT[lane]),
         )
         with self._database.write() as connection:
-            for crl in recorder.evidence.crls if kept is not None else ():
-                sql.keep_crl(connection, sha256(crl), crl)
+            for each in recorder.lists() if kept is not None else ():
+                sql.keep_list(connection, each)
             issuer_sql.insert(connection, row)
         value: dict[str, Any] = json.loads(payload)
         return value | {"report_seal": sealed.decode()}
@@ -173,14 +174,18 @@ class Reporting:
         kept = decode_kept_evidence(bytes(row.evidence))
         with self._database.read() as connection:
             listed = issuer_sql.one_row(connection, issuer_sql.TrustListRow, seq=kept.trust_list)
-            crls = [sql.kept_crl(connection, digest) for digest in kept.crls]
-        if (listed is None and kept.trust_list is not None) or None in crls:
+            crls = [sql.kept_list(connection, digest) for digest in kept.crls]
+            wanted = kept.member.trust_list if kept.member is not None else None
+            members = sql.kept_list(connection, wanted) if wanted is not None else None
+        missing = (listed is None and kept.trust_list is not None) or (members is None and wanted is not None)
+        if missing or None in crls:
             raise EvidenceUnavailableError(
                 "A list of then is missing.", "Restore it from a backup.", code="NOT_REPEATABLE"
             )
         roots = self._publishing.roots()
         trust_list = check_trust_list(bytes(listed.compact), roots) if listed is not None else None
-        return replay(kept, trust_list, [crl for crl in crls if crl is not None])
+        lists = [crl for crl in crls if crl is not None]
+        return replay(kept, trust_list, lists, _list_of_member(kept, trust_list, members))
 
     def prune(self) -> None:
         """Removes what need not be kept any longer."""
@@ -203,6 +208,15 @@ class Reporting:
         key = self._authorities.keys.open(row.key_id, KeyPurpose.REPORT)
         signed = jws.signing_input(payload, REPORT_TYP, sha256(bytes(row.spki)))
         return jws.compact(signed, cose.raw_signature(row.suite, key.sign(signed)))
+
+
+def _list_of_member(
+    kept: KeptEvidence, trust_list: TrustList | None, compact: bytes | None
+) -> TrustList | None:
+    if kept.member is None or compact is None or trust_list is None:
+        return None
+    entry = next(each for each in trust_list.members if each.member_id == kept.member.member_id)
+    return check_trust_list(compact, entry.roots)
 
 
 def show_code(code: str) -> str:

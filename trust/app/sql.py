@@ -17,9 +17,10 @@ from trust.app.tables import (
     ClaimLinkRow,
     FiledReportRow,
     IdempotencyRow,
-    KeptCrlRow,
+    KeptListRow,
     WebSessionRow,
 )
+from trust.encoding.digests import sha256
 
 
 def use_claim_link(connection: Connection, token_hash: bytes, at: int) -> bool:
@@ -65,15 +66,16 @@ def audit_rows(
     return [AuditRow(**row._mapping) for row in rows]
 
 
-def keep_crl(connection: Connection, digest: bytes, der: bytes) -> None:
-    """Keeps a revocation list once, whoever else does the same."""
+def keep_list(connection: Connection, encoded: bytes) -> None:
+    """Keeps a list under its SHA-256 once, whoever else does the same."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert(_t(KeptCrlRow)).values(sha256=digest, der=der).on_conflict_do_nothing())
+    row = insert(_t(KeptListRow)).values(sha256=sha256(encoded), encoded=encoded)
+    connection.execute(row.on_conflict_do_nothing())
 
 
-def kept_crl(connection: Connection, digest: bytes) -> bytes | None:
-    table = _t(KeptCrlRow)
-    found = connection.execute(sa.select(table.c.der).where(table.c.sha256 == digest)).scalar()
+def kept_list(connection: Connection, digest: bytes) -> bytes | None:
+    table = _t(KeptListRow)
+    found = connection.execute(sa.select(table.c.encoded).where(table.c.sha256 == digest)).scalar()
     return bytes(found) if found is not None else None
 
 

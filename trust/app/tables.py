@@ -70,12 +70,24 @@ class FiledReportRow(SQLModel, table=True):
     kept_until: int = Field(sa_type=sa.BigInteger, index=True)
 
 
-class KeptCrlRow(SQLModel, table=True):
-    """A revocation list on which reports stand, once for all of them."""
+class KeptListRow(SQLModel, table=True):
+    """A revocation list, or the trust list of another deployment, on which reports stand; once for all of them."""
 
-    __tablename__ = "kept_crl"
+    __tablename__ = "kept_list"
     sha256: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
-    der: bytes = Field(sa_column=sa.Column(sa.LargeBinary, nullable=False))
+    encoded: bytes = Field(sa_column=sa.Column(sa.LargeBinary, nullable=False))
+
+
+class MemberBundleRow(SQLModel, table=True):
+    """The newest lists of another deployment, as a zip file (`verifier.bundle`); none before the first."""
+
+    __tablename__ = "member_bundle"
+    member_id: str = Field(primary_key=True, max_length=32)
+    sha256: bytes | None = Field(default=None, sa_column=sa.Column(sa.LargeBinary(32), nullable=True))
+    packed: bytes | None = Field(default=None, sa_column=sa.Column(sa.LargeBinary, nullable=True))
+    kept_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    tried_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    problem: str | None = None
 
 
 class AuditRow(SQLModel, table=True):

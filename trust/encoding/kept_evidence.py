@@ -1,12 +1,15 @@
 """What a verification asked for besides the object, and what it was told: enough to judge the object again later.
 
     {"format":"yinzheng-evidence-1","trust_list":7,"crls":[SHA-256 hex…],
-     "status":{"status","as_of","next_update","online","reason","changed_at"}     what the status source said
+     "member":{"id":…,"trust_list":SHA-256 hex|null}|null,     another deployment whose it is, and its own trust list
+     "status":{"status","as_of","next_update","online","reason","changed_at",      what the status source said
+               "anchor":[entry, appended_at, as of size, checkpoint's size]|null}
              |{"error":code,"what":…} | null,                                       that it could not say; not asked
      "file":{"pid":hex|null,"erased":true|false}|null,                              what the register said of the digest
      "problems":[[check, result, code, detail]…]}
 
-The trust list and the revocation lists are kept once, under their number and their digests. Nothing here is from the
+Our trust lists are kept under their numbers, all other lists once under their digests. With a member, the lists, the
+status and the problems are the member's. Nothing here is from the
 object itself.
 """
 
@@ -34,6 +37,7 @@ class StatusAnswer:
     reason: str | None = None
     changed_at: datetime | None = None
     error: tuple[str, str] | None = None
+    anchor: tuple[int, datetime, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,14 @@ class FileAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptMember:
+    """A deployment by its id in our trust list, and the SHA-256 of its own; None where that was not at hand."""
+
+    member_id: str
+    trust_list: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class KeptEvidence:
     """`crls` are the SHA-256 of revocation lists; `trust_list` is a number, None where there was no list."""
 
@@ -53,6 +65,7 @@ class KeptEvidence:
     status: StatusAnswer | None
     file: FileAnswer | None
     problems: Sequence[Finding] = ()
+    member: KeptMember | None = None
 
 
 def encode_kept_evidence(kept: KeptEvidence) -> bytes:
@@ -64,6 +77,7 @@ def encode_kept_evidence(kept: KeptEvidence) -> bytes:
         "file": {"pid": kept.file.pid.hex() if kept.file.pid else None, "erased": kept.file.erased}
         if kept.file is not None
         else None,
+        "member": _encode_member(kept.member) if kept.member is not None else None,
         "problems": [[f.check, f.result.value, f.code, f.detail] for f in kept.problems],
     }
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
@@ -88,9 +102,18 @@ def decode_kept_evidence(encoded: bytes) -> KeptEvidence:
                 Finding(check, Result(result), code, detail)
                 for check, result, code, detail in raw["problems"]
             ),
+            _decode_member(raw["member"]) if raw["member"] is not None else None,
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise Malformed("Kept evidence is not in its format.") from exc
+
+
+def _encode_member(member: KeptMember) -> dict[str, Any]:
+    return {"id": member.member_id, "trust_list": member.trust_list.hex() if member.trust_list else None}
+
+
+def _decode_member(raw: dict[str, Any]) -> KeptMember:
+    return KeptMember(raw["id"], bytes.fromhex(raw["trust_list"]) if raw["trust_list"] else None)
 
 
 def _encode_status(answer: StatusAnswer) -> dict[str, Any]:
@@ -107,6 +130,7 @@ def _encode_status(answer: StatusAnswer) -> dict[str, Any]:
         "online": fresh.online,
         "reason": answer.reason,
         "changed_at": answer.changed_at.isoformat() if answer.changed_at else None,
+        "anchor": _encode_anchor(answer.anchor) if answer.anchor else None,
     }
 
 
@@ -118,4 +142,15 @@ def _decode_status(raw: dict[str, Any]) -> StatusAnswer:
         datetime.fromisoformat(raw["as_of"]), datetime.fromisoformat(until) if until else None, raw["online"]
     )
     changed = datetime.fromisoformat(changed_at) if changed_at else None
-    return StatusAnswer(Status(raw["status"]), fresh, raw["reason"], changed)
+    anchor = _decode_anchor(raw["anchor"]) if raw["anchor"] else None
+    return StatusAnswer(Status(raw["status"]), fresh, raw["reason"], changed, anchor=anchor)
+
+
+def _encode_anchor(anchor: tuple[int, datetime, int, int]) -> list[int | str]:
+    index, appended_at, as_of_size, checkpoint_size = anchor
+    return [index, appended_at.isoformat(), as_of_size, checkpoint_size]
+
+
+def _decode_anchor(raw: Sequence[Any]) -> tuple[int, datetime, int, int]:
+    index, appended_at, as_of_size, checkpoint_size = raw
+    return index, datetime.fromisoformat(appended_at), as_of_size, checkpoint_size

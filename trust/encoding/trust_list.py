@@ -15,12 +15,22 @@ digits). Payload, times in RFC 3339:
      "tsas":[{"suite":…,"certs":[…],"root":…,"state":…,"since":…}],
      "keys":[{"kid":hex,"suite":…,"spki":base64,"use":"present"|"status"|"report",
               "not_before":…,"not_after":…,"state":…,"since":…}],
-     "status_lists":{"1":"https://…/status/1"}}
+     "status_lists":{"1":"https://…/status/1"},
+     "anchors":[{"name_zh":…,"name_en":…,"cert":DER,"not_before":…,"not_after":…,"state":…,"since":…}],
+     "members":[{"id":…,"name_zh":…,"name_en":…,"address":"https://…","roots":[base64…],"hosts":[…],
+                 "uses":["seal","present","report"],"divisions":["53"] or null,"type_codes":[…] or null,
+                 "not_before":…,"not_after":… or null,"state":…,"since":…}]}
 
 A ledger key signs checkpoints of from_size <= size < until_size. A seal or key may do only what its entry
 says. `state` is active, retired or compromised; `since` says from when a retired or compromised one counts as
 such. `certs` start with the end entity and leave out the root. `idle` are intervals in which the seal was frozen or
-reported lost: what it was used for in them does not count.
+reported lost: what it was used for in them does not count. A key with `types` signs for these types only.
+
+`anchors` are CAs (DER) outside, under which signed files of others are judged: they are never e-certificates of ours.
+
+`members` are other deployments. Each has a trust list of its own, signed by its own roots (SubjectPublicKeyInfo);
+this list says whether it is believed and for what (`verifier.members`). ETSI TS 119 612 §5.3.13 does the same with its
+pointers to other trust lists. A member's own members are not members here.
 """
 
 from __future__ import annotations
@@ -128,6 +138,51 @@ class TrustedKey(Trusted):
     use: str
     not_before: datetime
     not_after: datetime
+    types: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedAnchor(Trusted):
+    """A CA outside: signatures of its customers are believed, and are not ours."""
+
+    name_zh: str
+    name_en: str
+    cert: bytes
+    not_before: datetime
+    not_after: datetime
+
+    def counts_at(self, at: datetime) -> bool:
+        return self.not_before <= at <= self.not_after and self.is_good_at(at)
+
+
+class MemberUse(StrEnum):
+    """What a member's keys are believed for."""
+
+    SEAL = "seal"
+    PRESENT = "present"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedMember(Trusted):
+    """Another deployment, and the limits within which its own trust list is believed.
+
+    `roots`: its root keys (DER), present and next. `divisions`: beginnings of the administrative division (GB/T 2260)
+    in the credit codes of its authorities (GB 32100, places 3 to 8); `type_codes`: types it may issue; None: any.
+    What it made before `not_before` or after `not_after` (None: no end) does not count.
+    """
+
+    member_id: str
+    name_zh: str
+    name_en: str
+    address: str | None
+    roots: Sequence[bytes]
+    hosts: Sequence[str]
+    uses: Sequence[MemberUse]
+    divisions: Sequence[str] | None
+    type_codes: Sequence[str] | None
+    not_before: datetime
+    not_after: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +210,8 @@ class TrustList:
     tsas: Sequence[TrustedTsa]
     keys: Sequence[TrustedKey]
     status_lists: Mapping[int, str]
+    anchors: Sequence[TrustedAnchor] = ()
+    members: Sequence[TrustedMember] = ()
 
     def authority(self, authority_id: str) -> TrustedAuthority | None:
         return next((a for a in self.authorities if a.authority_id == authority_id), None)
@@ -237,11 +294,40 @@ def encode_trust_list(listed: TrustList) -> bytes:
                 "use": k.use,
                 "not_before": k.not_before.isoformat(),
                 "not_after": k.not_after.isoformat(),
+                "types": list(k.types) if k.types is not None else None,
                 **state(k),
             }
             for k in listed.keys
         ],
         "status_lists": {str(number): address for number, address in listed.status_lists.items()},
+        "anchors": [
+            {
+                "name_zh": a.name_zh,
+                "name_en": a.name_en,
+                "cert": _b64(a.cert),
+                "not_before": a.not_before.isoformat(),
+                "not_after": a.not_after.isoformat(),
+                **state(a),
+            }
+            for a in listed.anchors
+        ],
+        "members": [
+            {
+                "id": m.member_id,
+                "name_zh": m.name_zh,
+                "name_en": m.name_en,
+                "address": m.address,
+                "roots": [_b64(r) for r in m.roots],
+                "hosts": list(m.hosts),
+                "uses": [use.value for use in m.uses],
+                "divisions": list(m.divisions) if m.divisions is not None else None,
+                "type_codes": list(m.type_codes) if m.type_codes is not None else None,
+                "not_before": m.not_before.isoformat(),
+                "not_after": m.not_after.isoformat() if m.not_after else None,
+                **state(m),
+            }
+            for m in listed.members
+        ],
     }
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
@@ -312,10 +398,39 @@ def decode_trust_list(payload: bytes) -> TrustList:
                     k["use"],
                     _time(k["not_before"]),
                     _time(k["not_after"]),
+                    _texts(k["types"]),
                 )
                 for k in raw["keys"]
             ),
             status_lists={int(number): str(address) for number, address in raw["status_lists"].items()},
+            anchors=tuple(
+                TrustedAnchor(
+                    *_state(a),
+                    a["name_zh"],
+                    a["name_en"],
+                    _bytes(a["cert"]),
+                    _time(a["not_before"]),
+                    _time(a["not_after"]),
+                )
+                for a in raw["anchors"]
+            ),
+            members=tuple(
+                TrustedMember(
+                    *_state(m),
+                    m["id"],
+                    m["name_zh"],
+                    m["name_en"],
+                    m["address"],
+                    tuple(_bytes(r) for r in m["roots"]),
+                    tuple(str(host) for host in m["hosts"]),
+                    tuple(MemberUse(use) for use in m["uses"]),
+                    _texts(m["divisions"]),
+                    _texts(m["type_codes"]),
+                    _time(m["not_before"]),
+                    _time(m["not_after"]) if m["not_after"] else None,
+                )
+                for m in raw["members"]
+            ),
         )
     except (ValueError, TypeError, KeyError, RecursionError) as exc:
         raise Malformed("The trust list is not in its format.") from exc
@@ -334,6 +449,10 @@ def _time(text: str) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time without a zone")
     return value
+
+
+def _texts(raw: Sequence[Any] | None) -> tuple[str, ...] | None:
+    return tuple(str(each) for each in raw) if raw is not None else None
 
 
 def _state(raw: Mapping[str, Any]) -> tuple[TrustState, datetime | None]:

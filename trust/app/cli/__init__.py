@@ -19,6 +19,7 @@ from trust.app.cli.ledger import ledger_app
 from trust.app.cli.pki import import_command, pki_app
 from trust.app.cli.reports import report_app
 from trust.app.cli.seals import seal_app
+from trust.app.cli.trust_entries import trust_app
 from trust.model.errors import Malformed, OperationalError, TrustError
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ for name, group in (
     ("ledger", ledger_app),
     ("keys", keys_app),
     ("pki", pki_app),
+    ("trust", trust_app),
     ("access", access_app),
 ):
     app.add_typer(group, name=name)
@@ -486,10 +488,14 @@ def verify_many(
 
 
 @app.command(help=t("生成离线核验包", "write an offline verification bundle"))
-def bundle(folder: Path, data: Data = None) -> None:
+def bundle(
+    folder: Annotated[Path, typer.Argument(help=t("目录，或 .zip 文件", "folder, or a .zip file"))],
+    data: Data = None,
+) -> None:
     with _service(data) as service:
-        service.log.publish()
-        service.publishing.write_bundle(folder, service.log.checkpoint_note(), service.clock.now())
+        from trust.app.members import write_bundle
+
+        write_bundle(service, folder)
 
 
 # --- ledger and keys ----------------------------------------------------------------------------------------

@@ -171,7 +171,7 @@ def check(
     from trust.encoding.archive_package import EVIDENCE, decode_package
     from trust.sandbox import Sandbox
     from verifier.archive_package import check_package
-    from verifier.evidence import decode_roots
+    from verifier.bundle import decode_roots
     from verifier.verifying import SANDBOX_JOBS
 
     package = decode_package(_read(file))

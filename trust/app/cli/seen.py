@@ -17,25 +17,26 @@ from pathlib import Path
 from trust.encoding.digests import sha256
 
 
-def seen_seq(roots: Sequence[bytes]) -> int:
-    """The highest number of a trust list under these roots (DER) that was seen here; 0 if none was."""
-    found = _read().get(_name(roots), 0)
-    return found if isinstance(found, int) else 0
+class SeenHere:
+    """`verifier.bundle.SeenLists`, for the user whose home this is."""
 
+    def least_seq(self, roots: Sequence[bytes]) -> int:
+        found = _read().get(_name(roots), 0)
+        return found if isinstance(found, int) else 0
 
-def remember_seq(roots: Sequence[bytes], seq: int) -> None:
-    """Keeps the number if it is the highest. A home that cannot be written to changes no verdict."""
-    known = _read()
-    if seq <= seen_seq(roots):
-        return
-    known[_name(roots)] = seq
-    with contextlib.suppress(OSError):
-        path = _path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(known, file)
-        os.replace(name, path)
+    def note(self, roots: Sequence[bytes], seq: int) -> None:
+        """Keeps the number if it is the highest. A home that cannot be written to changes no verdict."""
+        if seq <= self.least_seq(roots):
+            return
+        known = _read()
+        known[_name(roots)] = seq
+        with contextlib.suppress(OSError):
+            path = _path()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(known, file)
+            os.replace(name, path)
 
 
 def _read() -> dict[str, object]:

@@ -12,12 +12,13 @@ from asn1crypto import pem
 
 from trust.app.cli import console
 from trust.app.cli.console import t
-from trust.app.cli.seen import remember_seq, seen_seq
+from trust.app.cli.seen import SeenHere
 from trust.encoding.report import encode_report
 from trust.model.errors import Malformed
 from trust.model.report import Colour, Report, Result, Verdict
 from trust.sandbox import Sandbox
-from verifier.evidence import Evidence, ListedStatus, evidence_from_bundle, read_roots
+from verifier.bundle import NOTHING_SEEN, evidence_from_bundle, read_roots
+from verifier.evidence import Evidence, ListedStatus
 from verifier.sentences import CHECKS, NOT_CHECKED, messages_of, seal_words, words_for
 from verifier.trust_list import root_fingerprint
 from verifier.verifying import SANDBOX_JOBS, Verifier
@@ -50,7 +51,7 @@ def verify_objects(
 ) -> int:
     """Verifies each object and gives the exit code of the worst."""
     verified_at = instant(at)
-    certificates = [_read_anchor(path) for path in anchors]
+    certificates = [read_anchor(path) for path in anchors]
     worst = 0
     with judging(offline, certificates, roots, data, about_the_past=at is not None) as judge:
         for each in objects:
@@ -122,10 +123,8 @@ def judging(
             if offline is None:
                 evidence = Evidence(None, (), ListedStatus({}), None, online=False)
             else:
-                least = 0 if about_the_past else seen_seq(pinned)
-                evidence = evidence_from_bundle(offline, at, roots=pinned, least_seq=least)
-                if evidence.trust_list is not None:
-                    remember_seq(pinned, evidence.trust_list.seq)
+                seen = NOTHING_SEEN if about_the_past else SeenHere()
+                evidence = evidence_from_bundle(offline, at, roots=pinned, seen=seen)
             if isinstance(each, str):
                 return verifier.verify_text(each, evidence, at)
             return verifier.verify_bytes(each, evidence, at, anchors=anchors)
@@ -181,7 +180,8 @@ def object_named(name: str) -> bytes | str:
     )
 
 
-def _read_anchor(path: Path) -> bytes:
+def read_anchor(path: Path) -> bytes:
+    """A certificate (DER) from a PEM or DER file. Raises `Malformed`."""
     try:
         found = path.read_bytes()
         return bytes(pem.unarmor(found)[2]) if pem.detect(found) else found

@@ -21,6 +21,9 @@ from keys.pki.ocsp import MAX_REQUEST_BYTES
 from trust.app.compose import Service
 from trust.app.http.middleware import Metrics
 from trust.app.lanes import Lanes
+from trust.app.members import BUNDLE_PATH, BUNDLE_TYPE
+from trust.encoding.digests import sha256
+from trust.encoding.plain_zip import encode_zip
 from trust.encoding.status_list import MEDIA_TYPE
 from trust.model.errors import NotFound
 
@@ -30,7 +33,7 @@ _IMMUTABLE = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-
 _CRL = re.compile(r"^[A-Za-z0-9-]{1,64}(?:\.[0-9]{1,4})?$", re.ASCII)
 _TEXT = "text/plain; charset=utf-8"
 _OCSP = "application/ocsp-response"
-_LIST_CACHE = timedelta(seconds=5)
+_LIST_CACHE, _BUNDLE_CACHE = timedelta(seconds=5), timedelta(seconds=30)
 
 
 def public_router(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter:
@@ -38,7 +41,7 @@ def public_router(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter
     open_to_all = {"Access-Control-Allow-Origin": "*"}
     checkpoint_headers = {**open_to_all, "Cache-Control": "public, max-age=2"}
     lists: dict[int, tuple[datetime, AnchoredList]] = {}
-    lock = Lock()
+    lock, bundle_lock = Lock(), Lock()
 
     @router.head("/ledger/checkpoint", include_in_schema=False)
     @router.get("/ledger/checkpoint", tags=["ledger"], operation_id="getCheckpoint")
@@ -78,6 +81,29 @@ def public_router(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter
         compact = service.publishing.trust_list(service.clock.now())
         headers = {**open_to_all, "Cache-Control": "public, max-age=300"}
         return Response(compact, media_type="application/jose", headers=headers)
+
+    bundles: dict[str, tuple[datetime, bytes]] = {}
+
+    def packed_bundle() -> bytes:
+        at = service.clock.now()
+        with bundle_lock:
+            kept = bundles.get("newest")
+            if kept is None or at - kept[0] > _BUNDLE_CACHE:
+                files = service.publishing.bundle(service.log.published_note(), at, max_age=None)
+                kept = bundles["newest"] = (at, encode_zip(files | service.member_bundles.files()))
+        return kept[1]
+
+    @router.head(BUNDLE_PATH, include_in_schema=False)
+    @router.get(BUNDLE_PATH, tags=["public"], operation_id="getOfflineBundle")
+    def offline_bundle(request: Request) -> Response:
+        """Everything that verifying offline needs, members' lists included, as one zip file."""
+        packed = packed_bundle()
+        tag = f'"{sha256(packed).hex()[:32]}"'
+        headers = {**open_to_all, "Cache-Control": "public, max-age=60", "ETag": tag}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        headers["Content-Disposition"] = 'attachment; filename="yinzheng-bundle.zip"'
+        return Response(packed, media_type=BUNDLE_TYPE, headers=headers)
 
     def anchored_list(number: int) -> AnchoredList:
         at = service.clock.now()

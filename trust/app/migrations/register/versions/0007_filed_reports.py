@@ -1,4 +1,4 @@
-"""Reports under their codes, and the revocation lists that they stand on."""
+"""Reports under their codes, and the lists that they stand on."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -24,7 +24,7 @@ def upgrade() -> None:
     op.create_index("ix_filed_report_pid", "filed_report", ["pid"])
     op.create_index("ix_filed_report_kept_until", "filed_report", ["kept_until"])
     op.create_table(
-        "kept_crl",
+        "kept_list",
         sa.Column("sha256", sa.LargeBinary(32), primary_key=True),
-        sa.Column("der", sa.LargeBinary(), nullable=False),
+        sa.Column("encoded", sa.LargeBinary(), nullable=False),
     )

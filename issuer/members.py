@@ -1,0 +1,220 @@
+"""Whom else our trust list names: other deployments (members), and CAs outside under which signed files are judged.
+
+Nothing here talks to a member: an entry says what is believed of it. Its own lists are fetched and kept by the app
+(`trust.app.members`).
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from issuer import sql
+from keys.pki.read import ca_term
+from trust.encoding.digests import sha256
+from trust.encoding.trust_list import MemberUse, TrustedAnchor, TrustedMember, TrustState
+from trust.model.clock import Clock, whole_second
+from trust.model.errors import Conflict, Malformed, NotFound
+from trust.storage.sql import Database
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_HOST = re.compile(r"[A-Z0-9](?:[A-Z0-9.-]{0,251}[A-Z0-9])?(?::[0-9]{1,5})?")
+_DIVISION = re.compile(r"[0-9]{2,6}")
+_ADDRESS = re.compile(r"https?://[^\s/?#@]{1,253}(?:/[^\s?#]{0,200})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Use cases on entries of the trust list that are about others. `own_host` is the one in our own codes."""
+
+    database: Database
+    clock: Clock
+    own_host: str
+
+    def list(self) -> list[TrustedMember]:
+        with self.database.read() as connection:
+            return list_members(connection)
+
+    def get(self, member_id: str) -> TrustedMember:
+        """Raises `NotFound`."""
+        with self.database.read() as connection:
+            row = sql.one_row(connection, sql.TrustMemberRow, id=member_id)
+        if row is None:
+            raise NotFound(
+                f"There is no member {member_id}.", "List them with `yinzheng trust list`.", code="NO_MEMBER"
+            )
+        return _member(row)
+
+    def put(self, entry: TrustedMember, *, is_new: bool) -> None:
+        """Puts a member into the trust list, or changes its entry.
+
+        Raises `Malformed`, and `Conflict` for an id that is taken or a host that stands in the codes of another.
+        """
+        _check(entry)
+        with self.database.write() as connection:
+            sql.serialise(connection, "members")
+            known = {each.member_id: each for each in list_members(connection)}
+            if is_new == (entry.member_id in known):
+                raise Conflict(
+                    f"There is {'a' if is_new else 'no'} member {entry.member_id}.",
+                    "Choose another id, or change the entry with --change.",
+                )
+            taken = {host: each.member_id for each in known.values() for host in each.hosts}
+            taken |= {self.own_host.upper(): "this deployment"}
+            for host in entry.hosts:
+                if taken.get(host, entry.member_id) != entry.member_id:
+                    raise Conflict(f"{host} stands in codes of {taken[host]}.", "Name other hosts.")
+            if is_new:
+                sql.insert(connection, _row(entry))
+            else:
+                values = _row(entry).model_dump(exclude={"id"})
+                sql.update(connection, sql.TrustMemberRow, {"id": entry.member_id}, values)
+
+    def withdraw(self, member_id: str, state: TrustState, since: datetime | None = None) -> None:
+        """From `since` on (now, if not given) the member is not believed; for one whose roots are compromised, at all.
+
+        Raises `NotFound`.
+        """
+        self.get(member_id)
+        at = whole_second(since or self.clock.now())
+        values = {"state": state.value, "since": sql.to_micros(at)}
+        with self.database.write() as connection:
+            sql.update(connection, sql.TrustMemberRow, {"id": member_id}, values)
+
+    def anchors(self) -> builtins.list[tuple[str, TrustedAnchor]]:
+        """With the id of each: the beginning of its certificate's SHA-256, hex."""
+        with self.database.read() as connection:
+            return [(anchor_id(each.cert), each) for each in list_anchors(connection)]
+
+    def add_anchor(self, cert: bytes, name_zh: str, name_en: str, not_after: datetime | None = None) -> str:
+        """Judges signed files of others under this CA certificate (DER) too. Gives its id.
+
+        Raises `Malformed` for what is no CA, and `Conflict` for one that is there.
+        """
+        begins, ends = ca_term(cert)
+        row = sql.TrustAnchorRow(
+            id=anchor_id(cert),
+            name_zh=name_zh,
+            name_en=name_en,
+            cert=cert,
+            not_before=sql.to_micros(begins),
+            not_after=sql.to_micros(min(ends, not_after) if not_after else ends),
+            state=TrustState.ACTIVE.value,
+            added_at=sql.to_micros(self.clock.now()),
+        )
+        with self.database.write() as connection:
+            sql.serialise(connection, "members")
+            if sql.one_row(connection, sql.TrustAnchorRow, id=row.id) is not None:
+                raise Conflict(
+                    "This CA is in the trust list already.", "List them with `yinzheng trust list`."
+                )
+            sql.insert(connection, row)
+        return row.id
+
+    def withdraw_anchor(self, wanted: str) -> None:
+        """From now on nothing is judged under this CA. Raises `NotFound`."""
+        values = {"state": TrustState.RETIRED.value, "since": sql.to_micros(whole_second(self.clock.now()))}
+        with self.database.write() as connection:
+            if not sql.update(connection, sql.TrustAnchorRow, {"id": wanted}, values):
+                raise NotFound(f"There is no CA {wanted}.", "List them with `yinzheng trust list`.")
+
+
+def anchor_id(cert: bytes) -> str:
+    return sha256(cert)[:8].hex()
+
+
+def list_members(connection: Connection) -> list[TrustedMember]:
+    """In the caller's transaction."""
+    return [_member(row) for row in sql.all_rows(connection, sql.TrustMemberRow)]
+
+
+def list_anchors(connection: Connection) -> list[TrustedAnchor]:
+    """In the caller's transaction."""
+    return [
+        TrustedAnchor(
+            TrustState(row.state),
+            _time(row.since),
+            row.name_zh,
+            row.name_en,
+            bytes(row.cert),
+            sql.from_micros(row.not_before),
+            sql.from_micros(row.not_after),
+        )
+        for row in sql.all_rows(connection, sql.TrustAnchorRow)
+    ]
+
+
+def _check(entry: TrustedMember) -> None:
+    if not _ID.fullmatch(entry.member_id):
+        raise Malformed("The id is not in its form.", "Use up to 32 small letters, digits and hyphens.")
+    if not entry.name_zh.strip() or not entry.name_en.strip():
+        raise Malformed("A name is missing.", "Give the name in both languages.")
+    if not entry.roots:
+        raise Malformed("No root is named.", "Give the fingerprint that the deployment publishes.")
+    if entry.address is not None and not _ADDRESS.fullmatch(entry.address):
+        raise Malformed("The address is not in its form.", "Write https://verify.example.cn.")
+    if not entry.uses:
+        raise Malformed("The member would be believed for nothing.", "Name at least one use.")
+    _check_each("host", entry.hosts, _HOST)
+    _check_each("division", entry.divisions, _DIVISION)
+    if entry.not_after is not None and entry.not_after <= entry.not_before:
+        raise Malformed("The trust would end before it begins.", "Correct the dates.")
+
+
+def _check_each(what: str, values: Sequence[str] | None, form: re.Pattern[str]) -> None:
+    for each in values if values is not None else ():
+        if not form.fullmatch(each):
+            raise Malformed(f"A {what} is not in its form.", f"Correct “{each[:40]}”.")
+
+
+def _row(entry: TrustedMember) -> sql.TrustMemberRow:
+    def listed(values: Sequence[str] | None) -> str | None:
+        return json.dumps(list(values), ensure_ascii=False) if values is not None else None
+
+    return sql.TrustMemberRow(
+        id=entry.member_id,
+        name_zh=entry.name_zh,
+        name_en=entry.name_en,
+        address=entry.address,
+        roots=json.dumps([root.hex() for root in entry.roots]),
+        hosts=json.dumps(list(entry.hosts)),
+        uses=json.dumps([use.value for use in entry.uses]),
+        divisions=listed(entry.divisions),
+        type_codes=listed(entry.type_codes),
+        not_before=sql.to_micros(entry.not_before),
+        not_after=sql.to_micros(entry.not_after) if entry.not_after else None,
+        state=entry.state.value,
+        since=sql.to_micros(entry.since) if entry.since else None,
+    )
+
+
+def _member(row: sql.TrustMemberRow) -> TrustedMember:
+    def listed(text: str | None) -> tuple[Any, ...] | None:
+        return tuple(json.loads(text)) if text is not None else None
+
+    return TrustedMember(
+        TrustState(row.state),
+        _time(row.since),
+        row.id,
+        row.name_zh,
+        row.name_en,
+        row.address,
+        tuple(bytes.fromhex(each) for each in json.loads(row.roots)),
+        tuple(json.loads(row.hosts)),
+        tuple(MemberUse(each) for each in json.loads(row.uses)),
+        listed(row.divisions),
+        listed(row.type_codes),
+        sql.from_micros(row.not_before),
+        _time(row.not_after),
+    )
+
+
+def _time(micros: int | None) -> datetime | None:
+    return sql.from_micros(micros) if micros is not None else None

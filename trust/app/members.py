@@ -1,0 +1,389 @@
+"""The lists of other deployments: fetched, checked, kept, and handed on in our own offline bundles.
+
+    fetch    <address>/.well-known/ecert/bundle.zip, every ten minutes; or a file that came some other way
+    check    its trust list by the roots that our entry names, and that nothing in it is older than what is kept
+    keep     the zip as one value, in the place of the one before
+
+Who answers at the address, or is in between, can withhold the lists, and that is all: then the kept ones stay until
+they run out, and verdicts say so. Nothing is fetched while something is verified.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from asn1crypto import crl as asn1_crl
+from sqlalchemy.engine import Connection
+
+from issuer import sql as issuer_sql
+from issuer.members import Members
+from trust.app.tables import MemberBundleRow
+from trust.encoding.digests import sha256
+from trust.encoding.plain_zip import encode_zip
+from trust.encoding.trust_list import MemberUse, TrustedMember, TrustList, TrustState
+from trust.model.clock import Clock
+from trust.model.errors import Malformed, TrustError, VerificationError
+from trust.storage.folder import write_durably
+from trust.storage.sql import Database
+from verifier.bundle import (
+    MEMBERS,
+    CheckedBundle,
+    PackedBundle,
+    check_bundle,
+    decode_roots,
+    member_at,
+    no_bundle,
+    unpack_bundle,
+)
+from verifier.evidence import Member, MemberSource
+from verifier.members import ListedMembers, missing
+from verifier.trust_list import check_trust_list_age, root_fingerprint
+
+if TYPE_CHECKING:
+    from trust.app.compose import Service
+
+BUNDLE_PATH, BUNDLE_TYPE = "/.well-known/ecert/bundle.zip", "application/zip"
+_AGAIN_AFTER, _AGAIN_AFTER_FAILURE = timedelta(minutes=10), timedelta(minutes=2)
+
+_log = logging.getLogger("yinzheng.members")
+
+Fetch = Callable[[str], bytes]
+"""The bytes at an address that the operator named. Raises `TrustError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBundle:
+    """What there is of one member; no `seq` before the first lists. `problem`: why the last try failed."""
+
+    entry: TrustedMember
+    seq: int | None
+    issued_at: datetime | None
+    valid_until: datetime | None
+    kept_at: datetime | None
+    tried_at: datetime | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What an operator says of a deployment that is to become a member; what is None is as in its own list."""
+
+    member_id: str
+    name_zh: str
+    name_en: str
+    fingerprints: Sequence[str]
+    address: str | None = None
+    hosts: Sequence[str] | None = None
+    uses: Sequence[MemberUse] = tuple(MemberUse)
+    divisions: Sequence[str] | None = None
+    type_codes: Sequence[str] | None = None
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberBundles:
+    """Use cases on members' lists."""
+
+    database: Database
+    members: Members
+    clock: Clock
+    fetch: Fetch
+    _checked: dict[str, tuple[bytes, Sequence[bytes], CheckedBundle]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    # --- Entries ---
+
+    def propose(self, proposal: Proposal, packed: bytes, *, is_new: bool) -> TrustedMember:
+        """Puts a deployment into the trust list, with its lists as they are in a bundle (zip).
+
+        Its roots are those in the bundle whose fingerprints were named. Raises `Malformed`, `VerificationError`,
+        `Conflict`.
+        """
+        bundle = unpack_bundle(packed)
+        roots = _named_roots(bundle, proposal.fingerprints)
+        at = self.clock.now()
+        checked = _checked_now(bundle, roots, at)
+        entry = TrustedMember(
+            TrustState.ACTIVE,
+            None,
+            proposal.member_id,
+            proposal.name_zh,
+            proposal.name_en,
+            proposal.address.rstrip("/") if proposal.address is not None else None,
+            roots,
+            tuple(proposal.hosts if proposal.hosts is not None else checked.trust_list.hosts),
+            tuple(dict.fromkeys(proposal.uses)),
+            tuple(proposal.divisions) if proposal.divisions is not None else None,
+            tuple(proposal.type_codes) if proposal.type_codes is not None else None,
+            proposal.not_before or min(at, checked.trust_list.issued_at),
+            proposal.not_after,
+        )
+        self._refuse_roots_of_others(entry)
+        if not is_new and (packed_before := self._packed(entry.member_id)) is not None:
+            _check_not_older(_earlier(packed_before, entry), checked)
+        self.members.put(entry, is_new=is_new)
+        self._keep(entry, bundle, checked, at)
+        return entry
+
+    def _refuse_roots_of_others(self, entry: TrustedMember) -> None:
+        for other in self.members.list():
+            if other.member_id != entry.member_id and set(other.roots) & set(entry.roots):
+                raise Malformed(
+                    f"Member {other.member_id} has this root.",
+                    "One deployment is one member.",
+                    code="ROOT_TAKEN",
+                )
+
+    def list(self) -> list[KeptBundle]:
+        with self.database.read() as connection:
+            rows = {row.member_id: row for row in issuer_sql.all_rows(connection, MemberBundleRow)}
+        return [self._kept(entry, rows.get(entry.member_id)) for entry in self.members.list()]
+
+    # --- Lists ---
+
+    def take(self, member_id: str, packed: bytes) -> CheckedBundle:
+        """Keeps lists that came as a file. Raises `NotFound`, `Malformed`, `VerificationError`."""
+        entry = self.members.get(member_id)
+        bundle = unpack_bundle(packed)
+        at = self.clock.now()
+        checked = _checked_now(bundle, entry.roots, at)
+        self._keep(entry, bundle, checked, at)
+        return checked
+
+    def refresh(self, member_id: str) -> CheckedBundle:
+        """Fetches and keeps the lists. Raises what `take` raises, and `OperationalError` where nothing came."""
+        return self.take(member_id, self.fetch_from(self.members.get(member_id).address))
+
+    def fetch_from(self, address: str | None) -> bytes:
+        """The bundle at a deployment's address."""
+        if address is None:
+            raise Malformed(
+                "The member has no address.",
+                "Give its bundle as a file with --from.",
+                code="MEMBER_NO_ADDRESS",
+            )
+        return self.fetch(address.rstrip("/") + BUNDLE_PATH)
+
+    def run(self) -> None:
+        """What the keeper does: fetches what is due. A failure stops only itself, and is remembered."""
+        at = self.clock.now()
+        for kept in self.list():
+            entry = kept.entry
+            if entry.address is None or entry.state is TrustState.COMPROMISED or not _is_due(kept, at):
+                continue
+            try:
+                self.refresh(entry.member_id)
+            except TrustError as exc:
+                self._note_failure(entry.member_id, exc)
+                _log.warning(
+                    "the lists of member %s were not renewed", entry.member_id, extra={"code": exc.code}
+                )
+
+    def files(self) -> dict[str, bytes]:
+        """What our own bundle holds of the members (`verifier.bundle`)."""
+        found: dict[str, bytes] = {}
+        for entry in self.members.list():
+            packed = self._packed(entry.member_id)
+            if packed is not None and entry.state is not TrustState.COMPROMISED:
+                for name, data in unpack_bundle(packed).files.items():
+                    found[f"{MEMBERS}/{entry.member_id}/{name}"] = data
+        return found
+
+    # --- Verifying ---
+
+    def source(self, own: TrustList, at: datetime) -> MemberSource:
+        """The members in our trust list, as far as their lists are kept."""
+        return ListedMembers(own, _KeptLists(self, own, at))
+
+    def checked(self, entry: TrustedMember) -> CheckedBundle | None:
+        """The kept lists, their signatures checked once for each new bundle. Raises `TrustError`; None: no lists."""
+        with self.database.read() as connection:
+            digest = _digest_of(connection, entry.member_id)
+        if digest is None:
+            return None
+        with self._lock:
+            known = self._checked.get(entry.member_id)
+        if known is not None and known[:2] == (digest, entry.roots):
+            return known[2]
+        packed = self._packed(entry.member_id)
+        if packed is None:
+            return None
+        checked = check_bundle(unpack_bundle(packed), entry.roots)
+        with self._lock:
+            self._checked[entry.member_id] = (sha256(packed), entry.roots, checked)
+        return checked
+
+    def _packed(self, member_id: str) -> bytes | None:
+        with self.database.read() as connection:
+            row = issuer_sql.one_row(connection, MemberBundleRow, member_id=member_id)
+        return bytes(row.packed) if row is not None and row.packed is not None else None
+
+    def _keep(self, entry: TrustedMember, bundle: PackedBundle, checked: CheckedBundle, at: datetime) -> None:
+        # What the member says of members of its own is nothing to us.
+        files = {name: data for name, data in bundle.files.items() if not name.startswith(f"{MEMBERS}/")}
+        packed = encode_zip(files)
+        with self.database.write() as connection:
+            issuer_sql.serialise(connection, "member bundle")
+            row = issuer_sql.one_row(connection, MemberBundleRow, member_id=entry.member_id)
+            if row is not None and row.packed is not None:
+                _check_not_older(_earlier(bytes(row.packed), entry), checked)
+            values = MemberBundleRow(
+                member_id=entry.member_id,
+                sha256=sha256(packed),
+                packed=packed,
+                kept_at=issuer_sql.to_micros(at),
+                tried_at=issuer_sql.to_micros(at),
+            )
+            issuer_sql.delete(connection, MemberBundleRow, {"member_id": entry.member_id})
+            issuer_sql.insert(connection, values)
+
+    def _note_failure(self, member_id: str, exc: TrustError) -> None:
+        at, problem = issuer_sql.to_micros(self.clock.now()), f"{exc.code}: {exc.what}"
+        with self.database.write() as connection:
+            issuer_sql.serialise(connection, "member bundle")
+            where, noted = {"member_id": member_id}, {"tried_at": at, "problem": problem}
+            if not issuer_sql.update(connection, MemberBundleRow, where, noted):
+                issuer_sql.insert(
+                    connection, MemberBundleRow(member_id=member_id, tried_at=at, problem=problem)
+                )
+
+    def _kept(self, entry: TrustedMember, row: MemberBundleRow | None) -> KeptBundle:
+        problem = row.problem if row is not None else None
+        try:
+            checked = self.checked(entry)
+        except TrustError as exc:
+            checked, problem = None, f"{exc.code}: {exc.what}"
+        listed = checked.trust_list if checked is not None else None
+        return KeptBundle(
+            entry,
+            listed.seq if listed else None,
+            listed.issued_at if listed else None,
+            listed.valid_until if listed else None,
+            _time(row.kept_at) if row else None,
+            _time(row.tried_at) if row else None,
+            problem,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptLists:
+    bundles: MemberBundles
+    own: TrustList
+    at: datetime
+
+    def evidence_of(self, entry: TrustedMember) -> Member:
+        try:
+            checked = self.bundles.checked(entry)
+        except TrustError as exc:
+            return missing(entry, exc.what)
+        if checked is None:
+            return missing(entry, f"the lists of {entry.member_id} are not at hand")
+        return member_at(entry, checked, self.own, self.at)
+
+
+def _named_roots(bundle: PackedBundle, fingerprints: Sequence[str]) -> tuple[bytes, ...]:
+    try:
+        found = decode_roots(bundle.read("roots.json"))
+    except OSError as exc:
+        raise no_bundle("The file") from exc
+    wanted = {each.lower() for each in fingerprints}
+    named = tuple(root for root in found if root_fingerprint(root) in wanted)
+    if not named or len(named) != len(wanted):
+        raise Malformed(
+            "The bundle holds no root with a fingerprint that you named.",
+            "Compare with the ones that the deployment publishes (`yinzheng init` prints them).",
+            code="OTHER_ROOT",
+        )
+    return named
+
+
+def _checked_now(bundle: PackedBundle, roots: Sequence[bytes], at: datetime) -> CheckedBundle:
+    try:
+        checked = check_bundle(bundle, roots)
+        check_trust_list_age(checked.trust_list, at)
+        _newest(checked.crls)
+    except OSError as exc:
+        raise no_bundle("The file") from exc
+    if checked.problems:
+        raise VerificationError(
+            f"A list in the bundle is not to be believed: {checked.problems[0].detail}",
+            "Ask the deployment; what is kept stays.",
+            code=checked.problems[0].code,
+        )
+    return checked
+
+
+def _earlier(packed: bytes, entry: TrustedMember) -> CheckedBundle | None:
+    try:
+        return check_bundle(unpack_bundle(packed), entry.roots)
+    except TrustError:
+        return None  # under roots that the entry names no more
+
+
+def _check_not_older(old: CheckedBundle | None, new: CheckedBundle) -> None:
+    """Old lists, shown again, would bring back what was revoked since. Raises `VerificationError`."""
+    if old is None:
+        return
+    is_older = new.trust_list.seq < old.trust_list.seq
+    for number, (listed, _) in old.lists.items():
+        later = new.lists.get(number)
+        is_older |= later is None or later[0].issued_at < listed.issued_at
+    newest = _newest(new.crls)
+    for issuer, updated_at in _newest(old.crls).items():
+        is_older |= issuer in newest and newest[issuer] < updated_at
+    if is_older:
+        raise VerificationError(
+            "The bundle is older than the one that is kept, or a list is missing in it.",
+            "The newer one stays. Ask the deployment, or who is between it and us.",
+            code="TRUST_LIST_ROLLED_BACK",
+        )
+
+
+def _newest(crls: Sequence[bytes]) -> dict[bytes, datetime]:
+    """When each issuer (DER name) made its newest list."""
+    newest: dict[bytes, datetime] = {}
+    for der in crls:
+        try:
+            parsed = asn1_crl.CertificateList.load(der, strict=True)
+            made_at: datetime = parsed["tbs_cert_list"]["this_update"].native
+            issuer = parsed.issuer.dump()
+        except (ValueError, TypeError, KeyError) as exc:
+            raise Malformed("A revocation list in the bundle cannot be read.", code="CRL_UNREADABLE") from exc
+        newest[issuer] = max(newest.get(issuer, made_at), made_at)
+    return newest
+
+
+def _digest_of(connection: Connection, member_id: str) -> bytes | None:
+    table = MemberBundleRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it when it makes the class
+    found = connection.execute(
+        table.select().with_only_columns(table.c.sha256).where(table.c.member_id == member_id)
+    )
+    digest = found.scalar()
+    return bytes(digest) if digest is not None else None
+
+
+def _is_due(kept: KeptBundle, at: datetime) -> bool:
+    if kept.tried_at is None:
+        return True
+    return at - kept.tried_at >= (_AGAIN_AFTER if kept.problem is None else _AGAIN_AFTER_FAILURE)
+
+
+def _time(micros: int | None) -> datetime | None:
+    return issuer_sql.from_micros(micros) if micros is not None else None
+
+
+def write_bundle(service: Service, path: Path) -> None:
+    """Our offline bundle, the members' lists in it: a folder, or a zip file where the name ends so."""
+    service.log.publish()
+    note, at, members = service.log.checkpoint_note(), service.clock.now(), service.member_bundles.files()
+    if path.suffix == ".zip":
+        write_durably(path, encode_zip(service.publishing.bundle(note, at) | members))
+    else:
+        service.publishing.write_bundle(path, note, at, members)
