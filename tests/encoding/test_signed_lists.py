@@ -28,11 +28,14 @@ from trust.encoding.status_list import (
 )
 from trust.encoding.trust_list import (
     TYP,
+    MemberUse,
+    TrustedAnchor,
     TrustedAuthority,
     TrustedField,
     TrustedKey,
     TrustedLedgerKey,
     TrustedMaker,
+    TrustedMember,
     TrustedSeal,
     TrustedTsa,
     TrustedType,
@@ -74,6 +77,17 @@ TRUST_LIST = TrustList(
         TrustedKey(TrustState.ACTIVE, None, cose.key_id(SPKI), "P256-SHA256", SPKI, "status", AT, LATER),
     ),
     status_lists={1: ADDRESS},
+    anchors=(TrustedAnchor(TrustState.RETIRED, AT, "银行", "Bank", b"c6", AT, LATER),),
+    members=(
+        TrustedMember(
+            TrustState.ACTIVE, None, "b", "乙", "B", "https://b.example", (b"r1", b"r2"), ("B.EXAMPLE",),
+            (MemberUse.SEAL, MemberUse.REPORT), ("53",), None, AT, LATER,
+        ),
+        TrustedMember(
+            TrustState.COMPROMISED, AT, "c", "丙", "C", None, (b"r3",), (), (MemberUse.PRESENT,), None, ("1234",), AT,
+            None,
+        ),
+    ),
 )  # fmt: skip
 STATUSES = {0: Status.REVOKED, 5: Status.SUSPENDED, ENTRIES - 1: Status.REPLACED}
 LISTED = StatusList(ADDRESS, AT, LATER, 3600, pack(STATUSES), "v.chuncheng.example/ledger", 77)
