@@ -25,7 +25,7 @@ from keys.suites import Suite
 from ledger.lifecycle import Life
 from ledger.log import AppendRequest, Log
 from ledger.note import format_vkey
-from ledger.proof import DetachedReceipt, format_detached_receipt
+from ledger.proof import DetachedReceipt, format_detached_receipt, parse_detached_receipt
 from trust.encoding import cose, jws
 from trust.encoding.digests import sha256
 from trust.encoding.entry import NO_REF, EntryKind
@@ -52,7 +52,7 @@ from trust.encoding.trust_list import (
     decode_trust_list,
     encode_trust_list,
 )
-from trust.model.errors import LedgerBusy, LedgerHalted
+from trust.model.errors import LedgerBusy, LedgerHalted, NotFound
 from trust.model.seal import SealState
 from trust.model.status import Status
 from trust.storage.folder import write_durably
@@ -88,13 +88,14 @@ class AnchoredList:
 
 @dataclass(frozen=True, slots=True)
 class Publishing:
-    """Use cases on published lists. `host` is the name that stands in codes."""
+    """Use cases on published lists. `host` is the name that stands in codes; `witness_policy` as in the trust list."""
 
     authorities: Authorities
     seals: Seals
     catalogue: Mapping[str, TypeProfile]
     host: str
     log: Log
+    witness_policy: str = ""
 
     # --- trust list ---
 
@@ -187,6 +188,7 @@ class Publishing:
                 _trusted_key(row) for row in service_keys if row.use in ("present", "status", "report")
             ),
             status_lists={number: self.status_list_address(number) for number in numbers},
+            witness_policy=self.witness_policy,
             anchors=tuple(anchors),
             members=tuple(members),
         )
@@ -323,6 +325,17 @@ class Publishing:
                 sql.update(connection, sql.OperationRow, {"id": row.operation_id}, values)
         return AnchoredList(encoded, proof)
 
+    def _witnessed(self, proof: str) -> str:
+        """The receipt against the published checkpoint, with its witnesses' lines, as soon as that covers the entry."""
+        if not self.witness_policy:
+            return proof
+        detached = parse_detached_receipt(proof)
+        try:
+            receipt = self.log.prove(detached.receipt.index)
+        except NotFound:
+            return proof
+        return format_detached_receipt(DetachedReceipt(entry_bytes=detached.entry_bytes, receipt=receipt))
+
     def status_list_numbers(self) -> list[int]:
         with self.authorities.database.read() as connection:
             return sql.status_list_numbers(connection)
@@ -351,7 +364,7 @@ class Publishing:
         for number in self.status_list_numbers():
             listed = self.status_list(number, at, max_age=max_age)
             files[f"status/{number}.cwt"] = listed.encoded
-            files[f"status/{number}.tlog-proof"] = listed.proof.encode()
+            files[f"status/{number}.tlog-proof"] = self._witnessed(listed.proof).encode()
         files["checkpoint"] = checkpoint_note.encode()
         files["roots.json"] = json.dumps({"roots": roots}, indent=2).encode() + b"\n"
         updates = {

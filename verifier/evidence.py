@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from keys.suites import Suite, check_signature
-from ledger.proof import check_detached_receipt
+from ledger.note import parse_vkey
+from ledger.proof import check_detached_receipt, parse_detached_receipt
+from ledger.witness.policy import check_cosigned_checkpoint, parse_policy
 from trust.encoding import cose
 from trust.encoding.digests import sha256
 from trust.encoding.entry import EntryKind
@@ -41,13 +43,15 @@ class StatusFact:
 class LedgerAnchor:
     """Which ledger entry commits to a status list, and the checkpoint that proves it.
 
-    `as_of_size`: the list says what all entries below this number say.
+    `as_of_size`: the list says what all entries below this number say. `witnesses`: who of those that the trust list
+    names has cosigned that checkpoint, if enough have; none otherwise.
     """
 
     index: int
     appended_at: datetime
     as_of_size: int
     checkpoint_size: int
+    witnesses: tuple[str, ...] = ()
 
 
 class StatusSource(Protocol):
@@ -182,4 +186,21 @@ def check_anchor(encoded: bytes, listed: StatusList, proof: str, trust_list: Tru
         appended_at=datetime.fromtimestamp(entry.at_ms / 1000, UTC),
         as_of_size=listed.ledger_size,
         checkpoint_size=proven.checkpoint.size,
+        witnesses=_witnesses(parse_detached_receipt(proof).receipt.checkpoint, trust_list),
     )
+
+
+def _witnesses(note: str, trust_list: TrustList) -> tuple[str, ...]:
+    """Raises `VerificationError` for a line of a known witness that does not verify, and `Malformed`."""
+    if not trust_list.witness_policy:
+        return ()
+    policy = parse_policy(trust_list.witness_policy.encode())
+    vkeys = [parse_vkey(key.vkey) for key in trust_list.ledger_keys]
+    try:
+        cosigned = check_cosigned_checkpoint(note, policy, log_vkeys=vkeys).cosigned_at
+    except VerificationError as exc:
+        if exc.code != "QUORUM_NOT_MET":
+            raise
+        return ()  # what was appended seconds ago has not been witnessed yet
+    # One witness may have keys of several kinds.
+    return tuple(dict.fromkeys(each.vkey.name for each in policy.witnesses if each.name in cosigned))

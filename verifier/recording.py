@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 
 from trust.encoding.digests import sha256
-from trust.encoding.kept_evidence import FileAnswer, KeptEvidence, KeptMember, StatusAnswer
+from trust.encoding.kept_evidence import FileAnswer, KeptAnchor, KeptEvidence, KeptMember, StatusAnswer
 from trust.encoding.trust_list import TrustedMember, TrustList
 from trust.model.errors import EvidenceUnavailableError, TrustError
 from verifier.evidence import (
@@ -117,7 +117,7 @@ class _RecordedStatus:
         except TrustError as exc:
             self.answer = StatusAnswer(None, None, error=(exc.code, exc.what))
             raise
-        anchor = astuple(fact.anchor) if fact.anchor is not None else None
+        anchor = KeptAnchor(*astuple(fact.anchor)) if fact.anchor is not None else None
         self.answer = StatusAnswer(fact.status, fact.freshness, fact.reason, fact.changed_at, anchor=anchor)
         return fact
 
@@ -170,7 +170,7 @@ class _SameStatus:
             raise EvidenceUnavailableError(what, code=code)
         assert answer.status is not None
         assert answer.freshness is not None
-        anchor = LedgerAnchor(*answer.anchor) if answer.anchor is not None else None
+        anchor = LedgerAnchor(*astuple(answer.anchor)) if answer.anchor is not None else None
         return StatusFact(answer.status, answer.freshness, answer.reason, answer.changed_at, anchor)
 
 

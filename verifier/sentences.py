@@ -273,6 +273,7 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "issuer.deployment": ("签发平台受信任", "The issuing deployment is trusted"),
     "issuer.entitled": ("签发机构资格", "Entitlement of the issuer"),
     "status": ("证照状态", "Status of the e-certificate"),
+    "status.witnessed": ("状态列表经独立方见证", "Status list seen by independent witnesses"),
     "validity": ("有效期", "Term of validity"),
     "code.format": ("二维码格式", "Form of the code"),
     "code.signature": ("二维码签名", "Signature of the code"),

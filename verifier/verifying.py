@@ -33,7 +33,7 @@ from trust.model.status import Status
 from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox import Sandbox
 from verifier.archived_file import ARCHIVE_JOBS
-from verifier.evidence import Evidence, Member
+from verifier.evidence import Evidence, LedgerAnchor, Member
 from verifier.examine import decode_examination
 from verifier.members import deployment_facts, deployment_finding
 from verifier.pictures import looks_like_picture
@@ -432,9 +432,19 @@ def _status(
             "appended_at": fact.anchor.appended_at.isoformat(),
             "as_of_size": fact.anchor.as_of_size,
             "checkpoint_size": fact.anchor.checkpoint_size,
+            "witnesses": list(fact.anchor.witnesses),
         }
+        if evidence.trust_list is not None and evidence.trust_list.witness_policy:
+            findings.append(_witnessed(fact.anchor))
     findings.append(status_finding(fact.status))
     return fact.freshness
+
+
+def _witnessed(anchor: LedgerAnchor) -> Finding:
+    """Told, not required: witnesses come some seconds after the ledger."""
+    if anchor.witnesses:
+        return Finding("status.witnessed", Result.PASSED, detail=", ".join(anchor.witnesses))
+    return Finding("status.witnessed", Result.NOT_CHECKED, "NOT_WITNESSED", "not cosigned by a quorum yet")
 
 
 def status_finding(status: Status) -> Finding:

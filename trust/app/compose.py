@@ -50,7 +50,7 @@ from ledger.publisher import vkey_of
 from ledger.witness.client import Witnesses
 from ledger.witness.policy import Policy
 from trust.app.database import migrate_ledger, migrate_register
-from trust.app.keeping import POLICY_FILE, Keeper, Scrubbing, Witnessing, read_policy
+from trust.app.keeping import POLICY_FILE, Keeper, Scrubbing, Witnessing, published_policy, read_policy
 from trust.app.lanes import SIZES, Lane, Sandboxes
 from trust.app.members import BUNDLE_TYPE, MemberBundles
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
@@ -263,7 +263,9 @@ def _open(
         database, log, authorities, seals, clock, entropy, settings.host, service_secrets.derive("holder")
     )
     presenting = Presenting(issuing, service_secrets.derive("live-code"))
-    publishing = Publishing(authorities, seals, load_catalogue(), settings.host, log)
+    publishing = Publishing(
+        authorities, seals, load_catalogue(), settings.host, log, published_policy(policy) if policy else ""
+    )
     statuses, erasing = Statuses(issuing), Erasing(issuing, forget_erased)
     ocsp = Ocsp(authorities)
     reporting = Reporting(database, authorities, publishing, clock, entropy)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -26,9 +26,9 @@ from ledger.log import Log
 from ledger.scrubber import scrub
 from ledger.tilefolder import TileFolder
 from ledger.witness.client import Cosigned, HistoryContradicted, Outcome, Witnesses
-from ledger.witness.policy import Policy, parse_policy
+from ledger.witness.policy import Policy, format_policy, parse_policy
 from trust.model.clock import Clock
-from trust.model.errors import LedgerHalted, OperationalError, TrustError
+from trust.model.errors import LedgerHalted, Malformed, OperationalError, TrustError
 from trust.storage.sql import Database
 
 POLICY_FILE = "witness-policy"
@@ -54,6 +54,15 @@ def read_policy(path: Path) -> Policy | None:
         return parse_policy(path.read_bytes())
     except FileNotFoundError:
         return None
+
+
+def published_policy(policy: Policy) -> str:
+    """What the trust list says of the witnesses: who, and how many; not where they are reached. Raises `Malformed`."""
+    witnesses = tuple(replace(each, url=None) for each in policy.witnesses)
+    try:
+        return format_policy(replace(policy, logs=(), witnesses=witnesses)).decode()
+    except UnicodeDecodeError as exc:
+        raise Malformed("A name in the policy of witnesses is not UTF-8.", "Choose another name.") from exc
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
     {"format":"yinzheng-evidence-1","trust_list":7,"crls":[SHA-256 hex…],
      "member":{"id":…,"trust_list":SHA-256 hex|null}|null,     another deployment whose it is, and its own trust list
      "status":{"status","as_of","next_update","online","reason","changed_at",      what the status source said
-               "anchor":[entry, appended_at, as of size, checkpoint's size]|null}
+               "anchor":[entry, appended_at, as of size, checkpoint's size, witnesses…]|null}
              |{"error":code,"what":…} | null,                                       that it could not say; not asked
      "file":{"pid":hex|null,"erased":true|false}|null,                              what the register said of the digest
      "problems":[[check, result, code, detail]…]}
@@ -29,6 +29,17 @@ FORMAT = "yinzheng-evidence-1"
 
 
 @dataclass(frozen=True, slots=True)
+class KeptAnchor:
+    """The ledger entry that anchors a status list, as in `verifier.evidence.LedgerAnchor`."""
+
+    index: int
+    appended_at: datetime
+    as_of_size: int
+    checkpoint_size: int
+    witnesses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StatusAnswer:
     """What the source of the status said; `error` (code, what) where it could not say."""
 
@@ -37,7 +48,7 @@ class StatusAnswer:
     reason: str | None = None
     changed_at: datetime | None = None
     error: tuple[str, str] | None = None
-    anchor: tuple[int, datetime, int, int] | None = None
+    anchor: KeptAnchor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +157,12 @@ def _decode_status(raw: dict[str, Any]) -> StatusAnswer:
     return StatusAnswer(Status(raw["status"]), fresh, raw["reason"], changed, anchor=anchor)
 
 
-def _encode_anchor(anchor: tuple[int, datetime, int, int]) -> list[int | str]:
-    index, appended_at, as_of_size, checkpoint_size = anchor
-    return [index, appended_at.isoformat(), as_of_size, checkpoint_size]
+def _encode_anchor(anchor: KeptAnchor) -> list[int | str]:
+    at = anchor.appended_at.isoformat()
+    return [anchor.index, at, anchor.as_of_size, anchor.checkpoint_size, *anchor.witnesses]
 
 
-def _decode_anchor(raw: Sequence[Any]) -> tuple[int, datetime, int, int]:
-    index, appended_at, as_of_size, checkpoint_size = raw
-    return index, datetime.fromisoformat(appended_at), as_of_size, checkpoint_size
+def _decode_anchor(raw: Sequence[Any]) -> KeptAnchor:
+    index, appended_at, as_of_size, checkpoint_size, *witnesses = raw
+    at = datetime.fromisoformat(appended_at)
+    return KeptAnchor(index, at, as_of_size, checkpoint_size, tuple(map(str, witnesses)))

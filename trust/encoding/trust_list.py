@@ -5,7 +5,7 @@ digits). Payload, times in RFC 3339:
 
     {"format":"yinzheng-trust-list-1","seq":7,"issued_at":…,"next_update":…,"valid_until":…,
      "hosts":["V.CHUNCHENG.EXAMPLE"],                        hosts that may stand in codes of ours
-     "ledger":{"origin":…,"keys":[[vkey, from_size, until_size or null]…]},
+     "ledger":{"origin":…,"keys":[[vkey, from_size, until_size or null]…],"witnesses":policy (C2SP tlog-policy) or ""},
      "authorities":[{"id":…,"uscc":…,"name_zh":…,"name_en":…,"types":["FOOD"]}],
      "types":[{"short":…,"type_code":…,"version":1,"name_zh":…,"name_en":…,
                "fields":[[name, GB/T 36903 name, label zh, label en, disclosure level]…]}],
@@ -21,10 +21,10 @@ digits). Payload, times in RFC 3339:
                  "uses":["seal","present","report"],"divisions":["53"] or null,"type_codes":[…] or null,
                  "not_before":…,"not_after":… or null,"state":…,"since":…}]}
 
-A ledger key signs checkpoints of from_size <= size < until_size. A seal or key may do only what its entry
-says. `state` is active, retired or compromised; `since` says from when a retired or compromised one counts as
-such. `certs` start with the end entity and leave out the root. `idle` are intervals in which the seal was frozen or
-reported lost: what it was used for in them does not count. A key with `types` signs for these types only.
+A ledger key signs checkpoints of from_size <= size < until_size; `witnesses` says who cosigns them. A seal or key may
+do only what its entry says; a key with `types` signs for these types only. `state` is active, retired or compromised;
+`since` says from when a retired or compromised one counts as such. `certs` start with the end entity and leave out the
+root. `idle` are intervals in which the seal was frozen or reported lost: what it was used for in them does not count.
 
 `anchors` are CAs (DER) outside, under which signed files of others are judged: they are never e-certificates of ours.
 
@@ -210,6 +210,7 @@ class TrustList:
     tsas: Sequence[TrustedTsa]
     keys: Sequence[TrustedKey]
     status_lists: Mapping[int, str]
+    witness_policy: str = ""
     anchors: Sequence[TrustedAnchor] = ()
     members: Sequence[TrustedMember] = ()
 
@@ -239,6 +240,7 @@ def encode_trust_list(listed: TrustList) -> bytes:
         "ledger": {
             "origin": listed.ledger_origin,
             "keys": [[k.vkey, k.from_size, k.until_size] for k in listed.ledger_keys],
+            "witnesses": listed.witness_policy,
         },
         "authorities": [
             {
@@ -403,6 +405,7 @@ def decode_trust_list(payload: bytes) -> TrustList:
                 for k in raw["keys"]
             ),
             status_lists={int(number): str(address) for number, address in raw["status_lists"].items()},
+            witness_policy=str(raw["ledger"]["witnesses"]),
             anchors=tuple(
                 TrustedAnchor(
                     *_state(a),

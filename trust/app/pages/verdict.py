@@ -216,6 +216,9 @@ def _about(report: Mapping[str, Any], language: Language, checked_by: str, belie
         key = "verdict.status_online" if freshness["online"] else "verdict.status_listed"
         as_of = show_time(datetime.fromisoformat(freshness["as_of"]), language)
         lines.append(Line(text(language, "verdict.status_as_of"), text(language, key, at=as_of)))
+    anchor = (report["facts"].get("status") or {}).get("ledger") if believed else None
+    if anchor and anchor["witnesses"]:
+        lines.append(Line(text(language, "verdict.witnessed"), ", ".join(anchor["witnesses"])))
     verified_at = show_time(datetime.fromisoformat(report["verified_at"]), language)
     lines.append(Line(text(language, "verdict.verified_at"), verified_at))
     kind = f"kind.{report['kind']}"
