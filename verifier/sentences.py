@@ -347,14 +347,14 @@ _FURTHER: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
 
 
 def seal_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, str]]:
-    """Whose it is, if not ours; what held when a file was sealed, what holds of the seal now, whether it was archived.
+    """Who signed a file of others; whose a licence is, if not ours; its seal then and now; whether it was archived.
 
     Each with its label; only for reports whose object is what was sealed. Of a code only the first.
     """
     side = 0 if language == "zh-CN" else 1
     seal: Mapping[str, Any] = facts.get("seal") or {}
     versions: Any = facts.get("versions") or []
-    lines = []
+    lines = _signer_words(facts, side)
     if deployment := _deployment_name(facts, side):
         label = ("出自信任列表中的其他平台", "From another deployment in the trust list")[side]
         lines.append((label, deployment))
@@ -383,6 +383,18 @@ def seal_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, 
             "the file can be verified after its certificates have run out",
         )
         lines.append((("长期保存", "Archived")[side], archived[side]))
+    return lines
+
+
+def _signer_words(facts: Mapping[str, Any], side: int) -> list[tuple[str, str]]:
+    """Who signed a file of others, at which level, and when if that is proven."""
+    label, unproven = (("签名人", "时间未经证明"), ("Signed by", "time not proven"))[side]
+    lines = []
+    for signature, signer in zip(facts.get("signatures") or (), facts.get("signers") or (), strict=False):
+        if signature["format"] != "RFC3161":
+            when = signature.get("best_time")
+            proven = show_date(when, "en" if side else "zh-CN") if when else unproven
+            lines.append((label, f"{signer} · {signature['format']} · {proven}"))
     return lines
 
 

@@ -32,6 +32,7 @@ PUBLIC = (
     "/ledger?index=2",
     "/ledger/explained",
     "/seals",
+    "/trust",
 )
 
 

@@ -16,7 +16,8 @@ from support.producers import Producer, contract
 from support.world import World, make_neighbour, world_in
 
 from trust.app.http.app import create_app
-from trust.app.members import BUNDLE_PATH
+from trust.app.members import BUNDLE_PATH, Proposal
+from trust.encoding.trust_list import MemberUse, TrustState
 from trust.model.status import StatusAct
 from trust.sandbox import Sandbox
 from verifier.bundle import unpack_bundle
@@ -123,8 +124,6 @@ def test_a_deployment_is_added_by_a_file_and_changed(
 
 
 def test_lists_are_fetched_when_they_are_due(world: World, neighbour: Neighbour) -> None:
-    from trust.app.members import Proposal
-
     neighbour.world.clock.at = world.clock.at
     packed = neighbour.publish()
     bundles, asked = world.service.member_bundles, neighbour.server.asked
@@ -149,6 +148,45 @@ def test_lists_are_fetched_when_they_are_due(world: World, neighbour: Neighbour)
     world.clock.advance(minutes=1)
     bundles.run()
     assert bundles.list()[0].problem is None
+
+
+@pytest.mark.parametrize(
+    ("language", "wanted"),
+    [
+        (
+            "en",
+            (
+                "Jinchuan e-certificates",
+                "trusted",
+                "9802",
+                "seals on files",
+                "number 1, issued",
+                "Compare them",
+            ),
+        ),
+        ("zh-CN", ("锦川电子证照平台", "受信任", "9802", "文件上的印章", "第 1 号", "逐字比对")),
+    ],
+)
+def test_the_page_says_who_is_trusted_for_what(
+    world: World, neighbour: Neighbour, language: str, wanted: tuple[str, ...]
+) -> None:
+    neighbour.world.clock.at = world.clock.at
+    entry = Proposal(
+        "jinchuan", "锦川电子证照平台", "Jinchuan e-certificates", [neighbour.root], divisions=["9802"],
+        uses=[MemberUse.SEAL],
+    )  # fmt: skip
+    world.service.member_bundles.propose(entry, neighbour.publish(), is_new=True)
+    with TestClient(create_app(world.service)) as client:
+        page = client.get(f"/trust?lang={language}").text
+        for text in wanted:
+            assert text in page
+        for root in (*world.service.publishing.roots(), *neighbour.world.service.publishing.roots()[:1]):
+            fingerprint = root_fingerprint(root)
+            assert f"{fingerprint[:8]} {fingerprint[8:16]}" in page
+        world.service.members.withdraw("jinchuan", TrustState.COMPROMISED)
+        assert {"en": "not at all", "zh-CN": "一概不信"}[language] in client.get(
+            f"/trust?lang={language}"
+        ).text
 
 
 def test_our_bundle_can_be_fetched_by_anyone(

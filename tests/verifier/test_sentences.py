@@ -21,7 +21,12 @@ _SOURCES = [
     *Path(trust.pdf.gap.__file__).parent.glob("*.py"),
     Path(keys.pki.chain.__file__),
 ]
-_NO_VERDICT = {"NO_BUNDLE", "REPORT_BAD"}  # the folder is not a bundle; a report is not ours
+_NO_VERDICT = {
+    "NO_BUNDLE",
+    "NO_ZIP",
+    "REPORT_BAD",
+    "NOT_REPEATABLE",
+}  # of bundles and of reports, not of what is shown
 _CODES = {code for path in _SOURCES for code in re.findall(r'code="([A-Z_]+)"', path.read_text("utf-8"))}
 _CODES -= _NO_VERDICT
 

@@ -28,6 +28,7 @@ from trust.app.pages.public import public_router
 from trust.app.pages.reports import reports_router
 from trust.app.pages.seals import seals_router
 from trust.app.pages.shell import SECURITY_HEADERS, Shell, make_templates, page_for_error, security_headers
+from trust.app.pages.trusted import trusted_router
 from trust.app.pages.wallet import wallet_router
 
 __all__ = ["SECURITY_HEADERS", "add_pages", "page_errors", "pages_router", "security_headers", "static_app"]
@@ -54,6 +55,7 @@ def pages_router(
         wallet_router(shell),
         ledger_router(shell, policy),
         seals_router(shell),
+        trusted_router(shell),
         reports_router(shell),
     ):
         router.include_router(part)
