@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from asn1crypto import crl, x509
+from asn1crypto import algos, crl, x509
+from asn1crypto import keys as asn1_keys
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign import diff_analysis
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESPassed, AdESSubIndic
@@ -57,6 +58,7 @@ from pyhanko_certvalidator.policy_decl import (
 )
 from pyhanko_certvalidator.registry import SimpleTrustManager
 from pyhanko_certvalidator.revinfo.archival import CRLContainer
+from pyhanko_certvalidator.sig_validate import DEFAULT_VALIDATION_CONTEXT, SignatureValidationContext
 
 from keys import asn1
 from keys.pki.validator import Sm2AwareValidator
@@ -74,6 +76,31 @@ _ACTIVE = frozenset({"/JavaScript", "/JS", "/Launch", "/SubmitForm", "/ImportDat
 _SUB_FILTERS = {"/ETSI.CAdES.detached": "PAdES", "/adbe.pkcs7.detached": "PKCS7"}
 _HEX = re.compile(rb"<[0-9A-Fa-f]*>")
 _CONTENTS = re.compile(rb"/Contents[\x00\t\n\x0c\r ]*\Z")
+
+
+_EC_PUBLIC_KEY = "1.2.840.10045.2.1"
+
+
+class _Validator(Sm2AwareValidator):
+    """Reads ECDSA signatures as iText 5 names them: by the algorithm of the key instead of the signature's.
+
+    RFC 5753 §2.1.1 asks for ecdsa-with-SHA…; other verifiers take the digest algorithm beside it, and so do we.
+    """
+
+    def validate_signature(
+        self,
+        signature: bytes,
+        signed_data: bytes,
+        public_key_info: asn1_keys.PublicKeyInfo,
+        signature_algorithm: algos.SignedDigestAlgorithm,
+        context: SignatureValidationContext = DEFAULT_VALIDATION_CONTEXT,
+    ) -> Any:
+        named, digest = signature_algorithm["algorithm"].dotted, context.contextual_md_algorithm
+        if named == _EC_PUBLIC_KEY and digest in ("sha256", "sha384", "sha512"):
+            signature_algorithm = algos.SignedDigestAlgorithm({"algorithm": f"{digest}_ecdsa"})
+        return super().validate_signature(
+            signature, signed_data, public_key_info, signature_algorithm, context
+        )
 
 
 _KEY_USAGE = KeyUsageConstraints(
@@ -355,7 +382,7 @@ def _context(reader: PdfFileReader, anchors: Sequence[bytes], crls: Sequence[byt
         # Where a certificate says who knows of its revocation, that has to be at hand.
         "revocation_mode": "hard-fail",
         "moment": at,
-        "signature_validator": Sm2AwareValidator(),
+        "signature_validator": _Validator(),
         "algorithm_usage_policy": SignaturePolicy(),  # type: ignore[no-untyped-call]  # the library's own
     }
     try:
@@ -390,7 +417,7 @@ def _spec(anchors: Sequence[bytes], crls: Sequence[bytes]) -> PdfSignatureValida
         ),
         revinfo_policy=CertRevTrustPolicy(RevocationCheckingPolicy(rule, rule)),
         algorithm_usage_policy=SignaturePolicy(),  # type: ignore[no-untyped-call]  # the library's own
-        signature_validator=Sm2AwareValidator(),
+        signature_validator=_Validator(),
     )
     return PdfSignatureValidationSpec(
         SignatureValidationSpec(
