@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Protocol
 
 from ledger.text import decode_utf8
+from trust.encoding.digests import sha256
 from trust.encoding.plain_zip import decode_zip
 from trust.encoding.status_list import StatusList
 from trust.encoding.trust_list import TrustedMember, TrustList
-from trust.model.errors import EvidenceUnavailableError, Malformed, TrustError, VerificationError
+from trust.model.errors import EvidenceUnavailableError, Malformed, TrustError
 from trust.model.report import Finding, Result
 from verifier.evidence import (
     NO_MEMBERS,
@@ -141,6 +142,8 @@ class CheckedBundle:
     lists: Mapping[int, tuple[StatusList, LedgerAnchor]]
     crls: Sequence[bytes]
     problems: Sequence[Finding]
+    seal_certs: frozenset[str]
+    """SHA-256 (hex) of the certificates of its seals."""
 
     def evidence(self, at: datetime) -> Evidence:
         try:
@@ -168,10 +171,11 @@ def check_bundle(files: BundleFiles, roots: Sequence[bytes], least_seq: int = 0)
             lists[number] = (listed, check_anchor(encoded, listed, decode_utf8(proof), trust_list))
         except OSError:
             continue  # whoever needs the list will find that it is not at hand
-        except (VerificationError, Malformed) as exc:
-            problem = replace(_problem(f"status-list.{number}", exc), code="STATUS_LIST_BAD")
-            problems.append(problem)
-    return CheckedBundle(compact, trust_list, lists, files.crls(), tuple(problems))
+        except Exception as exc:  # another's list may hold anything: what cannot be checked is not believed
+            what = exc.what if isinstance(exc, TrustError) else f"cannot be read: {type(exc).__name__}"
+            problems.append(Finding(f"status-list.{number}", Result.INDETERMINATE, "STATUS_LIST_BAD", what))
+    seal_certs = frozenset(sha256(seal.certs[0]).hex() for seal in trust_list.seals)
+    return CheckedBundle(compact, trust_list, lists, files.crls(), tuple(problems), seal_certs)
 
 
 def evidence_from_bundle(
@@ -238,7 +242,8 @@ def member_at(entry: TrustedMember, checked: CheckedBundle, own: TrustList, at: 
     if evidence.trust_list is None:
         return Member(entry, evidence)
     narrowed = narrow(evidence.trust_list, entry, own)
-    return Member(entry, replace(evidence, trust_list=narrowed, members=NO_MEMBERS), checked.compact)
+    evidence = replace(evidence, trust_list=narrowed, members=NO_MEMBERS)
+    return Member(entry, evidence, checked.compact, checked.seal_certs)
 
 
 def bundled_roots(files: BundleFiles, bundle: Path | BundleFiles) -> tuple[bytes, ...]:

@@ -115,12 +115,14 @@ class Evidence:
 class Member:
     """Another deployment: its entry in our trust list, and its own evidence, cut down to what the entry allows.
 
-    `compact` is its trust list as it was signed; empty where there is none at hand.
+    `compact` is its trust list as it was signed; empty where there is none at hand. `seal_certs`: SHA-256 (hex) of the
+    certificates of all its seals, allowed or not.
     """
 
     entry: TrustedMember
     evidence: Evidence
     compact: bytes = b""
+    seal_certs: frozenset[str] = frozenset()
 
 
 class ListedStatus:

@@ -90,7 +90,9 @@ class ListedMembers:
                 continue
             member = self.lists.evidence_of(entry)
             listed = member.evidence.trust_list
-            if listed is not None and any(sha256(seal.certs[0]).hex() in wanted for seal in listed.seals):
+            if listed is None or member.seal_certs.isdisjoint(wanted):
+                continue
+            if any(sha256(seal.certs[0]).hex() in wanted for seal in listed.seals):
                 return member
         return None
 

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from keys.suites import Suite
 from ledger.logkeys import LogKey, LogKeys
 from ledger.note import parse_vkey
 from trust.encoding.digests import sha256
 from trust.encoding.jws import is_canonical
-from trust.encoding.trust_list import MAX_BYTES, TYP, TrustList, decode_trust_list
+from trust.encoding.trust_list import (
+    MAX_BYTES,
+    TYP,
+    TrustedKey,
+    TrustedMaker,
+    TrustedSeal,
+    TrustedTsa,
+    TrustList,
+    decode_trust_list,
+)
 from trust.model.errors import EvidenceUnavailableError, VerificationError
 
 _CLOCK_SKEW = timedelta(seconds=60)
+T = TypeVar("T", TrustedSeal, TrustedMaker, TrustedTsa, TrustedKey)
 
 
 def check_trust_list(compact: bytes, roots: Sequence[bytes], *, least_seq: int = 0) -> TrustList:
@@ -29,7 +43,7 @@ def check_trust_list(compact: bytes, roots: Sequence[bytes], *, least_seq: int =
     if len(compact) > MAX_BYTES:
         raise VerificationError("The trust list is too large.", code="TRUST_LIST_BAD")
     payload = _payload_signed_by(compact, roots)
-    listed = decode_trust_list(payload)
+    listed = _understood(decode_trust_list(payload))
     if listed.seq < least_seq:
         raise VerificationError(
             f"The trust list has number {listed.seq}, but number {least_seq} was seen before.",
@@ -37,6 +51,22 @@ def check_trust_list(compact: bytes, roots: Sequence[bytes], *, least_seq: int =
             code="TRUST_LIST_ROLLED_BACK",
         )
     return listed
+
+
+def _understood(listed: TrustList) -> TrustList:
+    """Without what is in an algorithm that this version does not know: it proves nothing here, and the rest does."""
+    suites = frozenset(Suite)
+
+    def known(entries: Sequence[T]) -> tuple[T, ...]:
+        return tuple(each for each in entries if each.suite in suites)
+
+    return replace(
+        listed,
+        seals=known(listed.seals),
+        makers=known(listed.makers),
+        tsas=known(listed.tsas),
+        keys=known(listed.keys),
+    )
 
 
 def check_trust_list_age(listed: TrustList, at: datetime) -> None:
@@ -68,12 +98,12 @@ def _payload_signed_by(compact: bytes, roots: Sequence[bytes]) -> bytes:
 
 def signed_payload(compact: bytes, spki: bytes, typ: str) -> bytes | None:
     """The payload of a compact JWS that this key (SubjectPublicKeyInfo, DER) signed as `typ`; None if it did not."""
-    public = serialization.load_der_public_key(spki)
-    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     try:
+        public = serialization.load_der_public_key(spki)
+        pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         # The algorithm is the key's, whatever the header says.
         signed = jws.deserialize_compact(compact, ECKey.import_key(pem), algorithms=["ES256"])
-    except (JoseError, ValueError, TypeError):
+    except (JoseError, UnsupportedAlgorithm, ValueError, TypeError):
         return None
     return bytes(signed.payload) if signed.protected.get("typ") == typ and is_canonical(compact) else None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -16,12 +18,16 @@ from support.world import JINCHUAN, MARKET, START, World, make_neighbour, world_
 
 from issuer.catalogue import load_profile
 from issuer.presenting import Level
+from keys.custody import KeyPurpose
 from keys.suites import Suite
 from trust.app.actions import repeat_check
 from trust.app.http.app import create_app
 from trust.app.members import Proposal
+from trust.encoding import cose
+from trust.encoding.digests import sha256
+from trust.encoding.jws import compact, payload_of, signing_input
 from trust.encoding.plain_zip import encode_zip
-from trust.encoding.trust_list import MemberUse, TrustedMember, TrustState
+from trust.encoding.trust_list import TYP, MemberUse, TrustedMember, TrustState
 from trust.model.errors import Conflict, Malformed, NotFound, TrustError, VerificationError
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
@@ -408,3 +414,65 @@ def test_an_older_bundle_of_a_member_is_noticed_by_whoever_saw_a_newer_one(two: 
     assert verdict(new, new) == "OK"
     assert verdict(new, old) == "UNKNOWN_ISSUER", "the old one is not believed any more"
     assert len(seen.known) == 2
+
+
+ODD: tuple[Any, ...] = (None, 7, -1, 2**70, "", "x", "\udcff", [], [[]], {}, True, 1.5)
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a JSON value, of lists the first two items."""
+    if path:
+        yield path
+    items = (
+        value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
+    )
+    for key, inner in items:
+        yield from _paths(inner, (*path, key))
+
+
+def _signed_by_root(world: World, payload: bytes) -> bytes:
+    row = world.service.authorities.service_key("trust-root")
+    key = world.service.authorities.keys.open(row.key_id, KeyPurpose.TRUST_LIST)
+    signed = signing_input(payload, TYP, sha256(bytes(row.spki)))
+    return compact(signed, cose.raw_signature(row.suite, key.sign(signed)))
+
+
+def test_whatever_a_member_signs_breaks_nothing_here(two: Two) -> None:
+    """Its root signs a list with anything in any place: it is refused, or it is taken and nothing else changes."""
+    _, ours = two.own.issue(1)
+    _, theirs = two.other.issue(1)
+    code = shown(theirs).code
+    two.join()
+    bundles, at = two.own.service.member_bundles, START
+    files = dict(unpack_bundle(two.other.packed_bundle()).files)
+    listed = json.loads(payload_of(files["trust-list.jws"]))
+    tried = taken = 0
+    for path in _paths(listed):
+        for odd in ODD:
+            changed = copy.deepcopy(listed)
+            inner = changed
+            for step in path[:-1]:
+                inner = inner[step]
+            if inner[path[-1]] == odd or path == ("seq",):  # a number that went up never goes down again
+                continue
+            inner[path[-1]] = odd
+            payload = json.dumps(changed, ensure_ascii=True).encode()
+            files["trust-list.jws"] = _signed_by_root(two.other, payload)
+            tried += 1
+            try:
+                bundles.take("jinchuan", encode_zip(files))
+            except TrustError:
+                continue
+            taken += 1
+            if taken % 20 == 0:
+                assert two.own.verify(theirs).kind == "pdf"
+                assert two.own.verify(code).kind in ("printed-code", "code")
+            source = two.own.service.evidence(at).members
+            for member in (source.of_host("V.JINCHUAN.EXAMPLE"), source.of_seals(["00" * 32])):
+                assert member is None or member.entry.member_id == "jinchuan"
+    assert tried > 500
+    assert taken > 50
+    assert two.own.verify(ours).code == "OK"
+    assert two.own.verify(theirs).verdict is not Verdict.FAILED
+    with TestClient(create_app(two.own.service)) as client:
+        assert client.get("/trust").status_code == 200

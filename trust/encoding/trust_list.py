@@ -343,39 +343,45 @@ def decode_trust_list(payload: bytes) -> TrustList:
         if raw["format"] != FORMAT:
             raise Malformed("The trust list is in a format that this version does not know.")
         return TrustList(
-            seq=int(raw["seq"]),
+            seq=_number(raw["seq"]),
             issued_at=_time(raw["issued_at"]),
             next_update=_time(raw["next_update"]),
             valid_until=_time(raw["valid_until"]),
-            hosts=tuple(str(host) for host in raw["hosts"]),
-            ledger_origin=str(raw["ledger"]["origin"]),
+            hosts=_texts(raw["hosts"]) or (),
+            ledger_origin=_text(raw["ledger"]["origin"]),
             ledger_keys=tuple(
-                TrustedLedgerKey(str(vkey), int(start), None if end is None else int(end))
+                TrustedLedgerKey(_text(vkey), _number(start), None if end is None else _number(end))
                 for vkey, start, end in raw["ledger"]["keys"]
             ),
             authorities=tuple(
-                TrustedAuthority(a["id"], a["uscc"], a["name_zh"], a["name_en"], tuple(a["types"]))
+                TrustedAuthority(
+                    _text(a["id"]),
+                    _text(a["uscc"]),
+                    _text(a["name_zh"]),
+                    _text(a["name_en"]),
+                    _texts(a["types"]) or (),
+                )
                 for a in raw["authorities"]
             ),
             types=tuple(
                 TrustedType(
-                    t["short"],
-                    t["type_code"],
-                    t["version"],
-                    t["name_zh"],
-                    t["name_en"],
-                    tuple(TrustedField(*f) for f in t["fields"]),
+                    _text(t["short"]),
+                    _text(t["type_code"]),
+                    _number(t["version"]),
+                    _text(t["name_zh"]),
+                    _text(t["name_en"]),
+                    tuple(_field(f) for f in t["fields"]),
                 )
                 for t in raw["types"]
             ),
             seals=tuple(
                 TrustedSeal(
                     *_state(s),
-                    s["id"],
-                    s["authority"],
-                    s["name"],
-                    s["suite"],
-                    tuple(_bytes(c) for c in s["certs"]),
+                    _text(s["id"]),
+                    _text(s["authority"]),
+                    _text(s["name"]),
+                    _text(s["suite"]),
+                    _certs(s["certs"]),
                     _bytes(s["root"]),
                     _time(s["not_before"]),
                     _time(s["not_after"]),
@@ -384,33 +390,33 @@ def decode_trust_list(payload: bytes) -> TrustList:
                 for s in raw["seals"]
             ),
             makers=tuple(
-                TrustedMaker(*_state(m), m["suite"], tuple(_bytes(c) for c in m["certs"]), _bytes(m["root"]))
+                TrustedMaker(*_state(m), _text(m["suite"]), _certs(m["certs"]), _bytes(m["root"]))
                 for m in raw["makers"]
             ),
             tsas=tuple(
-                TrustedTsa(*_state(t), t["suite"], tuple(_bytes(c) for c in t["certs"]), _bytes(t["root"]))
+                TrustedTsa(*_state(t), _text(t["suite"]), _certs(t["certs"]), _bytes(t["root"]))
                 for t in raw["tsas"]
             ),
             keys=tuple(
                 TrustedKey(
                     *_state(k),
                     bytes.fromhex(k["kid"]),
-                    k["suite"],
+                    _text(k["suite"]),
                     _bytes(k["spki"]),
-                    k["use"],
+                    _text(k["use"]),
                     _time(k["not_before"]),
                     _time(k["not_after"]),
                     _texts(k["types"]),
                 )
                 for k in raw["keys"]
             ),
-            status_lists={int(number): str(address) for number, address in raw["status_lists"].items()},
-            witness_policy=str(raw["ledger"]["witnesses"]),
+            status_lists={int(number): _text(address) for number, address in raw["status_lists"].items()},
+            witness_policy=_text(raw["ledger"]["witnesses"]),
             anchors=tuple(
                 TrustedAnchor(
                     *_state(a),
-                    a["name_zh"],
-                    a["name_en"],
+                    _text(a["name_zh"]),
+                    _text(a["name_en"]),
                     _bytes(a["cert"]),
                     _time(a["not_before"]),
                     _time(a["not_after"]),
@@ -420,12 +426,12 @@ def decode_trust_list(payload: bytes) -> TrustList:
             members=tuple(
                 TrustedMember(
                     *_state(m),
-                    m["id"],
-                    m["name_zh"],
-                    m["name_en"],
-                    m["address"],
+                    _text(m["id"]),
+                    _text(m["name_zh"]),
+                    _text(m["name_en"]),
+                    _text(m["address"]) if m["address"] is not None else None,
                     tuple(_bytes(r) for r in m["roots"]),
-                    tuple(str(host) for host in m["hosts"]),
+                    _texts(m["hosts"]) or (),
                     tuple(MemberUse(use) for use in m["uses"]),
                     _texts(m["divisions"]),
                     _texts(m["type_codes"]),
@@ -435,7 +441,7 @@ def decode_trust_list(payload: bytes) -> TrustList:
                 for m in raw["members"]
             ),
         )
-    except (ValueError, TypeError, KeyError, RecursionError) as exc:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
         raise Malformed("The trust list is not in its format.") from exc
 
 
@@ -454,8 +460,36 @@ def _time(text: str) -> datetime:
     return value
 
 
-def _texts(raw: Sequence[Any] | None) -> tuple[str, ...] | None:
-    return tuple(str(each) for each in raw) if raw is not None else None
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    value.encode()  # half a character (a lone surrogate) could not be written again
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("not a number")
+    return value
+
+
+def _texts(raw: Any) -> tuple[str, ...] | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, list):
+        raise TypeError("not a list")
+    return tuple(_text(each) for each in raw)
+
+
+def _field(raw: Sequence[Any]) -> TrustedField:
+    name, gb, label_zh, label_en, level = raw
+    return TrustedField(_text(name), _text(gb), _text(label_zh), _text(label_en), _number(level))
+
+
+def _certs(raw: Sequence[Any]) -> tuple[bytes, ...]:
+    if not raw:
+        raise ValueError("a list of certificates without the first")
+    return tuple(_bytes(each) for each in raw)
 
 
 def _state(raw: Mapping[str, Any]) -> tuple[TrustState, datetime | None]:
