@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -86,6 +86,23 @@ class AnchoredList:
     proof: str
 
 
+@dataclass(slots=True)
+class _Published:
+    """A list that was published. `same`: a state that was found to say the same, so as not to write it out again."""
+
+    compact: bytes
+    payload: bytes
+    listed: TrustList
+    same: TrustList | None = None
+
+    def says(self, state: TrustList) -> bool:
+        if self.same is None or self.same != state:  # seals that did not change are the same objects
+            if encode_trust_list(state) != self.payload:
+                return False
+            self.same = state
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Publishing:
     """Use cases on published lists. `host` is the name that stands in codes; `witness_policy` as in the trust list."""
@@ -96,17 +113,18 @@ class Publishing:
     host: str
     log: Log
     witness_policy: str = ""
+    _at_hand: dict[str, object] = field(default_factory=dict)
 
     # --- trust list ---
 
     def trust_list(self, at: datetime) -> bytes:
         """The newest trust list (compact JWS); made anew if anything in it changed or it is half a day old."""
         with self.authorities.database.read() as connection:
-            newest = sql.newest_trust_list(connection)
+            seq = sql.newest_trust_list_seq(connection)
         wanted = self._present_state(at)
-        if newest is not None:
-            payload = jws.payload_of(bytes(newest.compact))
-            published = decode_trust_list(payload)
+        if seq is not None:
+            newest = self._published(seq)
+            published = newest.listed
             same = replace(
                 wanted,
                 seq=published.seq,
@@ -114,10 +132,22 @@ class Publishing:
                 next_update=published.next_update,
                 valid_until=published.valid_until,
             )
-            if encode_trust_list(same) == payload and at - published.issued_at < _NEXT_UPDATE / 2:
-                return bytes(newest.compact)
+            if newest.says(same) and at - published.issued_at < _NEXT_UPDATE / 2:
+                return newest.compact
             wanted = replace(wanted, seq=published.seq + 1)
         return self._sign_trust_list(wanted)
+
+    def _published(self, seq: int) -> _Published:
+        """The list of this number; the last one that was asked for is at hand."""
+        known = self._at_hand.get("list")
+        if isinstance(known, _Published) and known.listed.seq == seq:
+            return known
+        with self.authorities.database.read() as connection:
+            row = sql.one_row(connection, sql.TrustListRow, seq=seq)
+        compact = bytes(row.compact)
+        payload = jws.payload_of(compact)
+        known = self._at_hand["list"] = _Published(compact, payload, decode_trust_list(payload))
+        return known
 
     def roots(self) -> list[bytes]:
         """Public keys (DER) of the present and the next root: what verifiers pin."""
@@ -167,7 +197,7 @@ class Publishing:
                 for a in self.authorities.list()
             ),
             types=tuple(_trusted_type(profile) for profile in self.catalogue.values()),
-            seals=tuple(self._trusted_seals()),
+            seals=self._trusted_seals(),
             makers=tuple(
                 TrustedMaker(*_state_of(row), row.suite, (bytes(row.cert),), bytes(cas[row.parent].cert))
                 for row in cas.values()
@@ -196,7 +226,18 @@ class Publishing:
     def _types_of(self, functions: Sequence[str]) -> list[str]:
         return [p.short for p in self.catalogue.values() if set(p.who_may_issue) & set(functions)]
 
-    def _trusted_seals(self) -> list[TrustedSeal]:
+    def _trusted_seals(self) -> tuple[TrustedSeal, ...]:
+        """As the register has them now; read again only after something changed."""
+        with self.authorities.database.read() as connection:
+            version = sql.seals_version(connection)
+        match self._at_hand.get("seals"):
+            case (known_version, tuple(known)) if known_version == version:
+                return known
+        found = self._read_seals()
+        self._at_hand["seals"] = (version, found)
+        return found
+
+    def _read_seals(self) -> tuple[TrustedSeal, ...]:
         listed, idle = [], self.seals.idle()
         for seal in self.seals.list():
             if seal.state not in _IN_TRUST_LIST:
@@ -217,7 +258,7 @@ class Publishing:
                     tuple((each.since, each.until) for each in idle.get(seal.seal_id, ())),
                 )
             )
-        return listed
+        return tuple(listed)
 
     # --- status lists ---
 

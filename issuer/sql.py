@@ -541,10 +541,30 @@ def x509_certs_under(connection: Connection, ca_id: str) -> list[bytes]:
     return [bytes(row.cert) for row in connection.execute(issued)]
 
 
-def newest_trust_list(connection: Connection) -> TrustListRow | None:
+def seals_version(connection: Connection) -> tuple[int, ...]:
+    """Another value after each change to a seal that is made, or to a certificate from outside.
+
+    Every change of a seal writes an event in its own transaction, or completes one. Counted and not only the highest
+    number: numbers of transactions that run at once do not come in their order.
+    """
+    event, identity = _t(SealEventRow), _t(SealIdentityRow)
+    events = sa.select(
+        sa.func.count(),
+        sa.func.max(event.c.id),
+        sa.func.count(event.c.entry_seq),
+        sa.func.max(event.c.entry_seq),
+    ).select_from(event)
+    identities = sa.select(
+        sa.func.count(), sa.func.count(identity.c.revoked_at), sa.func.sum(identity.c.revoked_at)
+    ).select_from(identity)
+    found = (*connection.execute(events).one(), *connection.execute(identities).one())
+    return tuple(int(value or 0) for value in found)
+
+
+def newest_trust_list_seq(connection: Connection) -> int | None:
     table = _t(TrustListRow)
-    row = connection.execute(sa.select(table).order_by(table.c.seq.desc()).limit(1)).one_or_none()
-    return TrustListRow(**row._mapping) if row else None
+    found = connection.execute(sa.select(sa.func.max(table.c.seq))).scalar()
+    return int(found) if found is not None else None
 
 
 # --- Status lists ------------------------------------------------------------------------------------------

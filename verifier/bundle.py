@@ -185,7 +185,14 @@ def evidence_from_bundle(
     roots: Sequence[bytes] = (),
     seen: SeenLists = NOTHING_SEEN,
 ) -> Evidence:
-    """What an offline bundle proves at `at`.
+    """What an offline bundle proves at `at`; see `open_bundle`."""
+    return open_bundle(bundle, roots=roots, seen=seen).evidence(at)
+
+
+def open_bundle(
+    bundle: Path | BundleFiles, *, roots: Sequence[bytes] = (), seen: SeenLists = NOTHING_SEEN
+) -> OpenBundle:
+    """A bundle whose signatures are checked once, for as many questions as there are.
 
     `roots` are the pinned public keys (DER). Without any, those in the bundle are taken, which is as good as
     the hand that gave it: the caller shows their fingerprints. A trust list that is older than one that was `seen`
@@ -194,45 +201,62 @@ def evidence_from_bundle(
     files = find_bundle(bundle) if isinstance(bundle, Path) else bundle
     pinned = tuple(roots) or bundled_roots(files, bundle)
     try:
-        checked = check_bundle(files, pinned, seen.least_seq(pinned))
+        return OpenBundle(files, pinned, seen, check_bundle(files, pinned, seen.least_seq(pinned)))
     except OSError as exc:
         raise no_bundle(_name(bundle)) from exc
     except TrustError as exc:
-        return Evidence.without_list(_problem("trust-list", exc))
-    evidence = checked.evidence(at)
-    if evidence.trust_list is None:
-        return evidence
-    seen.note(pinned, checked.trust_list.seq)
-    members = ListedMembers(checked.trust_list, BundledMembers(files, checked.trust_list, at, seen))
-    return replace(evidence, members=members)
+        return OpenBundle(files, pinned, seen, _problem("trust-list", exc))
 
 
 @dataclass(frozen=True, slots=True)
-class BundledMembers:
-    """The members' lists as they lie in a bundle."""
+class OpenBundle:
+    """`checked`: the lists, or why there is no trust list to be believed. Members are opened when one is asked for."""
 
     files: BundleFiles
+    roots: Sequence[bytes]
+    seen: SeenLists
+    checked: CheckedBundle | Finding
+    _members: dict[str, CheckedBundle | str] = field(default_factory=dict)
+
+    def evidence(self, at: datetime) -> Evidence:
+        if isinstance(self.checked, Finding):
+            return Evidence.without_list(self.checked)
+        evidence = self.checked.evidence(at)
+        if evidence.trust_list is None:
+            return evidence
+        self.seen.note(self.roots, self.checked.trust_list.seq)
+        members = ListedMembers(self.checked.trust_list, _BundledMembers(self, self.checked.trust_list, at))
+        return replace(evidence, members=members)
+
+    def member(self, entry: TrustedMember) -> CheckedBundle | str:
+        """A member's lists, or why they are not at hand."""
+        if entry.member_id not in self._members:
+            self._members[entry.member_id] = self._open(entry)
+        return self._members[entry.member_id]
+
+    def _open(self, entry: TrustedMember) -> CheckedBundle | str:
+        files = self.files.member(entry.member_id)
+        try:
+            return check_bundle(files, entry.roots, self.seen.least_seq(entry.roots))
+        except OSError:
+            return f"the lists of {entry.member_id} are not at hand"
+        except TrustError as exc:
+            return exc.what
+
+
+@dataclass(frozen=True, slots=True)
+class _BundledMembers:
+    opened: OpenBundle
     own: TrustList
     at: datetime
-    seen: SeenLists = NOTHING_SEEN
-    _known: dict[str, Member] = field(default_factory=dict)
 
     def evidence_of(self, entry: TrustedMember) -> Member:
-        if entry.member_id not in self._known:
-            self._known[entry.member_id] = self._open(entry)
-        return self._known[entry.member_id]
-
-    def _open(self, entry: TrustedMember) -> Member:
-        try:
-            files = self.files.member(entry.member_id)
-            checked = check_bundle(files, entry.roots, self.seen.least_seq(entry.roots))
-        except OSError:
-            return missing(entry, f"the lists of {entry.member_id} are not at hand")
-        except TrustError as exc:
-            return missing(entry, exc.what)
+        checked = self.opened.member(entry)
+        if isinstance(checked, str):
+            return missing(entry, checked)
         member = member_at(entry, checked, self.own, self.at)
         if member.evidence.trust_list is not None:
-            self.seen.note(entry.roots, checked.trust_list.seq)
+            self.opened.seen.note(entry.roots, checked.trust_list.seq)
         return member
 
 

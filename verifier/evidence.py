@@ -26,6 +26,8 @@ from trust.model.status import Status
 from verifier.trust_list import ledger_keys
 
 _CLOCK_SKEW = timedelta(seconds=60)
+_PAYLOADS: dict[int, tuple[TrustList, bytes]] = {}
+_MOST_PAYLOADS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Evidence:
 
     @property
     def trust_list_payload(self) -> bytes:
-        return encode_trust_list(self.trust_list) if self.trust_list is not None else b""
+        return _payload_of(self.trust_list) if self.trust_list is not None else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,16 @@ class Member:
     evidence: Evidence
     compact: bytes = b""
     seal_certs: frozenset[str] = frozenset()
+
+
+def _payload_of(listed: TrustList) -> bytes:
+    """Written once for a list that many questions are judged by."""
+    known = _PAYLOADS.get(id(listed))
+    if known is None or known[0] is not listed:
+        if len(_PAYLOADS) >= _MOST_PAYLOADS:
+            _PAYLOADS.clear()
+        known = _PAYLOADS[id(listed)] = (listed, encode_trust_list(listed))
+    return known[1]
 
 
 class ListedStatus:

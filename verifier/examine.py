@@ -14,6 +14,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -42,7 +43,7 @@ def examine_pdf_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[s
     anchors_end = 2 + int(arguments["anchors"])
     examination = examine_pdf(
         blobs[0],
-        trust_list=decode_trust_list(blobs[1]) if blobs[1] else None,
+        trust_list=_decoded(blobs[1]) if blobs[1] else None,
         anchors=blobs[2:anchors_end],
         crls=blobs[anchors_end:],
         verified_at=datetime.fromisoformat(arguments["verified_at"]),
@@ -52,6 +53,12 @@ def examine_pdf_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[s
         "facts": examination.facts,
         "data": base64.b64encode(examination.data).decode() if examination.data is not None else None,
     }
+
+
+@lru_cache(maxsize=4)
+def _decoded(payload: bytes) -> TrustList:
+    """A worker judges one file after another by the same list. What is cached is our own, never a file's."""
+    return decode_trust_list(payload)
 
 
 def decode_examination(answer: dict[str, Any]) -> Examination:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
+from joserfc.jws import JWSRegistry
 
 from keys.suites import Suite
 from ledger.logkeys import LogKey, LogKeys
@@ -30,6 +31,14 @@ from trust.encoding.trust_list import (
 )
 from trust.model.errors import EvidenceUnavailableError, VerificationError
 
+
+class _Registry(JWSRegistry):
+    """The library's own limit would be reached with some thirty seals."""
+
+    max_payload_length = 2 * MAX_BYTES  # in Base64
+
+
+_REGISTRY = _Registry(algorithms=["ES256"])
 _CLOCK_SKEW = timedelta(seconds=60)
 T = TypeVar("T", TrustedSeal, TrustedMaker, TrustedTsa, TrustedKey)
 
@@ -102,7 +111,7 @@ def signed_payload(compact: bytes, spki: bytes, typ: str) -> bytes | None:
         public = serialization.load_der_public_key(spki)
         pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         # The algorithm is the key's, whatever the header says.
-        signed = jws.deserialize_compact(compact, ECKey.import_key(pem), algorithms=["ES256"])
+        signed = jws.deserialize_compact(compact, ECKey.import_key(pem), registry=_REGISTRY)
     except (JoseError, UnsupportedAlgorithm, ValueError, TypeError):
         return None
     return bytes(signed.payload) if signed.protected.get("typ") == typ and is_canonical(compact) else None

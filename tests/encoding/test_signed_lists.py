@@ -115,6 +115,25 @@ def test_a_trust_list_comes_back() -> None:
     assert check_trust_list(sign_trust_list(TRUST_LIST), [SPKI]) == TRUST_LIST
 
 
+def test_a_trust_list_of_three_thousand_seals_is_believed_and_holds_what_they_share_once() -> None:
+    one = TRUST_LIST.seals[0]
+    root, above = bytes(1000), bytes(999)
+    seals = tuple(
+        replace(one, seal_id=f"s{n}", certs=(n.to_bytes(900), above), root=root) for n in range(3000)
+    )
+    many = replace(TRUST_LIST, seals=seals)
+    signed = sign_trust_list(many)
+    assert check_trust_list(signed, [SPKI]) == many
+    assert len(signed) < 3000 * 2100
+
+
+def test_an_entry_in_an_algorithm_that_nobody_here_knows_is_left_out_and_the_others_stay() -> None:
+    """A later version may add one; whoever has not been updated goes on with the rest."""
+    new = replace(TRUST_LIST.seals[0], seal_id="new", suite="ML-DSA-65")
+    listed = check_trust_list(sign_trust_list(replace(TRUST_LIST, seals=(*TRUST_LIST.seals, new))), [SPKI])
+    assert listed == TRUST_LIST
+
+
 def test_no_byte_of_a_signed_trust_list_can_be_changed() -> None:
     for spoiled in flips(sign_trust_list(TRUST_LIST), masks=(0x01,), step=2):
         with pytest.raises(TrustError):

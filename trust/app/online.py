@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from issuer import sql
@@ -13,6 +13,7 @@ from issuer.presenting import Level, Presenting
 from issuer.publishing import Publishing
 from trust.app.members import MemberBundles
 from trust.encoding.ecertificate_data import decode_ecertificate_data
+from trust.encoding.trust_list import TrustList
 from trust.model.ecertificate import IssuedECertificate
 from trust.model.errors import Conflict, EvidenceUnavailableError
 from trust.model.report import Finding, Freshness, Result
@@ -31,9 +32,20 @@ class OnlineEvidence:
     authorities: Authorities
     database: Database
     members: MemberBundles
+    _checked: dict[tuple[bytes, ...], TrustList] = field(default_factory=dict)
+
+    def _trust_list(self, at: datetime) -> TrustList:
+        """Checked once for each list that is published."""
+        compact, roots = self.publishing.trust_list(at), self.publishing.roots()
+        known = self._checked.get((compact, *roots))
+        if known is None:
+            known = check_trust_list(compact, roots)
+            self._checked.clear()
+            self._checked[(compact, *roots)] = known
+        return known
 
     def gather(self, at: datetime) -> Evidence:
-        trust_list = check_trust_list(self.publishing.trust_list(at), self.publishing.roots())
+        trust_list = self._trust_list(at)
         crls = tuple(der for _, der, _ in self.authorities.known_crls(at))
         register = _Register(self.database)
         members = self.members.source(trust_list, at) if trust_list.members else NO_MEMBERS

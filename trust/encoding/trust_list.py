@@ -9,14 +9,15 @@ digits). Payload, times in RFC 3339:
      "authorities":[{"id":…,"uscc":…,"name_zh":…,"name_en":…,"types":["FOOD"]}],
      "types":[{"short":…,"type_code":…,"version":1,"name_zh":…,"name_en":…,
                "fields":[[name, GB/T 36903 name, label zh, label en, disclosure level]…]}],
-     "seals":[{"id":…,"authority":…,"name":…,"suite":…,"certs":[DER base64…],"root":DER,
+     "x509":[DER base64…],                                   every certificate once; elsewhere its place in here
+     "seals":[{"id":…,"authority":…,"name":…,"suite":…,"certs":[place…],"root":place,
                "not_before":…,"not_after":…,"idle":[[from, until or null]…],"state":…,"since":…}],
      "makers":[{"suite":…,"certs":[…],"root":…,"state":…,"since":…}],                 who makes seals (制章者)
      "tsas":[{"suite":…,"certs":[…],"root":…,"state":…,"since":…}],
      "keys":[{"kid":hex,"suite":…,"spki":base64,"use":"present"|"status"|"report",
               "not_before":…,"not_after":…,"state":…,"since":…}],
      "status_lists":{"1":"https://…/status/1"},
-     "anchors":[{"name_zh":…,"name_en":…,"cert":DER,"not_before":…,"not_after":…,"state":…,"since":…}],
+     "anchors":[{"name_zh":…,"name_en":…,"cert":place,"not_before":…,"not_after":…,"state":…,"since":…}],
      "members":[{"id":…,"name_zh":…,"name_en":…,"address":"https://…","roots":[base64…],"hosts":[…],
                  "uses":["seal","present","report"],"divisions":["53"] or null,"type_codes":[…] or null,
                  "not_before":…,"not_after":… or null,"state":…,"since":…}]}
@@ -47,7 +48,7 @@ from trust.model.errors import Malformed
 
 FORMAT = "yinzheng-trust-list-1"
 TYP = "ecert-trust-list+jwt"
-MAX_BYTES = 8 * 1024 * 1024
+MAX_BYTES = 32 * 1024 * 1024
 
 
 class TrustState(StrEnum):
@@ -230,6 +231,7 @@ def encode_trust_list(listed: TrustList) -> bytes:
     def state(trusted: Trusted) -> dict[str, Any]:
         return {"state": trusted.state.value, "since": trusted.since.isoformat() if trusted.since else None}
 
+    pool = _Pool(listed)
     value = {
         "format": FORMAT,
         "seq": listed.seq,
@@ -263,14 +265,15 @@ def encode_trust_list(listed: TrustList) -> bytes:
             }
             for t in listed.types
         ],
+        "x509": [_b64(der) for der in pool.certs],
         "seals": [
             {
                 "id": s.seal_id,
                 "authority": s.authority_id,
                 "name": s.name,
                 "suite": s.suite,
-                "certs": [_b64(c) for c in s.certs],
-                "root": _b64(s.root),
+                "certs": [pool.place(c) for c in s.certs],
+                "root": pool.place(s.root),
                 "not_before": s.not_before.isoformat(),
                 "not_after": s.not_after.isoformat(),
                 "idle": [
@@ -281,11 +284,21 @@ def encode_trust_list(listed: TrustList) -> bytes:
             for s in listed.seals
         ],
         "makers": [
-            {"suite": m.suite, "certs": [_b64(c) for c in m.certs], "root": _b64(m.root), **state(m)}
+            {
+                "suite": m.suite,
+                "certs": [pool.place(c) for c in m.certs],
+                "root": pool.place(m.root),
+                **state(m),
+            }
             for m in listed.makers
         ],
         "tsas": [
-            {"suite": t.suite, "certs": [_b64(c) for c in t.certs], "root": _b64(t.root), **state(t)}
+            {
+                "suite": t.suite,
+                "certs": [pool.place(c) for c in t.certs],
+                "root": pool.place(t.root),
+                **state(t),
+            }
             for t in listed.tsas
         ],
         "keys": [
@@ -306,7 +319,7 @@ def encode_trust_list(listed: TrustList) -> bytes:
             {
                 "name_zh": a.name_zh,
                 "name_en": a.name_en,
-                "cert": _b64(a.cert),
+                "cert": pool.place(a.cert),
                 "not_before": a.not_before.isoformat(),
                 "not_after": a.not_after.isoformat(),
                 **state(a),
@@ -342,6 +355,7 @@ def decode_trust_list(payload: bytes) -> TrustList:
         raw = json.loads(payload)
         if raw["format"] != FORMAT:
             raise Malformed("The trust list is in a format that this version does not know.")
+        x509 = [_bytes(der) for der in raw["x509"]]
         return TrustList(
             seq=_number(raw["seq"]),
             issued_at=_time(raw["issued_at"]),
@@ -381,8 +395,8 @@ def decode_trust_list(payload: bytes) -> TrustList:
                     _text(s["authority"]),
                     _text(s["name"]),
                     _text(s["suite"]),
-                    _certs(s["certs"]),
-                    _bytes(s["root"]),
+                    _certs(x509, s["certs"]),
+                    _cert(x509, s["root"]),
                     _time(s["not_before"]),
                     _time(s["not_after"]),
                     tuple((_time(since), _time(until) if until else None) for since, until in s["idle"]),
@@ -390,11 +404,11 @@ def decode_trust_list(payload: bytes) -> TrustList:
                 for s in raw["seals"]
             ),
             makers=tuple(
-                TrustedMaker(*_state(m), _text(m["suite"]), _certs(m["certs"]), _bytes(m["root"]))
+                TrustedMaker(*_state(m), _text(m["suite"]), _certs(x509, m["certs"]), _cert(x509, m["root"]))
                 for m in raw["makers"]
             ),
             tsas=tuple(
-                TrustedTsa(*_state(t), _text(t["suite"]), _certs(t["certs"]), _bytes(t["root"]))
+                TrustedTsa(*_state(t), _text(t["suite"]), _certs(x509, t["certs"]), _cert(x509, t["root"]))
                 for t in raw["tsas"]
             ),
             keys=tuple(
@@ -417,7 +431,7 @@ def decode_trust_list(payload: bytes) -> TrustList:
                     *_state(a),
                     _text(a["name_zh"]),
                     _text(a["name_en"]),
-                    _bytes(a["cert"]),
+                    _cert(x509, a["cert"]),
                     _time(a["not_before"]),
                     _time(a["not_after"]),
                 )
@@ -441,8 +455,21 @@ def decode_trust_list(payload: bytes) -> TrustList:
                 for m in raw["members"]
             ),
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as exc:
         raise Malformed("The trust list is not in its format.") from exc
+
+
+class _Pool:
+    """Every certificate of a list once, in one order: a thousand seals stand under the same few."""
+
+    def __init__(self, listed: TrustList) -> None:
+        chains: list[TrustedSeal | TrustedMaker | TrustedTsa] = [*listed.seals, *listed.makers, *listed.tsas]
+        used = {cert for each in chains for cert in (*each.certs, each.root)}
+        self.certs = sorted(used | {each.cert for each in listed.anchors})
+        self._places = {cert: place for place, cert in enumerate(self.certs)}
+
+    def place(self, cert: bytes) -> int:
+        return self._places[cert]
 
 
 def _b64(data: bytes) -> str:
@@ -486,10 +513,17 @@ def _field(raw: Sequence[Any]) -> TrustedField:
     return TrustedField(_text(name), _text(gb), _text(label_zh), _text(label_en), _number(level))
 
 
-def _certs(raw: Sequence[Any]) -> tuple[bytes, ...]:
-    if not raw:
+def _cert(x509: Sequence[bytes], place: Any) -> bytes:
+    index = _number(place)
+    if index not in range(len(x509)):
+        raise ValueError("a certificate that is not there")
+    return x509[index]
+
+
+def _certs(x509: Sequence[bytes], places: Sequence[Any]) -> tuple[bytes, ...]:
+    if not places:
         raise ValueError("a list of certificates without the first")
-    return tuple(_bytes(each) for each in raw)
+    return tuple(_cert(x509, each) for each in places)
 
 
 def _state(raw: Mapping[str, Any]) -> tuple[TrustState, datetime | None]:

@@ -17,7 +17,7 @@ from trust.encoding.report import encode_report
 from trust.model.errors import Malformed
 from trust.model.report import Colour, Report, Result, Verdict
 from trust.sandbox import Sandbox
-from verifier.bundle import NOTHING_SEEN, evidence_from_bundle, read_roots
+from verifier.bundle import NOTHING_SEEN, open_bundle, read_roots
 from verifier.evidence import Evidence, ListedStatus
 from verifier.sentences import CHECKS, NOT_CHECKED, messages_of, seal_words, words_for
 from verifier.trust_list import root_fingerprint
@@ -118,13 +118,12 @@ def judging(
     with Sandbox(SANDBOX_JOBS, workers=workers) as sandbox:
         verifier = Verifier(sandbox, live=None)
         pinned = pinned_roots(offline, roots) if offline is not None else ()
+        seen = NOTHING_SEEN if about_the_past else SeenHere()
+        opened = open_bundle(offline, roots=pinned, seen=seen) if offline is not None else None
 
         def judge_offline(each: bytes | str, at: datetime) -> Report:
-            if offline is None:
-                evidence = Evidence(None, (), ListedStatus({}), None, online=False)
-            else:
-                seen = NOTHING_SEEN if about_the_past else SeenHere()
-                evidence = evidence_from_bundle(offline, at, roots=pinned, seen=seen)
+            nothing = Evidence(None, (), ListedStatus({}), None, online=False)
+            evidence = opened.evidence(at) if opened is not None else nothing
             if isinstance(each, str):
                 return verifier.verify_text(each, evidence, at)
             return verifier.verify_bytes(each, evidence, at, anchors=anchors)
