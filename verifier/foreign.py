@@ -63,11 +63,13 @@ from pyhanko_certvalidator.sig_validate import DEFAULT_VALIDATION_CONTEXT, Signa
 from keys import asn1
 from keys.pki.validator import Sm2AwareValidator
 from trust.encoding.der import element_length
+from trust.encoding.plain_text import one_line
 from trust.model.errors import VerificationError
 from trust.model.report import Finding, Result
 from trust.pdf.reading import Inventory
 from verifier.pdf import SignaturePolicy
 from verifier.steps import Examination, Steps
+from verifier.widgets import is_shown, shown_by_nobody
 
 _MAX_SIGNATURES = 12
 _ACTIVE = frozenset({"/JavaScript", "/JS", "/Launch", "/SubmitForm", "/ImportData", "/RichMedia", "/XFA"})
@@ -162,10 +164,10 @@ def examine_foreign(
         judged = _judge(
             data, reader, signature, lambda each: _validate(reader, each, anchors, crls, verified_at)
         )
-        found.findings.append(Finding(f"signature.{number}", judged.result, judged.code, judged.detail))
-        found.facts.setdefault("signatures", []).append(judged.facts)
-        if judged.signer:
-            found.facts.setdefault("signers", []).append(judged.signer)
+        detail = one_line(judged.detail, 400)
+        found.findings.append(Finding(f"signature.{number}", judged.result, judged.code, detail))
+        passed = judged.result is Result.PASSED
+        found.facts.setdefault("signatures", []).append({**judged.facts, "passed": passed})
         ends.append(judged.end)
     end = max(ends)
     steps.take("file.end", lambda: _check_end(data, signatures[ends.index(end)], end))
@@ -177,7 +179,6 @@ class _Judged:
     code: str
     detail: str
     facts: dict[str, Any]
-    signer: str
     end: int
 
 
@@ -203,28 +204,29 @@ def _judge(
     signature: EmbeddedPdfSignature,
     validate: Callable[[EmbeddedPdfSignature], _Outcome],
 ) -> _Judged:
-    facts: dict[str, Any] = {"format": None}
-    end, signer = 0, ""
+    facts: dict[str, Any] = {"format": None, "signer": "", "is_shown": False}
+    end = 0
     try:
         end = _check_gap(data, reader, signature)
-        signer = str(signature.signer_cert.subject.human_friendly)
+        facts["signer"] = one_line(signature.signer_cert.subject.human_friendly)
         facts["format"] = _level(reader, signature)
+        facts["is_shown"] = is_shown(signature.sig_field)
         facts["claimed_at"] = _isoformat(signature.self_reported_timestamp)
         _check_later(signature)
         outcome = validate(signature)
     except VerificationError as exc:
         undecided = exc.code in ("PARTIAL_COVER", "LIMIT_EXCEEDED")
         result = Result.INDETERMINATE if undecided else Result.FAILED
-        return _Judged(result, exc.code, exc.what, facts, signer, end)
+        return _Judged(result, exc.code, exc.what, facts, end)
     except Exception as exc:  # see Steps.take; what a library cannot take apart proves nothing
         detail = f"cannot be checked: {type(exc).__name__}"
-        return _Judged(Result.INDETERMINATE, "NO_CERTIFICATE_CHAIN_FOUND", detail, facts, signer, end)
+        return _Judged(Result.INDETERMINATE, "NO_CERTIFICATE_CHAIN_FOUND", detail, facts, end)
     facts["best_time"] = _isoformat(outcome.best_time)
     if outcome.indication is AdESPassed.OK:
-        return _Judged(Result.PASSED, "OK", "", facts, signer, end)
+        return _Judged(Result.PASSED, "OK", "", facts, end)
     result = Result.FAILED if isinstance(outcome.indication, AdESFailure) else Result.INDETERMINATE
     code = _CODES.get(outcome.indication.standard_name, outcome.indication.standard_name)
-    return _Judged(result, code, outcome.detail, facts, signer, end)
+    return _Judged(result, code, outcome.detail, facts, end)
 
 
 _CODES = {
@@ -292,6 +294,11 @@ def _check_later(signature: EmbeddedPdfSignature) -> None:
         raise VerificationError(
             "What was added later is more than the signature allows.", code="PARTIAL_COVER"
         )
+    reader = signature.reader
+    before = shown_by_nobody(reader.get_historical_resolver(signature.signed_revision))
+    if added := shown_by_nobody(reader) - before:
+        names = ", ".join(sorted(name for name, _, _ in added))
+        raise VerificationError(f"Later something was shown that nobody signs: {names}", code="PARTIAL_COVER")
 
 
 def _check_end(data: bytes, last: EmbeddedPdfSignature, end: int) -> None:

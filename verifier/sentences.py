@@ -354,7 +354,7 @@ def seal_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, 
     side = 0 if language == "zh-CN" else 1
     seal: Mapping[str, Any] = facts.get("seal") or {}
     versions: Any = facts.get("versions") or []
-    lines = _signer_words(facts, side)
+    lines = signer_words(facts, language)
     if deployment := _deployment_name(facts, side):
         label = ("出自信任列表中的其他平台", "From another deployment in the trust list")[side]
         lines.append((label, deployment))
@@ -386,15 +386,27 @@ def seal_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, 
     return lines
 
 
-def _signer_words(facts: Mapping[str, Any], side: int) -> list[tuple[str, str]]:
-    """Who signed a file of others, at which level, and when if that is proven."""
-    label, unproven = (("签名人", "时间未经证明"), ("Signed by", "time not proven"))[side]
-    lines = []
-    for signature, signer in zip(facts.get("signatures") or (), facts.get("signers") or (), strict=False):
-        if signature["format"] != "RFC3161":
-            when = signature.get("best_time")
-            proven = show_date(when, "en" if side else "zh-CN") if when else unproven
-            lines.append((label, f"{signer} · {signature['format']} · {proven}"))
+def signer_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, str]]:
+    """Who signed a file of others, each with its label: at which level, when if that is proven, and what it shows."""
+    side = 0 if language == "zh-CN" else 1
+    unproven = ("时间未经证明", "time not proven")[side]
+    shows = ("在页面上另加了图样", "put a picture of its own on a page")[side]
+    lines: list[tuple[str, str]] = []
+    for signature in facts.get("signatures") or ():
+        if signature["format"] == "RFC3161" or not signature["signer"]:
+            continue
+        named = (("签名人", "Signed by") if signature["passed"] else ("自称的签名人", "Signed, it says, by"))[
+            side
+        ]
+        when = signature.get("best_time")
+        parts = [
+            signature["signer"],
+            signature["format"],
+            show_date(when, language) if when else unproven,
+            # What the first shows was there when it signed; nobody before a later one has seen what that shows.
+            shows if signature["is_shown"] and lines else "",
+        ]
+        lines.append((named, " · ".join(filter(None, parts))))
     return lines
 
 

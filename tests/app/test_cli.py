@@ -16,6 +16,8 @@ from pyhanko.pdf_utils.writer import copy_into_new_writer
 from support.cli import Cli
 from support.world import FOOD
 
+from trust.app.cli import console
+
 
 def test_issue_verify_bundle_revoke_and_recheck(cli: Cli) -> None:
     assert cli.run("issue", "FOOD", "--from", cli.csv(1, 2), "--out", cli.folder / "pdf") == 0, cli.err
@@ -233,3 +235,11 @@ def test_resume_finishes_what_was_interrupted(cli: Cli) -> None:
     assert "Finished 0" in cli.out
     assert cli.run("ledger", "recheck", "--json") == 0
     assert cli.lines()[0]["stored"] == before + 2
+
+
+def test_text_of_others_is_neither_mark_up_nor_control(capsys: pytest.CaptureFixture[str]) -> None:
+    console.out.print("a [/x] [red]b\x1b[2J.pdf")
+    mark = "\N{REPLACEMENT CHARACTER}"
+    assert capsys.readouterr().out.split("\n")[0] == f"a [/x] [red]b{mark}[2J.pdf"
+    console.print_table(["name"], [["[/x]\x1b]0;title\x07"]])
+    assert f"[/x]{mark}]0;title{mark}" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from attacks.raw import appended, flate_bomb, page_tree, stream, written
 from PIL import Image
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from support.producers import with_field
 
 LICENCE, FOREIGN, ANYTHING = "licence", "foreign", "anything"
 Make = Callable[[Genuine, bytes], bytes]
@@ -225,6 +226,16 @@ def an_opaque_annotation(genuine: Genuine, pdf: bytes) -> bytes:
         writer.mark_update(page_ref)
 
     return _updated(pdf, change)
+
+
+@_both("evil annotation")
+def a_time_stamp_that_paints_the_page(genuine: Genuine, pdf: bytes) -> bytes:
+    return genuine.producer.stamp(with_field(pdf, "Stamp"), "Stamp")
+
+
+@_both("evil annotation")
+def an_empty_field_that_paints_the_page_before_a_time_stamp(genuine: Genuine, pdf: bytes) -> bytes:
+    return genuine.producer.stamp(with_field(pdf, "Empty"), "Stamp")
 
 
 @_both("sneaky signature", ("file.gap", "seal.present", "file.structure", "file.objects", "file.versions"))

@@ -86,7 +86,7 @@ def test_what_java_libraries_sign_passes_with_its_level(by_java: Signed, name: s
     found = by_java.judge(by_java.pdf(name))
     assert decide(found.findings, REQUIRED_FOREIGN) == (Verdict.PASSED, "OK"), found.findings
     assert [each["format"] for each in found.facts["signatures"]] == BY_JAVA[name]
-    assert "Contract seal" in found.facts["signers"][0]
+    assert "Contract seal" in found.facts["signatures"][0]["signer"]
 
 
 @pytest.mark.parametrize("name", BY_JAVA)

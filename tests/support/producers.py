@@ -16,9 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import signers
-from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
+from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter, append_signature_field
 from pyhanko.sign.timestamps import DummyTimeStamper
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.registry import SimpleCertificateStore
@@ -212,6 +213,46 @@ class Producer:
         )
         out: Any = signing.sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf)), bytes_reserved=32768)
         return bytes(out.getvalue())
+
+    def stamp(self, pdf: bytes, field_name: str = "Stamp") -> bytes:
+        """One more document time-stamp, in a field that is there or is made."""
+        stamper = DummyTimeStamper(self.tsa.asn1_cert, self.tsa.asn1_key, fixed_dt=self.at)
+        writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
+        made: Any = signers.PdfTimeStamper(stamper, field_name=field_name)
+        return bytes(made.timestamp_pdf(writer, "sha256", bytes_reserved=16384).getvalue())
+
+
+def with_field(
+    pdf: bytes, field_name: str, *, box: tuple[int, int, int, int] = (0, 0, 595, 842), **changes: Any
+) -> bytes:
+    """An update with an empty signature field that paints `box` of the first page black.
+
+    `changes` are keys of its widget, without the slash.
+    """
+    writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
+    append_signature_field(writer, SigFieldSpec(field_name, box=box, on_page=0))
+    for ref in writer.root["/AcroForm"]["/Fields"]:
+        field = ref.get_object()
+        if field["/T"] == field_name:
+            field["/AP"] = generic.DictionaryObject({generic.pdf_name("/N"): _black(writer)})
+            for key, value in changes.items():
+                field[f"/{key}"] = value
+            writer.mark_update(ref.reference)
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def _black(writer: IncrementalPdfFileWriter) -> Any:
+    numbers = generic.ArrayObject([generic.NumberObject(n) for n in (0, 0, 595, 842)])
+    entries = {
+        "/Type": generic.pdf_name("/XObject"),
+        "/Subtype": generic.pdf_name("/Form"),
+        "/BBox": numbers,
+    }
+    drawn = {generic.pdf_name(key): value for key, value in entries.items()}
+    untyped: Any = generic.StreamObject
+    return writer.add_object(untyped(drawn, stream_data=b"0 0 595 842 re f"))
 
 
 def contract(text: str = "Loan contract No. 7") -> bytes:

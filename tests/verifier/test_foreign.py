@@ -7,18 +7,19 @@ import io
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
 import pytest
 from asn1crypto import cms
 from encoding.test_signed_lists import TRUST_LIST
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from support.producers import LEVELS, Party, Producer, contract
+from support.producers import LEVELS, Party, Producer, contract, with_field
 
 from trust.encoding.digests import sha256
 from trust.model.report import Report, Result, Verdict, decide
 from verifier.examine import Examination, examine_pdf
-from verifier.sentences import words_for
+from verifier.sentences import signer_words, words_for
 from verifier.verifying import REQUIRED_FOREIGN
 
 KINDS = ("rsa", "ecdsa")
@@ -111,7 +112,30 @@ def test_two_signatures_one_after_the_other_pass() -> None:
     pdf = made.sign(signed("rsa", "B-T"), "B-T", signer=second, field_name="Signature2")
     found = examine(pdf, made)
     assert verdict(found) == (Verdict.PASSED, "OK"), found.findings
-    assert len(found.facts["signers"]) == 2
+    signers = [line for _, line in signer_words(found.facts, "en")]
+    assert len(signers) == 2
+    assert "Second party" in signers[1]
+    assert "picture" not in signers[1]
+
+
+def test_of_a_later_signature_it_is_said_that_it_shows_something() -> None:
+    made = producer("rsa")
+    pdf = with_field(signed("rsa", "B-T"), "Signature2")
+    found = examine(
+        made.sign(pdf, "B-T", signer=made.new_signer("Second party"), field_name="Signature2"), made
+    )
+    assert verdict(found) == (Verdict.PASSED, "OK"), found.findings
+    first, second = (line for _, line in signer_words(found.facts, "en"))
+    assert ("picture of its own" in first, "picture of its own" in second) == (False, True)
+
+
+def test_a_signer_that_is_not_proven_is_called_so_and_his_name_is_made_plain() -> None:
+    other = Producer("rsa", producer("rsa").at)
+    liar = other.new_signer("Central Bank\x1b[2J\u202e")
+    found = examine(other.sign(contract(), signer=liar), producer("rsa"))
+    ((label, line),) = signer_words(found.facts, "en")
+    assert label == "Signed, it says, by"
+    assert "Central Bank\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}" in line
 
 
 # Who signed ------------------------------------------------------------------------------------------------
@@ -234,6 +258,57 @@ def test_an_update_is_seen(
 ) -> None:
     found, code, how = refused(updated(signed("ecdsa", level), change), producer("ecdsa"))
     assert (found, how is Verdict.PASSED) == (check, False), code
+
+
+def _five_numbers() -> generic.ArrayObject:
+    return generic.ArrayObject([generic.NumberObject(n) for n in (0, 0, 595, 842, 0)])
+
+
+PAINTED: dict[str, Callable[[bytes, Producer], bytes]] = {
+    "a time-stamp that shows something": lambda p, by: by.stamp(with_field(p, "Stamp")),
+    "an empty field before a time-stamp": lambda p, by: by.stamp(with_field(p, "Empty")),
+    "hidden from some viewers only": lambda p, by: by.stamp(
+        with_field(p, "Stamp", F=generic.NumberObject(32))
+    ),
+    "a rectangle that some read and some do not": lambda p, by: by.stamp(
+        with_field(p, "Stamp", Rect=_five_numbers())
+    ),
+    "smaller than can be seen, which some enlarge": lambda p, by: by.stamp(
+        with_field(p, "Stamp", Rect=generic.ArrayObject([generic.FloatObject(n) for n in (0, 0, 0.01, 0.01)]))
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PAINTED)
+@pytest.mark.parametrize("level", ["B-B", "B-LTA"])
+def test_nobody_paints_on_a_signed_page_without_signing(level: str, case: str) -> None:
+    made = producer("rsa")
+    pdf = PAINTED[case](signed("rsa", level), made)
+    assert refused(pdf, made) == ("signature.1", "PARTIAL_COVER", Verdict.INDETERMINATE)
+
+
+def test_the_place_of_another_signer_is_not_for_a_time_stamp() -> None:
+    made = producer("rsa")
+    pdf = made.sign(with_field(contract(), "Other party"))
+    assert verdict(examine(pdf, made)) == (Verdict.PASSED, "OK")
+    assert refused(made.stamp(pdf, "Other party"), made)[:2] == ("signature.1", "PARTIAL_COVER")
+    assert verdict(examine(made.stamp(pdf), made)) == (Verdict.PASSED, "OK")
+
+
+def test_a_time_stamp_before_the_signature_may_show_something() -> None:
+    made = producer("rsa")
+    stamped = made.stamp(with_field(contract(), "Stamp"))
+    assert verdict(examine(made.sign(stamped), made)) == (Verdict.PASSED, "OK")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"box": (0, 0, 0, 0)}, {"F": generic.NumberObject(2)}], ids=["no place", "hidden"]
+)
+def test_a_time_stamp_that_shows_nothing_may_have_a_picture(changes: dict[str, Any]) -> None:
+    # As iText writes it: an appearance stream, and a rectangle without a size.
+    made = producer("rsa")
+    pdf = made.stamp(with_field(signed("rsa", "B-T"), "Stamp", **changes))
+    assert verdict(examine(pdf, made)) == (Verdict.PASSED, "OK")
 
 
 def gap(pdf: bytes) -> tuple[int, int]:

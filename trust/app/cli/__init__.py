@@ -71,14 +71,12 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as exc:
-        console.err.print(
-            t(f"系统错误：{exc.strerror}", f"The system refused: {exc.strerror}."), markup=False
-        )
+        console.err.print(t(f"系统错误：{exc.strerror}", f"The system refused: {exc.strerror}."))
         sys.exit(console.EXIT_OURS)
     except Exception as exc:
         # click's own usage errors; anything else is a fault of ours and shows its trace.
         if hasattr(exc, "format_message"):
-            console.err.print(exc.format_message(), markup=False)
+            console.err.print(exc.format_message())
             sys.exit(console.EXIT_USAGE)
         raise
 
@@ -566,7 +564,7 @@ def keys_new(
     if json:
         console.print_json({"id": record.key_id, "provider": place, "public_key": record.public_key.hex()})
     else:
-        console.out.print(f"{record.key_id}  {place}", markup=False)
+        console.out.print(f"{record.key_id}  {place}")
     if place == "file":
         console.err.print(
             t(
@@ -631,9 +629,7 @@ def _print_ledger_keys(keys: Any, *, json: bool) -> None:
             )
         else:
             until = "" if key.until_size is None else f" … {key.until_size - 1}"
-            console.out.print(
-                f"{format_vkey(key.vkey)}  {key.from_size}{until}", markup=False, soft_wrap=True
-            )
+            console.out.print(f"{format_vkey(key.vkey)}  {key.from_size}{until}", soft_wrap=True)
 
 
 @app.command(
@@ -685,7 +681,7 @@ def erase(
         )
     )
     for table, count in erased.rows.items():
-        console.out.print(f"  {table}: {count}", markup=False)
+        console.out.print(f"  {table}: {count}")
 
 
 @access_app.command("new-key", help=t("新建接口密钥（只显示一次）", "new API key; shown once"))
@@ -705,9 +701,7 @@ def access_new_key(
         if authority is not None:
             service.authorities.get(authority)
         access = Access(service.database, service.clock, SystemEntropy())
-        console.out.print(
-            access.create_api_key(label, authority_id=authority, scopes=scope, days=days), markup=False
-        )
+        console.out.print(access.create_api_key(label, authority_id=authority, scopes=scope, days=days))
 
 
 @access_app.command(
@@ -725,6 +719,4 @@ def access_claim_link(identifier: str, data: Data = None) -> None:
             row = sql.get_ecertificate(connection, pid=issued.pid)
             refs = sql.holder_refs_of(connection, row.id or 0)
         for ref in refs:
-            console.out.print(
-                f"{service.settings.base_url}/wallet/claim/{access.create_claim_link(ref)}", markup=False
-            )
+            console.out.print(f"{service.settings.base_url}/wallet/claim/{access.create_claim_link(ref)}")

@@ -200,15 +200,15 @@ def _print_properties(checked: FourProperties, json: bool) -> int:
         return EXIT[checked.result]
     side = 0 if console.language() == "zh-CN" else 1
     out = console.out
-    out.print(f"{checked.identifier}  {checked.result.value}", markup=False, soft_wrap=True)
-    out.print(f"  {t('检测时点', 'as of')} {_shown(checked.checked_at)}", markup=False)
+    out.print(f"{checked.identifier}  {checked.result.value}", soft_wrap=True)
+    out.print(f"  {t('检测时点', 'as of')} {_shown(checked.checked_at)}")
     for each in checked.properties:
-        out.print(f"{PROPERTY_NAMES[each.property][side]}: {each.result.value}", markup=False)
+        out.print(f"{PROPERTY_NAMES[each.property][side]}: {each.result.value}")
         for finding in each.findings:
             detail = f" — {finding.detail}" if finding.detail else ""
             code = f" [{finding.code}]" if finding.code != "OK" else ""
             name = check_name(finding.check, side)
-            out.print(f"  {MARKS[finding.result]} {name}{detail}{code}", markup=False, soft_wrap=True)
+            out.print(f"  {MARKS[finding.result]} {name}{detail}{code}", soft_wrap=True)
     return EXIT[checked.result]
 
 
@@ -242,9 +242,9 @@ def _print_row(row: Row, json: bool) -> None:
         )
         console.print_json(value)
     elif error is not None:
-        console.err.print(f"{identifier}: {console.error_words(error)}", markup=False, soft_wrap=True)
+        console.err.print(f"{identifier}: {console.error_words(error)}", soft_wrap=True)
     else:
-        console.out.print(f"{identifier}: {t('归档版本', 'version')} {number}", markup=False, soft_wrap=True)
+        console.out.print(f"{identifier}: {t('归档版本', 'version')} {number}", soft_wrap=True)
 
 
 def _shown(at: datetime | None) -> str:

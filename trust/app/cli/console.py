@@ -11,20 +11,30 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from trust.app.words import ERRORS_ZH, VIOLATIONS_ZH
+from trust.encoding.plain_text import printable
 from trust.model.errors import OperationalError, ProfileViolation, TrustError
 
 Language = Literal["zh-CN", "en"]
 EXIT_PASSED, EXIT_FAILED, EXIT_INDETERMINATE, EXIT_USAGE, EXIT_OURS = 0, 1, 2, 3, 4
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class _Terminal(Console):
+    """Shows text of others as it is: it neither controls the terminal nor is read as mark-up."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
+out = _Terminal(highlight=False, markup=False, emoji=False)
+err = _Terminal(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def language() -> Language:
@@ -77,7 +87,7 @@ def show_error(exc: TrustError) -> int:
                 f"  {violation.field}: {violation_words(violation.code, violation.found, violation.todo)}"
             )
     else:
-        err.print(error_words(exc), markup=False)
+        err.print(error_words(exc))
     return EXIT_OURS if isinstance(exc, OperationalError) else EXIT_USAGE
 
 

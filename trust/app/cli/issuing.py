@@ -173,7 +173,7 @@ def recheck_ledger(service: Service, *, json: bool, looks: Sequence[Look] = EVER
         )
         for finding in report.findings:
             where = "" if finding.seq is None else f" [{finding.seq}]"
-            console.err.print(f"{finding.source}{where}: {finding.what}", markup=False)
+            console.err.print(f"{finding.source}{where}: {finding.what}")
         console.out.print(
             t("账本完整。", "The ledger is clean.")
             if report.is_clean
@@ -211,6 +211,6 @@ def _print_refusal(outcome: Outcome) -> None:
     if isinstance(error, ProfileViolation):
         for violation in error.violations:
             words = console.violation_words(violation.code, violation.found, violation.todo)
-            console.err.print(f"{row} · {violation.field}: {words}", markup=False)
+            console.err.print(f"{row} · {violation.field}: {words}")
     elif error is not None:
-        console.err.print(f"{row}: {console.error_words(error)}", markup=False)
+        console.err.print(f"{row}: {console.error_words(error)}")

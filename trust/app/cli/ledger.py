@@ -196,7 +196,7 @@ def cosign(data: Data = None, json: Json = False) -> None:
             )
         else:
             said = t("已会签", "cosigned") if failure is None else f"{failure}: {outcome.detail}"
-            console.out.print(f"{outcome.name}: {said}", markup=False)
+            console.out.print(f"{outcome.name}: {said}")
     if not cosigned.is_satisfied:
         console.err.print(t("未达到法定见证数。", "The quorum is not met."))
         raise typer.Exit(console.EXIT_INDETERMINATE)
@@ -249,9 +249,9 @@ def _print_audit(report: AuditReport, *, json: bool) -> None:
         ],
     )
     for name in report.cosigned_at:
-        console.out.print(t(f"见证：{name}", f"witnessed by {name}"), markup=False)
+        console.out.print(t(f"见证：{name}", f"witnessed by {name}"))
     for seq, what in report.findings:
-        console.err.print(what if seq is None else f"[{seq}] {what}", markup=False)
+        console.err.print(what if seq is None else f"[{seq}] {what}")
     console.out.print(
         t("账本有误！", "The ledger is broken!")
         if report.findings
@@ -278,7 +278,7 @@ def audit_status(data: Data = None, json: Json = False) -> None:
         )
     else:
         for found in findings:
-            console.err.print(f"{found.number}/{found.version}: {found.what}", markup=False)
+            console.err.print(f"{found.number}/{found.version}: {found.what}")
         console.out.print(
             t(f"重算 {count} 份状态列表。", f"{count} status lists made again from the entries.")
             + (t(" 有误！", " They differ!") if findings else t(" 全部一致。", " All agree."))

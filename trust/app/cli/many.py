@@ -76,7 +76,7 @@ def verify_everything(
     counts = Counter(result["colour"] for result in results)
     if not json:
         said = "  ".join(f"{_WORDS[colour]()} {counts[colour]}" for colour in _WORDS if counts[colour])
-        console.out.print(f"{said or t('没有文件', 'nothing there')}\n{out / 'summary.html'}", markup=False)
+        console.out.print(f"{said or t('没有文件', 'nothing there')}\n{out / 'summary.html'}")
     return max((_exit(result) for result in results), default=0)
 
 

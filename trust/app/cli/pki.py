@@ -63,9 +63,9 @@ def csr(
     if json:
         console.print_json({"key": key, "csr": armoured.decode()})
     elif out is None:
-        console.out.print(armoured.decode(), markup=False, end="")
+        console.out.print(armoured.decode(), end="")
     else:
-        console.out.print(t(f"密钥 {key}，请求已写入 {out}", f"Key {key}; request in {out}"), markup=False)
+        console.out.print(t(f"密钥 {key}，请求已写入 {out}", f"Key {key}; request in {out}"))
 
 
 def import_command(
@@ -105,7 +105,7 @@ def import_command(
             {"id": made.identity_id, "key": made.key_id, "suite": made.suite.value, "ca": made.issuer_name}
         )
     else:
-        console.out.print(f"{made.identity_id}  {made.suite.value}  {made.issuer_name}", markup=False)
+        console.out.print(f"{made.identity_id}  {made.suite.value}  {made.issuer_name}")
 
 
 pki_app.command(
@@ -223,10 +223,10 @@ def crls_refresh(
             )
         elif each.error is not None:
             kept = t("未更新，原列表不变：", "not renewed, the old list stays:")
-            console.err.print(f"{each.name}  {kept} {console.error_words(each.error)}", markup=False)
+            console.err.print(f"{each.name}  {kept} {console.error_words(each.error)}")
         else:
             said = t("已更新", "renewed") if each.is_new else t("无变化", "nothing new")
-            console.out.print(f"{each.name}  {said}", markup=False)
+            console.out.print(f"{each.name}  {said}")
     if any(each.error is not None for each in done):
         raise typer.Exit(console.EXIT_FAILED)
 
@@ -264,7 +264,7 @@ def rotate(
     if json:
         console.print_json({"id": new_id})
         return
-    console.out.print(new_id, markup=False)
+    console.out.print(new_id)
     console.err.print(
         t(
             "新密钥已在信任列表中；请发布离线核验包（yinzheng bundle）。",
@@ -319,10 +319,10 @@ def compromised(
         )
     )
     for seal_id in touched.seals:
-        console.out.print(f"{t('印章（已注销）', 'seal, revoked')} {seal_id}", markup=False)
+        console.out.print(f"{t('印章（已注销）', 'seal, revoked')} {seal_id}")
     for each in touched.files:
         name = each.seal_id or t(f"归档版本 {each.version}", f"later version {each.version}")
-        console.out.print(f"{each.pid.hex()}  {each.at:%Y-%m-%d %H:%M:%S} UTC  {name}", markup=False)
+        console.out.print(f"{each.pid.hex()}  {each.at:%Y-%m-%d %H:%M:%S} UTC  {name}")
     console.err.print(
         t(
             "请轮换密钥（yinzheng pki rotate），为受影响的印章制新章，再用 yinzheng seal reseal 重新签章。",

@@ -246,12 +246,12 @@ def _resealed_json(row: Any) -> dict[str, Any]:
 def _print_resealed(row: Any) -> None:
     if row.error is not None:
         words = console.error_words(row.error)
-        console.err.print(f"{row.identifier}: {words}", markup=False, soft_wrap=True)
+        console.err.print(f"{row.identifier}: {words}", soft_wrap=True)
     elif row.issued is not None:
-        console.out.print(f"{row.identifier} → {row.issued.identifier}", markup=False, soft_wrap=True)
+        console.out.print(f"{row.identifier} → {row.issued.identifier}", soft_wrap=True)
     else:
         why = {"done": t("已换发", "was replaced already"), "over": t("已失效", "is no longer in force")}
-        console.out.print(f"{row.identifier}: {why[row.result.value]}", markup=False, soft_wrap=True)
+        console.out.print(f"{row.identifier}: {why[row.result.value]}", soft_wrap=True)
 
 
 @seal_app.command(

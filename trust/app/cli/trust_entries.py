@@ -160,7 +160,7 @@ def refresh(
                 try:
                     bundles.refresh(each)
                 except TrustError as exc:
-                    console.err.print(f"{each}: {console.error_words(exc)}", markup=False)
+                    console.err.print(f"{each}: {console.error_words(exc)}")
                     failed = exc
         kept = [k for k in bundles.list() if member_id in (None, k.entry.member_id)]
         _print_members(kept, json)

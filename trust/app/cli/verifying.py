@@ -6,20 +6,21 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from asn1crypto import pem
+from rich.text import Text
 
 from trust.app.cli import console
 from trust.app.cli.console import t
 from trust.app.cli.seen import SeenHere
+from trust.encoding.plain_text import printable
 from trust.encoding.report import encode_report
 from trust.model.errors import Malformed
 from trust.model.report import Colour, Report, Result, Verdict
 from trust.sandbox import Sandbox
 from verifier.bundle import NOTHING_SEEN, open_bundle, read_roots
 from verifier.evidence import Evidence, ListedStatus
-from verifier.sentences import CHECKS, NOT_CHECKED, messages_of, seal_words, words_for
+from verifier.sentences import CHECKS, NOT_CHECKED, messages_of, seal_words, signer_words, words_for
 from verifier.trust_list import root_fingerprint
 from verifier.verifying import SANDBOX_JOBS, Verifier
 
@@ -29,10 +30,10 @@ EXIT = {
     Verdict.INDETERMINATE: console.EXIT_INDETERMINATE,
 }
 _SIGNS = {
-    Colour.GREEN: "[bold green]✔",
-    Colour.AMBER: "[bold yellow]▲",
-    Colour.RED: "[bold red]✖",
-    Colour.GREY: "[bold]?",
+    Colour.GREEN: ("✔", "bold green"),
+    Colour.AMBER: ("▲", "bold yellow"),
+    Colour.RED: ("✖", "bold red"),
+    Colour.GREY: ("?", "bold"),
 }
 MARKS = {Result.PASSED: "✔", Result.FAILED: "✖", Result.INDETERMINATE: "▲", Result.NOT_CHECKED: "–"}
 
@@ -67,23 +68,23 @@ def print_report(name: str, report: Report, json: bool) -> None:
         return
     words = words_for(report, console.language())
     out, side = console.out, 0 if console.language() == "zh-CN" else 1
-    out.print(f"{_SIGNS[report.colour]} {words.headline}[/] {words.sentence} {words.advice}")
-    out.print(f"  {_shortened(name)}  {report.verdict.value} {report.code}", markup=False)
+    sign, style = _SIGNS[report.colour]
+    headline = (printable(f"{sign} {words.headline}"), style)
+    out.print(Text.assemble(headline, printable(f" {words.sentence} {words.advice}")))
+    out.print(f"  {_shortened(name)}  {report.verdict.value} {report.code}")
     for shown in report.shown:
-        out.print(f"  {t(shown.label_zh, shown.label_en)}: {shown.value}", markup=False)
+        out.print(f"  {t(shown.label_zh, shown.label_en)}: {shown.value}")
     if report.shown:  # which is only where the object is what was sealed
         for label, value in seal_words(report.facts, console.language()):
-            out.print(f"  {label}: {value}", markup=False)
-    facts: Any = report.facts
-    for signer, signature in zip(facts.get("signers", ()), facts.get("signatures", ()), strict=False):
-        when = signature.get("best_time") or signature.get("claimed_at") or "—"
-        out.print(f"  {signature['format']}  {when}  {signer}", markup=False)
+            out.print(f"  {label}: {value}")
+    for label, value in signer_words(report.facts, console.language()):
+        out.print(f"  {label}: {value}")
     for finding in report.findings:
         kind, _, number = finding.check.partition(".")
         named = CHECKS.get(finding.check) or (CHECKS.get(kind) if number.isdigit() else None)
         label = f"{named[side]} {number if number.isdigit() else ''}".strip() if named else finding.check
         detail = f" — {finding.code}: {finding.detail}" if finding.result is not Result.PASSED else ""
-        out.print(f"  {MARKS[finding.result]} {label}{detail}", markup=False)
+        out.print(f"  {MARKS[finding.result]} {label}{detail}")
     if report.freshness is not None:
         fresh = report.freshness
         until = (
@@ -91,9 +92,9 @@ def print_report(name: str, report: Report, json: bool) -> None:
             if fresh.next_update
             else ""
         )
-        out.print(f"  {t('状态截至', 'status as of')} {fresh.as_of:%Y-%m-%d %H:%M %Z}{until}", markup=False)
+        out.print(f"  {t('状态截至', 'status as of')} {fresh.as_of:%Y-%m-%d %H:%M %Z}{until}")
     for code in report.not_checked:
-        out.print(f"  {t('未核验', 'not checked')}: {NOT_CHECKED[code][side]}", markup=False)
+        out.print(f"  {t('未核验', 'not checked')}: {NOT_CHECKED[code][side]}")
 
 
 @contextlib.contextmanager
@@ -130,7 +131,7 @@ def judging(
 
         if pinned:
             listed = ", ".join(root_fingerprint(root)[:16] for root in pinned)
-            console.err.print(t(f"信任根：{listed}…", f"Trust roots: {listed}…"), markup=False)
+            console.err.print(t(f"信任根：{listed}…", f"Trust roots: {listed}…"))
         yield judge_offline
 
 

@@ -82,7 +82,7 @@ def add_log(
     vkeys = [parse_vkey(each) for each in vkey]
     with _locked(data), _opened(data) as database:
         origin = (witness.replace_log_keys if replace else witness.add_log)(database, vkeys)
-    console.out.print(t(f"已登记账本：{origin}", f"Known log: {origin}"), markup=False)
+    console.out.print(t(f"已登记账本：{origin}", f"Known log: {origin}"))
 
 
 @witness_app.command("list", help=t("列出公钥和账本", "list the keys and the logs"))

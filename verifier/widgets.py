@@ -1,0 +1,57 @@
+"""What signature fields show on a page, and who answers for it.
+
+A signature covers what later signatures show only if their signers are judged as well. A document time-stamp is
+nobody's word about a page: whoever can get one could lay a picture over what was signed. An empty field that was
+added afterwards is nobody's either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pyhanko.pdf_utils.misc import PdfError
+from pyhanko.sign.fields import enumerate_sig_fields
+
+_HIDDEN = 2
+"""Annotation flag (ISO 32000-2, table 167). NoView is not taken for hidden: some viewers show it all the same."""
+
+Shown = tuple[str, int, str]
+"""A field's name, its object number, and what fills it: a /SubFilter, or nothing."""
+
+
+def shown_by_nobody(revision: Any) -> frozenset[Shown]:
+    """The fields that show something in a revision without a signer: empty ones and document time-stamps.
+
+    `revision` is a PdfFileReader or one of its historical resolvers.
+    """
+    found = set()
+    untyped: Any = enumerate_sig_fields
+    for name, _, ref in untyped(revision):
+        field = ref.get_object()
+        filled_by = str(field["/V"]["/SubFilter"]) if "/V" in field else ""
+        if filled_by in ("", "/ETSI.RFC3161") and is_shown(field):
+            found.add((str(name), int(ref.idnum), filled_by))
+    return frozenset(found)
+
+
+def is_shown(field: Any) -> bool:
+    """Whether a viewer may show something for a field: one of its widgets takes a place and is not hidden."""
+    return any(_takes_place(widget) for widget in _widgets(field))
+
+
+def _widgets(field: Any) -> Iterator[Any]:
+    yield field
+    if "/Kids" in field:
+        for kid in field["/Kids"]:
+            yield kid.get_object()
+
+
+def _takes_place(widget: Any) -> bool:
+    try:
+        if "/Rect" not in widget or int(widget.get("/F", 0)) & _HIDDEN:
+            return False
+        x1, y1, x2, y2 = (float(each) for each in widget["/Rect"])
+    except (TypeError, ValueError, PdfError):
+        return True  # what is written badly here is shown by somebody
+    return (x2 - x1) * (y2 - y1) != 0
