@@ -28,6 +28,9 @@ from trust.encoding.cms import SEAL_DATA_OID
 RECEIPT_OID = "2.25.188304937846211902361047912273940281457"
 """The unsigned CMS attribute that carries the ledger receipt: an arc of our own, made from a UUID."""
 
+NOT_READABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+"""What asn1crypto raises for bytes of another shape, late as it parses; AttributeError for types it has no value of."""
+
 _lock = threading.Lock()
 _registered = False
 

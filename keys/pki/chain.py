@@ -95,7 +95,7 @@ def check_chain(cert: bytes, trust: ChainTrust, *, at: datetime, usage: Usage) -
         raise VerificationError("The certificate is not for this use.", code="CERT_USAGE") from exc
     except (PathError, ValidationError) as exc:
         raise VerificationError("The certificate's chain does not hold.", code="CERT_CHAIN") from exc
-    except (ValueError, TypeError, KeyError) as exc:
+    except asn1.NOT_READABLE as exc:
         raise VerificationError("The certificate cannot be read.", code="FORMAT_FAILURE") from exc
 
 

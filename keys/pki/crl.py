@@ -93,7 +93,7 @@ def check_crl(der: bytes, issuer: bytes, *, addresses: Collection[str], at: date
         checked = CheckedCrl(
             der, number, tbs["this_update"].native, tbs["next_update"].native, _revoked(parsed)
         )
-    except (ValueError, TypeError, KeyError) as exc:
+    except asn1.NOT_READABLE as exc:
         raise _unreadable() from exc
     if checked.next_update is None:
         raise _unreadable()
@@ -118,9 +118,16 @@ def revoked_serials(der: bytes) -> Mapping[int, datetime]:
 
 def crl_addresses(cert: bytes) -> list[str]:
     """The http addresses at which a certificate (DER) says the list of its issuer is (RFC 5280 §4.2.1.13)."""
-    points = x509.Certificate.load(cert).crl_distribution_points_value or []
-    found = []
-    for point in points:
+    asn1.register()
+    try:
+        return _addresses(x509.Certificate.load(cert))
+    except asn1.NOT_READABLE as exc:
+        raise Malformed("The certificate cannot be read.", "Give it as PEM or DER.") from exc
+
+
+def _addresses(cert: Any) -> list[str]:
+    found: list[str] = []
+    for point in cert.crl_distribution_points_value or []:
         # Without reasons and without another issuer: whole lists of the certificate's own issuer.
         if point["reasons"].native or point["crl_issuer"].native:
             continue
@@ -131,8 +138,10 @@ def crl_addresses(cert: bytes) -> list[str]:
 def _load(der: bytes) -> Any:
     try:
         parsed = crl.CertificateList.load(der, strict=True)
-        _ = parsed["tbs_cert_list"]["this_update"].native, parsed.issuer.dump()
-    except (ValueError, TypeError, KeyError) as exc:
+        tbs = parsed["tbs_cert_list"]
+        _ = tbs["this_update"].native, parsed.issuer.dump(), tbs["signature"].native
+        _ = parsed["signature_algorithm"].native, parsed["signature"].native
+    except asn1.NOT_READABLE as exc:
         raise _unreadable() from exc
     return parsed
 

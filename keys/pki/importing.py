@@ -113,7 +113,7 @@ def is_pkcs12(data: bytes) -> bool:
     """Whether the bytes begin as a PFX does: SEQUENCE { version 3, … (RFC 7292 §4)."""
     try:
         return bool(core.Sequence.load(data)[0].native == 3)
-    except (ValueError, TypeError, IndexError, KeyError):
+    except asn1.NOT_READABLE:
         return False
 
 
@@ -201,7 +201,7 @@ def _load(der: bytes) -> x509.Certificate:
         cert = x509.Certificate.load(der, strict=True)
         _ = cert.native  # asn1crypto parses late: everything is parsed here, or nothing is trusted
         _ = cert.subject.hashable, cert.issuer.hashable
-    except (ValueError, TypeError, KeyError) as exc:
+    except asn1.NOT_READABLE as exc:
         raise _unreadable("The bytes are not an X.509 certificate.") from exc
     return cert
 

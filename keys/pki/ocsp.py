@@ -37,8 +37,6 @@ MAX_REQUEST_BYTES = 4096
 MAX_CERTS = 16
 _MAX_NONCE = 128  # RFC 9654 §2.1
 _CLOCKS_APART = timedelta(minutes=5)
-_NOT_READABLE = (ValueError, TypeError, KeyError, AttributeError)
-"""What asn1crypto raises for bytes of another shape; the last for types that it has no value of (REAL)."""
 
 
 class _Good:
@@ -99,7 +97,7 @@ def read_request(der: bytes) -> OcspRequest:
             for extension in tbs["request_extensions"]
             if extension["extn_id"].native == "nonce"
         ]
-    except _NOT_READABLE as exc:
+    except asn1.NOT_READABLE as exc:
         raise Malformed("The bytes are not an OCSP request.") from exc
     if not 1 <= len(found) <= MAX_CERTS:
         raise Malformed(f"An OCSP request asks about 1 to {MAX_CERTS} certificates.")
@@ -209,7 +207,7 @@ def check_response(
             if extension["extn_id"].native == "nonce"
         ]
         signed, signature = data.dump(), basic["signature"].native
-    except _NOT_READABLE as exc:
+    except asn1.NOT_READABLE as exc:
         raise _wrong("The bytes are not an OCSP answer.") from exc
     signer = _believed_signer(data["responder_id"], certs, issuer, at)
     facts = read_x509_cert(signer)
@@ -253,8 +251,9 @@ def _believed_signer(
 
 
 def _decode_status(item: ocsp.SingleResponse, at: datetime) -> CertStatus:
-    until = item["next_update"].native
-    if item["this_update"].native - _CLOCKS_APART > at or (until is not None and until + _CLOCKS_APART < at):
+    # Without an end, there is newer information at any time (§4.2.2.1): it is good for when it was made.
+    until = item["next_update"].native or item["this_update"].native
+    if item["this_update"].native - _CLOCKS_APART > at or until + _CLOCKS_APART < at:
         raise EvidenceUnavailableError("The OCSP answer is not of this time.", code="STATUS_STALE")
     match item["cert_status"].name:
         case "good":

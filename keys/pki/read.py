@@ -46,7 +46,7 @@ def read_x509_cert(der: bytes) -> X509Facts:
             not_before=cert.not_valid_before,
             not_after=cert.not_valid_after,
         )
-    except (ValueError, TypeError, KeyError) as exc:
+    except asn1.NOT_READABLE as exc:
         raise Malformed("The bytes are not an X.509 certificate that can be used here.") from exc
 
 
@@ -54,15 +54,15 @@ def check_issued_by(der: bytes, issuer_der: bytes) -> None:
     """Returns if `issuer_der`'s key signed `der` and the names fit. Validity and usage are not checked here."""
     asn1.register()
     issuer = read_x509_cert(issuer_der)
-    cert = x509.Certificate.load(der, strict=True)
-    if cert["tbs_certificate"]["issuer"].dump() != issuer.subject:
+    try:
+        cert = x509.Certificate.load(der, strict=True)
+        tbs, signature = cert["tbs_certificate"], cert["signature_value"].native
+        named, signed = tbs["issuer"].dump(), tbs.dump()
+    except asn1.NOT_READABLE as exc:
+        raise Malformed("The bytes are not an X.509 certificate that can be used here.") from exc
+    if named != issuer.subject:
         raise Malformed("The certificate names another issuer.")
-    check_signature(
-        issuer.suite,
-        issuer.public_key,
-        cert["tbs_certificate"].dump(),
-        cert["signature_value"].native,
-    )
+    check_signature(issuer.suite, issuer.public_key, signed, signature)
 
 
 def ca_term(der: bytes) -> tuple[datetime, datetime]:
@@ -73,5 +73,5 @@ def ca_term(der: bytes) -> tuple[datetime, datetime]:
         if cert.basic_constraints_value is None or not cert.basic_constraints_value["ca"].native:
             raise Malformed("The certificate is not that of a CA.", "Give the CA's own, not one it issued.")
         return cert.not_valid_before, cert.not_valid_after
-    except (ValueError, TypeError, KeyError) as exc:
+    except asn1.NOT_READABLE as exc:
         raise Malformed("The bytes are not an X.509 certificate.", "Give a PEM or DER file.") from exc

@@ -178,6 +178,29 @@ def test_an_answer_to_another_question_or_of_another_time(ca: Ca) -> None:
         check_response(refusal("try_later"), ca.seal, ca.root, at=AT)
 
 
+def test_an_answer_without_an_end_is_good_for_its_moment(cas: dict[Suite, Ca]) -> None:
+    ca = cas[Suite.P256_SHA256]
+    answer = ocsp.OCSPResponse.load(ca.ask(ca.seal))
+    basic = answer.basic_ocsp_response
+    data = ocsp.ResponseData.load(basic["tbs_response_data"].dump())
+    item = data["responses"][0]
+    item["next_update"] = None
+    signed = ocsp.BasicOCSPResponse(
+        {
+            "tbs_response_data": data,
+            "signature_algorithm": basic["signature_algorithm"],
+            "signature": ca.keys["responder"].sign(data.dump(force=True)),
+            "certs": basic["certs"],
+        }
+    )
+    body = {"response_type": "basic_ocsp_response", "response": signed}
+    der = ocsp.OCSPResponse({"response_status": "successful", "response_bytes": body}).dump()
+    assert check_response(der, ca.seal, ca.root, at=AT, nonce=NONCE) is GOOD
+    with pytest.raises(EvidenceUnavailableError) as refused:
+        check_response(der, ca.seal, ca.root, at=AT + timedelta(minutes=30), nonce=NONCE)
+    assert refused.value.code == "STATUS_STALE"
+
+
 def test_what_is_no_request_is_malformed(ca: Ca) -> None:
     good = make_request([ca.seal], ca.root, nonce=NONCE, algorithm="sha1")
     assert read_request(good).nonce == NONCE
