@@ -42,7 +42,10 @@ _HEADLINES: Mapping[Language, Mapping[Colour, str]] = {
     },
 }
 
-_FOREIGN_HEADLINE: Mapping[Language, str] = {"zh-CN": "签名有效", "en": "Signed"}
+_FOREIGN_HEADLINE: Mapping[Language, str] = {
+    "zh-CN": "签名有效，不是本系统证照",
+    "en": "Signed, and no e-certificate",
+}
 
 _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "OK": (
@@ -289,7 +292,7 @@ NOT_CHECKED: Mapping[str, tuple[str, str]] = {
 def words_for(report: Report, language: Language) -> Words:
     """The words of a report. Dates are in China's time, written as people write them."""
     side = 0 if language == "zh-CN" else 1
-    is_foreign = report.code == "OK" and report.facts.get("profile") == "foreign"
+    is_foreign = report.is_passed_of_others
     code = "FOREIGN" if is_foreign else report.code
     sentence, advice = _SENTENCES.get(code, _FALLBACK[report.verdict])[side]
     status: Any = report.facts.get("status") or {}

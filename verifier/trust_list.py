@@ -29,7 +29,7 @@ from trust.encoding.trust_list import (
     TrustList,
     decode_trust_list,
 )
-from trust.model.errors import EvidenceUnavailableError, VerificationError
+from trust.model.errors import EvidenceUnavailableError, Malformed, VerificationError
 
 
 class _Registry(JWSRegistry):
@@ -46,13 +46,17 @@ T = TypeVar("T", TrustedSeal, TrustedMaker, TrustedTsa, TrustedKey)
 def check_trust_list(compact: bytes, roots: Sequence[bytes], *, least_seq: int = 0) -> TrustList:
     """The list, if one of the pinned `roots` (SubjectPublicKeyInfo, DER) signed it.
 
-    Raises `VerificationError` for a bad signature or a list older than one seen before (`least_seq`), and
-    `Malformed` for one that cannot be read. Its age is judged by `check_trust_list_age`.
+    Raises `VerificationError` for a bad signature, a list that cannot be read, or one older than one seen before
+    (`least_seq`). Its age is judged by `check_trust_list_age`.
     """
     if len(compact) > MAX_BYTES:
         raise VerificationError("The trust list is too large.", code="TRUST_LIST_BAD")
     payload = _payload_signed_by(compact, roots)
-    listed = _understood(decode_trust_list(payload))
+    try:
+        listed = _understood(decode_trust_list(payload))
+    except Malformed as exc:
+        # Said of what is at hand, and not of the object that is judged by it.
+        raise VerificationError(exc.what, exc.todo, code="TRUST_LIST_BAD") from exc
     if listed.seq < least_seq:
         raise VerificationError(
             f"The trust list has number {listed.seq}, but number {least_seq} was seen before.",

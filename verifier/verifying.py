@@ -142,28 +142,28 @@ class Verifier:
     ) -> Report:
         """A file of any kind: a PDF, a picture of a code, or a text file that holds a code."""
         if len(data) > MAX_FILE_BYTES:
-            return _not_read("file", "TOO_LARGE", "the file is larger than 20 MiB", at)
+            return not_read("file", "TOO_LARGE", "the file is larger than 20 MiB", at)
         if looks_like_picture(data):
             return self._verify_picture(data, evidence, at, verifier)
         if b"%PDF-" in data[:1024]:
             return self._verify_pdf(data, evidence, at, anchors)
         if data and len(data) <= 8192 and b"\0" not in data:
             return self.verify_text(data.decode("utf-8", "replace"), evidence, at, verifier=verifier)
-        return _not_read("file", "NOT_A_PDF", "neither a PDF nor a picture nor a code", at)
+        return not_read("file", "NOT_A_PDF", "neither a PDF nor a picture nor a code", at)
 
     def verify_text(self, text: str, evidence: Evidence, at: datetime, *, verifier: str = "") -> Report:
         """What a scanner, a camera or a person sent."""
         try:
             code = read_scanned_text(text)
         except Malformed as exc:
-            return _not_read("code", exc.code, exc.what, at)
+            return not_read("code", exc.code, exc.what, at)
         if evidence.trust_list is None or code.host in evidence.trust_list.hosts:
             if code.kind == "P":
                 return self._verify_live(code, at, verifier)
             return _verify_printed(code, evidence, at, None)
         member = evidence.members.of_host(code.host)
         if member is None:
-            return _not_read("code", "NOT_OURS", "the code names a host that is not in the trust list", at)
+            return not_read("code", "NOT_OURS", "the code names a host that is not in the trust list", at)
         if code.kind == "P":
             return _live_code_of(member.entry, at)
         return _verify_printed(code, member.evidence, at, member.entry)
@@ -172,9 +172,7 @@ class Verifier:
         try:
             texts: list[str] = self._sandbox.run("read-picture", {}, [data])["texts"]
         except TrustError as exc:
-            return _not_read(
-                "picture", "TOO_LARGE" if exc.code == "TOO_LARGE" else "UNREADABLE", exc.what, at
-            )
+            return not_read("picture", "TOO_LARGE" if exc.code == "TOO_LARGE" else "UNREADABLE", exc.what, at)
         reports: list[Report] = []
         for text in texts:
             # A picture may show other codes too (a payment code on the wall): the first of ours decides, and no other
@@ -193,7 +191,7 @@ class Verifier:
         try:
             fact = self._live.redeem(code.data, verifier, at)
         except Malformed as exc:
-            return _not_read("live-code", exc.code, exc.what, at)
+            return not_read("live-code", exc.code, exc.what, at)
         return _report(
             "live-code",
             at,
@@ -318,7 +316,7 @@ def _verify_printed(
     except TrustError as exc:
         undecided = isinstance(exc, EvidenceUnavailableError)
         if isinstance(exc, Malformed):
-            return _not_read("printed-code", "UNREADABLE", exc.what, at)
+            return not_read("printed-code", "UNREADABLE", exc.what, at)
         result = Result.INDETERMINATE if undecided else Result.FAILED
         findings.append(Finding("code.signature", result, exc.code, exc.what))
         return _report("printed-code", at, findings, required, facts=facts)
@@ -532,6 +530,6 @@ def _report(
     )
 
 
-def _not_read(kind: str, code: str, detail: str, at: datetime) -> Report:
+def not_read(kind: str, code: str, detail: str, at: datetime) -> Report:
     finding = Finding(f"{kind}.read", Result.INDETERMINATE, code, detail)
     return Report(kind, at, Verdict.INDETERMINATE, code, (finding,))

@@ -237,6 +237,15 @@ def test_resume_finishes_what_was_interrupted(cli: Cli) -> None:
     assert cli.lines()[0]["stored"] == before + 2
 
 
+def test_a_file_whose_name_is_no_text_is_verified(cli: Cli) -> None:
+    odd = os.fsencode(cli.folder) + b"/\xff.txt"
+    with open(odd, "wb") as file:
+        file.write(b"hello")
+    assert cli.run("verify", os.fsdecode(odd)) == 3
+    assert cli.run("verify", os.fsdecode(odd), "--json") == 3
+    assert cli.lines()[0]["code"] == "NOT_OURS"
+
+
 def test_text_of_others_is_neither_mark_up_nor_control(capsys: pytest.CaptureFixture[str]) -> None:
     console.out.print("a [/x] [red]b\x1b[2J.pdf")
     mark = "\N{REPLACEMENT CHARACTER}"

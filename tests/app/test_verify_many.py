@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -53,12 +55,68 @@ def test_a_folder_is_verified_and_carried_on(cli: Cli, folder: Path, offline: bo
     assert page.index("✖") < page.index("✔")
     before = (out / "results.jsonl").read_text("utf-8")
     lines = before.splitlines()
+    assert [list(json.loads(line)) for line in (lines[0], lines[-1])] == [
+        ["begun", "judged_by"],
+        ["finished"],
+    ]
     # Stopped in the middle of a line, and one file exchanged meanwhile.
-    (out / "results.jsonl").write_text("\n".join(lines[:3]) + '\n{"name": "alt', encoding="utf-8")
+    (out / "results.jsonl").write_text("\n".join(lines[:4]) + '\n{"name": "alt', encoding="utf-8")
     (folder / "note.bin").write_bytes(b"%PDF-1.7\n")
     assert cli.run("verify-many", folder, "--out", out, *options) == 1
     assert results(out)["note.bin"]["code"] != "NOT_A_PDF"
     assert sorted(row["code"] for row in results(out).values())[-3:] == ["OK", "OK", "OK"]
+    kept = {json.loads(line)["name"]: json.loads(line)["verified_at"] for line in lines[1:4]}
+    times = {name: row["verified_at"] for name, row in results(out).items()}
+    unchanged = set(kept) - {"note.bin"}
+    assert unchanged
+    assert all(times[f"'{name}" if name[0] in "=+-@" else name] == kept[name] for name in unchanged)
+
+
+def test_a_run_that_ended_is_not_carried_on_nor_is_one_by_other_evidence(cli: Cli, folder: Path) -> None:
+    out, bundle = cli.folder / "out", cli.folder / "bundle"
+    assert cli.run("bundle", bundle) == 0
+    assert cli.run("verify-many", folder, "--out", out) == 3
+    good = next(name for name, row in results(out).items() if row["code"] == "OK" and "/" not in name)
+    assert cli.run("revoke", Path(good).stem, "--reason", "penalty") == 0
+    assert cli.run("verify-many", folder, "--out", out) == 3
+    assert results(out)[good]["code"] == "REVOKED"
+    # As if that run had been stopped before its end: it was online, and the bundle is from before.
+    lines = (out / "results.jsonl").read_text("utf-8").splitlines()
+    (out / "results.jsonl").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+    assert cli.run("verify-many", folder, "--out", out, "--offline", bundle) == 3
+    assert results(out)[good]["code"] == "OK"
+    # And as if it had been stopped the day before yesterday.
+    old = [line.replace('"verified_at": "20', '"verified_at": "19') for line in lines[:-1]]
+    (out / "results.jsonl").write_text("\n".join(old) + "\n", encoding="utf-8")
+    assert cli.run("verify-many", folder, "--out", out) == 3
+    assert not results(out)[good]["verified_at"].startswith("19")
+
+
+def test_names_that_are_no_text_and_files_that_cannot_be_read_keep_nobody_waiting(
+    cli: Cli, folder: Path
+) -> None:
+    odd = os.fsencode(folder) + b"/\xff\x1b[2J\n.pdf"
+    with open(odd, "wb") as file:
+        file.write(b"%PDF-1.7")
+    (folder / "gone.pdf").symlink_to("nowhere.pdf")
+    (folder / "none.pdf").touch()
+    locked = folder / "none.pdf"
+    out = cli.folder / "out"
+
+    def refuse(self: Path, *given: Any, **named: Any) -> Any:
+        if self == locked:
+            raise PermissionError
+        return real(self, *given, **named)
+
+    real = Path.open
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        assert cli.run("verify-many", folder, "--out", out) == 3
+    found = results(out)
+    assert found["\\xff\x1b[2J\n.pdf"]["verdict"] != "PASSED"
+    assert found["none.pdf"]["code"] == "UNREADABLE"
+    assert "gone.pdf" not in found
+    assert "\x1b" not in (out / "summary.html").read_text("utf-8")
 
 
 def test_a_list_of_digests_is_looked_up(cli: Cli, folder: Path) -> None:

@@ -93,9 +93,16 @@ class Report:
 
     @property
     def colour(self) -> Colour:
+        if self.is_passed_of_others:
+            return Colour.AMBER  # green is said of e-certificates alone: here a person has to look who signed
         if self.code in _COLOURS:
             return _COLOURS[self.code]
         return Colour.RED if self.verdict is Verdict.FAILED else Colour.AMBER
+
+    @property
+    def is_passed_of_others(self) -> bool:
+        """A signed PDF that is in order, and no licence of ours or of another deployment in the trust list."""
+        return self.verdict is Verdict.PASSED and self.facts.get("profile") == "foreign"
 
     @property
     def was_read(self) -> bool:

@@ -49,7 +49,9 @@ def t(zh: str, en: str) -> str:
 
 
 def print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    line = json.dumps(value, ensure_ascii=False) + "\n"
+    # A file's name may hold bytes that are no text (PEP 383); escaped so, they are still JSON.
+    sys.stdout.write(line.encode("utf-8", "backslashreplace").decode())
     sys.stdout.flush()
 
 

@@ -1,10 +1,12 @@
 """`yinzheng verify-many`: a folder of files, or a list of digests, with a result for each and a summary of all.
 
-    results.jsonl   one line for each object as soon as it is judged; what stands there is not judged again
-    results.csv     the same as a table: name, SHA-256, verdict, code, in words
+    results.jsonl   one line for each object as soon as it is judged, and one where a run begins and where it ends
+    results.csv     the same as a table: name, SHA-256, verdict, code, in words, when
     summary.html    counts and table for people
 
-A file that was changed since is judged again: a line counts only with the digest of its file.
+A run that was stopped is carried on: what stands there is not judged again, if it was judged within a day, by the
+same evidence, and the file has the same digest. After a run that came to its end everything is judged anew: a licence
+may have been revoked since.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,14 +28,17 @@ from trust.app.cli import console
 from trust.app.cli.console import t
 from trust.app.cli.verifying import EXIT, judging
 from trust.encoding.digests import sha256
+from trust.encoding.plain_text import printable
 from trust.model.errors import Malformed
 from trust.model.report import Colour, Report, Verdict
 from trust.pdf.reading import MAX_FILE_BYTES
 from verifier.sentences import words_for
+from verifier.verifying import not_read
 
 _AT_ONCE = 2
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})(?:\s+\*?(.*))?")
-_COLUMNS = ("name", "sha256", "verdict", "code", "colour", "sentence")
+_COLUMNS = ("name", "sha256", "verdict", "code", "colour", "sentence", "verified_at")
+_CARRIED_ON_WITHIN = timedelta(days=1)
 Result = dict[str, str]
 
 
@@ -47,11 +52,12 @@ def verify_everything(
             path for path in what.rglob("*") if path.is_file() and out.resolve() not in path.resolve().parents
         )
         total = len(paths)
-        done = _results_so_far(out)
+        judged_by = _evidence_named(offline)
+        done = _results_so_far(out, judged_by)
         work = lambda stack: _files(stack, what, paths, done, offline, roots, data)  # noqa: E731
     elif what.is_file():
         digests = _read_digests(what)
-        total, done = len(digests), {}
+        total, done, judged_by = len(digests), {}, "online"
         if offline is not None:
             raise Malformed("Digests are looked up in the register.", "Leave --offline out.", code="USAGE")
         work = lambda stack: _digests(stack, digests, data)  # noqa: E731
@@ -64,6 +70,10 @@ def verify_everything(
         (out / "results.jsonl").open("a", encoding="utf-8") as lines,
         console.progress(total, t("核验", "verifying"), quiet=json) as advance,
     ):
+        if lines.tell() and not (out / "results.jsonl").read_bytes().endswith(b"\n"):
+            lines.write("\n")  # a crash cut the last line off
+        if not done:
+            _keep(lines, {"begun": datetime.now(UTC).isoformat(), "judged_by": judged_by})
         for result in work(stack):
             if done.get(result["name"]) != result:
                 _keep(lines, result)
@@ -71,6 +81,7 @@ def verify_everything(
             advance(1)
             if json:
                 console.print_json(result)
+        _keep(lines, {"finished": datetime.now(UTC).isoformat()})
     _write_csv(out / "results.csv", results)
     (out / "summary.html").write_text(_summary(results), encoding="utf-8")
     counts = Counter(result["colour"] for result in results)
@@ -93,17 +104,22 @@ def _files(
     pool = stack.enter_context(ThreadPoolExecutor(_AT_ONCE))
 
     def one(path: Path) -> Result:
-        name = str(path.relative_to(folder))
-        if path.stat().st_size > MAX_FILE_BYTES:
-            content = b""
-            report = judge(bytes(MAX_FILE_BYTES + 1), datetime.now(UTC))
-        else:
-            content = path.read_bytes()
-            known = done.get(name)
-            if known is not None and known["sha256"] == sha256(content).hex():
-                return known
-            report = judge(content, datetime.now(UTC))
-        return _result(name, sha256(content).hex(), report)
+        # A name is bytes, and need not be text.
+        name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
+        at = datetime.now(UTC)
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_FILE_BYTES + 1)
+        except OSError:
+            # One that is locked or gone does not keep the others waiting.
+            return _result(name, "", not_read("file", "UNREADABLE", "the file cannot be opened", at))
+        if len(content) > MAX_FILE_BYTES:
+            return _result(name, "", judge(content, at))
+        digest = sha256(content).hex()
+        known = done.get(name)
+        if known is not None and known["sha256"] == digest:
+            return known
+        return _result(name, digest, judge(content, at))
 
     # A few at a time: what was not begun when somebody stops is not waited for.
     for start in range(0, len(paths), 64):
@@ -134,19 +150,37 @@ def _result(name: str, digest: str, report: Report) -> Result:
         "code": report.code,
         "colour": report.colour.value,
         "sentence": words_for(report, console.language()).sentence,
+        "verified_at": report.verified_at.isoformat(),
     }
 
 
-def _results_so_far(out: Path) -> dict[str, Result]:
-    """What an earlier run wrote; a line that a crash cut off does not count."""
+def _evidence_named(offline: Path | None) -> str:
+    """What a run is judged by: another bundle may say something else of the same file."""
+    if offline is None:
+        return "online"
+    paths = sorted(path for path in offline.rglob("*") if path.is_file()) if offline.is_dir() else [offline]
+    try:
+        return "bundle " + sha256(b"".join(sha256(path.read_bytes()) for path in paths)).hex()
+    except OSError:
+        return "bundle"  # which will be said where it is opened
+
+
+def _results_so_far(out: Path, judged_by: str) -> dict[str, Result]:
+    """What a run wrote that was stopped within a day; a line that a crash cut off does not count."""
     found: dict[str, Result] = {}
     path = out / "results.jsonl"
-    for line in path.read_text("utf-8", "replace").splitlines() if path.exists() else ():
+    oldest, is_same = (datetime.now(UTC) - _CARRIED_ON_WITHIN).isoformat(), False
+    # Not `splitlines`, which also breaks at signs that may stand inside a line.
+    for line in path.read_text("utf-8", "replace").split("\n") if path.exists() else ():
         try:
             value: Any = json_module.loads(line)
         except ValueError:
             continue
-        if isinstance(value, dict) and set(value) == set(_COLUMNS):
+        if not isinstance(value, dict):
+            continue
+        if set(value) != set(_COLUMNS):
+            found, is_same = {}, value.get("judged_by") == judged_by
+        elif is_same and str(value["verified_at"]) > oldest:
             found[value["name"]] = value
     return found
 
@@ -166,7 +200,7 @@ def _read_digests(path: Path) -> list[tuple[str, bytes]]:
     return found
 
 
-def _keep(lines: TextIO, result: Result) -> None:
+def _keep(lines: TextIO, result: Mapping[str, str]) -> None:
     lines.write(json_module.dumps(result, ensure_ascii=False) + "\n")
     lines.flush()
     os.fsync(lines.fileno())
@@ -219,7 +253,7 @@ def _summary(results: Sequence[Result]) -> str:
     )
     rows = "".join(
         f'<tr><td class="{each["colour"]}">{_SIGNS[each["colour"]]} {_WORDS[each["colour"]]()}</td>'
-        f"<td>{html.escape(each['name'])}</td><td>{html.escape(each['sentence'])}</td>"
+        f"<td>{html.escape(printable(each['name']))}</td><td>{html.escape(each['sentence'])}</td>"
         f"<td><code>{each['sha256']}</code></td></tr>"
         for each in sorted(results, key=lambda each: order.index(each["colour"]))
     )
