@@ -22,7 +22,8 @@ import httpx2 as httpx
 
 from trust.model.errors import OperationalError
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""All that IANA gives to networks; outside of it are local, mapped and translated addresses (RFC 4291 §2.4)."""
 
 
 class FetchFailed(OperationalError):
@@ -101,6 +102,8 @@ def _url(address: str, schemes: Collection[str]) -> httpx.URL:
         raise FetchFailed("The address cannot be read.", code="FETCH_ADDRESS") from exc
     if url.scheme not in schemes or not url.host or url.userinfo:
         raise FetchFailed(f"The address is not one of {' or '.join(schemes)}.", code="FETCH_ADDRESS")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise FetchFailed("The address names a port that there is not.", code="FETCH_ADDRESS")
     return url
 
 
@@ -124,10 +127,10 @@ def _is_public(text: str) -> bool:
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         # What carries an IPv4 address inside could lead to a private one.
-        if address.sixtofour is not None or address.teredo is not None or address in _NAT64:
-            return False
         if address.ipv4_mapped is not None:
             return _is_public(str(address.ipv4_mapped))
+        if address not in _GLOBAL_UNICAST or address.sixtofour is not None or address.teredo is not None:
+            return False
     return address.is_global and not address.is_multicast
 
 

@@ -69,7 +69,16 @@ def test_a_machine_that_drips_is_cut_off() -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["https://127.0.0.1/", "ftp://127.0.0.1/", "file:///etc/passwd", "http://a:b@127.0.0.1/", "http://", "x"],
+    [
+        "https://127.0.0.1/",
+        "ftp://127.0.0.1/",
+        "file:///etc/passwd",
+        "http://a:b@127.0.0.1/",
+        "http://",
+        "x",
+        "http://127.0.0.1:0/",
+        "http://127.0.0.1:99999/",
+    ],
 )
 def test_an_address_of_another_kind_is_not_asked(address: str) -> None:
     assert refusal(address) == "FETCH_ADDRESS"
@@ -103,7 +112,9 @@ def test_a_machine_inside_is_asked_only_if_it_was_named(
         ("93.184.216.34", True), ("2606:2800:220:1::1", True), ("127.0.0.1", False), ("10.1.2.3", False),
         ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False), ("224.0.0.1", False),
         ("::1", False), ("fe80::1%eth0", False), ("fd00::1", False), ("::ffff:127.0.0.1", False),
-        ("::ffff:93.184.216.34", True), ("64:ff9b::a00:1", False), ("2002:7f00:1::", False),
+        ("::ffff:93.184.216.34", True), ("64:ff9b::a00:1", False), ("64:ff9b:1::a00:1", False),
+        ("::10.1.2.3", False), ("::ffff:0:10.1.2.3", False), ("fec0::1", False), ("5f00::1", False),
+        ("2002:7f00:1::", False),
     ],
 )  # fmt: skip
 def test_addresses_that_lead_inside_are_known(address: str, is_public: bool) -> None:
