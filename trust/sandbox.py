@@ -1,22 +1,21 @@
 """The sandbox: a worker process that opens what untrusted people send.
 
 A parser of PDF or pictures may hang, eat memory or be taken over by a hostile file. So it runs in a process
-of its own that has little to lose: no environment, no network where the kernel lets us take it away, caps on
-memory, processor time, files and processes, and a wall clock kept by the parent. Jobs and answers are JSON
-over pipes, with binary parts beside them, both capped. A worker is warm (its imports are done) and is thrown
-away after any failure, after a time-out, and after a number of jobs.
+of its own that has little to lose: no environment, no network and no files but its program's where the kernel
+lets us take them away, caps on memory, processor time, files and processes, and a wall clock kept by the
+parent. Jobs and answers are JSON over pipes, with binary parts beside them, both capped. A worker is warm (its
+imports are done) and is thrown away after any failure, after a time-out, and after a number of jobs.
 
 What a worker may be asked for is said when the pool is made: names, and the "module:function" behind each,
-imported before the worker gives up its rights. The answer to a job that
-broke a limit is `EvidenceUnavailableError` with code LIMIT_EXCEEDED; errors of our own tree come back as
-themselves; anything else comes back as `EvidenceUnavailableError` with code CANNOT_BE_READ. There is no
-other way out, so nothing that is opened here can become a 500 or a hang.
+imported before the worker gives up its rights; a module's `prepare()`, if it has one, is called before that too.
+The answer to a job that broke a limit is `EvidenceUnavailableError` with code LIMIT_EXCEEDED; errors of our own
+tree come back as themselves; anything else comes back as `EvidenceUnavailableError` with code CANNOT_BE_READ.
+There is no other way out, so nothing that is opened here can become a 500 or a hang.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import json
 import os
@@ -32,11 +31,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+from trust.confinement import confine
 from trust.model import errors
 from trust.model.errors import EvidenceUnavailableError, TrustError
 
 _HEADER = struct.Struct(">II")
 _MAX_ANSWER = 4 * 1024 * 1024
+_CANNOT_BE_READ = "CANNOT_BE_READ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +51,74 @@ class Limits:
     jobs: int = 200
 
 
-class Sandbox:
-    """A pool of workers. `run` may be called from many threads; each call has a worker to itself.
+class Apart(str):
+    """The place of a job whose workers do nothing else.
 
-    `niceness` is that of the processor: 0 as others, 19 after everybody.
+    For decoders in languages where a hostile file may take the process over: what they could forge afterwards is
+    another answer of their own kind, and not a verdict on somebody else's file.
+    """
+
+
+class Sandbox:
+    """Pools of workers: one for all jobs, and one for each job that is `Apart`.
+
+    `run` may be called from many threads; each call has a worker to itself. `workers` is the size of each pool; they
+    start at their first job. `niceness` is that of the processor: 0 as others, 19 after everybody.
     """
 
     def __init__(
         self, jobs: Mapping[str, str], *, workers: int = 2, limits: Limits | None = None, niceness: int = 0
     ) -> None:
-        self._jobs = dict(jobs)
-        self._limits = limits or Limits()
+        together = {job: place for job, place in jobs.items() if not isinstance(place, Apart)}
+        groups: list[Mapping[str, str]] = [together]
+        groups += [{job: place} for job, place in jobs.items() if isinstance(place, Apart)]
+        self._pools = [_Pool(group, workers, limits or Limits(), niceness) for group in groups if group]
+        self._of = {job: pool for pool in self._pools for job in pool.jobs}
+
+    def run(self, job: str, arguments: dict[str, Any], attachments: Sequence[bytes]) -> dict[str, Any]:
+        """The job's answer. Raises as the module says."""
+        return self._of[job].run(job, arguments, attachments)
+
+    def warm_up(self) -> None:
+        """Starts one worker of each pool ahead of its first job."""
+        for pool in self._pools:
+            pool.warm_up()
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers that wait for a job."""
+        return [pid for pool in self._pools for pid in pool.workers()]
+
+    def close(self) -> None:
+        for pool in self._pools:
+            pool.close()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class _Pool:
+    def __init__(self, jobs: Mapping[str, str], workers: int, limits: Limits, niceness: int) -> None:
+        self.jobs = dict(jobs)
+        self._limits = limits
         self._niceness = niceness
         self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(workers):
             self._idle.put(None)
-        self._closed = False
 
     def run(self, job: str, arguments: dict[str, Any], attachments: Sequence[bytes]) -> dict[str, Any]:
-        """The job's answer. Raises as the module says."""
         worker = self._idle.get()
         keep: _Worker | None = None
         try:
             if worker is None or not worker.is_alive():
                 if worker is not None:
                     worker.stop()
-                worker = _Worker(self._jobs, self._limits, self._niceness)
+                worker = _Worker(self.jobs, self._limits, self._niceness)
             answer = worker.ask(job, arguments, attachments)
-            if worker.jobs_left > 0:
+            # One that met what nobody foresaw may not be what it was.
+            if worker.jobs_left > 0 and answer.get("error", {}).get("code") != _CANNOT_BE_READ:
                 keep = worker
         finally:
             if worker is not None and keep is None:
@@ -90,27 +131,18 @@ class Sandbox:
         return result
 
     def warm_up(self) -> None:
-        """Starts one worker ahead of its first job."""
         worker = self._idle.get()
-        self._idle.put(worker or _Worker(self._jobs, self._limits, self._niceness))
+        self._idle.put(worker or _Worker(self.jobs, self._limits, self._niceness))
 
     def workers(self) -> list[int]:
-        """Process ids of the workers that wait for a job."""
         return [worker.pid for worker in list(self._idle.queue) if worker is not None]
 
     def close(self) -> None:
-        self._closed = True
         with contextlib.suppress(queue.Empty):
             while True:
                 worker = self._idle.get_nowait()
                 if worker is not None:
                     worker.stop()
-
-    def __enter__(self) -> Sandbox:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 class _Worker:
@@ -218,7 +250,10 @@ def _serve(jobs: dict[str, str], limits: dict[str, Any]) -> None:
     functions = {}
     for job, place in jobs.items():
         module, function = place.split(":")
-        functions[job] = getattr(importlib.import_module(module), function)
+        imported = importlib.import_module(module)
+        functions[job] = getattr(imported, function)
+        # What is loaded at the first use only would be out of reach by then.
+        getattr(imported, "prepare", lambda: None)()
     _give_up_rights(limits)
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     while head := stdin.read(_HEADER.size):
@@ -248,7 +283,7 @@ def _answer(functions: dict[str, Any], request: dict[str, Any], attachments: lis
         return {
             "error": {
                 "class": "EvidenceUnavailableError",
-                "code": "CANNOT_BE_READ",
+                "code": _CANNOT_BE_READ,
                 "what": "The file cannot be read.",
                 "todo": "If it is genuine, ask its issuer for a fresh copy.",
             }
@@ -256,7 +291,7 @@ def _answer(functions: dict[str, Any], request: dict[str, Any], attachments: lis
 
 
 def _give_up_rights(limits: dict[str, Any]) -> None:
-    """Takes away what a reader does not need. Best effort only where the kernel may say no (the network)."""
+    """Takes away what a reader does not need. Best effort only where the kernel may say no (`confine`)."""
     os.nice(limits["niceness"])
     # Linux may share the processors out between sessions first (sched(7), autogroup), and a worker is one of its own.
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
@@ -265,12 +300,7 @@ def _give_up_rights(limits: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits["open_files"], limits["open_files"]))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # A new network namespace has no route to anywhere; without root it needs a user namespace too.
-    clone_newnet, clone_newuser = 0x40000000, 0x10000000
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.unshare(clone_newnet) != 0:
-            libc.unshare(clone_newuser | clone_newnet)
+    confine()
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     sys.setrecursionlimit(400)

@@ -20,6 +20,7 @@ from typing import Any
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from keys import asn1
+from keys.sm2 import engine_name
 from trust.encoding.digests import sha256, sm3
 from trust.encoding.trust_list import TrustList, decode_trust_list
 from trust.model.errors import EvidenceUnavailableError, VerificationError
@@ -35,6 +36,13 @@ from verifier.steps import Examination, Steps
 from verifier.versions import check_time_stamps, check_versions
 
 _MAX_SHOWN = 64
+
+
+def prepare() -> None:
+    """Loads what is loaded at its first use, before the sandbox takes the files away."""
+    asn1.register()
+    engine_name()
+    quiet_library()
 
 
 def examine_pdf_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from trust.model.errors import Malformed
 from trust.pdf.reading import MAX_FILE_BYTES
 
 _MAX_PIXELS = 40_000_000
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+"""Each has a beginning below; the library knows some forty others, and would try them all."""
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 
@@ -29,7 +31,7 @@ def read_codes(data: bytes) -> list[str]:
     if len(data) > MAX_FILE_BYTES:
         raise Malformed("The picture is too large.", "Make it smaller.", code="TOO_LARGE")
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             if picture.width * picture.height > _MAX_PIXELS:
                 raise Malformed("The picture has too many pixels.", "Make it smaller.", code="TOO_LARGE")
             grey = picture.convert("L")

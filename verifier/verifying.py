@@ -31,7 +31,7 @@ from trust.model.errors import EvidenceUnavailableError, Malformed, TrustError, 
 from trust.model.report import Finding, Freshness, Report, Result, ShownField, Verdict, decide
 from trust.model.status import Status
 from trust.pdf.reading import MAX_FILE_BYTES
-from trust.sandbox import Sandbox
+from trust.sandbox import Apart, Sandbox
 from verifier.archived_file import ARCHIVE_JOBS
 from verifier.evidence import Evidence, LedgerAnchor, Member
 from verifier.examine import decode_examination
@@ -42,7 +42,7 @@ from verifier.steps import Examination
 SANDBOX_JOBS = {
     **ARCHIVE_JOBS,
     "examine-pdf": "verifier.examine:examine_pdf_job",
-    "read-picture": "verifier.pictures:read_picture_job",
+    "read-picture": Apart("verifier.pictures:read_picture_job"),
 }
 
 _SKEW = timedelta(seconds=60)

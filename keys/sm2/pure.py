@@ -7,6 +7,7 @@ here; signing is reached only through `keys.sm2.allow_insecure_signing`.
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 from asn1crypto import keys as asn1_keys
 from cryptography.exceptions import InvalidSignature
@@ -16,22 +17,29 @@ from keys.sm2.encoding import encode_spki, parse_spki, z_value
 from trust.encoding.digests import digest
 from trust.model.errors import KeyUnavailable
 
+_ORDER = int(gmssl_sm2.default_ecc_table["n"], 16)
+
 
 class PublicKey:
     def __init__(self, spki: bytes) -> None:
         point = parse_spki(spki)
         self._z = z_value(point)
-        self._verifier = gmssl_sm2.CryptSM2(private_key=None, public_key=point[1:].hex(), asn1=False)
+        self._verifier = _engine(None, point, asn1=False)
 
     def check(self, message: bytes, signature: bytes) -> None:
         r_and_s = _strict_der(signature)
-        if not self._verifier.verify(r_and_s, digest("sm3", self._z, message)):
+        try:
+            is_right = self._verifier.verify(r_and_s, digest("sm3", self._z, message))
+        except TypeError as exc:
+            # The library has no value for the point at infinity, to which only made-up signatures lead.
+            raise InvalidSignature from exc
+        if not is_right:
             raise InvalidSignature
 
 
 class PrivateKey:
     def __init__(self, scalar: bytes, point: bytes) -> None:
-        self._signer = gmssl_sm2.CryptSM2(private_key=scalar.hex(), public_key=point[1:].hex(), asn1=True)
+        self._signer = _engine(scalar.hex(), point, asn1=True)
         self._z = z_value(point)
         self.public_key = encode_spki(point)
 
@@ -66,14 +74,24 @@ class PrivateKey:
         return bytes.fromhex(signature)
 
 
+def _engine(private_key: str | None, point: bytes, *, asn1: bool) -> Any:
+    """The library strips every leading 0 and 4 off a key whose first byte is 4 (3.2.2), so it is given it later."""
+    engine = gmssl_sm2.CryptSM2(private_key=private_key, public_key="", asn1=asn1)
+    engine.public_key = point[1:].hex()
+    return engine
+
+
 def _strict_der(signature: bytes) -> str:
-    """r ‖ s as 128 hex digits; any encoding but the one DER form is refused."""
+    """r ‖ s as 128 hex digits; any encoding but the one DER form is refused, and what is not in 1 to n-1.
+
+    GB/T 32918.2 §7.1, B1 and B2, which the library leaves out.
+    """
     from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
     try:
         r, s = decode_dss_signature(signature)
     except ValueError as exc:
         raise InvalidSignature from exc
-    if encode_dss_signature(r, s) != signature or r.bit_length() > 256 or s.bit_length() > 256:
+    if encode_dss_signature(r, s) != signature or not (0 < r < _ORDER and 0 < s < _ORDER):
         raise InvalidSignature
     return f"{r:064x}{s:064x}"

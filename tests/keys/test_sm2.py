@@ -103,6 +103,14 @@ def test_what_the_oracle_signs_libcrypto_verifies() -> None:
         public.check(message, oracle.sign(message))
 
 
+@pytest.mark.parametrize("first", [0x04, 0x40, 0x00])
+def test_the_first_byte_of_a_key_does_not_matter(engine, first: int) -> None:
+    key = libcrypto.PrivateKey.generate()
+    while sm2.parse_spki(key.public_key)[1] != first:
+        key = libcrypto.PrivateKey.generate()
+    engine(key.public_key).check(b"message", key.sign(b"message"))
+
+
 def test_two_signatures_over_one_message_differ(key: libcrypto.PrivateKey) -> None:
     assert key.sign(b"x") != key.sign(b"x")
 
