@@ -138,13 +138,16 @@ def examine_pdf(
 
 
 def _certs_shown(reader: PdfFileReader) -> frozenset[bytes]:
-    """SHA-256 of the certificates that come with the signatures; none if one of them cannot be taken apart."""
+    """SHA-256 of the certificates that come with the signatures, time-stamps aside.
+
+    None if a signature cannot be taken apart or comes without.
+    """
     try:
-        return frozenset(
-            sha256(choice.chosen.dump())
-            for signature in reader.embedded_signatures
-            for choice in signature.signed_data["certificates"]
-        )
+        each = [
+            [sha256(choice.chosen.dump()) for choice in signature.signed_data["certificates"]]
+            for signature in reader.embedded_regular_signatures
+        ]
+        return frozenset(cert for certs in each for cert in certs) if all(each) else frozenset()
     except Exception:  # a parser under attack may raise anything; then the checks to come say what is wrong
         return frozenset()
 

@@ -208,7 +208,7 @@ def _judge(
     end = 0
     try:
         end = _check_gap(data, reader, signature)
-        facts["signer"] = one_line(signature.signer_cert.subject.human_friendly)
+        facts["signer"] = _name_of(signature.signer_cert)
         facts["format"] = _level(reader, signature)
         facts["is_shown"] = is_shown(signature.sig_field)
         facts["claimed_at"] = _isoformat(signature.self_reported_timestamp)
@@ -227,6 +227,14 @@ def _judge(
     result = Result.FAILED if isinstance(outcome.indication, AdESFailure) else Result.INDETERMINATE
     code = _CODES.get(outcome.indication.standard_name, outcome.indication.standard_name)
     return _Judged(result, code, outcome.detail, facts, end)
+
+
+def _name_of(cert: x509.Certificate) -> str:
+    """Who it is for: name, unit, organisation, country, as far as they are there."""
+    named = cert.subject.native
+    kinds = ("common_name", "organizational_unit_name", "organization_name", "country_name")
+    values = (named[kind] for kind in kinds if kind in named)
+    return one_line(", ".join(value if isinstance(value, str) else " / ".join(value) for value in values))
 
 
 _CODES = {

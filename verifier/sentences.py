@@ -59,6 +59,16 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "Mind who signed, and whether they may.",
         ),
     ),
+    "SIGNER_STATUS_UNKNOWN": (
+        (
+            "无法得知签名人的证书是否已被吊销。",
+            "请对方提供内含吊销信息的签名文件（PAdES B-LT），或直接向签名人核实。",
+        ),
+        (
+            "Whether the signer's certificate was revoked is not known.",
+            "Ask for a file that carries that information (PAdES B-LT), or ask the signer.",
+        ),
+    ),
     "CRYPTO_CONSTRAINTS_FAILURE": (
         ("签名使用的算法已不安全，不能证明任何事。", "请对方用现行算法重新签署。"),
         (
@@ -289,11 +299,19 @@ NOT_CHECKED: Mapping[str, tuple[str, str]] = {
 }
 
 
+_OF_OTHERS = {"STATUS_STALE": "SIGNER_STATUS_UNKNOWN"}
+"""What is said otherwise of signed files that are not ours: there no bundle of ours would help."""
+
+
 def words_for(report: Report, language: Language) -> Words:
     """The words of a report. Dates are in China's time, written as people write them."""
     side = 0 if language == "zh-CN" else 1
     is_foreign = report.is_passed_of_others
     code = "FOREIGN" if is_foreign else report.code
+    if report.facts.get("profile") == "foreign" and any(
+        f.code == "REVOCATION_UNKNOWN" for f in report.findings
+    ):
+        code = _OF_OTHERS.get(code, code)
     sentence, advice = _SENTENCES.get(code, _FALLBACK[report.verdict])[side]
     status: Any = report.facts.get("status") or {}
     ecertificate: Any = report.facts.get("ecertificate") or {}

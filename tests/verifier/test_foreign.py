@@ -77,6 +77,11 @@ def test_evidence_in_the_file_is_enough(kind: str, level: str) -> None:
 def test_without_any_word_on_revocation_nothing_is_decided(level: str) -> None:
     found = examine(signed("rsa", level), producer("rsa"), crls=False)
     assert verdict(found)[0] is Verdict.INDETERMINATE
+    given = Report(
+        "pdf", producer("rsa").at, Verdict.INDETERMINATE, "STATUS_STALE", found.findings, found.facts
+    )
+    assert "bundle" not in words_for(given, "en").advice, "no bundle of ours would help"
+    assert "B-LT" in words_for(given, "en").advice
 
 
 def test_a_certificate_that_names_no_list_needs_none() -> None:

@@ -182,8 +182,11 @@ def _checks(report: Mapping[str, Any], language: Language, believed: bool) -> li
         state = finding["result"]
         if not believed and state == "PASSED":
             continue
-        label = CHECKS.get(finding["check"]) or CHECKS.get(finding["check"].split(".")[0])
+        kind, _, number = finding["check"].partition(".")
+        label = CHECKS.get(finding["check"]) or CHECKS.get(kind)
         name = label[_side(language)] if label else text(language, "verdict.other_check")
+        if number.isdigit():
+            name = f"{name} {number}"
         lines.append(Line(name, text(language, f"result.{state}"), state))
     return sorted(lines, key=lambda line: line.state == "PASSED")  # what needs attention comes first
 
