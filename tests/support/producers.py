@@ -11,11 +11,13 @@ from typing import Any
 import pypdfium2
 from asn1crypto import crl as asn1_crl
 from asn1crypto import keys as asn1_keys
+from asn1crypto import ocsp as asn1_ocsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import signers
@@ -25,6 +27,7 @@ from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+OCSP_ADDRESS = "http://ocsp.chengnan-bank.example"
 CRL_ADDRESS = "http://crl.chengnan-bank.example/ca.crl"
 LEVELS = ("B-B", "B-T", "B-LT", "B-LTA")
 
@@ -78,6 +81,7 @@ class Producer:
     at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     revoked: list[int] = field(default_factory=list)
     tsa_kind: str = "rsa"  # of other kinds pyHanko's own authority makes nothing
+    by_ocsp: bool = False  # whether signers name a responder instead of a revocation list
 
     @cached_property
     def root(self) -> Party:
@@ -93,6 +97,12 @@ class Producer:
     def tsa(self) -> Party:
         key = new_key(self.tsa_kind)
         return Party(key, self._cert("TSA", key, self.root.cert, self.root.key, usage="tsa"))
+
+    @cached_property
+    def responder(self) -> Party:
+        """Answers about what the issuing CA issued, delegated by it (RFC 6960 §4.2.2.2)."""
+        key = new_key(self.kind)
+        return Party(key, self._cert("Responder", key, self.ca.cert, self.ca.key, usage="ocsp", crl=False))
 
     @cached_property
     def signer(self) -> Party:
@@ -134,7 +144,12 @@ class Producer:
         if issuer is not None:
             authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
             builder = builder.add_extension(authority, critical=False)
-            if crl:
+            if self.by_ocsp and usage == "sign" and not ca:
+                access = x509.AccessDescription(
+                    AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(OCSP_ADDRESS)
+                )
+                builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+            elif crl:
                 points = [
                     x509.DistributionPoint([x509.UniformResourceIdentifier(CRL_ADDRESS)], None, None, None)
                 ]
@@ -142,7 +157,32 @@ class Producer:
         if usage == "tsa":
             purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
             builder = builder.add_extension(purpose, critical=True)
+        if usage == "ocsp":
+            builder = builder.add_extension(x509.OCSPNoCheck(), critical=False).add_extension(
+                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=False
+            )
         return builder.sign(issuer_key, hashes.SHA256())
+
+    def ocsp_answer(self, about: Party, *, by: Party | None = None) -> bytes:
+        """What `by`, or the responder, says of a certificate of the issuing CA."""
+        by = by or self.responder
+        revoked = about.cert.serial_number in self.revoked
+        builder = (
+            ocsp.OCSPResponseBuilder()
+            .add_response(
+                cert=about.cert,
+                issuer=self.ca.cert,
+                algorithm=hashes.SHA1(),
+                cert_status=ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD,
+                this_update=self.at - timedelta(minutes=1),
+                next_update=self.at + timedelta(days=7),
+                revocation_time=self.at - timedelta(hours=2) if revoked else None,
+                revocation_reason=None,
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, by.cert)
+            .certificates([by.cert])
+        )
+        return builder.sign(by.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
     def crls(self, at: datetime | None = None) -> list[bytes]:
         """The lists of root and issuing CA as of `at`."""
@@ -176,6 +216,7 @@ class Producer:
         field_name: str = "Signature1",
         digest: str = "sha256",
         stamped_at: datetime | None = None,
+        ocsp_by: Party | None = None,
         **meta: Any,
     ) -> bytes:
         """One more signature, as pyHanko makes it."""
@@ -186,6 +227,7 @@ class Producer:
             trust_roots=[self.root.asn1_cert],
             other_certs=[self.ca.asn1_cert, self.tsa.asn1_cert],
             crls=[asn1_crl.CertificateList.load(each) for each in self.crls()],
+            ocsps=[asn1_ocsp.OCSPResponse.load(self.ocsp_answer(party, by=ocsp_by))] if self.by_ocsp else [],
             allow_fetching=False,
             revocation_mode="soft-fail",
         )

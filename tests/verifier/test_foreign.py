@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from asn1crypto import cms
+from asn1crypto import ocsp as asn1_ocsp
 from encoding.test_signed_lists import TRUST_LIST
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.sign.validation import DocumentSecurityStore
 from support.producers import LEVELS, Party, Producer, contract, with_field
 
 from trust.encoding.digests import sha256
@@ -141,6 +143,50 @@ def test_a_signer_that_is_not_proven_is_called_so_and_his_name_is_made_plain() -
     ((label, line),) = signer_words(found.facts, "en")
     assert label == "Signed, it says, by"
     assert "Central Bank\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}" in line
+
+
+@pytest.mark.parametrize("level", ["B-LT", "B-LTA"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_ocsp_answer_in_the_file_is_enough(kind: str, level: str) -> None:
+    made = Producer(kind, by_ocsp=True)
+    found = examine(made.sign(contract(), level), made)
+    assert verdict(found) == (Verdict.PASSED, "OK"), found.findings
+    assert found.facts["signatures"][0]["format"] == f"PAdES-{level}"
+    later = verdict(examine(made.sign(contract(), "B-LT"), made, days=8))[0]
+    assert later is Verdict.INDETERMINATE, "the answer was good for seven days"
+    without = examine(made.sign(contract(), "B-T"), made)
+    assert verdict(without)[0] is Verdict.INDETERMINATE, "lists say nothing where a responder is named"
+
+
+def test_an_ocsp_answer_of_who_may_not_answer_is_not_enough() -> None:
+    made = Producer("ecdsa", by_ocsp=True)
+    stranger = Producer("ecdsa", made.at, by_ocsp=True)
+    for by in (made.new_signer("Another customer"), stranger.responder, made.signer):
+        pdf = made.sign(contract(), "B-B")
+        pdf = with_evidence(pdf, made.ocsp_answer(made.signer, by=by))
+        assert verdict(examine(pdf, made))[0] is Verdict.INDETERMINATE
+    good = with_evidence(made.sign(contract(), "B-B"), made.ocsp_answer(made.signer))
+    assert verdict(examine(good, made)) == (Verdict.PASSED, "OK")
+
+
+def test_an_ocsp_answer_that_says_revoked_is_believed() -> None:
+    made = Producer("ecdsa", by_ocsp=True)
+    pdf = made.sign(contract(), "B-B")
+    made.revoked.append(made.signer.cert.serial_number)
+    found = examine(with_evidence(pdf, made.ocsp_answer(made.signer)), made)
+    assert verdict(found)[0] is not Verdict.PASSED
+    assert next(f.code for f in found.findings if f.check == "signature.1") == "SEAL_CERT_REVOKED"
+
+
+def with_evidence(pdf: bytes, answer: bytes) -> bytes:
+    """A DSS with one OCSP answer, behind a signature: whoever has the file can add it."""
+    writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
+    DocumentSecurityStore.supply_dss_in_writer(
+        writer, sig_contents=None, ocsps=[asn1_ocsp.OCSPResponse.load(answer)]
+    )
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
 
 
 # Who signed ------------------------------------------------------------------------------------------------
