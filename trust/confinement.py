@@ -14,6 +14,7 @@ import struct
 import sys
 from pathlib import Path
 
+_IS_LINUX = sys.platform == "linux"
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 _VERSION_ONLY, _PATH_BENEATH = 1, 1
 _SET_NO_NEW_PRIVS = 38
@@ -31,11 +32,13 @@ _SHARED = (
 
 def landlock_version() -> int:
     """Which version of Landlock's interface the kernel has; below 1 for none."""
-    return _landlock_version(ctypes.CDLL(None, use_errno=True))
+    return _landlock_version(ctypes.CDLL(None, use_errno=True)) if _IS_LINUX else 0
 
 
 def confine() -> bool:
     """Takes the network and all files but the program's away; whether the kernel took the files."""
+    if not _IS_LINUX:
+        return False
     libc = ctypes.CDLL(None, use_errno=True)
     with contextlib.suppress(AttributeError):
         # A new network namespace has no route to anywhere; without root it needs a user namespace too.

@@ -377,7 +377,7 @@ _cms("another-digest-algorithm-in-the-cms", _another_digest)
 @attack("time-stamp tricks", LICENCE, "seal.signature", "file.versions", "file.gap", "file.structure")
 def the_unsigned_parts_of_another_licence(genuine: Genuine, pdf: bytes) -> bytes:
     start, end = gap_of(genuine.other)
-    giver = cms.ContentInfo.load(bytes.fromhex(genuine.other[start + 1 : end - 1].decode()).rstrip(b"\0"))
+    giver = cms.ContentInfo.load(bytes.fromhex(genuine.other[start + 1 : end - 1].decode()))
 
     def change(signed_data: Any) -> None:
         taken = giver["content"]["signer_infos"][0]["unsigned_attrs"]

@@ -12,6 +12,7 @@ from trust.app.http.app import create_app
 from trust.app.http.middleware import set_up_logging
 from trust.app.lanes import Lane
 from trust.app.settings import Settings, read_settings
+from trust.confinement import landlock_version
 from trust.model.errors import Malformed, TrustError
 
 _log = logging.getLogger("yinzheng.serving")
@@ -32,6 +33,10 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         os.environ["YINZHENG_DATA"] = str(settings.data)
         uvicorn.run("trust.app.serving:worker_app", factory=True, workers=workers, **common)  # type: ignore[arg-type]
         return
+    if landlock_version() < 1:
+        _log.warning(
+            "no Landlock in this kernel: who reads files of strangers could read those of the service"
+        )
     service = open_service(settings)
     try:
         for resume in service.keeper.resume:
