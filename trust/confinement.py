@@ -80,7 +80,7 @@ def _restrict(libc: ctypes.CDLL, readable: set[str]) -> bool:
                     libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0)
                 finally:
                     os.close(folder)
-        libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        libc.prctl(_SET_NO_NEW_PRIVS, *(ctypes.c_ulong(each) for each in (1, 0, 0, 0)))
         return bool(libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
     finally:
         os.close(ruleset)
