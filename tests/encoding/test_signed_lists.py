@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from trust.encoding import cose
 from trust.encoding.digests import sha256
 from trust.encoding.jws import compact, signing_input
+from trust.encoding.plain_cbor import decode_cbor
 from trust.encoding.status_list import (
     ENTRIES,
     MEDIA_TYPE,
@@ -211,7 +212,7 @@ def test_the_bits_are_those_of_the_drafts_example() -> None:
     encoded = bytes.fromhex("".join(text.split("encoded:")[1].split()))
     value = cbor2.loads(encoded)  # the draft's keys do not stand in deterministic order, so ours refuses it
     with pytest.raises(Malformed):
-        cose.decode_cbor(encoded, max_bytes=1000)
+        decode_cbor(encoded, max_bytes=1000)
     packed = zlib.decompress(value["lst"])
     assert packed == bytes((0xC9, 0x44, 0xF9))
     numbers = [packed[n // 4] >> 2 * (n % 4) & 3 for n in range(12)]

@@ -42,7 +42,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from trust.encoding import cose
+from trust.encoding.plain_cbor import decode_cbor, encode_cbor
 from trust.model.errors import Malformed
 
 PRINTED_AAD = b"ecert:s:1"
@@ -160,12 +160,12 @@ def encode_printed_claims(claims: PrintedClaims) -> bytes:
         payload[4] = int(claims.expires_at.timestamp())
     if claims.not_before is not None:
         payload[-70008] = int(claims.not_before.timestamp())
-    return cose.encode_cbor(payload)
+    return encode_cbor(payload)
 
 
 def decode_printed_claims(payload: bytes) -> PrintedClaims:
     """The inverse of `encode_printed_claims`. Raises `Malformed`."""
-    value = cose.decode_cbor(payload, max_bytes=MAX_PRINTED_BYTES)
+    value = decode_cbor(payload, max_bytes=MAX_PRINTED_BYTES)
     match value:
         case {
             1: str(issuer),

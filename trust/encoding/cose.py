@@ -19,6 +19,7 @@ import cbor2
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from trust.encoding.digests import sha256
+from trust.encoding.plain_cbor import decode_cbor, encode_cbor
 from trust.model.errors import Malformed
 
 ALG_BY_SUITE = {"P256-SHA256": -7, "Ed25519": -8, "SM2-SM3": -65601}
@@ -80,24 +81,6 @@ def decode_sign1(data: bytes, *, max_bytes: int) -> Sign1:
     ):
         raise Malformed("The header of the COSE_Sign1 structure is not one of ours.")
     return Sign1(protected, header, payload, signature)
-
-
-def encode_cbor(value: Any) -> bytes:
-    return bytes(cbor2.dumps(value, canonical=True))
-
-
-def decode_cbor(data: bytes, *, max_bytes: int) -> Any:
-    """Decodes deterministic CBOR and nothing else. Raises `Malformed`."""
-    if len(data) > max_bytes:
-        raise Malformed(f"The CBOR structure is longer than {max_bytes} bytes.")
-    try:
-        value = cbor2.loads(data)
-        canonical = encode_cbor(value) == data
-    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as exc:
-        raise Malformed("The bytes are not CBOR.") from exc
-    if not canonical:
-        raise Malformed("The CBOR is not in its deterministic form.")
-    return value
 
 
 def raw_signature(suite: str, signature: bytes) -> bytes:

@@ -59,6 +59,7 @@ _MAX_ACTOR: Final = 64
 _MAX_SUITE: Final = 32
 _MAX_UINT: Final = (1 << 63) - 1  # what both databases can hold
 _HASH: Final = 32
+_DEEPEST: Final = 2  # a map with one array in it
 
 
 class EntryKind(IntEnum):
@@ -159,7 +160,7 @@ def check_digest(name: str, value: bytes) -> None:
 
 def _decode_map(data: bytes) -> dict[object, Any]:
     try:
-        found = cbor2.loads(data)
+        found = cbor2.loads(data, max_depth=_DEEPEST, allow_indefinite=False)
     except (cbor2.CBORDecodeError, ValueError, RecursionError) as exc:
         raise Malformed("The entry is not well-formed CBOR.") from exc
     if type(found) is not dict:

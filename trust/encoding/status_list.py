@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from trust.encoding import cose
+from trust.encoding.plain_cbor import decode_cbor, encode_cbor
 from trust.model.errors import Malformed
 from trust.model.status import Status
 
@@ -71,7 +71,7 @@ def pack(statuses: Mapping[int, Status]) -> bytes:
 
 def encode_status_list(listed: StatusList) -> bytes:
     """The payload that is signed."""
-    return cose.encode_cbor(
+    return encode_cbor(
         {
             2: listed.address,
             4: int(listed.expires_at.timestamp()),
@@ -85,7 +85,7 @@ def encode_status_list(listed: StatusList) -> bytes:
 
 def decode_status_list(payload: bytes) -> StatusList:
     """Raises `Malformed`. Signature and freshness are not checked here."""
-    value = cose.decode_cbor(payload, max_bytes=_MAX_BYTES)
+    value = decode_cbor(payload, max_bytes=_MAX_BYTES)
     match value:
         case {
             2: str(address),
