@@ -27,6 +27,7 @@ The first does not hold the witness's name: one Ed25519 key must not serve two o
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -177,9 +178,14 @@ def parse_skey(text: str) -> SignerKey:
     return skey
 
 
+def _is_odd(character: str) -> bool:
+    # "Cs": half of a pair, which is what bytes that are no UTF-8 become in an argument or a file name.
+    return character.isspace() or unicodedata.category(character) in ("Cc", "Cs")
+
+
 def check_name(name: str) -> None:
     """Raises `Malformed` unless `name` can name a key."""
-    if not name or "+" in name or any(each.isspace() or each < " " or each == "\x7f" for each in name):
+    if not name or "+" in name or any(map(_is_odd, name)):
         raise Malformed("A key name is empty, or holds a space, a control character or a plus sign.")
 
 

@@ -288,7 +288,7 @@ def decode_roots(encoded: bytes) -> tuple[bytes, ...]:
     try:
         listed = json.loads(encoded)
         return tuple(base64.b64decode(root["spki"], validate=True) for root in listed["roots"])
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise Malformed("roots.json of the bundle cannot be read.", "Fetch the bundle again.") from exc
 
 

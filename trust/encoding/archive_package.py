@@ -128,7 +128,7 @@ def decode_manifest(encoded: bytes) -> Manifest:
                 )
             case _:
                 raise _no_package("The manifest is not in its format.")
-    except (ValueError, TypeError, KeyError, RecursionError) as exc:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as exc:
         raise _no_package("The manifest cannot be read.") from exc
     if made_at.tzinfo is None:
         raise _no_package("The time in the manifest has no zone.")

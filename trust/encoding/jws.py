@@ -37,11 +37,11 @@ def payload_of(compacted: bytes) -> bytes:
 def is_canonical(compacted: bytes) -> bool:
     """base64url leaves spare bits in a last character; only the one spelling is taken."""
     parts = compacted.split(b".")
-    for part in parts:
-        decoded = base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
-        if _b64url(decoded) != part:
-            return False
-    return len(parts) == 3
+    try:
+        spelt = [_b64url(base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))) for part in parts]
+    except ValueError:
+        return False
+    return len(parts) == 3 and spelt == parts
 
 
 def _b64url(data: bytes) -> bytes:

@@ -115,7 +115,7 @@ def decode_kept_evidence(encoded: bytes) -> KeptEvidence:
             ),
             _decode_member(raw["member"]) if raw["member"] is not None else None,
         )
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
         raise Malformed("Kept evidence is not in its format.") from exc
 
 

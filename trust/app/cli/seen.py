@@ -42,7 +42,7 @@ class SeenHere:
 def _read() -> dict[str, object]:
     try:
         value = json.loads(_path().read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

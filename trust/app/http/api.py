@@ -204,7 +204,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
         _check_size(file)
         try:
             sidecar = json.loads(data)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise Malformed("The form field `data` is not JSON.", "Send an object.") from exc
 
         def work() -> Response:

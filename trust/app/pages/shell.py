@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -278,6 +279,10 @@ def _status_and_words(exc: Exception) -> tuple[int, str]:
             return 400, "bad_request"
         case TrustError():
             return 503, "unavailable"
+        case RequestValidationError():
+            # An address that cannot be one of ours is an address that is not there.
+            in_path = any(error["loc"][:1] == ("path",) for error in exc.errors())
+            return (404, "not_found") if in_path else (400, "bad_request")
         case HTTPException(status_code=status):
             return status, _WORDS_BY_STATUS.get(status, "bad_request" if status < 500 else "internal")
         case _:
