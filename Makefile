@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := trust issuer verifier ledger keys
 JOBS ?= 2
 
-.PHONY: demo test check lint types arrows format bench bench-ledger bench-seal bench-archive bench-verify serve browsers clean
+.PHONY: demo test check lint types arrows format bench bench-ledger bench-seal bench-archive bench-verify fuzz serve browsers clean
 
 # Everything from the hashed lock file; the stamp makes the second run instant.
 $(VENV)/installed: requirements.lock pyproject.toml
@@ -35,6 +35,13 @@ types: $(VENV)/installed
 
 arrows: $(VENV)/installed
 	$(BIN)/lint-imports
+
+# Mutations of genuine files, then the parsers with coverage in view: MINUTES each. Not a part of the tests.
+MINUTES ?= 10
+fuzz: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	cd tests && ../$(BIN)/python -m attacks.fuzz --minutes $(MINUTES)
+	cd tests && ../$(BIN)/python -m attacks.guided --minutes $(MINUTES)
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench
