@@ -52,7 +52,7 @@ class _Run:
     issued: list[tuple[str, IssuedECertificate]] = field(default_factory=list)
 
     def step(self, number: int, zh: str, en: str) -> None:
-        console.out.print(f"\n[bold]{number}. {t(zh, en)}[/]")
+        console.out.print(f"\n{number}. {t(zh, en)}", style="bold")
 
     def say(self, zh: str, en: str) -> None:
         console.out.print(f"   {t(zh, en)}", markup=False)
