@@ -28,7 +28,9 @@ from trust.encoding.cms import SEAL_DATA_OID
 RECEIPT_OID = "2.25.188304937846211902361047912273940281457"
 """The unsigned CMS attribute that carries the ledger receipt: an arc of our own, made from a UUID."""
 
-NOT_READABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+NOT_READABLE = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
 """What asn1crypto raises for bytes of another shape, late as it parses; AttributeError for types it has no value of."""
 
 _lock = threading.Lock()
@@ -101,5 +103,5 @@ def embedded_receipt(frame: bytes) -> bytes | None:
         (signer,) = cms.ContentInfo.load(frame)["content"]["signer_infos"]
         carried = [each for each in signer["unsigned_attrs"] if each["type"].dotted == RECEIPT_OID]
         return bytes(carried[0]["values"][0].dump()) if carried else None
-    except (TypeError, KeyError, AttributeError) as exc:
+    except NOT_READABLE as exc:
         raise ValueError("not the CMS of a seal") from exc

@@ -11,6 +11,8 @@ from attacks.genuine import make_genuine
 from attacks.genuine_parts import genuine_parts
 from support.world import make_world
 
+from trust.encoding import der
+
 FOUND: list[tuple[str, bytes]] = [
     ("sign1", b"\xd2\x84" + b"\xa1" * 28 + bytes(60)),
     ("status-list", b"\xa6\x02" + b"\xa1" * 80 + bytes(80)),
@@ -24,6 +26,33 @@ FOUND: list[tuple[str, bytes]] = [
      b'"files":[{"path":"","size":1e999,"sha256":"","sm3":""}]}'),
 ]  # fmt: skip
 """What once broke a door, or would have."""
+
+
+def nested_der(depth: int) -> bytes:
+    """SEQUENCE { SEQUENCE { SEQUENCE …"""
+    found = b""
+    for _ in range(depth):
+        found = der.sequence(found)
+    return found
+
+
+DEEP = {
+    "sequences": nested_der(5000),
+    "sequences without an end": b"\x30\x80" * 5000,
+    "strings without an end": b"\x24\x80" * 5000,
+    "lists": b"[" * 100_000,
+    "objects": b'{"a":' * 100_000,
+    "dictionaries": b"%PDF-1.7\n1 0 obj\n" + b"<</A" * 50_000,
+    "arrays": b"%PDF-1.7\n1 0 obj\n" + b"[" * 50_000,
+    "maps": b"\xa1\x00" * 5000,
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("deep", DEEP)
+def test_nothing_is_too_deep_to_be_refused(deep: str) -> None:
+    for door in DOORS.values():
+        door.enter(DEEP[deep])
 
 
 @pytest.mark.timeout(20)

@@ -23,6 +23,7 @@ from sqlalchemy.engine import Connection
 
 from issuer import sql as issuer_sql
 from issuer.members import Members
+from keys.asn1 import NOT_READABLE
 from trust.app.tables import MemberBundleRow
 from trust.encoding.digests import sha256
 from trust.encoding.plain_zip import encode_zip
@@ -354,7 +355,7 @@ def _newest(crls: Sequence[bytes]) -> dict[bytes, datetime]:
             parsed = asn1_crl.CertificateList.load(der, strict=True)
             made_at: datetime = parsed["tbs_cert_list"]["this_update"].native
             issuer = parsed.issuer.dump()
-        except (ValueError, TypeError, KeyError) as exc:
+        except NOT_READABLE as exc:
             raise Malformed("A revocation list in the bundle cannot be read.", code="CRL_UNREADABLE") from exc
         newest[issuer] = max(newest.get(issuer, made_at), made_at)
     return newest

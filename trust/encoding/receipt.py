@@ -80,7 +80,7 @@ def decode_receipt(der: bytes) -> EmbeddedReceipt:
         )
         receipt = EmbeddedReceipt(parsed["entry"].native, parsed["proof"].native, openings)
         canonical = encode_receipt(receipt) == der
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
         raise Malformed("The ledger receipt is not in its format.") from exc
     lengths = (len(openings.content), len(openings.ref_salt), *(len(salt) for salt in openings.salts))
     if not canonical or lengths != (32, SALT_BYTES, *(SALT_BYTES for _ in COMMITTED)):

@@ -264,7 +264,7 @@ def decode_seal_signature(der: bytes) -> SealSignatureData:
         raise Malformed("The e-seal signature is not in a form of GB/T 38540 or GM/T 0031.") from exc
 
 
-_NOT_READABLE = (ValueError, TypeError, KeyError, IndexError, OverflowError)
+_NOT_READABLE = (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
