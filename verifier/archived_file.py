@@ -25,13 +25,14 @@ from trust.model.report import Finding, Result
 from trust.pdf.gap import check_gaps
 from trust.pdf.lasting import count_drawn_pages, read_needs
 from trust.pdf.reading import attachments, open_pdf, take_inventory
+from trust.sandbox import Apart
 from verifier.licence import ATTACHMENT_NAME
 from verifier.trust_list import ledger_keys
 from verifier.versions import LaterVersion, check_versions, split_versions
 
 ARCHIVE_JOBS = {
     "archived-versions": "verifier.archived_file:archived_versions_job",
-    "archived-file": "verifier.archived_file:archived_file_job",
+    "archived-file": Apart("verifier.archived_file:archived_file_job"),
 }
 T = TypeVar("T")
 

@@ -5,7 +5,8 @@ gate and the seal have passed: a file that fails shows none of its data.
 
     format → whose is it → gate → structure → seal → chain → time → receipt → data
 
-Status and validity are not judged here; they need evidence that changes with time.
+Status and validity are not judged here; they need evidence that changes with time. Nor is anything drawn where the
+sandbox judges: what a seal's place shows goes out beside the findings, to be compared by another worker.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ from keys import asn1
 from keys.sm2 import engine_name
 from trust.encoding.digests import sha256, sm3
 from trust.encoding.trust_list import TrustList, decode_trust_list
-from trust.model.errors import EvidenceUnavailableError, VerificationError
+from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
 from trust.model.report import Finding, Result
 from trust.model.seal import SealRole
 from trust.pdf.gap import SignedGap, check_gaps
 from trust.pdf.reading import Inventory, open_pdf, take_inventory
 from verifier.foreign import examine_foreign
-from verifier.licence import Given, examine_licence
+from verifier.licence import PICTURE, Given, examine_licence
 from verifier.pdf import quiet_library
 from verifier.revocation import RevocationLists
+from verifier.seal_picture import Compare, SealOnPage, compare_here
 from verifier.steps import Examination, Steps
 from verifier.versions import check_time_stamps, check_versions
 
@@ -49,18 +51,27 @@ def examine_pdf_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[s
     """The sandbox's door. Blobs: the file, the trust list's payload, the foreign anchors, the CRLs."""
     quiet_library()
     anchors_end = 2 + int(arguments["anchors"])
+    pictures: list[SealOnPage] = []
     examination = examine_pdf(
         blobs[0],
         trust_list=_decoded(blobs[1]) if blobs[1] else None,
         anchors=blobs[2:anchors_end],
         crls=blobs[anchors_end:],
         verified_at=datetime.fromisoformat(arguments["verified_at"]),
+        compare=pictures.append,
     )
     return {
         "findings": [[f.check, f.result.value, f.code, f.detail] for f in examination.findings],
         "facts": examination.facts,
-        "data": base64.b64encode(examination.data).decode() if examination.data is not None else None,
+        "data": _b64(examination.data) if examination.data is not None else None,
+        "pictures": [
+            [_b64(each.shown), each.drawing.hex(), _b64(each.picture), each.width_mm] for each in pictures
+        ],
     }
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 @lru_cache(maxsize=4)
@@ -69,13 +80,32 @@ def _decoded(payload: bytes) -> TrustList:
     return decode_trust_list(payload)
 
 
-def decode_examination(answer: dict[str, Any]) -> Examination:
-    """The inverse of what `examine_pdf_job` returns."""
-    return Examination(
+def decode_examination(answer: dict[str, Any], compare: Compare) -> Examination:
+    """The inverse of what `examine_pdf_job` returns, once `compare` was asked about every picture."""
+    found = Examination(
         [Finding(check, Result(result), code, detail) for check, result, code, detail in answer["findings"]],
         dict(answer["facts"]),
         base64.b64decode(answer["data"]) if answer["data"] is not None else None,
     )
+    for shown, drawing, picture, width_mm in answer["pictures"]:
+        seal = SealOnPage(
+            base64.b64decode(shown), bytes.fromhex(drawing), base64.b64decode(picture), width_mm
+        )
+        try:
+            compare(seal)
+        except TrustError as exc:
+            _undo_from_picture(found, exc)
+            break
+    return found
+
+
+def _undo_from_picture(found: Examination, exc: TrustError) -> None:
+    """As if the picture had been compared in its turn: nothing that came after it was looked at."""
+    checks = [each.check for each in found.findings]
+    del found.findings[checks.index(PICTURE) :]
+    Steps(found).fail(PICTURE, exc)
+    found.facts.pop("ledger", None)
+    found.data = None
 
 
 def examine_pdf(
@@ -85,7 +115,9 @@ def examine_pdf(
     anchors: Sequence[bytes],
     crls: Sequence[bytes],
     verified_at: datetime,
+    compare: Compare = compare_here,
 ) -> Examination:
+    """What is found. `compare` is asked about seals on the page; by default they are drawn in this process."""
     asn1.register()
     found = Examination(facts={"sha256": sha256(data).hex(), "sm3": sm3(data).hex(), "size": len(data)})
     steps = Steps(found)
@@ -129,7 +161,9 @@ def examine_pdf(
     gaps = steps.take("file.gap", lambda: _gaps(data, inventory))
     if gaps is None:
         return found
-    given = Given(data, reader, gaps[: inventory.seals], trust_list, RevocationLists(crls), verified_at)
+    given = Given(
+        data, reader, gaps[: inventory.seals], trust_list, RevocationLists(crls), verified_at, compare
+    )
     if len(gaps) == inventory.seals:
         examine_licence(found, steps, given)
     else:

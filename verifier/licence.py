@@ -37,18 +37,23 @@ from verifier.further import SealInPdf, seals_in_pdf
 from verifier.pdf import SecondOpinion, allows_later_seals, appearance_of, check_not_shown, second_opinion
 from verifier.revocation import RevocationLists
 from verifier.seal_data import SealDataTrust, check_listed, judge_seal
-from verifier.seal_picture import check_picture
+from verifier.seal_picture import Compare, seal_on_page
 from verifier.steps import Examination, Steps
 from verifier.trust_list import ledger_keys
 
 ATTACHMENT_NAME = "ecertificate.json"
+PICTURE = "seal.picture"
+"""The check that what a page shows is the seal's own picture."""
 _LEDGER_TOLERANCE = timedelta(minutes=10)
 """How far the ledger's clock may stand behind the time-stamp's; both are the same service's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A licence: its bytes, `reader` over them, the gap of each seal; and what to judge it by."""
+    """A licence: its bytes, `reader` over them, the gap of each seal; and what to judge it by.
+
+    `compare` is asked about the picture of each seal that shows one.
+    """
 
     data: bytes
     reader: PdfFileReader
@@ -56,6 +61,7 @@ class Given:
     trust_list: TrustList
     lists: RevocationLists
     verified_at: datetime
+    compare: Compare
 
 
 def examine_licence(found: Examination, steps: Steps, given: Given) -> None:
@@ -85,7 +91,7 @@ def examine_licence(found: Examination, steps: Steps, given: Given) -> None:
     seal_data = steps.take("seal.data", lambda: [_check_seal_data(seal, trust_list, crls) for seal in seals])
     if seal_data is None:
         return
-    if steps.take("seal.picture", lambda: _check_pictures(in_pdf, seal_data)) is None:
+    if steps.take(PICTURE, lambda: _check_pictures(in_pdf, seal_data, given.compare)) is None:
         return
     embedded = steps.take("data.file", lambda: _attached_data(given.reader))
     if embedded is None:
@@ -237,7 +243,7 @@ def _check_seal_data(checked: CheckedSeal, trust_list: TrustList, crls: Sequence
     return seal
 
 
-def _check_pictures(in_pdf: Sequence[SealInPdf], seal_data: Sequence[SealData]) -> bool:
+def _check_pictures(in_pdf: Sequence[SealInPdf], seal_data: Sequence[SealData], compare: Compare) -> bool:
     """What the page shows in a seal's place is the picture in its seal data, in its size; a seal for readers abroad
     shows nothing."""
     for seal, data in zip(in_pdf, seal_data, strict=True):
@@ -245,7 +251,8 @@ def _check_pictures(in_pdf: Sequence[SealInPdf], seal_data: Sequence[SealData]) 
             check_not_shown(seal.signature)
             continue
         picture = data.info.picture
-        check_picture(appearance_of(seal.signature), picture.data, picture.width_mm, picture.height_mm)
+        shown = appearance_of(seal.signature)
+        compare(seal_on_page(shown, picture.data, picture.width_mm, picture.height_mm))
     return True
 
 

@@ -37,12 +37,14 @@ from verifier.evidence import Evidence, LedgerAnchor, Member
 from verifier.examine import decode_examination
 from verifier.members import deployment_facts, deployment_finding
 from verifier.pictures import looks_like_picture
+from verifier.seal_picture import ComparedBefore, SealOnPage
 from verifier.steps import Examination
 
 SANDBOX_JOBS = {
     **ARCHIVE_JOBS,
     "examine-pdf": "verifier.examine:examine_pdf_job",
     "read-picture": Apart("verifier.pictures:read_picture_job"),
+    "compare-seal": Apart("verifier.seal_drawing:compare_seal_job"),
 }
 
 _SKEW = timedelta(seconds=60)
@@ -130,6 +132,7 @@ class Verifier:
     def __init__(self, sandbox: Sandbox, *, live: LiveCodes | None) -> None:
         self._sandbox = sandbox
         self._live = live
+        self._compare = ComparedBefore(self._compare_apart)
 
     def verify_bytes(
         self,
@@ -233,7 +236,10 @@ class Verifier:
             {"verified_at": at.isoformat(), "anchors": len(anchors)},
             [data, evidence.trust_list_payload, *anchors, *evidence.crls],
         )
-        return decode_examination(answer)
+        return decode_examination(answer, self._compare)
+
+    def _compare_apart(self, seal: SealOnPage) -> None:
+        self._sandbox.run("compare-seal", {"width_mm": seal.width_mm}, [seal.shown, seal.picture])
 
 
 def _judge_file(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -31,12 +34,15 @@ from keys.tsa import TimeStampAuthority
 from trust.encoding.cms import SEAL_DATA_OID, SIGNATURE_TIME_STAMP_OID, encode_attribute, encode_seal_cms
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.encoding.ses import decode_seal
+from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
 from trust.model.report import Report, Result, Verdict
 from trust.pdf.gap import GapRefused, SignedGap, check_gap
 from verifier.bundle import evidence_from_bundle
 from verifier.evidence import Evidence
-from verifier.examine import Examination, examine_pdf
+from verifier.examine import Examination, decode_examination, examine_pdf, examine_pdf_job
 from verifier.seal_data import SealDataTrust, judge_seal
+from verifier.seal_drawing import compare
+from verifier.seal_picture import SealOnPage
 
 # One licence for the whole file: nothing here changes the world it was issued in.
 
@@ -66,8 +72,17 @@ class Given:
         assert found.data is None
         return next(f.check for f in found.findings if f.result is not Result.PASSED)
 
+    def examine_apart(self, pdf: bytes) -> Examination:
+        """As the sandbox does it: judged in one place, drawn in another, with JSON between them."""
+        arguments = {"verified_at": START.isoformat(), "anchors": 0}
+        blobs = [pdf, self.evidence.trust_list_payload, *self.evidence.crls]
+        return decode_examination(json.loads(json.dumps(examine_pdf_job(arguments, blobs))), compare)
+
     def blame(self, pdf: bytes) -> tuple[str, str]:
         found = self.examine(pdf)
+        apart = self.examine_apart(pdf)
+        assert (apart.findings, apart.data) == (found.findings, found.data)
+        assert json.dumps(apart.facts) == json.dumps(found.facts)
         assert found.data is None
         return next((f.check, f.code) for f in found.findings if f.result is not Result.PASSED)
 
@@ -514,9 +529,42 @@ def test_the_page_must_show_the_picture_that_the_seal_data_holds(given: Given) -
     real = service.seals.open(service.seals.get("chuncheng-market-sm2"))
     tsa = service.authorities.time_stamp_authority(Suite.SM2_SM3)
     other = replace(real, picture_pdf=seal_pdf(round_seal("春城市交通运输局", "行政许可专用章")))
-    assert given.blame(forged(given, other, tsa)) == ("seal.picture", "SEAL_PICTURE_DIFFERS")
+    with_other = forged(given, other, tsa)
+    assert given.blame(with_other) == ("seal.picture", "SEAL_PICTURE_DIFFERS")
+    report = given.world.verify(with_other)
+    assert (report.verdict, report.code) == (Verdict.FAILED, "WRONG_PICTURE")
     at_45 = forged(given, real, tsa, place(45.0))
     assert given.blame(at_45) == ("seal.picture", "SEAL_PICTURE_DIFFERS")
+
+
+def test_no_other_finding_says_more_than_one_that_was_drawn_apart(given: Given) -> None:
+    """A genuine licence whose picture is refused by whoever draws: what came after it is forgotten."""
+    assert given.examine_apart(given.pdf).findings == given.examine(given.pdf).findings
+
+    def answer(code: str, kind: type[TrustError]) -> Examination:
+        def refuse(_: SealOnPage) -> None:
+            raise kind("refused", code=code)
+
+        blobs = [given.pdf, given.evidence.trust_list_payload, *given.evidence.crls]
+        arguments = {"verified_at": START.isoformat(), "anchors": 0}
+        return decode_examination(examine_pdf_job(arguments, blobs), refuse)
+
+    for code, kind, result in (
+        ("SEAL_PICTURE_DIFFERS", VerificationError, Result.FAILED),
+        ("LIMIT_EXCEEDED", EvidenceUnavailableError, Result.INDETERMINATE),
+    ):
+        found = answer(code, kind)
+        assert found.data is None
+        assert "ledger" not in found.facts
+        last = found.findings[-1]
+        assert (last.check, last.result, last.code) == ("seal.picture", result, code)
+        assert all(each.result is Result.PASSED for each in found.findings[:-1])
+
+
+def test_who_judges_files_has_no_decoder_of_pictures_loaded() -> None:
+    code = "import sys, verifier.examine; print([m for m in ('PIL', 'pypdfium2', 'zxingcpp') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ from trust.encoding import cose
 from trust.fetching import fetch_named, get, post
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trust.model.errors import KeyUnavailable, OperationalError
-from trust.sandbox import Sandbox
+from trust.sandbox import Apart, Sandbox
 from trust.storage.folder import DataFolderLock, create_durably
 from trust.storage.sql import Database
 from verifier.bundle import MAX_BUNDLE_BYTES
@@ -74,7 +74,9 @@ _log = logging.getLogger("yinzheng.keeping")
 
 _READING = {**SANDBOX_JOBS, "check-stampable": "issuer.sealing.intake:check_stampable_job"}
 _DRAWING = {
-    "draw-page": "trust.pdf.drawing:draw_page_job",
+    "draw-page": Apart(
+        "trust.pdf.drawing:draw_page_job"
+    ),  # what was believed is not drawn by who opens copies
     "read-copy": "verifier.copies:read_copy_job",
     "compare-copy": "verifier.copies:compare_job",
 }
