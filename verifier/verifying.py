@@ -222,8 +222,9 @@ class Verifier:
             finding = Finding("file.format", Result.INDETERMINATE, exc.code, exc.what)
             return _report("pdf", at, (finding,), _REQUIRED_FILE)
         if anchors:
-            findings = [*evidence.problems, *examined.findings]
-            return _report("pdf", at, findings, REQUIRED_FOREIGN, facts=examined.facts)
+            # A status list says nothing of files of others: one that is bad takes nothing from them.
+            problems = [each for each in evidence.problems if not each.check.startswith("status-list.")]
+            return _report("pdf", at, [*problems, *examined.findings], REQUIRED_FOREIGN, facts=examined.facts)
         if member is not None:
             return _judge_file(examined, member.evidence, at, member.entry)
         return _judge_file(examined, evidence, at, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from support.producers import Producer, contract
 from support.world import World
 
 from issuer.auditing import audit_status_lists
@@ -63,6 +64,17 @@ def test_a_list_without_a_receipt_or_with_a_spoiled_one_is_not_believed(stored_w
         assert [problem.code for problem in evidence.problems] == ["STATUS_LIST_BAD"], at
     path.unlink()
     assert stored_world.verify_offline(pdf, bundle).verdict is Verdict.INDETERMINATE
+
+
+def test_a_bad_status_list_says_nothing_of_files_of_others(world: World) -> None:
+    made = Producer("ecdsa", world.clock.now())
+    world.issue()
+    world.service.members.add_anchor(made.root.der, "城南银行（虚构）", "Chengnan Bank (fictional)")
+    bundle = world.bundle()
+    contract_of_others = made.sign(contract(), "B-LT")
+    (bundle / "status" / "1.cwt").write_bytes(b"spoiled")
+    assert evidence_from_bundle(bundle, world.clock.now()).problems
+    assert world.verify_offline(contract_of_others, bundle).verdict is Verdict.PASSED
 
 
 def test_a_crash_between_signing_and_anchoring_anchors_the_same_list(
