@@ -39,9 +39,10 @@ from trust.model.errors import Malformed, TrustError, VerificationError
 from trust.model.report import Finding, Report, Result, Verdict, decide
 from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox import Sandbox
-from verifier.archived_file import ArchivedVersions, Readability, decode_readability, decode_versions
+from verifier.archived_file import ArchivedVersions, decode_versions
 from verifier.bundle import PackedBundle, decode_roots, evidence_from_bundle
 from verifier.evidence import Evidence
+from verifier.readability import Readability, decode_readability
 from verifier.sentences import CHECKS
 from verifier.trust_list import root_fingerprint
 from verifier.verifying import Verifier, checks_of_the_seal

@@ -1,12 +1,11 @@
-"""Looking at a file that is handed over to an archive: its versions and receipts, and whether it can be read.
+"""Looking at a file that is handed over to an archive: its versions, each held against its own ledger receipt.
 
-Both jobs run inside the sandbox. Whether the seal holds is `verifier.examine`'s question; here every version is held
-against its own ledger receipt, and the file against what reading it for long needs.
+The job runs inside the sandbox. Whether the seal holds is `verifier.examine`'s question, and whether the file can be
+read is `verifier.readability`'s, whose workers draw and judge nothing else.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,17 +22,11 @@ from trust.encoding.trust_list import TrustList, decode_trust_list
 from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
 from trust.model.report import Finding, Result
 from trust.pdf.gap import check_gaps
-from trust.pdf.lasting import count_drawn_pages, read_needs
-from trust.pdf.reading import attachments, open_pdf, take_inventory
-from trust.sandbox import Apart
+from trust.pdf.reading import attachments, open_pdf
 from verifier.licence import ATTACHMENT_NAME
 from verifier.trust_list import ledger_keys
 from verifier.versions import LaterVersion, check_versions, split_versions
 
-ARCHIVE_JOBS = {
-    "archived-versions": "verifier.archived_file:archived_versions_job",
-    "archived-file": Apart("verifier.archived_file:archived_file_job"),
-}
 T = TypeVar("T")
 
 
@@ -45,42 +38,15 @@ class ArchivedVersions:
     sha256: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Readability:
-    """Findings on being read, on doing no harm; `facts` are numbers and names for the report."""
-
-    usable: Sequence[Finding]
-    safe: Sequence[Finding]
-    facts: dict[str, Any]
-    data: bytes | None
-    """The attached data file as it stands; whether it is to be believed is the seal's matter."""
-
-
 def archived_versions_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
     """Blobs: the file, the trust list's payload, then of each version the receipt (DER) and its text, or nothing."""
     receipts = list(zip(blobs[2::2], blobs[3::2], strict=True))
     found = examine_versions(blobs[0], decode_trust_list(blobs[1]), receipts)
-    return {"findings": _encode(found.findings), "sha256": list(found.sha256)}
+    return {"findings": encode_findings(found.findings), "sha256": list(found.sha256)}
 
 
 def decode_versions(answer: dict[str, Any]) -> ArchivedVersions:
-    return ArchivedVersions(_decode(answer["findings"]), answer["sha256"])
-
-
-def archived_file_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
-    found = examine_readability(blobs[0])
-    attached = base64.b64encode(found.data).decode() if found.data is not None else None
-    return {
-        "usable": _encode(found.usable),
-        "safe": _encode(found.safe),
-        "facts": found.facts,
-        "data": attached,
-    }
-
-
-def decode_readability(answer: dict[str, Any]) -> Readability:
-    data = base64.b64decode(answer["data"]) if answer["data"] is not None else None
-    return Readability(_decode(answer["usable"]), _decode(answer["safe"]), answer["facts"], data)
+    return ArchivedVersions(decode_findings(answer["findings"]), answer["sha256"])
 
 
 def examine_versions(
@@ -89,71 +55,22 @@ def examine_versions(
     """Each version of the file against the receipt of its own ledger entry."""
     asn1.register()
     findings: list[Finding] = []
-    versions = _take(findings, "archive.versions", lambda: _versions(data, trust_list))
+    versions = take(findings, "archive.versions", lambda: _versions(data, trust_list))
     if versions is None:
         return ArchivedVersions(findings, ())
     licence, later = versions
-    sealed = _take(findings, "data.file", lambda: _sealed_data(licence))
+    sealed = take(findings, "data.file", lambda: _sealed_data(licence))
     if sealed is not None:
         ends = (len(licence), *(each.end for each in later))
         for number in range(len(ends)):
             receipt = receipts[number] if number < len(receipts) else (b"", b"")
             version = later[number - 1] if number else None
             step = partial(_check_version, licence, version, receipt, sealed, trust_list)
-            _take(findings, f"archive.receipt.{number}", step)
+            take(findings, f"archive.receipt.{number}", step)
     digests = [sha256(data[:end]).hex() for end in (len(licence), *(each.end for each in later))]
     # That the file can be taken apart and its data read, the verifier says too; here only that it failed.
     told = [each for each in findings if each.check.startswith("archive.receipt") or not _passed(each)]
     return ArchivedVersions(told, digests)
-
-
-def examine_readability(data: bytes) -> Readability:
-    """Nothing here needs the seal to hold: it is asked of any PDF."""
-    usable: list[Finding] = []
-    safe: list[Finding] = []
-    facts: dict[str, Any] = {"size": len(data)}
-    reader = _take(usable, "file.opens", lambda: open_pdf(data))
-    if reader is None:
-        # Not opened: whether it is encrypted is known all the same, and nothing else is.
-        code = usable[-1].code
-        if code in ("ENCRYPTED", "TOO_LARGE"):
-            check = "file.not-encrypted" if code == "ENCRYPTED" else "file.size"
-            safe.append(Finding(check, Result.FAILED, code, usable[-1].detail))
-        safe.append(Finding("file.no-active-content", Result.INDETERMINATE, code, usable[-1].detail))
-        return Readability(usable, safe, facts, None)
-    # open_pdf refuses what is encrypted or too large, before anything else.
-    safe += [Finding("file.not-encrypted", Result.PASSED), Finding("file.size", Result.PASSED)]
-    inventory = _take(safe, "file.no-active-content", lambda: take_inventory(reader))
-    if inventory is not None and inventory.active_names:
-        listed = ", ".join(sorted(inventory.active_names))
-        safe[-1] = Finding("file.no-active-content", Result.FAILED, "ACTIVE_CONTENT", listed)
-    pages = _take(usable, "file.drawn", lambda: count_drawn_pages(data))
-    if pages is not None:
-        facts["pages"], facts["pages_with_content"] = pages
-        if not pages[1]:
-            usable[-1] = Finding("file.drawn", Result.FAILED, "BLANK", "there is nothing to see on any page")
-        counted = inventory.pages if inventory is not None else None
-        usable.append(_equal("file.pages", counted, pages[0]))
-    data_file = _take(usable, "file.data", lambda: attachments(reader)[ATTACHMENT_NAME])
-    needs = _take(usable, "file.fonts", lambda: read_needs(reader))
-    if needs is None:
-        safe.append(Finding("file.no-external", Result.INDETERMINATE, usable[-1].code, usable[-1].detail))
-        return Readability(usable, safe, facts, data_file)
-    facts |= {"fonts": needs.fonts, "pdfa": needs.pdfa}
-    if needs.fonts_missing:
-        missing = ", ".join(needs.fonts_missing)
-        usable[-1] = Finding("file.fonts", Result.FAILED, "FONT_NOT_EMBEDDED", missing)
-    usable.append(
-        Finding("file.pdfa", Result.PASSED, detail=f"PDF/A-{needs.pdfa}")
-        if needs.pdfa
-        else Finding("file.pdfa", Result.INDETERMINATE, "NO_PDFA", "the file does not claim to be PDF/A")
-    )
-    safe.append(
-        Finding("file.no-external", Result.FAILED, "EXTERNAL_REFERENCE", ", ".join(needs.external))
-        if needs.external
-        else Finding("file.no-external", Result.PASSED)
-    )
-    return Readability(usable, safe, facts, data_file)
 
 
 def _versions(data: bytes, trust_list: TrustList) -> tuple[bytes, list[LaterVersion]]:
@@ -219,13 +136,7 @@ def _check_text(receipt: tuple[bytes, bytes]) -> None:
         raise VerificationError("Both forms of the receipt differ.", code="LEDGER_MISMATCH")
 
 
-def _equal(check: str, expected: object, found: object) -> Finding:
-    if expected == found:
-        return Finding(check, Result.PASSED, detail=str(found))
-    return Finding(check, Result.FAILED, "FORMAT_FAILURE", f"{expected} are listed, {found} are there")
-
-
-def _take(findings: list[Finding], check: str, step: Callable[[], T]) -> T | None:
+def take(findings: list[Finding], check: str, step: Callable[[], T]) -> T | None:
     """As in `verifier.examine`: what the step returns, or a finding that says why there is nothing."""
     try:
         value = step()
@@ -242,9 +153,9 @@ def _take(findings: list[Finding], check: str, step: Callable[[], T]) -> T | Non
     return value
 
 
-def _encode(findings: Sequence[Finding]) -> list[list[str]]:
+def encode_findings(findings: Sequence[Finding]) -> list[list[str]]:
     return [[f.check, f.result.value, f.code, f.detail] for f in findings]
 
 
-def _decode(encoded: Sequence[Sequence[str]]) -> list[Finding]:
+def decode_findings(encoded: Sequence[Sequence[str]]) -> list[Finding]:
     return [Finding(check, Result(result), code, detail) for check, result, code, detail in encoded]

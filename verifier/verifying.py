@@ -32,7 +32,6 @@ from trust.model.report import Finding, Freshness, Report, Result, ShownField, V
 from trust.model.status import Status
 from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox import Apart, Sandbox
-from verifier.archived_file import ARCHIVE_JOBS
 from verifier.evidence import Evidence, LedgerAnchor, Member
 from verifier.examine import decode_examination
 from verifier.members import deployment_facts, deployment_finding
@@ -41,7 +40,8 @@ from verifier.seal_picture import ComparedBefore, SealOnPage
 from verifier.steps import Examination
 
 SANDBOX_JOBS = {
-    **ARCHIVE_JOBS,
+    "archived-versions": "verifier.archived_file:archived_versions_job",
+    "archived-file": Apart("verifier.readability:archived_file_job"),
     "examine-pdf": "verifier.examine:examine_pdf_job",
     "read-picture": Apart("verifier.pictures:read_picture_job"),
     "compare-seal": Apart("verifier.seal_drawing:compare_seal_job"),

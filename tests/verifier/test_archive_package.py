@@ -31,7 +31,7 @@ from trust.model.report import Result, Verdict
 from trust.model.status import StatusAct
 from trust.sandbox import Sandbox
 from verifier.archive_package import FourProperties, Property, check_package
-from verifier.archived_file import examine_readability
+from verifier.readability import examine_readability
 
 ALL = tuple(Property)
 Spoil = Callable[[dict[str, bytes]], None]

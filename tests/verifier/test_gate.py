@@ -31,12 +31,14 @@ from keys.pki.chain import ChainTrust
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from keys.tsa import TimeStampAuthority
+from trust.app.compose import SERVICE_READING_JOBS
 from trust.encoding.cms import SEAL_DATA_OID, SIGNATURE_TIME_STAMP_OID, encode_attribute, encode_seal_cms
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.encoding.ses import decode_seal
 from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
 from trust.model.report import Report, Result, Verdict
 from trust.pdf.gap import GapRefused, SignedGap, check_gap
+from trust.sandbox import Apart
 from verifier.bundle import evidence_from_bundle
 from verifier.evidence import Evidence
 from verifier.examine import Examination, decode_examination, examine_pdf, examine_pdf_job
@@ -562,7 +564,15 @@ def test_no_other_finding_says_more_than_one_that_was_drawn_apart(given: Given) 
 
 
 def test_who_judges_files_has_no_decoder_of_pictures_loaded() -> None:
-    code = "import sys, verifier.examine; print([m for m in ('PIL', 'pypdfium2', 'zxingcpp') if m in sys.modules])"
+    """Every module that such a worker of the running service loads, with what the module loads ahead."""
+    places = {place for place in SERVICE_READING_JOBS.values() if not isinstance(place, Apart)}
+    assert len(places) == 3
+    code = (
+        "import importlib, sys\n"
+        f"for name in {sorted(place.split(':')[0] for place in places)}:\n"
+        "    getattr(importlib.import_module(name), 'prepare', lambda: None)()\n"
+        "print([name for name in ('PIL', 'pypdfium2', 'zxingcpp') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

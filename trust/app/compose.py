@@ -72,7 +72,7 @@ _CRL_SECONDS, _BUNDLE_SECONDS = 30.0, 60.0
 
 _log = logging.getLogger("yinzheng.keeping")
 
-_READING = {**SANDBOX_JOBS, "check-stampable": "issuer.sealing.intake:check_stampable_job"}
+SERVICE_READING_JOBS = {**SANDBOX_JOBS, "check-stampable": "issuer.sealing.intake:check_stampable_job"}
 _DRAWING = {
     "draw-page": Apart(
         "trust.pdf.drawing:draw_page_job"
@@ -80,7 +80,7 @@ _DRAWING = {
     "read-copy": "verifier.copies:read_copy_job",
     "compare-copy": "verifier.copies:compare_job",
 }
-SERVICE_SANDBOX_JOBS = {**_READING, **_DRAWING}
+SERVICE_SANDBOX_JOBS = {**SERVICE_READING_JOBS, **_DRAWING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +354,9 @@ def _sandboxes(stack: contextlib.ExitStack, given: Sandbox | None) -> Sandboxes:
         return Sandboxes(dict.fromkeys(Lane, given), given)
     return Sandboxes(
         {
-            lane: stack.enter_context(Sandbox(_READING, workers=size.readers, niceness=size.niceness))
+            lane: stack.enter_context(
+                Sandbox(SERVICE_READING_JOBS, workers=size.readers, niceness=size.niceness)
+            )
             for lane, size in SIZES.items()
         },
         stack.enter_context(Sandbox(_DRAWING, niceness=5)),
