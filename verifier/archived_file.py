@@ -24,6 +24,7 @@ from trust.model.report import Finding, Result
 from trust.pdf.gap import check_gaps
 from trust.pdf.reading import attachments, open_pdf
 from verifier.licence import ATTACHMENT_NAME
+from verifier.steps import decode_findings, encode_findings
 from verifier.trust_list import ledger_keys
 from verifier.versions import LaterVersion, check_versions, split_versions
 
@@ -151,11 +152,3 @@ def take(findings: list[Finding], check: str, step: Callable[[], T]) -> T | None
         return None
     findings.append(Finding(check, Result.PASSED))
     return value
-
-
-def encode_findings(findings: Sequence[Finding]) -> list[list[str]]:
-    return [[f.check, f.result.value, f.code, f.detail] for f in findings]
-
-
-def decode_findings(encoded: Sequence[Sequence[str]]) -> list[Finding]:
-    return [Finding(check, Result(result), code, detail) for check, result, code, detail in encoded]

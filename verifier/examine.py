@@ -34,7 +34,7 @@ from verifier.licence import PICTURE, Given, examine_licence
 from verifier.pdf import quiet_library
 from verifier.revocation import RevocationLists
 from verifier.seal_picture import Compare, SealOnPage, compare_here
-from verifier.steps import Examination, Steps
+from verifier.steps import Examination, Steps, decode_findings, encode_findings
 from verifier.versions import check_time_stamps, check_versions
 
 _MAX_SHOWN = 64
@@ -61,7 +61,7 @@ def examine_pdf_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[s
         compare=pictures.append,
     )
     return {
-        "findings": [[f.check, f.result.value, f.code, f.detail] for f in examination.findings],
+        "findings": encode_findings(examination.findings),
         "facts": examination.facts,
         "data": _b64(examination.data) if examination.data is not None else None,
         "pictures": [
@@ -83,7 +83,7 @@ def _decoded(payload: bytes) -> TrustList:
 def decode_examination(answer: dict[str, Any], compare: Compare) -> Examination:
     """The inverse of what `examine_pdf_job` returns, once `compare` was asked about every picture."""
     found = Examination(
-        [Finding(check, Result(result), code, detail) for check, result, code, detail in answer["findings"]],
+        decode_findings(answer["findings"]),
         dict(answer["facts"]),
         base64.b64decode(answer["data"]) if answer["data"] is not None else None,
     )

@@ -13,8 +13,9 @@ from typing import Any
 from trust.model.report import Finding, Result
 from trust.pdf.lasting import count_drawn_pages, read_needs
 from trust.pdf.reading import attachments, open_pdf, take_inventory
-from verifier.archived_file import decode_findings, encode_findings, take
+from verifier.archived_file import take
 from verifier.licence import ATTACHMENT_NAME
+from verifier.steps import decode_findings, encode_findings
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -19,6 +19,16 @@ class Examination:
     findings: list[Finding] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     data: bytes | None = None
+
+
+def encode_findings(findings: Sequence[Finding]) -> list[list[str]]:
+    """As JSON, on its way out of a worker."""
+    return [[f.check, f.result.value, f.code, f.detail] for f in findings]
+
+
+def decode_findings(encoded: Sequence[Sequence[str]]) -> list[Finding]:
+    """The inverse of `encode_findings`."""
+    return [Finding(check, Result(result), code, detail) for check, result, code, detail in encoded]
 
 
 class Steps:

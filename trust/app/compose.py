@@ -74,9 +74,8 @@ _log = logging.getLogger("yinzheng.keeping")
 
 SERVICE_READING_JOBS = {**SANDBOX_JOBS, "check-stampable": "issuer.sealing.intake:check_stampable_job"}
 _DRAWING = {
-    "draw-page": Apart(
-        "trust.pdf.drawing:draw_page_job"
-    ),  # what was believed is not drawn by who opens copies
+    # What was believed is not drawn by a worker that has opened a copy.
+    "draw-page": Apart("trust.pdf.drawing:draw_page_job"),
     "read-copy": "verifier.copies:read_copy_job",
     "compare-copy": "verifier.copies:compare_job",
 }

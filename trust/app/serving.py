@@ -26,6 +26,10 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             "Use --workers 1, or set DATABASE_URL to a PostgreSQL database.",
         )
     set_up_logging()
+    if landlock_version() < 1:
+        _log.warning(
+            "no Landlock in this kernel: who reads files of strangers could read those of the service"
+        )
     common = {"host": host, "port": port, "log_config": None, "access_log": False, "server_header": False}
     if workers > 1:
         import os
@@ -33,10 +37,6 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         os.environ["YINZHENG_DATA"] = str(settings.data)
         uvicorn.run("trust.app.serving:worker_app", factory=True, workers=workers, **common)  # type: ignore[arg-type]
         return
-    if landlock_version() < 1:
-        _log.warning(
-            "no Landlock in this kernel: who reads files of strangers could read those of the service"
-        )
     service = open_service(settings)
     try:
         for resume in service.keeper.resume:
