@@ -186,7 +186,9 @@ def _is_odd(character: str) -> bool:
 def check_name(name: str) -> None:
     """Raises `Malformed` unless `name` can name a key."""
     if not name or "+" in name or any(map(_is_odd, name)):
-        raise Malformed("A key name is empty, or holds a space, a control character or a plus sign.")
+        raise Malformed(
+            "A key name is empty, or holds a space, a control character, a plus sign or what is no text."
+        )
 
 
 def _check(vkey: VerifierKey, text: str, signature: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The parsers of this tree through which bytes of strangers come, each with what must hold of whatever it takes.
+"""Parsers of this tree that read bytes of strangers, each with what must hold of whatever it takes.
 
 A door either refuses with an error of this tree, or gives a value. Where a value has one encoding only,
 its encoding is the very bytes that came: two spellings of one thing would be two digests of it.

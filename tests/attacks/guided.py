@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).resolve()
@@ -33,6 +34,10 @@ def main() -> int:
     chosen, rest = options.parse_known_args()
     if chosen.inside:
         enter_for_ever(chosen.inside, rest)
+    if rest:
+        options.error(f"not understood: {' '.join(rest)}")
+    if find_spec("atheris") is None:
+        options.error("atheris is not installed: `make fuzz` installs it")
     with tempfile.TemporaryDirectory() as name:
         corpus = chosen.corpus or Path(name) / "corpus"
         doors = write_genuine(corpus, Path(name))

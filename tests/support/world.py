@@ -163,9 +163,8 @@ def make_world(
     settings = settings_at(folder, database_url=database_url, lock_url=lock_url)
     service = open_service(settings, create=True, clock=clock, sandbox=sandbox)
     if service.seals.list():
-        return World(
-            service, clock, folder
-        )  # a copy of a template: making seals draws them, and takes its time
+        # A copy of a template, or opened again: making seals draws them first, which takes its time.
+        return World(service, clock, folder)
     for authority in (MARKET, TRANSPORT):
         service.authorities.add(authority)
     for suite in (Suite.SM2_SM3, Suite.RSA3072_SHA256, Suite.P256_SHA256):
