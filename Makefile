@@ -6,62 +6,82 @@ BIN := $(VENV)/bin
 PACKAGES := trust issuer verifier ledger keys
 JOBS ?= 2
 
-.PHONY: demo test check lint types arrows format bench bench-ledger bench-seal bench-archive bench-verify fuzz serve browsers clean
+.PHONY: demo test check lint types arrows format bench bench-ledger bench-seal bench-archive bench-verify fuzz serve lock clean
 
-# Everything from the hashed lock file; the stamp makes the second run instant.
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The locks are complete, so nothing is resolved: pip would take a newer release of what a locked package asks for.
+INSTALL := install --quiet --require-hashes --no-deps -r
+
+# What running needs. The stamp makes the second run instant.
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(BIN)/python -m pip check --disable-pip-version-check
+	$(PIP) $(INSTALL) requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --no-index -e .
+	$(PIP) check
+	@touch $@
+
+# What tests, checks and benches need besides.
+$(VENV)/tested: requirements-test.lock $(VENV)/installed
+	$(PIP) $(INSTALL) requirements-test.lock
+	$(PIP) check
 	@touch $@
 
 demo: $(VENV)/installed
 	$(BIN)/yinzheng demo --out demo-out $(if $(SERVE),--serve)
 
-test: $(VENV)/installed
+test: $(VENV)/tested
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not long"
 
 check: format lint types arrows test
 
-format: $(VENV)/installed
+format: $(VENV)/tested
 	$(BIN)/ruff format --check .
 
-lint: $(VENV)/installed
+lint: $(VENV)/tested
 	$(BIN)/ruff check .
 
-types: $(VENV)/installed
+types: $(VENV)/tested
 	$(BIN)/mypy
 
-arrows: $(VENV)/installed
+arrows: $(VENV)/tested
 	$(BIN)/lint-imports
 
 # Mutations of genuine files, then the parsers with coverage in view: MINUTES each. Not a part of the tests.
 MINUTES ?= 10
-fuzz: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+fuzz: $(VENV)/tested
+	$(PIP) $(INSTALL) requirements-fuzz.lock
 	cd tests && ../$(BIN)/python -m attacks.fuzz --minutes $(MINUTES)
 	cd tests && ../$(BIN)/python -m attacks.guided --minutes $(MINUTES)
 
-bench: $(VENV)/installed
+bench: $(VENV)/tested
 	$(BIN)/python -m bench
 
-bench-ledger: $(VENV)/installed
+bench-ledger: $(VENV)/tested
 	$(BIN)/python -m bench.ledger_load $(if $(LONG),--long)
 
-bench-seal: $(VENV)/installed
+bench-seal: $(VENV)/tested
 	$(BIN)/python -m bench.seal_load $(if $(SHORT),--short)
 
-bench-archive: $(VENV)/installed
+bench-archive: $(VENV)/tested
 	$(BIN)/python -m bench.archive_load
 
-bench-verify: $(VENV)/installed
+bench-verify: $(VENV)/tested
 	$(BIN)/python -m bench.verify_load $(if $(SHORT),--short)
 
 serve: $(VENV)/installed
 	$(BIN)/yinzheng init
 	$(BIN)/yinzheng serve
+
+# The lock files made again from pyproject.toml: what stands in them stays where it still fits; UPGRADE=1 takes what is newest.
+LOCK := build/lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --only-binary :all: \
+	--generate-hashes --no-header --no-annotate --no-emit-index-url $(if $(UPGRADE),--upgrade)
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(LOCK) --group build --extra server --output-file requirements.lock
+	$(LOCK) --group build --extra server --extra dev --constraint requirements.lock --output-file requirements-test.lock
+	$(LOCK:pyproject.toml=) --group fuzz --output-file requirements-fuzz.lock
 
 clean:
 	rm -rf $(VENV) demo-out bench/out build *.egg-info

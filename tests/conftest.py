@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support.postgres import wheel
 from support.token import SoftHsm, start_softhsm
@@ -23,6 +24,9 @@ from trust.app.compose import SERVICE_SANDBOX_JOBS
 from trust.sandbox import Sandbox
 
 _numbers = itertools.count()
+# Examples are not timed: a busy machine is no fault of theirs.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.limits import HANG_SECONDS
 from support.world import World
 
 from trust.app.archiving import export_package
@@ -36,7 +37,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         cwd=root,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
 
 

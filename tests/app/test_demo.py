@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.limits import HANG_SECONDS
+
 
 def test_the_whole_main_job_comes_out_as_expected(tmp_path: Path) -> None:
     done = subprocess.run(
@@ -16,7 +18,7 @@ def test_the_whole_main_job_comes_out_as_expected(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=170,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     lines = done.stdout.splitlines()

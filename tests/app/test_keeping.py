@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 from support.ledger_world import ORIGIN, World
+from support.limits import HANG_SECONDS
 from support.witness_world import POST_QUANTUM_KEY, WITNESS_KEY, WitnessWorld
 
 from ledger.audit import audit
@@ -206,7 +207,7 @@ def test_a_witness_that_has_seen_more_of_the_same_tree_stops_nobody(kept: Kept) 
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + HANG_SECONDS
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.01)

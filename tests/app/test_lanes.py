@@ -15,6 +15,7 @@ import anyio
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
+from support.limits import HANG_SECONDS
 from support.world import World
 
 from trust.app.access import Access
@@ -81,7 +82,7 @@ def held(world: World) -> Iterator[threading.Event]:
 
     class Sitting:
         def verify_bytes(self, *given: object, **more: object) -> object:
-            release.wait(30)
+            release.wait(HANG_SECONDS)
             return service.verifiers[Lane.MACHINE].verify_bytes(*given, **more)  # type: ignore[arg-type]
 
     before = service.verifiers
@@ -101,7 +102,7 @@ def test_a_full_public_queue_turns_away_the_public_only(world: World, held: thre
         ThreadPoolExecutor(2) as pool,
     ):
         slow = [pool.submit(client.post, "/api/v1/verifications", files=file) for _ in range(2)]
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + HANG_SECONDS
         while 'queue="files"} 2.0' not in client.get("/metrics").text:
             assert time.monotonic() < deadline, "the two uploads did not get inside"
             time.sleep(0.02)
@@ -126,20 +127,20 @@ def test_a_body_that_does_not_come_is_not_waited_for(world: World, monkeypatch: 
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     try:
-        with socket.create_connection(listening.getsockname(), timeout=10) as slow:
+        with socket.create_connection(listening.getsockname(), timeout=HANG_SECONDS) as slow:
             slow.sendall(
                 b"POST /api/v1/verifications HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
                 b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
             )
             assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
-        with socket.create_connection(listening.getsockname(), timeout=10) as cut_off:
+        with socket.create_connection(listening.getsockname(), timeout=HANG_SECONDS) as cut_off:
             cut_off.sendall(b"POST /verify HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n")
-        with socket.create_connection(listening.getsockname(), timeout=10) as other:
+        with socket.create_connection(listening.getsockname(), timeout=HANG_SECONDS) as other:
             other.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert other.recv(100).startswith(b"HTTP/1.1 200 ")
     finally:
         server.should_exit = True
-        thread.join(15)
+        thread.join(HANG_SECONDS)
         listening.close()
 
 

@@ -18,6 +18,7 @@ import httpx2 as httpx
 import pytest
 from anyio.from_thread import BlockingPortal
 from support.ledger_world import World as LedgerWorld
+from support.limits import HANG_SECONDS
 from support.witness_world import LOG_KEY, SmallLog, WitnessWorld
 
 from ledger.note import SignerKey, check_note, format_vkey, parse_vkey
@@ -240,7 +241,12 @@ class Server:
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=60, env=environment()
+            self.command(*arguments),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
+            env=environment(),
         )
 
     def start(self) -> None:
@@ -251,7 +257,7 @@ class Server:
             stderr=subprocess.DEVNULL,
             env=environment(),
         )
-        until = time.monotonic() + 60
+        until = time.monotonic() + HANG_SECONDS
         while True:
             with contextlib.suppress(ConnectionError):
                 socket.create_connection(("127.0.0.1", self.port)).close()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.limits import HANG_SECONDS
 
 CHROMIUM = shutil.which("chromium") or ""
 _MISSING = (
@@ -63,14 +64,14 @@ class running:  # noqa: N801  reads as the block it is: `with running(app, liste
 
     def __enter__(self) -> None:
         self._thread.start()
-        until = time.monotonic() + 10
+        until = time.monotonic() + HANG_SECONDS
         while not self._server.started:
             assert time.monotonic() < until, "the server did not start"
             time.sleep(0.02)
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=HANG_SECONDS)
 
 
 @pytest.fixture(scope="module")

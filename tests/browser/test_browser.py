@@ -91,7 +91,7 @@ def is_stopped(world: Any) -> bool:
     return max(shown, key=lambda row: row.started_at).stopped_at is not None
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 8.0) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 120.0) -> None:
     ends = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < ends, "waited in vain"

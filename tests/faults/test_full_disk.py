@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.limits import HANG_SECONDS
 from support.world import make_world
 
 from issuer import sql
@@ -27,7 +28,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(
         capture_output=True,
         text=True,
         check=False,
-        timeout=150,
+        timeout=HANG_SECONDS,
     )
     lines = [line.split() for line in child.stdout.splitlines()]
     assert lines, child.stderr

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.limits import HANG_SECONDS
 from support.world import World, make_world
 
 from issuer import sql
@@ -33,7 +34,7 @@ def test_a_killed_issue_is_carried_on_exactly_once(
         [sys.executable, str(Path(__file__).with_name("issue_child.py")), str(folder), moment, occurrence],
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
     world = make_world(folder)

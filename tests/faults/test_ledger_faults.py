@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 from support.forked import Forked, Forking, forking
 from support.killed_ledger import BATCHES, Memory, OpenLog, Place, batch, new_subject
+from support.limits import HANG_SECONDS
 
 from ledger.log import Log
 
@@ -138,7 +139,7 @@ class Bench:
             _wait_until_traced(child, thread, strace)
             child.go()
             child.finish()
-            strace.wait(timeout=30)
+            strace.wait(timeout=HANG_SECONDS)
         assert child.exit in (0, -signal.SIGKILL), child.lines
         return place, Outcome(child.lines, child.exit or 0, trace.read_text().splitlines())
 
@@ -168,7 +169,7 @@ class Bench:
 
 def _wait_until_traced(child: Forked, thread: int, strace: subprocess.Popen[bytes]) -> None:
     status = Path(f"/proc/{child.pid}/task/{thread}/status")
-    until = time.monotonic() + 20
+    until = time.monotonic() + HANG_SECONDS
     while "TracerPid:\t0\n" in status.read_text():
         assert strace.poll() is None, "strace could not attach to the process"
         assert time.monotonic() < until

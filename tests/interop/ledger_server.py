@@ -20,6 +20,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 
 import uvicorn  # noqa: E402
 from support.growing import grow_to  # noqa: E402
+from support.limits import HANG_SECONDS  # noqa: E402
 from support.world import make_world  # noqa: E402
 
 from ledger.note import format_vkey  # noqa: E402
@@ -42,7 +43,7 @@ def main() -> None:
         say({"address": address, "vkey": format_vkey(world.service.log.vkey)})
         serve(world.service)
         server.should_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=HANG_SECONDS)
     world.close()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from interop.licences import NAMES, Issued, Sealed
+from support.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.interop
 JARS = [Path("/usr/share/java") / f"{name}.jar" for name in ("bcprov", "bcpkix", "bcutil")]
@@ -55,7 +56,7 @@ def ask(cases: Mapping[tuple[str, str], Mapping[str, bytes]], folder: Path) -> A
         [java, "-XX:TieredStopAtLevel=1", "-cp", classpath, str(source), *map(str, places)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     assert run.returncode == 0, run.stderr
     return Answers(dict(zip(cases, run.stdout.splitlines(), strict=True)))

@@ -29,6 +29,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from support.limits import HANG_SECONDS
 
 # Tests that do not ask for a size come first: the server grows, and each of them reads all that is there.
 pytestmark = [
@@ -80,7 +81,7 @@ def server(template_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         yield Server(process, **json.loads(hello))
         assert process.stdin is not None
         process.stdin.close()  # which ends it
-        process.wait(timeout=30)
+        process.wait(timeout=HANG_SECONDS)
 
 
 @pytest.fixture(scope="module", params=SIZES)
@@ -92,7 +93,7 @@ def grown(request: pytest.FixtureRequest, server: Server) -> Server:
 
 
 def get(address: str) -> bytes:
-    with urllib.request.urlopen(address, timeout=30) as response:
+    with urllib.request.urlopen(address, timeout=HANG_SECONDS) as response:
         data: bytes = response.read()
     return data
 
@@ -114,7 +115,7 @@ def go_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=HANG_SECONDS,
     )
     assert built.returncode == 0, built.stderr
     return program
@@ -136,7 +137,7 @@ def audit(
         ],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=HANG_SECONDS,
     )
     lines = run.stdout.splitlines()
     assert lines, run.stderr

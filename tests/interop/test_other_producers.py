@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from support.limits import HANG_SECONDS
 from support.producers import Party, Producer, contract
 
 from trust.model.report import Verdict, decide
@@ -75,7 +76,7 @@ def by_java(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         [java, "-XX:TieredStopAtLevel=1", "-cp", classpath, str(source), str(folder)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     assert run.returncode == 0, run.stderr
     return Signed(made, folder)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from asn1crypto import pem
 from interop.licences import NAMES, Issued, Sealed
+from support.limits import HANG_SECONDS
 
 from issuer.catalogue import load_profile
 from keys.pki.read import read_x509_cert
@@ -27,7 +28,7 @@ def run(*command: str | Path, **settings: object) -> subprocess.CompletedProcess
     if program is None:
         pytest.skip(f"{command[0]} is not installed")
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
-        [program, *map(str, command[1:])], capture_output=True, text=True, timeout=60, **settings
+        [program, *map(str, command[1:])], capture_output=True, text=True, timeout=HANG_SECONDS, **settings
     )
 
 

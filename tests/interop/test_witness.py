@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
+from support.limits import HANG_SECONDS
 from support.witness_world import LOG_KEY, WITNESS_KEY, SmallLog, WitnessWorld, request
 
 from ledger.note import format_vkey, parse_vkey
@@ -39,7 +40,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 [python, "-m", "venv", str(venv)],
                 [str(venv / "bin/pip"), "install", "-q", *PACKAGES],
             ):
-                subprocess.run(command, check=True, capture_output=True, timeout=150)
+                subprocess.run(command, check=True, capture_output=True, timeout=HANG_SECONDS)
             return venv / "bin"
     pytest.skip("the other implementation could not be installed; it needs Python 3.12 and the package index")
 
@@ -54,7 +55,7 @@ class Theirs:
         self.vkey = parse_vkey(next(word for word in said.split() if word.startswith("theirs.example/w1+")))
         self.run("add-log", "--origin", LOG_KEY.name, "--vkey", format_vkey(LOG_KEY.vkey))
         self.process = subprocess.Popen([str(self.program), "serve", "-c", str(self.config)], cwd=folder)
-        until = time.monotonic() + 30
+        until = time.monotonic() + HANG_SECONDS
         while True:
             with contextlib.suppress(httpx.TransportError):
                 httpx.get(f"http://{self.address}/healthz", trust_env=False)
@@ -65,12 +66,12 @@ class Theirs:
     def run(self, command: str, *arguments: str) -> str:
         whole = [str(self.program), command, "-c", str(self.config), *arguments]
         return subprocess.run(
-            whole, check=True, capture_output=True, text=True, timeout=30, cwd=self.config.parent
+            whole, check=True, capture_output=True, text=True, timeout=HANG_SECONDS, cwd=self.config.parent
         ).stdout
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=HANG_SECONDS)
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_their_verifier_accepts_what_our_witness_shows(programs: Path, tmp_path:
             "--quorum",
             "1",
         ]
-        return subprocess.run(command, capture_output=True, timeout=30).returncode
+        return subprocess.run(command, capture_output=True, timeout=HANG_SECONDS).returncode
 
     assert judged(note) == 0
     assert judged(LOG.note(20)) != 0, "the quorum is missing"

@@ -17,6 +17,7 @@ import pkcs11
 import pytest
 from cryptography import x509
 from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
+from support.limits import HANG_SECONDS
 from support.token import PIN, RemoteToken, SoftHsm, remote_token
 
 from keys.composite import CompositeKeyProvider
@@ -200,7 +201,7 @@ def test_two_processes_use_one_token(
         other = pool.apply_async(_sign_in_another_process, arguments)
         for _ in range(20):
             key.sign(b"here")
-        process, signature = other.get(timeout=60)
+        process, signature = other.get(timeout=HANG_SECONDS)
     assert process != os.getpid()
     check_signature(Suite.P256_SHA256, key.record.public_key, b"message", signature)
 
@@ -358,9 +359,9 @@ def test_threads_meet_a_restart_together(
         signing = [pool.submit(sign, number) for number in range(8)]
         try:
             remote.stop()
-            assert is_gone.wait(timeout=30)
+            assert is_gone.wait(timeout=HANG_SECONDS)
             remote.start()
         finally:
             is_back.set()
         for future in signing:
-            future.result(timeout=60)
+            future.result(timeout=HANG_SECONDS)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.ledger_world import AUTHORITY, World
+from support.limits import HANG_SECONDS
 
 from ledger import sql
 from ledger.checkpoint import check_checkpoint
@@ -142,7 +143,7 @@ class HeldCommits:
         def held(jobs):  # type: ignore[no-untyped-def]
             self.sizes.append(len(jobs))
             self.entered.set()
-            assert self.go_on.wait(10)
+            assert self.go_on.wait(HANG_SECONDS)
             return store(jobs)
 
         monkeypatch.setattr(log, "_store_jobs", held)
@@ -152,7 +153,7 @@ def gather(log: Log, held: HeldCommits, batches: list) -> list:  # type: ignore[
     """Appends the first batch, and the others while that commit is in flight."""
     with ThreadPoolExecutor(len(batches)) as pool:
         futures = [pool.submit(log.append, batches[0])]
-        assert held.entered.wait(10)
+        assert held.entered.wait(HANG_SECONDS)
         futures += [pool.submit(log.append, each) for each in batches[1:]]
         while len(log._writer._jobs) < len(batches) - 1:
             pass
@@ -206,7 +207,7 @@ def test_a_full_queue_says_so_at_once(world: World, monkeypatch: pytest.MonkeyPa
     held = HeldCommits(log, monkeypatch)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(log.append, [world.request()])
-        assert held.entered.wait(10)
+        assert held.entered.wait(HANG_SECONDS)
         second = pool.submit(log.append, [world.request() for _ in range(4)])
         while not log._writer._jobs:
             pass

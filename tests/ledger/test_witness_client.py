@@ -235,7 +235,7 @@ def test_the_whole_takes_no_longer_than_the_time_limit(world: World) -> None:
     world.server.slow = {"a": 60, "b": 60}
     started = time.monotonic()
     cosigned = world.ask(1, timeout=0.3).cosign(LOG.note(5), LOG.prove)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
     assert failures(cosigned) == {"a": Failure.TOO_SLOW, "b": Failure.TOO_SLOW}
     assert cosigned.note == LOG.note(5)
 
@@ -251,7 +251,7 @@ def test_an_answer_that_drips_does_not_outlast_the_time_limit(world: World) -> N
     world.server.instead = {"a": lambda _: httpx.Response(200, content=drip())}  # type: ignore[arg-type]
     started = time.monotonic()
     assert failures(world.ask(timeout=0.4).cosign(LOG.note(5), LOG.prove)) == {"a": Failure.TOO_SLOW}
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
 
 
 def test_once_there_are_enough_a_slow_witness_holds_nothing_up(world: World) -> None:
@@ -259,7 +259,7 @@ def test_once_there_are_enough_a_slow_witness_holds_nothing_up(world: World) -> 
     world.server.slow = {"b": 60}
     started = time.monotonic()
     cosigned = world.ask(1, timeout=30).cosign(LOG.note(5), LOG.prove)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert cosigned.is_satisfied
     assert failures(cosigned) == {"a": None, "b": Failure.TOO_SLOW}
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.limits import HANG_SECONDS
+
 _SCRIPT = Path(__file__).resolve().parents[1] / "faults" / "ledger_child.py"
 
 
@@ -85,4 +87,4 @@ def forking() -> Iterator[Forking]:
         finally:
             assert parent.stdin is not None
             parent.stdin.close()
-            parent.wait(timeout=30)
+            parent.wait(timeout=HANG_SECONDS)

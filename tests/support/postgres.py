@@ -17,6 +17,8 @@ import psycopg
 import pytest
 from sqlalchemy.engine import URL
 
+from support.limits import HANG_SECONDS
+
 
 @contextlib.contextmanager
 def wheel(prefix: str) -> Iterator[tuple[Any, Path]]:
@@ -60,7 +62,7 @@ class StoppableServer:
         self._process = subprocess.Popen(
             self._command, user=self._user, stdout=self._log, stderr=self._log, cwd=self._folder
         )
-        until = time.monotonic() + 60
+        until = time.monotonic() + HANG_SECONDS
         while True:
             assert self._process.poll() is None, "the server ended"
             with contextlib.suppress(psycopg.OperationalError), self.connect():
@@ -92,5 +94,5 @@ class StoppableServer:
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(timeout=60)
+            self._process.wait(timeout=HANG_SECONDS)
             self._process = None
