@@ -322,49 +322,10 @@ def draw_portrait(index: int) -> Image.Image:
     return big.filter(ImageFilter.GaussianBlur(1)).resize((360, 504), Image.Resampling.LANCZOS)
 
 
-LETTER = """
-#set page(paper: "a4", margin: (top: 37mm, left: 28mm, right: 26mm, bottom: 35mm))
-#set text(font: ("Noto Serif SC", "Noto Sans CJK SC"), lang: "zh", region: "cn", size: 16pt)
-#set par(leading: 13pt, spacing: 13pt, justify: true, first-line-indent: (amount: 2em, all: true))
-#set document(title: "关于示例大道临时施工围挡的批复", author: "春城市发展和改革局")
-#align(center, text(size: 22pt, stroke: .45pt)[关于示例大道临时施工围挡的批复])
-#align(center)[春发改审批〔2025〕61号]
-#v(6mm)
-#par(first-line-indent: 0em)[春城市示例工程建设管理中心第一处：]
-
-你单位《关于申请设置示例大道临时施工围挡的函》收悉。经研究，现批复如下：
-
-一、同意在示例大道样本街至演示路段设置临时施工围挡，长度不超过420米，期限至2027年3月31日。
-
-二、围挡应当整洁牢固，夜间设置警示灯，并为行人留出不小于1.5米的通道。
-
-三、期满后应当在七日内拆除围挡、恢复原状，并报我局备案。
-#place(top + left, dx: 82mm, dy: 178mm, box(width: 74mm, align(center)[春城市发展和改革局]))
-#place(top + left, dx: 82mm, dy: 194mm, box(width: 74mm, align(center, text(size: 15pt)[2025年6月16日])))
-"""
-
-TABLE = """
-#set page(paper: "a4", margin: (x: 24mm, y: 30mm))
-#set text(font: ("Noto Serif SC", "Noto Sans CJK SC"), lang: "zh", region: "cn", size: 12pt)
-#set document(title: "道路运输经营许可登记表", author: "云岭县交通运输局")
-#align(center, text(size: 22pt, stroke: .45pt)[道路运输经营许可登记表])
-#v(4mm)
-编号：云交运管许可岭字990121000901号 #h(1fr) 填发单位：云岭县交通运输局
-#table(columns: (30mm, 1fr, 30mm, 1fr), inset: 3.4mm, stroke: .6pt, align: horizon,
-  [业户名称], table.cell(colspan: 3)[云岭县样表运输有限公司],
-  [业户代码], [CODE], [负责人], [林样张],
-  [地址], table.cell(colspan: 3)[云岭省云岭县测试镇演示路9号],
-  [经营范围], table.cell(colspan: 3)[道路普通货物运输；货物专用运输（冷藏保鲜）],
-  [车辆数], [12辆], [经济性质], [有限责任公司],
-  [有效期], table.cell(colspan: 3)[2025年7月1日　至　2029年6月30日],
-  [备注], table.cell(colspan: 3)[本表由业务系统导出，加盖电子印章后生效。#v(14mm)])
-#place(top + left, dx: 88mm, dy: 158mm, box(width: 74mm, align(center, text(size: 14pt)[云岭县交通运输局])))
-#place(top + left, dx: 88mm, dy: 174mm, box(width: 74mm, align(center, text(size: 13pt)[2025年7月1日])))
-"""
-
-
 def write_ready_made() -> None:
-    """PDFs as a department has them before there is any seal, with what the importer must know beside each."""
+    """PDFs as a department has them before there is any seal, with what the importer must know beside each.
+
+    They are laid out from the Typst sources beside them."""
     letter_code, table_code = uscc("12", "990101", "MB9W1101"), uscc("91", "990121", "MA6N7T01")
     letter = {
         "type": "APPROVAL",
@@ -396,14 +357,9 @@ def write_ready_made() -> None:
         "place": {"page": -1, "seal_mm": [149, 98]},
     }
     made = int(datetime(2025, 6, 16, tzinfo=UTC).timestamp())
-    (HERE / "pdf").mkdir(exist_ok=True)
-    for name, source, sidecar in (
-        ("approval-letter", LETTER, letter),
-        ("road-permit-table", TABLE.replace("CODE", table_code), table),
-    ):
-        pdf = typst.compile(
-            source.encode(), font_paths=typst_fonts(), ignore_system_fonts=True, timestamp=made
-        )
+    for name, sidecar in (("approval-letter", letter), ("road-permit-table", table)):
+        source = (HERE / "pdf" / f"{name}.typ").read_bytes()
+        pdf = typst.compile(source, font_paths=typst_fonts(), ignore_system_fonts=True, timestamp=made)
         (HERE / "pdf" / f"{name}.pdf").write_bytes(pdf)
         text = json.dumps(sidecar, ensure_ascii=False, indent=2) + "\n"
         (HERE / "pdf" / f"{name}.json").write_text(text, encoding="utf-8")

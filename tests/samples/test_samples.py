@@ -15,6 +15,7 @@ from PIL import Image
 from issuer.artwork import round_seal
 from issuer.catalogue import check_fields, load_catalogue, load_profile
 from issuer.rendering import missing_characters
+from trust.app.samples import RECORDS, dated, read_sample
 from trust.model.errors import ProfileViolation
 from trust.model.parties import UnifiedSocialCreditCode
 
@@ -130,3 +131,27 @@ def test_the_script_makes_the_same_records_again():
     }
     for name, expected in made.items():
         assert [row for _, row in rows(name)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "now", "moved"),
+    [
+        ("有效期至2030年1月14日", date(2026, 11, 28), "有效期至2031年11月27日"),
+        ("2025-01-15 and 2025/1/16", date(2026, 11, 28), "2026-11-28 and 2026/11/29"),
+        ("2030-01-14", date(2028, 2, 29), "2033-02-28"),
+        ("春发改〔2025〕18号，2012年", date(2027, 3, 1), "春发改〔2027〕18号，2012年"),
+        ("990101202501150012", date(2026, 11, 28), "990101202501150012"),
+    ],
+)
+def test_dates_of_samples_move_with_the_day_of_issue(text: str, now: date, moved: str) -> None:
+    assert dated(text, date(2025, 1, 15), now) == moved
+    assert dated(text, date(2025, 1, 15), date(2025, 1, 15)) == text
+
+
+@pytest.mark.parametrize("today", [date(2026, 11, 28), date(2028, 2, 29), date(2031, 12, 31)])
+def test_every_sample_is_good_on_any_day(today: date) -> None:
+    for short, name, _ in RECORDS:
+        profile = load_profile(short)
+        for record in read_sample(SAMPLES / name, profile, today):
+            checked = check_fields(profile, record.fields, today=today, missing_characters=missing_characters)
+            assert checked.issued_on == today, (name, record.row)

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pypdfium2
@@ -34,12 +34,14 @@ from trust.app.compose import Service, open_service
 from trust.app.qr import write_qr
 from trust.app.records import read_records
 from trust.app.settings import read_settings
+from trust.encoding.ecertificate_data import CHINA
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
 from trust.pdf.gap import check_gaps
 from verifier.archive_package import Property
 from verifier.bundle import evidence_from_bundle
+from verifier.pictures import read_codes
 from verifier.verifying import Verifier
 
 
@@ -48,6 +50,7 @@ class _Run:
     out: Path
     service: Service
     folder: Path
+    today: date
     mismatches: list[str] = field(default_factory=list)
     issued: list[tuple[str, IssuedECertificate]] = field(default_factory=list)
 
@@ -86,7 +89,7 @@ def run_demo(out: Path) -> bool:
         shutil.rmtree(out / part, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     with open_service(read_settings(out / "data"), create=True) as service:
-        run = _Run(out, service, folder)
+        run = _Run(out, service, folder, service.clock.now().astimezone(CHINA).date())
         _register(run)
         _issue(run)
         _stamp(run)
@@ -106,6 +109,7 @@ def run_demo(out: Path) -> bool:
         f"全部符合预期，用时 {seconds:.1f} 秒。结果在 {out}/。",
         f"All as expected in {seconds:.1f} s. See {out}/.",
     )
+    _say_what_to_look_at(out, run)
     return True
 
 
@@ -132,7 +136,7 @@ def _issue(run: _Run) -> None:
         profile = load_profile(short)
         applications = [
             application_from(run.service, record, profile, authority=authority, seal=None)
-            for record in read_records(run.folder / name, profile)
+            for record in samples.read_sample(run.folder / name, profile, run.today)
         ]
         applications = [_with_seal(number, a) for number, a in enumerate(applications)]
         with console.progress(len(applications), name, quiet=False) as advance:
@@ -176,8 +180,7 @@ def _with_seal(number: int, application: Application) -> Application:
 def _stamp(run: _Run) -> None:
     run.step(3, "在部门已有的 PDF 上盖章", "Seal PDFs that a department already has")
     for name, authority in samples.PDFS:
-        sidecar = json.loads((run.folder / "pdf" / f"{name}.json").read_text(encoding="utf-8"))
-        pdf = (run.folder / "pdf" / f"{name}.pdf").read_bytes()
+        pdf, sidecar = samples.read_ready_made(run.folder, name, run.today)
         application = stamp_application(
             run.service, pdf, sidecar, type_short=None, seal=None, authority=authority
         )
@@ -220,7 +223,7 @@ def _present(run: _Run) -> None:
         run.expect(f"printed-{name}", verify_online(run.service, path.read_bytes(), now()), "OK")
 
 
-def _draw_page(pdf: Path, picture: Path) -> None:
+def _draw_page(pdf: Path | bytes, picture: Path) -> None:
     """What a phone would photograph: the page that carries the code, which is the last one, with its seal."""
     document = pypdfium2.PdfDocument(pdf)
     try:
@@ -292,7 +295,7 @@ def _change_status(run: _Run) -> None:
         _expect_everywhere(run, name, code)
     name, issued = run.issued[2]
     profile = load_profile(issued.type_short)
-    record = read_records(run.folder / "food.csv", profile)[2]
+    record = samples.read_sample(run.folder / "food.csv", profile, run.today)[2]
     corrected = replace(
         application_from(run.service, record, profile, authority=issued.authority_id, seal=None),
         replaces=issued.pid,
@@ -394,7 +397,7 @@ def _check_ledger(run: _Run) -> None:
     )
     before = service.log.size
     profile = load_profile("ROADTP")
-    records = read_records(run.folder / "roadtp.csv", profile)
+    records = samples.read_sample(run.folder / "roadtp.csv", profile, run.today)
     again = service.issuing.issue(
         [application_from(service, r, profile, authority="yunling-transport", seal=None) for r in records]
     )
@@ -404,29 +407,81 @@ def _check_ledger(run: _Run) -> None:
     )
 
 
+def _say_what_to_look_at(out: Path, run: _Run) -> None:
+    first, dual = run.issued[3][0], next(name for name, _ in run.issued[3:] if name.endswith("-dual"))
+    listed = (
+        (f"licences/{first}.pdf", "食品经营许可证：印章、证面二维码", "a licence: its seal, its printed code"),
+        (f"licences/{dual}.pdf", "同一证照的国密、国际两枚印章", "one licence with two seals, SM2 and RSA"),
+        ("codes/live.png", "亮证码，已使用一次", "a live code, used up"),
+        ("reports/", "每个结论的报告（JSON）", "the report of each verdict (JSON)"),
+        ("bundle/", "离线核验：见下一行", "to verify without a network: see the next line"),
+    )  # fmt: skip
+    console.out.print(f"\n{t('接下来可以看：', 'What to look at next:')}", style="bold")
+    for number, (what, zh, en) in enumerate(listed, 1):
+        run.say(f"{number}. {out / what}  {zh}", f"{number}. {out / what}  {en}")
+    command = f".venv/bin/yinzheng verify --offline {out}/bundle {out}/licences/{first}.pdf"
+    run.say(f"6. {command}", f"6. {command}")
+    run.say(
+        "7. make demo SERVE=1  打开网页：公众核验、窗口、持证人",
+        "7. make demo SERVE=1  for the pages of the public, the counter and the holder",
+    )
+
+
+_SERVE = (
+    ("{base}/verify", "公众核验：拖入 {out}/licences/ 中任一 PDF", "the public: drop any PDF of {out}/licences/"),
+    ("{base}/desk", "窗口：用下面的密钥登录，再拖入同一 PDF", "the counter: sign in with the key below, drop a PDF"),
+    ("{wallet}", "持证人：打开后亮证，把码贴到窗口页", "the holder: show it, paste its code at the counter"),
+    ("{base}/seals", "印章名录", "the register of seals"),
+    ("{base}/trust", "信任列表", "whom this service trusts"),
+    ("{base}/ledger", "账本：逐条可查", "the ledger, entry by entry"),
+    ("{base}{printed}", "手机扫证面二维码所见", "what a phone shows that scans a printed code"),
+)  # fmt: skip
+
+
 def serve_demo(out: Path, port: int) -> None:
-    """Starts the service with the demo's data and prints where to look."""
+    """Starts the service with the demo's data and prints where to look, in which order."""
     from trust.app.serving import serve
 
-    # Cookies are marked Secure under an https address; the demo is served without TLS, on this machine only.
-    settings = replace(read_settings(out / "data"), base_url=f"http://127.0.0.1:{port}")
-    with open_service(settings) as service:
-        from issuer import sql
-        from trust.app.access import Access
-        from trust.model.clock import SystemEntropy
-
-        access = Access(service.database, service.clock, SystemEntropy())
-        desk = access.create_api_key("demo counter", authority_id=None, scopes=["desk", "verify"], days=1)
-        with service.database.read() as connection:
-            row = sql.find_ecertificate(connection, type_short="MEDPR", status="VALID")
-            refs = sql.holder_refs_of(connection, row.id or 0) if row is not None else []
-        links = [access.create_claim_link(ref) for ref in refs]
     base = f"http://127.0.0.1:{port}"
-    console.out.print(f"\n{base}/  {base}/verify  {base}/desk", markup=False)
-    console.out.print(t(f"窗口密钥：{desk}", f"desk key: {desk}"), markup=False)
-    for link in links:
+    # Cookies are marked Secure under an https address; the demo is served without TLS, on this machine only.
+    settings = replace(read_settings(out / "data"), base_url=base)
+    with open_service(settings) as service:
+        places = _places(service, base, out)
+    console.out.print(f"\n{t('请依次打开：', 'Open these, in this order:')}", style="bold")
+    for number, (address, zh, en) in enumerate(_SERVE, 1):
         console.out.print(
-            t(f"持证人领取：{base}/wallet/claim/{link}", f"holder's wallet: {base}/wallet/claim/{link}"),
+            f"{number}. {address.format(**places)}\n   {t(zh, en).format(**places)}",
             markup=False,
+            soft_wrap=True,
         )
+    console.out.print(f"\n{t('窗口密钥', 'desk key')}: {places['desk']}", markup=False)
+    console.out.print(t("按 Ctrl-C 结束。", "Ctrl-C ends it."))
     serve(settings, host="127.0.0.1", port=port, workers=1)
+
+
+def _places(service: Service, base: str, out: Path) -> dict[str, str]:
+    """Addresses and a key with which every page works as shown."""
+    from issuer import sql
+    from trust.app.access import Access
+    from trust.model.clock import SystemEntropy
+
+    access = Access(service.database, service.clock, SystemEntropy())
+    # A key of the department that issued the licences: its desk sees page and differences as well.
+    desk = access.create_api_key(
+        "demo counter", authority_id="chuncheng-market", scopes=["desk", "verify", "cert.read"], days=1
+    )
+    with service.database.read() as connection:
+        shown = sql.find_ecertificate(connection, type_short="MEDPR", status="VALID")
+        printed = sql.find_ecertificate(connection, type_short="FOOD", status="VALID")
+        refs = sql.holder_refs_of(connection, shown.id or 0) if shown is not None else []
+    assert printed is not None, "the demo has issued food licences"
+    picture = out / "codes" / "printed-landing.png"
+    _draw_page(service.issuing.issued_file(printed.pid), picture)
+    (code,) = (text for text in read_codes(picture.read_bytes()) if "/Q/" in text)
+    return {
+        "base": base,
+        "out": str(out),
+        "desk": desk,
+        "printed": code[code.index("/Q/") :],
+        "wallet": f"{base}/wallet/claim/{access.create_claim_link(refs[0])}",
+    }

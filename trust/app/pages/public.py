@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 from fastapi.params import Path as PathParameter
@@ -28,6 +29,9 @@ def public_router(shell: Shell, checking: Checking) -> APIRouter:
     router = APIRouter(
         route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
     )
+
+    # What the browser must show where these pages are really ours: the address they are served under.
+    address = urlsplit(shell.service.settings.base_url).netloc
 
     @router.get("/")
     def home(request: Request) -> Response:
@@ -69,13 +73,13 @@ def public_router(shell: Shell, checking: Checking) -> APIRouter:
     @router.get("/p/{encoded}")
     def live_landing(request: Request, encoded: _Encoded) -> Response:
         _check_shape(encoded)
-        return shell.page(request, "landing.html", kind="live")
+        return shell.page(request, "landing.html", kind="live", address=address)
 
     @router.get("/Q/{encoded}")
     @router.get("/q/{encoded}")
     def printed_landing(request: Request, encoded: _Encoded) -> Response:
         _check_shape(encoded)
-        return shell.page(request, "landing.html", kind="printed")
+        return shell.page(request, "landing.html", kind="printed", address=address)
 
     @router.post("/P/{encoded}")
     @router.post("/p/{encoded}")
