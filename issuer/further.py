@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from issuer.catalogue import TypeProfile
+from issuer.sealing.placing import EDGE_MM
 from issuer.sealing.use import SealPlace
 from issuer.seals import ESeal, Seals
 from keys.suites import Suite
@@ -97,19 +98,31 @@ def decode_further(seals: Seals, stored: bytes | None) -> list[FurtherSeal]:
 def fields_for(further: Sequence[FurtherSeal], place: SealPlace) -> list[FurtherField]:
     """The empty fields that the first seal leaves: a name seal stands to the left of the authority's.
 
-    Raises `Conflict` where the page has no room for it.
+    Raises `Conflict` (NAME_SEAL_PLACE) where the page has no room for it, or is shown turned or scaled.
     """
+    if any(each.role is SealRole.PERSONAL for each in further) and not _is_simple(place):
+        raise Conflict(
+            "A name seal cannot be set on a page that is shown turned, scaled, or from below its edge.",
+            "Save the PDF anew with upright pages.",
+            code="NAME_SEAL_PLACE",
+        )
     boxes: dict[SealRole, tuple[int, int, int, int]] = {}
     for each in further:
         if each.role is SealRole.PERSONAL:
             width, height = each.seal.width_mm * _POINTS_PER_MM, each.seal.height_mm * _POINTS_PER_MM
             right = place.left - _APART_MM * _POINTS_PER_MM
             bottom = (place.bottom + place.top - height) / 2
-            if right - width < 0:
+            edge = place.shown.box[0] + EDGE_MM * _POINTS_PER_MM
+            if right - width < edge:
                 raise Conflict(
                     "There is no room for the name seal beside the authority's.",
                     "Place the authority's seal further to the right.",
-                    code="NO_ROOM",
+                    code="NAME_SEAL_PLACE",
                 )
             boxes[each.role] = SealPlace(place.page, right - width, bottom, right, bottom + height).box
     return further_fields([SealRole.LEGAL, *(each.role for each in further)], boxes)
+
+
+def _is_simple(place: SealPlace) -> bool:
+    """`trust.pdf.further` writes name seals into whole, positive points of upright pages."""
+    return place.shown.is_plain and min(place.shown.box) >= 0

@@ -37,6 +37,7 @@ from issuer.further import FurtherSeal, choose_further, decode_further, encode_f
 from issuer.rendering import PageData, fits_printed_code, render
 from issuer.sealing.further import add_further_seal
 from issuer.sealing.pdf import SealPlace, seal_department_pdf, seal_pdf
+from issuer.sealing.placing import place_seal
 from issuer.sealing.splice import SealedParts, splice_receipt, take_apart
 from issuer.seals import ESeal, Seals
 from keys.custody import KeyPurpose
@@ -90,7 +91,6 @@ _SERIAL_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _SERIAL_CHARACTERS = 20
 _POINTS_PER_MM = 72 / 25.4
 _SEAL_REASON = "电子印章"
-_DEFAULT_PLACE = PlaceOnPage(page=-1, centre_x_mm=150.0, centre_y_mm=60.0)
 """Lower right of an A4 page, where the issuer's name and date stand by custom."""
 
 
@@ -172,7 +172,8 @@ class Issuing:
         authority = self.authorities.get(application.authority_id)
         checked = check_application(application, profile, authority, at)
         legal = self._seal_for(application)
-        for seal in (legal, *(each.seal for each in self._further_for(application, legal))):
+        further = self._further_for(application, legal)
+        for seal in (legal, *(each.seal for each in further)):
             self.seals.check_usable(
                 seal,
                 application.authority_id,
@@ -180,6 +181,11 @@ class Issuing:
                 type_short=application.type_short,
                 caller=application.caller,
             )
+        if application.source_pdf is not None:
+            # Before anything is reserved: where nobody would see the seal, none is set.
+            placed = place_seal(application.source_pdf, application.place, (legal.width_mm, legal.height_mm))
+            fields_for(further, placed.place)
+            checked = replace(checked, application=replace(application, place=placed.asked))
         return checked
 
     def resume_unfinished(self, *, on_progress: Progress | None = None) -> list[Outcome]:
@@ -348,7 +354,8 @@ class Issuing:
             sql.put_document(connection, ecertificate_id, "photo", application.photo)
         if application.source_pdf is not None:
             sql.put_document(connection, ecertificate_id, "source", application.source_pdf)
-            place = application.place or _DEFAULT_PLACE
+            place = application.place
+            assert place is not None, "`check` has chosen one"
             encoded = json.dumps([place.page, place.centre_x_mm, place.centre_y_mm]).encode()
             sql.put_document(connection, ecertificate_id, "place", encoded)
         refs = [self.holder_ref(holder) for holder in checked.fields.holders]
@@ -381,7 +388,8 @@ class Issuing:
         in_use = self.seals.open(seal)
         tsa = self.authorities.time_stamp_authority(seal.suite)
         if documents["source"] is not None:
-            place = _place_on_page(documents["place"], seal.width_mm, seal.height_mm)
+            asked = PlaceOnPage(*json.loads(documents["place"] or b""))
+            place = place_seal(documents["source"], asked, (seal.width_mm, seal.height_mm)).place
             fields = fields_for(further, place)
             sealed = seal_department_pdf(
                 documents["source"],
@@ -624,12 +632,3 @@ def _taken(profile: TypeProfile) -> Conflict:
         "Correct the number, or replace the issued one with `yinzheng replace`.",
         code="ALREADY_ISSUED",
     )
-
-
-def _place_on_page(encoded: bytes | None, width_mm: float, height_mm: float) -> SealPlace:
-    assert encoded is not None, "a department's page is stored with its place"
-    page, centre_x, centre_y = json.loads(encoded)
-    left = (centre_x - width_mm / 2) * _POINTS_PER_MM
-    bottom = (centre_y - height_mm / 2) * _POINTS_PER_MM
-    right, top = left + width_mm * _POINTS_PER_MM, bottom + height_mm * _POINTS_PER_MM
-    return SealPlace(int(page), left, bottom, right, top)

@@ -35,8 +35,9 @@ from keys.pki.validator import Sm2AwareValidator
 from trust.encoding.cms import encode_time_stamp_token
 from trust.encoding.digests import digest, sha256
 from trust.encoding.trust_list import TrustedSeal, TrustedTsa
-from trust.model.errors import VerificationError
+from trust.model.errors import Malformed, VerificationError
 from trust.pdf.gap import SignedGap
+from trust.pdf.geometry import PageAsShown, Rectangle, page_as_shown, pages_of
 
 # The library logs every oddity of a hostile file; our findings say what matters.
 _LIBRARY_LOGGERS = ("pyhanko", "pyhanko_certvalidator")
@@ -122,31 +123,35 @@ def allows_later_seals(reader: PdfFileReader) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What a page shows in the seal's place: a one-page PDF of it, and its size in points.
+    """What a page shows in the seal's place: a one-page PDF of it, upright, and its size in points as shown.
 
-    `drawing` is a digest of all that is drawn: the same for the same drawing in another file.
+    `drawing` is a digest of all that is drawn: the same for the same drawing in another file. Its size was
+    rounded up to whole units of `unit` points.
     """
 
     pdf: bytes
     drawing: bytes
     width: float
     height: float
+    unit: float
 
 
+_ROUNDING = 1.5
 _SHOWN = 4
 _FLAGS_NOT_SHOWN = 1 | 2 | 32
 """Annotation flags (ISO 32000-2, table 167): Print has to be set; Invisible, Hidden and NoView not."""
 
 
 def appearance_of(seal: EmbeddedPdfSignature) -> Appearance:
-    """The seal's appearance, taken off its page. Raises `VerificationError` (SEAL_NOT_SHOWN)."""
+    """The seal's appearance, taken off its page as that is shown. Raises `VerificationError` (SEAL_NOT_SHOWN)."""
     widget = seal.sig_field
     try:
         flags = int(widget["/F"])
         x1, y1, x2, y2 = (float(each) for each in widget["/Rect"])
         form = widget["/AP"]["/N"]
         one_x, one_y, other_x, other_y = (float(each) for each in form["/BBox"])
-    except (KeyError, TypeError, ValueError, PdfError) as exc:
+        page = _page_with(seal)
+    except (KeyError, TypeError, ValueError, PdfError, Malformed) as exc:
         raise VerificationError("The seal has no picture on its page.", code="SEAL_NOT_SHOWN") from exc
     # A rectangle names any two opposite corners (ISO 32000-2, 7.9.5).
     (left, right), (bottom, top) = sorted((one_x, other_x)), sorted((one_y, other_y))
@@ -156,7 +161,44 @@ def appearance_of(seal: EmbeddedPdfSignature) -> Appearance:
     distorted = max(abs(right - left - width), abs(top - bottom - height)) > 0.01
     if "/Matrix" in form or distorted:
         raise VerificationError("The picture of the seal is distorted.", code="SEAL_NOT_SHOWN")
-    return Appearance(*_page_of(form, (left, bottom, right, top)), width, height)
+    if page is None or not _is_within((x1, y1, x2, y2), page.box):
+        raise VerificationError("The seal is not wholly on a page.", code="SEAL_NOT_SHOWN")
+    shown = (width, height) if page.turned in (0, 180) else (height, width)
+    return Appearance(
+        *_page_of(form, (left, bottom, right, top), page),
+        shown[0] * page.unit,
+        shown[1] * page.unit,
+        page.unit,
+    )
+
+
+def _page_with(seal: EmbeddedPdfSignature) -> PageAsShown | None:
+    """The one page among whose annotations the seal's field is; a reader draws it there and nowhere else."""
+    field = seal.sig_field
+    reader = seal.reader
+    found = []
+    for page in pages_of(reader.root):
+        if "/Annots" not in page:
+            continue
+        listed = page["/Annots"]
+        raw = [listed.raw_get(n) for n in range(len(listed))]
+        if any(
+            isinstance(each, generic.IndirectObject) and each.reference == field.container_ref for each in raw
+        ):
+            found.append(page)
+    return page_as_shown(found[0]) if len(found) == 1 else None
+
+
+def _is_within(rectangle: Sequence[float], box: Sequence[float]) -> bool:
+    """Up to what rounding a place to whole points makes of the page's edge."""
+    x1, y1, x2, y2 = rectangle
+    (left, right), (bottom, top) = sorted((x1, x2)), sorted((y1, y2))
+    return (
+        left >= box[0] - _ROUNDING
+        and bottom >= box[1] - _ROUNDING
+        and right <= box[2] + _ROUNDING
+        and top <= box[3] + _ROUNDING
+    )
 
 
 def check_not_shown(seal: EmbeddedPdfSignature) -> None:
@@ -166,16 +208,23 @@ def check_not_shown(seal: EmbeddedPdfSignature) -> None:
         raise VerificationError("A seal that shows nothing takes a place.", code="SEAL_PICTURE_DIFFERS")
 
 
-def _page_of(form: Any, box: tuple[float, float, float, float]) -> tuple[bytes, bytes]:
-    """A PDF with one page that shows a form XObject and nothing else, and a digest of its objects."""
+def _page_of(form: Any, box: Rectangle, page: PageAsShown) -> tuple[bytes, bytes]:
+    """A PDF with one page, turned and scaled as `page` is, that shows a form XObject and nothing else; and a digest of
+    its objects."""
     library: Any = generic  # whose constructors are not typed
     writer: Any = PdfFileWriter()  # type: ignore[no-untyped-call]  # the library's own
     drawn = writer.add_object(writer.import_object(form))
-    content = writer.add_object(generic.StreamObject(stream_data=b"/Seal Do"))
+    k = page.unit
+    content = writer.add_object(
+        generic.StreamObject(stream_data=f"{k:g} 0 0 {k:g} 0 0 cm /Seal Do".encode("ascii"))
+    )
     named = library.DictionaryObject({generic.pdf_name("/Seal"): drawn})
     resources = library.DictionaryObject({generic.pdf_name("/XObject"): named})
     new_page: Any = PageObject
-    writer.insert_page(new_page(contents=content, media_box=box, resources=resources))
+    media_box = tuple(each * k for each in box)
+    sheet = new_page(contents=content, media_box=media_box, resources=resources)
+    sheet["/Rotate"] = library.NumberObject(page.turned)
+    writer.insert_page(sheet)
     objects = io.BytesIO()
     for reference, found in sorted(writer.objects.items()):
         objects.write(repr(reference).encode())

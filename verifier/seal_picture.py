@@ -17,8 +17,8 @@ _MAX_PICTURE_BYTES = 512 * 1024
 _MAX_MM = 80
 _POINTS_PER_MM = 72 / 25.4
 _MOST_SEEN = 4096
-_SIZE_TOLERANCE_POINTS = 1.5
-"""Places on a page are whole points."""
+_SIZE_TOLERANCE_UNITS = 1.5
+"""Places on a page are whole units. The drawing itself is compared in its exact size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,10 @@ def seal_on_page(shown: Appearance, picture: bytes, width_mm: int, height_mm: in
     """Raises `VerificationError` where the sizes already differ (SEAL_PICTURE_DIFFERS)."""
     if not (0 < width_mm <= _MAX_MM and 0 < height_mm <= _MAX_MM) or len(picture) > _MAX_PICTURE_BYTES:
         raise VerificationError("The seal data holds a picture that no seal has.", code="SES_MALFORMED")
+    tolerance = _SIZE_TOLERANCE_UNITS * max(1.0, shown.unit)
     if (
-        abs(shown.width - width_mm * _POINTS_PER_MM) > _SIZE_TOLERANCE_POINTS
-        or abs(shown.height - height_mm * _POINTS_PER_MM) > _SIZE_TOLERANCE_POINTS
+        abs(shown.width - width_mm * _POINTS_PER_MM) > tolerance
+        or abs(shown.height - height_mm * _POINTS_PER_MM) > tolerance
     ):
         raise VerificationError(
             "The page shows the seal in another size than its own.", code="SEAL_PICTURE_DIFFERS"

@@ -40,6 +40,7 @@ from trust.encoding.cms import (
 from trust.encoding.digests import digest
 from trust.model.errors import Malformed
 from trust.pdf.further import FurtherField
+from trust.pdf.geometry import PageAsShown
 from trust.pdf.reading import PdfRefused, open_pdf, take_inventory
 
 ATTACHMENT_NAME = "ecertificate.json"
@@ -166,7 +167,7 @@ def _sign(
         metadata,
         _FrameSigner(seal, tsa),
         stamp_style=StaticStampStyle(
-            background=_PictureOfSeal(seal.picture_pdf),
+            background=_PictureOfSeal(seal.picture_pdf, place.shown),
             background_layout=layout.SimpleBoxLayoutRule(
                 x_align=layout.AxisAlignment.ALIGN_MID,
                 y_align=layout.AxisAlignment.ALIGN_MID,
@@ -291,10 +292,11 @@ class _FrameSigner(Signer):
 
 
 class _PictureOfSeal(PdfContent):
-    """The seal's own one-page PDF, drawn as a vector picture."""
+    """The seal's own one-page PDF as a vector picture, upright and in its size on the page as it is shown."""
 
-    def __init__(self, picture_pdf: bytes) -> None:
+    def __init__(self, picture_pdf: bytes, shown: PageAsShown) -> None:
         self._picture_pdf = picture_pdf
+        self._shown = shown
         super().__init__()
 
     def render(self) -> bytes:
@@ -302,8 +304,14 @@ class _PictureOfSeal(PdfContent):
         xobject = writer.import_page_as_xobject(PdfFileReader(io.BytesIO(self._picture_pdf)), page_ix=0)
         self.resources.xobject[generic.pdf_name("/SealPicture")] = xobject
         left, bottom, right, top = xobject.get_object()["/BBox"]
-        self.box = layout.BoxConstraints(width=abs(right - left), height=abs(top - bottom))
-        return b"/SealPicture Do"
+        width, height = float(abs(right - left)), float(abs(top - bottom))
+        if self._shown.is_plain:
+            self.box = layout.BoxConstraints(width=width, height=height)
+            return b"/SealPicture Do"
+        wide, high = (height, width) if self._shown.turned in (90, 270) else (width, height)
+        self.box = layout.BoxConstraints(width=wide / self._shown.unit, height=high / self._shown.unit)
+        matrix = " ".join(f"{each:.6g}" for each in self._shown.upright(width, height))
+        return f"{matrix} cm /SealPicture Do".encode("ascii")
 
 
 __all__ = [

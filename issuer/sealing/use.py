@@ -9,24 +9,28 @@ from dataclasses import dataclass
 from keys.custody import SigningKey
 from trust.model.seal import SealRole
 from trust.pdf.further import CONTENTS_HEX_DIGITS, FIELD_OF
+from trust.pdf.geometry import PageAsShown
 
 FIELD_NAME = FIELD_OF[SealRole.LEGAL]
+A4 = PageAsShown((0, 0, 595.276, 841.89), 0, 1)
 __all__ = ["CONTENTS_HEX_DIGITS", "FIELD_NAME", "SealInUse", "SealPlace"]
 
 
 @dataclass(frozen=True, slots=True)
 class SealPlace:
-    """Where the seal goes: page (0-based; -1 is the last) and rectangle in PDF points, origin bottom left."""
+    """Where the seal goes: page (0-based; -1 is the last) and rectangle in the page's user space, which is points from
+    the bottom left on pages of ours. `shown` says how a department's page is shown."""
 
     page: int
     left: float
     bottom: float
     right: float
     top: float
+    shown: PageAsShown = A4
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """The rectangle in whole points: left, bottom, right, top. It never cuts off the picture's edge."""
+        """The rectangle in whole units: left, bottom, right, top. It never cuts off the picture's edge."""
         left, bottom = round(self.left), round(self.bottom)
         width, height = math.ceil(self.right - self.left), math.ceil(self.top - self.bottom)
         return left, bottom, left + width, bottom + height

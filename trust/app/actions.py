@@ -102,7 +102,7 @@ def stamp_application(
 
     `sidecar` is {"type", "fields": {…}, "place": {"page": -1, "seal_mm": [x, y]}, "authority", "seal",
     "further_seals": […]}, of which only `fields` is needed; `seal_mm` is the seal's centre from the left and bottom
-    edge. Raises `Malformed` with the reason's code (ENCRYPTED, ALREADY_SIGNED, …).
+    edge of the page as it is shown. Raises `Malformed` with the reason's code (ENCRYPTED, ALREADY_SIGNED, …).
     """
     match sidecar:
         case {"fields": dict(fields), **rest} if set(rest) <= _SIDECAR and _are_ids(
@@ -115,11 +115,9 @@ def stamp_application(
     place = _place(rest.get("place"))
     wanted_seal, wanted_authority = rest.get("seal"), rest.get("authority")
     try:
-        pages = int(service.sandbox.run("check-stampable", {}, [pdf])["pages"])
+        service.sandbox.run("check-stampable", {}, [pdf])
     except EvidenceUnavailableError as exc:
         raise Malformed(exc.what, "Save it anew from its source.", code=exc.code) from exc
-    if place is not None and not -pages <= place.page < pages:
-        raise Malformed(f"The PDF has {pages} pages, so there is no page {place.page}.", "Correct the place.")
     record = record_from(1, fields, profile, None)
     found = find_authority(service, authority or wanted_authority, profile)
     return Application(
