@@ -36,6 +36,7 @@ from issuer.drafting import (
 from issuer.further import FurtherSeal, choose_further, decode_further, encode_further, fields_for
 from issuer.rendering import PageData, fits_printed_code, render
 from issuer.sealing.further import add_further_seal
+from issuer.sealing.keeping_standards import check_standards
 from issuer.sealing.pdf import SealPlace, seal_department_pdf, seal_pdf
 from issuer.sealing.placing import place_seal
 from issuer.sealing.splice import SealedParts, splice_receipt, take_apart
@@ -185,6 +186,8 @@ class Issuing:
             # Before anything is reserved: where nobody would see the seal, none is set.
             placed = place_seal(application.source_pdf, application.place, (legal.width_mm, legal.height_mm))
             fields_for(further, placed.place)
+            if not application.may_lose_standard:
+                check_standards(application.source_pdf, further=len(further))
             checked = replace(checked, application=replace(application, place=placed.asked))
         return checked
 

@@ -133,6 +133,7 @@ class Resealing:
             place=_place(place) if place is not None else None,
             replaces=old.pid,
             caller=by,
+            may_lose_standard=True,  # a document sealed anew is what it was when it was sealed first
         )
 
 

@@ -21,9 +21,9 @@ from trust.encoding.receipt import decode_receipt
 from trust.encoding.trust_list import TrustList, decode_trust_list
 from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
 from trust.model.report import Finding, Result
+from trust.pdf.data_file import read_data_file
 from trust.pdf.gap import check_gaps
-from trust.pdf.reading import attachments, open_pdf
-from verifier.licence import ATTACHMENT_NAME
+from trust.pdf.reading import open_pdf
 from verifier.steps import decode_findings, encode_findings
 from verifier.trust_list import ledger_keys
 from verifier.versions import LaterVersion, check_versions, split_versions
@@ -96,7 +96,7 @@ def _check_version(
 
 
 def _sealed_data(licence: bytes) -> ECertificateData:
-    return decode_ecertificate_data(attachments(open_pdf(licence))[ATTACHMENT_NAME])
+    return decode_ecertificate_data(read_data_file(open_pdf(licence)))
 
 
 def _check_first(licence: bytes, receipt: tuple[bytes, bytes]) -> bool:

@@ -30,8 +30,8 @@ from trust.encoding.trust_list import TrustedSeal, TrustList, TrustState
 from trust.model.errors import EvidenceUnavailableError, VerificationError
 from trust.model.report import Finding, Result
 from trust.model.seal import SealRole
+from trust.pdf.data_file import read_data_file
 from trust.pdf.gap import SignedGap
-from trust.pdf.reading import attachments
 from verifier.frame import CheckedSeal, check_seal
 from verifier.further import SealInPdf, seals_in_pdf
 from verifier.pdf import SecondOpinion, allows_later_seals, appearance_of, check_not_shown, second_opinion
@@ -41,7 +41,6 @@ from verifier.seal_picture import Compare, seal_on_page
 from verifier.steps import Examination, Steps
 from verifier.trust_list import ledger_keys
 
-ATTACHMENT_NAME = "ecertificate.json"
 PICTURE = "seal.picture"
 """The check that what a page shows is the seal's own picture."""
 _LEDGER_TOLERANCE = timedelta(minutes=10)
@@ -274,12 +273,7 @@ def _check_crls(seals: Sequence[CheckedSeal], lists: RevocationLists, at: dateti
 
 
 def _attached_data(reader: PdfFileReader) -> tuple[bytes, ECertificateData]:
-    found = attachments(reader)
-    if set(found) != {ATTACHMENT_NAME}:
-        raise VerificationError(
-            f"The file holds {len(found)} attachments, not the one data file.", code="SIG_CONSTRAINTS_FAILURE"
-        )
-    encoded = found[ATTACHMENT_NAME]
+    encoded = read_data_file(reader)
     return encoded, decode_ecertificate_data(encoded)
 
 

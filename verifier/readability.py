@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from trust.model.report import Finding, Result
+from trust.pdf.data_file import read_data_file
 from trust.pdf.lasting import count_drawn_pages, read_needs
-from trust.pdf.reading import attachments, open_pdf, take_inventory
+from trust.pdf.reading import open_pdf, take_inventory
 from verifier.archived_file import take
-from verifier.licence import ATTACHMENT_NAME
 from verifier.steps import decode_findings, encode_findings
 
 
@@ -74,7 +74,7 @@ def examine_readability(data: bytes) -> Readability:
             usable[-1] = Finding("file.drawn", Result.FAILED, "BLANK", "there is nothing to see on any page")
         counted = inventory.pages if inventory is not None else None
         usable.append(_equal("file.pages", counted, pages[0]))
-    data_file = take(usable, "file.data", lambda: attachments(reader)[ATTACHMENT_NAME])
+    data_file = take(usable, "file.data", lambda: read_data_file(reader))
     needs = take(usable, "file.fonts", lambda: read_needs(reader))
     if needs is None:
         safe.append(Finding("file.no-external", Result.INDETERMINATE, usable[-1].code, usable[-1].detail))

@@ -20,12 +20,13 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign import signers
-from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter
+from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter, append_signature_field
 from pyhanko.sign.general import SigningError
 from pyhanko.sign.signers.pdf_cms import Signer
 from pyhanko.stamp import StaticStampStyle
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
+from issuer.sealing.keeping_standards import Kept, add_to_structure, what_to_keep
 from issuer.sealing.prepared import seal_prepared
 from issuer.sealing.use import CONTENTS_HEX_DIGITS, FIELD_NAME, SealInUse, SealPlace
 from keys import asn1
@@ -39,11 +40,14 @@ from trust.encoding.cms import (
 )
 from trust.encoding.digests import digest
 from trust.model.errors import Malformed
+from trust.pdf.data_file import ATTACHMENT_NAME, PIECE
 from trust.pdf.further import FurtherField
 from trust.pdf.geometry import PageAsShown
 from trust.pdf.reading import PdfRefused, open_pdf, take_inventory
 
-ATTACHMENT_NAME = "ecertificate.json"
+_NOTHING_SAID = Kept()
+FIELD_IN_WORDS = "签发机构电子印章 / E-seal of the issuing authority"
+"""What screen readers say of the seal's field (/TU)."""
 _SIGNATURE_MECHANISM = {"SM2-SM3": "sm3_sm2", "RSA3072-SHA256": "sha256_rsa", "P256-SHA256": "sha256_ecdsa"}
 
 
@@ -97,29 +101,64 @@ def seal_department_pdf(
     at: datetime,
     further: Sequence[FurtherField] = (),
 ) -> bytes:
-    """The same for a PDF that a department made: the data is attached and the seal set in one revision."""
+    """The same for a PDF that a department made: the data goes in and the seal is set, in one revision.
+
+    What says that it is PDF/A or PDF/UA stays so, unless `lost_by_sealing` said otherwise.
+    """
     try:
-        writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
-        stream = embed.EmbeddedFileObject.from_file_data(
-            writer,
-            attachment,
-            mime_type="application/json",
-            params=embed.EmbeddedFileParams(embed_size=True, embed_checksum=False),
-        )
-        embed.embed_file(
-            writer,
-            embed.FileSpec(
-                ATTACHMENT_NAME,
-                embedded_data=stream,
-                description="e-certificate data",
-                af_relationship=generic.pdf_name("/Data"),
-            ),
-        )
-        return _sign(writer, seal, tsa, place, reason, at, further)
+        # An update begins on a line of its own (ISO 19005-1 §6.1.8).
+        whole = pdf if pdf.endswith((b"\n", b"\r")) else pdf + b"\n"
+        writer = IncrementalPdfFileWriter(io.BytesIO(whole))
+        kept = what_to_keep(writer.root)
+        if kept.standards.allows_attachments:
+            _attach(writer, attachment)
+        else:
+            _keep_as_private_data(writer, attachment, at)
+        return _sign(writer, seal, tsa, place, reason, at, further, kept)
     except (PdfError, SigningError, NotImplementedError) as exc:
         raise Malformed(
             "The PDF cannot be sealed.", "Save it anew from its source.", code="BROKEN_PDF"
         ) from exc
+
+
+def _attach(writer: IncrementalPdfFileWriter, data: bytes) -> None:
+    stream = embed.EmbeddedFileObject.from_file_data(
+        writer,
+        data,
+        mime_type="application/json",
+        params=embed.EmbeddedFileParams(embed_size=True, embed_checksum=False),
+    )
+    embed.embed_file(
+        writer,
+        embed.FileSpec(
+            ATTACHMENT_NAME,
+            file_name=ATTACHMENT_NAME,
+            embedded_data=stream,
+            description="e-certificate data",
+            af_relationship=generic.pdf_name("/Data"),
+        ),
+    )
+
+
+def _keep_as_private_data(writer: IncrementalPdfFileWriter, data: bytes, at: datetime) -> None:
+    library: Any = generic  # whose constructors are not typed
+    untyped: Any = writer
+    stream = library.StreamObject(stream_data=data)
+    stream.compress()
+    piece = library.DictionaryObject(
+        {
+            "/LastModified": library.pdf_date(at),
+            "/Private": writer.add_object(stream),
+        }
+    )
+    root = untyped.root
+    pieces = root["/PieceInfo"] if "/PieceInfo" in root else library.DictionaryObject()
+    pieces[PIECE] = piece
+    if "/PieceInfo" in root:
+        untyped.update_container(pieces)
+    else:
+        root["/PieceInfo"] = pieces
+    untyped.update_root()
 
 
 def check_stampable(pdf: bytes) -> int:
@@ -158,16 +197,18 @@ def _sign(
     reason: str,
     at: datetime,
     further: Sequence[FurtherField],
+    kept: Kept = _NOTHING_SAID,
 ) -> bytes:
     asn1.register()
     if further:
         _add_empty_fields(writer, further, place.page)
+    _add_seal_field(writer, place)
     metadata = _metadata(seal, reason, at, bool(further))
     signer = signers.PdfSigner(
         metadata,
         _FrameSigner(seal, tsa),
         stamp_style=StaticStampStyle(
-            background=_PictureOfSeal(seal.picture_pdf, place.shown),
+            background=_PictureOfSeal(seal.picture_pdf, place.shown, kept),
             background_layout=layout.SimpleBoxLayoutRule(
                 x_align=layout.AxisAlignment.ALIGN_MID,
                 y_align=layout.AxisAlignment.ALIGN_MID,
@@ -176,15 +217,20 @@ def _sign(
             background_opacity=1.0,
             border_width=0,
         ),
-        new_field_spec=SigFieldSpec(
-            FIELD_NAME,
-            on_page=place.page,
-            box=place.box,
-        ),
     )
     # Reserving room up front also spares pyHanko's dry run: the key signs once.
     out: Any = signer.sign_pdf(writer, bytes_reserved=CONTENTS_HEX_DIGITS)
     return bytes(out.getvalue())
+
+
+def _add_seal_field(writer: IncrementalPdfFileWriter, place: SealPlace) -> None:
+    """The field of the first seal, and its place in the structure of a tagged document."""
+    untyped: Any = writer
+    spec = SigFieldSpec(FIELD_NAME, on_page=place.page, box=place.box, readable_field_name=FIELD_IN_WORDS)
+    append_signature_field(writer, spec)
+    fields = untyped.root["/AcroForm"]["/Fields"]
+    page, _ = untyped.find_page_for_modification(place.page)
+    add_to_structure(writer, page, fields.raw_get(len(fields) - 1))
 
 
 def _add_empty_fields(writer: IncrementalPdfFileWriter, further: Sequence[FurtherField], page: int) -> None:
@@ -294,15 +340,17 @@ class _FrameSigner(Signer):
 class _PictureOfSeal(PdfContent):
     """The seal's own one-page PDF as a vector picture, upright and in its size on the page as it is shown."""
 
-    def __init__(self, picture_pdf: bytes, shown: PageAsShown) -> None:
+    def __init__(self, picture_pdf: bytes, shown: PageAsShown, kept: Kept) -> None:
         self._picture_pdf = picture_pdf
         self._shown = shown
+        self._kept = kept
         super().__init__()
 
     def render(self) -> bytes:
         writer: Any = self._ensure_writer
         xobject = writer.import_page_as_xobject(PdfFileReader(io.BytesIO(self._picture_pdf)), page_ix=0)
         self.resources.xobject[generic.pdf_name("/SealPicture")] = xobject
+        self._keep_standards(xobject.get_object())
         left, bottom, right, top = xobject.get_object()["/BBox"]
         width, height = float(abs(right - left)), float(abs(top - bottom))
         if self._shown.is_plain:
@@ -312,6 +360,21 @@ class _PictureOfSeal(PdfContent):
         self.box = layout.BoxConstraints(width=wide / self._shown.unit, height=high / self._shown.unit)
         matrix = " ".join(f"{each:.6g}" for each in self._shown.upright(width, height))
         return f"{matrix} cm /SealPicture Do".encode("ascii")
+
+    def _keep_standards(self, picture: Any) -> None:
+        library: Any = generic
+        resources = picture["/Resources"]
+        if self._kept.opaque and "/ExtGState" in resources:
+            states = resources["/ExtGState"]
+            for name in states:
+                state = states[name]
+                for key in ("/BM", "/ca", "/CA", "/SMask"):
+                    state.pop(key, None)
+        if self._kept.profile is not None:
+            stream = library.StreamObject({"/N": library.NumberObject(3)}, stream_data=self._kept.profile)
+            profile = self._ensure_writer.add_object(stream)
+            by_profile = library.ArrayObject([library.NameObject("/ICCBased"), profile])
+            resources["/ColorSpace"] = library.DictionaryObject({"/DefaultRGB": by_profile})
 
 
 __all__ = [

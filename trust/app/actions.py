@@ -57,7 +57,7 @@ def find_authority(service: Service, wanted: str | None, profile: TypeProfile) -
     return entitled[0]
 
 
-_SIDECAR = {"type", "place", "authority", "seal", "further_seals"}
+_SIDECAR = {"type", "place", "authority", "seal", "further_seals", "lose_standard"}
 
 
 def _are_ids(value: object) -> bool:
@@ -97,12 +97,14 @@ def stamp_application(
     seal: str | None,
     authority: str | None,
     also: Sequence[str] = (),
+    lose_standard: bool = False,
 ) -> Application:
     """An application around a department's own PDF. The PDF is looked at in the sandbox.
 
     `sidecar` is {"type", "fields": {…}, "place": {"page": -1, "seal_mm": [x, y]}, "authority", "seal",
-    "further_seals": […]}, of which only `fields` is needed; `seal_mm` is the seal's centre from the left and bottom
-    edge of the page as it is shown. Raises `Malformed` with the reason's code (ENCRYPTED, ALREADY_SIGNED, …).
+    "further_seals": […], "lose_standard": true}, of which only `fields` is needed; `seal_mm` is the seal's centre from
+    the left and bottom edge of the page as it is shown. Raises `Malformed` with the reason's code (ENCRYPTED,
+    ALREADY_SIGNED, …).
     """
     match sidecar:
         case {"fields": dict(fields), **rest} if set(rest) <= _SIDECAR and _are_ids(
@@ -129,6 +131,7 @@ def stamp_application(
         place=place,
         row=1,
         further_seals=tuple(also or rest.get("further_seals", ())),
+        may_lose_standard=lose_standard or rest.get("lose_standard") is True,
     )
 
 

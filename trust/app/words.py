@@ -79,6 +79,7 @@ ERRORS_ZH = {
     "PLACE_NO_PAGE": "没有这一页。页码从 0 数起，-1 为最后一页。",
     "PLACE_NO_ROOM": "页面太小，放不下印章，请换用较大的页面或较小的印章。",
     "PLACE_OFF_PAGE": "印章会超出页面，或距页边不足 5 毫米。请按页面显示方向，以毫米为单位调整印章中心位置。",
+    "STANDARD_LOST": "该 PDF 为 PDF/A 或 PDF/UA，盖章后无法保持。请另存为 PDF/A-3，或加 --lose-standard 继续。",
     "PAGE_SIZE": "PDF 的页面没有可用的尺寸，请重新导出。",
     "NAME_SEAL_PLACE": "签发人名章放不下，或页面经旋转、缩放。请将单位印章右移，或另存为正向页面的 PDF。",
     "NO_ROOM": "时间戳过大，预留空间放不下。",

@@ -39,6 +39,7 @@ class Application:
 
     `caller` has the seal used: the id of an API key, or "operator" at the machine's own command line.
     `further_seals` are those beside the authority's own: a person's name seal, a seal for readers abroad.
+    `may_lose_standard`: a page of the department's own that is PDF/A or PDF/UA need not stay so.
     """
 
     type_short: str
@@ -52,6 +53,7 @@ class Application:
     replaces: bytes | None = None
     caller: str = "operator"
     further_seals: Sequence[str] = ()
+    may_lose_standard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

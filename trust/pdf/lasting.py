@@ -6,7 +6,6 @@ a later version of a licence replaces no font. Runs inside the sandbox.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +16,12 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 
 from trust.model.errors import Malformed
 from trust.pdf.reading import MAX_PAGES, PdfRefused, walk_objects
+from trust.pdf.standards import read_standards
 
 _PIXELS_WIDE, _MAX_PIXELS, _MAX_DEPTH = 300, 2_000_000, 60
 _FONT_FILES = ("/FontFile", "/FontFile2", "/FontFile3")
 _EXTERNAL_NAMES = frozenset({"/URI", "/URL", "/GoToR", "/GoToE", "/OPI"})
 """Links, files elsewhere, and pictures that are kept elsewhere (ISO 32000-2 §12.6.4, §7.11.5, §14.11.7)."""
-_CLAIM = r"pdfaid:%s(?:\s*=\s*[\"']|>)\s*([0-9A-Za-z])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,11 @@ def read_needs(reader: PdfFileReader) -> Needs:
                     fonts += 1
                     if not _is_embedded(each):
                         missing.add(str(each.get("/BaseFont", "?")))
-                external |= {str(name) for name in each if name in _EXTERNAL_NAMES}
+                external |= {
+                    str(name) for name in each if name in _EXTERNAL_NAMES and not _names_a_norm(each, name)
+                }
+                if "/FS" in each and each["/FS"] == "/URL":
+                    external.add("/URL")
                 if "/S" in each and each["/S"] in _EXTERNAL_NAMES:
                     external.add(str(each["/S"]))
                 if isinstance(each, generic.StreamObject) and "/F" in each:
@@ -104,6 +107,11 @@ def _dictionaries(found: Any, depth: int) -> Iterator[generic.DictionaryObject]:
             yield from _dictionaries(found.raw_get(index), depth + 1)
 
 
+def _names_a_norm(found: generic.DictionaryObject, name: str) -> bool:
+    """A developer extension says where its norm can be read (ISO 32000-2 §7.12.3, ISO/TS 32002); nothing is fetched."""
+    return name == "/URL" and "/BaseVersion" in found and "/ExtensionLevel" in found
+
+
 def _is_embedded(font: generic.DictionaryObject) -> bool:
     """Type 0 fonts have their glyphs in a descendant, which is looked at by itself; Type 3 in procedures."""
     if font["/Subtype"] in ("/Type0", "/Type3"):
@@ -113,10 +121,5 @@ def _is_embedded(font: generic.DictionaryObject) -> bool:
 
 def _claim(reader: PdfFileReader) -> str | None:
     """ISO 19005-1 §6.7.11: the identification is in the metadata of the catalogue."""
-    if "/Metadata" not in reader.root:
-        return None
-    xmp = bytes(reader.root["/Metadata"].data).decode("utf-8", "replace")
-    part, level = (re.search(_CLAIM % name, xmp) for name in ("part", "conformance"))
-    if part is None:
-        return None
-    return part.group(1) + (level.group(1).lower() if level else "")
+    said = read_standards(reader.root)
+    return f"{said.part}{said.level.lower()}" if said.part else None

@@ -340,6 +340,13 @@ def stamp(
     seal: Annotated[str | None, typer.Option(help=t("印章", "seal"))] = None,
     also: Also = None,
     authority: Annotated[str | None, typer.Option(help=t("签发机构", "authority"))] = None,
+    lose_standard: Annotated[
+        bool,
+        typer.Option(
+            "--lose-standard",
+            help=t("盖章后可不再符合 PDF/A、PDF/UA", "the PDF need not stay PDF/A or PDF/UA"),
+        ),
+    ] = False,
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -355,6 +362,7 @@ def stamp(
             seal=seal,
             also=also or (),
             authority=authority,
+            lose_standard=lose_standard,
             json=json,
         )
     if not ok:

@@ -98,6 +98,7 @@ def stamp_pdf(
     seal: str | None,
     also: Sequence[str],
     authority: str | None,
+    lose_standard: bool,
     json: bool,
 ) -> bool:
     """Seals a department's own PDF."""
@@ -107,7 +108,14 @@ def stamp_pdf(
     except (OSError, ValueError) as exc:
         raise Malformed("The PDF or its data file cannot be read.", "Check both paths and the JSON.") from exc
     application = stamp_application(
-        service, data, sidecar, type_short=type_short, seal=seal, authority=authority, also=also
+        service,
+        data,
+        sidecar,
+        type_short=type_short,
+        seal=seal,
+        authority=authority,
+        also=also,
+        lose_standard=lose_standard,
     )
     (outcome,) = service.issuing.issue([application])
     if outcome.issued is not None:

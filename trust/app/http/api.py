@@ -197,7 +197,9 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
     @router.post("/stamp", operation_id="stampPdf", tags=["issuer"], responses=_PROBLEMS)
     async def stamp(
         file: Annotated[UploadFile, File(description="the department's PDF")],
-        data: Annotated[str, Form(description='{"type", "fields", "place": {"page", "seal_mm"}, "seal"}')],
+        data: Annotated[
+            str, Form(description='{"type", "fields", "place": {"page", "seal_mm"}, "seal", "lose_standard"}')
+        ],
         authorization: Annotated[str | None, Header()] = None,
     ) -> Response:
         """Seals a PDF that the department already has. Answers with the PDF; the same request gives the same file."""

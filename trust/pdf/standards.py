@@ -1,0 +1,81 @@
+"""What a PDF says it is (PDF/A, PDF/UA), and what that asks of whoever adds a seal to it.
+
+A PDF says so in its XMP metadata: `pdfaid:part` and `pdfaid:conformance` (ISO 19005), `pdfuaid:part` (ISO 14289).
+Whether it is true is not asked here.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from typing import Any
+
+_ARCHIVAL = "http://www.aiim.org/pdfa/ns/id/"
+_ACCESSIBLE = "http://www.aiim.org/pdfua/ns/id/"
+_MOST_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Standards:
+    """`part` of PDF/A with its `level` (A, B, U, E, F or none), and of PDF/UA; 0 where the file says nothing."""
+
+    part: int = 0
+    level: str = ""
+    accessible: int = 0
+
+    @property
+    def names(self) -> str:
+        listed = [f"PDF/A-{self.part}{self.level.lower()}"] if self.part else []
+        return ", ".join([*listed, *([f"PDF/UA-{self.accessible}"] if self.accessible else [])])
+
+    @property
+    def allows_attachments(self) -> bool:
+        """ISO 19005-1 §6.1.11 and -2 §6.8 allow none of ours, -3 §6.8 any, -4 §6.9 in its parts E and F."""
+        return self.part in (0, 3) or (self.part >= 4 and self.level in ("E", "F"))
+
+    @property
+    def allows_transparency(self) -> bool:
+        """ISO 19005-1 §6.4."""
+        return self.part != 1
+
+
+def read_standards(root: Any) -> Standards:
+    """Of a document's catalogue. What cannot be read says nothing."""
+    try:
+        packet = bytes(root["/Metadata"].data) if "/Metadata" in root else b""
+    except Exception:  # a parser may raise anything on hostile input
+        return Standards()
+    plain = packet.replace(b"\0", b"")
+    if not packet or len(packet) > _MOST_BYTES or b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:
+        return Standards()
+    try:
+        tree = ElementTree.fromstring(packet.strip())  # noqa: S314 - see above
+    except (ElementTree.ParseError, ValueError, LookupError):
+        return Standards()
+    found: dict[str, str] = {}
+    for element in tree.iter():
+        found.update({name: value.strip() for name, value in element.attrib.items()})
+        if isinstance(element.tag, str) and element.text and len(element) == 0:
+            found.setdefault(element.tag, element.text.strip())
+    return Standards(
+        _number(found.get(f"{{{_ARCHIVAL}}}part")),
+        found.get(f"{{{_ARCHIVAL}}}conformance", "").upper()[:1],
+        _number(found.get(f"{{{_ACCESSIBLE}}}part")),
+    )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 3 else 0
+
+
+def has_rgb_intent(root: Any) -> bool:
+    """True if the output intent of a PDF/A is a profile of RGB, so that plain RGB means what it says."""
+    try:
+        if "/OutputIntents" not in root:
+            return False
+        listed = root["/OutputIntents"]
+        intents = [listed[n] for n in range(len(listed))]
+        profiles = [each["/DestOutputProfile"] for each in intents if "/DestOutputProfile" in each]
+        return bool(profiles) and all(int(each["/N"]) == 3 for each in profiles)
+    except Exception:  # see read_standards
+        return False
