@@ -74,6 +74,7 @@ class Erasing:
                 raise Malformed(f"Give who asks and who approves, each in up to {_MAX_NAME} characters.")
         if requested_by.strip() == approved_by.strip():
             raise Malformed("Nobody approves an erasure of their own.", "A second person has to approve it.")
+        self.issuing.log.check_clock()
         return self._complete(self._announce(pid, basis, f"{requested_by.strip()}|{approved_by.strip()}"))
 
     def resume_pending(self) -> int:

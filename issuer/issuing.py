@@ -157,7 +157,11 @@ class Issuing:
     def issue_checked(
         self, applications: Sequence[Application], *, on_progress: Progress | None = None
     ) -> list[Outcome]:
-        """`issue` for a part of a request that `check_many` has let through as a whole."""
+        """`issue` for a part of a request that `check_many` has let through as a whole.
+
+        Raises `ClockDoubted` before anything is done.
+        """
+        self.log.check_clock()  # before anything is reserved: under a wrong clock it would have to wait
         outcomes: list[Outcome] = []
         for start in range(0, len(applications), BATCH):
             batch = applications[start : start + BATCH]

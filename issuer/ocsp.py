@@ -19,6 +19,7 @@ from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from trust.model.errors import Malformed, NotFound, OperationalError
 
+_CLOCK_SKEW = timedelta(minutes=1)
 _RESPONDER_TERM, _RENEWED_BEFORE = timedelta(days=30), timedelta(days=10)
 ANSWER_TERM = timedelta(hours=1)
 
@@ -79,7 +80,11 @@ class Ocsp:
         keys = self.authorities.keys
         with self.authorities.database.read() as connection:
             row: sql.OcspResponderRow | None = sql.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
-        if row is None or sql.from_micros(row.not_after) - at < _RENEWED_BEFORE:
+        # One that is good for longer than a term was made by a clock that was ahead, and is not good yet.
+        if (
+            row is None
+            or not _RENEWED_BEFORE <= sql.from_micros(row.not_after) - at <= _RESPONDER_TERM + _CLOCK_SKEW
+        ):
             row = self._make_responder(ca, row, at)
         return Responder(keys.open(row.key_id, KeyPurpose.OCSP), bytes(row.cert), bytes(ca.cert))
 
@@ -113,7 +118,7 @@ class Ocsp:
         with authorities.database.write() as connection:
             sql.serialise(connection, "ocsp responder")
             known: sql.OcspResponderRow | None = sql.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
-            if known is not None and known.not_after >= row.not_after:
+            if known is not None and (old is None or bytes(known.cert) != bytes(old.cert)):
                 return known  # another process was faster
             sql.delete(connection, sql.OcspResponderRow, {"ca_id": ca.id})
             sql.insert(connection, row)

@@ -33,6 +33,7 @@ from trust.model.errors import Malformed, TrustError
 from trust.storage.sql import Database
 
 MAX_CRL_BYTES = 16 * 1024 * 1024
+_CLOCK_SKEW = timedelta(minutes=1)
 _AGAIN_AFTER, _AGAIN_AFTER_FAILURE = timedelta(hours=1), timedelta(minutes=5)
 
 _log = logging.getLogger("yinzheng.crls")
@@ -160,7 +161,7 @@ class OutsideCrls:
             row = _row(connection, issuer.issuer_id)
             is_new = row.der is None or bytes(row.der) != der
             if is_new:
-                _check_not_older(row, checked)
+                _check_not_older(row, checked, at)
                 row.der, row.number = der, str(checked.number) if checked.number is not None else None
                 row.this_update = sql.to_micros(checked.this_update)
                 row.next_update = sql.to_micros(checked.next_update)
@@ -171,8 +172,11 @@ class OutsideCrls:
         return is_new
 
 
-def _check_not_older(row: sql.OutsideCrlRow, checked: CheckedCrl) -> None:
-    """An old list, shown again, would bring back what was revoked since."""
+def _check_not_older(row: sql.OutsideCrlRow, checked: CheckedCrl, at: datetime) -> None:
+    """An old list, shown again, would bring back what was revoked since. One that is kept and dated in the future was
+    taken by a clock that was wrong, and keeps no other away."""
+    if row.this_update is not None and sql.from_micros(row.this_update) > at + _CLOCK_SKEW:
+        return
     is_older = row.this_update is not None and sql.to_micros(checked.this_update) < row.this_update
     is_lower = row.number is not None and checked.number is not None and checked.number < int(row.number)
     if is_older or is_lower:

@@ -52,7 +52,7 @@ from trust.encoding.trust_list import (
     decode_trust_list,
     encode_trust_list,
 )
-from trust.model.errors import LedgerBusy, LedgerHalted, NotFound
+from trust.model.errors import ClockDoubted, LedgerBusy, LedgerHalted, NotFound
 from trust.model.seal import SealState
 from trust.model.status import Status
 from trust.storage.folder import write_durably
@@ -62,6 +62,7 @@ _IN_TRUST_LIST = frozenset(
     {SealState.ACTIVE, SealState.FROZEN, SealState.LOST, SealState.RENEWED, SealState.REVOKED}
 )
 _STATUS_TTL, _STATUS_VALID = timedelta(minutes=15), timedelta(hours=24)
+_CLOCK_SKEW = timedelta(minutes=1)
 _STATUS_KEPT, _BUNDLED_AGE = timedelta(days=30), timedelta(seconds=5)
 TRUST_LIST_FILE = "trust-list.jws"
 
@@ -118,7 +119,8 @@ class Publishing:
     # --- trust list ---
 
     def trust_list(self, at: datetime) -> bytes:
-        """The newest trust list (compact JWS); made anew if anything in it changed or it is half a day old."""
+        """The newest trust list (compact JWS); made anew if anything in it changed, it is half a day old, or dated in
+        the future."""
         with self.authorities.database.read() as connection:
             seq = sql.newest_trust_list_seq(connection)
         wanted = self._present_state(at)
@@ -132,10 +134,17 @@ class Publishing:
                 next_update=published.next_update,
                 valid_until=published.valid_until,
             )
-            if newest.says(same) and at - published.issued_at < _NEXT_UPDATE / 2:
+            # From the future: a clock was wrong when it was made.
+            if newest.says(same) and -_CLOCK_SKEW < at - published.issued_at < _NEXT_UPDATE / 2:
                 return newest.compact
             wanted = replace(wanted, seq=published.seq + 1)
-        return self._sign_trust_list(wanted)
+        try:
+            return self._sign_trust_list(wanted)
+        except ClockDoubted:
+            # Reading goes on with what there is; how old it is, a verifier sees.
+            if seq is None:
+                raise
+            return newest.compact
 
     def _published(self, seq: int) -> _Published:
         """The list of this number; the last one that was asked for is at hand."""
@@ -283,6 +292,17 @@ class Publishing:
             age = at - listed.issued_at
             if listed.packed == packed and timedelta(0) <= age < (max_age or _STATUS_TTL / 3):
                 return self._anchored_or_last(newest, packed)
+        try:
+            return self._anchored_or_last(self._sign_status_list(number, packed, size, at), packed)
+        except ClockDoubted:
+            last = self._last_that_says(number, packed)
+            if last is None:
+                raise
+            return last
+
+    def _sign_status_list(
+        self, number: int, packed: bytes, size: int, at: datetime
+    ) -> sql.PublishedStatusListRow:
         row = self.authorities.service_key("status")
         key = self.authorities.keys.open(row.key_id, KeyPurpose.STATUS_LIST)
         listed = StatusList(
@@ -298,7 +318,7 @@ class Publishing:
         protected = cose.encode_protected(row.suite, cose.key_id(bytes(row.spki)), {16: MEDIA_TYPE})
         signature = key.sign(cose.to_be_signed(protected, b"", payload))
         encoded = cose.encode_sign1(protected, payload, cose.raw_signature(row.suite, signature))
-        return self._anchored_or_last(self._store_status_list(number, encoded, size, at), packed)
+        return self._store_status_list(number, encoded, size, at)
 
     def _statuses(self, number: int, lives: Mapping[int, Life]) -> dict[int, Status]:
         with self.authorities.database.read() as connection:
@@ -334,13 +354,20 @@ class Publishing:
         try:
             return self._anchored(row)
         except (LedgerBusy, LedgerHalted):
-            with self.authorities.database.read() as connection:
-                last = sql.newest_anchored_status_list(connection, row.number)
-            if last is not None and last.proof is not None:
-                sign1 = cose.decode_sign1(bytes(last.encoded), max_bytes=MAX_LIST_BYTES)
-                if decode_status_list(sign1.payload).packed == packed:
-                    return AnchoredList(bytes(last.encoded), last.proof)
-            raise
+            last = self._last_that_says(row.number, packed)
+            if last is None:
+                raise
+            return last
+
+    def _last_that_says(self, number: int, packed: bytes) -> AnchoredList | None:
+        with self.authorities.database.read() as connection:
+            last = sql.newest_anchored_status_list(connection, number)
+        if last is None or last.proof is None:
+            return None
+        sign1 = cose.decode_sign1(bytes(last.encoded), max_bytes=MAX_LIST_BYTES)
+        if decode_status_list(sign1.payload).packed != packed:
+            return None
+        return AnchoredList(bytes(last.encoded), last.proof)
 
     def _anchored(self, row: sql.PublishedStatusListRow) -> AnchoredList:
         """The list with its receipt. A crash before this leaves a list without one; then it is anchored now."""

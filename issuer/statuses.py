@@ -40,10 +40,11 @@ class Statuses:
     def change(
         self, pid: bytes, act: StatusAct, *, reason: str, actor: str | None = None, note: str = ""
     ) -> IssuedECertificate:
-        """Suspends, reinstates or revokes. Raises `Conflict`, `NotFound`, `NotPermitted`, `Malformed`."""
+        """Suspends, reinstates or revokes. Raises `RequestError`, `ClockDoubted`."""
         if act is StatusAct.REPLACE:
             raise Malformed("A replacement needs the new record.", "Use replace with the corrected record.")
         check_reason(act, reason, note)
+        self.issuing.log.check_clock()
         operation_id = self._announce(pid, act, reason, note, actor)
         self._complete(operation_id)
         return self.issuing.issued(pid=pid)

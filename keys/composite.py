@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from keys.custody import FileKeyProvider, KeyProvider, KeyPurpose, KeyRecord, SigningKey
+from keys.custody import FileKeyProvider, KeyProvider, KeyPurpose, KeyRecord, PyCaPrivateKey, SigningKey
 from keys.suites import Suite
 from trust.model.errors import NotFound
 
@@ -15,12 +15,14 @@ from trust.model.errors import NotFound
 class CompositeKeyProvider:
     """`in_token` says which new keys are made in the token. Where an old key lives, its record says.
 
+    `before_signing` is called before each use of a key, and raises where it is not to be used now.
     Imported private keys go to `files`; SM2 keys too, as no token of PKCS #11 can hold them.
     """
 
     files: FileKeyProvider
     token: KeyProvider | None = None
     in_token: Set[tuple[KeyPurpose, Suite]] = frozenset()
+    before_signing: list[Callable[[KeyPurpose], None]] = field(default_factory=list)
 
     def generate(self, purpose: KeyPurpose, suite: Suite, *, label: str, at: datetime) -> KeyRecord:
         provider: KeyProvider = self.files
@@ -34,9 +36,9 @@ class CompositeKeyProvider:
         return sorted(listed, key=lambda record: (record.created_at, record.key_id))
 
     def open(self, key_id: str, purpose: KeyPurpose) -> SigningKey:
-        if self.token is not None and not self.files.has(key_id):
-            return self.token.open(key_id, purpose)
-        return self.files.open(key_id, purpose)
+        in_token = self.token is not None and not self.files.has(key_id)
+        provider = self.token if in_token and self.token is not None else self.files
+        return _AskedFirst(provider.open(key_id, purpose), self.before_signing)
 
     def provider(self, place: str) -> KeyProvider:
         """The provider called `file` or `pkcs11`. Raises `NotFound` where there is no token."""
@@ -56,3 +58,24 @@ class CompositeKeyProvider:
         if self.token is not None and any(record.key_id == key_id for record in self.token.records()):
             return "pkcs11"
         raise NotFound(f"There is no key {key_id}.", "List the keys with `yinzheng keys list`.")
+
+
+@dataclass(frozen=True, slots=True)
+class _AskedFirst:
+    """A key whose every use is asked for first."""
+
+    key: SigningKey
+    before: Sequence[Callable[[KeyPurpose], None]]
+
+    @property
+    def record(self) -> KeyRecord:
+        return self.key.record
+
+    @property
+    def pyca(self) -> PyCaPrivateKey | None:
+        return self.key.pyca
+
+    def sign(self, message: bytes) -> bytes:
+        for ask in self.before:
+            ask(self.key.record.purpose)
+        return self.key.sign(message)

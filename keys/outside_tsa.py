@@ -46,6 +46,7 @@ QUERY_TYPE, REPLY_TYPE = "application/timestamp-query", "application/timestamp-r
 _SKEW = timedelta(seconds=60)
 _WORST_ACCURACY = timedelta(seconds=60)
 _REST = timedelta(seconds=60)
+_ANY_TIME = timedelta(days=200 * 366)
 _NONCE_BITS = 64
 _ATTRIBUTES = {"content_type", "message_digest", "signing_certificate_v2"}
 
@@ -74,6 +75,16 @@ class OutsideTsa:
 
         Raises `TimeStampUnavailable` (TIME_STAMP_DOWN, TIME_STAMP_BAD).
         """
+        return self._stamp(imprint, algorithm, timedelta(0))
+
+    def now(self) -> datetime:
+        """What the authority's clock says, whatever ours says. Raises `TimeStampUnavailable`."""
+        algorithm = read_x509_cert(self.certs[0]).suite.digest
+        token = self._stamp(digest(algorithm, secrets.token_bytes(32)), algorithm, _ANY_TIME)
+        return _facts(cms.ContentInfo.load(token)["content"]["encap_content_info"]["content"].parsed).at
+
+    def _stamp(self, imprint: bytes, algorithm: str, apart: timedelta) -> bytes:
+        """`apart`: how far the authority's clock may be from ours."""
         asn1.register()
         nonce = secrets.randbits(_NONCE_BITS - 1) | 1 << (_NONCE_BITS - 1)
         asked_at = self.clock.now()
@@ -94,8 +105,8 @@ class OutsideTsa:
                 imprint=imprint,
                 algorithm=algorithm,
                 nonce=nonce,
-                asked_at=asked_at,
-                answered_at=answered_at,
+                asked_at=asked_at - apart,
+                answered_at=answered_at + apart,
             )
         except VerificationError as exc:
             raise TimeStampUnavailable(

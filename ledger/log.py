@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from sqlalchemy.engine import Connection
 
 from ledger import sql
 from ledger.checkpoint import Checkpoint
+from ledger.clockguard import DAYS_WITHOUT_A_WORD, AskTime, ClockGuard
 from ledger.groupcommit import GroupCommit, Job
 from ledger.lifecycle import Life
 from ledger.lockstore import LockStore
@@ -79,6 +80,9 @@ class Log:
         queue_limit: int = _QUEUE_LIMIT,
         is_cosigned: bool = False,
         find_signer: FindSigner = lambda vkey: None,
+        second_clocks: Sequence[tuple[str, AskTime]] = (),
+        accepted_at: Callable[[], datetime | None] = lambda: None,
+        clock_limit: timedelta = timedelta(days=DAYS_WITHOUT_A_WORD),
     ) -> None:
         """Begins the log, or opens it after checking its heads. `folder` becomes the served root.
 
@@ -87,8 +91,12 @@ class Log:
         signed it too. `find_signer` is asked for a key that another process has added meanwhile. Raises
         `LedgerHalted` if the heads contradict each other, `KeyUnavailable` if a key of
         the log is missing, `Conflict` if it is another log's database.
+        `second_clocks`, `accepted_at` and `clock_limit` are those of `ledger.clockguard`.
         """
         check_log_origin(origin)
+        self._clock_guard = ClockGuard(
+            clock, self._last_at, second_clocks=second_clocks, accepted_at=accepted_at, limit=clock_limit
+        )
         self._database = database
         self._origin = origin
         self._clock = clock
@@ -97,6 +105,7 @@ class Log:
         self._paused: LedgerBusy | None = None
         self._signers = {vkey_of(origin, signer): signer for signer in signers}
         self._epoch = self._begin(lock_store)
+        self._clock_guard.look()
         self._publisher = Publisher(
             database=database,
             lock_store=lock_store,
@@ -123,7 +132,17 @@ class Log:
             raise LedgerBusy(self._paused.what, self._paused.todo, retry_after=self._paused.retry_after)
         if len(requests) > _BATCH_LIMIT:
             raise Malformed(f"{len(requests)} requests at once; append up to {_BATCH_LIMIT}.")
+        self.check_clock()
         return self._writer.submit(requests) if requests else []
+
+    def check_clock(self) -> None:
+        """Raises `ClockDoubted` where this machine's clock is not to be believed: before anything is signed."""
+        self._clock_guard.check()
+
+    def _last_at(self) -> datetime | None:
+        with self._database.read() as connection:
+            state = sql.read_state(connection)
+        return _EPOCH + timedelta(milliseconds=state.last_at_ms) if state is not None and state.size else None
 
     def receipt(self, seqs: Sequence[int]) -> list[Receipt]:
         """Receipts for these entries against one locked and signed checkpoint that covers them all.
@@ -206,6 +225,7 @@ class Log:
         then leave the old one out. Raises `Malformed` if these cannot be the keys of a log.
         """
         new = {vkey_of(self._origin, signer): signer for signer in signers}
+        self.check_clock()
         with self._signing():
             with self._database.write() as connection:
                 state = self._state_for_append(connection)

@@ -23,6 +23,9 @@ from support.world import World, make_world
 from trust.app.compose import SERVICE_SANDBOX_JOBS
 from trust.sandbox import Sandbox
 
+# Under faketime a wait with a limit would last as long as the clock is ahead: only the time of day may be another.
+# Read by the library when a process starts, so it holds for the workers of xdist and for what tests start.
+os.environ.setdefault("FAKETIME_DONT_FAKE_MONOTONIC", "1")
 _numbers = itertools.count()
 # Examples are not timed: a busy machine is no fault of theirs.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -230,6 +230,7 @@ class Producer:
             ocsps=[asn1_ocsp.OCSPResponse.load(self.ocsp_answer(party, by=ocsp_by))] if self.by_ocsp else [],
             allow_fetching=False,
             revocation_mode="soft-fail",
+            moment=self.at,
         )
         long_term = level in ("B-LT", "B-LTA")
         settings = signers.PdfSignatureMetadata(

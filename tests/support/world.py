@@ -147,6 +147,7 @@ def settings_at(
         passphrase_file=folder / "passphrase",
         language="en",
         kdf_rounds=1000,
+        clock_gap=timedelta(days=100 * 366),  # tests move their clocks by years
     )
 
 

@@ -49,6 +49,7 @@ from ledger.note import KeyKind
 from ledger.publisher import vkey_of
 from ledger.witness.client import Witnesses
 from ledger.witness.policy import Policy
+from trust.app.clocks import Asked, accepted_at, second_clocks
 from trust.app.database import migrate_ledger, migrate_register
 from trust.app.keeping import POLICY_FILE, Keeper, Scrubbing, Witnessing, published_policy, read_policy
 from trust.app.lanes import SIZES, Lane, Sandboxes
@@ -68,6 +69,8 @@ from verifier.bundle import MAX_BUNDLE_BYTES
 from verifier.evidence import Evidence
 from verifier.verifying import SANDBOX_JOBS, Verifier
 
+_SIGNED_ANY_DAY = frozenset({KeyPurpose.REPORT, KeyPurpose.CHECKPOINT})
+"""A report says by which clock it was made: verifying goes on. A checkpoint has no time, its entries were asked for."""
 _CRL_SECONDS, _BUNDLE_SECONDS = 30.0, 60.0
 
 _log = logging.getLogger("yinzheng.keeping")
@@ -201,7 +204,7 @@ def open_service(
             settings,
             stack,
             create,
-            clock or SystemClock(),
+            clock,
             entropy or SystemEntropy(),
             sandbox,
         )
@@ -213,11 +216,12 @@ def _open(
     settings: Settings,
     stack: contextlib.ExitStack,
     create: bool,
-    clock: Clock,
+    given_clock: Clock | None,
     entropy: Entropy,
     sandbox: Sandbox | None,
 ) -> Service:
     data = settings.data
+    clock = given_clock or SystemClock()
     if create:
         _make_data_folder(settings)
     elif not (data / "host").exists():
@@ -243,6 +247,11 @@ def _open(
         authorities.set_up()
     lock_store = LockStore(lock_database)
     policy = read_policy(data / POLICY_FILE)
+    # Of this machine's clock others can speak; a clock that was handed in goes its own way.
+    others = (
+        second_clocks(ledger_database, time_stamps, lambda: asked_for_time) if given_clock is None else []
+    )
+    asked_for_time: Asked | None = None
     log = stack.enter_context(
         Log(
             database=ledger_database,
@@ -256,8 +265,12 @@ def _open(
                 (key for key in _checkpoint_keys(authorities, keys) if vkey_of(settings.origin, key) == vkey),
                 None,
             ),
+            second_clocks=others,
+            accepted_at=lambda: accepted_at(data),
+            clock_limit=settings.clock_gap,
         )
     )
+    keys.before_signing.append(lambda purpose: None if purpose in _SIGNED_ANY_DAY else log.check_clock())
     service_secrets = ServiceSecrets(data / "keys")
     seals = Seals(authorities, log, entropy)
     issuing = Issuing(
@@ -293,8 +306,11 @@ def _open(
             private_hosts=settings.private_crl_hosts,
         ),
     )
+    witnessing = _witnessing(log, policy, clock, settings, stack) if policy is not None else None
+    if witnessing is not None:
+        asked_for_time = Asked(witnessing.witnesses, log.checkpoint_note, log.consistency)
     keeper = Keeper(
-        _witnessing(log, policy, clock, settings, stack) if policy is not None else None,
+        witnessing,
         Scrubbing(log, ledger_database, lock_store, data / "ledger", clock),
         settings.keeping,
         resume=(

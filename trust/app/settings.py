@@ -26,6 +26,8 @@
 |                           | PEM file: its certificate, those above it, the root          |                     |
 | YINZHENG_TIME_STAMP_WAIT  | seconds until an authority outside counts as down            | 5                   |
 | YINZHENG_SCRUB_EVERY      | seconds between two readings of the whole ledger             | 600                 |
+| YINZHENG_CLOCK_GAP        | days after the last entry of the ledger after which a clock  | 60                  |
+|                           | that no second clock confirms needs an operator's word       |                     |
 | YINZHENG_LANG             | zh-CN or en                                                  | from LANG           |
 """
 
@@ -42,6 +44,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from keys.custody import KeyPurpose
 from keys.pki.importing import read_certs
 from keys.suites import TOKEN_SUITES, Suite
+from ledger.clockguard import DAYS_WITHOUT_A_WORD
 from trust.app.keeping import KeepingSettings
 from trust.model.errors import KeyUnavailable, Malformed
 
@@ -73,6 +76,7 @@ class _Environment(BaseSettings):
     time_stamps: str = "own"
     time_stamp_wait: float = Field(default=5, gt=0)
     scrub_every: float = Field(default=600, gt=0)
+    clock_gap: float = Field(default=DAYS_WITHOUT_A_WORD, ge=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,7 @@ class Settings:
     time_stamps: tuple[OutsideTsaSettings | None, ...] = (None,)
     """In the order in which they are asked; None is our own."""
     time_stamp_wait: timedelta = timedelta(seconds=5)
+    clock_gap: timedelta = timedelta(days=DAYS_WITHOUT_A_WORD)
 
     def read_passphrase(self) -> bytes:
         """The passphrase of the key files. Raises `KeyUnavailable` where there is none."""
@@ -189,6 +194,7 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
         private_crl_hosts=_listed(environment.crl_hosts.lower()),
         time_stamps=parse_time_stamps(environment.time_stamps),
         time_stamp_wait=timedelta(seconds=environment.time_stamp_wait),
+        clock_gap=timedelta(days=environment.clock_gap),
     )
 
 

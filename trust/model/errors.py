@@ -100,6 +100,12 @@ class KeyUnavailable(OperationalError):
     code = "KEY_UNAVAILABLE"
 
 
+class ClockDoubted(KeyUnavailable):
+    """This machine's clock may be wrong: no key is used until somebody has looked."""
+
+    code = "CLOCK_DOUBTED"
+
+
 class TimeStampUnavailable(OperationalError):
     code = "TIME_STAMP_UNAVAILABLE"
 

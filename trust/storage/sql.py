@@ -29,6 +29,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -76,6 +77,13 @@ class Database:
         except BaseException:
             self.close()
             raise
+
+    def server_time(self) -> datetime:
+        """What the clock of the PostgreSQL server says. SQLite has none: `is_sqlite` first."""
+        with self.read() as connection:
+            found = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
+        assert isinstance(found, datetime)
+        return found.astimezone(UTC)
 
     @property
     def is_sqlite(self) -> bool:

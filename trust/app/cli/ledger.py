@@ -39,6 +39,29 @@ def checkpoint(
         sys.stdout.write(service.log.sm3_checkpoint_note() if sm3 else service.log.checkpoint_note())
 
 
+@ledger_app.command(
+    "accept-time",
+    help=t(
+        "确认本机时钟正确（停用较久、无其他时钟可核对时）",
+        "say that this machine's clock is right, after a long sleep that no other clock can confirm",
+    ),
+)
+def accept_time(data: Data = None) -> None:
+    from trust.app.clocks import accept_time as accept
+    from trust.app.settings import read_settings
+    from trust.model.clock import SystemClock
+
+    at = SystemClock().now()
+    accept(read_settings(data).data, at)
+    shown = f"{at:%Y-%m-%d %H:%M} UTC"
+    console.out.print(
+        t(
+            f"已确认本机时钟（{shown}），一日内有效；服务会自行继续。",
+            f"The clock of this machine ({shown}) is accepted for a day; the service goes on by itself.",
+        )
+    )
+
+
 @ledger_app.command("prove", help=t("某条目的回执（tlog-proof）", "receipt of an entry (tlog-proof)"))
 def prove(
     index: int,
