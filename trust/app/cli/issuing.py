@@ -218,7 +218,7 @@ def _print_refusal(outcome: Outcome) -> None:
     row = t(f"第 {outcome.row} 行", f"row {outcome.row}")
     if isinstance(error, ProfileViolation):
         for violation in error.violations:
-            words = console.violation_words(violation.code, violation.found, violation.todo)
+            words = console.violation_words(violation)
             console.err.print(f"{row} · {violation.field}: {words}")
     elif error is not None:
         console.err.print(f"{row}: {console.error_words(error)}")
