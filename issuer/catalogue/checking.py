@@ -219,7 +219,8 @@ def _check_pattern(field: FieldProfile, entry: str) -> None:
         for count in range(1, 7):
             if pattern.fullmatch("0" * count + entry):
                 raise lost_zeros(count)
-    raise Malformed("another form", f"write {field.pattern_says}", code="PATTERN")
+    zh = f"格式不符合要求，请写成：{field.pattern_says_zh}" if field.pattern_says_zh else ""
+    raise Malformed("another form", f"write {field.pattern_says}", code="PATTERN", zh=zh)
 
 
 def _canonical(field: FieldProfile, entry: str, today: date) -> str:
@@ -239,7 +240,9 @@ def _canonical(field: FieldProfile, entry: str, today: date) -> str:
             return _read_code_type(entry).value
         case FieldType.CHOICE:
             if entry not in field.choices:
-                raise Malformed("not one of the choices", f"choose {'、'.join(field.choices)}", code="CHOICE")
+                listed = "、".join(field.choices)
+                zh = f"不在可选范围内，请从中选择：{listed}"
+                raise Malformed("not one of the choices", f"choose {listed}", code="CHOICE", zh=zh)
             return entry
         case FieldType.PHOTO:
             path = entry.replace("\\", "/")
@@ -261,7 +264,10 @@ def _check_whole(field: FieldProfile, entries: list[str], reasons: list[Violatio
     lengths = [len(entry) for entry in entries]
     length = max(lengths) if field.repeats else sum(lengths)
     if length > field.max_length:
-        reasons.append(_bad(field, "TOO_LONG", f"{length} characters", f"at most {field.max_length}"))
+        zh = f"内容有 {length} 个字符，最多 {field.max_length} 个，请缩短"
+        reasons.append(
+            Violation(field.name, "TOO_LONG", f"{length} characters", f"at most {field.max_length}", zh)
+        )
 
 
 # What several fields say together --------------------------------------------------------------------------

@@ -232,6 +232,27 @@ def test_a_disk_that_fills_up_meanwhile_loses_nothing(cli: Cli, monkeypatch: pyt
     assert len(pdfs(out)) == 40
 
 
+def test_stamp_and_replace_try_the_place_of_the_file_first(cli: Cli) -> None:
+    import pypdfium2
+
+    assert cli.run("issue", "FOOD", "--from", table_of(cli, food(1)), "--json") == 0
+    identifier = str(cli.lines()[0]["identifier"])
+    before = stored(cli)
+    blocked = write(cli.folder / "blocked", "x")
+    moved = table_of(cli, food(1, premises=PLACE))
+    assert cli.run("replace", identifier, "--reason", "迁址", "--from", moved, "--out", blocked) == 3
+    assert "cannot be written to" in said(cli)
+    document, letter = pypdfium2.PdfDocument.new(), cli.folder / "letter.pdf"
+    document.new_page(595, 842)
+    document.save(letter)
+    document.close()
+    fields = dict(zip(LABELS, food(7), strict=True))
+    sidecar = write(cli.folder / "d.json", json.dumps({"type": "FOOD", "fields": fields}))
+    for out in (blocked / "s.pdf", cli.folder):
+        assert cli.run("stamp", letter, "--from", sidecar, "--out", out) == 3
+    assert stored(cli) == before
+
+
 # Dry runs -----------------------------------------------------------------------------------------------------
 
 

@@ -154,6 +154,17 @@ def test_a_title_above_the_header_is_told_apart(tmp_path):
     refused(write(tmp_path / "t.csv", as_text([food(1), food(2)])), "NO_HEADER")
 
 
+def test_other_shapes_of_a_table_are_told_apart(tmp_path):
+    turned = as_text(list(zip(LABELS, food(1), food(2), strict=True)))
+    error = refused(write(tmp_path / "t.csv", turned), "NO_HEADER")
+    assert "Transpose" in error.todo
+    assert "JY2990" not in str(error) + error.zh, "what stands there is no name of a column"
+    for mark in "，、":
+        text = "\n".join(mark.join(map(str, row)) for row in table(food(1)))
+        assert mark in refused(write(tmp_path / "t.csv", text), "NO_HEADER").what
+    assert ".json" in refused(write(tmp_path / "t.csv", '[{"a": "b"}]'), "NO_HEADER").todo
+
+
 def test_short_rows_are_read_and_a_row_cut_by_a_line_break_is_not(tmp_path):
     text = as_text(
         table(

@@ -145,9 +145,12 @@ def test_the_first_visible_sheet_with_content_is_read_and_told(tmp_path):
     book.save(path)
     assert found(path) == THREE
     assert read_file(path, FOOD_TYPE).note == (
-        "读取工作表“名单”；未读取：说明。",
-        "The sheet 名单 is read; not read: 说明.",
+        "读取工作表“名单”；未读取：说明（需要时请把要读的工作表移到最前）。",
+        "The sheet 名单 is read; not read: 说明 (move the right one to the front).",
     )
+    book.move_sheet("说明", -3)
+    book.save(path)
+    assert "not read: 名单" in refused(path, "NO_HEADER").what
     empty = openpyxl.Workbook()
     empty.save(path)
     refused(path, "NO_RECORDS")

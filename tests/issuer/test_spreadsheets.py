@@ -44,6 +44,7 @@ def test_days_in_another_order_are_read_where_only_one_is_possible(text, day):
     ("text", "code"),
     [
         ("1/6/2025", "AMBIGUOUS_DATE"), ("01-02-2026", "AMBIGUOUS_DATE"), ("25/1/6", "AMBIGUOUS_DATE"),
+        ("5-Jan-26", "AMBIGUOUS_DATE"),
         ("45663", "DATE_SERIAL"), ("45663.0", "DATE_SERIAL"), ("0", "DATE_SERIAL"), ("45663.5", "DATE_SERIAL"),
         ("Jan-25", "DATE_INCOMPLETE"), ("2025/1", "DATE_INCOMPLETE"), ("2025年1月", "DATE_INCOMPLETE"),
         ("6-Jan", "DATE_INCOMPLETE"), ("1月6日", "DATE_INCOMPLETE"), ("2025年", "DATE_INCOMPLETE"),

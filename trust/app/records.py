@@ -95,7 +95,13 @@ def read_file(path: Path, profile: TypeProfile) -> Records:
         if is_workbook(path):
             sheet = read_workbook(path)
             note = _which_sheet(sheet.title, sheet.others)
-            records = _records_of(sheet.rows, path, profile)
+            try:
+                records = _records_of(sheet.rows, path, profile)
+            except Malformed as exc:
+                # Which sheet it is about; the right one may stand behind it.
+                raise Malformed(
+                    f"{note[1]} {exc.what}", exc.todo, code=exc.code, zh=f"{note[0]}{exc.zh}"
+                ) from exc
         else:
             records = _text_records(path.read_bytes(), path, profile)
     except OSError as exc:
@@ -279,8 +285,8 @@ def _with_cuts(records: Sequence[Record], rows: Sequence[Sequence[str]]) -> list
         if are_filled and len(row) + len(following) - 1 == width:
             cut |= {number, number + 1}
     problem = _unreadable(
-        "a row that is cut in two by a line break in a cell",
-        "该行被单元格内的换行断成两行，请去掉换行后重新导出",
+        "a row that a line break in a cell seems to have cut in two (or a note stands between rows)",
+        "该行与相邻一行像是被单元格内的换行断成了两行（或混有合计、说明行），请去掉换行或多余的行后重新导出",
     )
     return [replace(r, problems=(*r.problems, problem)) if r.row in cut else r for r in records]
 
@@ -298,6 +304,13 @@ def _header(
     if not any(header):
         raise _no_header(rows, start, columns, name, profile)
     unknown = [n for n, cell in enumerate(cells) if _is_filled(cell) and not header[n]]
+    if unknown and sum(bool(row) and _plain_name(row[0]) in columns for row in rows[start : start + 8]) > 2:
+        raise Malformed(
+            f"The names of the columns of {name} stand below each other in its first column.",
+            "Turn the table: copy it, paste it with Transpose, and save again.",
+            code="NO_HEADER",
+            zh=f"{name} 的列名竖排在第一列。请复制整个表格，用“选择性粘贴 → 转置”把列名放到第一行后重新保存。",
+        )
     if unknown:
         listed = [f"{_letters(n)}{_quoted(cells[n])}" for n in unknown[:8]]
         more, more_zh = (" …", "等") if len(unknown) > 8 else ("", "")
@@ -343,6 +356,22 @@ def _no_header(
                 code="NO_HEADER",
                 zh=f"{name} 的列名在第 {later} 行，其上还有别的行。请删除第 {later} 行以上的各行后重新保存。",
             )
+    for mark in "，、；｜":
+        if sum(_plain_name(part) in columns for part in joined.split(mark)) >= 2:
+            return Malformed(
+                f"The cells of {name} are divided by {mark}, which is a mark of Chinese text and divides none.",
+                "Open the source in a spreadsheet and save it as Excel Workbook (.xlsx) or CSV UTF-8.",
+                code="NO_HEADER",
+                zh=f"{name} 用全角的“{mark}”分列，无法区分内容。"
+                "请在表格软件中另存为“Excel 工作簿 (*.xlsx)”或“CSV UTF-8”。",
+            )
+    if joined.lstrip().startswith(("{", "[")):
+        return Malformed(
+            f"{name} holds JSON and not a table.",
+            "Give it a name that ends in .json.",
+            code="NO_HEADER",
+            zh=f"{name} 的内容是 JSON，不是表格，请把扩展名改为 .json。",
+        )
     some = [field.label.zh for field in profile.fields[:2]]
     return Malformed(
         f"Row {number} of {name} holds no name of a column of {profile.short}.",
@@ -418,7 +447,7 @@ def _letters(column: int) -> str:
 def _quoted(cell: Cell) -> str:
     """A header may itself hold anything: only what looks like a name is quoted."""
     shown = cell.strip() if isinstance(cell, str) else ""
-    return f" ({shown})" if re.fullmatch(r"[\w（）()]{1,40}", shown) else ""
+    return f" ({shown})" if re.fullmatch(r"[^\W\d（）()][^\W\d]*(?:[（(][^\W\d]+[）)])?", shown[:40]) else ""
 
 
 def _unreadable(found: str, zh: str) -> Violation:
@@ -443,8 +472,8 @@ def _garbled(field: str) -> Violation:
 def _which_sheet(title: str, others: Sequence[str]) -> tuple[str, str]:
     if not others:
         return f"读取工作表“{title}”。", f"The sheet {title} is read."
-    zh = f"读取工作表“{title}”；未读取：{'、'.join(others)}。"
-    return zh, f"The sheet {title} is read; not read: {', '.join(others)}."
+    zh = f"读取工作表“{title}”；未读取：{'、'.join(others)}（需要时请把要读的工作表移到最前）。"
+    return zh, f"The sheet {title} is read; not read: {', '.join(others)} (move the right one to the front)."
 
 
 # --- pictures ---

@@ -101,9 +101,9 @@ def error_words(exc: TrustError) -> str:
 
 
 def violation_words(violation: Violation) -> str:
-    """Why one field was refused. The details are the checker's; the rule is said in the user's language."""
+    """Why one field was refused, in the user's language: the checker's own words, or the rule's sentence."""
     if language() == "zh-CN" and violation.zh:
         return violation.zh
     if language() == "zh-CN" and violation.code in VIOLATIONS_ZH:
-        return f"{VIOLATIONS_ZH[violation.code]}（{violation.found}）"
+        return VIOLATIONS_ZH[violation.code]
     return f"{violation.found}: {violation.todo} [{violation.code}]"

@@ -188,6 +188,14 @@ def stamp_pdf(
         data = pdf.read_bytes()
     except (OSError, ValueError) as exc:
         raise Malformed("The PDF or its data file cannot be read.", "Check both paths and the JSON.") from exc
+    if out.is_dir():
+        raise Malformed(
+            f"{out} is a folder.",
+            "Name a file with --out.",
+            code="OUT_UNUSABLE",
+            zh=f"{out} 是文件夹，请用 --out 写出文件名。",
+        )
+    make_out_folder(out.parent, 1)
     application = stamp_application(
         service,
         data,
@@ -319,4 +327,8 @@ def _print_refusal(outcome: Outcome, row: str, profile: TypeProfile | None) -> N
 def _shown_field(name: str, profile: TypeProfile | None) -> str:
     """In Chinese the label that stands over the person's column, with the name of the field."""
     known = profile.field_named(name) if profile is not None else None
-    return t(f"{known.label.zh} {known.name}", known.name) if known is not None else name
+    if known is not None:
+        return t(f"{known.label.zh} {known.name}", known.name)
+    if name.startswith("column "):
+        return t(f"{name.removeprefix('column ')} 列", name)
+    return t({"row": "整行", "authority": "签发机构"}.get(name, name), name)
