@@ -11,6 +11,7 @@ import pytest
 from support.tables import LABELS, as_text, food, table, write
 
 from issuer.catalogue import load_profile
+from trust.app import table_text
 from trust.app.records import Record, read_file, read_records
 from trust.model.errors import Malformed
 
@@ -179,6 +180,11 @@ def test_short_rows_are_read_and_a_row_cut_by_a_line_break_is_not(tmp_path):
     cut = lines[2].replace("示例路", "示例\r\n路", 1)
     records = read(write(tmp_path / "t.csv", "\r\n".join([*lines[:2], cut, lines[3]])))
     assert [bool(record.problems) for record in records] == [False, True, True, False]
+    header = [*LABELS, *[""] * (len(LABELS) - 1)]
+    assert (
+        numbers(read(write(tmp_path / "t.csv", as_text(table(food(1), food(2), food(3), header=header)))))
+        == THREE
+    )
     header = [*LABELS, "日常监督管理机构", "投诉举报电话"]
     assert (
         numbers(read(write(tmp_path / "t.csv", as_text(table(food(1), food(2), food(3), header=header)))))
@@ -293,6 +299,11 @@ def test_records_of_a_json_file_are_counted_from_one(tmp_path):
     assert "line 2, character 6" in error.what
     (record,) = read(write(tmp_path / "t.json", '[{"licence_number": 5}]'))
     assert codes(record) == [("row", "UNREADABLE")]
+
+
+def test_more_rows_than_a_sheet_has_are_refused_while_reading(tmp_path, monkeypatch):
+    monkeypatch.setattr(table_text, "_MOST_ROWS", 1000)
+    refused(write(tmp_path / "t.csv", as_text(table(food(1))) + "\n" * 1000), "TOO_LARGE")
 
 
 def test_numbers_whose_end_is_lost_are_refused_in_tables(tmp_path):

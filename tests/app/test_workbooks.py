@@ -100,6 +100,36 @@ def test_a_cell_whose_content_is_lost_is_refused(tmp_path, value, code):
     assert [(problem.field, problem.code) for problem in record.problems] == [("complaints_phone", code)]
 
 
+@pytest.mark.parametrize(
+    ("shown_as", "read"),
+    [
+        ("yyyy/m/d;@", True), ("m/d/yyyy", True), ('[$-804]yyyy"年"m"月"d"日";@', True), ("d-mmm-yy", True),
+        ("[DBNum1]yyyy年m月d日", True), ("yyyy-mm", False), ("mmm-yy", False), ('m"月"d"日"', False),
+        ('yyyy"年day"', False),
+    ],
+)  # fmt: skip
+def test_a_day_counts_where_the_cell_shows_it(tmp_path, shown_as, read):
+    record = one_cell(tmp_path, date(2025, 1, 6), shown_as=shown_as)
+    if read:
+        assert record.fields["complaints_phone"] == "2025-01-06"
+    else:
+        assert [(p.field, p.code) for p in record.problems] == [("complaints_phone", "DATE_INCOMPLETE")]
+
+
+@pytest.mark.parametrize(
+    ("number", "is_day"), [(31, True), (14, True), (30, True), (57, False), (58, False), (27, False)]
+)
+def test_formats_that_excel_in_chinese_writes_by_number_are_known(tmp_path, number, is_day):
+    one_cell(tmp_path, 45663, shown_as="[$-1]0")
+    form = b'<xf numFmtId="%d"'
+    changed = {"xl/styles.xml": lambda data: data.replace(form % 164, form % number)}
+    (record,) = read(with_part(tmp_path / "t.xlsx", changed))
+    if is_day:
+        assert record.fields["complaints_phone"] == "2025-01-06"
+    else:
+        assert [(p.field, p.code) for p in record.problems] == [("complaints_phone", "DATE_INCOMPLETE")]
+
+
 def with_part(path: Path, change: dict[str, Any]) -> Path:
     """The workbook with parts changed: name → a function of the old bytes."""
     with zipfile.ZipFile(path) as old:

@@ -279,10 +279,12 @@ def _with_cuts(records: Sequence[Record], rows: Sequence[Sequence[str]]) -> list
     """A line break in a cell without quotation marks makes two rows of one; neither may be issued."""
     start = next((n for n, row in enumerate(rows) if any(map(_is_filled, row))), 0)
     width = len(rows[start]) if rows else 0
+    named = max((n for n, cell in enumerate(rows[start], 1) if _is_filled(cell)), default=0) if rows else 0
     cut: set[int] = set()
     for number, (row, following) in enumerate(pairwise(rows[start + 1 :]), start + 2):
         are_filled = any(map(_is_filled, row)) and any(map(_is_filled, following))
-        if are_filled and len(row) + len(following) - 1 == width:
+        # Both whole are two rows whose empty ends a program left out, whatever their lengths add up to.
+        if are_filled and len(row) + len(following) - 1 == width and min(len(row), len(following)) < named:
             cut |= {number, number + 1}
     problem = _unreadable(
         "a row that a line break in a cell seems to have cut in two (or a note stands between rows)",

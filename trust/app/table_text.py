@@ -30,6 +30,7 @@ _MARKS = (  # the longer first: the mark of UTF-32 begins with that of UTF-16
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")  # UTF-32 is also UTF-16 with zeros between
 _THREE_BYTES = re.compile(rb"[\xe0-\xef][\x80-\xbf]{2}")
 _NAMES = {"utf-8": "UTF-8", "gb18030": "GB 18030"}
+_MOST_ROWS = 1_048_576
 _SEPARATORS = ",;\t|"
 _SEP_LINE = re.compile(r'\A"?sep=(.)"?(?:\r\n|\n|\r|\Z)', re.IGNORECASE)
 _AGAIN = "Save it again as Excel Workbook (.xlsx) or CSV UTF-8."
@@ -210,6 +211,13 @@ def _split(text: str, separator: str, name: str) -> list[list[str]]:
     try:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
             rows.append(row)
+            if len(rows) > _MOST_ROWS:
+                raise Malformed(
+                    f"{name} has more rows than a sheet can.",
+                    "Split it.",
+                    code="TOO_LARGE",
+                    zh=f"{name} 的行数超过一张工作表的上限，请拆成几个文件。",
+                )
     except (csv.Error, TypeError) as exc:
         row_number = len(rows) + 1
         raise Malformed(

@@ -31,6 +31,15 @@ _MOST_UNPACKED = 512 * 1024 * 1024
 _MOST_ROWS = 1_048_576
 _MOST_CELLS = 4_000_000
 _CHUNK = 1 << 20
+# ECMA-376 part 1, 18.8.30: the number formats that Excel in Chinese writes by number alone. The library has none of
+# them, and would give a day in one as a plain number.
+_CHINESE_FORMATS = {
+    **dict.fromkeys((27, 36, 50, 52, 57), 'yyyy"年"m"月"'),
+    **dict.fromkeys((28, 29, 51, 53, 54, 58), 'm"月"d"日"'),
+    30: "m-d-yy",
+    31: 'yyyy"年"m"月"d"日"',
+    **dict.fromkeys((32, 33, 34, 35, 55, 56), 'h"时"mm"分"'),
+}
 _SAVE_AGAIN = "Open it in Excel or WPS and save it again as Excel Workbook (.xlsx)."
 _SAVE_AGAIN_ZH = "请在 Excel 或 WPS 中打开，另存为“Excel 工作簿 (*.xlsx)”后重新提交。"
 
@@ -61,7 +70,10 @@ def read_workbook(path: Path) -> Sheet:
     with _translated(path.name):
         _check_package(path)
         import openpyxl  # with the server's libraries, and slow to load
+        from openpyxl.styles.numbers import BUILTIN_FORMATS
 
+        for number, shown_as in _CHINESE_FORMATS.items():
+            BUILTIN_FORMATS.setdefault(number, shown_as)
         # By handles, since the library goes by a file's name.
         with path.open("rb") as one, path.open("rb") as other, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about charts and validations, which are not read
@@ -238,14 +250,25 @@ def _cell(value: Any, formula: Any) -> Cell:
             return _unescaped(text)
         case int() | float():
             return _number(value.value, value.number_format or "")
-        case datetime() as moment:
-            return (
-                moment.date().isoformat() if moment.time() == datetime.min.time() else moment.isoformat(" ")
-            )
-        case date() as day:
-            return day.isoformat()
+        case date() as moment:  # and `datetime`, which is one
+            return _moment(moment, value.number_format or "")
         case other:
             return str(other)
+
+
+def _moment(moment: date, shown_as: str) -> Cell:
+    shown = re.sub(r'"[^"]*"|\[[^\]]*\]|\\.|_.', "", shown_as.partition(";")[0]).lower()
+    if not {"y", "d"} <= set(shown):
+        return Malformed(
+            "a date that the cell shows without its day or year",
+            "give the column the format yyyy-mm-dd, look whether the days are right, and save again",
+            code="DATE_INCOMPLETE",
+            zh="单元格显示的日期缺年或日，请把该列的单元格格式设为日期“yyyy-mm-dd”，核对后重新保存",
+        )
+    if isinstance(moment, datetime):
+        is_day = moment.time() == datetime.min.time()
+        return moment.date().isoformat() if is_day else moment.isoformat(" ")
+    return moment.isoformat()
 
 
 def _number(number: float, shown_as: str) -> Cell:
