@@ -757,6 +757,7 @@ def _taken(profile: TypeProfile, pid: bytes) -> NumberTaken:
         f"This {profile.name.en} number was issued before with other content.",
         "Correct the number, or replace the issued one with `yinzheng replace`.",
         pid=pid,
+        zh=f"该{profile.name.zh}编号此前已签发，但内容不同。请更正编号；如需变更内容，请用 yinzheng replace 办理换发。",
     )
 
 

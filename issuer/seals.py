@@ -813,6 +813,7 @@ def _limit_reached(seal_id: str, limit: int) -> Conflict:
         f"The seal {seal_id} has been used {limit} times today, which is its limit.",
         "Go on tomorrow, or ask the seal's keeper for another limit.",
         code="SEAL_LIMIT_REACHED",
+        zh=f"印章 {seal_id} 今日已用 {limit} 次，达到上限。请明日继续，或请印章保管人调整上限。",
     )
 
 
@@ -821,6 +822,8 @@ def _needs_approval(seal_id: str, count: int) -> NotPermitted:
         f"{count} documents with the seal {seal_id} need a second person's approval.",
         "Ask for one with `yinzheng seal request-many`, and name its number.",
         code="SEAL_NEEDS_APPROVAL",
+        zh=f"一次用印章 {seal_id} 签发 {count} 份须经他人批准。"
+        "请用 yinzheng seal request-many 申请，再用 --approval 写明批准号。",
     )
 
 

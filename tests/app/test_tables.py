@@ -147,6 +147,38 @@ def test_headers_are_read_as_a_person_reads_them(tmp_path):
     )
 
 
+def test_marks_of_forms_are_no_part_of_a_name(tmp_path):
+    header = [
+        f"{label}{mark}"
+        for label, mark in zip(
+            LABELS, ["*", "：", "（必填）", " *", "＊", "", "(选填)", "", "*：", ""], strict=True
+        )
+    ]
+    path = write(tmp_path / "t.csv", as_text(table(food(1), food(2), food(3), header=header)))
+    assert numbers(read(path)) == THREE
+
+
+def test_a_column_that_counts_the_rows_is_nothing(tmp_path):
+    rows = [
+        ["序号", *LABELS],
+        *([n, *food(n)] for n in (1, 2, 3)),
+        *([n, *[""] * len(LABELS)] for n in (4, 5)),
+    ]
+    assert numbers(read(write(tmp_path / "t.csv", as_text(rows)))) == THREE, (
+        "rows that are only numbered are blank"
+    )
+
+
+def test_authorities_and_seals_are_named_in_columns_of_ours(tmp_path):
+    header = [*LABELS, "签发机构代码", "seal"]
+    rows = table(
+        [*food(1), "'１１９９０１００MB9X100103\u00a0", '="a-sm2"'], [*food(2), "", " "], header=header
+    )
+    first, second = read(write(tmp_path / "t.csv", as_text(rows)))
+    assert (first.authority, first.seal) == ("11990100MB9X100103", "a-sm2")
+    assert (second.authority, second.seal) == (None, None)
+
+
 def test_a_title_above_the_header_is_told_apart(tmp_path):
     rows = [["云岭省食品经营许可名单"], ["填报单位：示例"], *table(food(1))]
     error = refused(write(tmp_path / "t.csv", as_text(rows)), "NO_HEADER")

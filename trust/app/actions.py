@@ -46,6 +46,7 @@ def find_authority(service: Service, wanted: str | None, profile: TypeProfile) -
             "There is no such authority.",
             "List them with `yinzheng authority list`.",
             code="UNKNOWN_AUTHORITY",
+            zh="未登记该签发机构，请用 yinzheng authority list 查看已登记的机构。",
         )
     entitled = [a for a in listed if set(a.functions) & set(profile.who_may_issue)]
     if len(entitled) != 1:
@@ -53,6 +54,7 @@ def find_authority(service: Service, wanted: str | None, profile: TypeProfile) -
             f"{len(entitled)} authorities may issue {profile.short}.",
             "Say which with --authority.",
             code="AUTHORITY",
+            zh=f"有 {len(entitled)} 个机构可签发{profile.name.zh}，请用 --authority 指明签发机构。",
         )
     return entitled[0]
 

@@ -7,8 +7,9 @@ type's own fields:
     authority, 签发机构代码   id or credit code of the issuing authority
     seal, 印章              id of the seal
 
-A column without a name and content is nothing. Rows have the numbers that the person's program shows, so the first
-record of a table is in row 2 as a rule; records of a JSON file are counted from 1.
+A column without a name and content is nothing, and so is one that only counts the rows (序号). Rows have the
+numbers that the person's program shows, so the first record of a table is in row 2 as a rule; records of a JSON
+file are counted from 1.
 
 A photo column names a picture file, looked for in the table's folder and nowhere else, written with either slash and
 in any case. It is opened when its record is issued and not before, since three hundred pictures do not fit in memory.
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from issuer.catalogue import FieldType, Role, TypeProfile
+from issuer.catalogue.characters import in_half_width, tidied, without_invisible_ends
 from issuer.catalogue.spreadsheets import has_lost_digits, lost_digits, unwrapped
 from issuer.drafting import MAX_PHOTO_BYTES
 from trust.app.table_text import (
@@ -44,6 +46,7 @@ MAX_ROWS = 100_000
 _MAX_FILE_BYTES = 256 * 1024 * 1024
 _AUTHORITY_COLUMNS = ("authority", "签发机构代码")
 _SEAL_COLUMNS = ("seal", "印章")
+_COUNT = "序号"
 _HEADER_WITHIN = 20
 _PERSONAL_CODES = (FieldType.IDENTITY_NUMBER, FieldType.HOLDER_CODE)
 
@@ -233,15 +236,18 @@ def _columns_of(profile: TypeProfile) -> dict[str, str]:
     named = {field.name: field.name for field in profile.fields}
     named |= {_plain_name(field.label.zh): field.name for field in profile.fields}
     named |= {_plain_name(column): _AUTHORITY_COLUMNS[0] for column in _AUTHORITY_COLUMNS}
-    return named | {_plain_name(column): _SEAL_COLUMNS[0] for column in _SEAL_COLUMNS}
+    named |= {_plain_name(column): _SEAL_COLUMNS[0] for column in _SEAL_COLUMNS}
+    return named | {_COUNT: _COUNT}
 
 
 def _plain_name(cell: Cell) -> str:
-    """A header without what a person does not see as a difference: blanks, line breaks, width of brackets."""
+    """A header without what a person does not see as a difference: blanks, line breaks, width of brackets, and the
+    marks of forms (`姓名*`, `姓名：`, `姓名（必填）`)."""
     if isinstance(cell, Malformed):
         return ""
     text = unicodedata.normalize("NFKC", unwrapped(cell.strip()))
-    return "".join(c for c in text if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf"))
+    text = "".join(c for c in text if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf"))
+    return text.strip("*:").removesuffix("(必填)").removesuffix("(选填)").strip("*:")
 
 
 def _records_of(rows: Sequence[Sequence[Cell]], path: Path, profile: TypeProfile) -> list[Record]:
@@ -250,9 +256,10 @@ def _records_of(rows: Sequence[Sequence[Cell]], path: Path, profile: TypeProfile
     if start is None:
         return []
     header = _header(rows, start, columns, path.name, profile)
+    counting = {n for n, meaning in enumerate(header) if meaning == _COUNT}
     records = []
     for number, row in enumerate(rows[start + 1 :], start + 2):
-        if any(_is_filled(cell) for cell in row):
+        if any(_is_filled(cell) for n, cell in enumerate(row) if n not in counting):
             problems = _row_problems(row, header)
             records.append(_table_record(number, row, header, problems, profile, path.parent))
     return _with_lost_digits(records, profile)
@@ -303,7 +310,7 @@ def _header(
     """The meaning of each column; "" for one without a name."""
     cells = rows[start]
     header = [columns.get(_plain_name(cell), "") for cell in cells]
-    if not any(header):
+    if not any(meaning not in ("", _COUNT) for meaning in header):
         raise _no_header(rows, start, columns, name, profile)
     unknown = [n for n, cell in enumerate(cells) if _is_filled(cell) and not header[n]]
     if unknown and sum(bool(row) and _plain_name(row[0]) in columns for row in rows[start : start + 8]) > 2:
@@ -416,9 +423,9 @@ def _table_record(
     folder: Path,
 ) -> Record:
     # Programs leave out empty cells at a row's end; a cell that is a problem says so in its place.
-    fields = {meaning: "" for meaning in header if meaning}
+    fields = {meaning: "" for meaning in header if meaning not in ("", _COUNT)}
     for meaning, cell in zip(header, row, strict=False):
-        if meaning and isinstance(cell, str):
+        if meaning in fields and isinstance(cell, str):
             fields[meaning] = cell
     for field in profile.fields:
         # One in eleven identity numbers whose end was lost still passes its check; a JSON file can say what is so.
@@ -431,8 +438,8 @@ def _table_record(
 def _take(fields: dict[str, Any], columns: Sequence[str]) -> str | None:
     for column in columns:
         if column in fields:
-            value = str(fields.pop(column)).strip()
-            return value or None
+            value = tidied(unwrapped(str(fields.pop(column)).strip()))
+            return in_half_width(without_invisible_ends(value)).removeprefix("'").strip() or None
     return None
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from trust.model.errors import Malformed, StorageError
 
-_USUAL_FILE = 400_000
+_USUAL_FILE = 300_000
 """Bytes of an issued file; those with a photograph are about so large."""
 
 
