@@ -146,11 +146,12 @@ def _judge(before: str, char: str, is_name: bool) -> Unusable | None:
             f"含有部首或笔画符号 {u}，不是文字，请录入完整的字",
         )
     if char in _LOST or (is_name and char in _LOST_IN_NAMES):
+        u = u if char in _LOST else f"“{char}” ({u})"
         return Unusable(
             "LOST_CHARACTER",
             f"{u}, which programs write where they have lost a character",
             "type the lost character; save as Excel Workbook or CSV UTF-8, which keep it",
-            f"含有 {u}，多为导出时丢失的字，请补录该字，并另存为 Excel 工作簿或“CSV UTF-8”",
+            f"含有 {u}，多半是导出时丢了字，请补录该字，并另存为 Excel 工作簿或“CSV UTF-8”",
         )
     if unicodedata.category(char) in ("Mn", "Me") and _takes_no_mark(before):
         return Unusable(

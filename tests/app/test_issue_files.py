@@ -91,7 +91,7 @@ def test_one_number_with_two_contents_names_the_other_row(
         assert f"row {far + 3}: Row 2 has the same number with other content." in cli.err
     monkeypatch.setenv("YINZHENG_LANG", "zh-CN")
     assert cli.run("issue", "FOOD", "--from", path) == 1
-    assert f"第 {far + 3} 行: 与第 2 行编号相同、内容不同" in cli.err
+    assert f"第 {far + 3} 行：与第 2 行编号相同、内容不同" in cli.err
 
 
 def test_equal_rows_of_a_run_that_was_cut_off(cli: Cli) -> None:
@@ -368,6 +368,8 @@ def records_type():
     [
         "../secret.jpg", "..\\secret.jpg", "photos/../../secret.jpg", "/etc/hostname", "C:\\photos\\x.jpg",
         "\\\\server\\x.jpg",
+        "x" * 300 + ".jpg",
+        "loop.jpg",
         "link.jpg", "linked/secret.jpg", "photos", ".", "none.jpg", "photos/none.jpg", "x.jpg:stream", "photos/dir.jpg",
     ],
 )  # fmt: skip
@@ -377,6 +379,7 @@ def test_no_picture_is_taken_from_outside_the_folder(tmp_path: Path, written: st
     (folder / "photos" / "dir.jpg").mkdir(parents=True)
     (folder / "link.jpg").symlink_to(tmp_path / "secret.jpg")
     (folder / "linked").symlink_to(tmp_path)
+    (folder / "loop.jpg").symlink_to(folder / "loop.jpg")
     (record,) = read_records(medical(folder, written), records_type())
     assert [(problem.field, problem.code) for problem in record.problems] == [("photo", "NO_PICTURE")]
     assert record.picture is None

@@ -129,7 +129,7 @@ def test_a_column_without_a_name_but_with_content_is_named(tmp_path):
 
 
 def test_columns_that_the_type_does_not_have_are_named_once(tmp_path):
-    rows = table([*food(1), "", "x"], header=[*LABELS, "备注", "电话 138-0000"])
+    rows = table([*food(1), "y", "x"], header=[*LABELS, "备注", "电话 138-0000"])
     error = refused(write(tmp_path / "t.csv", as_text(rows)), "UNKNOWN_COLUMN")
     assert "K (备注), L" in error.what
     assert "138" not in error.what, "a header may hold anything"
@@ -145,6 +145,15 @@ def test_headers_are_read_as_a_person_reads_them(tmp_path):
         numbers(read(write(tmp_path / "t.csv", as_text(table(food(1), food(2), food(3), header=header)))))
         == THREE
     )
+
+
+def test_a_named_column_without_content_is_nothing_and_names_once_more_are_told(tmp_path):
+    rows = table(*([*food(n), ""] for n in (1, 2, 3)), header=[*LABELS, "备注"])
+    assert numbers(read(write(tmp_path / "t.csv", as_text(rows)))) == THREE
+    first, again, second = read(write(tmp_path / "t.csv", as_text([*table(food(1)), *table(food(2))])))
+    assert not first.problems
+    assert not second.problems
+    assert codes(again) == [("row", "UNREADABLE")]
 
 
 def test_marks_of_forms_are_no_part_of_a_name(tmp_path):

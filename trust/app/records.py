@@ -7,9 +7,9 @@ type's own fields:
     authority, 签发机构代码   id or credit code of the issuing authority
     seal, 印章              id of the seal
 
-A column without a name and content is nothing, and so is one that only counts the rows (序号). Rows have the
-numbers that the person's program shows, so the first record of a table is in row 2 as a rule; records of a JSON
-file are counted from 1.
+A column without content is nothing, and so is one that only counts the rows (序号). Rows have the numbers that the
+person's program shows, so the first record of a table is in row 2 as a rule; records of a JSON file are counted
+from 1.
 
 A photo column names a picture file, looked for in the table's folder and nowhere else, written with either slash and
 in any case. It is opened when its record is issued and not before, since three hundred pictures do not fit in memory.
@@ -260,7 +260,7 @@ def _records_of(rows: Sequence[Sequence[Cell]], path: Path, profile: TypeProfile
     records = []
     for number, row in enumerate(rows[start + 1 :], start + 2):
         if any(_is_filled(cell) for n, cell in enumerate(row) if n not in counting):
-            problems = _row_problems(row, header)
+            problems = _row_problems(row, header, rows[start])
             records.append(_table_record(number, row, header, problems, profile, path.parent))
     return _with_lost_digits(records, profile)
 
@@ -312,7 +312,12 @@ def _header(
     header = [columns.get(_plain_name(cell), "") for cell in cells]
     if not any(meaning not in ("", _COUNT) for meaning in header):
         raise _no_header(rows, start, columns, name, profile)
-    unknown = [n for n, cell in enumerate(cells) if _is_filled(cell) and not header[n]]
+    below = rows[start + 1 :]
+    unknown = [
+        n
+        for n, cell in enumerate(cells)
+        if _is_filled(cell) and not header[n] and any(n < len(row) and _is_filled(row[n]) for row in below)
+    ]
     if unknown and sum(bool(row) and _plain_name(row[0]) in columns for row in rows[start : start + 8]) > 2:
         raise Malformed(
             f"The names of the columns of {name} stand below each other in its first column.",
@@ -392,8 +397,12 @@ def _no_header(
     )
 
 
-def _row_problems(row: Sequence[Cell], header: Sequence[str]) -> list[Violation]:
+def _row_problems(row: Sequence[Cell], header: Sequence[str], names: Sequence[Cell]) -> list[Violation]:
     problems = []
+    if [_plain_name(cell) for cell in row if _is_filled(cell)] == [
+        _plain_name(cell) for cell in names if _is_filled(cell)
+    ]:
+        return [_unreadable("the names of the columns once more", "该行重复了列名，请删除该行")]
     for n, cell in enumerate(row):
         if n < len(header) and header[n]:
             if isinstance(cell, Malformed):
@@ -499,13 +508,16 @@ def _find_picture(folder: Path, name: str) -> Path | None:
         if step is None:
             return None
         found = step
-    inside = found.resolve()
-    is_inside = inside.is_relative_to(folder.resolve()) and inside.is_file()
+    try:
+        inside = found.resolve()
+        is_inside = inside.is_relative_to(folder.resolve()) and inside.is_file()
+    except (OSError, RuntimeError):  # links that lead in a circle, names that no file can have
+        return None
     return found if parts and is_inside else None
 
 
 def _in_folder(folder: Path, name: str) -> Path | None:
-    if (folder / name).exists():
+    if os.path.exists(folder / name):  # which says no to names that no file can have
         return folder / name
     try:
         found = [each for each in os.listdir(folder) if _without_case(each) == _without_case(name)]

@@ -319,9 +319,9 @@ def _print_refusal(outcome: Outcome, row: str, profile: TypeProfile | None) -> N
     if isinstance(error, ProfileViolation):
         for violation in error.violations:
             field_name = _shown_field(violation.field, profile)
-            console.err.print(f"{row} · {field_name}: {console.violation_words(violation)}")
+            console.err.print(f"{row} · {field_name}{t('：', ': ')}{console.violation_words(violation)}")
     elif error is not None:
-        console.err.print(f"{row}: {console.error_words(error)}")
+        console.err.print(f"{row}{t('：', ': ')}{console.error_words(error)}")
 
 
 def _shown_field(name: str, profile: TypeProfile | None) -> str:
