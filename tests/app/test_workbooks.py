@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import zipfile
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import openpyxl
 import pytest
 from openpyxl.styles import numbers as formats
-from support.tables import LABELS, food, table, write_workbook
+from support.tables import LABELS, as_text, food, table, write_workbook
 
 from issuer.catalogue import load_profile
 from trust.app import workbook
@@ -238,3 +240,51 @@ def test_a_row_number_out_of_this_world_does_not_count_up_to_it(tmp_path):
     path = write_workbook(tmp_path / "t.xlsx", table(food(1), food(2)))
     far = {SHEET: lambda data: data.replace(b'<row r="3"', b'<row r="99999999999"')}
     refused(with_part(path, far), "TOO_LARGE")
+
+
+PIECES = [
+    b'"',
+    b"\r",
+    b",",
+    b"\xef\xbb\xbf",
+    b"\x1a",
+    b"\0",
+    "春".encode(),
+    "城".encode("gbk"),
+    b"sep=;\n",
+    b"<v>",
+    b"1e999",
+]
+
+
+def changed(data: bytes, dice: random.Random) -> bytes:
+    spoilt = bytearray(data)
+    for _ in range(dice.choice([1, 2, 5])):
+        at = dice.randrange(len(spoilt))
+        match dice.randrange(3):
+            case 0:
+                spoilt[at] = dice.randrange(256)
+            case 1:
+                del spoilt[at : at + dice.choice([1, 2, 40])]
+            case _:
+                spoilt[at:at] = dice.choice(PIECES)
+    return bytes(spoilt)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_file_changed_at_random_is_read_or_refused_and_nothing_else(tmp_path, seed):
+    dice = random.Random(seed)
+    texts = [as_text(table(food(1), food(2))).encode(e) for e in ("utf-8", "utf-16", "gb18030", "utf-32")]
+    with zipfile.ZipFile(write_workbook(tmp_path / "t.xlsx", table(food(1), food(2)))) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    for _ in range(60):
+        path = tmp_path / dice.choice(["t.csv", "t.xlsx", "t.json"])
+        path.write_bytes(changed(dice.choice(texts), dice))
+        with suppress(Malformed):
+            read(path)
+        victim = dice.choice(list(parts))
+        with zipfile.ZipFile(path, "w") as packed:
+            for name, data in parts.items():
+                packed.writestr(name, changed(data, dice) if name == victim else data)
+        with suppress(Malformed):
+            read(path)
