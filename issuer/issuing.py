@@ -276,12 +276,14 @@ class Issuing:
         drafts: dict[int, Draft] = {}
         twins: dict[int, int] = {}
         repeats: dict[int, int] = {}
+        behind: dict[int, bytes] = {}
         for position, application in enumerate(applications):
             try:
                 draft = self._reserve(self.check(application))
             except NumberTaken as exc:
                 told = _taken_by_row(seen[exc.pid], exc.pid) if exc.pid in seen else exc
                 outcomes[position] = Outcome(application.row, None, told)
+                behind[position] = exc.pid
                 continue
             except RequestError as exc:
                 outcomes[position] = Outcome(application.row, None, exc)
@@ -309,10 +311,15 @@ class Issuing:
             row = applications[position].row
             outcomes[position] = Outcome(row, issued, None, repeated, repeats.get(position))
         for position, first in twins.items():
-            of_first, row = outcomes[first], applications[position].row
-            outcomes[position] = Outcome(row, None, of_first.error)
-            if of_first.issued is not None:
-                outcomes[position] = Outcome(row, of_first.issued, None, True, repeats[position])
+            if first in sealed:
+                row = applications[position].row
+                outcomes[position] = Outcome(row, outcomes[first].issued, None, True, repeats[position])
+        # Behind a row that was withdrawn the others come anew: its number is free, and they are nobody's twins.
+        withdrawn = {drafts[p].pid for p in drafts if p not in sealed}
+        again = [p for p, pid in behind.items() if pid in withdrawn]
+        again = sorted([*again, *(p for p, first in twins.items() if first not in sealed)])
+        if again:
+            outcomes |= zip(again, self._issue_batch([applications[p] for p in again], seen), strict=True)
         return [outcomes[position] for position in range(len(applications))]
 
     def _finish(self, drafts: Sequence[Draft]) -> list[Outcome]:

@@ -134,6 +134,22 @@ def test_two_rows_the_page_refuses_are_both_refused(health: Cli) -> None:
     assert "1 issued" in health.out
 
 
+def test_a_row_behind_one_the_page_refused_gets_the_number(health: Cli) -> None:
+    (health.folder / "bad.jpg").write_bytes(b"no picture")
+    (health.folder / "x.jpg").write_bytes(picture())
+    path = medical(health.folder, "bad.jpg")
+    header, line = path.read_text(encoding="utf-8").splitlines()
+    lines = [header, line, line.replace("bad.jpg", "x.jpg"), line.replace("bad.jpg", "x.jpg"), line]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert health.run("issue", "MEDPR", "--from", path, "--dry-run") == 1
+    foreseen = said(health)
+    assert health.run("issue", "MEDPR", "--from", path) == 1
+    assert said(health) == foreseen
+    assert "row 4: repeats row 3" in foreseen
+    assert "row 5: Row 3 has the same number with other content." in foreseen
+    assert "1 issued" in health.out
+
+
 # The output folder --------------------------------------------------------------------------------------------
 
 
