@@ -22,7 +22,7 @@ from trust.model.errors import ProfileViolation, Violation
 from trust.model.parties import CodeType, Holder, mask_code, mask_name
 from trust.model.report import ShownField
 
-_MAX_PHOTO_BYTES = 2 * 1024 * 1024
+MAX_PHOTO_BYTES = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def check_application(
     own_page = application.source_pdf is not None
     if photo_field is not None and photo_field.required and application.photo is None and not own_page:
         reasons.append(Violation(photo_field.name, "MISSING", "no photograph", "attach a JPEG or PNG"))
-    if application.photo is not None and len(application.photo) > _MAX_PHOTO_BYTES:
+    if application.photo is not None and len(application.photo) > MAX_PHOTO_BYTES:
         reasons.append(Violation("photo", "TOO_LARGE", "a photograph over 2 MiB", "make it smaller"))
     try:
         checked = check_fields(

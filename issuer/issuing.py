@@ -17,7 +17,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -73,6 +73,7 @@ from trust.model.errors import (
     Conflict,
     KeyUnavailable,
     Malformed,
+    NumberTaken,
     RequestError,
     TimeStampUnavailable,
     TrustError,
@@ -97,15 +98,27 @@ _SEAL_REASON = "电子印章"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one application: an e-certificate, or the reason why not. `row` is the caller's number."""
+    """What became of one application: an e-certificate, or the reason why not. `row` is the caller's number.
+
+    `repeats_row` is the earlier row of the same request that asked for the very same: one licence is for both.
+    """
 
     row: int
     issued: IssuedECertificate | None
     error: TrustError | None = None
     repeated: bool = False
+    repeats_row: int | None = None
 
 
 Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a dry run remembers of the rows before: who asked for a number, and how often a seal would be used."""
+
+    rows: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    uses: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +156,13 @@ class Issuing:
 
         Raises `NotPermitted` (SEAL_NEEDS_APPROVAL).
         """
+        self.seals.check_many(self._uses(applications), approval, self.clock.now())
+
+    def foresee_many(self, applications: Iterable[Application], approval: int | None) -> None:
+        """What `check_many` would answer now; uses up nothing."""
+        self.seals.foresee_many(self._uses(applications), approval, self.clock.now())
+
+    def _uses(self, applications: Iterable[Application]) -> dict[str, int]:
         counts: dict[str, int] = {}
         for application in applications:
             try:
@@ -152,23 +172,36 @@ class Issuing:
                 continue  # its own outcome will say so
             for seal in (legal, *(each.seal for each in further)):
                 counts[seal.seal_id] = counts.get(seal.seal_id, 0) + 1
-        self.seals.check_many(counts, approval, self.clock.now())
+        return counts
 
     def issue_checked(
-        self, applications: Sequence[Application], *, on_progress: Progress | None = None
+        self,
+        applications: Sequence[Application],
+        *,
+        on_progress: Progress | None = None,
+        seen: dict[bytes, int] | None = None,
     ) -> list[Outcome]:
         """`issue` for a part of a request that `check_many` has let through as a whole.
 
+        `seen` knows the rows of the parts before by the public id they got; the caller keeps it from part to part.
         Raises `ClockDoubted` before anything is done.
         """
         self.log.check_clock()  # before anything is reserved: under a wrong clock it would have to wait
         outcomes: list[Outcome] = []
+        seen = {} if seen is None else seen
         for start in range(0, len(applications), BATCH):
             batch = applications[start : start + BATCH]
-            outcomes += self._issue_batch(batch)
+            outcomes += self._issue_batch(batch, seen)
             if on_progress is not None:
                 on_progress(len(batch))
         return outcomes
+
+    def foresee(self, applications: Iterable[Application], foreseen: Foreseen) -> list[Outcome]:
+        """What `issue_checked` would answer now: what a dry run does. Nothing is stored, sealed or counted.
+
+        A row that would come out has neither an e-certificate nor an error. `foreseen` goes from part to part.
+        """
+        return [self._foresee(application, foreseen) for application in applications]
 
     def check(self, application: Application) -> CheckedApplication:
         """Step 1 alone: what a dry run does. Raises `RequestError` with every reason."""
@@ -218,6 +251,16 @@ class Issuing:
             row = sql.get_ecertificate(connection, **where, step="ISSUED")
             return issued_from(row, sql.get_document(connection, row.id or 0, "data"))
 
+    def find_issued(self, application: Application) -> IssuedECertificate | None:
+        """What was issued for the very same request before. Raises `RequestError` if it keeps not every rule."""
+        checked = self.check(application)
+        key = _request_key(checked.authority.authority_id, checked, 1, None)
+        with self.database.read() as connection:
+            row = sql.find_ecertificate(connection, request_key=key)
+            if row is None or row.step != "ISSUED" or bytes(row.fields_digest) != checked.digest:
+                return None
+            return issued_from(row, sql.get_document(connection, row.id or 0, "data"))
+
     def issued_file(self, pid: bytes) -> bytes:
         """The issued PDF. Raises `NotFound`."""
         with self.database.read() as connection:
@@ -230,14 +273,32 @@ class Issuing:
 
     # --- steps ---
 
-    def _issue_batch(self, applications: Sequence[Application]) -> list[Outcome]:
+    def _issue_batch(self, applications: Sequence[Application], seen: dict[bytes, int]) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
         drafts: dict[int, Draft] = {}
+        twins: dict[int, int] = {}
+        repeats: dict[int, int] = {}
+        behind: dict[int, bytes] = {}
         for position, application in enumerate(applications):
             try:
-                drafts[position] = self._reserve(self.check(application))
+                draft = self._reserve(self.check(application))
+            except NumberTaken as exc:
+                told = _taken_by_row(seen[exc.pid], exc.pid) if exc.pid in seen else exc
+                outcomes[position] = Outcome(application.row, None, told)
+                behind[position] = exc.pid
+                continue
             except RequestError as exc:
                 outcomes[position] = Outcome(application.row, None, exc)
+                continue
+            if draft.pid in seen:
+                repeats[position] = seen[draft.pid]
+            first = next((p for p, other in drafts.items() if other.pid == draft.pid), None)
+            if first is not None:
+                # One draft is sealed and appended once, however many rows of the batch ask for it.
+                twins[position] = first
+                continue
+            drafts[position] = draft
+            seen.setdefault(draft.pid, application.row)
         sealed: dict[int, SealedECertificate] = {}
         for position, draft in drafts.items():
             try:
@@ -249,7 +310,18 @@ class Issuing:
                 outcomes[position] = Outcome(applications[position].row, None, exc)
         for position, issued in zip(sealed, self._record(list(sealed.values())), strict=True):
             repeated = drafts[position].repeated
-            outcomes[position] = Outcome(applications[position].row, issued, None, repeated)
+            row = applications[position].row
+            outcomes[position] = Outcome(row, issued, None, repeated, repeats.get(position))
+        for position, first in twins.items():
+            if first in sealed:
+                row = applications[position].row
+                outcomes[position] = Outcome(row, outcomes[first].issued, None, True, repeats[position])
+        # Behind a row that was withdrawn the others come anew: its number is free, and they are nobody's twins.
+        withdrawn = {drafts[p].pid for p in drafts if p not in sealed}
+        again = [p for p, pid in behind.items() if pid in withdrawn]
+        again = sorted([*again, *(p for p, first in twins.items() if first not in sealed)])
+        if again:
+            outcomes |= zip(again, self._issue_batch([applications[p] for p in again], seen), strict=True)
         return [outcomes[position] for position in range(len(applications))]
 
     def _finish(self, drafts: Sequence[Draft]) -> list[Outcome]:
@@ -283,35 +355,14 @@ class Issuing:
             known = sql.find_ecertificate(connection, request_key=request_key)
             if known is not None:
                 if bytes(known.fields_digest) != checked.digest:
-                    raise _taken(checked.profile)
+                    raise _taken(checked.profile, bytes(known.pid))
                 return replace(
                     self._draft_of(known, sql.get_document(connection, known.id or 0, "data")), repeated=True
                 )
             (place,) = sql.take_status_indexes(connection, 1, self.entropy.bytes(32))
             pid = self.entropy.bytes(16)
             serial = replaced.serial if replaced else self._new_serial()
-            identifier = str(
-                make(
-                    type_code=checked.profile.type_code,
-                    issuer=UnifiedSocialCreditCode(authority.uscc),
-                    serial=serial,
-                    version=version,
-                )
-            )
-            metadata = metadata_of(checked.fields, checked.profile, authority, identifier, application.photo)
-            data = encode_ecertificate_data(
-                ECertificateData(
-                    pid=pid,
-                    issuer=authority.authority_id,
-                    type_short=checked.profile.short,
-                    type_version=int(checked.profile.version),
-                    version=version,
-                    status_list=place.status_list,
-                    status_index=place.status_index,
-                    metadata=metadata,
-                    salts={name: self.entropy.bytes(FIELD_SALT_BYTES) for name in metadata},
-                )
-            )
+            identifier, data = self._data_for(checked, pid, serial, version, place)
             row = sql.ECertificateRow(
                 pid=pid,
                 identifier=identifier,
@@ -350,6 +401,83 @@ class Issuing:
             if further := self._further_for(application, seal):
                 sql.put_document(connection, row.id or 0, "further", encode_further(further))
         return self._draft_of(row, data)
+
+    def _data_for(
+        self, checked: CheckedApplication, pid: bytes, serial: str, version: int, place: sql.Reservation
+    ) -> tuple[str, bytes]:
+        authority, profile = checked.authority, checked.profile
+        identifier = str(
+            make(
+                type_code=profile.type_code,
+                issuer=UnifiedSocialCreditCode(authority.uscc),
+                serial=serial,
+                version=version,
+            )
+        )
+        metadata = metadata_of(checked.fields, profile, authority, identifier, checked.application.photo)
+        data = ECertificateData(
+            pid=pid,
+            issuer=authority.authority_id,
+            type_short=profile.short,
+            type_version=int(profile.version),
+            version=version,
+            status_list=place.status_list,
+            status_index=place.status_index,
+            metadata=metadata,
+            salts={name: self.entropy.bytes(FIELD_SALT_BYTES) for name in metadata},
+        )
+        return identifier, encode_ecertificate_data(data)
+
+    def _foresee(self, application: Application, foreseen: Foreseen) -> Outcome:
+        try:
+            checked = self.check(application)
+            key = _request_key(checked.authority.authority_id, checked, 1, None)
+            if key in foreseen.rows:
+                row, digest = foreseen.rows[key]
+                if digest != checked.digest:
+                    raise _taken_by_row(row, b"")
+                return Outcome(application.row, None, repeated=True, repeats_row=row)
+            with self.database.read() as connection:
+                known = sql.find_ecertificate(connection, request_key=key)
+                if known is not None and bytes(known.fields_digest) != checked.digest:
+                    raise _taken(checked.profile, bytes(known.pid))
+                if known is not None and known.step == "ISSUED":
+                    data = sql.get_document(connection, known.id or 0, "data")
+                    foreseen.rows[key] = (application.row, checked.digest)
+                    return Outcome(application.row, issued_from(known, data), repeated=True)
+            seal = self._seal_for(application)
+            if known is None:
+                self._try_page(checked, seal)
+            used = (seal, *(each.seal for each in self._further_for(application, seal)))
+            for each in used:
+                self.seals.foresee_use(each, foreseen.uses.get(each.seal_id, 0), self.clock.now())
+        except RequestError as exc:
+            return Outcome(application.row, None, exc)
+        foreseen.rows[key] = (application.row, checked.digest)
+        for each in used:
+            foreseen.uses[each.seal_id] = foreseen.uses.get(each.seal_id, 0) + 1
+        return Outcome(application.row, None)
+
+    def _try_page(self, checked: CheckedApplication, seal: ESeal) -> None:
+        """Draws the page with an identifier of the right form and throws it away. Raises `RequestError`."""
+        application, at = checked.application, self.clock.now()
+        if application.source_pdf is not None:
+            return
+        pid = self.entropy.bytes(16)
+        identifier, data = self._data_for(checked, pid, self._new_serial(), 1, sql.Reservation(0, 0))
+        draft = Draft(
+            ecertificate_id=0,
+            operation_id=0,
+            pid=pid,
+            identifier=identifier,
+            type_short=application.type_short,
+            authority_id=checked.authority.authority_id,
+            seal_id=seal.seal_id,
+            data=data,
+            created_at=at,
+        )
+        documents = {"values": encode_values(checked.fields), "photo": application.photo}
+        self._lay_out(draft, documents, (seal.width_mm, seal.height_mm), at)
 
     def _store_inputs(
         self, connection: Any, ecertificate_id: int, checked: CheckedApplication, data: bytes
@@ -416,10 +544,10 @@ class Issuing:
             sealed = seal_pdf(
                 page.pdf, seal=in_use, tsa=tsa, place=place, reason=_SEAL_REASON, at=at, further=fields
             )
-        for field, each in zip(fields, further, strict=True):
+        for place_of, each in zip(fields, further, strict=True):
             sealed = add_further_seal(
                 sealed,
-                field,
+                place_of,
                 seal=self.seals.open(each.seal),
                 tsa=self.authorities.time_stamp_authority(each.seal.suite),
                 reason=_SEAL_REASON,
@@ -633,9 +761,19 @@ def _request_key(
     return sha256(f"{authority_id}|{checked.profile.short}|{number}|{version}|{lineage}".encode()).hex()
 
 
-def _taken(profile: TypeProfile) -> Conflict:
-    return Conflict(
+def _taken(profile: TypeProfile, pid: bytes) -> NumberTaken:
+    return NumberTaken(
         f"This {profile.name.en} number was issued before with other content.",
         "Correct the number, or replace the issued one with `yinzheng replace`.",
-        code="ALREADY_ISSUED",
+        pid=pid,
+        zh=f"该{profile.name.zh}编号此前已签发，但内容不同。请更正编号；如需变更内容，请用 yinzheng replace 办理换发。",
+    )
+
+
+def _taken_by_row(row: int, pid: bytes) -> NumberTaken:
+    return NumberTaken(
+        f"Row {row} has the same number with other content.",
+        "Correct one of the two rows and send the file again.",
+        pid=pid,
+        zh=f"与第 {row} 行编号相同、内容不同，请更正其中一行后重新提交。",
     )

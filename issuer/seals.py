@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -431,6 +431,16 @@ class Seals:
         key = self.authorities.keys.open(seal.key_id, KeyPurpose.SEAL)
         return SealInUse(key, seal.certs, seal.picture_pdf, seal.seal_data)
 
+    def foresee_use(self, seal: ESeal, planned: int, at: datetime) -> None:
+        """Raises `Conflict` where the day's limit would stand against one use after `planned` others."""
+        limit = seal.policy.per_day
+        if limit is None:
+            return
+        with self.authorities.database.read() as connection:
+            used = sql.seal_uses_on(connection, seal.seal_id, day_of(at))
+        if used + planned >= limit:
+            raise _limit_reached(seal.seal_id, limit)
+
     def write_down_use(
         self, connection: Connection, seal: ESeal, ecertificate_id: int, at: datetime, *, by: str
     ) -> None:
@@ -447,11 +457,7 @@ class Seals:
             )
         day, limit = day_of(at), decode_policy(row.policy).per_day
         if limit is not None and sql.seal_uses_on(connection, seal.seal_id, day) >= limit:
-            raise Conflict(
-                f"The seal {seal.seal_id} has been used {limit} times today, which is its limit.",
-                "Go on tomorrow, or ask the seal's keeper for another limit.",
-                code="SEAL_LIMIT_REACHED",
-            )
+            raise _limit_reached(seal.seal_id, limit)
         use = sql.SealUseRow(
             seal_id=seal.seal_id, ecertificate_id=ecertificate_id, by=by, day=day, at=sql.to_micros(at)
         )
@@ -489,28 +495,27 @@ class Seals:
 
         `counts`: documents by seal in one request. The approval is used up by it.
         """
+        for seal_id, count in self._above_limit(counts):
+            with self.authorities.database.write() as connection:
+                where = {"id": approval, "used_at": None}
+                if not _approves(
+                    _approval(connection, approval), seal_id, count, sql.to_micros(at)
+                ) or not sql.update(connection, sql.SealApprovalRow, where, {"used_at": sql.to_micros(at)}):
+                    raise _needs_approval(seal_id, count)
+
+    def foresee_many(self, counts: Mapping[str, int], approval: int | None, at: datetime) -> None:
+        """What `check_many` would answer now; the approval is not used up."""
+        for seal_id, count in self._above_limit(counts):
+            with self.authorities.database.read() as connection:
+                row = _approval(connection, approval)
+            if not _approves(row, seal_id, count, sql.to_micros(at)):
+                raise _needs_approval(seal_id, count)
+
+    def _above_limit(self, counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
         for seal_id, count in counts.items():
             limit = self.get(seal_id).policy.second_approval_above
-            if limit is None or count <= limit:
-                continue
-            with self.authorities.database.write() as connection:
-                row = _approval(connection, approval)
-                good = (
-                    row is not None
-                    and (row.seal_id, row.used_at) == (seal_id, None)
-                    and row.approved_by is not None
-                    and row.count >= count
-                    and sql.to_micros(at) < row.expires_at
-                )
-                where = {"id": approval, "used_at": None}
-                if not good or not sql.update(
-                    connection, sql.SealApprovalRow, where, {"used_at": sql.to_micros(at)}
-                ):
-                    raise NotPermitted(
-                        f"{count} documents with the seal {seal_id} need a second person's approval.",
-                        "Ask for one with `yinzheng seal request-many`, and name its number.",
-                        code="SEAL_NEEDS_APPROVAL",
-                    )
+            if limit is not None and count > limit:
+                yield seal_id, count
 
     # --- steps ---
 
@@ -791,6 +796,35 @@ def _approval(connection: Connection, number: int | None) -> Any:
     if number is None or not 0 < number < 1 << 63:
         return None
     return sql.one_row(connection, sql.SealApprovalRow, id=number)
+
+
+def _approves(row: Any, seal_id: str, count: int, at: int) -> bool:
+    return (
+        row is not None
+        and (row.seal_id, row.used_at) == (seal_id, None)
+        and row.approved_by is not None
+        and bool(row.count >= count)
+        and bool(at < row.expires_at)
+    )
+
+
+def _limit_reached(seal_id: str, limit: int) -> Conflict:
+    return Conflict(
+        f"The seal {seal_id} has been used {limit} times today, which is its limit.",
+        "Go on tomorrow, or ask the seal's keeper for another limit.",
+        code="SEAL_LIMIT_REACHED",
+        zh=f"印章 {seal_id} 今日已用 {limit} 次，达到上限。请明日继续，或请印章保管人调整上限。",
+    )
+
+
+def _needs_approval(seal_id: str, count: int) -> NotPermitted:
+    return NotPermitted(
+        f"{count} documents with the seal {seal_id} need a second person's approval.",
+        "Ask for one with `yinzheng seal request-many`, and name its number.",
+        code="SEAL_NEEDS_APPROVAL",
+        zh=f"一次用印章 {seal_id} 签发 {count} 份须经他人批准。"
+        "请用 yinzheng seal request-many 申请，再用 --approval 写明批准号。",
+    )
 
 
 def _seal_type(shape: SealShape, second_line: str) -> SealType:

@@ -1,11 +1,12 @@
 """Judge one record against its certificate type: everything that is wrong with it, at once.
 
 A clerk who imports a thousand rows must not find the second mistake of a row after mending the first, so
-nothing here stops early. What comes back is normalised (NFC, no outer blanks, dates as YYYY-MM-DD, `x` in an
-identity number as `X`) and is what gets hashed, printed and attached: later steps never touch a raw value.
+nothing here stops early. What comes back is normalised (one form of every character as `characters` says, no
+outer blanks, codes and dates in half width, dates as YYYY-MM-DD, `x` in an identity number as `X`) and is what
+gets hashed, printed and attached: later steps never touch a raw value.
 
 A reason names the field, the rule and the kind of thing that was found. It never repeats the value, because
-reasons are logged and values are personal data; the one exception is a character no font can draw, which is
+reasons are logged and values are personal data; the one exception is a character that cannot be sealed, which is
 named as U+XXXX.
 
 Whether the fonts have a character is asked of the injected `missing_characters`; this module opens no file.
@@ -14,12 +15,28 @@ Whether the fonts have a character is asked of the injected `missing_characters`
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from issuer.catalogue.characters import (
+    in_half_width,
+    is_invisible,
+    named,
+    tidied,
+    unusable,
+    without_invisible_ends,
+)
 from issuer.catalogue.profile import FieldProfile, FieldType, HolderKind, Role, TypeProfile, compile_pattern
+from issuer.catalogue.spreadsheets import (
+    check_no_leftover,
+    check_not_shortened,
+    has_lost_digits,
+    lost_digits,
+    lost_zeros,
+    read_day,
+    unwrapped,
+)
 from trust.model.errors import Malformed, ProfileViolation, Violation
 from trust.model.parties import CodeType, Holder, IdentityNumber, UnifiedSocialCreditCode
 
@@ -28,8 +45,19 @@ MissingCharacters = Callable[[str], Sequence[str]]
 
 LONG_TERM = "长期"
 _SEPARATORS = re.compile(r"[;；|\n]")
-_DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})|(\d{4})/(\d{1,2})/(\d{1,2})|(\d{4})年(\d{1,2})月(\d{1,2})日")
-_PHOTO_NAME = re.compile(r"(?:[A-Za-z0-9_-]+/)?[A-Za-z0-9_-]+\.(?:jpe?g|png)")
+_PHOTO_NAME = re.compile(
+    r"(?:[\w-][\w .()（）-]{0,60}/){0,4}[\w-][\w .()（）-]{0,60}\.(?:jpe?g|png)", re.IGNORECASE
+)
+_CODES = frozenset(
+    {
+        FieldType.USCC,
+        FieldType.IDENTITY_NUMBER,
+        FieldType.HOLDER_CODE,
+        FieldType.CODE_TYPE,
+        FieldType.DATE,
+    }
+)
+_NAMES = frozenset({FieldType.PERSON_NAME, FieldType.ORGANISATION_NAME, FieldType.ADDRESS})
 _MOST_ITEMS = 60
 
 
@@ -71,7 +99,12 @@ def check_fields(
                 reasons.append(Violation(field.name, "MISSING", "nothing", "enter a value"))
             continue
         found = [_check_entry(field, entry, today, missing_characters, reasons) for entry in entries]
-        _check_whole(field, entries, reasons)
+        # Of a value that could be read its own form counts, without what a program had put around it.
+        counted = [
+            "".join(c for c in entry if not is_invisible(c)) if value is None else value
+            for entry, value in zip(entries, found, strict=True)
+        ]
+        _check_whole(field, counted, reasons)
         if all(value is not None for value in found):
             values[field.name] = tuple(value for value in found if value is not None)
     holders = _check_holders(profile, values, today, reasons)
@@ -132,8 +165,7 @@ def _entries(field: FieldProfile, given: tuple[str, ...]) -> list[str]:
         given = tuple(_SEPARATORS.split(given[0]))
     if field.type is FieldType.PARAGRAPHS:
         given = tuple(line for text in given for line in text.replace("\r\n", "\n").split("\n"))
-    tidied = (unicodedata.normalize("NFC", entry).strip() for entry in given)
-    return [entry for entry in tidied if entry]
+    return [entry for entry in (tidied(unwrapped(entry.strip())) for entry in given) if entry]
 
 
 def _check_entry(
@@ -144,26 +176,51 @@ def _check_entry(
     reasons: list[Violation],
 ) -> str | None:
     """The canonical value, or None after adding the reasons against it."""
+    if field.type in _CODES:
+        entry = in_half_width(without_invisible_ends(entry)).removeprefix("'").strip()
+    elif field.pattern:
+        entry = _as_pattern_wants(field, entry)
     before = len(reasons)
-    control = [char for char in entry if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
-    if control:
-        reasons.append(
-            _bad(field, "CONTROL_CHARACTER", f"{_name(control[0])}, which cannot be seen", "remove it")
-        )
-    for char in missing_characters("".join(c for c in entry if c not in control)):
-        reasons.append(
-            _bad(field, "NO_GLYPH", f"{_name(char)}, which no font here has", "write another form of it")
-        )
+    for each in unusable(entry, is_name=field.type in _NAMES):
+        reasons.append(Violation(field.name, each.code, each.found, each.todo, each.zh))
+    for char in missing_characters("".join(c for c in entry if not is_invisible(c))):
+        if len(reasons) == before:
+            u = named(char)
+            zh = f"字库中没有 {u} 这个字，请核对是否录错，或改用其规范写法"
+            found = f"{u}, which no font here has"
+            reasons.append(Violation(field.name, "NO_GLYPH", found, "write another form of it", zh))
     if len(reasons) > before:
         return None
-    if field.pattern and not compile_pattern(field.pattern).fullmatch(entry):
-        reasons.append(_bad(field, "PATTERN", "another form", f"write {field.pattern_says}"))
-        return None
     try:
+        check_no_leftover(entry)
+        if field.pattern:
+            _check_pattern(field, entry)
         return _canonical(field, entry, today)
     except Malformed as exc:
-        reasons.append(_bad(field, exc.code, exc.what, exc.todo))
+        reasons.append(Violation(field.name, exc.code, exc.what, exc.todo, exc.zh))
         return None
+
+
+def _as_pattern_wants(field: FieldProfile, entry: str) -> str:
+    """A number as its type writes it: in half width and without a text mark, where only so it has the form."""
+    pattern = compile_pattern(field.pattern)
+    for form in (entry, in_half_width(without_invisible_ends(entry)).removeprefix("'").strip()):
+        if pattern.fullmatch(form):
+            return form
+    return entry
+
+
+def _check_pattern(field: FieldProfile, entry: str) -> None:
+    pattern = compile_pattern(field.pattern)
+    if pattern.fullmatch(entry):
+        return
+    check_not_shortened(entry)
+    if entry.isascii() and entry.isdigit():
+        for count in range(1, 7):
+            if pattern.fullmatch("0" * count + entry):
+                raise lost_zeros(count)
+    zh = f"格式不符合要求，请写成：{field.pattern_says_zh}" if field.pattern_says_zh else ""
+    raise Malformed("another form", f"write {field.pattern_says}", code="PATTERN", zh=zh)
 
 
 def _canonical(field: FieldProfile, entry: str, today: date) -> str:
@@ -171,21 +228,27 @@ def _canonical(field: FieldProfile, entry: str, today: date) -> str:
         case FieldType.DATE:
             if field.role is Role.VALID_UNTIL and entry == LONG_TERM:
                 return LONG_TERM
-            return _read_date(entry).isoformat()
+            return read_day(entry).isoformat()
         case FieldType.USCC:
-            return UnifiedSocialCreditCode(entry.upper()).value
+            return _not_mangled(entry, lambda: UnifiedSocialCreditCode(entry.upper()).value)
         case FieldType.IDENTITY_NUMBER:
-            return IdentityNumber(entry, today).value
+            return _not_mangled(entry, lambda: IdentityNumber(entry, today).value)
+        case FieldType.HOLDER_CODE:
+            check_not_shortened(entry)
+            return entry
         case FieldType.CODE_TYPE:
             return _read_code_type(entry).value
         case FieldType.CHOICE:
             if entry not in field.choices:
-                raise Malformed("not one of the choices", f"choose {'、'.join(field.choices)}", code="CHOICE")
+                listed = "、".join(field.choices)
+                zh = f"不在可选范围内，请从中选择：{listed}"
+                raise Malformed("not one of the choices", f"choose {listed}", code="CHOICE", zh=zh)
             return entry
         case FieldType.PHOTO:
-            if not _PHOTO_NAME.fullmatch(entry):
+            path = entry.replace("\\", "/")
+            if not _PHOTO_NAME.fullmatch(path):
                 raise Malformed("not a picture's file name", "name a .jpg or .png file", code="PHOTO_NAME")
-            return entry
+            return path
         case FieldType.PERSON_NAME | FieldType.ORGANISATION_NAME:
             # Departments type the middle dot of a name in five ways; they must compare equal.
             return re.sub(r"(?<=\w) ?[·•‧∙⋅・･] ?(?=\w)", "·", re.sub(r"\s+", " ", entry))
@@ -201,7 +264,10 @@ def _check_whole(field: FieldProfile, entries: list[str], reasons: list[Violatio
     lengths = [len(entry) for entry in entries]
     length = max(lengths) if field.repeats else sum(lengths)
     if length > field.max_length:
-        reasons.append(_bad(field, "TOO_LONG", f"{length} characters", f"at most {field.max_length}"))
+        zh = f"内容有 {length} 个字符，最多 {field.max_length} 个，请缩短"
+        reasons.append(
+            Violation(field.name, "TOO_LONG", f"{length} characters", f"at most {field.max_length}", zh)
+        )
 
 
 # What several fields say together --------------------------------------------------------------------------
@@ -234,8 +300,9 @@ def _check_holders(
             reasons.append(Violation(code_field, "HOLDER_KIND", "a code of the other kind", wanted))
         try:
             holders.append(Holder(name, code, kind, on=today))
-        except Malformed as exc:
-            reasons.append(Violation(code_field, exc.code, exc.what, exc.todo))
+        except Malformed as refused:
+            exc = lost_digits() if has_lost_digits(code) else refused
+            reasons.append(Violation(code_field, exc.code, exc.what, exc.todo, exc.zh))
     if len(holders) == len(codes):
         values[code_field] = tuple(holder.code for holder in holders)
         if kind_field:
@@ -316,15 +383,15 @@ def _date_of(profile: TypeProfile, role: Role, values: Mapping[str, tuple[str, .
     return date.fromisoformat(values[field.name][0])
 
 
-def _read_date(text: str) -> date:
-    matched = _DATE.fullmatch(text.replace(" ", ""))
-    if matched is None:
-        raise Malformed("not a date", "write 2026-11-21, 2026/11/21 or 2026年11月21日", code="DATE")
-    year, month, day = (int(part) for part in matched.groups() if part)
+def _not_mangled(entry: str, read: Callable[[], str]) -> str:
+    """The code that `read` gives; a spreadsheet's mark on it is a better reason than a check that fails."""
+    check_not_shortened(entry)
     try:
-        return date(year, month, day)
-    except ValueError as exc:
-        raise Malformed("a day that is not in the calendar", "correct it", code="DATE") from exc
+        return read()
+    except Malformed:
+        if has_lost_digits(entry):
+            raise lost_digits() from None
+        raise
 
 
 def _read_code_type(text: str) -> CodeType:
@@ -342,7 +409,3 @@ def _named(profile: TypeProfile, role: Role) -> str:
 
 def _bad(field: FieldProfile, code: str, found: str, todo: str) -> Violation:
     return Violation(field.name, code, found, todo)
-
-
-def _name(char: str) -> str:
-    return f"U+{ord(char):04X}"

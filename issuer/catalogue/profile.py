@@ -95,6 +95,7 @@ class FieldProfile:
     choices: tuple[str, ...] = ()
     pattern: str = ""
     pattern_says: str = ""
+    pattern_says_zh: str = ""
     printed_code: int = 0
     masked: bool = False
     repeats: bool = False

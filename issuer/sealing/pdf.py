@@ -28,7 +28,7 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from issuer.sealing.keeping_standards import Kept, add_to_structure, what_to_keep
 from issuer.sealing.prepared import seal_prepared
-from issuer.sealing.use import CONTENTS_HEX_DIGITS, FIELD_NAME, SealInUse, SealPlace
+from issuer.sealing.use import CONTENTS_HEX_DIGITS, FIELD_IN_WORDS, FIELD_NAME, SealInUse, SealPlace
 from keys import asn1
 from keys.tsa import TimeStamper
 from trust.encoding.cms import (
@@ -45,9 +45,6 @@ from trust.pdf.further import FurtherField
 from trust.pdf.geometry import PageAsShown
 from trust.pdf.reading import PdfRefused, open_pdf, take_inventory
 
-_NOTHING_SAID = Kept()
-FIELD_IN_WORDS = "签发机构电子印章 / E-seal of the issuing authority"
-"""What screen readers say of the seal's field (/TU)."""
 _SIGNATURE_MECHANISM = {"SM2-SM3": "sm3_sm2", "RSA3072-SHA256": "sha256_rsa", "P256-SHA256": "sha256_ecdsa"}
 
 
@@ -197,18 +194,20 @@ def _sign(
     reason: str,
     at: datetime,
     further: Sequence[FurtherField],
-    kept: Kept = _NOTHING_SAID,
+    kept: Kept | None = None,
 ) -> bytes:
     asn1.register()
     if further:
         _add_empty_fields(writer, further, place.page)
-    _add_seal_field(writer, place)
+    field, page = _add_seal_field(writer, place)
+    if kept is not None:
+        add_to_structure(writer, page, field)
     metadata = _metadata(seal, reason, at, bool(further))
     signer = signers.PdfSigner(
         metadata,
         _FrameSigner(seal, tsa),
         stamp_style=StaticStampStyle(
-            background=_PictureOfSeal(seal.picture_pdf, place.shown, kept),
+            background=_PictureOfSeal(seal.picture_pdf, place.shown, kept or Kept()),
             background_layout=layout.SimpleBoxLayoutRule(
                 x_align=layout.AxisAlignment.ALIGN_MID,
                 y_align=layout.AxisAlignment.ALIGN_MID,
@@ -223,14 +222,14 @@ def _sign(
     return bytes(out.getvalue())
 
 
-def _add_seal_field(writer: IncrementalPdfFileWriter, place: SealPlace) -> None:
-    """The field of the first seal, and its place in the structure of a tagged document."""
+def _add_seal_field(writer: IncrementalPdfFileWriter, place: SealPlace) -> tuple[Any, Any]:
+    """The field of the first seal, and the page it is on, as references."""
     untyped: Any = writer
     spec = SigFieldSpec(FIELD_NAME, on_page=place.page, box=place.box, readable_field_name=FIELD_IN_WORDS)
     append_signature_field(writer, spec)
     fields = untyped.root["/AcroForm"]["/Fields"]
     page, _ = untyped.find_page_for_modification(place.page)
-    add_to_structure(writer, page, fields.raw_get(len(fields) - 1))
+    return fields.raw_get(len(fields) - 1), page
 
 
 def _add_empty_fields(writer: IncrementalPdfFileWriter, further: Sequence[FurtherField], page: int) -> None:

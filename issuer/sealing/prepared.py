@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from issuer.sealing.use import CONTENTS_HEX_DIGITS, FIELD_NAME, SealInUse, SealPlace
+from issuer.sealing.use import CONTENTS_HEX_DIGITS, FIELD_IN_WORDS, FIELD_NAME, SealInUse, SealPlace
 from keys.tsa import TimeStamper
 from trust.encoding.cms import (
     SIGNATURE_TIME_STAMP_OID,
@@ -48,6 +48,7 @@ from trust.model.errors import Conflict
 from trust.pdf.further import FurtherField, appearance
 from trust.pdf.plain import Entries, PlainPdf, parse_entries, read_plain_pdf, reference, references
 
+_FIELD_IN_WORDS = (b"\xfe\xff" + FIELD_IN_WORDS.encode("utf-16-be")).hex().encode("ascii")
 _CATALOGUE_NEEDS = {b"Type", b"Pages"}
 _CATALOGUE_MAY = _CATALOGUE_NEEDS | {
     b"Metadata", b"OutputIntents", b"Lang", b"ViewerPreferences", b"Names", b"AF", b"StructTreeRoot", b"MarkInfo",
@@ -262,9 +263,9 @@ def _update(
         ),
         form: b"<<\n/Fields %b\n/SigFlags 3\n>>" % _with(None, [widget, *empty]),
         widget: (
-            b"<<\n/FT /Sig\n/T (%b)\n/Type /Annot\n/Subtype /Widget\n/F 132\n/Rect [ %d %d %d %d ]\n/P %d 0 R\n"
-            b"/AP << /N %d 0 R >>\n/V %d 0 R\n>>"
-            % (FIELD_NAME.encode("ascii"), *place.box, page.page_number, drawn, signature)
+            b"<<\n/FT /Sig\n/T (%b)\n/TU <%b>\n/Type /Annot\n/Subtype /Widget\n/F 132\n"
+            b"/Rect [ %d %d %d %d ]\n/P %d 0 R\n/AP << /N %d 0 R >>\n/V %d 0 R\n>>"
+            % (FIELD_NAME.encode("ascii"), _FIELD_IN_WORDS, *place.box, page.page_number, drawn, signature)
         ),
         image: prepared.picture.xobject,
         drawn: _appearance(prepared.picture, image, place),

@@ -12,8 +12,10 @@ from trust.pdf.further import CONTENTS_HEX_DIGITS, FIELD_OF
 from trust.pdf.geometry import PageAsShown
 
 FIELD_NAME = FIELD_OF[SealRole.LEGAL]
+FIELD_IN_WORDS = "签发机构电子印章 / E-seal of the issuing authority"
+"""What screen readers say of the seal's field (/TU)."""
 A4 = PageAsShown((0, 0, 595.276, 841.89), 0, 1)
-__all__ = ["CONTENTS_HEX_DIGITS", "FIELD_NAME", "SealInUse", "SealPlace"]
+__all__ = ["CONTENTS_HEX_DIGITS", "FIELD_IN_WORDS", "FIELD_NAME", "SealInUse", "SealPlace"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,3 +237,30 @@ def test_a_restart_finds_everything_as_it_was(world: World, tmp_path: Path) -> N
         assert opened.verify(pdf).verdict is Verdict.PASSED
     finally:
         opened.close()
+
+
+def test_equal_applications_of_one_request_are_sealed_and_appended_once(stored_world: World) -> None:
+    from dataclasses import replace
+
+    size = stored_world.service.log.size
+    one, two = stored_world.application(1), stored_world.application(2)
+    outcomes = stored_world.try_issue(
+        replace(one, row=2), replace(two, row=3), replace(one, row=4), replace(one, row=5)
+    )
+    assert [o.repeats_row for o in outcomes] == [None, None, 2, 2]
+    assert [o.repeated for o in outcomes] == [False, False, True, True]
+    assert outcomes[0].issued == outcomes[2].issued == outcomes[3].issued
+    assert stored_world.service.log.size == size + 2
+    other = stored_world.application(1, premises="云岭省春城市别处路2号")
+    fresh = stored_world.application(3)
+    kept, taken = stored_world.try_issue(replace(fresh, row=7), replace(other, row=8))
+    assert kept.issued is not None
+    assert taken.error is not None
+    assert "before" in taken.error.what, "of another request, which has no rows here"
+    first, second = stored_world.try_issue(
+        replace(stored_world.application(4), row=2),
+        replace(stored_world.application(4, premises="云岭省春城市别处路2号"), row=3),
+    )
+    assert first.issued is not None
+    assert second.error is not None
+    assert "Row 2" in second.error.what

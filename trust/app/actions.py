@@ -15,7 +15,7 @@ from issuer.catalogue import TypeProfile, load_profile
 from issuer.issuing import Outcome
 from trust.app.compose import Service
 from trust.app.lanes import Lane
-from trust.app.records import Record, record_from
+from trust.app.records import Record, read_picture, record_from
 from trust.app.reporting import FiledReport, Repeated
 from trust.encoding.digests import sha256
 from trust.encoding.report import encode_payload, encode_report
@@ -46,6 +46,7 @@ def find_authority(service: Service, wanted: str | None, profile: TypeProfile) -
             "There is no such authority.",
             "List them with `yinzheng authority list`.",
             code="UNKNOWN_AUTHORITY",
+            zh="未登记该签发机构，请用 yinzheng authority list 查看已登记的机构。",
         )
     entitled = [a for a in listed if set(a.functions) & set(profile.who_may_issue)]
     if len(entitled) != 1:
@@ -53,6 +54,7 @@ def find_authority(service: Service, wanted: str | None, profile: TypeProfile) -
             f"{len(entitled)} authorities may issue {profile.short}.",
             "Say which with --authority.",
             code="AUTHORITY",
+            zh=f"有 {len(entitled)} 个机构可签发{profile.name.zh}，请用 --authority 指明签发机构。",
         )
     return entitled[0]
 
@@ -73,16 +75,16 @@ def application_from(
     seal: str | None,
     also: Sequence[str] = (),
 ) -> Application:
-    """Raises `RequestError` for a row that names no authority or cannot be read."""
-    if record.problem is not None:
-        raise ProfileViolation([Violation("row", "UNREADABLE", record.problem, "mend the row")])
+    """With the record's picture. Raises `RequestError` for a row that names no authority or cannot be read."""
+    if record.problems:
+        raise ProfileViolation(record.problems)
     found = find_authority(service, record.authority or authority, profile)
     return Application(
         type_short=profile.short,
         authority_id=found.authority_id,
         fields=record.fields,
         seal_id=record.seal or seal,
-        photo=record.photo,
+        photo=read_picture(record),
         row=record.row,
         further_seals=tuple(also),
     )
@@ -161,8 +163,12 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
             "identifier": issued.identifier,
             "pid": issued.pid.hex(),
             "ledger_index": issued.entry_seq,
+            **({} if outcome.repeats_row is None else {"repeats_row": outcome.repeats_row}),
         }
-    assert outcome.error is not None
+    if outcome.error is None:
+        # Of a dry run: what would come out, or be one licence with an earlier row.
+        repeats = {} if outcome.repeats_row is None else {"repeats_row": outcome.repeats_row}
+        return {"row": outcome.row, "result": "repeated" if outcome.repeated else "would-issue", **repeats}
     errors: Sequence[Violation] = (
         outcome.error.violations if isinstance(outcome.error, ProfileViolation) else ()
     )

@@ -15,14 +15,19 @@ from dataclasses import dataclass
 
 
 class TrustError(Exception):
-    """Root of the tree. `code` is stable, `what` says what was found, `todo` what the reader can do."""
+    """Root of the tree. `code` is stable, `what` says what was found, `todo` what the reader can do.
+
+    `zh` says both in Chinese, where the one sentence that its code has (`trust.app.words`) cannot: a line, a
+    column, a character.
+    """
 
     code = "ERROR"
 
-    def __init__(self, what: str, todo: str = "", *, code: str | None = None) -> None:
+    def __init__(self, what: str, todo: str = "", *, code: str | None = None, zh: str = "") -> None:
         super().__init__(f"{what} {todo}".strip())
         self.what = what
         self.todo = todo
+        self.zh = zh
         if code is not None:
             self.code = code
 
@@ -41,12 +46,16 @@ class Malformed(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One reason why a request was refused: which field, which rule, what was found (kind, not value)."""
+    """One reason why a request was refused: which field, which rule, what was found (kind, not value).
+
+    `zh` as in `TrustError`.
+    """
 
     field: str
     code: str
     found: str
     todo: str
+    zh: str = ""
 
 
 class ProfileViolation(RequestError):
@@ -68,6 +77,16 @@ class Conflict(RequestError):
     """The request contradicts what is recorded (a taken identifier, a state that does not allow it)."""
 
     code = "STATE_CONFLICT"
+
+
+class NumberTaken(Conflict):
+    """The number was issued before with other content; `pid` is the e-certificate that has it."""
+
+    code = "ALREADY_ISSUED"
+
+    def __init__(self, what: str, todo: str = "", *, pid: bytes, zh: str = "") -> None:
+        super().__init__(what, todo, zh=zh)
+        self.pid = pid
 
 
 class NotPermitted(RequestError):

@@ -288,10 +288,10 @@ def type_add(file: Path) -> None:
 # --- issuing ------------------------------------------------------------------------------------------------
 
 
-@app.command(help=t("由 CSV 或 JSON 签发证照", "issue e-certificates from CSV or JSON"))
+@app.command(help=t("由表格（CSV、XLSX）或 JSON 签发证照", "issue e-certificates from CSV, XLSX or JSON"))
 def issue(
     type_: Annotated[str, typer.Argument(metavar="TYPE")] = "",
-    source: Annotated[Path | None, typer.Option("--from", help="FILE.csv | FILE.json")] = None,
+    source: Annotated[Path | None, typer.Option("--from", help="FILE.csv | FILE.xlsx | FILE.json")] = None,
     authority: Annotated[str | None, typer.Option(help=t("签发机构", "authority: id or credit code"))] = None,
     seal: Annotated[str | None, typer.Option(help=t("印章", "seal"))] = None,
     also: Also = None,
@@ -393,7 +393,7 @@ _status_act("revoke", "撤销、吊销或注销证照", "revoke an e-certificate
 def replace(
     identifier: str,
     reason: Reason,
-    source: Annotated[Path, typer.Option("--from", help="FILE.csv | FILE.json")],
+    source: Annotated[Path, typer.Option("--from", help="FILE.csv | FILE.xlsx | FILE.json")],
     out: Annotated[Path | None, typer.Option("--out", help=t("PDF 输出目录", "folder for the PDF"))] = None,
     data: Data = None,
     json: Json = False,

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from trust.app.words import ERRORS_ZH, VIOLATIONS_ZH
 from trust.encoding.plain_text import printable
-from trust.model.errors import OperationalError, ProfileViolation, TrustError
+from trust.model.errors import OperationalError, ProfileViolation, TrustError, Violation
 
 Language = Literal["zh-CN", "en"]
 EXIT_PASSED, EXIT_FAILED, EXIT_INDETERMINATE, EXIT_USAGE, EXIT_OURS = 0, 1, 2, 3, 4
@@ -85,9 +85,7 @@ def show_error(exc: TrustError) -> int:
     if isinstance(exc, ProfileViolation):
         err.print(t("记录不符合要求：", "The record cannot be accepted:"))
         for violation in exc.violations:
-            err.print(
-                f"  {violation.field}: {violation_words(violation.code, violation.found, violation.todo)}"
-            )
+            err.print(f"  {violation.field}: {violation_words(violation)}")
     else:
         err.print(error_words(exc))
     return EXIT_OURS if isinstance(exc, OperationalError) else EXIT_USAGE
@@ -95,13 +93,17 @@ def show_error(exc: TrustError) -> int:
 
 def error_words(exc: TrustError) -> str:
     """One sentence what, one what to do, in the user's language."""
+    if language() == "zh-CN" and exc.zh:
+        return exc.zh
     if language() == "zh-CN" and exc.code in ERRORS_ZH:
         return f"{ERRORS_ZH[exc.code]}（{exc.what}）"
     return f"{exc.what} {exc.todo}".strip()
 
 
-def violation_words(code: str, found: str, todo: str) -> str:
-    """Why one field was refused. The details are the checker's; the rule is said in the user's language."""
-    if language() == "zh-CN" and code in VIOLATIONS_ZH:
-        return f"{VIOLATIONS_ZH[code]}（{found}）"
-    return f"{found}: {todo} [{code}]"
+def violation_words(violation: Violation) -> str:
+    """Why one field was refused, in the user's language: the checker's own words, or the rule's sentence."""
+    if language() == "zh-CN" and violation.zh:
+        return violation.zh
+    if language() == "zh-CN" and violation.code in VIOLATIONS_ZH:
+        return VIOLATIONS_ZH[violation.code]
+    return f"{violation.found}: {violation.todo} [{violation.code}]"

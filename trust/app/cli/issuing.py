@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from issuer.catalogue import load_profile
-from issuer.issuing import BATCH, Outcome
+from issuer.catalogue import TypeProfile, load_profile
+from issuer.issuing import BATCH, Foreseen, Outcome
 from ledger.recheck import EVERYWHERE, Look, recheck
 from trust.app.actions import application_from, outcome_json, stamp_application
 from trust.app.cli import console
 from trust.app.cli.console import t
+from trust.app.cli.out_folder import check_no_other_file, check_out_folder, make_out_folder, write_out
 from trust.app.compose import Service
-from trust.app.records import Record, read_records
+from trust.app.records import Record, read_file, read_records
 from trust.model.ecertificate import Application
 from trust.model.errors import Malformed, ProfileViolation, RequestError
 
@@ -34,10 +36,16 @@ def issue_records(
     json: bool,
 ) -> bool:
     """Issues a file of records; True if every row came out."""
-    if resume:
+    # What can be read is read first: nothing is sealed for a file or a folder that then turns out wrong.
+    profile = load_profile(type_short) if source is not None else None
+    read = read_file(source, profile) if source is not None and profile is not None else None
+    if out is not None:
+        (check_out_folder if dry_run else make_out_folder)(out, len(read.records) if read else 0)
+    if resume and not dry_run:
         finished = service.issuing.resume_unfinished()
         finished_acts = service.statuses.resume_pending()
-        _print_outcomes(service, finished, out, json)
+        _write_files(service, finished, out)
+        _print_outcomes(finished, json)
         if not json:
             console.out.print(
                 t(
@@ -45,47 +53,120 @@ def issue_records(
                     f"Finished {len(finished)} interrupted issues and {finished_acts} changes of status.",
                 )
             )
-    if source is None:
+    if source is None or profile is None or read is None:
         return True
-    profile = load_profile(type_short)
-    records = read_records(source, profile)
-    outcomes: list[Outcome] = []
+    if read.note is not None and not json:
+        console.err.print(t(*read.note))
+    walk = _Walk(service, profile, authority, seal, also, out)
+    act = walk.foresee if dry_run else walk.issue
+    try:
+        with console.progress(len(read.records), t("签发", "issuing"), quiet=json) as advance:
+            act(read.records, approval, advance)
+    finally:
+        walk.outcomes.sort(key=lambda outcome: outcome.row)
+        counted = t("第 {} 条", "record {}") if source.suffix.lower() == ".json" else _row_words()
+        _print_outcomes(walk.outcomes, json, profile=profile, counted=counted)
+    refused = [o for o in walk.outcomes if o.error is not None]
+    if not json:
+        _print_sum(walk.outcomes, len(refused), is_dry_run=dry_run)
+    return not refused
 
-    def applications_of(records: Sequence[Record]) -> Iterator[Application]:
+
+@dataclass
+class _Walk:
+    """Through a file of records, a batch at a time: no more pictures are in memory than a batch has."""
+
+    service: Service
+    profile: TypeProfile
+    authority: str | None
+    seal: str | None
+    also: Sequence[str]
+    out: Path | None
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def issue(self, records: Sequence[Record], approval: int | None, advance: Callable[[int], None]) -> None:
+        issuing = self.service.issuing
+        self._check_names(records)
+        # The whole file is one request, however it is cut into batches.
+        issuing.check_many(self._without_pictures(records), approval)
+        seen: dict[bytes, int] = {}
+        for batch in _batches(records):
+            outcomes = issuing.issue_checked(list(self._applications(batch)), seen=seen)
+            self.outcomes += outcomes
+            _write_files(self.service, outcomes, self.out)
+            advance(len(batch))
+
+    def foresee(
+        self, records: Sequence[Record], approval: int | None, advance: Callable[[int], None]
+    ) -> None:
+        issuing = self.service.issuing
+        self._check_names(records)
+        issuing.foresee_many(self._without_pictures(records), approval)
+        foreseen = Foreseen()
+        for batch in _batches(records):
+            self.outcomes += issuing.foresee(self._applications(batch), foreseen)
+            advance(len(batch))
+
+    def _applications(self, records: Sequence[Record]) -> Iterator[Application]:
         for record in records:
             try:
-                yield application_from(service, record, profile, authority=authority, seal=seal, also=also)
+                yield self._application(record)
             except RequestError as exc:
-                outcomes.append(Outcome(record.row, None, exc))
+                self.outcomes.append(Outcome(record.row, None, exc))
 
-    if not dry_run:
-        # The whole file is one request, however it is cut into batches.
-        service.issuing.check_many(applications_of(records), approval)
-        outcomes.clear()
-    with console.progress(len(records), t("签发", "issuing"), quiet=json) as advance:
-        for start in range(0, len(records), BATCH):
-            applications = list(applications_of(records[start : start + BATCH]))
-            issue = service.issuing.issue_checked
-            outcomes += _check_all(service, applications) if dry_run else issue(applications)
-            advance(len(records[start : start + BATCH]))
-    outcomes.sort(key=lambda outcome: outcome.row)
-    _print_outcomes(service, outcomes, out, json)
-    refused = [o for o in outcomes if o.error is not None]
-    if not json:
-        repeated = sum(o.repeated for o in outcomes)
-        issued = len(outcomes) - len(refused) - repeated
-        console.out.print(
-            t(
-                f"签发 {issued} 份，此前已签发 {repeated} 份，退回 {len(refused)} 行。",
-                f"{issued} issued, {repeated} were issued before, {len(refused)} rows refused.",
-            )
-            if not dry_run
-            else t(
-                f"检查 {len(outcomes)} 行，{len(refused)} 行不符合要求。",
-                f"{len(outcomes)} rows checked, {len(refused)} would be refused.",
-            )
+    def _without_pictures(self, records: Sequence[Record]) -> Iterator[Application]:
+        for record in records:
+            with suppress(RequestError):  # its row will say so
+                yield self._application(replace(record, picture=None))
+
+    def _application(self, record: Record) -> Application:
+        return application_from(
+            self.service,
+            record,
+            self.profile,
+            authority=self.authority,
+            seal=self.seal,
+            also=self.also,
         )
-    return not refused
+
+    def _check_names(self, records: Sequence[Record]) -> None:
+        """Rows issued before are written again under their names, so nothing else may stand there."""
+        if self.out is None or not self.out.is_dir() or not any(self.out.iterdir()):
+            return
+        for record in records:
+            try:
+                known = self.service.issuing.find_issued(self._application(record))
+            except RequestError:
+                continue  # its row will say so
+            if known is not None:
+                data = self.service.issuing.issued_file(known.pid)
+                check_no_other_file(self.out, f"{known.identifier}.pdf", data)
+
+
+def _batches(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    for start in range(0, len(records), BATCH):
+        yield records[start : start + BATCH]
+
+
+def _print_sum(outcomes: Sequence[Outcome], refused: int, *, is_dry_run: bool) -> None:
+    twice = sum(o.repeats_row is not None for o in outcomes)
+    before = sum(o.repeated and o.repeats_row is None for o in outcomes)
+    issued = len(outcomes) - refused - before - twice
+    zh = f"，文件内重复 {twice} 行" if twice else ""
+    en = f", {twice} rows repeat an earlier one" if twice else ""
+    if is_dry_run:
+        zh += f"，此前已签发 {before} 份" if before else ""
+        en += f", {before} were issued before" if before else ""
+        zh, en = (
+            f"检查 {len(outcomes)} 行，{refused} 行不符合要求{zh}。",
+            f"{len(outcomes)} rows checked, {refused} would be refused{en}.",
+        )
+    else:
+        zh, en = (
+            f"签发 {issued} 份，此前已签发 {before} 份，退回 {refused} 行{zh}。",
+            f"{issued} issued, {before} were issued before, {refused} rows refused{en}.",
+        )
+    console.out.print(t(zh, en))
 
 
 def stamp_pdf(
@@ -107,6 +188,14 @@ def stamp_pdf(
         data = pdf.read_bytes()
     except (OSError, ValueError) as exc:
         raise Malformed("The PDF or its data file cannot be read.", "Check both paths and the JSON.") from exc
+    if out.is_dir():
+        raise Malformed(
+            f"{out} is a folder.",
+            "Name a file with --out.",
+            code="OUT_UNUSABLE",
+            zh=f"{out} 是文件夹，请用 --out 写出文件名。",
+        )
+    make_out_folder(out.parent, 1)
     application = stamp_application(
         service,
         data,
@@ -121,7 +210,7 @@ def stamp_pdf(
     if outcome.issued is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_bytes(service.issuing.issued_file(outcome.issued.pid))
-    _print_outcomes(service, [outcome], None, json)
+    _print_outcomes([outcome], json)
     return outcome.error is None
 
 
@@ -137,8 +226,11 @@ def replace_record(
             f"{source.name} holds {len(records)} records, not one.", "Give the corrected record alone."
         )
     application = application_from(service, records[0], profile, authority=old.authority_id, seal=None)
+    if out is not None:
+        make_out_folder(out, 1)
     outcome = service.statuses.replace(old.pid, replace(application, replaces=old.pid), reason=reason)
-    _print_outcomes(service, [outcome], out, json)
+    _write_files(service, [outcome], out)
+    _print_outcomes([outcome], json, profile=profile)
     return outcome.error is None
 
 
@@ -190,35 +282,53 @@ def recheck_ledger(service: Service, *, json: bool, looks: Sequence[Look] = EVER
     return report.is_clean
 
 
-def _check_all(service: Service, applications: Sequence[Application]) -> list[Outcome]:
-    outcomes = []
-    for application in applications:
-        try:
-            service.issuing.check(application)
-            outcomes.append(Outcome(application.row, None, None))
-        except RequestError as exc:
-            outcomes.append(Outcome(application.row, None, exc))
-    return outcomes
-
-
-def _print_outcomes(service: Service, outcomes: Sequence[Outcome], out: Path | None, json: bool) -> None:
+def _write_files(service: Service, outcomes: Sequence[Outcome], out: Path | None) -> None:
+    if out is None:
+        return
     for outcome in outcomes:
-        if outcome.issued is not None and out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            path = out / f"{outcome.issued.identifier}.pdf"
-            path.write_bytes(service.issuing.issued_file(outcome.issued.pid))
-        if json and (outcome.issued is not None or outcome.error is not None):
+        if outcome.issued is not None and outcome.repeats_row is None:
+            name = f"{outcome.issued.identifier}.pdf"
+            write_out(out, name, service.issuing.issued_file(outcome.issued.pid))
+
+
+def _row_words() -> str:
+    return t("第 {} 行", "row {}")
+
+
+def _print_outcomes(
+    outcomes: Sequence[Outcome], json: bool, *, profile: TypeProfile | None = None, counted: str = ""
+) -> None:
+    counted = counted or _row_words()
+    for outcome in outcomes:
+        if json:
             console.print_json(outcome_json(outcome))
         elif outcome.error is not None:
-            _print_refusal(outcome)
+            _print_refusal(outcome, counted.format(outcome.row), profile)
+        elif outcome.repeats_row is not None:
+            row, earlier = counted.format(outcome.row), counted.format(outcome.repeats_row)
+            console.err.print(
+                t(
+                    f"{row}：与{earlier}相同，两行只签发一份。",
+                    f"{row}: repeats {earlier}; one licence is for both.",
+                )
+            )
 
 
-def _print_refusal(outcome: Outcome) -> None:
+def _print_refusal(outcome: Outcome, row: str, profile: TypeProfile | None) -> None:
     error = outcome.error
-    row = t(f"第 {outcome.row} 行", f"row {outcome.row}")
     if isinstance(error, ProfileViolation):
         for violation in error.violations:
-            words = console.violation_words(violation.code, violation.found, violation.todo)
-            console.err.print(f"{row} · {violation.field}: {words}")
+            field_name = _shown_field(violation.field, profile)
+            console.err.print(f"{row} · {field_name}{t('：', ': ')}{console.violation_words(violation)}")
     elif error is not None:
-        console.err.print(f"{row}: {console.error_words(error)}")
+        console.err.print(f"{row}{t('：', ': ')}{console.error_words(error)}")
+
+
+def _shown_field(name: str, profile: TypeProfile | None) -> str:
+    """In Chinese the label that stands over the person's column, with the name of the field."""
+    known = profile.field_named(name) if profile is not None else None
+    if known is not None:
+        return t(f"{known.label.zh} {known.name}", known.name)
+    if name.startswith("column "):
+        return t(f"{name.removeprefix('column ')} 列", name)
+    return t({"row": "整行", "authority": "签发机构"}.get(name, name), name)

@@ -119,7 +119,7 @@ def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
                     "pointer": f"/fields/{v.field}",
                     "code": v.code,
                     "detail": f"{v.found}: {v.todo}",
-                    "detail_zh": VIOLATIONS_ZH.get(v.code, v.found),
+                    "detail_zh": v.zh or VIOLATIONS_ZH.get(v.code, v.found),
                 }
                 for v in exc.violations
             ]

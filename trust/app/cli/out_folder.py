@@ -1,0 +1,96 @@
+"""The folder for issued files: tried before anything is sealed, written to while the work goes on.
+
+A seal that is made and a ledger entry cannot be taken back, so what would stop the writing is looked for first. What
+fails all the same (a disk that fills up meanwhile) loses nothing: the files are in the register, and the same command
+writes them again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from trust.model.errors import Malformed, StorageError
+
+_USUAL_FILE = 300_000
+"""Bytes of an issued file; those with a photograph are about so large."""
+
+
+def check_out_folder(folder: Path, files: int) -> None:
+    """What `make_out_folder` would say, without making anything: for a dry run. Raises `Malformed`."""
+    standing = folder
+    while not os.path.lexists(standing) and standing != standing.parent:
+        standing = standing.parent
+    if not standing.is_dir():
+        raise _unusable(folder, f"{standing.name} is not a folder", f"{standing.name} 不是文件夹")
+    if not os.access(standing, os.W_OK | os.X_OK) or os.statvfs(standing).f_flag & os.ST_RDONLY:
+        raise _unusable(folder, "nothing may be written there", "没有写入权限")
+    free = shutil.disk_usage(standing).free
+    if free < files * _USUAL_FILE:
+        short, needed = f"{free / 1e6:.0f} MB", f"{files * _USUAL_FILE / 1e6:.0f} MB"
+        raise _unusable(
+            folder, f"{short} are free and about {needed} are needed", f"剩余 {short}，约需 {needed}"
+        )
+
+
+def make_out_folder(folder: Path, files: int) -> None:
+    """The folder stands afterwards, and a file was written in it. Raises `Malformed`."""
+    check_out_folder(folder, files)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as trial:
+            trial.write(bytes(65_536))
+            trial.flush()
+            os.fsync(trial.fileno())
+    except OSError as exc:
+        why = exc.strerror or "it cannot be written"
+        raise _unusable(folder, why, f"无法写入：{why}") from exc
+
+
+def check_no_other_file(folder: Path, name: str, data: bytes) -> None:
+    """Raises `Malformed` where something else stands under the name of a file that is to be written."""
+    path = folder / name
+    if os.path.lexists(path) and not (path.is_file() and _holds(path, data)):
+        raise Malformed(
+            f"{name} stands in {folder} already, and is not what was issued under that name.",
+            "Move it away, or name another folder.",
+            code="OUT_TAKEN",
+            zh=f"{folder} 中已有 {name}，但内容不是所签发的文件。请移走它，或换一个输出目录。",
+        )
+
+
+def write_out(folder: Path, name: str, data: bytes) -> None:
+    """Whole or not at all; what stands there with the same bytes stays. Raises `Malformed`, `StorageError`."""
+    path = folder / name
+    check_no_other_file(folder, name, data)
+    if path.exists():
+        return
+    part = path.with_name(f".{name}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError as exc:
+        part.unlink(missing_ok=True)
+        why = exc.strerror or "it cannot be written"
+        raise StorageError(
+            f"{name} cannot be written to {folder}: {why}. What is issued is in the register.",
+            "Make room and give the same command again: it writes the files and issues nothing twice.",
+            code="OUT_FAILED",
+            zh=f"{name} 无法写入 {folder}（{why}）。已签发的证照都在登记库中；"
+            "腾出空间后重新运行同一命令，即可补写文件，不会重复签发。",
+        ) from exc
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    return path.stat().st_size == len(data) and path.read_bytes() == data
+
+
+def _unusable(folder: Path, why: str, why_zh: str) -> Malformed:
+    return Malformed(
+        f"The folder {folder} cannot be written to: {why}. Nothing was issued.",
+        "Name another with --out.",
+        code="OUT_UNUSABLE",
+        zh=f"输出目录 {folder} 不可用：{why_zh}。尚未签发任何证照，请用 --out 指定其他目录。",
+    )
