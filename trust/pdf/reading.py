@@ -359,6 +359,11 @@ def _end_of_file(data: bytes) -> int:
     return end
 
 
+def ends_plainly(data: bytes) -> bool:
+    """Whether after the last %%EOF stands no more than a line end."""
+    return _is_line_end(data[data.rfind(_EOF) + len(_EOF) :])
+
+
 def _is_line_end(tail: bytes) -> bool:
     """What may stand after %%EOF: nothing, a line end, or two of one byte."""
     return len(tail) <= 2 and not tail.strip(b"\r\n")
