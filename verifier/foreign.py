@@ -70,6 +70,7 @@ from trust.model.report import Finding, Result
 from trust.pdf.reading import Inventory, Opened
 from verifier.foreign_later import LATER, check_end, check_later
 from verifier.foreign_signatures import FAMILIES, FoundSignature, NotSupported, check_gap, find_signatures
+from verifier.headlines import HEADLINES
 from verifier.pdf import SignaturePolicy
 from verifier.steps import Examination, Steps
 from verifier.widgets import is_shown
@@ -265,6 +266,13 @@ _CODES = {
 }
 """Ours, where a sentence for people stands under another word."""
 
+
+def code_of(indication: str) -> str:
+    """The code of a finding for a sub-indication of EN 319 102-1."""
+    code = _CODES.get(indication, indication)
+    return code if code in HEADLINES else "NOT_PROVEN"
+
+
 _REVOKED = ("SEAL_CERT_REVOKED", "CERT_REVOKED")
 
 
@@ -336,12 +344,12 @@ def _read_status(status: Any) -> _Outcome:
         return _Outcome("SIG_CRYPTO_FAILURE", detail, None)
     for each in (status, stamp):
         if not (each.intact and each.valid):
-            return _Outcome("TIME_STAMP_BAD", detail, None)
+            return _Outcome("TIME_STAMP_NOT_PROVEN", detail, None)
         if _has_short_key(each.signing_cert):  # of time-stamps the library does not ask
             return _Outcome("CRYPTO_CONSTRAINTS_FAILURE", detail, when)
         if not each.trusted:
             indication = each.trust_problem_indic or AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND
-            named = _CODES.get(indication.standard_name, indication.standard_name)
+            named = code_of(indication.standard_name)
             if named == "NO_CERTIFICATE_CHAIN_FOUND" and _is_time_stamp(each):
                 named = "UNKNOWN_TIME_STAMP"
             return _Outcome(named, detail, when)
