@@ -24,7 +24,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from asn1crypto import algos, crl, x509
@@ -213,7 +213,7 @@ def _judge(opened: Opened, found: FoundSignature, known: Known) -> _Judged:
         facts["signer"] = _name_of(signature.signer_cert)
         facts["format"] = _level(opened.reader, found)
         facts["is_shown"] = is_shown(signature.sig_field)
-        facts["claimed_at"] = _isoformat(_claimed(signature))
+        facts["claimed_at"] = _isoformat(signature.self_reported_timestamp)
         check_later(opened, signature)
         outcome = _validate(opened, signature, known)
     except VerificationError as exc:
@@ -231,15 +231,6 @@ def _judge(opened: Opened, found: FoundSignature, known: Known) -> _Judged:
         outcome.code, Result.INDETERMINATE
     )
     return _Judged(result, outcome.code, outcome.detail, facts, end, outcome.is_revocation_open)
-
-
-def _claimed(signature: EmbeddedPdfSignature) -> datetime | None:
-    """The time that a signer gives, which nothing proves; None where it is in no form that can be read."""
-    try:
-        at = signature.self_reported_timestamp
-    except Exception:  # a remark is made of it, and no verdict
-        return None
-    return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _name_of(cert: x509.Certificate) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import binascii
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from asn1crypto import core
@@ -42,6 +43,19 @@ class NotSupported(Exception):
     def __init__(self, what: str) -> None:
         super().__init__(what)
         self.what = what
+
+
+class _Signature(EmbeddedPdfSignature):
+    """The library's, which would let a /M that is no date stand in the way of a good signature."""
+
+    @property
+    def self_reported_timestamp(self) -> datetime | None:
+        """The time that a signer gives, which nothing proves; None where it is in no form that can be read."""
+        try:
+            at: datetime | None = super().self_reported_timestamp
+            return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
+        except Exception:  # no verdict is made of it
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +107,7 @@ def _find(reader: PdfFileReader, name: Any, value: Any, field: Any) -> FoundSign
             named = one_line(sub_filter.lstrip("/"), 60) or "no /SubFilter"
             raise NotSupported(f"a signature of the kind {named}")
         rewritten = _rewrite(dictionary)
-        untyped: Any = EmbeddedPdfSignature
+        untyped: Any = _Signature
         embedded = untyped(reader, field, str(name))
         _check_kind(embedded, sub_filter)
     except NotSupported as exc:
