@@ -29,6 +29,7 @@ from typing import Any
 
 from asn1crypto import algos, crl, x509
 from asn1crypto import keys as asn1_keys
+from cryptography.exceptions import InvalidSignature
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESIndeterminate, AdESPassed
 from pyhanko.sign.validation import (
@@ -105,18 +106,28 @@ class _Validator(Sm2AwareValidator):
         context: SignatureValidationContext = DEFAULT_VALIDATION_CONTEXT,
     ) -> Any:
         algorithm, digest = signature_algorithm["algorithm"], context.contextual_md_algorithm
-        if algorithm.dotted == algorithm.native and algorithm.dotted != _EC_PUBLIC_KEY:
-            raise NotSupported(f"the algorithm {algorithm.dotted}")
         if algorithm.dotted == _EC_PUBLIC_KEY and digest in ("sha256", "sha384", "sha512"):
             signature_algorithm = algos.SignedDigestAlgorithm({"algorithm": f"{digest}_ecdsa"})
         if is_sm2_spki(public_key_info.dump()):
             if algorithm.native != "sm3_sm2" or digest not in (None, "sm3"):
-                raise NotSupported(f"SM2 with {algorithm.native} and {digest}")
+                raise _not_supported(algorithm, digest)
             if context.prehashed:
                 signed_data, context = self._signed, SignatureValidationContext(digest, prehashed=False)
-        return super().validate_signature(
-            signature, signed_data, public_key_info, signature_algorithm, context
-        )
+        try:
+            return super().validate_signature(
+                signature, signed_data, public_key_info, signature_algorithm, context
+            )
+        except InvalidSignature as exc:
+            # The library makes "I know no such algorithm" a kind of "the signature is bad".
+            if type(exc) is InvalidSignature:
+                raise
+            raise _not_supported(algorithm, digest) from exc
+
+
+def _not_supported(algorithm: Any, digest: str | None) -> Exception:
+    """Of the signature itself it is said; of a certificate or a list above it, it leads to no anchor."""
+    what = f"the algorithm {algorithm.native} with {digest}"
+    return InvalidSignature(what) if digest is None else NotSupported(what)
 
 
 _KEY_USAGE = KeyUsageConstraints(
