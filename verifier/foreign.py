@@ -65,6 +65,7 @@ from pyhanko_certvalidator.sig_validate import DEFAULT_VALIDATION_CONTEXT, Signa
 from keys import asn1
 from keys.pki.validator import Sm2AwareValidator
 from keys.sm2.encoding import is_sm2_spki
+from trust.encoding.cose import der_signature
 from trust.encoding.plain_text import one_line
 from trust.model.errors import VerificationError
 from trust.model.report import Finding, Result
@@ -80,6 +81,7 @@ _ACTIVE = frozenset({"/JavaScript", "/JS", "/Launch", "/SubmitForm", "/ImportDat
 """Of the names that make a document act, those that do it by themselves; an /OpenAction may just turn to a page."""
 
 _EC_PUBLIC_KEY = "1.2.840.10045.2.1"
+_RAW_SM2 = 64
 _CLOCKS_APART = timedelta(minutes=5)
 """How far the clock of a signer may be ahead of ours without a word about it."""
 
@@ -111,6 +113,10 @@ class _Validator(Sm2AwareValidator):
         if is_sm2_spki(public_key_info.dump()):
             if algorithm.native != "sm3_sm2" or digest not in (None, "sm3"):
                 raise _not_supported(algorithm, digest)
+            if (
+                len(signature) == _RAW_SM2
+            ):  # r and s as security modules give them, without the DER around them
+                signature = der_signature("SM2-SM3", signature)
             if context.prehashed:
                 signed_data, context = self._signed, SignatureValidationContext(digest, prehashed=False)
         try:

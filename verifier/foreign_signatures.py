@@ -14,6 +14,7 @@ word about the file.
 from __future__ import annotations
 
 import binascii
+import contextlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from trust.encoding.der import definite_form, element_length
 from trust.encoding.plain_text import one_line
-from trust.model.errors import VerificationError
+from trust.model.errors import EvidenceUnavailableError, VerificationError
 from trust.pdf.reading import Inventory
 
 FAMILIES = {"/ETSI.CAdES.detached": "PAdES", "/adbe.pkcs7.detached": "PKCS7"}
@@ -79,20 +80,23 @@ class FoundSignature:
 
 
 def find_signatures(reader: PdfFileReader, inventory: Inventory) -> list[FoundSignature]:
-    """In their order. Raises `VerificationError` (NO_SEAL, SIG_CONSTRAINTS_FAILURE, LIMIT_EXCEEDED)."""
+    """In their order. Raises `EvidenceUnavailableError` (HIDDEN_SIGNATURE, ONLY_TIME_STAMPS, LIMIT_EXCEEDED)."""
     untyped: Any = enumerate_sig_fields
     filled = list(untyped(reader, filled_status=True))
     if len(filled) > _MAX_SIGNATURES:
-        raise VerificationError("There are too many signatures.", code="LIMIT_EXCEEDED")
+        raise EvidenceUnavailableError("There are too many signatures.", code="LIMIT_EXCEEDED")
     found = sorted((_find(reader, *each) for each in filled), key=lambda each: each.revision)
-    if all(each.is_time_stamp for each in found):
-        raise VerificationError("The form of the file shows no signature.", code="NO_SEAL")
-    # What no form shows, a viewer may show all the same; and a library leaves it out without a word.
+    # What no form shows, a viewer may show all the same; and a library leaves it out without a word. It may be a
+    # left-over or a right of use (ISO 32000-1 §12.8.2.3), which are nobody's change.
     if inventory.signature_dictionaries != len(found):
-        raise VerificationError(
+        raise EvidenceUnavailableError(
             f"The file holds {inventory.signature_dictionaries} signature dictionaries, and its form shows "
             f"{len(found)}.",
-            code="SIG_CONSTRAINTS_FAILURE",
+            code="HIDDEN_SIGNATURE",
+        )
+    if all(each.is_time_stamp for each in found):
+        raise EvidenceUnavailableError(
+            "The form of the file shows time-stamps only.", code="ONLY_TIME_STAMPS"
         )
     return found
 
@@ -120,12 +124,8 @@ def _find(reader: PdfFileReader, name: Any, value: Any, field: Any) -> FoundSign
 def _rewrite(dictionary: Any) -> bool:
     """The signature in definite form in the place of what the form shows. Raises `NotSupported`."""
     contents = bytes(dictionary.raw_get("/Contents").original_bytes)
-    try:
-        length = element_length(contents)
-    except ValueError:
-        pass
-    else:
-        if length <= len(contents) and not _has_indefinite(contents[:length]):
+    with contextlib.suppress(ValueError):
+        if element_length(contents) <= len(contents):
             return False
     try:
         definite, length = definite_form(contents)
@@ -136,14 +136,6 @@ def _rewrite(dictionary: Any) -> bool:
     library: Any = generic
     dictionary["/Contents"] = library.ByteStringObject(definite.ljust(len(contents), b"\0"))
     return True
-
-
-def _has_indefinite(element: bytes) -> bool:
-    """Whether BER stands inside an element whose own length is definite."""
-    try:
-        return definite_form(element)[0] != element
-    except ValueError:
-        return False  # then it is for the library to say what it is
 
 
 def _check_kind(signature: EmbeddedPdfSignature, sub_filter: str) -> None:
@@ -158,7 +150,11 @@ def _check_kind(signature: EmbeddedPdfSignature, sub_filter: str) -> None:
 
 
 def check_gap(data: bytes, reader: PdfFileReader, found: FoundSignature) -> int:
-    """Where the bytes that this signature covers end. Raises `VerificationError` (FORMAT_FAILURE)."""
+    """Where the bytes that this signature covers end.
+
+    Raises `VerificationError` (FORMAT_FAILURE) for what contradicts itself, and `NotSupported` for what a PDF may be
+    written like, and is not read here.
+    """
 
     def bad(what: str) -> VerificationError:
         return VerificationError(what, code="FORMAT_FAILURE")
@@ -167,7 +163,7 @@ def check_gap(data: bytes, reader: PdfFileReader, found: FoundSignature) -> int:
     dictionary = found.embedded.sig_object
     numbers = [int(each) for each in dictionary["/ByteRange"]]
     if len(numbers) != 4:
-        raise bad("/ByteRange does not hold four numbers.")
+        raise NotSupported(f"a /ByteRange of {len(numbers)} numbers")
     zero, start, end, rest = numbers
     if zero != 0 or not 0 < start < end or rest < 0 or end + rest > len(data):
         raise bad("/ByteRange does not name two stretches of the file.")
@@ -187,6 +183,8 @@ def check_gap(data: bytes, reader: PdfFileReader, found: FoundSignature) -> int:
         raise bad("The form shows other /Contents than stand in the gap.")
     container = dictionary.container_ref
     offset = reader.xrefs[container] if container is not None else None
-    if not isinstance(offset, int) or not offset < start or data.find(b"endobj", offset) < end:
-        raise bad("The signature does not stand in the file by itself.")
+    if not isinstance(offset, int):
+        raise NotSupported("a signature that does not stand in the file by itself")
+    if not offset < start or data.find(b"endobj", offset) < end:
+        raise bad("What is not signed is not of this signature.")
     return end + rest

@@ -111,6 +111,26 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "Check it with the signer's own software, or ask for one signed as PAdES.",
         ),
     ),
+    "HIDDEN_SIGNATURE": (
+        (
+            "文件里有表单上看不到的签名，不能确定各种阅读器显示的是同一份内容。",
+            "请用签名方提供的软件核验，或请对方重新签署一份。",
+        ),
+        (
+            "The file holds a signature that its form does not show, so not all readers may show the same.",
+            "Check it with the signer's own software, or ask for one that is signed anew.",
+        ),
+    ),
+    "ONLY_TIME_STAMPS": (
+        (
+            "文件上只有时间戳，没有签名：能证明它何时已经存在，不能证明出自何人。",
+            "请向提供文件的人索取签署过的文件。",
+        ),
+        (
+            "The file carries time-stamps and no signature: when it existed is proven, and not whose it is.",
+            "Ask whoever gave it to you for a file that is signed.",
+        ),
+    ),
     "TRUST_LIST_FORGED": (
         (
             "信任列表不是由应当签署它的信任根签署的：可能是伪造的，或已损坏。",

@@ -189,9 +189,14 @@ def prepare_stampable(pdf: bytes) -> Stampable:
     HAS_ATTACHMENTS, HAS_FORM.
     """
     opened = open_as_viewers_do(pdf)
-    pages = _check_content(opened.reader)
+    _check_content(opened.reader)
     if not opened.loose:
-        return Stampable(pages, cut_to_shape(pdf))
+        as_it_is = cut_to_shape(pdf)
+        try:
+            return Stampable(_check_content(open_pdf(as_it_is)), as_it_is)
+        except PdfRefused as exc:
+            if exc.code != "BROKEN_PDF":
+                raise
     plain = write_anew(opened.reader, opened.data)
     return Stampable(_check_content(open_pdf(plain)), plain)
 

@@ -52,6 +52,13 @@ def test_what_can_be_read_in_two_ways_is_written_anew(case: str) -> None:
     assert not open_pdf(made).xrefs.hybrid_xrefs_present
 
 
+def test_what_can_only_be_read_loosely_inside_is_written_anew_too() -> None:
+    pdf = odd_pdfs.letter(odd_pdfs.page_objects(b"/AcroForm<</Fields[9 0 R]>>"))
+    made = prepare_stampable(pdf).pdf
+    assert made != pdf
+    assert open_pdf(made).root["/Type"] == "/Catalog"
+
+
 @pytest.mark.parametrize("case", odd_pdfs.ACTING)
 def test_what_acts_when_it_is_opened_is_refused(case: str) -> None:
     with pytest.raises(PdfRefused) as refused:

@@ -164,6 +164,7 @@ HARMLESS: dict[str, Callable[[], bytes]] = {
         page_objects(b"/Names 6 0 R", more={6: b"<</EmbeddedFiles 7 0 R>>", 7: b"<</Kids[8 0 R]>>", 8: b"<</Names[]>>"})
     ),
     "an empty list of associated files": lambda: letter(page_objects(b"/AF[]")),
+    "a reference to nothing": lambda: letter(page_objects(b"/Foo 9 0 R", b"/Annots[9 0 R]")),
     "an attachment's /Size of six digits": lambda: letter(page_objects(more={6: b"<</Params<</Size 250000>>>>"})),
 }  # fmt: skip
 """Files with something in them that does nothing."""

@@ -76,8 +76,12 @@ def cms(
     attributes: bool = True,
     encapsulated: bytes | None = None,
     message: bytes | None = None,
+    is_raw: bool = False,
 ) -> bytes:
-    """A detached SignedData over `signed`. `message` is what is signed instead of it, where there are no attributes."""
+    """A detached SignedData over `signed`. `message` is what is signed instead of it, where there are no attributes.
+
+    `is_raw`: r and s one after the other, as security modules give them.
+    """
     hashing = sequence(_oid(digest_oid or (SM3 if hand.digest == "sm3" else SHA256)), parameters)
     algorithm = sequence(_oid(signature_oid or (SM2_SM3 if hand.digest == "sm3" else ECDSA)), parameters)
     inner = digest(hand.digest, encapsulated if encapsulated is not None else signed)
@@ -88,6 +92,8 @@ def cms(
         ]
     )
     value = hand.sign(attrs if attributes else signed if message is None else message)
+    if is_raw:
+        value = b"".join(content(each)[-32:].rjust(32, b"\0") for each in children(value))
     tbs = x509.Certificate.load(hand.cert)["tbs_certificate"]
     signer = sequence(
         small_integer(1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,12 @@ from pathlib import Path
 import pytest
 from asn1crypto import cms as asn1_cms
 from asn1crypto import pem
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.sign import signers
+from pyhanko.sign.fields import SigFieldSpec
+from pyhanko_certvalidator.registry import SimpleCertificateStore
 from support import odd_pdfs
+from support.producers import Producer
 from support.signed_by_hand import (
     NATIONAL,
     NULL,
@@ -86,6 +92,14 @@ def test_the_plain_spelling_of_the_digest_is_the_same() -> None:
     who = hand("sm2")
     pdf = signed_letter(lambda signed: cms(who, signed, digest_oid=SM3_PLAIN, signed_type=NATIONAL))
     assert judged(pdf, who.root) == (Verdict.PASSED, "OK")
+
+
+@pytest.mark.parametrize("attributes", [True, False])
+def test_the_value_of_a_security_module_is_read_too(attributes: bool) -> None:
+    who = hand("sm2")
+    pdf = signed_letter(lambda signed: cms(who, signed, attributes=attributes, is_raw=True))
+    assert judged(pdf, who.root) == (Verdict.PASSED, "OK")
+    assert judged(altered(pdf), who.root)[0] is Verdict.FAILED
 
 
 # Other forms -----------------------------------------------------------------------------------------------
@@ -244,6 +258,35 @@ def test_a_wrong_size_does_not_let_an_update_replace_what_was_signed() -> None:
     body = b"4 0 obj\n<</Type/XRef/Length 0>>\nstream\n\nendstream\nendobj\n"
     later = odd_pdfs.with_update(pdf, b"4 1\n%010d 00000 n \n" % len(pdf), size=8, bodies=body)
     assert judged(later, who.root) == (Verdict.INDETERMINATE, "PARTIAL_COVER")
+
+
+def signed_by_the_library(pdf: bytes, made: Producer, name: str = "Signature1") -> bytes:
+    """An update with a signature, by a program that overlooks as much as viewers do."""
+    simple = signers.SimpleSigner(
+        signing_cert=made.signer.asn1_cert,
+        signing_key=made.signer.asn1_key,
+        cert_registry=SimpleCertificateStore(),
+    )
+    signing = signers.PdfSigner(
+        signers.PdfSignatureMetadata(field_name=name, md_algorithm="sha256"),
+        simple,
+        new_field_spec=SigFieldSpec(name),
+    )
+    out = signing.sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf), strict=False), bytes_reserved=16384)
+    return bytes(out.getvalue())
+
+
+@pytest.mark.parametrize("case", odd_pdfs.FREE | odd_pdfs.LOOSE | odd_pdfs.HARMLESS)
+def test_odd_files_that_others_signed_pass_once_and_twice(case: str) -> None:
+    made = Producer("ecdsa", AT)
+    made.__dict__["signer"] = made.new_signer(issuer=made.root, crl=False)
+    pdf = signed_by_the_library((odd_pdfs.FREE | odd_pdfs.LOOSE | odd_pdfs.HARMLESS)[case](), made)
+    twice = signed_by_the_library(pdf, made, "Signature2")
+    # By a /Size that is too small the program that signs is misled as well: it writes over what is there.
+    for each in (pdf,) if case == "/Size too small" else (pdf, twice):
+        found = examine(each, made.root.der)
+        assert decide(found.findings, REQUIRED_FOREIGN) == (Verdict.PASSED, "OK"), found.findings
+        assert ("NOT_IN_ORDER" in found.facts["remarks"]) is (case in odd_pdfs.LOOSE)
 
 
 # Who and when ----------------------------------------------------------------------------------------------

@@ -90,9 +90,10 @@ _STRINGS = frozenset({0x03, 0x04, 0x0C, 0x13, 0x16})
 
 
 def definite_form(data: bytes) -> tuple[bytes, int]:
-    """The BER element at the start of `data` with definite, shortest lengths, and how many bytes it took.
+    """The BER element at the start of `data` with definite lengths, and how many bytes it took.
 
-    Strings in pieces are joined; nothing is put in another order. Raises ValueError.
+    Strings in pieces are joined. What has a definite length inside and out stays to the byte, since somebody may have
+    signed those bytes; nothing is put in another order. Raises ValueError.
     """
     return _definite(data, 0, len(data), 0)
 
@@ -104,30 +105,29 @@ def _definite(data: bytes, at: int, end: int, depth: int) -> tuple[bytes, int]:
         raise ValueError("no element that is read here")
     tag, first, body = data[at], data[at + 1], at + 2
     is_constructed = bool(tag & _CONSTRUCTED)
+    stop: int | None = body + first
     if first == 0x80:
-        if not is_constructed:
-            raise ValueError("an indefinite length of a primitive element")
         stop = None
-    elif first < 0x80:
-        stop = body + first
-    else:
+    elif first > 0x80:
         count = first & 0x7F
         if count > 8 or body + count > end:
             raise ValueError("not a length")
         stop, body = body + count + int.from_bytes(data[body : body + count], "big"), body + count
-    if stop is not None and stop > end:
-        raise ValueError("an element is longer than the one around it")
-    if not is_constructed:
-        assert stop is not None
-        return tlv(tag, data[body:stop]), stop
+    if (stop is not None and stop > end) or (stop is None and not is_constructed):
+        raise ValueError("not the length of this element")
+    if stop is not None and not is_constructed:
+        return data[at:stop], stop
     parts: list[bytes] = []
+    is_changed = stop is None or tag & ~_CONSTRUCTED in _STRINGS
     while body != stop:
-        if stop is None and data[body : body + 2] == b"\0\0" and body + 2 <= end:
+        if stop is None and body + 2 <= end and data[body : body + 2] == b"\0\0":
             body += 2
             break
-        part, body = _definite(data, body, end if stop is None else stop, depth + 1)
+        part, following = _definite(data, body, end if stop is None else stop, depth + 1)
+        is_changed = is_changed or part != data[body:following]
         parts.append(part)
-    return _joined(tag, parts), body
+        body = following
+    return _joined(tag, parts) if is_changed else data[at:body], body
 
 
 def _joined(tag: int, parts: list[bytes]) -> bytes:

@@ -106,6 +106,8 @@ def open_as_viewers_do(data: bytes) -> Opened:
     try:
         reader = _open(data, strict=True)
         if not reader.xrefs.hybrid_xrefs_present:
+            # The tables are in order. A reference to an object that is not there is null (ISO 32000-2 §7.3.10).
+            reader.strict = False
             return Opened(reader, data, before, tuple(remarks), frozenset())
     except PdfRefused as exc:
         if exc.code != "BROKEN_PDF":
@@ -487,7 +489,11 @@ def _has_leaves(parent: generic.DictionaryObject, key: str, leaves: str, most: i
             if not isinstance(found, generic.DictionaryObject):
                 return True
             held, kids = _value(found, leaves), _value(found, "/Kids")
-            if not isinstance(held, generic.NullObject) and len(held):
+            if isinstance(held, generic.ArrayObject):
+                each = (held.raw_get(index).get_object() for index in range(len(held)))
+                if not all(isinstance(value, generic.NullObject) for value in each):
+                    return True
+            elif not isinstance(held, generic.NullObject):
                 return True
             if not isinstance(kids, generic.NullObject):
                 waiting += [kids.raw_get(index) for index in range(len(kids))]
