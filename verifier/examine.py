@@ -129,7 +129,7 @@ def examine_pdf(
     reader = steps.take("file.format", lambda: open_pdf(data))
     inventory = steps.take("file.objects", lambda: take_inventory(reader)) if reader is not None else None
     if reader is None or inventory is None:
-        if not steps.is_licence and found.findings[-1].code == "BROKEN_PDF":
+        if not steps.is_licence and found.findings[-1].code in ("BROKEN_PDF", "NOT_A_PDF"):
             _look_whose(found, data)
         return found
     found.facts["pages"] = inventory.pages

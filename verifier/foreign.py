@@ -62,12 +62,12 @@ from pyhanko_certvalidator.registry import SimpleTrustManager
 from pyhanko_certvalidator.revinfo.archival import CRLContainer
 from pyhanko_certvalidator.sig_validate import DEFAULT_VALIDATION_CONTEXT, SignatureValidationContext
 
-from keys import asn1
+from keys import asn1, sm2
 from keys.pki.validator import Sm2AwareValidator
 from keys.sm2.encoding import is_sm2_spki
 from trust.encoding.cose import der_signature
 from trust.encoding.plain_text import one_line
-from trust.model.errors import VerificationError
+from trust.model.errors import Malformed, VerificationError
 from trust.model.report import Finding, Result
 from trust.pdf.reading import Inventory, Opened
 from verifier.foreign_later import LATER, check_end, check_later
@@ -125,9 +125,22 @@ class _Validator(Sm2AwareValidator):
             )
         except InvalidSignature as exc:
             # The library makes "I know no such algorithm" a kind of "the signature is bad".
-            if type(exc) is InvalidSignature:
-                raise
-            raise _not_supported(algorithm, digest) from exc
+            if type(exc) is not InvalidSignature:
+                raise _not_supported(algorithm, digest) from exc
+            if _has_no_identity(public_key_info.dump(), signed_data, signature):
+                raise NotSupported("SM2 with an empty identity, against GB/T 35276") from exc
+            raise
+
+
+def _has_no_identity(spki: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether it is good as OpenSSL signs with SM2 when it is told no identity: then nothing was changed."""
+    if not is_sm2_spki(spki):
+        return False
+    try:
+        sm2.load_public_key(spki, b"").check(message, signature)
+    except (InvalidSignature, Malformed):
+        return False
+    return True
 
 
 def _not_supported(algorithm: Any, digest: str | None) -> Exception:

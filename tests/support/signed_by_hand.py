@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from keys.custody import KeyPurpose, _Sm2SigningKey, make_record
+from keys.sm2.encoding import parse_spki, z_value
 from keys.suites import Suite
 from support.odd_pdfs import letter, page_objects
 from support.outside_ca import OutsideCa, new_key, spki_of
@@ -36,6 +37,7 @@ class Hand:
     root: bytes
     sign: Callable[[bytes], bytes]
     digest: str
+    sign_without_identity: Callable[[bytes], bytes] = lambda _: b""
 
 
 def sm2_hand(at: datetime, name: str = "National") -> Hand:
@@ -51,7 +53,16 @@ def sm2_hand(at: datetime, name: str = "National") -> Hand:
         crl=None,
     )
     signing = _Sm2SigningKey(make_record(key.public_key, KeyPurpose.SEAL, Suite.SM2_SM3, "", at), key)
-    return Hand(cert, ca.root, signing.sign, "sm3")
+
+    def without_identity(message: bytes) -> bytes:
+        """As OpenSSL does it when it is told no identity."""
+        usual, key._z = key._z, z_value(parse_spki(key.public_key), b"")
+        try:
+            return bytes(key.sign(message))
+        finally:
+            key._z = usual
+
+    return Hand(cert, ca.root, signing.sign, "sm3", without_identity)
 
 
 def ecdsa_hand(at: datetime) -> Hand:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -100,6 +101,18 @@ def test_the_value_of_a_security_module_is_read_too(attributes: bool) -> None:
     pdf = signed_letter(lambda signed: cms(who, signed, attributes=attributes, is_raw=True))
     assert judged(pdf, who.root) == (Verdict.PASSED, "OK")
     assert judged(altered(pdf), who.root)[0] is Verdict.FAILED
+
+
+@pytest.mark.parametrize("attributes", [True, False])
+def test_sm2_without_an_identity_is_told_as_that(attributes: bool) -> None:
+    who = sm2_hand(AT)
+    pdf = signed_letter(
+        lambda signed: cms(replace(who, sign=who.sign_without_identity), signed, attributes=attributes)
+    )
+    found = examine(pdf, who.root)
+    assert decide(found.findings, REQUIRED_FOREIGN) == (Verdict.INDETERMINATE, "SIGNATURE_NOT_SUPPORTED")
+    assert "empty identity" in next(f.detail for f in found.findings if f.check == "signature.1")
+    assert judged(altered(pdf), who.root)[0] is not Verdict.PASSED
 
 
 # Other forms -----------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ ERRORS_ZH = {
     "ALREADY_ISSUED": "该编号已签发过不同内容，请更正编号或办理换发。",
     "NOT_A_PDF": "不是 PDF 文件。",
     "BROKEN_PDF": "PDF 已损坏，请重新导出。",
-    "ENCRYPTED": "PDF 已加密，请另存为无密码的文件。",
+    "ENCRYPTED": "PDF 已加密（设有打开口令或权限口令），请在原程序中取消保护后再用，或打印成新的 PDF",
     "ALREADY_SIGNED": "PDF 已有签名，请提供签名前的文件。",
     "ACTIVE_CONTENT": "PDF 含有活动内容，请先打印为普通 PDF。",
     "HAS_FORM": "PDF 含有表单域，请先平面化。",

@@ -264,6 +264,18 @@ _TABLE_ENTRY = re.compile(rb"\s*(\d{1,10})\s+(\d{1,10})\s+([nf])(?=\s)")
 _TABLE_HEAD = re.compile(rb"\s*(\d{1,10})\s+(\d{1,10})(?=\s)")
 _TABLE_END = re.compile(rb"\s*trailer\s*")
 _LAST_GENERATION = 0xFFFF
+_LONGEST_TABLE = 32 * MAX_OBJECTS
+
+
+def _up_to_trailer(stream: Any) -> bytes:
+    """No more than the table needs: a file may have a great many, and the reader goes to each of them."""
+    start, size = stream.tell(), 4096
+    while True:
+        data = bytes(stream.read(size))
+        if len(data) < size or size > _LONGEST_TABLE or b"trailer" in data[:-1]:
+            return data
+        stream.seek(start)
+        size *= 4
 
 
 def _read_table(stream: Any, strict: bool) -> Iterator[Any]:
@@ -272,7 +284,7 @@ def _read_table(stream: Any, strict: bool) -> Iterator[Any]:
         yield from _library_table(stream, strict)
         return
     start = stream.tell()
-    data = stream.read(32 * MAX_OBJECTS)
+    data = _up_to_trailer(stream)
     at = number = left = read = 0
     wrong = set()
     while (end := _TABLE_END.match(data, at)) is None:
@@ -304,6 +316,7 @@ def _read_table(stream: Any, strict: bool) -> Iterator[Any]:
     if noted is not None:
         noted += [(start, text) for text in sorted(wrong)]
     stream.seek(start + end.end())
+    misc.skip_over_whitespace(stream)
 
 
 def _read_hex_string(stream: Any) -> Any:
