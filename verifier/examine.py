@@ -29,10 +29,11 @@ from trust.encoding.trust_list import TrustList, decode_trust_list
 from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
 from trust.model.report import Finding, Result
 from trust.model.seal import SealRole
+from trust.pdf.data_file import ATTACHMENT_NAME
 from trust.pdf.gap import SignedGap, check_gaps
 from trust.pdf.reading import Inventory, open_as_viewers_do, open_pdf, take_inventory
 from verifier.foreign import examine_foreign
-from verifier.licence import ATTACHMENT_NAME, PICTURE, Given, examine_licence
+from verifier.licence import PICTURE, Given, examine_licence
 from verifier.pdf import quiet_library
 from verifier.revocation import RevocationLists
 from verifier.seal_picture import Compare, SealOnPage, compare_here

@@ -40,7 +40,6 @@ ERRORS_ZH = {
     "LINK_USED_UP": "链接已失效或已用过，请重新获取。",
     "AUTHORITY": "没有这个签发机构，请核对名称。",
     "OTHER_OBJECT": "给出的不是当时核验的那份对象。",
-    "PLACE": "盖章位置的写法不正确。",
     "USAGE": "命令用法不正确。",
     "IDEMPOTENCY_KEY": "Idempotency-Key 的写法不正确。",
     "IDEMPOTENCY_IN_PROGRESS": "同一请求正在处理，请稍后再试。",
