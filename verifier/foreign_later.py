@@ -138,7 +138,9 @@ def check_later(opened: Opened, signature: EmbeddedPdfSignature) -> None:
         raise VerificationError("The signature does not cover a whole revision.", code="PARTIAL_COVER")
     if coverage.name == "ENTIRE_FILE":
         return
-    if any(revision > signature.signed_revision for revision in opened.loose):
+    if any(revision > signature.signed_revision for revision in opened.loose) or not _reads_strictly(
+        opened, signature.signed_revision
+    ):
         raise VerificationError(
             "What was added later is not in order, so it cannot be told what it changes.",
             code="PARTIAL_COVER",
@@ -154,6 +156,22 @@ def check_later(opened: Opened, signature: EmbeddedPdfSignature) -> None:
     if added := shown_by_nobody(reader) - before:
         names = ", ".join(sorted(name for name, _, _ in added))
         raise VerificationError(f"Later something was shown that nobody signs: {names}", code="PARTIAL_COVER")
+
+
+def _reads_strictly(opened: Opened, signed: int) -> bool:
+    """Whether what was added after revision `signed` is read the same however much a reader overlooks."""
+    reader: Any = opened.reader
+    loosely, reader.strict = reader.strict, True
+    try:
+        for revision in range(signed + 1, reader.xrefs.total_revisions):
+            for ref in reader.xrefs.explicit_refs_in_revision(revision):
+                if reader.xrefs.get_historical_ref(ref, revision) is not None:
+                    reader.get_object(ref, revision=revision)
+    except Exception:  # a parser may raise anything; then readers may differ
+        return False
+    finally:
+        reader.strict = loosely
+    return True
 
 
 def check_end(opened: Opened, last: EmbeddedPdfSignature, end: int) -> None:

@@ -15,7 +15,10 @@ from issuer.sealing.pdf import prepare_stampable
 from trust.model.report import Verdict
 from trust.pdf.reading import PdfRefused, open_pdf
 
-_SEALED = odd_pdfs.FREE | odd_pdfs.LOOSE | odd_pdfs.AROUND | odd_pdfs.HARMLESS
+_ODD_ENDS = {
+    name: (lambda rewrite=rewrite: rewrite(odd_pdfs.letter())) for name, rewrite in odd_pdfs.REWRITTEN.items()
+}
+_SEALED = _ODD_ENDS | odd_pdfs.FREE | odd_pdfs.LOOSE | odd_pdfs.AROUND | odd_pdfs.HARMLESS
 _SHARED = Path(__file__).parents[3] / "shared" / "cases" / "stamp"
 _REFUSED_THERE = {"owner-password": "ENCRYPTED"}
 _PLACED_ELSEWHERE = {"a6", "rotate90", "rotate270-scan", "mediabox-offset"}
@@ -42,7 +45,7 @@ def test_what_is_in_good_order_is_sealed_as_it_is(case: str) -> None:
     assert prepare_stampable(pdf).pdf == pdf
 
 
-@pytest.mark.parametrize("case", odd_pdfs.LOOSE)
+@pytest.mark.parametrize("case", odd_pdfs.LOOSE | _ODD_ENDS)
 def test_what_can_be_read_in_two_ways_is_written_anew(case: str) -> None:
     pdf = _SEALED[case]()
     made = prepare_stampable(pdf).pdf

@@ -114,9 +114,17 @@ FREE: dict[str, Callable[[], bytes]] = {
     "a free entry of generation 1": lambda: letter(entries={6: b"0000000000 00001 f \n"}),
     "many free entries": lambda: letter(entries=dict.fromkeys(range(6, 40), b"0000000000 00000 f \n")),
     "free entries in a stream": in_streams,
+    "entries in lines of their own length": lambda: letter().replace(b" 00000 n \n", b" 00000 n\r\n\n"),
     "an object freed by an update": lambda: _dead(letter(page_objects(more={6: b"<</Old true>>"}))),
 }
 """Files in good order: a free entry is nothing."""
+
+REWRITTEN: dict[str, Callable[[bytes], bytes]] = {
+    "startxref and the end in one line": lambda pdf: pdf.replace(b"\n%%EOF\n", b" %%EOF\n"),
+    "spaces before the end": lambda pdf: pdf.replace(b"\n%%EOF\n", b"\n   %%EOF \n"),
+    "a version that is none": lambda pdf: pdf.replace(b"%PDF-1.7", b"%PDF-x.y"),
+}
+"""Odd endings and headers, which programs that sign do not read, and viewers do."""
 
 LOOSE: dict[str, Callable[[], bytes]] = {
     "a head of generation 65536": lambda: letter(head=b"0000000000 65536 f \n"),
@@ -133,6 +141,7 @@ LOOSE: dict[str, Callable[[], bytes]] = {
 AROUND: dict[str, Callable[[], bytes]] = {
     "zeros after the end": lambda: letter(after=bytes(300)),
     "spaces after the end": lambda: letter(after=b"   \t  "),
+    "the end of a text file": lambda: letter(after=b"\x1a"),
     "line ends after the end": lambda: letter(after=b"\r\n\r\n\n"),
     "a byte-order mark": lambda: letter(before=b"\xef\xbb\xbf"),
     "a line before the header": lambda: letter(before=b"Content-Type: application/pdf\r\n\r\n"),

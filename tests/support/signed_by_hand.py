@@ -133,6 +133,7 @@ def signed_letter(
     catalogue: bytes = b"",
     objects: Mapping[int, bytes] | None = None,
     around: tuple[bytes, bytes] = (b"", b""),
+    rewrite: Callable[[bytes], bytes] = lambda pdf: pdf,
     **table: Any,
 ) -> bytes:
     """A letter in one revision, signed as a whole by what `make` makes of the signed bytes; `around` is not signed."""
@@ -147,7 +148,7 @@ def signed_letter(
         7: signature,
         **(objects or {}),
     }
-    pdf = letter(held, **table)
+    pdf = rewrite(letter(held, **table))
     start = pdf.index(gap)
     end = start + len(gap)
     written = b"%d %d %d %d" % (0, start, end, len(pdf) - end)

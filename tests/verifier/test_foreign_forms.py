@@ -233,6 +233,16 @@ def test_what_viewers_overlook_is_a_remark_where_it_is_signed(case: str) -> None
     assert judged(altered(pdf), who.root)[0] is Verdict.FAILED
 
 
+@pytest.mark.parametrize("case", odd_pdfs.REWRITTEN)
+def test_an_odd_header_or_end_is_a_remark_too(case: str) -> None:
+    who = hand("ecdsa")
+    pdf = signed_letter(lambda signed: cms(who, signed), rewrite=odd_pdfs.REWRITTEN[case])
+    found = examine(pdf, who.root)
+    assert decide(found.findings, REQUIRED_FOREIGN) == (Verdict.PASSED, "OK"), found.findings
+    assert found.facts["remarks"] == ["NOT_IN_ORDER", "REVOCATION_NOT_CHECKED"]
+    assert judged(altered(pdf), who.root)[0] is Verdict.FAILED
+
+
 _AROUND = {
     "a byte-order mark": (b"\xef\xbb\xbf", b""),
     "a line before": (b"X-Header: 1\r\n\r\n", b""),
@@ -300,6 +310,34 @@ def test_odd_files_that_others_signed_pass_once_and_twice(case: str) -> None:
         found = examine(each, made.root.der)
         assert decide(found.findings, REQUIRED_FOREIGN) == (Verdict.PASSED, "OK"), found.findings
         assert ("NOT_IN_ORDER" in found.facts["remarks"]) is (case in odd_pdfs.LOOSE)
+
+
+def test_what_is_added_in_an_object_stream_is_read_as_strictly() -> None:
+    # Who looks for the number finds the catalogue as it was; who goes by the index finds another.
+    who = hand("ecdsa")
+    pdf = signed_letter(lambda signed: cms(who, signed), size=3)
+    start = pdf.index(b"<</Type/Catalog")
+    same = pdf[start : pdf.index(b"endobj", start)].strip()
+    other = same.replace(b"/Pages 2 0 R", b"/Pages 9 0 R")
+    head = b"1 0 9 %d " % (len(same) + 1)
+    body = head + same + b" " + other
+    packed = len(pdf)
+    stream = b"20 0 obj\n<</Type/ObjStm/N 2/First %d/Length %d>>\nstream\n%b\nendstream\nendobj\n" % (
+        len(head), len(body), body,
+    )  # fmt: skip
+    table = packed + len(stream)
+    rows = b"\x02" + (20).to_bytes(4, "big") + b"\x01"  # object 1: the second in the stream
+    for at in (packed, table):
+        rows += b"\x01" + at.to_bytes(4, "big") + b"\0"
+    prev = int(pdf[pdf.rindex(b"startxref") + 9 :].split()[0])
+    tail = (
+        b"21 0 obj\n<</Type/XRef/Size 22/W[1 4 1]/Index[1 1 20 2]/Root 1 0 R/Prev %d/Length %d>>\n"
+        b"stream\n%b\nendstream\nendobj\nstartxref\n%d\n%%%%EOF\n" % (prev, len(rows), rows, table)
+    )
+    assert judged(pdf + stream + tail, who.root) == (Verdict.INDETERMINATE, "PARTIAL_COVER")
+    right = tail.replace(rows, b"\x02" + (20).to_bytes(4, "big") + b"\0" + rows[6:])
+    found = examine(pdf + stream + right, who.root)
+    assert decide(found.findings, REQUIRED_FOREIGN) == (Verdict.PASSED, "OK"), found.findings
 
 
 # Who and when ----------------------------------------------------------------------------------------------

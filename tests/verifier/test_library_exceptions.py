@@ -85,7 +85,8 @@ def exception_types() -> dict[str, BaseException]:
 
 
 DOORS: dict[str, tuple[Any, str]] = {
-    "the reader": (trust.pdf.reading, "PdfFileReader"),
+    "the reader": (pyhanko.pdf_utils.reader.PdfFileReader, "__init__"),
+    "the tables": (trust.pdf.reading, "_library_table"),
     "an object": (pyhanko.pdf_utils.reader.PdfFileReader, "get_object"),
     "the cross-reference": (XRefCache, "get_historical_ref"),
     "the root": (pyhanko.pdf_utils.reader.PdfFileReader, "root_ref"),

@@ -104,10 +104,8 @@ def open_as_viewers_do(data: bytes) -> Opened:
     if not _is_line_end(data[end:]):
         remarks.append("spaces or zeros stand after the end")
     try:
-        reader = _open(data, strict=True)
+        reader = _open(data, strict=True, kind=_ReaderOfNothing)
         if not reader.xrefs.hybrid_xrefs_present:
-            # The tables are in order. A reference to an object that is not there is null (ISO 32000-2 §7.3.10).
-            reader.strict = False
             return Opened(reader, data, before, tuple(remarks), frozenset())
     except PdfRefused as exc:
         if exc.code != "BROKEN_PDF":
@@ -139,10 +137,22 @@ def cut_to_shape(data: bytes) -> bytes:
     return data[before:] if _is_line_end(data[end:]) else data[before:end] + b"\n"
 
 
-def _open(data: bytes, *, strict: bool) -> PdfFileReader:
+class _ReaderOfNothing(PdfFileReader):
+    """Strict, but for a reference to an object that is not there: that is null (ISO 32000-2 §7.3.10)."""
+
+    def _read_object(self, ref: Any, marker: Any, *args: Any, **options: Any) -> Any:
+        if marker is not None:
+            untyped: Any = super()._read_object
+            return untyped(ref, marker, *args, **options)
+        nothing: Any = generic.NullObject()
+        nothing.container_ref = ref
+        return nothing
+
+
+def _open(data: bytes, *, strict: bool, kind: type[PdfFileReader] = PdfFileReader) -> PdfFileReader:
     _teach_library()
     try:
-        reader = PdfFileReader(io.BytesIO(data), strict=strict, decode_limits=_LIMITS)
+        reader = kind(io.BytesIO(data), strict=strict, decode_limits=_LIMITS)
         if "/Encrypt" in reader.trailer:
             raise _encrypted(reader)
         if int(reader.trailer_view["/Size"]) > MAX_OBJECTS:
@@ -177,8 +187,15 @@ def _encrypted(reader: PdfFileReader) -> PdfRefused:
     )
 
 
-_overlooked: ContextVar[list[tuple[int, str]] | None] = ContextVar("_overlooked", default=None)
-"""(where the table begins, what was wrong with it): filled while a file is read as viewers do."""
+_Note = tuple[int, str]
+_overlooked: ContextVar[list[_Note] | None] = ContextVar("_overlooked", default=None)
+"""(where a table begins, or minus the number of a stream; what was wrong): filled while a file is read loosely."""
+
+
+def _note(where: int, *texts: str) -> None:
+    noted = _overlooked.get()
+    if noted is not None:
+        noted += [(where, text) for text in texts]
 
 
 _BEHIND_STARTXREF = range(16)
@@ -187,7 +204,7 @@ _BEHIND_STARTXREF = range(16)
 
 def _open_loosely(data: bytes) -> tuple[PdfFileReader, list[tuple[int, str]]]:
     """The reader, and (revision, what was overlooked in it). Raises `PdfRefused`."""
-    tables: list[tuple[int, str]] = []
+    tables: list[_Note] = []
     token = _overlooked.set(tables)
     try:
         reader = _open(data, strict=False)
@@ -195,8 +212,12 @@ def _open_loosely(data: bytes) -> tuple[PdfFileReader, list[tuple[int, str]]]:
         _overlooked.reset(token)
     untyped: Any = reader.xrefs
     sections: list[Any] = untyped._xref_sections
-    by_start = {each.meta_info.start_location: n for n, each in enumerate(sections)}
-    found = [(by_start.get(start, len(sections) - 1), text) for start, text in tables]
+    of_table: dict[int, int] = {}
+    for revision, section in enumerate(sections):
+        of_table[section.meta_info.start_location] = revision
+        if section.meta_info.stream_ref is not None:
+            of_table[-section.meta_info.stream_ref.idnum] = revision
+    found = [(of_table.get(where, len(sections) - 1), text) for where, text in tables]
     highest = 0
     for revision, section in enumerate(sections):
         data_of, meta = section.xref_data, section.meta_info
@@ -217,6 +238,8 @@ def _open_loosely(data: bytes) -> tuple[PdfFileReader, list[tuple[int, str]]]:
         library_xref._check_xref_consistency(sections)
     except Exception:  # what it is exactly does not matter: the last revision answers for all before it
         found.append((len(sections) - 1, "the cross-reference tables do not fit together"))
+    if not found:
+        found.append((len(sections) - 1, "the file is not quite in order"))
     return reader, found
 
 
@@ -224,6 +247,9 @@ _library_read_hex: Any = generic.read_hex_string_from_stream
 _library_table: Any = library_xref.parse_xref_table
 _library_stream: Any = library_xref.parse_xref_stream
 _library_header: Any = library_reader._read_header_version
+_library_end: Any = library_reader.process_data_at_eof
+_ANY_VERSION = (1, 7)
+_END = re.compile(rb"startxref\s*(\d{1,10})\s*%%EOF")
 
 
 def _teach_library() -> None:
@@ -238,6 +264,7 @@ def _teach_library() -> None:
     untyped.parse_xref_stream = _read_xref_stream
     untyped = library_reader
     untyped._read_header_version = _read_header
+    untyped.process_data_at_eof = _read_end
 
 
 def _read_header(stream: Any) -> Any:
@@ -249,7 +276,26 @@ def _read_header(stream: Any) -> Any:
         at = stream.read(_HEADER_WITHIN + len(_HEADER)).find(_HEADER)
         if _overlooked.get() is None or at < 0:
             raise
+    try:
         return _library_header(io.BytesIO(stream.getvalue()[at : at + 20]))
+    except misc.PdfReadError:
+        return _ANY_VERSION
+
+
+def _read_end(stream: Any) -> int:
+    """Loosely: startxref and %%EOF on one line, or with spaces around them."""
+    end = stream.tell()
+    try:
+        return int(_library_end(stream))
+    except misc.PdfReadError:
+        if _overlooked.get() is None:
+            raise
+        start = max(0, end - _HEADER_WITHIN)
+        stream.seek(start)
+        found = _END.findall(stream.read(end + 1 - start))
+        if not found:
+            raise
+        return int(found[-1])
 
 
 def _read_xref_stream(found: Any, strict: bool = True) -> Iterator[Any]:
@@ -257,7 +303,15 @@ def _read_xref_stream(found: Any, strict: bool = True) -> Iterator[Any]:
     index = found.get("/Index", [0, found.get("/Size")])
     if sum(int(count) for count in list(index)[1::2]) > MAX_OBJECTS:
         raise PdfRefused("The PDF declares too many objects.", code="LIMIT_EXCEEDED")
-    yield from _library_stream(found, strict=strict)
+    try:
+        entries = list(_library_stream(found, strict=True))
+    except Exception:
+        if strict:
+            raise
+        container = found.container_ref
+        _note(-container.idnum if container is not None else 0, "a cross-reference stream is not in its form")
+        entries = list(_library_stream(found, strict=False))
+    yield from entries
 
 
 _TABLE_ENTRY = re.compile(rb"\s*(\d{1,10})\s+(\d{1,10})\s+([nf])(?=\s)")
@@ -265,6 +319,11 @@ _TABLE_HEAD = re.compile(rb"\s*(\d{1,10})\s+(\d{1,10})(?=\s)")
 _TABLE_END = re.compile(rb"\s*trailer\s*")
 _LAST_GENERATION = 0xFFFF
 _LONGEST_TABLE = 32 * MAX_OBJECTS
+
+
+def _is_head(entry: Any) -> bool:
+    """The head of the list of free entries, which is always object 0 (ISO 32000-2 §7.5.4)."""
+    return entry.xref_type is library_xref.XRefType.FREE and entry.generation >= _LAST_GENERATION
 
 
 def _up_to_trailer(stream: Any) -> bytes:
@@ -284,6 +343,15 @@ def _read_table(stream: Any, strict: bool) -> Iterator[Any]:
         yield from _library_table(stream, strict)
         return
     start = stream.tell()
+    try:
+        entries = list(_library_table(stream, True))
+        begins_wrongly = bool(entries) and _is_head(entries[0]) and entries[0].idnum == 1
+        if not begins_wrongly and all(each.generation <= _LAST_GENERATION for each in entries):
+            yield from entries
+            return
+    except Exception:
+        _note(start, "the cross-reference table is not in its form")
+    stream.seek(start)
     data = _up_to_trailer(stream)
     at = number = left = read = 0
     wrong = set()
@@ -292,7 +360,7 @@ def _read_table(stream: Any, strict: bool) -> Iterator[Any]:
             at, read = entry.end(), read + 1
             offset, generation = int(entry[1]), int(entry[2])
             if read == 1 and number == 1 and entry[3] == b"f" and generation >= _LAST_GENERATION:
-                number = 0  # the head of the list of free entries is always object 0
+                number = 0  # see _is_head
                 wrong.add("the cross-reference table begins with the wrong number")
             if left <= 0:
                 wrong.add("the cross-reference table holds more entries than it says")
@@ -312,9 +380,7 @@ def _read_table(stream: Any, strict: bool) -> Iterator[Any]:
             raise misc.PdfReadError("not a cross-reference table")
     if left > 0:
         wrong.add("the cross-reference table holds fewer entries than it says")
-    noted = _overlooked.get()
-    if noted is not None:
-        noted += [(start, text) for text in sorted(wrong)]
+    _note(start, *sorted(wrong))
     stream.seek(start + end.end())
     misc.skip_over_whitespace(stream)
 
@@ -340,7 +406,8 @@ _HEADER = b"%PDF-"
 _HEADER_WITHIN = 1024
 """Where viewers look for the header (ISO 32000-1, implementation note 13)."""
 _EOF = b"%%EOF"
-_BLANK = b"\0\t\n\x0c\r "
+_BLANK = b"\0\t\n\x0c\r \x1a"
+"""White space (ISO 32000-2 table 1), and the end of a text file in DOS."""
 
 
 def check_outer_shape(data: bytes) -> None:
