@@ -11,6 +11,16 @@ the sandbox included.
 | sm3_sm2    | 1.2.156.10197.1.501     | SM2 signature with SM3     |
 | sm3        | 1.2.156.10197.1.401     | SM3 digest                 |
 
+Tools that follow GM/T 0010 (GB/T 35275) name the same things otherwise. Such a spelling is read as what it means, and
+never written; in a licence of ours it is refused all the same, because its frame is written anew and compared.
+
+| means      | also written as                                                                            |
+|------------|--------------------------------------------------------------------------------------------|
+| sm3_sm2    | 1.2.156.10197.1.301.1 (SM2-1, signing), 1.2.156.10197.1.301 (SM2)                          |
+| sm3        | 1.2.156.10197.1.401.1 (SM3 without a key)                                                  |
+| data       | 1.2.156.10197.6.1.4.2.1                                                                    |
+| signedData | 1.2.156.10197.6.1.4.2.2                                                                    |
+
 It also corrects one mistake of asn1crypto (1.5.1): a header whose last octet is 0x80 counts there as an indefinite
 length (X.690 §8.1.3.6), although 0x80 may as well be the last octet of a definite one, `30 82 3B 80`. What was read is
 then encoded anew, in a time that doubles with each level: seconds for a seal, now and then, by the luck of its length.
@@ -54,9 +64,27 @@ def register() -> None:
         cms.CMSAttribute._oid_specs["yinzheng_receipt"] = _SetOfAny
         _add(cms.CMSAttributeType, SEAL_DATA_OID, "yinzheng_seal_data")
         cms.CMSAttribute._oid_specs["yinzheng_seal_data"] = _SetOfAny
+        for named, oid, name in _ALSO:
+            _also(named, oid, name)
         for kind in (core.Asn1Value, core.Choice, core.Primitive, core.Sequence, core.SequenceOf):
             _correct_dump(kind)
         _registered = True
+
+
+_ALSO = (
+    (algos.DigestAlgorithmId, "1.2.156.10197.1.401.1", "sm3"),
+    (algos.SignedDigestAlgorithmId, "1.2.156.10197.1.301.1", "sm3_sm2"),
+    (algos.SignedDigestAlgorithmId, "1.2.156.10197.1.301", "sm3_sm2"),
+    (cms.ContentType, "1.2.156.10197.6.1.4.2.1", "data"),
+    (cms.ContentType, "1.2.156.10197.6.1.4.2.2", "signed_data"),
+)
+
+
+def _also(kind: Any, oid: str, name: str) -> None:
+    """A second identifier of what has one: it is read, and the first is what goes on being written."""
+    if kind._reverse_map is None:
+        kind._reverse_map = {value: key for key, value in kind._map.items()}
+    kind._map[oid] = name
 
 
 def _correct_dump(kind: Any) -> None:

@@ -18,17 +18,20 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from asn1crypto import core
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from keys import asn1
 from keys.sm2 import engine_name
+from trust.encoding.cms import SEAL_DATA_OID
 from trust.encoding.digests import sha256, sm3
 from trust.encoding.trust_list import TrustList, decode_trust_list
 from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
 from trust.model.report import Finding, Result
 from trust.model.seal import SealRole
+from trust.pdf.data_file import ATTACHMENT_NAME
 from trust.pdf.gap import SignedGap, check_gaps
-from trust.pdf.reading import Inventory, open_pdf, take_inventory
+from trust.pdf.reading import Inventory, open_as_viewers_do, open_pdf, take_inventory
 from verifier.foreign import examine_foreign
 from verifier.licence import PICTURE, Given, examine_licence
 from verifier.pdf import quiet_library
@@ -120,27 +123,27 @@ def examine_pdf(
     """What is found. `compare` is asked about seals on the page; by default they are drawn in this process."""
     asn1.register()
     found = Examination(facts={"sha256": sha256(data).hex(), "sm3": sm3(data).hex(), "size": len(data)})
-    steps = Steps(found)
-    reader = steps.take("file.format", lambda: open_pdf(data))
-    if reader is None:
+    if anchors:
+        _examine_as_viewers_do(found, Steps(found), data, anchors, crls, verified_at)
         return found
-    inventory = steps.take("file.objects", lambda: take_inventory(reader))
-    if inventory is None:
+    steps = Steps(found, is_licence=_looks_like_a_licence(data))
+    reader = steps.take("file.format", lambda: open_pdf(data))
+    inventory = steps.take("file.objects", lambda: take_inventory(reader)) if reader is not None else None
+    if reader is None or inventory is None:
+        if not steps.is_licence and found.findings[-1].code in ("BROKEN_PDF", "NOT_A_PDF"):
+            _look_whose(found, data)
         return found
     found.facts["pages"] = inventory.pages
     if inventory.signature_dictionaries == 0:
-        found.findings.append(
-            Finding("seal.present", Result.FAILED, "NO_SEAL", "there is no signature in the file")
-        )
-        return found
-    if anchors:
-        examine_foreign(found, steps, data, reader, inventory, anchors, crls, verified_at)
+        found.findings.append(_NO_SEAL)
         return found
     if trust_list is None:
         steps.fail("seal.issuer", EvidenceUnavailableError("There is no trust list.", code="STATUS_STALE"))
         return found
     shown = _certs_shown(reader)
-    if shown and not any(sha256(seal.certs[0]) in shown for seal in trust_list.seals):
+    if not any(sha256(seal.certs[0]) in shown for seal in trust_list.seals) and (
+        shown or not steps.is_licence
+    ):
         # Somebody else's file: to say that it is not ours would be true, that it was altered would not.
         found.facts["signed_with"] = sorted(each.hex() for each in shown)[:_MAX_SHOWN]
         found.findings.append(
@@ -169,6 +172,60 @@ def examine_pdf(
     else:
         _examine_later_version(found, steps, given, gaps[inventory.seals :], crls)
     return found
+
+
+_NO_SEAL = Finding("seal.present", Result.FAILED, "NO_SEAL", "there is no signature in the file")
+_TRACES = (
+    *(core.ObjectIdentifier(oid).dump().hex().upper().encode() for oid in (SEAL_DATA_OID, asn1.RECEIPT_OID)),
+    ATTACHMENT_NAME.removesuffix(".json").encode(),
+)
+"""What stands in every licence: identifiers of our own arc, as a seal's digits, and the name of its data file."""
+
+
+def _looks_like_a_licence(data: bytes) -> bool:
+    """Whether the file was one of a service like this one, whatever became of it since. Decides no more than words."""
+    return any(trace in data for trace in _TRACES)
+
+
+def _examine_as_viewers_do(
+    found: Examination,
+    steps: Steps,
+    data: bytes,
+    anchors: Sequence[bytes],
+    crls: Sequence[bytes],
+    verified_at: datetime,
+) -> None:
+    opened = steps.take("file.format", lambda: open_as_viewers_do(data))
+    if opened is None:
+        return
+    inventory = steps.take("file.objects", lambda: take_inventory(opened.reader))
+    if inventory is None:
+        return
+    if opened.before:
+        what = f"{opened.before} bytes stand before the beginning that no signature covers"
+        found.findings[0] = Finding("file.format", Result.INDETERMINATE, "PARTIAL_COVER", what)
+    found.facts["pages"] = inventory.pages
+    if inventory.signature_dictionaries == 0:
+        found.findings.append(_NO_SEAL)
+        return
+    examine_foreign(found, steps, opened, inventory, anchors, crls, verified_at)
+
+
+def _look_whose(found: Examination, data: bytes) -> None:
+    """A file that is not in order may be somebody else's all the same, and judged as such with an anchor."""
+    try:
+        opened = open_as_viewers_do(data)
+        inventory = take_inventory(opened.reader)
+    except TrustError:
+        return  # that it is broken is all that can be said
+    found.facts["pages"] = inventory.pages
+    if inventory.signature_dictionaries == 0:
+        found.findings[:] = [_NO_SEAL]
+        return
+    found.facts["signed_with"] = sorted(each.hex() for each in _certs_shown(opened.reader))[:_MAX_SHOWN]
+    found.findings[:] = [
+        Finding("seal.issuer", Result.INDETERMINATE, "UNKNOWN_ISSUER", "no listed seal is in the file")
+    ]
 
 
 def _certs_shown(reader: PdfFileReader) -> frozenset[bytes]:

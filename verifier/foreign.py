@@ -1,36 +1,37 @@
 """Signed PDFs of others, judged against anchors that the caller names. Never headed as a licence of ours.
 
+    file.format         read as every viewer reads it; what stands before the header nobody signed
+    file.form           what had to be overlooked for that: a remark (`trust.pdf.reading`)
     file.signatures     every signature dictionary in the file is one that the form shows, and there is one at least
     file.active-content nothing in it that lets a viewer show something else than what was signed
     signature.<n>       in its order, each document time-stamp among them:
-        gap             what /ByteRange leaves out is exactly the /Contents of this signature, and reaches to the end of
-                        a revision; after its DER stand zeros only
-        coverage        what was added later is evidence, time-stamps and further signatures (ISO 32000-2, 12.8.2.2)
+        kind            one that can be checked here (`verifier.foreign_signatures`); else it is said which it is
+        gap             what /ByteRange leaves out is exactly the /Contents of this signature; after it stand zeros only
+        coverage        what was added later is evidence, time-stamps and further signatures (`verifier.foreign_later`)
         signature       by pyHanko, at one time, with nothing fetched: chain to an anchor of the caller's, revocation
                         where the certificate says who knows of it, time-stamps; where that does not hold any more, with
                         the document time-stamps as proof of existence (EN 319 102-1 §5.6.3)
+    revocation.<n>      a remark where nothing at hand says whether a certificate was revoked, and none had to
+    claimed-time.<n>    a remark where the signer's own clock is ahead of ours; that time proves nothing
     file.end            the last of them covers the file to its end; only a DSS may follow (EN 319 142-1 §5.4)
 
+No exception of a library becomes FAILED: what cannot be taken apart is not supported, and proves nothing.
 The words are those of EN 319 102-1 §5.1.3; what cannot be decided is INDETERMINATE and never PASSED.
 """
 
 from __future__ import annotations
 
 import asyncio
-import binascii
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from asn1crypto import algos, crl, x509
 from asn1crypto import keys as asn1_keys
+from cryptography.exceptions import InvalidSignature
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign import diff_analysis
-from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESPassed, AdESSubIndic
-from pyhanko.sign.diff_analysis import FormUpdatingRule, ModificationLevel, StandardDiffPolicy
-from pyhanko.sign.diff_analysis.policy_api import DiffResult
+from pyhanko.sign.ades.report import AdESIndeterminate, AdESPassed
 from pyhanko.sign.validation import (
     DocumentSecurityStore,
     async_validate_pdf_signature,
@@ -47,6 +48,7 @@ from pyhanko.sign.validation.policy_decl import (
     SignatureValidationSpec,
 )
 from pyhanko.sign.validation.settings import KeyUsageConstraints
+from pyhanko.sign.validation.status import TimestampSignatureStatus
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.authority import CertTrustAnchor
 from pyhanko_certvalidator.context import CertValidationPolicySpec
@@ -60,34 +62,42 @@ from pyhanko_certvalidator.registry import SimpleTrustManager
 from pyhanko_certvalidator.revinfo.archival import CRLContainer
 from pyhanko_certvalidator.sig_validate import DEFAULT_VALIDATION_CONTEXT, SignatureValidationContext
 
-from keys import asn1
+from keys import asn1, sm2
 from keys.pki.validator import Sm2AwareValidator
-from trust.encoding.der import element_length
+from keys.sm2.encoding import is_sm2_spki
+from trust.encoding.cose import der_signature
 from trust.encoding.plain_text import one_line
-from trust.model.errors import VerificationError
+from trust.model.errors import Malformed, VerificationError
 from trust.model.report import Finding, Result
-from trust.pdf.reading import Inventory
+from trust.pdf.reading import Inventory, Opened
+from verifier.foreign_later import LATER, check_end, check_later
+from verifier.foreign_signatures import FAMILIES, FoundSignature, NotSupported, check_gap, find_signatures
+from verifier.headlines import HEADLINES
 from verifier.pdf import SignaturePolicy
 from verifier.steps import Examination, Steps
-from verifier.widgets import is_shown, shown_by_nobody
+from verifier.widgets import is_shown
 
-_MAX_SIGNATURES = 12
 _ACTIVE = frozenset({"/JavaScript", "/JS", "/Launch", "/SubmitForm", "/ImportData", "/RichMedia", "/XFA"})
 """Of the names that make a document act, those that do it by themselves; an /OpenAction may just turn to a page."""
 
-_SUB_FILTERS = {"/ETSI.CAdES.detached": "PAdES", "/adbe.pkcs7.detached": "PKCS7"}
-_HEX = re.compile(rb"<[0-9A-Fa-f]*>")
-_CONTENTS = re.compile(rb"/Contents[\x00\t\n\x0c\r ]*\Z")
-
-
 _EC_PUBLIC_KEY = "1.2.840.10045.2.1"
+_RAW_SM2 = 64
+_CLOCKS_APART = timedelta(minutes=5)
+"""How far the clock of a signer may be ahead of ours without a word about it."""
 
 
 class _Validator(Sm2AwareValidator):
-    """Reads ECDSA signatures as iText 5 names them: by the algorithm of the key instead of the signature's.
+    """Reads what other writers do otherwise, and says what it cannot check instead of calling it a bad signature.
 
-    RFC 5753 §2.1.1 asks for ecdsa-with-SHA…; other verifiers take the digest algorithm beside it, and so do we.
+    ECDSA as iText 5 names it: by the algorithm of the key instead of the signature's. RFC 5753 §2.1.1 asks for
+    ecdsa-with-SHA…; other verifiers take the digest algorithm beside it, and so do we.
+
+    SM2 without signed attributes (GB/T 35275 §8): the signature is over Z and the content, not over its digest.
+    `signed` is that content.
     """
+
+    def __init__(self, signed: bytes = b"") -> None:
+        self._signed = signed
 
     def validate_signature(
         self,
@@ -97,12 +107,46 @@ class _Validator(Sm2AwareValidator):
         signature_algorithm: algos.SignedDigestAlgorithm,
         context: SignatureValidationContext = DEFAULT_VALIDATION_CONTEXT,
     ) -> Any:
-        named, digest = signature_algorithm["algorithm"].dotted, context.contextual_md_algorithm
-        if named == _EC_PUBLIC_KEY and digest in ("sha256", "sha384", "sha512"):
+        algorithm, digest = signature_algorithm["algorithm"], context.contextual_md_algorithm
+        if algorithm.dotted == _EC_PUBLIC_KEY and digest in ("sha256", "sha384", "sha512"):
             signature_algorithm = algos.SignedDigestAlgorithm({"algorithm": f"{digest}_ecdsa"})
-        return super().validate_signature(
-            signature, signed_data, public_key_info, signature_algorithm, context
-        )
+        if is_sm2_spki(public_key_info.dump()):
+            if algorithm.native != "sm3_sm2" or digest not in (None, "sm3"):
+                raise _not_supported(algorithm, digest)
+            if (
+                len(signature) == _RAW_SM2
+            ):  # r and s as security modules give them, without the DER around them
+                signature = der_signature("SM2-SM3", signature)
+            if context.prehashed:
+                signed_data, context = self._signed, SignatureValidationContext(digest, prehashed=False)
+        try:
+            return super().validate_signature(
+                signature, signed_data, public_key_info, signature_algorithm, context
+            )
+        except InvalidSignature as exc:
+            # The library makes "I know no such algorithm" a kind of "the signature is bad".
+            if type(exc) is not InvalidSignature:
+                raise _not_supported(algorithm, digest) from exc
+            if _has_no_identity(public_key_info.dump(), signed_data, signature):
+                raise NotSupported("SM2 with an empty identity, against GB/T 35276") from exc
+            raise
+
+
+def _has_no_identity(spki: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether it is good as OpenSSL signs with SM2 when it is told no identity: then nothing was changed."""
+    if not is_sm2_spki(spki):
+        return False
+    try:
+        sm2.load_public_key(spki, b"").check(message, signature)
+    except (InvalidSignature, Malformed):
+        return False
+    return True
+
+
+def _not_supported(algorithm: Any, digest: str | None) -> Exception:
+    """Of the signature itself it is said; of a certificate or a list above it, it leads to no anchor."""
+    what = f"the algorithm {algorithm.native} with {digest}"
+    return InvalidSignature(what) if digest is None else NotSupported(what)
 
 
 _KEY_USAGE = KeyUsageConstraints(
@@ -111,37 +155,10 @@ _KEY_USAGE = KeyUsageConstraints(
 """EN 319 412-2 §4.3.2: either says that the key signs documents."""
 
 
-def _policy(field_rules: list[Any]) -> StandardDiffPolicy:
-    """Evidence may be added, and what the rules for fields allow.
-
-    pyHanko's own policy lets forms be filled in; a form that was filled in after a signature is not what was signed.
-    """
-    rules: Any = diff_analysis  # whose classes are not typed throughout
-    evidence = (
-        rules.DocInfoRule(),
-        rules.XrefStreamRule(),
-        rules.ObjectStreamRule(),
-        rules.DSSCompareRule(),
-        rules.MetadataUpdateRule(),
-    )
-    return StandardDiffPolicy(
-        global_rules=[
-            rules.CatalogModificationRule(),
-            *(rule.as_qualified(ModificationLevel.LTA_UPDATES) for rule in evidence),
-        ],
-        form_rule=FormUpdatingRule(field_rules=field_rules),
-    )
-
-
-_LATER = _policy([diff_analysis.SigFieldCreationRule(), diff_analysis.SigFieldModificationRule()])  # type: ignore[no-untyped-call]
-_ONLY_EVIDENCE = _policy([])
-
-
 def examine_foreign(
     found: Examination,
     steps: Steps,
-    data: bytes,
-    reader: PdfFileReader,
+    opened: Opened,
     inventory: Inventory,
     anchors: Sequence[bytes],
     crls: Sequence[bytes],
@@ -150,7 +167,10 @@ def examine_foreign(
     """Notes what is found of every signature in the file; `anchors` and `crls` are DER."""
     asn1.register()
     found.facts["profile"] = "foreign"
-    signatures = steps.take("file.signatures", lambda: _all_signatures(reader, inventory))
+    remarks: list[Finding] = []
+    if opened.remarks:
+        remarks.append(_remark("file.form", "NOT_IN_ORDER", "; ".join(opened.remarks)))
+    signatures = steps.take("file.signatures", lambda: find_signatures(opened.reader, inventory))
     if signatures is None:
         return
     active = sorted(inventory.active_names & _ACTIVE)
@@ -159,18 +179,44 @@ def examine_foreign(
         found.findings.append(Finding("file.active-content", Result.INDETERMINATE, "ACTIVE_CONTENT", listed))
     else:
         found.findings.append(Finding("file.active-content", Result.PASSED))
-    ends: list[int] = []
+    known = Known(opened.reader, anchors, crls, verified_at)
+    ends: list[tuple[int, FoundSignature]] = []
     for number, signature in enumerate(signatures, 1):
-        judged = _judge(
-            data, reader, signature, lambda each: _validate(reader, each, anchors, crls, verified_at)
-        )
+        judged = _judge(opened, signature, known)
         detail = one_line(judged.detail, 400)
         found.findings.append(Finding(f"signature.{number}", judged.result, judged.code, detail))
         passed = judged.result is Result.PASSED
         found.facts.setdefault("signatures", []).append({**judged.facts, "passed": passed})
-        ends.append(judged.end)
-    end = max(ends)
-    steps.take("file.end", lambda: _check_end(data, signatures[ends.index(end)], end))
+        if judged.end:
+            ends.append((judged.end, signature))
+        if passed and judged.is_revocation_open:
+            what = "no list or answer at hand says whether it was revoked"
+            remarks.append(_remark(f"revocation.{number}", "REVOCATION_NOT_CHECKED", what))
+        claimed = judged.facts.get("claimed_at")
+        if claimed is not None and datetime.fromisoformat(claimed) > verified_at + _CLOCKS_APART:
+            remarks.append(_remark(f"claimed-time.{number}", "CLAIMED_TIME_AHEAD", claimed))
+    if ends:
+        end, last = max(ends, key=lambda each: each[0])
+        embedded = last.embedded
+        assert embedded is not None
+        steps.take("file.end", lambda: check_end(opened, embedded, end))
+    found.findings += remarks
+    found.facts["remarks"] = list(dict.fromkeys(each.code for each in remarks))
+
+
+def _remark(check: str, code: str, detail: str) -> Finding:
+    """Told, and without a say in the verdict."""
+    return Finding(check, Result.NOT_CHECKED, code, one_line(detail, 400))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a signature in `reader`'s file is judged by: anchors and revocation lists (DER), and when."""
+
+    reader: PdfFileReader
+    anchors: Sequence[bytes]
+    crls: Sequence[bytes]
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,53 +226,41 @@ class _Judged:
     detail: str
     facts: dict[str, Any]
     end: int
+    is_revocation_open: bool = False
 
 
-def _all_signatures(reader: PdfFileReader, inventory: Inventory) -> list[EmbeddedPdfSignature]:
-    signatures = list(reader.embedded_signatures)
-    if not any(each.sig_object_type == "/Sig" for each in signatures):
-        raise VerificationError("The form of the file shows no signature.", code="NO_SEAL")
-    # What no form shows, a viewer may show all the same; and a library leaves it out without a word.
-    if inventory.signature_dictionaries != len(signatures):
-        raise VerificationError(
-            f"The file holds {inventory.signature_dictionaries} signature dictionaries, and its form shows "
-            f"{len(signatures)}.",
-            code="SIG_CONSTRAINTS_FAILURE",
-        )
-    if len(signatures) > _MAX_SIGNATURES:
-        raise VerificationError("There are too many signatures.", code="LIMIT_EXCEEDED")
-    return signatures
-
-
-def _judge(
-    data: bytes,
-    reader: PdfFileReader,
-    signature: EmbeddedPdfSignature,
-    validate: Callable[[EmbeddedPdfSignature], _Outcome],
-) -> _Judged:
+def _judge(opened: Opened, found: FoundSignature, known: Known) -> _Judged:
     facts: dict[str, Any] = {"format": None, "signer": "", "is_shown": False}
-    end = 0
+    end, signature = 0, found.embedded
+
+    def not_supported(what: str) -> _Judged:
+        return _Judged(Result.INDETERMINATE, "SIGNATURE_NOT_SUPPORTED", f"not supported: {what}", facts, end)
+
+    if signature is None:
+        return not_supported(found.why)
     try:
-        end = _check_gap(data, reader, signature)
+        end = check_gap(opened.data, opened.reader, found)
         facts["signer"] = _name_of(signature.signer_cert)
-        facts["format"] = _level(reader, signature)
+        facts["format"] = _level(opened.reader, found)
         facts["is_shown"] = is_shown(signature.sig_field)
         facts["claimed_at"] = _isoformat(signature.self_reported_timestamp)
-        _check_later(signature)
-        outcome = validate(signature)
+        check_later(opened, signature)
+        outcome = _validate(opened, signature, known)
     except VerificationError as exc:
         undecided = exc.code in ("PARTIAL_COVER", "LIMIT_EXCEEDED")
         result = Result.INDETERMINATE if undecided else Result.FAILED
         return _Judged(result, exc.code, exc.what, facts, end)
+    except NotSupported as exc:
+        return not_supported(exc.what)
     except Exception as exc:  # see Steps.take; what a library cannot take apart proves nothing
-        detail = f"cannot be checked: {type(exc).__name__}"
-        return _Judged(Result.INDETERMINATE, "NO_CERTIFICATE_CHAIN_FOUND", detail, facts, end)
+        return not_supported(f"something in the signature ({type(exc).__name__})")
     facts["best_time"] = _isoformat(outcome.best_time)
-    if outcome.indication is AdESPassed.OK:
-        return _Judged(Result.PASSED, "OK", "", facts, end)
-    result = Result.FAILED if isinstance(outcome.indication, AdESFailure) else Result.INDETERMINATE
-    code = _CODES.get(outcome.indication.standard_name, outcome.indication.standard_name)
-    return _Judged(result, code, outcome.detail, facts, end)
+    if outcome.code == "SIG_CRYPTO_FAILURE" and found.is_rewritten:
+        return not_supported("signed attributes in BER")  # whose bytes were signed as they stood, or were not
+    result = {"OK": Result.PASSED, "HASH_FAILURE": Result.FAILED, "SIG_CRYPTO_FAILURE": Result.FAILED}.get(
+        outcome.code, Result.INDETERMINATE
+    )
+    return _Judged(result, outcome.code, outcome.detail, facts, end, outcome.is_revocation_open)
 
 
 def _name_of(cert: x509.Certificate) -> str:
@@ -254,128 +288,97 @@ _CODES = {
 """Ours, where a sentence for people stands under another word."""
 
 
-def _check_gap(data: bytes, reader: PdfFileReader, signature: EmbeddedPdfSignature) -> int:
-    """Where the bytes that this signature covers end. Raises `VerificationError` (FORMAT_FAILURE)."""
-
-    def bad(what: str) -> VerificationError:
-        return VerificationError(what, code="FORMAT_FAILURE")
-
-    dictionary = signature.sig_object
-    if str(dictionary["/SubFilter"]) not in (*_SUB_FILTERS, "/ETSI.RFC3161"):
-        raise bad("The signature is in a format that is not accepted.")
-    numbers = [int(each) for each in dictionary["/ByteRange"]]
-    if len(numbers) != 4:
-        raise bad("/ByteRange does not hold four numbers.")
-    zero, start, end, rest = numbers
-    if zero != 0 or not 0 < start < end or rest < 0 or end + rest > len(data):
-        raise bad("/ByteRange does not name two stretches of the file.")
-    if _HEX.fullmatch(data, start, end) is None or _CONTENTS.search(data, max(0, start - 32), start) is None:
-        raise bad("What is not signed is not the one value of /Contents.")
-    try:
-        contents = binascii.unhexlify(data[start + 1 : end - 1])
-        length = element_length(contents)
-    except ValueError as exc:
-        raise bad("/Contents is no DER element.") from exc
-    if length > len(contents) or contents.count(0, length) != len(contents) - length:
-        raise bad("After the signature in /Contents stands something other than zeros.")
-    if bytes(dictionary["/Contents"]) != contents:
-        raise bad("The form shows other /Contents than stand in the gap.")
-    container = dictionary.container_ref
-    offset = reader.xrefs[container] if container is not None else None
-    if not isinstance(offset, int) or not offset < start or data.find(b"endobj", offset) < end:
-        raise bad("The signature does not stand in the file by itself.")
-    return end + rest
+def code_of(indication: str) -> str:
+    """The code of a finding for a sub-indication of EN 319 102-1."""
+    code = _CODES.get(indication, indication)
+    return code if code in HEADLINES else "NOT_PROVEN"
 
 
-def _check_later(signature: EmbeddedPdfSignature) -> None:
-    """What came after this signature is no more than it allows. Raises `VerificationError` (PARTIAL_COVER)."""
-    untyped: Any = signature
-    untyped.compute_integrity_info(diff_policy=_LATER)
-    coverage, result = untyped.coverage, untyped.diff_result
-    if coverage is None or coverage.name not in ("ENTIRE_FILE", "ENTIRE_REVISION"):
-        raise VerificationError("The signature does not cover a whole revision.", code="PARTIAL_COVER")
-    if coverage.name == "ENTIRE_FILE":
-        return
-    if not isinstance(result, DiffResult):
-        raise VerificationError(f"After the signature was changed: {result}", code="PARTIAL_COVER")
-    if not signature.summarise_integrity_info()["docmdp_ok"]:
-        raise VerificationError(
-            "What was added later is more than the signature allows.", code="PARTIAL_COVER"
-        )
-    reader = signature.reader
-    before = shown_by_nobody(reader.get_historical_resolver(signature.signed_revision))
-    if added := shown_by_nobody(reader) - before:
-        names = ", ".join(sorted(name for name, _, _ in added))
-        raise VerificationError(f"Later something was shown that nobody signs: {names}", code="PARTIAL_COVER")
-
-
-def _check_end(data: bytes, last: EmbeddedPdfSignature, end: int) -> None:
-    """After the last covered byte only a DSS may follow, which is evidence and changes nothing that is shown."""
-    if end == len(data):
-        return
-    untyped: Any = last
-    untyped.compute_integrity_info(diff_policy=_ONLY_EVIDENCE)
-    result: Any = last.diff_result
-    if not isinstance(result, DiffResult) or result.modification_level > ModificationLevel.LTA_UPDATES:
-        raise VerificationError("Something follows that no signature covers.", code="PARTIAL_COVER")
+_REVOKED = ("SEAL_CERT_REVOKED", "CERT_REVOKED")
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """In the words of EN 319 102-1; `indication` is OK, or a failure and what it is about."""
+    """`code` is OK, or why not. `is_revocation_open`: nothing at hand says whether a certificate was revoked."""
 
-    indication: AdESSubIndic
+    code: str
     detail: str
     best_time: datetime | None
+    is_revocation_open: bool = False
 
 
-def _validate(
-    reader: PdfFileReader,
-    signature: EmbeddedPdfSignature,
-    anchors: Sequence[bytes],
-    crls: Sequence[bytes],
-    at: datetime,
-) -> _Outcome:
+def _validate(opened: Opened, signature: EmbeddedPdfSignature, known: Known) -> _Outcome:
     """As of `at` first; what does not stand any more by itself may stand by its document time-stamps."""
+    signed = _signed_bytes(opened, signature)
+    outcome = _validate_now(signature, known, signed, "hard-fail")
+    if outcome.code == "OK":
+        # Asked for of every certificate, and not only where it says who knows: what is revoked all the same is found.
+        strictly = _validate_now(signature, known, signed, "require")
+        if strictly.code == "OK" or strictly.code in _REVOKED:
+            return strictly
+        return replace(outcome, is_revocation_open=True)
+    if signature.sig_object_type != "/DocTimeStamp" and _is_archived(known.reader):
+        timing = ValidationTimingInfo(
+            validation_time=known.at, best_signature_time=known.at, point_in_time_validation=True
+        )
+        archived = asyncio.run(ades_lta_validation(signature, _spec(known, signed), timing_info=timing))
+        if archived.ades_subindic is AdESPassed.OK:
+            return _Outcome("OK", "", archived.best_signature_time)
+    if outcome.code == "REVOCATION_UNKNOWN":
+        # The library has one word for a chain that does not hold and for one of which nothing more is known.
+        freely = _validate_now(signature, replace(known, crls=()), signed, "soft-fail")
+        if freely.code == "REVOCATION_UNKNOWN":
+            return replace(outcome, code="NO_CERTIFICATE_CHAIN_FOUND")
+        if freely.code != "OK":
+            return freely
+    return outcome
+
+
+def _signed_bytes(opened: Opened, signature: EmbeddedPdfSignature) -> bytes:
+    _, start, end, rest = (int(each) for each in signature.sig_object["/ByteRange"])
+    return opened.data[:start] + opened.data[end : end + rest]
+
+
+def _validate_now(signature: EmbeddedPdfSignature, known: Known, signed: bytes, revocation: str) -> _Outcome:
     if signature.sig_object_type == "/DocTimeStamp":
-        context = _context(reader, anchors, crls, at)
+        context = _context(known, signed, revocation)
         return _read_status(asyncio.run(async_validate_pdf_timestamp(signature, context, skip_diff=True)))
     status = asyncio.run(
         async_validate_pdf_signature(
             signature,
-            signer_validation_context=_context(reader, anchors, crls, at),
-            ts_validation_context=_context(reader, anchors, crls, at),
+            signer_validation_context=_context(known, signed, revocation),
+            ts_validation_context=_context(known, signed, revocation),
             key_usage_settings=_KEY_USAGE,
             skip_diff=True,
             algorithm_policy=SignaturePolicy(),  # type: ignore[no-untyped-call]  # the library's own
         )
     )
-    outcome = _read_status(status)
-    if outcome.indication is AdESPassed.OK or not _is_archived(reader):
-        return outcome
-    timing = ValidationTimingInfo(validation_time=at, best_signature_time=at, point_in_time_validation=True)
-    archived = asyncio.run(ades_lta_validation(signature, _spec(anchors, crls), timing_info=timing))
-    if archived.ades_subindic is not AdESPassed.OK:
-        return outcome
-    return _Outcome(AdESPassed.OK, "", archived.best_signature_time)
+    return _read_status(status)
 
 
 def _read_status(status: Any) -> _Outcome:
     stamp = getattr(status, "timestamp_validity", None) or status
     detail, when = str(status.summary()), getattr(stamp, "timestamp", None)
     if not status.intact:
-        return _Outcome(AdESFailure.HASH_FAILURE, detail, None)
+        return _Outcome("HASH_FAILURE", detail, None)
     if not status.valid:
-        return _Outcome(AdESFailure.SIG_CRYPTO_FAILURE, detail, None)
+        return _Outcome("SIG_CRYPTO_FAILURE", detail, None)
     for each in (status, stamp):
         if not (each.intact and each.valid):
-            return _Outcome(AdESIndeterminate.NO_POE, detail, None)
+            return _Outcome("TIME_STAMP_NOT_PROVEN", detail, None)
         if _has_short_key(each.signing_cert):  # of time-stamps the library does not ask
-            return _Outcome(AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE, detail, when)
+            return _Outcome("CRYPTO_CONSTRAINTS_FAILURE", detail, when)
         if not each.trusted:
             indication = each.trust_problem_indic or AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND
-            return _Outcome(indication, detail, when)
-    return _Outcome(AdESPassed.OK, "", when)
+            named = code_of(indication.standard_name)
+            if named == "NO_CERTIFICATE_CHAIN_FOUND" and _is_time_stamp(each):
+                named = "UNKNOWN_TIME_STAMP"
+            return _Outcome(named, detail, when)
+    return _Outcome("OK", "", when)
+
+
+def _is_time_stamp(status: Any) -> bool:
+    return isinstance(status, TimestampSignatureStatus)
 
 
 def _has_short_key(cert: x509.Certificate) -> bool:
@@ -388,31 +391,34 @@ def _is_archived(reader: PdfFileReader) -> bool:
     return bool(list(reader.embedded_timestamp_signatures))
 
 
-def _context(reader: PdfFileReader, anchors: Sequence[bytes], crls: Sequence[bytes], at: datetime) -> Any:
-    """Anchors of the caller; of the file itself only what proves something by its own signature."""
+def _context(known: Known, signed: bytes, revocation: str) -> Any:
+    """Anchors of the caller; of the file itself only what proves something by its own signature.
+
+    `revocation`: hard-fail where a certificate says who knows, require of every one, soft-fail of none.
+    """
     given = {
-        "trust_roots": [x509.Certificate.load(each) for each in anchors],
-        "crls": [crl.CertificateList.load(each) for each in crls],
+        "trust_roots": [x509.Certificate.load(each) for each in known.anchors],
+        "crls": [crl.CertificateList.load(each) for each in known.crls],
         "allow_fetching": False,
-        # Where a certificate says who knows of its revocation, that has to be at hand.
-        "revocation_mode": "hard-fail",
-        "moment": at,
-        "signature_validator": _Validator(),
+        "revocation_mode": revocation,
+        "moment": known.at,
+        "signature_validator": _Validator(signed),
         "algorithm_usage_policy": SignaturePolicy(),  # type: ignore[no-untyped-call]  # the library's own
     }
     try:
-        return DocumentSecurityStore.read_dss(reader).as_validation_context(given)
+        return DocumentSecurityStore.read_dss(known.reader).as_validation_context(given)
     except NoDSSFoundError:
         untyped: Any = ValidationContext
         return untyped(**given)
 
 
-def _level(reader: PdfFileReader, signature: EmbeddedPdfSignature) -> str:
+def _level(reader: PdfFileReader, found: FoundSignature) -> str:
     """By what is there (EN 319 142-1 §6): time-stamp, evidence in a DSS, a document time-stamp over it."""
-    if signature.sig_object_type == "/DocTimeStamp":
+    if found.is_time_stamp:
         return "RFC3161"
-    family = _SUB_FILTERS[str(signature.sig_object["/SubFilter"])]
-    unsigned = signature.signer_info["unsigned_attrs"]
+    assert found.embedded is not None
+    family = FAMILIES[found.sub_filter]
+    unsigned = found.embedded.signer_info["unsigned_attrs"]
     if not any(each["type"].native == "signature_time_stamp_token" for each in unsigned or ()):
         return f"{family}-B-B"
     try:
@@ -424,27 +430,27 @@ def _level(reader: PdfFileReader, signature: EmbeddedPdfSignature) -> str:
     return f"{family}-B-LTA" if _is_archived(reader) else f"{family}-B-LT"
 
 
-def _spec(anchors: Sequence[bytes], crls: Sequence[bytes]) -> PdfSignatureValidationSpec:
+def _spec(known: Known, signed: bytes) -> PdfSignatureValidationSpec:
     rule = RevocationCheckingRule.CHECK_IF_DECLARED
     policy = CertValidationPolicySpec(
         trust_manager=SimpleTrustManager.build(
-            trust_roots=[CertTrustAnchor(x509.Certificate.load(each)) for each in anchors]
+            trust_roots=[CertTrustAnchor(x509.Certificate.load(each)) for each in known.anchors]
         ),
         revinfo_policy=CertRevTrustPolicy(RevocationCheckingPolicy(rule, rule)),
         algorithm_usage_policy=SignaturePolicy(),  # type: ignore[no-untyped-call]  # the library's own
-        signature_validator=_Validator(),
+        signature_validator=_Validator(signed),
     )
     return PdfSignatureValidationSpec(
         SignatureValidationSpec(
             cert_validation_policy=policy,
             local_knowledge=LocalKnowledge(
-                known_crls=[CRLContainer(crl.CertificateList.load(each)) for each in crls]
+                known_crls=[CRLContainer(crl.CertificateList.load(each)) for each in known.crls]
             ),
             revinfo_gathering_policy=RevocationInfoGatheringSpec(RevinfoOnlineFetchingRule.LOCAL_ONLY),
             key_usage_settings=_KEY_USAGE,
             signature_algorithm_policy=SignaturePolicy(),  # type: ignore[no-untyped-call]
         ),
-        diff_policy=_LATER,
+        diff_policy=LATER,
     )
 
 

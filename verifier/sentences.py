@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from trust.encoding.ecertificate_data import CHINA
-from trust.model.report import Colour, Report, Verdict
+from trust.model.report import Colour, Report, Result, Verdict
 
 Language = Literal["zh-CN", "en"]
 
@@ -57,6 +57,125 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         (
             "The signatures are good and nothing was changed after them; it is not an e-certificate of this system.",
             "Mind who signed, and whether they may.",
+        ),
+    ),
+    "FOREIGN_REVOCATION_NOT_CHECKED": (
+        (
+            "文件上的签名有效，签名后未被改动；没有核查签名人的证书是否已被吊销。它不是本系统签发的证照。",
+            "请确认签名人是谁、是否有权签署；要核查吊销，请用 --crl 提供其签发机构的吊销列表。",
+        ),
+        (
+            "The signatures are good and nothing was changed after them; revocation was not checked. "
+            "It is not an e-certificate of this system.",
+            "Mind who signed, and whether they may; to check revocation, give the CA's list with --crl.",
+        ),
+    ),
+    "UNKNOWN_SIGNER": (
+        (
+            "签名完好，但签名人的证书不出自您所信任的根证书，无法确认签名人是谁。",
+            "请向签名人核实其根证书，再用 --trust-anchor 指定后重新核验。",
+        ),
+        (
+            "The signature is intact, but leads to no root that you trust, so who signed is not known.",
+            "Ask the signer for the root certificate, see that it is theirs, and name it with --trust-anchor.",
+        ),
+    ),
+    "UNKNOWN_TIME_STAMP": (
+        (
+            "时间戳完好，但出具它的时间戳机构不在信任之列，无法确认时间。",
+            "请确认该时间戳机构是否可信；可信的，请将其根证书一并列为信任。",
+        ),
+        (
+            "The time-stamp is intact, but its authority is not one that is trusted here, so the time is not proven.",
+            "Find out whether that authority can be trusted, and if so trust its root too.",
+        ),
+    ),
+    "TIME_STAMP_NOT_PROVEN": (
+        (
+            "时间戳与这份签名不符，或未能通过验证，签署时间没有得到证明。",
+            "请对方重新加盖时间戳，或直接向签名人核实。",
+        ),
+        (
+            "The time-stamp does not belong to this signature or does not verify, so the time is not proven.",
+            "Ask for a file with a good time-stamp, or ask the signer.",
+        ),
+    ),
+    "SIGNATURE_NOT_SUPPORTED": (
+        (
+            "文件上有签名，但这种签名本系统无法检验，因此不能判断其是否有效；这并不表示文件被改动。",
+            "请用签名方提供的软件核验，或请对方按通用格式（PAdES）重新签署。",
+        ),
+        (
+            "The file is signed in a way that cannot be checked here, so whether it is good is not known. "
+            "That does not mean that it was changed.",
+            "Check it with the signer's own software, or ask for one signed as PAdES.",
+        ),
+    ),
+    "HIDDEN_SIGNATURE": (
+        (
+            "文件里有表单上看不到的签名，不能确定各种阅读器显示的是同一份内容。",
+            "请用签名方提供的软件核验，或请对方重新签署一份。",
+        ),
+        (
+            "The file holds a signature that its form does not show, so not all readers may show the same.",
+            "Check it with the signer's own software, or ask for one that is signed anew.",
+        ),
+    ),
+    "ONLY_TIME_STAMPS": (
+        (
+            "文件上只有时间戳，没有签名：能证明它何时已经存在，不能证明出自何人。",
+            "请向提供文件的人索取签署过的文件。",
+        ),
+        (
+            "The file carries time-stamps and no signature: when it existed is proven, and not whose it is.",
+            "Ask whoever gave it to you for a file that is signed.",
+        ),
+    ),
+    "TRUST_LIST_FORGED": (
+        (
+            "信任列表不是由应当签署它的信任根签署的：可能是伪造的，或已损坏。",
+            "不要使用这份离线包，请从发布方的网址重新获取，并核对信任根指纹。",
+        ),
+        (
+            "The trust list was not signed by a root that is trusted: it is forged, or damaged.",
+            "Do not use this bundle; fetch it anew where it is published, and compare the root's fingerprint.",
+        ),
+    ),
+    "TRUST_LIST_ROLLED_BACK": (
+        (
+            "信任列表比此前见过的旧，可能有人用旧列表替换了新列表。",
+            "请从发布方的网址重新获取最新的离线包。",
+        ),
+        (
+            "The trust list is older than one that was seen here before: somebody may have put it in its place.",
+            "Fetch the newest bundle where it is published.",
+        ),
+    ),
+    "STATUS_LIST_FORGED": (
+        (
+            "状态列表不是由应当签署它的机构签署的：可能是伪造的，或已损坏；当前状态因此无法确认。",
+            "不要使用这份离线包，请重新获取，或联网核验。",
+        ),
+        (
+            "The status list was not signed by whom it should be: forged, or damaged; the status is not known.",
+            "Do not use this bundle; fetch a new one, or go online.",
+        ),
+    ),
+    "ERASED": (
+        (
+            "登记簿已按规定删除了这份证照的资料，无法与登记文件比对。",
+            "文件本身的核验结果见下；如需确认，请询问签发机构。",
+        ),
+        (
+            "The register has erased what it knew of this e-certificate, so the file cannot be compared with it.",
+            "What the file itself proves stands below; ask the issuing authority if you need more.",
+        ),
+    ),
+    "NOT_LASTING": (
+        ("文件不具备长期保存的条件。", "请查看逐项检测结果，补齐后重新归档。"),
+        (
+            "The file is not fit to be kept for long.",
+            "See what is missing below, mend it, and archive it anew.",
         ),
     ),
     "SIGNER_STATUS_UNKNOWN": (
@@ -193,12 +312,22 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("The signature does not cover the whole file.", "Ask for a file that is signed as a whole."),
     ),
     "ENCRYPTED": (
-        ("文件已加密，无法核验。", "请上传未加密的原文件。"),
-        ("The file is encrypted and cannot be checked.", "Use the original without a password."),
+        ("文件已加密（设有打开口令或权限口令），无法核验。", "请在原程序中取消保护，使用未加密的原文件。"),
+        (
+            "The file is encrypted (by a password to open it, or one that protects it) and cannot be checked.",
+            "Take the protection off in its own program, or use the original.",
+        ),
     ),
     "BROKEN_PDF": (
         ("文件已损坏或被改动，无法读取。", "请索取原文件。"),
         ("The file is damaged or was changed, and cannot be read.", "Ask for the original file."),
+    ),
+    "BROKEN_AND_UNKNOWN": (
+        ("文件已损坏，无法读取；是否被改动无从得知。", "请重新获取文件，或索取原文件。"),
+        (
+            "The file is damaged and cannot be read; whether it was changed is not known.",
+            "Fetch it again, or ask for the original file.",
+        ),
     ),
     "LIMIT_EXCEEDED": (
         ("文件超出处理限度，未能核验。", "如确为签发的证照，请索取原文件。"),
@@ -286,6 +415,9 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "issuer.deployment": ("签发平台受信任", "The issuing deployment is trusted"),
     "issuer.entitled": ("签发机构资格", "Entitlement of the issuer"),
     "status": ("证照状态", "Status of the e-certificate"),
+    "file.form": ("文件写法", "How the file is written"),
+    "revocation": ("吊销核查", "Revocation"),
+    "claimed-time": ("自称的签署时间", "Time that the signer claims"),
     "status.witnessed": ("状态列表经独立方见证", "Status list seen by independent witnesses"),
     "validity": ("有效期", "Term of validity"),
     "code.format": ("二维码格式", "Form of the code"),
@@ -293,13 +425,34 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "code.live": ("动态码在有效时间内且首次使用", "Live code is fresh and used once"),
 }
 
+REMARKS: Mapping[str, tuple[str, str]] = {
+    "NOT_IN_ORDER": (
+        "文件的写法有瑕疵，各种阅读器都会略过",
+        "the file is not quite in order, which every viewer overlooks",
+    ),
+    "REVOCATION_NOT_CHECKED": (
+        "没有核查签名人的证书是否已被吊销",
+        "revocation was not checked",
+    ),
+    "CLAIMED_TIME_AHEAD": (
+        "签名人自称的签署时间晚于现在；该时间未经证明",
+        "the time that the signer claims lies ahead; nothing proves that time",
+    ),
+    "NOT_WITNESSED": (
+        "状态列表尚未经足够的独立方见证",
+        "not enough independent witnesses have seen the status list yet",
+    ),
+}
+"""What is told beside a verdict and has no say in it, by the code of its finding."""
+
 NOT_CHECKED: Mapping[str, tuple[str, str]] = {
+    "revocation": ("签名人的证书是否已被吊销", "whether the signer's certificate was revoked"),
     "presenter": ("出示人是否为持证人本人", "whether the person presenting is the holder"),
     "page": ("纸面其余内容（请与下列内容核对）", "the rest of the page (compare the fields below)"),
 }
 
 
-_OF_OTHERS = {"STATUS_STALE": "SIGNER_STATUS_UNKNOWN"}
+_OF_OTHERS = {"STATUS_STALE": "SIGNER_STATUS_UNKNOWN", "UNKNOWN_ISSUER": "UNKNOWN_SIGNER"}
 """What is said otherwise of signed files that are not ours: there no bundle of ours would help."""
 
 
@@ -308,10 +461,12 @@ def words_for(report: Report, language: Language) -> Words:
     side = 0 if language == "zh-CN" else 1
     is_foreign = report.is_passed_of_others
     code = "FOREIGN" if is_foreign else report.code
-    if report.facts.get("profile") == "foreign" and any(
-        f.code == "REVOCATION_UNKNOWN" for f in report.findings
-    ):
+    if is_foreign and "revocation" in report.not_checked:
+        code = "FOREIGN_REVOCATION_NOT_CHECKED"
+    if report.facts.get("profile") == "foreign" and _decided_by_signature(report):
         code = _OF_OTHERS.get(code, code)
+    if code == "BROKEN_PDF" and report.verdict is Verdict.INDETERMINATE:
+        code = "BROKEN_AND_UNKNOWN"
     sentence, advice = _SENTENCES.get(code, _FALLBACK[report.verdict])[side]
     status: Any = report.facts.get("status") or {}
     ecertificate: Any = report.facts.get("ecertificate") or {}
@@ -330,6 +485,12 @@ def words_for(report: Report, language: Language) -> Words:
     }
     headline = _FOREIGN_HEADLINE[language] if is_foreign else _HEADLINES[language][report.colour]
     return Words(headline, sentence.format(**values), advice)
+
+
+def _decided_by_signature(report: Report) -> bool:
+    """Whether it is a signature of somebody else's that nothing more is known of, and not a list of ours."""
+    undecided = [f for f in report.findings if f.result in (Result.FAILED, Result.INDETERMINATE)]
+    return bool(undecided) and undecided[0].check.startswith("signature.")
 
 
 def messages_of(report: Report) -> dict[str, dict[str, str]]:
@@ -428,6 +589,8 @@ def signer_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str
             shows if signature["is_shown"] and lines else "",
         ]
         lines.append((named, " · ".join(filter(None, parts))))
+    label = ("备注", "Remark")[side]
+    lines += [(label, REMARKS[code][side]) for code in facts.get("remarks") or () if code in REMARKS]
     return lines
 
 

@@ -32,10 +32,15 @@ def decode_findings(encoded: Sequence[Sequence[str]]) -> list[Finding]:
 
 
 class Steps:
-    """Turns what a check raises into its finding, in one place."""
+    """Turns what a check raises into its finding, in one place.
 
-    def __init__(self, examination: Examination) -> None:
+    What cannot be read proves nothing, and above all not that it was changed. That a PDF is broken is held against it
+    only where it is known to be a licence (`is_licence`): what was issued can be read.
+    """
+
+    def __init__(self, examination: Examination, *, is_licence: bool = False) -> None:
         self._findings = examination.findings
+        self.is_licence = is_licence
 
     def take(self, check: str, step: Callable[[], T]) -> T | None:
         """What the step returns, noted as passed; None where it raised, noted as failed or undecided."""
@@ -44,17 +49,27 @@ class Steps:
         except TrustError as exc:
             self.fail(check, exc)
             return None
-        except Exception as exc:  # a parser under attack may raise anything; it never means "passed"
+        except Exception as exc:  # a parser may raise anything; it means neither "passed" nor "was changed"
             detail = f"cannot be read: {type(exc).__name__}"
-            self._findings.append(Finding(check, Result.FAILED, "FORMAT_FAILURE", detail))
+            self._findings.append(Finding(check, Result.INDETERMINATE, "CANNOT_BE_READ", detail))
             return None
         self._findings.append(Finding(check, Result.PASSED))
         return value
 
     def fail(self, check: str, exc: TrustError) -> None:
-        undecided = isinstance(exc, EvidenceUnavailableError) or exc.code in _UNDECIDED
+        broken = exc.code == "BROKEN_PDF" and not self.is_licence
+        undecided = isinstance(exc, EvidenceUnavailableError) or broken or exc.code in _UNDECIDED
         result = Result.INDETERMINATE if undecided else Result.FAILED
         self._findings.append(Finding(check, result, exc.code, exc.what))
 
 
-_UNDECIDED = frozenset({"NOT_A_PDF", "TOO_LARGE", "LIMIT_EXCEEDED", "ENCRYPTED"})
+_UNDECIDED = frozenset(
+    {
+        "NOT_A_PDF",
+        "TOO_LARGE",
+        "LIMIT_EXCEEDED",
+        "ENCRYPTED",
+        "PARTIAL_COVER",
+        "SIGNATURE_NOT_SUPPORTED",
+    }
+)

@@ -34,6 +34,7 @@ from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox import Apart, Sandbox
 from verifier.evidence import Evidence, LedgerAnchor, Member
 from verifier.examine import decode_examination
+from verifier.headlines import headline_of
 from verifier.members import deployment_facts, deployment_finding
 from verifier.pictures import looks_like_picture
 from verifier.seal_picture import ComparedBefore, SealOnPage
@@ -69,39 +70,6 @@ _REQUIRED_FILE = (
 REQUIRED_FOREIGN = ("file.format", "file.signatures", "file.active-content", "signature.1", "file.end")
 _REQUIRED_OF_MEMBERS = ("issuer.deployment",)
 _REQUIRED_PRINTED = ("code.format", "code.signature", "issuer.entitled", "status", "validity")
-
-# What people are told differs from what experts read: one headline for a family of findings.
-_HEADLINES = {
-    "HASH_FAILURE": "ALTERED",
-    "FORMAT_FAILURE": "ALTERED",
-    "MALFORMED": "ALTERED",
-    "SIG_CONSTRAINTS_FAILURE": "ALTERED",
-    "SIG_CRYPTO_FAILURE": "BAD_SEAL",
-    "SES_MALFORMED": "BAD_SEAL",
-    "SES_ALGORITHM": "BAD_SEAL",
-    "SES_MAKER": "BAD_SEAL",
-    "SES_TERM": "SEAL_NOT_IN_FORCE",
-    "SES_TIME": "BAD_SEAL",
-    "SES_SIGNER_NOT_LISTED": "BAD_SEAL",
-    "SES_OTHER_SEAL": "BAD_SEAL",
-    "SEAL_NOT_SHOWN": "WRONG_PICTURE",
-    "SEAL_PICTURE_DIFFERS": "WRONG_PICTURE",
-    "CERT_NOT_YET_VALID": "SEAL_NOT_IN_FORCE",
-    "CERT_EXPIRED": "SEAL_NOT_IN_FORCE",
-    "CERT_REVOKED": "SEAL_CERT_REVOKED",
-    "CERT_USAGE": "BAD_SEAL",
-    "CERT_CHAIN": "BAD_SEAL",
-    "REVOCATION_UNKNOWN": "STATUS_STALE",
-    "TIME_STAMP_BAD": "BAD_SEAL",
-    "LEDGER_RECEIPT_MALFORMED": "LEDGER_MISMATCH",
-    "LEDGER_ENTRY_MISPLACED": "LEDGER_MISMATCH",
-    "INCLUSION_FAILED": "LEDGER_MISMATCH",
-    "NO_CERTIFICATE_CHAIN_FOUND": "UNKNOWN_ISSUER",
-    "UNKNOWN_TIME_STAMP": "UNKNOWN_ISSUER",
-    "TRUST_LIST_BAD": "STATUS_STALE",
-    "TRUST_LIST_ROLLED_BACK": "STATUS_STALE",
-    "STATUS_LIST_BAD": "STATUS_STALE",
-}
 
 
 def checks_of_the_seal() -> tuple[str, ...]:
@@ -224,7 +192,16 @@ class Verifier:
         if anchors:
             # A status list says nothing of files of others: one that is bad takes nothing from them.
             problems = [each for each in evidence.problems if not each.check.startswith("status-list.")]
-            return _report("pdf", at, [*problems, *examined.findings], REQUIRED_FOREIGN, facts=examined.facts)
+            return _report(
+                "pdf",
+                at,
+                [*problems, *examined.findings],
+                REQUIRED_FOREIGN,
+                facts=examined.facts,
+                not_checked=["revocation"]
+                if "REVOCATION_NOT_CHECKED" in examined.facts.get("remarks", ())
+                else [],
+            )
         if member is not None:
             return _judge_file(examined, member.evidence, at, member.entry)
         return _judge_file(examined, evidence, at, None)
@@ -520,8 +497,8 @@ def _report(
     not_checked: Sequence[str] = (),
 ) -> Report:
     verdict, code = decide(findings, required)
-    decided = next((f for f in findings if f.code == code), None)
-    headline = _HEADLINES.get(code, code)
+    decided = next((f for f in findings if f.code == code and f.result is not Result.NOT_CHECKED), None)
+    headline = headline_of(decided) if decided is not None else code
     # If the object is not what was sealed, none of its data is shown: it would only lend it credit.
     believed = decided is None or decided.check in ("status", "validity", "code.live")
     return Report(

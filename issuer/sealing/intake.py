@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
-from issuer.sealing.pdf import check_stampable
+from issuer.sealing.pdf import prepare_stampable
 
 
 def check_stampable_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
-    return {"pages": check_stampable(blobs[0])}
+    """`pdf` (Base64) are the bytes to seal, where they are not the given ones."""
+    found = prepare_stampable(blobs[0])
+    changed = found.pdf != blobs[0]
+    return {"pages": found.pages, "pdf": base64.b64encode(found.pdf).decode() if changed else None}

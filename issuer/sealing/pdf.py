@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -40,10 +41,19 @@ from trust.encoding.cms import (
 )
 from trust.encoding.digests import digest
 from trust.model.errors import Malformed
+from trust.pdf.anew import write_anew
 from trust.pdf.data_file import ATTACHMENT_NAME, PIECE
 from trust.pdf.further import FurtherField
 from trust.pdf.geometry import PageAsShown
-from trust.pdf.reading import PdfRefused, open_pdf, take_inventory
+from trust.pdf.reading import (
+    PdfRefused,
+    cut_to_shape,
+    has_attachments,
+    has_form,
+    open_as_viewers_do,
+    open_pdf,
+    take_inventory,
+)
 
 _SIGNATURE_MECHANISM = {"SM2-SM3": "sm3_sm2", "RSA3072-SHA256": "sha256_rsa", "P256-SHA256": "sha256_ecdsa"}
 
@@ -106,6 +116,7 @@ def seal_department_pdf(
         # An update begins on a line of its own (ISO 19005-1 §6.1.8).
         whole = pdf if pdf.endswith((b"\n", b"\r")) else pdf + b"\n"
         writer = IncrementalPdfFileWriter(io.BytesIO(whole))
+        _forget_empty_parts(writer)
         kept = what_to_keep(writer.root)
         if kept.standards.allows_attachments:
             _attach(writer, attachment)
@@ -158,13 +169,41 @@ def _keep_as_private_data(writer: IncrementalPdfFileWriter, data: bytes, at: dat
     untyped.update_root()
 
 
-def check_stampable(pdf: bytes) -> int:
-    """The number of pages of a department's PDF that may be stamped.
+@dataclass(frozen=True, slots=True)
+class Stampable:
+    """A department's PDF that may be stamped: how many pages it has, and its bytes as they are sealed.
 
-    Raises `PdfRefused`: not a PDF, broken, encrypted, too large, ACTIVE_CONTENT, ALREADY_SIGNED,
+    They are the given ones, but for what stood before the header and after the end; of a file that can be read in more
+    than one way they are what viewers see, written anew.
+    """
+
+    pages: int
+    pdf: bytes
+
+
+def prepare_stampable(pdf: bytes) -> Stampable:
+    """Raises `PdfRefused`: not a PDF, broken, encrypted, too large, ACTIVE_CONTENT, ALREADY_SIGNED,
     HAS_ATTACHMENTS, HAS_FORM.
     """
-    reader = open_pdf(pdf)
+    opened = open_as_viewers_do(pdf)
+    _check_content(opened.reader)
+    if not opened.loose:
+        as_it_is = cut_to_shape(pdf)
+        try:
+            return Stampable(_check_content(open_pdf(as_it_is)), as_it_is)
+        except PdfRefused as exc:
+            if exc.code != "BROKEN_PDF":
+                raise
+    plain = write_anew(opened.reader, opened.data)
+    return Stampable(_check_content(open_pdf(plain)), plain)
+
+
+def check_stampable(pdf: bytes) -> int:
+    """The number of pages of a department's PDF that may be stamped. Raises `PdfRefused` as `prepare_stampable`."""
+    return prepare_stampable(pdf).pages
+
+
+def _check_content(reader: PdfFileReader) -> int:
     inventory = take_inventory(reader)
     if inventory.signature_dictionaries or inventory.signature_fields:
         raise PdfRefused(
@@ -178,12 +217,26 @@ def check_stampable(pdf: bytes) -> int:
             "Print it to a plain PDF first.",
             code="ACTIVE_CONTENT",
         )
-    root = reader.root
-    if "/AcroForm" in root:
+    if has_form(reader):
         raise PdfRefused("The PDF has form fields.", "Flatten the form first.", code="HAS_FORM")
-    if "/AF" in root or ("/Names" in root and "/EmbeddedFiles" in root["/Names"]):
+    if has_attachments(reader):
         raise PdfRefused("The PDF has attachments.", "Remove them first.", code="HAS_ATTACHMENTS")
     return inventory.pages
+
+
+def _forget_empty_parts(writer: Any) -> None:
+    """An empty form and an empty list of attachments are nothing, and would stand in the way of ours."""
+    root = writer.root
+    for key in ("/AcroForm", "/AF"):
+        if key in root:
+            del root[key]
+    held = root.raw_get("/Names") if "/Names" in root else None
+    names = held.get_object() if held is not None else None
+    if isinstance(names, generic.DictionaryObject) and "/EmbeddedFiles" in names:
+        del names["/EmbeddedFiles"]
+        if isinstance(held, generic.IndirectObject):
+            writer.mark_update(held.reference)
+    writer.update_root()
 
 
 def _sign(
@@ -381,7 +434,9 @@ __all__ = [
     "FIELD_NAME",
     "SealInUse",
     "SealPlace",
+    "Stampable",
     "check_stampable",
+    "prepare_stampable",
     "seal_department_pdf",
     "seal_pdf",
     "seal_plain",

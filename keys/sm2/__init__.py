@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from keys.sm2 import libcrypto, pure
-from keys.sm2.encoding import encode_spki, is_sm2_spki, parse_spki, z_value
+from keys.sm2.encoding import DISTINGUISHING_ID, encode_spki, is_sm2_spki, parse_spki, z_value
 from trust.model.errors import KeyUnavailable
 
 
@@ -48,11 +48,14 @@ def engine_name() -> str:
 
 
 @lru_cache(maxsize=512)
-def load_public_key(spki: bytes) -> Sm2PublicKey:
-    """The public key in a SubjectPublicKeyInfo. Raises `Malformed` if it is not one of SM2."""
+def load_public_key(spki: bytes, identity: bytes = DISTINGUISHING_ID) -> Sm2PublicKey:
+    """The public key in a SubjectPublicKeyInfo. Raises `Malformed` if it is not one of SM2.
+
+    Another `identity` is only for saying what somebody else's signature is; none of ours has it.
+    """
     if engine_name() == "libcrypto":
-        return libcrypto.PublicKey(spki)
-    return pure.PublicKey(spki)
+        return libcrypto.PublicKey(spki, identity)
+    return pure.PublicKey(spki, identity)
 
 
 def generate_private_key() -> libcrypto.PrivateKey:

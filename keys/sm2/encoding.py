@@ -44,7 +44,7 @@ def encode_spki(point: bytes) -> bytes:
     return _SPKI_HEAD + point
 
 
-def z_value(point: bytes) -> bytes:
+def z_value(point: bytes, identity: bytes = DISTINGUISHING_ID) -> bytes:
     """Z = SM3(ENTL ‖ ID ‖ a ‖ b ‖ Gx ‖ Gy ‖ X ‖ Y), GB/T 32918.2 §5.5; ENTL counts bits."""
-    entl = (len(DISTINGUISHING_ID) * 8).to_bytes(2, "big")
-    return sm3(entl + DISTINGUISHING_ID + _CURVE + point[1:])
+    entl = (len(identity) * 8).to_bytes(2, "big")
+    return sm3(entl + identity + _CURVE + point[1:])

@@ -22,7 +22,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 
-from keys.sm2.encoding import encode_spki, parse_spki, z_value
+from keys.sm2.encoding import DISTINGUISHING_ID, encode_spki, parse_spki, z_value
 from trust.encoding.digests import digest
 from trust.model.errors import KeyUnavailable, Malformed
 
@@ -91,8 +91,8 @@ def _functions() -> _Functions:
 class PublicKey:
     """Verifies. Raises `Malformed` if the bytes are not a point of the curve."""
 
-    def __init__(self, spki: bytes) -> None:
-        self._z = z_value(parse_spki(spki))
+    def __init__(self, spki: bytes, identity: bytes = DISTINGUISHING_ID) -> None:
+        self._z = z_value(parse_spki(spki), identity)
         lib = _functions()
         handle = _parse(lib.d2i_pubkey, spki)
         if handle is None:

@@ -13,7 +13,7 @@ from asn1crypto import keys as asn1_keys
 from cryptography.exceptions import InvalidSignature
 from gmssl import sm2 as gmssl_sm2
 
-from keys.sm2.encoding import encode_spki, parse_spki, z_value
+from keys.sm2.encoding import DISTINGUISHING_ID, encode_spki, parse_spki, z_value
 from trust.encoding.digests import digest
 from trust.model.errors import KeyUnavailable
 
@@ -21,9 +21,9 @@ _ORDER = int(gmssl_sm2.default_ecc_table["n"], 16)
 
 
 class PublicKey:
-    def __init__(self, spki: bytes) -> None:
+    def __init__(self, spki: bytes, identity: bytes = DISTINGUISHING_ID) -> None:
         point = parse_spki(spki)
-        self._z = z_value(point)
+        self._z = z_value(point, identity)
         self._verifier = _engine(None, point, asn1=False)
 
     def check(self, message: bytes, signature: bytes) -> None:

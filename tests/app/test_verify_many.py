@@ -62,7 +62,12 @@ def test_a_folder_is_verified_and_carried_on(cli: Cli, folder: Path, offline: bo
     # Stopped in the middle of a line, and one file exchanged meanwhile.
     (out / "results.jsonl").write_text("\n".join(lines[:4]) + '\n{"name": "alt', encoding="utf-8")
     (folder / "note.bin").write_bytes(b"%PDF-1.7\n")
-    assert cli.run("verify-many", folder, "--out", out, *options) == 1
+    # A header and nothing else is no licence that was changed: whatever it was, it cannot be read.
+    assert cli.run("verify-many", folder, "--out", out, *options) == 2
+    assert (results(out)["note.bin"]["verdict"], results(out)["altered.pdf"]["verdict"]) == (
+        "INDETERMINATE",
+        "FAILED",
+    )
     assert results(out)["note.bin"]["code"] != "NOT_A_PDF"
     assert sorted(row["code"] for row in results(out).values())[-3:] == ["OK", "OK", "OK"]
     kept = {json.loads(line)["name"]: json.loads(line)["verified_at"] for line in lines[1:4]}

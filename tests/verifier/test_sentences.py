@@ -13,8 +13,8 @@ import keys.pki.chain
 import trust.pdf.gap
 import verifier.licence
 from trust.model.report import Report, Verdict
+from verifier.headlines import HEADLINES as _HEADLINES
 from verifier.sentences import _SEAL_NOW, _SENTENCES, seal_words, words_for
-from verifier.verifying import _HEADLINES
 
 _SOURCES = [
     *Path(verifier.examine.__file__).parent.glob("*.py"),

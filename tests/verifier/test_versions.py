@@ -185,7 +185,7 @@ def test_a_time_stamp_of_an_authority_nobody_knows_decides_nothing(
         report = judge(stamp(other, files[0], *update))
     finally:
         other.close()
-    assert (report.verdict, report.code) == (Verdict.INDETERMINATE, "UNKNOWN_ISSUER")
+    assert (report.verdict, report.code) == (Verdict.INDETERMINATE, "UNKNOWN_TIME_STAMP")
 
 
 def test_a_time_stamp_over_another_file_is_refused(

@@ -85,7 +85,7 @@ def test_a_forged_line_of_a_witness_is_noticed(world: World) -> None:
     spoilt = forged[0][:-10] + ("A" if forged[0][-10] != "A" else "B") + forged[0][-9:]
     (again / "status" / proof.name).write_text("".join([*lines, spoilt, forged[1]]))
     report = world.verify_offline(pdf, again)
-    assert (report.verdict, report.code) == (Verdict.INDETERMINATE, "STATUS_STALE")
+    assert (report.verdict, report.code) == (Verdict.INDETERMINATE, "STATUS_LIST_FORGED")
     (again / "status" / proof.name).write_text("".join(lines))
     report = world.verify_offline(pdf, again)
     assert report.verdict is Verdict.PASSED, "a line that was taken away is one that is not there yet"

@@ -6,6 +6,7 @@ sandbox; reports as JSON with their words.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -119,9 +120,11 @@ def stamp_application(
     place = _place(rest.get("place"))
     wanted_seal, wanted_authority = rest.get("seal"), rest.get("authority")
     try:
-        service.sandbox.run("check-stampable", {}, [pdf])
+        looked_at = service.sandbox.run("check-stampable", {}, [pdf])
     except EvidenceUnavailableError as exc:
         raise Malformed(exc.what, "Save it anew from its source.", code=exc.code) from exc
+    if looked_at["pdf"] is not None:
+        pdf = base64.b64decode(looked_at["pdf"])
     record = record_from(1, fields, profile, None)
     found = find_authority(service, authority or wanted_authority, profile)
     return Application(

@@ -2,7 +2,8 @@
 
 Structures of others are read with asn1crypto. These writers exist because the verifier rebuilds the one
 allowed encoding from parts that it trusts and compares bytes; for that, every length and tag must be ours.
-`children` and `content` take apart what was written here, and nothing else.
+`children` and `content` take apart what was written here, and nothing else. `definite_form` is for what others wrote
+in BER: it gives the same values with the lengths that DER has.
 """
 
 from __future__ import annotations
@@ -80,3 +81,65 @@ def element_length(data: bytes) -> int:
     if size < 0x80 or size < 1 << (8 * (count - 1)):
         raise ValueError("not the shortest DER length")
     return 2 + count + size
+
+
+_DEEPEST = 60
+_CONSTRUCTED = 0x20
+_STRINGS = frozenset({0x03, 0x04, 0x0C, 0x13, 0x16})
+"""Bit, octet and character strings, which BER may write in pieces (X.690 §8.6.3, §8.7.3)."""
+
+
+def definite_form(data: bytes) -> tuple[bytes, int]:
+    """The BER element at the start of `data` with definite lengths, and how many bytes it took.
+
+    Strings in pieces are joined. What has a definite length inside and out stays to the byte, since somebody may have
+    signed those bytes; nothing is put in another order. Raises ValueError.
+    """
+    return _definite(data, 0, len(data), 0)
+
+
+def _definite(data: bytes, at: int, end: int, depth: int) -> tuple[bytes, int]:
+    if depth > _DEEPEST:
+        raise ValueError("nested too deeply")
+    if at + 2 > end or data[at] & 0x1F == 0x1F:
+        raise ValueError("no element that is read here")
+    tag, first, body = data[at], data[at + 1], at + 2
+    is_constructed = bool(tag & _CONSTRUCTED)
+    stop: int | None = body + first
+    if first == 0x80:
+        stop = None
+    elif first > 0x80:
+        count = first & 0x7F
+        if count > 8 or body + count > end:
+            raise ValueError("not a length")
+        stop, body = body + count + int.from_bytes(data[body : body + count], "big"), body + count
+    if (stop is not None and stop > end) or (stop is None and not is_constructed):
+        raise ValueError("not the length of this element")
+    if stop is not None and not is_constructed:
+        return data[at:stop], stop
+    parts: list[bytes] = []
+    is_changed = stop is None or tag & ~_CONSTRUCTED in _STRINGS
+    while body != stop:
+        if stop is None and body + 2 <= end and data[body : body + 2] == b"\0\0":
+            body += 2
+            break
+        part, following = _definite(data, body, end if stop is None else stop, depth + 1)
+        is_changed = is_changed or part != data[body:following]
+        parts.append(part)
+        body = following
+    return _joined(tag, parts) if is_changed else data[at:body], body
+
+
+def _joined(tag: int, parts: list[bytes]) -> bytes:
+    string = tag & ~_CONSTRUCTED
+    if string not in _STRINGS:
+        return tlv(tag, *parts)
+    if any(part[0] != string for part in parts):
+        raise ValueError("a string of pieces of another kind")
+    pieces = [content(part) for part in parts]
+    if string == 0x03:  # each piece begins with how many bits of it are unused, which only the last may have
+        if any(piece[:1] != b"\0" for piece in pieces[:-1]) or not all(pieces):
+            raise ValueError("a bit string with a gap")
+        last = pieces[-1][:1] if pieces else b"\0"
+        pieces = [last, *(piece[1:] for piece in pieces)]
+    return tlv(string, *pieces)

@@ -5,6 +5,11 @@ inside the sandbox. What is found is plain data; no pyHanko object leaves this m
 
 Objects are looked at by their parsed names, in every revision, object streams included, and never by a
 search over raw bytes: compressed data hits `/JS` by chance, and a name may be spelled `/J#53`.
+
+Two ways to open a file. `open_pdf` is strict, for everything that we wrote or are about to seal.
+`open_as_viewers_do` also takes what every viewer opens without a word: bytes before the header, spaces or zeros
+after the end, a cross-reference table that is counted wrongly, hybrid files (ISO 32000-2 §7.5.8.4). It says what it
+had to overlook, and in which revision, so that whoever judges a signature can ask whether that was signed.
 """
 
 from __future__ import annotations
@@ -13,10 +18,13 @@ import binascii
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils import generic, misc
+from pyhanko.pdf_utils import reader as library_reader
+from pyhanko.pdf_utils import xref as library_xref
 from pyhanko.pdf_utils.decode_limits import (
     DecodeLimits,
     DecodePurpose,
@@ -50,7 +58,10 @@ ACTIVE_NAMES = frozenset(
         "/XFA",
     }
 )
-"""Names that make a document act. None of them has a place in a licence."""
+"""Names that make a document act. None of them has a place in a licence.
+
+An /OpenAction that turns to a place in the document is none: every office program writes one.
+"""
 DOCUMENT_TYPE = "<!DOCTYPE"
 """How an inventory calls metadata that declare entities."""
 
@@ -60,14 +71,90 @@ class PdfRefused(Malformed):
 
 
 def open_pdf(data: bytes) -> PdfFileReader:
-    """A strict reader. Raises `PdfRefused` (NOT_A_PDF, TOO_LARGE, BROKEN_PDF, ENCRYPTED)."""
+    """A strict reader. Raises `PdfRefused` (NOT_A_PDF, TOO_LARGE, BROKEN_PDF, ENCRYPTED, LIMIT_EXCEEDED)."""
     check_outer_shape(data)
-    _check_declared(data)
-    _read_hex_strings_at_once()
+    return _open(data, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file as viewers open it. `data` begins with its header, `before` bytes behind where the given one began.
+
+    `remarks` says what was overlooked; `loose` names the revisions in which it was.
+    """
+
+    reader: PdfFileReader
+    data: bytes
+    before: int
+    remarks: tuple[str, ...]
+    loose: frozenset[int]
+
+
+def open_as_viewers_do(data: bytes) -> Opened:
+    """Strictly if that can be done, else with what was overlooked noted. Raises `PdfRefused` as `open_pdf`."""
+    _check_size(data)
+    before = data.find(_HEADER, 0, _HEADER_WITHIN + len(_HEADER))
+    if before < 0:
+        raise _not_a_pdf()
+    given, data = data, data[before:]
+    end = _end_of_file(data)
+    remarks = []
+    if before:
+        remarks.append(f"{before} bytes stand before the header")
+    if not _is_line_end(data[end:]):
+        remarks.append("spaces or zeros stand after the end")
     try:
-        reader = PdfFileReader(io.BytesIO(data), strict=True, decode_limits=_LIMITS)
-        if reader.encrypted:
-            raise PdfRefused("The PDF is encrypted.", "Save it without a password.", code="ENCRYPTED")
+        reader = _open(data, strict=True, kind=_ReaderOfNothing)
+        if not reader.xrefs.hybrid_xrefs_present:
+            return Opened(reader, data, before, tuple(remarks), frozenset())
+    except PdfRefused as exc:
+        if exc.code != "BROKEN_PDF":
+            raise
+    try:
+        reader, overlooked = _open_loosely(data)
+    except PdfRefused as exc:
+        # Some writers count from the first byte all the same (ISO 32000-2 §7.5.5: from the header).
+        if not before or exc.code != "BROKEN_PDF":
+            raise
+        reader, overlooked = _open_loosely(given)
+        data, before = given, 0
+        overlooked.append((0, "offsets are counted from before the header"))
+    remarks += [text for _, text in overlooked]
+    loose = frozenset(revision for revision, _ in overlooked)
+    return Opened(reader, data, before, tuple(dict.fromkeys(remarks)), loose)
+
+
+def cut_to_shape(data: bytes) -> bytes:
+    """The file from its header to its end: without bytes that a transfer put before it and spaces or zeros after it.
+
+    Raises `PdfRefused` (NOT_A_PDF, TOO_LARGE, BROKEN_PDF). Only for files that nobody has signed yet.
+    """
+    _check_size(data)
+    before = data.find(_HEADER, 0, _HEADER_WITHIN + len(_HEADER))
+    if before < 0:
+        raise _not_a_pdf()
+    end = _end_of_file(data)
+    return data[before:] if _is_line_end(data[end:]) else data[before:end] + b"\n"
+
+
+class _ReaderOfNothing(PdfFileReader):
+    """Strict, but for a reference to an object that is not there: that is null (ISO 32000-2 §7.3.10)."""
+
+    def _read_object(self, ref: Any, marker: Any, *args: Any, **options: Any) -> Any:
+        if marker is not None:
+            untyped: Any = super()._read_object
+            return untyped(ref, marker, *args, **options)
+        nothing: Any = generic.NullObject()
+        nothing.container_ref = ref
+        return nothing
+
+
+def _open(data: bytes, *, strict: bool, kind: type[PdfFileReader] = PdfFileReader) -> PdfFileReader:
+    _teach_library()
+    try:
+        reader = kind(io.BytesIO(data), strict=strict, decode_limits=_LIMITS)
+        if "/Encrypt" in reader.trailer:
+            raise _encrypted(reader)
         if int(reader.trailer_view["/Size"]) > MAX_OBJECTS:
             raise PdfRefused("The PDF declares too many objects.", code="LIMIT_EXCEEDED")
         if not isinstance(reader.root, generic.DictionaryObject):
@@ -81,16 +168,221 @@ def open_pdf(data: bytes) -> PdfFileReader:
     return reader
 
 
+def _encrypted(reader: PdfFileReader) -> PdfRefused:
+    """Whoever sees such a file open without a question does not know that it is encrypted: say by which password."""
+    try:
+        opens_by_itself = reader.decrypt(b"").status.name != "FAILED"
+    except Exception:  # of another security handler, or broken: then nothing more is said
+        opens_by_itself = False
+    if opens_by_itself:
+        return PdfRefused(
+            "The PDF is protected by an owner password: it opens without one, but is encrypted and may not be changed.",
+            "Take the protection off in the program that set it, or print it to a new PDF, and use that.",
+            code="ENCRYPTED",
+        )
+    return PdfRefused(
+        "The PDF is encrypted: it takes a password to open it.",
+        "Save it without a password.",
+        code="ENCRYPTED",
+    )
+
+
+_Note = tuple[int, str]
+_overlooked: ContextVar[list[_Note] | None] = ContextVar("_overlooked", default=None)
+"""(where a table begins, or minus the number of a stream; what was wrong): filled while a file is read loosely."""
+
+
+def _note(where: int, *texts: str) -> None:
+    noted = _overlooked.get()
+    if noted is not None:
+        noted += [(where, text) for text in texts]
+
+
+_BEHIND_STARTXREF = range(16)
+"""How far behind its startxref a table may begin: the word xref and white space."""
+
+
+def _open_loosely(data: bytes) -> tuple[PdfFileReader, list[tuple[int, str]]]:
+    """The reader, and (revision, what was overlooked in it). Raises `PdfRefused`."""
+    tables: list[_Note] = []
+    token = _overlooked.set(tables)
+    try:
+        reader = _open(data, strict=False)
+    finally:
+        _overlooked.reset(token)
+    untyped: Any = reader.xrefs
+    sections: list[Any] = untyped._xref_sections
+    of_table: dict[int, int] = {}
+    for revision, section in enumerate(sections):
+        of_table[section.meta_info.start_location] = revision
+        if section.meta_info.stream_ref is not None:
+            of_table[-section.meta_info.stream_ref.idnum] = revision
+    found = [(of_table.get(where, len(sections) - 1), text) for where, text in tables]
+    highest = 0
+    for revision, section in enumerate(sections):
+        data_of, meta = section.xref_data, section.meta_info
+        if data_of.hybrid is not None:
+            found.append((revision, "the file is a hybrid: it has two cross-reference tables"))
+        numbers = [each.idnum for each in untyped.explicit_refs_in_revision(revision)]
+        highest = max([highest, *numbers])
+        if highest >= meta.size:
+            found.append((revision, "/Size is smaller than the number of objects"))
+        if any(data_of.higher_generation_refs()):
+            found.append((revision, "objects have generations"))
+        if meta.start_location - meta.declared_startxref not in _BEHIND_STARTXREF:
+            found.append((revision, "startxref points beside the cross-reference table"))
+        # Whether a number was free before a revision is asked by /Size: a wrong one must not hide that it was not.
+        size = max(meta.size, highest + 1)
+        sections[revision] = replace(section, meta_info=replace(meta, size=size))
+    try:
+        library_xref._check_xref_consistency(sections)
+    except Exception:  # what it is exactly does not matter: the last revision answers for all before it
+        found.append((len(sections) - 1, "the cross-reference tables do not fit together"))
+    if not found:
+        found.append((len(sections) - 1, "the file is not quite in order"))
+    return reader, found
+
+
 _library_read_hex: Any = generic.read_hex_string_from_stream
+_library_table: Any = library_xref.parse_xref_table
+_library_stream: Any = library_xref.parse_xref_stream
+_library_header: Any = library_reader._read_header_version
+_library_end: Any = library_reader.process_data_at_eof
+_ANY_VERSION = (1, 7)
+_END = re.compile(rb"startxref\s*(\d{1,10})\s*%%EOF")
 
 
-def _read_hex_strings_at_once() -> None:
-    """Lets pyHanko read a hex string in one go. Idempotent.
+def _teach_library() -> None:
+    """Lets pyHanko read a hex string in one go, and cross-reference tables with limits and as viewers do. Idempotent.
 
     It reads digit by digit, which for the 65,536 of a seal is a third of a verification. Whatever is not digits only
     goes to the library as before.
     """
     generic.read_hex_string_from_stream = _read_hex_string
+    untyped: Any = library_xref
+    untyped.parse_xref_table = _read_table
+    untyped.parse_xref_stream = _read_xref_stream
+    untyped = library_reader
+    untyped._read_header_version = _read_header
+    untyped.process_data_at_eof = _read_end
+
+
+def _read_header(stream: Any) -> Any:
+    """Loosely: the header wherever viewers look for it."""
+    try:
+        return _library_header(stream)
+    except misc.PdfReadError:
+        stream.seek(0)
+        at = stream.read(_HEADER_WITHIN + len(_HEADER)).find(_HEADER)
+        if _overlooked.get() is None or at < 0:
+            raise
+    try:
+        return _library_header(io.BytesIO(stream.getvalue()[at : at + 20]))
+    except misc.PdfReadError:
+        return _ANY_VERSION
+
+
+def _read_end(stream: Any) -> int:
+    """Loosely: startxref and %%EOF on one line, or with spaces around them."""
+    end = stream.tell()
+    try:
+        return int(_library_end(stream))
+    except misc.PdfReadError:
+        if _overlooked.get() is None:
+            raise
+        start = max(0, end - _HEADER_WITHIN)
+        stream.seek(start)
+        found = _END.findall(stream.read(end + 1 - start))
+        if not found:
+            raise
+        return int(found[-1])
+
+
+def _read_xref_stream(found: Any, strict: bool = True) -> Iterator[Any]:
+    """How many objects it declares is asked before any entry is read: an entry may take no bytes at all."""
+    index = found.get("/Index", [0, found.get("/Size")])
+    if sum(int(count) for count in list(index)[1::2]) > MAX_OBJECTS:
+        raise PdfRefused("The PDF declares too many objects.", code="LIMIT_EXCEEDED")
+    try:
+        entries = list(_library_stream(found, strict=True))
+    except Exception:
+        if strict:
+            raise
+        container = found.container_ref
+        _note(-container.idnum if container is not None else 0, "a cross-reference stream is not in its form")
+        entries = list(_library_stream(found, strict=False))
+    yield from entries
+
+
+_TABLE_ENTRY = re.compile(rb"\s*(\d{1,10})\s+(\d{1,10})\s+([nf])(?=\s)")
+_TABLE_HEAD = re.compile(rb"\s*(\d{1,10})\s+(\d{1,10})(?=\s)")
+_TABLE_END = re.compile(rb"\s*trailer\s*")
+_LAST_GENERATION = 0xFFFF
+_LONGEST_TABLE = 32 * MAX_OBJECTS
+
+
+def _is_head(entry: Any) -> bool:
+    """The head of the list of free entries, which is always object 0 (ISO 32000-2 §7.5.4)."""
+    return entry.xref_type is library_xref.XRefType.FREE and entry.generation >= _LAST_GENERATION
+
+
+def _up_to_trailer(stream: Any) -> bytes:
+    """No more than the table needs: a file may have a great many, and the reader goes to each of them."""
+    start, size = stream.tell(), 4096
+    while True:
+        data = bytes(stream.read(size))
+        if len(data) < size or size > _LONGEST_TABLE or b"trailer" in data[:-1]:
+            return data
+        stream.seek(start)
+        size *= 4
+
+
+def _read_table(stream: Any, strict: bool) -> Iterator[Any]:
+    """The entries of a table (ISO 32000-2 §7.5.4). Loosely: by what they are, however many a subsection announces."""
+    if strict:
+        yield from _library_table(stream, strict)
+        return
+    start = stream.tell()
+    try:
+        entries = list(_library_table(stream, True))
+        begins_wrongly = bool(entries) and _is_head(entries[0]) and entries[0].idnum == 1
+        if not begins_wrongly and all(each.generation <= _LAST_GENERATION for each in entries):
+            yield from entries
+            return
+    except Exception:
+        _note(start, "the cross-reference table is not in its form")
+    stream.seek(start)
+    data = _up_to_trailer(stream)
+    at = number = left = read = 0
+    wrong = set()
+    while (end := _TABLE_END.match(data, at)) is None:
+        if entry := _TABLE_ENTRY.match(data, at):
+            at, read = entry.end(), read + 1
+            offset, generation = int(entry[1]), int(entry[2])
+            if read == 1 and number == 1 and entry[3] == b"f" and generation >= _LAST_GENERATION:
+                number = 0  # see _is_head
+                wrong.add("the cross-reference table begins with the wrong number")
+            if left <= 0:
+                wrong.add("the cross-reference table holds more entries than it says")
+            if generation > _LAST_GENERATION:
+                wrong.add(f"an entry has generation {generation}")
+            kind = library_xref.XRefType.STANDARD if entry[3] == b"n" else library_xref.XRefType.FREE
+            if generation <= _LAST_GENERATION and read <= MAX_OBJECTS:
+                yield library_xref.XRefEntry(
+                    kind, offset if entry[3] == b"n" else None, idnum=number, generation=generation
+                )
+            number, left = number + 1, left - 1
+        elif head := _TABLE_HEAD.match(data, at):
+            if left > 0:
+                wrong.add("the cross-reference table holds fewer entries than it says")
+            at, number, left = head.end(), int(head[1]), int(head[2])
+        else:
+            raise misc.PdfReadError("not a cross-reference table")
+    if left > 0:
+        wrong.add("the cross-reference table holds fewer entries than it says")
+    _note(start, *sorted(wrong))
+    stream.seek(start + end.end())
+    misc.skip_over_whitespace(stream)
 
 
 def _read_hex_string(stream: Any) -> Any:
@@ -110,39 +402,64 @@ def _read_hex_string(stream: Any) -> Any:
     return generic.pdf_string(binascii.unhexlify(digits + b"0" * (len(digits) % 2)))
 
 
+_HEADER = b"%PDF-"
+_HEADER_WITHIN = 1024
+"""Where viewers look for the header (ISO 32000-1, implementation note 13)."""
+_EOF = b"%%EOF"
+_BLANK = b"\0\t\n\x0c\r \x1a"
+"""White space (ISO 32000-2 table 1), and the end of a text file in DOS."""
+
+
 def check_outer_shape(data: bytes) -> None:
     """Size, first bytes, last bytes: nothing before %PDF- and nothing after %%EOF but one line end."""
+    _check_size(data)
+    if not data.startswith(_HEADER):
+        raise _not_a_pdf()
+    tail = data[-64:].rstrip(b"\r\n")
+    if len(data[-64:]) - len(tail) > 2 or not tail.endswith(_EOF) or b"startxref" not in tail:
+        raise PdfRefused("The PDF does not end where it should.", "Save it anew.", code="BROKEN_PDF")
+
+
+def _check_size(data: bytes) -> None:
     if len(data) > MAX_FILE_BYTES:
         raise PdfRefused(
             f"The file is larger than {MAX_FILE_BYTES // (1024 * 1024)} MiB.",
             "Make it smaller.",
             code="TOO_LARGE",
         )
-    if not data.startswith(b"%PDF-"):
-        raise PdfRefused("The file is not a PDF.", "Choose the PDF itself.", code="NOT_A_PDF")
-    tail = data[-64:].rstrip(b"\r\n")
-    if len(data[-64:]) - len(tail) > 2 or not tail.endswith(b"%%EOF") or b"startxref" not in tail:
+
+
+def _not_a_pdf() -> PdfRefused:
+    return PdfRefused("The file is not a PDF.", "Choose the PDF itself.", code="NOT_A_PDF")
+
+
+def _end_of_file(data: bytes) -> int:
+    """Behind the last %%EOF, after which only spaces, zeros and line ends may stand. Raises `PdfRefused`."""
+    end = data.rfind(_EOF) + len(_EOF)
+    if end < len(_EOF) or data[end:].strip(_BLANK) or b"startxref" not in data[max(0, end - 64) : end]:
         raise PdfRefused("The PDF does not end where it should.", "Save it anew.", code="BROKEN_PDF")
+    return end
 
 
-_DECLARED = re.compile(rb"/Size\s+(\d{6,})|/Index\s*\[([\d\s]*)\]")
+def ends_plainly(data: bytes) -> bool:
+    """Whether after the last %%EOF stands no more than a line end."""
+    return _is_line_end(data[data.rfind(_EOF) + len(_EOF) :])
 
 
-def _check_declared(data: bytes) -> None:
-    """How many objects the tables declare, before a reader makes room for them.
-
-    A name may be spelled otherwise; then the limits of the sandbox end it.
-    """
-    for match in _DECLARED.finditer(data):
-        numbers = [int(number) for number in (match[1] or match[2] or b"").split()]
-        if sum(numbers if match[1] else numbers[1::2]) > MAX_OBJECTS:
-            raise PdfRefused("The PDF declares too many objects.", code="LIMIT_EXCEEDED")
+def _is_line_end(tail: bytes) -> bool:
+    """What may stand after %%EOF: nothing, a line end, or two of one byte."""
+    return len(tail) <= 2 and not tail.strip(b"\r\n")
 
 
 def walk_objects(reader: PdfFileReader) -> Iterator[tuple[int, generic.Reference, Any]]:
-    """(revision, reference, object) for every object that any revision of the file adds or replaces."""
+    """(revision, reference, object) for every object that any revision of the file adds or replaces.
+
+    A free entry (ISO 32000-2 §7.5.4) says that there is no such object: nothing to look at.
+    """
     for revision in range(reader.xrefs.total_revisions):
         for ref in reader.xrefs.explicit_refs_in_revision(revision):
+            if reader.xrefs.get_historical_ref(ref, revision) is None:
+                continue
             # The newest version of an object comes from the reader's cache, and stays there for later readers.
             newest = reader.xrefs.get_last_change(ref) == revision
             yield revision, ref, reader.get_object(ref, revision=None if newest else revision)  # type: ignore[no-untyped-call]  # the library's own
@@ -185,8 +502,9 @@ def take_inventory(reader: PdfFileReader) -> Inventory:
             if name in ACTIVE_NAMES:
                 active.add(str(name))
         pages = _count_leaves(reader.root, "/Pages", MAX_PAGES)
-        if "/AcroForm" in reader.root and "/Fields" in reader.root["/AcroForm"]:
-            _count_leaves(reader.root["/AcroForm"], "/Fields", MAX_FIELDS)
+        form = _value(reader.root, "/AcroForm")
+        if isinstance(form, generic.DictionaryObject) and "/Fields" in form:
+            _count_leaves(form, "/Fields", MAX_FIELDS)
     except TrustError:
         raise
     except Exception as exc:  # see open_pdf
@@ -218,6 +536,52 @@ def _count_leaves(parent: generic.DictionaryObject, key: str, most: int) -> int:
         else:
             leaves += 1
     return leaves
+
+
+def has_form(reader: PdfFileReader) -> bool:
+    """Is there a field, or only an empty form that an office program left behind? Raises `PdfRefused`."""
+    return _has_leaves(reader.root, "/AcroForm", "/Fields", MAX_FIELDS)
+
+
+def has_attachments(reader: PdfFileReader) -> bool:
+    """Is there an attachment, or only an empty list of them? Raises `PdfRefused`."""
+    try:
+        associated, names = _value(reader.root, "/AF"), _value(reader.root, "/Names")
+        if not isinstance(associated, generic.NullObject) and len(associated):
+            return True
+    except Exception as exc:  # see open_pdf
+        raise PdfRefused("The attachments of the PDF cannot be read.", code="BROKEN_PDF") from exc
+    return isinstance(names, generic.DictionaryObject) and _has_leaves(
+        names, "/EmbeddedFiles", "/Names", MAX_FIELDS
+    )
+
+
+def _has_leaves(parent: generic.DictionaryObject, key: str, leaves: str, most: int) -> bool:
+    """Whether the tree under `key` holds anything: a branch has /Kids, and a leaf what it holds under `leaves`."""
+    try:
+        waiting, walked = [_value(parent, key)], 0
+        while waiting:
+            found, walked = waiting.pop().get_object(), walked + 1
+            if walked > most:
+                raise PdfRefused("The PDF has a tree that is none, or too large.", code="LIMIT_EXCEEDED")
+            if isinstance(found, generic.NullObject):
+                continue
+            if not isinstance(found, generic.DictionaryObject):
+                return True
+            held, kids = _value(found, leaves), _value(found, "/Kids")
+            if isinstance(held, generic.ArrayObject):
+                each = (held.raw_get(index).get_object() for index in range(len(held)))
+                if not all(isinstance(value, generic.NullObject) for value in each):
+                    return True
+            elif not isinstance(held, generic.NullObject):
+                return True
+            if not isinstance(kids, generic.NullObject):
+                waiting += [kids.raw_get(index) for index in range(len(kids))]
+    except TrustError:
+        raise
+    except Exception as exc:  # see open_pdf
+        raise PdfRefused("The PDF is broken and cannot be read.", "Save it anew.", code="BROKEN_PDF") from exc
+    return False
 
 
 def attachments(reader: PdfFileReader) -> dict[str, bytes]:
@@ -261,6 +625,33 @@ _LIMITS = DecodeLimits(
 )
 
 
+def _value(dictionary: generic.DictionaryObject, key: str) -> Any:
+    """Null where there is none; the library raises for a key whose value is null."""
+    return dictionary.raw_get(key).get_object() if key in dictionary else generic.NullObject()
+
+
+def _only_turns_a_page(action: Any, depth: int = 0) -> bool:
+    """A destination, or the action that goes to one (ISO 32000-2 §12.3.2, §12.6.4.2), with nothing to follow it.
+
+    What every version of an action calls itself is looked at besides (`take_inventory`).
+    """
+    if isinstance(action, generic.NullObject | generic.ArrayObject | generic.NameObject):
+        return True
+    if isinstance(action, generic.TextStringObject | generic.ByteStringObject):
+        return True
+    if not isinstance(action, generic.DictionaryObject) or depth > _MAX_DEPTH:
+        return False
+    if "/S" not in action or action["/S"] != "/GoTo":
+        return False
+    following = _value(action, "/Next")
+    listed = list(following) if isinstance(following, generic.ArrayObject) else [following]
+    return all(
+        isinstance(each, generic.NullObject)
+        or (isinstance(each, generic.DictionaryObject) and _only_turns_a_page(each, depth + 1))
+        for each in (each.get_object() for each in listed)
+    )
+
+
 def _dictionaries(found: Any, depth: int, active: set[str]) -> Iterator[generic.DictionaryObject]:
     """Every dictionary inside one object, references not followed; collects active names on the way."""
     if depth > _MAX_DEPTH:
@@ -271,7 +662,7 @@ def _dictionaries(found: Any, depth: int, active: set[str]) -> Iterator[generic.
     elif isinstance(found, generic.DictionaryObject):
         yield found
         for key in found:
-            if key in ACTIVE_NAMES:
+            if key in ACTIVE_NAMES and not (key == "/OpenAction" and _only_turns_a_page(_value(found, key))):
                 active.add(str(key))
             yield from _dictionaries(found.raw_get(key), depth + 1, active)
     elif isinstance(found, generic.ArrayObject):

@@ -446,6 +446,16 @@ def verify(
     objects: Annotated[list[str], typer.Argument(metavar="FILE|CODE|PICTURE…")],
     offline: Annotated[Path | None, typer.Option("--offline", help=t("离线核验包", "offline bundle"))] = None,
     trust_anchor: Annotated[list[Path] | None, typer.Option("--trust-anchor", help="CERT.pem")] = None,
+    crl: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--crl",
+            help=t(
+                "吊销列表（与 --trust-anchor 同用，可重复）",
+                "revocation list, beside --trust-anchor; repeatable",
+            ),
+        ),
+    ] = None,
     trust_root: Annotated[
         list[str] | None, typer.Option("--trust-root", help=t("信任根指纹", "pinned fingerprint"))
     ] = None,
@@ -459,6 +469,7 @@ def verify(
         objects,
         offline=offline,
         anchors=trust_anchor or [],
+        crls=crl or [],
         roots=trust_root or [],
         at=at,
         data=data,

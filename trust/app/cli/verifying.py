@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from asn1crypto import pem
+from asn1crypto import crl, pem
 from rich.text import Text
 
+from keys import asn1
 from trust.app.cli import console
 from trust.app.cli.console import t
 from trust.app.cli.seen import SeenHere
@@ -45,6 +47,7 @@ def verify_objects(
     *,
     offline: Path | None,
     anchors: Sequence[Path],
+    crls: Sequence[Path] = (),
     roots: Sequence[str],
     at: str | None,
     data: Path | None,
@@ -53,8 +56,15 @@ def verify_objects(
     """Verifies each object and gives the exit code of the worst."""
     verified_at = instant(at)
     certificates = [read_anchor(path) for path in anchors]
+    lists = [read_crl(path) for path in crls]
+    if lists and not certificates:
+        raise Malformed(
+            "A revocation list says nothing by itself.",
+            "Name the root it leads to with --trust-anchor.",
+            code="USAGE",
+        )
     worst = 0
-    with judging(offline, certificates, roots, data, about_the_past=at is not None) as judge:
+    with judging(offline, certificates, roots, data, crls=lists, about_the_past=at is not None) as judge:
         for each in objects:
             report = judge(object_named(each), verified_at or datetime.now(UTC))
             print_report(each, report, json)
@@ -104,6 +114,7 @@ def judging(
     roots: Sequence[str],
     data: Path | None,
     *,
+    crls: Sequence[bytes] = (),
     workers: int = 1,
     about_the_past: bool = False,
 ) -> Iterator[Judge]:
@@ -125,6 +136,7 @@ def judging(
         def judge_offline(each: bytes | str, at: datetime) -> Report:
             nothing = Evidence(None, (), ListedStatus({}), None, online=False)
             evidence = opened.evidence(at) if opened is not None else nothing
+            evidence = replace(evidence, crls=(*evidence.crls, *crls))
             if isinstance(each, str):
                 return verifier.verify_text(each, evidence, at)
             return verifier.verify_bytes(each, evidence, at, anchors=anchors)
@@ -187,6 +199,18 @@ def read_anchor(path: Path) -> bytes:
         return bytes(pem.unarmor(found)[2]) if pem.detect(found) else found
     except (OSError, ValueError) as exc:
         raise Malformed(f"{path.name} is not a certificate.", "Give a PEM or DER file.") from exc
+
+
+def read_crl(path: Path) -> bytes:
+    """A revocation list (DER) from a PEM or DER file. Raises `Malformed`."""
+    asn1.register()
+    try:
+        found = path.read_bytes()
+        der = bytes(pem.unarmor(found)[2]) if pem.detect(found) else found
+        crl.CertificateList.load(der, strict=True)["tbs_cert_list"]["this_update"].native  # noqa: B018 — read late
+    except (OSError, *asn1.NOT_READABLE) as exc:
+        raise Malformed(f"{path.name} is not a revocation list.", "Give a PEM or DER file.") from exc
+    return der
 
 
 def instant(text: str | None) -> datetime | None:
