@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
 
 from keys.suites import Suite, check_signature
@@ -23,9 +23,8 @@ from trust.encoding.trust_list import TrustedMember, TrustList, encode_trust_lis
 from trust.model.errors import EvidenceUnavailableError, VerificationError
 from trust.model.report import Finding, Freshness
 from trust.model.status import Status
-from verifier.trust_list import ledger_keys
+from verifier.trust_list import check_clock_not_behind, ledger_keys
 
-_CLOCK_SKEW = timedelta(seconds=60)
 _PAYLOADS: dict[int, tuple[TrustList, bytes]] = {}
 _MOST_PAYLOADS = 16
 
@@ -151,10 +150,11 @@ class ListedStatus:
                 code="STATUS_STALE",
             )
         listed, anchor = self._lists[status_list]
-        if at > listed.expires_at or at < listed.issued_at - _CLOCK_SKEW:
+        check_clock_not_behind(f"Status list {status_list}", listed.issued_at, at)
+        if at > listed.expires_at:
             raise EvidenceUnavailableError(
                 f"Status list {status_list} was good until {listed.expires_at.isoformat()}.",
-                "Fetch a new offline bundle and check the date of this machine.",
+                "Fetch a new offline bundle.",
                 code="STATUS_STALE",
             )
         fresh = Freshness(listed.issued_at, listed.expires_at, online=False)

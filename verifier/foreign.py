@@ -24,7 +24,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from asn1crypto import algos, crl, x509
@@ -74,7 +74,7 @@ from verifier.foreign_later import LATER, check_end, check_later
 from verifier.foreign_signatures import FAMILIES, FoundSignature, NotSupported, check_gap, find_signatures
 from verifier.headlines import HEADLINES
 from verifier.pdf import SignaturePolicy
-from verifier.steps import Examination, Steps
+from verifier.steps import Examination, Steps, is_ahead
 from verifier.widgets import is_shown
 
 _ACTIVE = frozenset({"/JavaScript", "/JS", "/Launch", "/SubmitForm", "/ImportData", "/RichMedia", "/XFA"})
@@ -82,8 +82,6 @@ _ACTIVE = frozenset({"/JavaScript", "/JS", "/Launch", "/SubmitForm", "/ImportDat
 
 _EC_PUBLIC_KEY = "1.2.840.10045.2.1"
 _RAW_SM2 = 64
-_CLOCKS_APART = timedelta(minutes=5)
-"""How far the clock of a signer may be ahead of ours without a word about it."""
 
 
 class _Validator(Sm2AwareValidator):
@@ -193,7 +191,7 @@ def examine_foreign(
             what = "no list or answer at hand says whether it was revoked"
             remarks.append(_remark(f"revocation.{number}", "REVOCATION_NOT_CHECKED", what))
         claimed = judged.facts.get("claimed_at")
-        if claimed is not None and datetime.fromisoformat(claimed) > verified_at + _CLOCKS_APART:
+        if claimed is not None and is_ahead(datetime.fromisoformat(claimed), verified_at):
             remarks.append(_remark(f"claimed-time.{number}", "CLAIMED_TIME_AHEAD", claimed))
     if ends:
         end, last = max(ends, key=lambda each: each[0])
@@ -255,6 +253,8 @@ def _judge(opened: Opened, found: FoundSignature, known: Known) -> _Judged:
     except Exception as exc:  # see Steps.take; what a library cannot take apart proves nothing
         return not_supported(f"something in the signature ({type(exc).__name__})")
     facts["best_time"] = _isoformat(outcome.best_time)
+    if outcome.code == "OK" and outcome.best_time is not None and is_ahead(outcome.best_time, known.at):
+        return _Judged(Result.INDETERMINATE, "TIME_AHEAD", str(facts["best_time"]), facts, end)
     if outcome.code == "SIG_CRYPTO_FAILURE" and found.is_rewritten:
         return not_supported("signed attributes in BER")  # whose bytes were signed as they stood, or were not
     result = {"OK": Result.PASSED, "HASH_FAILURE": Result.FAILED, "SIG_CRYPTO_FAILURE": Result.FAILED}.get(

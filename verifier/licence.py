@@ -38,7 +38,7 @@ from verifier.pdf import SecondOpinion, allows_later_seals, appearance_of, check
 from verifier.revocation import RevocationLists
 from verifier.seal_data import SealDataTrust, check_listed, judge_seal
 from verifier.seal_picture import Compare, seal_on_page
-from verifier.steps import Examination, Steps
+from verifier.steps import Examination, Steps, check_not_ahead, is_ahead
 from verifier.trust_list import ledger_keys
 
 PICTURE = "seal.picture"
@@ -87,6 +87,8 @@ def examine_licence(found: Examination, steps: Steps, given: Given) -> None:
         return
     if not _note_chains(found, opinions):
         return
+    if steps.take("seal.time-ahead", lambda: _check_not_ahead(seals, given.verified_at)) is None:
+        return
     seal_data = steps.take("seal.data", lambda: [_check_seal_data(seal, trust_list, crls) for seal in seals])
     if seal_data is None:
         return
@@ -96,8 +98,18 @@ def examine_licence(found: Examination, steps: Steps, given: Given) -> None:
     if embedded is None:
         return
     encoded, ecertificate = embedded
-    if steps.take("ledger.receipt", lambda: _check_receipt(seals, ecertificate, trust_list, found)) is None:
+    if (
+        steps.take(
+            "ledger.receipt",
+            lambda: _check_receipt(seals, ecertificate, trust_list, found, given.verified_at),
+        )
+        is None
+    ):
         return
+    if found.facts["ledger"]["is_ahead"]:
+        # Entries never go back: one that was appended under a wrong clock dates those after it. The time-stamp counts.
+        when = str(found.facts["ledger"]["appended_at"])
+        found.findings.append(Finding("ledger.time", Result.NOT_CHECKED, "LEDGER_TIME_AHEAD", when))
     found.data = encoded
 
 
@@ -162,6 +174,12 @@ def _note_chains(found: Examination, opinions: Sequence[SecondOpinion]) -> bool:
                 found.findings.append(Finding(check, Result.INDETERMINATE, code, opinion.summary))
                 return False
         found.findings.append(Finding(check, Result.PASSED))
+    return True
+
+
+def _check_not_ahead(seals: Sequence[CheckedSeal], at: datetime) -> bool:
+    for seal in seals:
+        check_not_ahead(seal.stamped_at, at)
     return True
 
 
@@ -278,7 +296,11 @@ def _attached_data(reader: PdfFileReader) -> tuple[bytes, ECertificateData]:
 
 
 def _check_receipt(
-    seals: Sequence[CheckedSeal], ecertificate: ECertificateData, trust_list: TrustList, found: Examination
+    seals: Sequence[CheckedSeal],
+    ecertificate: ECertificateData,
+    trust_list: TrustList,
+    found: Examination,
+    verified_at: datetime,
 ) -> bool:
     """The receipt opens to this very document, this e-certificate and these seals. It rides in the last of them;
     the entry names the authority and the suite of the first."""
@@ -317,6 +339,7 @@ def _check_receipt(
         "index": entry.seq,
         "count": entry.count,
         "appended_at": appended_at.isoformat(),
+        "is_ahead": is_ahead(appended_at, verified_at),
         "tree_size": proven.checkpoint.size,
         "root": base64.b64encode(proven.checkpoint.root).decode(),
     }

@@ -303,6 +303,26 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "Fetch a new bundle or go online.",
         ),
     ),
+    "TIME_AHEAD": (
+        (
+            "文件或二维码上的时间晚于本次核验的时间，有一方的时钟不准，因此不能认定有效。",
+            "请先核对本机的日期和时间，再重新核验；本机无误的，请联系签发机构。",
+        ),
+        (
+            "It is dated later than the time of this check, so one of two clocks is wrong and nothing is proven.",
+            "Check the date and time of this machine and try again; if they are right, contact the issuer.",
+        ),
+    ),
+    "CLOCK_BEHIND": (
+        (
+            "本机时间早于离线数据的制作时间：本机时钟慢了，或日期设错了。",
+            "请校准本机的日期和时间后重新核验；离线数据无需更换。",
+        ),
+        (
+            "By the clock of this machine the offline data was made in the future: the clock is behind.",
+            "Set the date and time of this machine and check again; the offline data is fine.",
+        ),
+    ),
     "TRY_LATER": (
         ("证照状态正在变更。", "请稍后再试。"),
         ("The status is being changed at this moment.", "Try again in a moment."),
@@ -403,6 +423,9 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "seal.crl": ("吊销列表在有效期内", "Revocation lists are in date"),
     "seal.chain": ("印章证书链", "Certificates of the seal"),
     "seal.time": ("时间戳", "Time-stamp"),
+    "seal.time-ahead": ("时间戳不晚于现在", "The time-stamp does not lie ahead"),
+    "code.time-ahead": ("签发时间不晚于现在", "The time of issue does not lie ahead"),
+    "ledger.time": ("账本时间", "Time of the ledger"),
     "seal.data": ("印章数据（GB/T 38540）", "Seal data (GB/T 38540)"),
     "seal.picture": ("页面印模与印章数据一致", "Picture on the page is the seal's own"),
     "file.versions": ("归档版本逐字节相符", "Later versions agree to the byte"),
@@ -437,6 +460,10 @@ REMARKS: Mapping[str, tuple[str, str]] = {
     "CLAIMED_TIME_AHEAD": (
         "签名人自称的签署时间晚于现在；该时间未经证明",
         "the time that the signer claims lies ahead; nothing proves that time",
+    ),
+    "LEDGER_TIME_AHEAD": (
+        "账本记载的时间晚于现在（当时记账的时钟不准）；签发时间以时间戳为准",
+        "the ledger dates it ahead, by a clock that was wrong then; the time-stamp says when it was issued",
     ),
     "NOT_WITNESSED": (
         "状态列表尚未经足够的独立方见证",

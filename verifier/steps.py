@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from trust.model.errors import EvidenceUnavailableError, TrustError
@@ -29,6 +30,25 @@ def encode_findings(findings: Sequence[Finding]) -> list[list[str]]:
 def decode_findings(encoded: Sequence[Sequence[str]]) -> list[Finding]:
     """The inverse of `encode_findings`."""
     return [Finding(check, Result(result), code, detail) for check, result, code, detail in encoded]
+
+
+CLOCKS_APART = timedelta(minutes=5)
+"""How far the clocks of two machines that are both right may be apart."""
+
+
+def is_ahead(moment: datetime, verified_at: datetime) -> bool:
+    """Does it lie so far after the time of this check that one of two clocks has to be wrong?"""
+    return moment > verified_at + CLOCKS_APART
+
+
+def check_not_ahead(moment: datetime, verified_at: datetime) -> None:
+    """Raises `EvidenceUnavailableError` (TIME_AHEAD): either clock may be the wrong one, so nothing is proven."""
+    if is_ahead(moment, verified_at):
+        raise EvidenceUnavailableError(
+            f"It is dated {moment.isoformat()}, and the time of this check is {verified_at.isoformat()}.",
+            "Check the date of this machine.",
+            code="TIME_AHEAD",
+        )
 
 
 class Steps:

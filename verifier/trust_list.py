@@ -84,11 +84,22 @@ def _understood(listed: TrustList) -> TrustList:
 
 def check_trust_list_age(listed: TrustList, at: datetime) -> None:
     """Raises `EvidenceUnavailableError` for a list that proves nothing at `at`."""
-    if at > listed.valid_until or at < listed.issued_at - _CLOCK_SKEW:
+    check_clock_not_behind("The trust list", listed.issued_at, at)
+    if at > listed.valid_until:
         raise EvidenceUnavailableError(
-            "The trust list is out of date, or the clock is wrong.",
-            "Fetch a new offline bundle and check the date of this machine.",
+            f"The trust list was good until {listed.valid_until.isoformat()}.",
+            "Fetch a new offline bundle.",
             code="STATUS_STALE",
+        )
+
+
+def check_clock_not_behind(what: str, made_at: datetime, at: datetime) -> None:
+    """Raises `EvidenceUnavailableError` (CLOCK_BEHIND) for what was made after the time of a check."""
+    if at < made_at - _CLOCK_SKEW:
+        raise EvidenceUnavailableError(
+            f"{what} was made at {made_at.isoformat()}; the time of this check is {at.isoformat()}.",
+            "Set the date and time of this machine.",
+            code="CLOCK_BEHIND",
         )
 
 

@@ -38,7 +38,7 @@ from verifier.headlines import headline_of
 from verifier.members import deployment_facts, deployment_finding
 from verifier.pictures import looks_like_picture
 from verifier.seal_picture import ComparedBefore, SealOnPage
-from verifier.steps import Examination
+from verifier.steps import Examination, is_ahead
 
 SANDBOX_JOBS = {
     "archived-versions": "verifier.archived_file:archived_versions_job",
@@ -321,7 +321,12 @@ def _verify_printed(
     listed_type = trust_list.type(claims.type_short, claims.type_version)
     findings.append(_entitlement(trust_list, claims.issuer, claims.type_short, claims.type_version, None))
     freshness = _status(findings, facts, evidence, claims.pid, claims.status_list, claims.status_index, at)
-    findings.append(validity_finding(claims.not_before or claims.issued_at, claims.expires_at, at))
+    if is_ahead(claims.issued_at, at):
+        when = claims.issued_at.isoformat()
+        findings.append(Finding("code.time-ahead", Result.INDETERMINATE, "TIME_AHEAD", when))
+    # Without a day of its own a term begins with the issue, which was judged above.
+    begins = claims.not_before or min(claims.issued_at, at)
+    findings.append(validity_finding(begins, claims.expires_at, at))
     shown: list[ShownField] = []
     left_out: list[str] = []
     if listed_type is not None:

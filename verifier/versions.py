@@ -25,6 +25,7 @@ from trust.pdf.reading import open_pdf
 from trust.pdf.update import CONTENTS_HEX_DIGITS, Version, encode_update, read_version
 from verifier.frame import check_token
 from verifier.revocation import RevocationLists
+from verifier.steps import check_not_ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ def check_time_stamps(
     believed: list[bytes] = []
     ends: list[datetime] = []
     for version in reversed(later):
+        check_not_ahead(version.stamped_at, at)
         lists = RevocationLists(fresh, believed)
         certs, root, moment = version.tsa.certs, version.tsa.root, version.stamped_at
         until = lists.proven_until(certs, root, moment, at)

@@ -48,7 +48,7 @@ def test_list_and_receipt_prove_offline_what_was_in_force(stored_world: World) -
         shutil.copytree(later, mixed)
         shutil.copy2(bundle / "status" / name, mixed / "status" / name)
         found = stored_world.verify_offline(pdf, mixed)
-        assert (found.verdict, found.code) == (Verdict.INDETERMINATE, "STATUS_STALE"), (
+        assert (found.verdict, found.code) == (Verdict.INDETERMINATE, "STATUS_LIST_FORGED"), (
             "an old half, a new half"
         )
 
