@@ -10,7 +10,8 @@ What a worker may be asked for is said when the pool is made: names, and the "mo
 imported before the worker gives up its rights; a module's `prepare()`, if it has one, is called before that too.
 The answer to a job that broke a limit is `EvidenceUnavailableError` with code LIMIT_EXCEEDED; errors of our own
 tree come back as themselves; anything else comes back as `EvidenceUnavailableError` with code CANNOT_BE_READ.
-There is no other way out, so nothing that is opened here can become a 500 or a hang.
+A worker that does not even start has seen no file: that is `OperationalError` with code READER_DOWN, ours to mend, and
+its reason is logged. There is no other way out, so nothing that is opened here can become a 500 or a hang.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import logging
 import os
 import queue
 import resource
@@ -33,11 +35,17 @@ from typing import IO, Any
 
 from trust.confinement import confine
 from trust.model import errors
-from trust.model.errors import EvidenceUnavailableError, TrustError
+from trust.model.errors import EvidenceUnavailableError, OperationalError, TrustError
 
 _HEADER = struct.Struct(">II")
 _MAX_ANSWER = 4 * 1024 * 1024
 _CANNOT_BE_READ = "CANNOT_BE_READ"
+_READY = b"ready"
+_START_SECONDS = 120.0
+"""Importing what reads files takes a second; a busy machine may take long. No file is being read yet."""
+_MAX_REASON = 400
+
+_log = logging.getLogger("yinzheng.sandbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,7 @@ class _Pool:
             if worker is None or not worker.is_alive():
                 if worker is not None:
                     worker.stop()
+                worker = None
                 worker = _Worker(self.jobs, self._limits, self._niceness)
             answer = worker.ask(job, arguments, attachments)
             # One that met what nobody foresaw may not be what it was.
@@ -132,7 +141,10 @@ class _Pool:
 
     def warm_up(self) -> None:
         worker = self._idle.get()
-        self._idle.put(worker or _Worker(self.jobs, self._limits, self._niceness))
+        try:
+            worker = worker or _Worker(self.jobs, self._limits, self._niceness)
+        finally:
+            self._idle.put(worker)
 
     def workers(self) -> list[int]:
         return [worker.pid for worker in list(self._idle.queue) if worker is not None]
@@ -151,20 +163,41 @@ class _Worker:
         self.jobs_left = limits.jobs
         root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         told = {**_as_dict(limits), "niceness": niceness}
-        self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module, no input in it
-            [sys.executable, "-m", "trust.sandbox", json.dumps(jobs), json.dumps(told)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env={
-                "PYTHONPATH": root,
-                "PATH": "/usr/bin:/bin",
-                "LANG": "C.UTF-8",
-                "PYTHONDONTWRITEBYTECODE": "1",
-            },
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module, no input in it
+                [sys.executable, "-m", "trust.sandbox", json.dumps(jobs), json.dumps(told)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd="/",
+                env={
+                    "PYTHONPATH": root,
+                    "PATH": "/usr/bin:/bin",
+                    "LANG": "C.UTF-8",
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                },
+                start_new_session=True,
+            )
+        except OSError as exc:
+            raise _down(str(exc)) from exc
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        """Raises `OperationalError` (READER_DOWN)."""
+        stdout, stderr = self._process.stdout, self._process.stderr
+        assert stdout is not None
+        assert stderr is not None
+        try:
+            if _read_exactly(stdout, len(_READY), time.monotonic() + _START_SECONDS) == _READY:
+                stderr.close()
+                return
+        except (OSError, EOFError):
+            pass
+        self._process.kill()
+        lines = stderr.read().decode("utf-8", "replace").strip().splitlines()
+        stderr.close()
+        self.stop()
+        raise _down(lines[-1][:_MAX_REASON] if lines else "it ended without a word")
 
     @property
     def pid(self) -> int:
@@ -214,6 +247,15 @@ class _Worker:
         self._process.wait()
 
 
+def _down(reason: str) -> OperationalError:
+    _log.error("a worker that reads files cannot start", extra={"code": "READER_DOWN", "what": reason})
+    return OperationalError(
+        f"The part of the service that opens files cannot start: {reason}.",
+        "This says nothing about the file. Look at the installation and at free memory, and try again.",
+        code="READER_DOWN",
+    )
+
+
 def _read_exactly(stream: IO[bytes], count: int, deadline: float) -> bytes:
     parts: list[bytes] = []
     while count:
@@ -254,8 +296,13 @@ def _serve(jobs: dict[str, str], limits: dict[str, Any]) -> None:
         functions[job] = getattr(imported, function)
         # What is loaded at the first use only would be out of reach by then.
         getattr(imported, "prepare", lambda: None)()
+    silent = os.open(os.devnull, os.O_WRONLY)
     _give_up_rights(limits)
+    os.dup2(silent, sys.stderr.fileno())  # from here on nobody listens
+    os.close(silent)
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+    stdout.write(_READY)
+    stdout.flush()
     while head := stdin.read(_HEADER.size):
         size, _ = _HEADER.unpack(head)
         request = json.loads(stdin.read(size))

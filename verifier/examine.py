@@ -174,7 +174,8 @@ def examine_pdf(
     return found
 
 
-_NO_SEAL = Finding("seal.present", Result.FAILED, "NO_SEAL", "there is no signature in the file")
+_NO_SEAL = Finding("seal.present", Result.INDETERMINATE, "NO_SEAL", "there is no signature in the file")
+"""A scan or a print: genuine or not, nothing in it says so."""
 _TRACES = (
     *(core.ObjectIdentifier(oid).dump().hex().upper().encode() for oid in (SEAL_DATA_OID, asn1.RECEIPT_OID)),
     ATTACHMENT_NAME.removesuffix(".json").encode(),

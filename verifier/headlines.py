@@ -89,6 +89,12 @@ HEADLINES: Mapping[str, str] = {
     "CODE_NEEDS_NETWORK": "CODE_NEEDS_NETWORK",
     "CODE_ELSEWHERE": "CODE_ELSEWHERE",
     "NOT_OURS": "NOT_OURS",
+    "COPY_WITH_CODE": "COPY_WITH_CODE",
+    "SEVERAL_LICENCES": "SEVERAL_LICENCES",
+    "KIND_HEIC": "KIND_HEIC",
+    "KIND_OFD": "KIND_OFD",
+    "KIND_OFFICE": "KIND_OFFICE",
+    "KIND_PACKED": "KIND_PACKED",
     # Digests that were asked about instead of files.
     "NOT_IN_REGISTER": "NOT_IN_REGISTER",
     # What cannot be read.

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import zxingcpp
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from trust.model.errors import Malformed
 from trust.pdf.reading import MAX_FILE_BYTES
 
-_MAX_PIXELS = 40_000_000
+_MAX_PIXELS = 64_000_000
+"""Of a picture as it is decoded: 48 megapixels, which phones take, and some more."""
+_MAX_JPEG_PIXELS = 220_000_000
+"""A JPEG is decoded at a half, a quarter or an eighth of its size where it is larger than is needed."""
+_ENOUGH_PIXELS = 16_000_000
+_MAX_FRAMES = 20
+"""Scanners write a TIFF of many pages."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """Each has a beginning below; the library knows some forty others, and would try them all."""
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
@@ -30,21 +38,58 @@ def read_codes(data: bytes) -> list[str]:
     """The texts of all QR codes in a picture. Raises `Malformed` (UNREADABLE) where there is none."""
     if len(data) > MAX_FILE_BYTES:
         raise Malformed("The picture is too large.", "Make it smaller.", code="TOO_LARGE")
+    texts: dict[str, None] = {}
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-            if picture.width * picture.height > _MAX_PIXELS:
+        with _limit_of_ours(), Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+            pixels = picture.width * picture.height
+            if pixels > (_MAX_JPEG_PIXELS if picture.format == "JPEG" else _MAX_PIXELS):
                 raise Malformed("The picture has too many pixels.", "Make it smaller.", code="TOO_LARGE")
-            grey = picture.convert("L")
+            if picture.format == "JPEG" and pixels > _ENOUGH_PIXELS:
+                picture.draft("L", (picture.width // 2, picture.height // 2))
+            for frame in itertools.islice(ImageSequence.Iterator(picture), _MAX_FRAMES):
+                texts.update(dict.fromkeys(_codes_on(frame)))
     except Image.DecompressionBombError as exc:
         raise Malformed("The picture has too many pixels.", "Make it smaller.", code="TOO_LARGE") from exc
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as exc:
-        raise Malformed("The picture cannot be read.", "Try another photo.", code="UNREADABLE") from exc
-    found = zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
-    texts = [code.text for code in found if code.text]
+        if not texts:
+            raise Malformed("The picture cannot be read.", "Try another photo.", code="UNREADABLE") from exc
     if not texts:
         raise Malformed(
             "There is no readable QR code in the picture.",
             "Hold it straighter, closer, with more light.",
             code="UNREADABLE",
         )
-    return texts
+    return list(texts)
+
+
+@contextlib.contextmanager
+def _limit_of_ours() -> Iterator[None]:
+    """The library warns, and then refuses, at limits of its own, which are the same for all formats."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = _MAX_JPEG_PIXELS
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _codes_on(frame: Image.Image) -> list[str]:
+    for grey in _on_paper(frame):
+        found = zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
+        if texts := [code.text for code in found if code.text]:
+            return texts
+    return []
+
+
+def _on_paper(frame: Image.Image) -> Iterator[Image.Image]:
+    """The picture in grey; where it is transparent, on white and then on black: what lies under it is not known."""
+    if frame.mode.startswith("I"):  # 16 bits: the library would cut them off at 255
+        yield frame.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    elif "A" not in frame.getbands() and "transparency" not in frame.info:
+        yield frame.convert("L")
+    else:
+        seen = frame.convert("LA" if frame.mode in ("L", "LA", "1") else "RGBA")
+        alpha, grey = seen.getchannel("A"), seen.convert("L")
+        del seen
+        for paper in (255, 0):
+            yield Image.composite(grey, Image.new("L", grey.size, paper), alpha)

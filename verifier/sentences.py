@@ -285,8 +285,62 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ),
     ),
     "NO_SEAL": (
-        ("文件上没有电子印章。", "请上传签发的原文件，而不是打印件的扫描。"),
-        ("The file carries no electronic seal.", "Use the file as issued, not a scan of its print."),
+        (
+            "该文件为扫描件或另存件，不含电子印章，据此不能判断真伪。",
+            "请扫描证面上的二维码，或上传签发的 PDF 原件。",
+        ),
+        (
+            "A scan, or a copy saved anew: it carries no electronic seal, so whether it is genuine cannot be told.",
+            "Scan the code on the page, or use the PDF as issued.",
+        ),
+    ),
+    "COPY_WITH_CODE": (
+        (
+            "该文件为扫描件、打印件或另存件，不含电子印章；其中的二维码真实有效。",
+            "请将文件内容与下列信息逐项核对；需要原件效力的，请上传签发的 PDF 原件。",
+        ),
+        (
+            "A scan, a print or a copy without the electronic seal; the code on it is genuine and in force.",
+            "Compare the page with the fields below; where the original is needed, ask for the PDF as issued.",
+        ),
+    ),
+    "SEVERAL_LICENCES": (
+        (
+            "其中有多份证照的二维码，结果分列如下。",
+            "请逐份核验：每次只拍摄或上传一份证照。",
+        ),
+        (
+            "It shows the codes of several licences; what each says is listed below.",
+            "Check them one by one: take or upload one licence at a time.",
+        ),
+    ),
+    "KIND_HEIC": (
+        (
+            "暂不支持 HEIC 格式的照片。",
+            "请在手机上把照片另存为 JPG 后上传，或直接用核验页面的扫码功能。",
+        ),
+        (
+            "Photographs in HEIC cannot be read yet.",
+            "Save the photo as JPEG on the phone, or scan the code with the camera on the verification page.",
+        ),
+    ),
+    "KIND_OFD": (
+        ("暂不支持核验 OFD 文件。", "请上传 PDF 原件，或二维码照片（JPG、PNG）。"),
+        ("OFD files cannot be checked yet.", "Use the PDF as issued, or a picture of the code (JPEG, PNG)."),
+    ),
+    "KIND_OFFICE": (
+        (
+            "该文件是办公文档（Word、Excel、WPS 等），不是签发的证照。",
+            "请上传签发的 PDF 原件，或二维码照片（JPG、PNG）。",
+        ),
+        (
+            "This is an office document (Word, Excel, WPS …), not an e-certificate as issued.",
+            "Use the PDF as issued, or a picture of the code (JPEG, PNG).",
+        ),
+    ),
+    "KIND_PACKED": (
+        ("该文件是压缩包。", "请先解压，再逐个上传其中的 PDF 原件。"),
+        ("This is an archive of files.", "Unpack it first, and check the PDFs in it one by one."),
     ),
     "ACTIVE_CONTENT": (
         ("文件含有脚本等活动内容，不是签发的证照。", "不要打开，请索取原文件。"),
@@ -445,6 +499,9 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "validity": ("有效期", "Term of validity"),
     "code.format": ("二维码格式", "Form of the code"),
     "code.signature": ("二维码签名", "Signature of the code"),
+    "file.copy": ("签发的原文件（而非扫描件）", "The file as issued, not a copy"),
+    "code.one": ("只有一份证照", "One licence only"),
+    "code": ("二维码", "Code"),
     "code.live": ("动态码在有效时间内且首次使用", "Live code is fresh and used once"),
 }
 

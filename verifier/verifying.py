@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -27,7 +27,13 @@ from trust.encoding.codes import (
 )
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
 from trust.encoding.trust_list import TrustedMember, TrustList
-from trust.model.errors import EvidenceUnavailableError, Malformed, TrustError, VerificationError
+from trust.model.errors import (
+    EvidenceUnavailableError,
+    Malformed,
+    OperationalError,
+    TrustError,
+    VerificationError,
+)
 from trust.model.report import Finding, Freshness, Report, Result, ShownField, Verdict, decide
 from trust.model.status import Status
 from trust.pdf.reading import MAX_FILE_BYTES
@@ -35,6 +41,7 @@ from trust.sandbox import Apart, Sandbox
 from verifier.evidence import Evidence, LedgerAnchor, Member
 from verifier.examine import decode_examination
 from verifier.headlines import headline_of
+from verifier.kinds import name_kind
 from verifier.members import deployment_facts, deployment_finding
 from verifier.pictures import looks_like_picture
 from verifier.seal_picture import ComparedBefore, SealOnPage
@@ -45,6 +52,7 @@ SANDBOX_JOBS = {
     "archived-file": Apart("verifier.readability:archived_file_job"),
     "examine-pdf": "verifier.examine:examine_pdf_job",
     "read-picture": Apart("verifier.pictures:read_picture_job"),
+    "read-pages": Apart("verifier.scans:read_pages_job"),
     "compare-seal": Apart("verifier.seal_drawing:compare_seal_job"),
 }
 
@@ -118,6 +126,8 @@ class Verifier:
             return self._verify_picture(data, evidence, at, verifier)
         if b"%PDF-" in data[:1024]:
             return self._verify_pdf(data, evidence, at, anchors)
+        if (kind := name_kind(data)) is not None:
+            return not_read("file", kind, "a kind of file that cannot be checked here", at)
         if data and len(data) <= 8192 and b"\0" not in data:
             return self.verify_text(data.decode("utf-8", "replace"), evidence, at, verifier=verifier)
         return not_read("file", "NOT_A_PDF", "neither a PDF nor a picture nor a code", at)
@@ -142,8 +152,13 @@ class Verifier:
     def _verify_picture(self, data: bytes, evidence: Evidence, at: datetime, verifier: str) -> Report:
         try:
             texts: list[str] = self._sandbox.run("read-picture", {}, [data])["texts"]
+        except OperationalError:
+            raise  # ours to mend, and no word about the picture
         except TrustError as exc:
             return not_read("picture", "TOO_LARGE" if exc.code == "TOO_LARGE" else "UNREADABLE", exc.what, at)
+        printed = self._printed_codes(texts, evidence, at)
+        if len(printed) > 1:
+            return _several("picture", printed, at)
         reports: list[Report] = []
         for text in texts:
             # A picture may show other codes too (a payment code on the wall): the first of ours decides, and no other
@@ -152,6 +167,47 @@ class Verifier:
             if reports[-1].was_read:
                 return reports[-1]
         return reports[0]
+
+    def _printed_codes(self, texts: Sequence[str], evidence: Evidence, at: datetime) -> list[Report]:
+        """What the printed codes among these texts say, each licence once. Live codes are not used up."""
+        found: dict[tuple[Any, ...], Report] = {}
+        for text in texts:
+            try:
+                code = read_scanned_text(text)
+            except Malformed:
+                continue
+            if code.kind == "P":
+                continue
+            report = self.verify_text(text, evidence, at)
+            if report.was_read:
+                named: Any = report.facts.get("ecertificate") or {}
+                found.setdefault((named.get("pid"), named.get("version"), None if named else text), report)
+        return list(found.values())
+
+    def _verify_scan(self, data: bytes, evidence: Evidence, at: datetime, unsealed: Report) -> Report:
+        """A PDF without a signature that shows one of our codes is judged by the code, and is not what was issued."""
+        try:
+            texts: list[str] = self._sandbox.run("read-pages", {}, [data])["texts"]
+        except OperationalError:
+            raise
+        except TrustError:
+            return unsealed
+        printed = self._printed_codes(texts, evidence, at)
+        if not printed:
+            return unsealed
+        if len(printed) > 1:
+            return _several("scan", printed, at)
+        (code,) = printed
+        copy = Finding(
+            "file.copy", Result.INDETERMINATE, "COPY_WITH_CODE", "judged by the printed code alone"
+        )
+        findings = (*code.findings, copy)
+        # What the code says of the licence goes first: a revoked one is revoked on any copy.
+        if code.verdict is Verdict.PASSED:
+            return replace(
+                code, kind="scan", verdict=Verdict.INDETERMINATE, code="COPY_WITH_CODE", findings=findings
+            )
+        return replace(code, kind="scan", findings=findings)
 
     def _verify_live(self, code: ScannedCode, at: datetime, verifier: str) -> Report:
         if self._live is None:
@@ -186,9 +242,13 @@ class Verifier:
                     examined = self._examine(data, member.evidence, at, ())
                 elif anchors := _anchors_at(evidence.trust_list, at):
                     examined = self._examine(data, evidence, at, anchors)
+        except OperationalError:
+            raise  # ours to mend, and no word about the file
         except TrustError as exc:
             finding = Finding("file.format", Result.INDETERMINATE, exc.code, exc.what)
             return _report("pdf", at, (finding,), _REQUIRED_FILE)
+        if any(each.code == "NO_SEAL" for each in examined.findings):
+            return self._verify_scan(data, evidence, at, _judge_file(examined, evidence, at, None))
         if anchors:
             # A status list says nothing of files of others: one that is bad takes nothing from them.
             problems = [each for each in evidence.problems if not each.check.startswith("status-list.")]
@@ -218,6 +278,37 @@ class Verifier:
 
     def _compare_apart(self, seal: SealOnPage) -> None:
         self._sandbox.run("compare-seal", {"width_mm": seal.width_mm}, [seal.shown, seal.picture])
+
+
+def _several(kind: str, printed: Sequence[Report], at: datetime) -> Report:
+    """Several licences at once are named one by one; which of them was meant is not ours to choose."""
+    findings, shown, named = [], [], []
+    for number, report in enumerate(printed, 1):
+        ecertificate: Any = report.facts.get("ecertificate") or {}
+        result = Result.PASSED if report.verdict is Verdict.PASSED else Result.INDETERMINATE
+        findings.append(Finding(f"code.{number}", result, "OK" if result is Result.PASSED else report.code))
+        values = [each.value for each in report.shown[:3]]
+        kinds = (ecertificate.get("type_name_zh"), ecertificate.get("type_name_en"))
+        for_people = " · ".join(str(each) for each in (kinds[0], *values, f"[{report.code}]") if each)
+        shown.append(ShownField(f"licence_{number}", f"证照 {number}", f"Licence {number}", for_people))
+        named.append(
+            {
+                "code": report.code,
+                "verdict": report.verdict.value,
+                "type": kinds[0],
+                "pid": ecertificate.get("pid"),
+            }
+        )
+    findings.append(Finding("code.one", Result.INDETERMINATE, "SEVERAL_LICENCES", f"{len(printed)} licences"))
+    return Report(
+        kind,
+        at,
+        Verdict.INDETERMINATE,
+        "SEVERAL_LICENCES",
+        tuple(findings),
+        {"licences": named},
+        tuple(shown),
+    )
 
 
 def _judge_file(

@@ -16,7 +16,7 @@ from support import hostile_jobs
 
 from keys.sm2 import engine_name
 from trust.confinement import landlock_version
-from trust.model.errors import EvidenceUnavailableError
+from trust.model.errors import EvidenceUnavailableError, OperationalError
 from trust.sandbox import Apart, Limits, Sandbox
 
 _JOBS = {
@@ -145,3 +145,31 @@ def test_many_ask_at_once_and_each_has_its_own_answer() -> None:
 
         assert list(pool.map(ask, range(8))) == [[size] for size in range(8)]
         assert len(sandbox.workers()) == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("tests.support.no_such_module:job", "no_such_module"),
+        ("tests.support.hostile_jobs:no_such_job", "no_such_job"),
+        ("tests.support.failing_at_start:job", "a library is missing"),
+    ],
+)
+def test_a_worker_that_cannot_start_is_our_fault_and_says_why(
+    place: str, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Sandbox({"job": place}, workers=1) as broken:
+        for _ in range(2):  # its place in the pool is not lost
+            with pytest.raises(OperationalError) as refused:
+                broken.run("job", {}, [b"a file"])
+            assert refused.value.code == "READER_DOWN"
+            assert reason in refused.value.what
+            assert "nothing about the file" in refused.value.todo
+    assert any(reason in getattr(record, "what", "") for record in caplog.records)
+
+
+def test_an_interpreter_that_is_not_there_is_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trust.sandbox.sys.executable", "/nowhere/python")
+    with Sandbox(_JOBS, workers=1) as broken, pytest.raises(OperationalError) as refused:
+        broken.run("who", {}, [])
+    assert refused.value.code == "READER_DOWN"

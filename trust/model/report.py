@@ -55,6 +55,10 @@ _COLOURS = {
     "UNREADABLE": Colour.GREY,
     "NOT_A_PDF": Colour.GREY,
     "TOO_LARGE": Colour.GREY,
+    "KIND_HEIC": Colour.GREY,
+    "KIND_OFD": Colour.GREY,
+    "KIND_OFFICE": Colour.GREY,
+    "KIND_PACKED": Colour.GREY,
 }
 
 

@@ -42,7 +42,7 @@ _SHOW_HOURS = 0.25
 _LEVELS = tuple(Level)
 _HOLDERS_OWN = 4  # the disclosure level above every presentation's: what only holder and issuer see
 _LOOKS = 50
-_CHECKS_HERE = ("verify:pdf", "verify:printed-code")
+_CHECKS_HERE = ("verify:pdf", "verify:printed-code", "verify:scan")
 
 
 @dataclass(frozen=True, slots=True)

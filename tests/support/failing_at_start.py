@@ -1,0 +1,3 @@
+"""A job whose module needs something that is not there."""
+
+raise ImportError("a library is missing")
