@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from PIL import ImageCms
 from pyhanko.pdf_utils import generic
 
 from trust.model.errors import Conflict

@@ -95,6 +95,7 @@ ERRORS_ZH = {
     "TOO_LARGE": "文件过大。",
     "LIMIT_EXCEEDED": "文件超出处理限度。",
     "CLOCK_DOUBTED": "本机时钟可能不准，已暂停签章和记账。请校准；若无误，请运行 yinzheng ledger accept-time。",
+    "FILE_NOT_OPENED": "无法打开文件，请检查权限。",
     "READER_DOWN": "系统读取文件的部件无法启动，与文件无关。请检查安装和可用内存后重试。",
     "KEY_UNAVAILABLE": "密钥不可用，请检查口令和密钥文件。",
     "TOKEN_UNAVAILABLE": "密码设备无响应，请检查连接；恢复后服务会自行继续。",

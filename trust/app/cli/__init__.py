@@ -70,11 +70,13 @@ def main() -> None:
         sys.exit(console.show_error(exc))
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        raise
     except OSError as exc:
         console.err.print(t(f"系统错误：{exc.strerror}", f"The system refused: {exc.strerror}."))
         sys.exit(console.EXIT_OURS)
     except Exception as exc:
-        # click's own usage errors; anything else is a fault of ours and shows its trace.
+        # click's own usage errors; anything else is a fault of ours and shows its trace (`trust.app.entry`).
         if hasattr(exc, "format_message"):
             console.err.print(exc.format_message())
             sys.exit(console.EXIT_USAGE)

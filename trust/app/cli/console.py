@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -49,8 +49,10 @@ def t(zh: str, en: str) -> str:
 
 
 def print_json(value: object) -> None:
-    line = json.dumps(value, ensure_ascii=False) + "\n"
-    # A file's name may hold bytes that are no text (PEP 383); escaped so, they are still JSON.
+    # A file's name may hold bytes that are no text (PEP 383); escaped so, they are still JSON. So is what another
+    # character set than UTF-8 could not write.
+    is_utf8 = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
+    line = json.dumps(value, ensure_ascii=not is_utf8) + "\n"
     sys.stdout.write(line.encode("utf-8", "backslashreplace").decode())
     sys.stdout.flush()
 
@@ -78,6 +80,13 @@ def progress(total: int, what: str, *, quiet: bool) -> Iterator[Callable[[int], 
     with bar:
         task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+def worst_of(codes: Iterable[int]) -> int:
+    """The exit code of several inputs: FAILED before what could not be read, that before INDETERMINATE."""
+    found = set(codes)
+    order = (EXIT_OURS, EXIT_FAILED, EXIT_USAGE, EXIT_INDETERMINATE)
+    return next((code for code in order if code in found), EXIT_PASSED)
 
 
 def show_error(exc: TrustError) -> int:

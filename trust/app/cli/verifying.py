@@ -1,4 +1,5 @@
-"""`yinzheng verify`: exit 0 PASSED, 1 FAILED, 2 INDETERMINATE, 3 could not be read; the worst of all inputs."""
+"""`yinzheng verify`: exit 0 PASSED, 1 FAILED, 2 INDETERMINATE, 3 could not be read. Of several inputs: 1 if any
+FAILED, else 3, else 2, else 0."""
 
 from __future__ import annotations
 
@@ -63,13 +64,28 @@ def verify_objects(
             "Name the root it leads to with --trust-anchor.",
             code="USAGE",
         )
-    worst = 0
+    codes: list[int] = []
     with judging(offline, certificates, roots, data, crls=lists, about_the_past=at is not None) as judge:
         for each in objects:
-            report = judge(object_named(each), verified_at or datetime.now(UTC))
+            try:
+                given = object_named(each)
+            except Malformed as exc:
+                # One that is not there hides nothing of the others.
+                _print_unread(each, exc, json)
+                codes.append(console.EXIT_USAGE)
+                continue
+            report = judge(given, verified_at or datetime.now(UTC))
             print_report(each, report, json)
-            worst = max(worst, EXIT[report.verdict] if report.was_read else console.EXIT_USAGE)
-    return worst
+            codes.append(EXIT[report.verdict] if report.was_read else console.EXIT_USAGE)
+    return console.worst_of(codes)
+
+
+def _print_unread(name: str, exc: Malformed, json: bool) -> None:
+    if json:
+        console.print_json(
+            {"input": _shortened(name), "error": exc.code, "message": console.error_words(exc)}
+        )
+    console.err.print(console.error_words(exc))
 
 
 def print_report(name: str, report: Report, json: bool) -> None:
@@ -182,9 +198,18 @@ def named_roots(found: tuple[bytes, ...], fingerprints: Sequence[str]) -> tuple[
 
 def object_named(name: str) -> bytes | str:
     path = Path(name)
-    with contextlib.suppress(OSError):  # a code is longer than a file name may be
-        if path.is_file():
+    is_file = False
+    with contextlib.suppress(OSError, ValueError):  # a code is longer than a file name may be
+        is_file = path.is_file()
+    if is_file:
+        try:
             return path.read_bytes()
+        except OSError as exc:
+            raise Malformed(
+                f"The file {path.name} cannot be opened: {exc.strerror}.",
+                "Check its permissions.",
+                code="FILE_NOT_OPENED",
+            ) from exc
     if "/P/" in name.upper() or "/Q/" in name.upper():
         return name
     raise Malformed(
