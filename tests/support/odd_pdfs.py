@@ -122,6 +122,11 @@ FREE: dict[str, Callable[[], bytes]] = {
 REWRITTEN: dict[str, Callable[[bytes], bytes]] = {
     "startxref and the end in one line": lambda pdf: pdf.replace(b"\n%%EOF\n", b" %%EOF\n"),
     "spaces before the end": lambda pdf: pdf.replace(b"\n%%EOF\n", b"\n   %%EOF \n"),
+    "every offset wrong": lambda pdf: pdf.replace(
+        b"%PDF-1.7\n", b"%PDF-1.7\n% one line more than was counted\n"
+    ),
+    "startxref into nowhere": lambda pdf: pdf.replace(b"startxref\n", b"startxref\n9"),
+    "a table that is none": lambda pdf: pdf.replace(b"\nxref\n", b"\nxerf\n"),
     "a version that is none": lambda pdf: pdf.replace(b"%PDF-1.7", b"%PDF-x.y"),
 }
 """Odd endings and headers, which programs that sign do not read, and viewers do."""

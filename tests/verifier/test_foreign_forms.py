@@ -312,6 +312,21 @@ def test_odd_files_that_others_signed_pass_once_and_twice(case: str) -> None:
         assert ("NOT_IN_ORDER" in found.facts["remarks"]) is (case in odd_pdfs.LOOSE)
 
 
+@pytest.mark.parametrize("case", _TABLES | odd_pdfs.REWRITTEN)
+def test_nothing_is_overlooked_of_what_is_added_to_an_odd_file(case: str) -> None:
+    who = hand("ecdsa")
+    if case in _TABLES:
+        pdf = signed_letter(lambda signed: cms(who, signed), **_TABLES[case])  # type: ignore[arg-type]
+    else:
+        pdf = signed_letter(lambda signed: cms(who, signed), rewrite=odd_pdfs.REWRITTEN[case])
+    body = b"4 0 obj\n<</Length 3>>\nstream\nq Q\nendstream\nendobj\n"
+    in_order = odd_pdfs.with_update(pdf, b"4 1\n%010d 00000 n \n" % len(pdf), size=30, bodies=body)
+    # A table that cannot be used, so that whoever looks for the objects finds the new one.
+    without = pdf + body + b"trailer\n<</Size 30/Root 1 0 R>>\nstartxref\n99999999\n%%EOF\n"
+    for changed in (in_order, without):
+        assert judged(changed, who.root)[0] is not Verdict.PASSED
+
+
 def test_what_is_added_in_an_object_stream_is_read_as_strictly() -> None:
     # Who looks for the number finds the catalogue as it was; who goes by the index finds another.
     who = hand("ecdsa")

@@ -113,12 +113,14 @@ def open_as_viewers_do(data: bytes) -> Opened:
     try:
         reader, overlooked = _open_loosely(data)
     except PdfRefused as exc:
-        # Some writers count from the first byte all the same (ISO 32000-2 §7.5.5: from the header).
-        if not before or exc.code != "BROKEN_PDF":
+        if exc.code != "BROKEN_PDF":
             raise
-        reader, overlooked = _open_loosely(given)
-        data, before = given, 0
-        overlooked.append((0, "offsets are counted from before the header"))
+        counted = _open_counted_from_start(given) if before else None
+        if counted is not None:
+            (reader, overlooked), data, before = counted, given, 0
+        else:
+            reader = _open_without_table(data)
+            overlooked = [(0, "the cross-reference table cannot be used")]
     remarks += [text for _, text in overlooked]
     loose = frozenset(revision for revision, _ in overlooked)
     return Opened(reader, data, before, tuple(dict.fromkeys(remarks)), loose)
@@ -135,6 +137,53 @@ def cut_to_shape(data: bytes) -> bytes:
         raise _not_a_pdf()
     end = _end_of_file(data)
     return data[before:] if _is_line_end(data[end:]) else data[before:end] + b"\n"
+
+
+_BEGIN = re.compile(rb"(?<!\d)(\d{1,10})[\0\t\n\x0c\r ]+(\d{1,5})[\0\t\n\x0c\r ]+obj(?![A-Za-z])")
+_STREAM = re.compile(rb"stream\r?\n")
+_TRAILERS_TRIED, _LONGEST_TRAILER = 16, 4096
+_ROOT = re.compile(rb"/Root\s+(\d{1,10})\s+(\d{1,5})\s+R")
+_PACKED = re.compile(rb"/Type\s*/(?:ObjStm|XRef)(?![A-Za-z])|/Encrypt(?![A-Za-z])")
+
+
+def _open_without_table(data: bytes) -> PdfFileReader:
+    """By looking for the objects themselves, the last of each number, as viewers do when nothing else helps.
+
+    Only where all of them stand in the file by themselves. There is one revision then, and it is the whole file. Raises
+    `PdfRefused` (BROKEN_PDF).
+    """
+    broken = PdfRefused(
+        "The PDF is broken and cannot be read.", "Save it anew from its source.", code="BROKEN_PDF"
+    )
+    root, end = None, len(data)
+    for _ in range(_TRAILERS_TRIED):
+        end = max(0, data.rfind(b"trailer", 0, end))
+        if root := _ROOT.search(data, end, end + _LONGEST_TRAILER):
+            break
+    if root is None or _PACKED.search(data):
+        raise broken
+    found: dict[int, tuple[int, int]] = {}
+    at = 0
+    while begin := _BEGIN.search(data, at):
+        found[int(begin[1])] = (begin.start(), int(begin[2]))
+        end = data.find(b"endobj", begin.end())
+        if end >= 0 and (stream := _STREAM.search(data, begin.end(), end)):
+            # What looks like an object inside of a stream is none of this file.
+            closed = data.find(b"endstream", stream.end())
+            end = data.find(b"endobj", closed) if closed >= 0 else -1
+        at = end if end >= 0 else len(data)
+        if len(found) > MAX_OBJECTS:
+            raise broken
+    table = b"\nxref\n0 1\n0000000000 65535 f \n" + b"".join(
+        b"%d 1\n%010d %05d n \n" % (number, offset, generation)
+        for number, (offset, generation) in sorted(found.items())
+    )
+    trailer = b"trailer\n<</Size %d/Root %b %b R>>\nstartxref\n%d\n%%%%EOF\n" % (
+        max(found, default=0) + 1, root[1], root[2], len(data) + 1,
+    )  # fmt: skip
+    reader = _open(data + table + trailer, strict=False)
+    reader.stream = io.BytesIO(data)  # the table is ours, and no signature is over it
+    return reader
 
 
 class _ReaderOfNothing(PdfFileReader):
@@ -156,7 +205,7 @@ def _open(data: bytes, *, strict: bool, kind: type[PdfFileReader] = PdfFileReade
         if "/Encrypt" in reader.trailer:
             raise _encrypted(reader)
         if int(reader.trailer_view["/Size"]) > MAX_OBJECTS:
-            raise PdfRefused("The PDF declares too many objects.", code="LIMIT_EXCEEDED")
+            raise _too_many()
         if not isinstance(reader.root, generic.DictionaryObject):
             raise PdfRefused("The PDF has no catalogue.", code="BROKEN_PDF")
     except TrustError:
@@ -196,6 +245,15 @@ def _note(where: int, *texts: str) -> None:
     noted = _overlooked.get()
     if noted is not None:
         noted += [(where, text) for text in texts]
+
+
+def _open_counted_from_start(given: bytes) -> tuple[PdfFileReader, list[_Note]] | None:
+    """Some writers count from the first byte, whatever stands before the header (ISO 32000-2 §7.5.5 does not)."""
+    try:
+        reader, overlooked = _open_loosely(given)
+    except PdfRefused:
+        return None
+    return reader, [*overlooked, (0, "offsets are counted from before the header")]
 
 
 _BEHIND_STARTXREF = range(16)
@@ -249,6 +307,7 @@ _library_stream: Any = library_xref.parse_xref_stream
 _library_header: Any = library_reader._read_header_version
 _library_end: Any = library_reader.process_data_at_eof
 _ANY_VERSION = (1, 7)
+_LAST_LINES = 2048
 _END = re.compile(rb"startxref\s*(\d{1,10})\s*%%EOF")
 
 
@@ -284,25 +343,38 @@ def _read_header(stream: Any) -> Any:
 
 def _read_end(stream: Any) -> int:
     """Loosely: startxref and %%EOF on one line, or with spaces around them."""
-    end = stream.tell()
+    end = stream.tell() + 1
+    stream.seek(max(0, end - _LAST_LINES))
+    # The library goes backwards byte by byte to where a line begins, which may be at the beginning of the file.
+    last = io.BytesIO(stream.read(min(end, _LAST_LINES)))
+    last.seek(-1, io.SEEK_END)
     try:
-        return int(_library_end(stream))
+        return int(_library_end(last))
     except misc.PdfReadError:
         if _overlooked.get() is None:
             raise
-        start = max(0, end - _HEADER_WITHIN)
-        stream.seek(start)
-        found = _END.findall(stream.read(end + 1 - start))
+        found = _END.findall(last.getvalue())
         if not found:
             raise
         return int(found[-1])
+
+
+def _too_many() -> PdfRefused:
+    return PdfRefused("The PDF declares too many objects.", code="LIMIT_EXCEEDED")
+
+
+def _not_too_many(entries: Iterator[Any]) -> Iterator[Any]:
+    for number, entry in enumerate(entries):
+        if number > MAX_OBJECTS:
+            raise _too_many()
+        yield entry
 
 
 def _read_xref_stream(found: Any, strict: bool = True) -> Iterator[Any]:
     """How many objects it declares is asked before any entry is read: an entry may take no bytes at all."""
     index = found.get("/Index", [0, found.get("/Size")])
     if sum(int(count) for count in list(index)[1::2]) > MAX_OBJECTS:
-        raise PdfRefused("The PDF declares too many objects.", code="LIMIT_EXCEEDED")
+        raise _too_many()
     try:
         entries = list(_library_stream(found, strict=True))
     except Exception:
@@ -340,15 +412,17 @@ def _up_to_trailer(stream: Any) -> bytes:
 def _read_table(stream: Any, strict: bool) -> Iterator[Any]:
     """The entries of a table (ISO 32000-2 §7.5.4). Loosely: by what they are, however many a subsection announces."""
     if strict:
-        yield from _library_table(stream, strict)
+        yield from _not_too_many(_library_table(stream, strict))
         return
     start = stream.tell()
     try:
-        entries = list(_library_table(stream, True))
+        entries = list(_not_too_many(_library_table(stream, True)))
         begins_wrongly = bool(entries) and _is_head(entries[0]) and entries[0].idnum == 1
         if not begins_wrongly and all(each.generation <= _LAST_GENERATION for each in entries):
             yield from entries
             return
+    except PdfRefused:
+        raise
     except Exception:
         _note(start, "the cross-reference table is not in its form")
     stream.seek(start)
@@ -365,9 +439,11 @@ def _read_table(stream: Any, strict: bool) -> Iterator[Any]:
             if left <= 0:
                 wrong.add("the cross-reference table holds more entries than it says")
             if generation > _LAST_GENERATION:
-                wrong.add(f"an entry has generation {generation}")
+                wrong.add("an entry has a generation that there is not")
             kind = library_xref.XRefType.STANDARD if entry[3] == b"n" else library_xref.XRefType.FREE
-            if generation <= _LAST_GENERATION and read <= MAX_OBJECTS:
+            if read > MAX_OBJECTS:
+                raise _too_many()
+            if generation <= _LAST_GENERATION:
                 yield library_xref.XRefEntry(
                     kind, offset if entry[3] == b"n" else None, idnum=number, generation=generation
                 )
