@@ -36,6 +36,8 @@ def what_to_keep(root: Any) -> Kept:
     standards = read_standards(root)
     if not standards.part:
         return Kept(standards)
+    from PIL import ImageCms  # a decoder of pictures, which workers that read files do not load
+
     profile = (
         None if has_rgb_intent(root) else ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     )
