@@ -32,6 +32,10 @@ class _Terminal(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
 
+    def on_broken_pipe(self) -> None:
+        """The library would end the program with 1, which is FAILED."""
+        raise BrokenPipeError
+
 
 out = _Terminal(highlight=False, markup=False, emoji=False)
 err = _Terminal(stderr=True, highlight=False, markup=False, emoji=False)
