@@ -42,6 +42,7 @@ from issuer.sealing.placing import place_seal
 from issuer.sealing.splice import SealedParts, splice_receipt, take_apart
 from issuer.seals import ESeal, Seals
 from keys.custody import KeyPurpose
+from keys.suites import Suite
 from ledger.log import AppendRequest, Log
 from ledger.proof import format_receipt
 from trust.encoding import cose
@@ -94,6 +95,15 @@ _SERIAL_CHARACTERS = 20
 _POINTS_PER_MM = 72 / 25.4
 _SEAL_REASON = "电子印章"
 """Lower right of an A4 page, where the issuer's name and date stand by custom."""
+
+
+FOR_ABROAD = "for-abroad"
+"""The document beside a draft that says so."""
+
+
+def stamping_suite(suite: Suite, *, for_abroad: bool) -> Suite:
+    """Whose time-stamp authorities stamp for a seal of `suite`."""
+    return Suite.RSA3072_SHA256 if for_abroad and suite is Suite.SM2_SM3 else suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -493,6 +503,8 @@ class Issuing:
             assert place is not None, "`check` has chosen one"
             encoded = json.dumps([place.page, place.centre_x_mm, place.centre_y_mm]).encode()
             sql.put_document(connection, ecertificate_id, "place", encoded)
+        if application.for_abroad or checked.profile.for_abroad:
+            sql.put_document(connection, ecertificate_id, FOR_ABROAD, b"1")
         refs = [self.holder_ref(holder) for holder in checked.fields.holders]
         sql.put_holders(connection, ecertificate_id, refs)
 
@@ -507,7 +519,7 @@ class Issuing:
             if stored is None:
                 documents = {
                     kind: sql.find_document(connection, draft.ecertificate_id, kind)
-                    for kind in ("values", "photo", "source", "place", "further")
+                    for kind in ("values", "photo", "source", "place", "further", FOR_ABROAD)
                 }
                 caller = sql.caller_of(connection, draft.operation_id)
         if stored is not None:
@@ -521,7 +533,10 @@ class Issuing:
                 each.seal, draft.authority_id, at, type_short=draft.type_short, caller=caller
             )
         in_use = self.seals.open(seal)
-        tsa = self.authorities.time_stamp_authority(seal.suite)
+        stamping = stamping_suite(seal.suite, for_abroad=documents[FOR_ABROAD] is not None)
+        tsa = self.authorities.time_stamp_authority(stamping)
+        if stamping is not seal.suite:
+            in_use = replace(in_use, stamped_by=stamping.digest)
         if documents["source"] is not None:
             asked = PlaceOnPage(*json.loads(documents["place"] or b""))
             place = place_seal(documents["source"], asked, (seal.width_mm, seal.height_mm)).place

@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from issuer import sql
 from issuer.drafting import decode_values
-from issuer.issuing import Issuing
+from issuer.issuing import FOR_ABROAD, Issuing
 from issuer.statuses import Statuses
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.ecertificate import Application, IssuedECertificate, PlaceOnPage
@@ -115,9 +115,9 @@ class Resealing:
         with self.issuing.database.read() as connection:
             row = sql.get_ecertificate(connection, pid=old.pid, step="ISSUED")
             values = sql.get_document(connection, row.id or 0, "values")
-            photo, source, place, further = (
+            photo, source, place, further, abroad = (
                 sql.find_document(connection, row.id or 0, kind)
-                for kind in ("photo", "source", "place", "further")
+                for kind in ("photo", "source", "place", "further", FOR_ABROAD)
             )
         checked = decode_values(values, old.issued_at.date())
         return Application(
@@ -133,6 +133,7 @@ class Resealing:
             place=_place(place) if place is not None else None,
             replaces=old.pid,
             caller=by,
+            for_abroad=abroad is not None,
             may_lose_standard=True,  # a document sealed anew is what it was when it was sealed first
         )
 

@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 from issuer import sql
 from issuer.archive import sql as archive_sql
 from issuer.archive.evidence import gather_evidence, read_seals, read_signed
-from issuer.issuing import FIRST_ARCHIVED_AFTER, Issuing
+from issuer.issuing import FIRST_ARCHIVED_AFTER, FOR_ABROAD, Issuing, stamping_suite
 from issuer.ocsp import Ocsp
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
@@ -229,6 +229,7 @@ class Archiving:
                 raise Conflict("A version of this file is being made already.", "Try again in a minute.")
             data = b"".join(_parts(connection, row.id or 0, len(later)))
             fields = sql.get_document(connection, row.id or 0, "data")
+            is_for_abroad = sql.find_document(connection, row.id or 0, FOR_ABROAD) is not None
         gaps = check_gaps(data)
         # The first update proves the seals; each further one the time-stamp of the one before.
         signed = read_signed(gaps[-1].cms) if later else read_seals([gap.cms for gap in gaps])
@@ -240,7 +241,8 @@ class Archiving:
         )
         before = read_version(data, open_pdf(data))
         head, tail = encode_update(before, _without(evidence, before.evidence))
-        tsa = issuing.authorities.time_stamp_authority(issuing.seals.get(row.seal_id).suite)
+        suite = stamping_suite(issuing.seals.get(row.seal_id).suite, for_abroad=is_for_abroad)
+        tsa = issuing.authorities.time_stamp_authority(suite)
         update = _stamp(data, head, tail, tsa)
         return self._described(row, fields, len(later) + 1, data, update)
 

@@ -10,6 +10,7 @@ authority that sees a field: 0 anyone, 1 anyone to whom it was shown, 2 an autho
 
 `further_seals` are what the type demands beside the authority's seal: "personal", the name seal of the person
 responsible, and "abroad", a seal that readers abroad can check. A request may add them where the type does not.
+`for_abroad`: the national seal's time-stamp is made over SHA-256 by an authority that verifiers abroad know.
 
 Reading refuses a file that contradicts itself, so that a mistake in a type is found when the service starts
 and not when the first licence is drawn.
@@ -140,6 +141,7 @@ class TypeProfile:
     seal: SealRule
     fields: tuple[FieldProfile, ...]
     further_seals: tuple[SealRole, ...] = ()
+    for_abroad: bool = False
 
     def field(self, name: str) -> FieldProfile:
         for field in self.fields:
@@ -224,6 +226,7 @@ def _profile(table: dict[str, Any]) -> TypeProfile:
         seal=SealRule(**table["seal"]),
         fields=tuple(_field(field) for field in table["fields"]),
         further_seals=tuple(SealRole(role) for role in table.get("further_seals", ())),
+        for_abroad=bool(table.get("for_abroad", False)),
     )
 
 

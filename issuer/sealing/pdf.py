@@ -376,8 +376,8 @@ class _FrameSigner(Signer):
     ) -> cms.ContentInfo:
         encoded = signed_attrs.dump()
         signature = await self.async_sign_raw(encoded, digest_algorithm, dry_run)
-        imprint = digest(digest_algorithm, signature)
-        token = self._tsa.stamp(imprint, digest_algorithm)
+        imprint = digest(self._seal.stamp_digest, signature)
+        token = self._tsa.stamp(imprint, self._seal.stamp_digest)
         frame = encode_seal_cms(
             suite=self._seal.suite,
             x509_certs=self._seal.certs,

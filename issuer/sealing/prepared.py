@@ -96,7 +96,7 @@ def seal_prepared(
     algorithm = seal.key.record.suite.digest
     signed_attrs = encode_signed_attributes(prepared.attributes, digest(algorithm, pdf, before, after))
     signature = seal.key.sign(signed_attrs)
-    token = tsa.stamp(digest(algorithm, signature), algorithm)
+    token = tsa.stamp(digest(seal.stamp_digest, signature), seal.stamp_digest)
     frame = encode_seal_cms(
         suite=seal.suite,
         x509_certs=seal.certs,

@@ -41,12 +41,18 @@ class SealPlace:
 @dataclass(frozen=True, slots=True)
 class SealInUse:
     """An e-seal ready to be used: key, certificates (DER; the sealing one first, no root), picture (PDF),
-    national seal data (SESeal, DER)."""
+    national seal data (SESeal, DER). `stamped_by`: the digest under its time-stamp, if not the suite's own."""
 
     key: SigningKey
     certs: Sequence[bytes]
     picture_pdf: bytes
     seal_data: bytes
+    stamped_by: str = ""
+
+    @property
+    def stamp_digest(self) -> str:
+        """The digest of the signature that is time-stamped: the suite's, unless readers abroad are to know it."""
+        return self.stamped_by or self.key.record.suite.digest
 
     @property
     def suite(self) -> str:

@@ -60,7 +60,7 @@ def find_authority(service: Service, wanted: str | None, profile: TypeProfile) -
     return entitled[0]
 
 
-_SIDECAR = {"type", "place", "authority", "seal", "further_seals", "lose_standard"}
+_SIDECAR = {"type", "place", "authority", "seal", "further_seals", "lose_standard", "for_abroad"}
 
 
 def _are_ids(value: object) -> bool:
@@ -75,6 +75,7 @@ def application_from(
     authority: str | None,
     seal: str | None,
     also: Sequence[str] = (),
+    for_abroad: bool = False,
 ) -> Application:
     """With the record's picture. Raises `RequestError` for a row that names no authority or cannot be read."""
     if record.problems:
@@ -88,6 +89,7 @@ def application_from(
         photo=read_picture(record),
         row=record.row,
         further_seals=tuple(also),
+        for_abroad=for_abroad,
     )
 
 
@@ -101,13 +103,14 @@ def stamp_application(
     authority: str | None,
     also: Sequence[str] = (),
     lose_standard: bool = False,
+    for_abroad: bool = False,
 ) -> Application:
     """An application around a department's own PDF. The PDF is looked at in the sandbox.
 
     `sidecar` is {"type", "fields": {…}, "place": {"page": -1, "seal_mm": [x, y]}, "authority", "seal",
-    "further_seals": […], "lose_standard": true}, of which only `fields` is needed; `seal_mm` is the seal's centre from
-    the left and bottom edge of the page as it is shown. Raises `Malformed` with the reason's code (ENCRYPTED,
-    ALREADY_SIGNED, …).
+    "further_seals": […], "lose_standard": true, "for_abroad": true}, of which only `fields` is needed; `seal_mm` is the
+    seal's centre from the left and bottom edge of the page as it is shown. Raises `Malformed` with the reason's code
+    (ENCRYPTED, ALREADY_SIGNED, …).
     """
     match sidecar:
         case {"fields": dict(fields), **rest} if set(rest) <= _SIDECAR and _are_ids(
@@ -137,6 +140,7 @@ def stamp_application(
         row=1,
         further_seals=tuple(also or rest.get("further_seals", ())),
         may_lose_standard=lose_standard or rest.get("lose_standard") is True,
+        for_abroad=for_abroad or rest.get("for_abroad") is True,
     )
 
 

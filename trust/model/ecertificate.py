@@ -39,6 +39,7 @@ class Application:
 
     `caller` has the seal used: the id of an API key, or "operator" at the machine's own command line.
     `further_seals` are those beside the authority's own: a person's name seal, a seal for readers abroad.
+    `for_abroad`: the national seal's time-stamp too is to be one that verifiers abroad know (SHA-256, not SM3).
     `may_lose_standard`: a page of the department's own that is PDF/A or PDF/UA need not stay so.
     """
 
@@ -54,6 +55,7 @@ class Application:
     caller: str = "operator"
     further_seals: Sequence[str] = ()
     may_lose_standard: bool = False
+    for_abroad: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,16 @@ Also = Annotated[
         "--also", help=t("另加的印章：名章、外文读者用章", "a further seal: a name seal, one for abroad")
     ),
 ]
+ForAbroad = Annotated[
+    bool,
+    typer.Option(
+        "--for-abroad",
+        help=t(
+            "时间戳采用境外软件认识的算法",
+            "time-stamps that verifiers abroad know, under the national seal too",
+        ),
+    ),
+]
 Reason = Annotated[
     str, typer.Option("--reason", help=t("事由", "reason; for revoke: rescinded, penalty or cancelled"))
 ]
@@ -297,6 +307,7 @@ def issue(
     authority: Annotated[str | None, typer.Option(help=t("签发机构", "authority: id or credit code"))] = None,
     seal: Annotated[str | None, typer.Option(help=t("印章", "seal"))] = None,
     also: Also = None,
+    for_abroad: ForAbroad = False,
     out: Annotated[Path | None, typer.Option("--out", help=t("PDF 输出目录", "folder for the PDFs"))] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help=t("只检查", "check only"))] = False,
     resume: Annotated[
@@ -323,6 +334,7 @@ def issue(
             authority=authority,
             seal=seal,
             also=also or (),
+            for_abroad=for_abroad,
             out=out,
             dry_run=dry_run,
             resume=resume,
@@ -342,6 +354,7 @@ def stamp(
     seal: Annotated[str | None, typer.Option(help=t("印章", "seal"))] = None,
     also: Also = None,
     authority: Annotated[str | None, typer.Option(help=t("签发机构", "authority"))] = None,
+    for_abroad: ForAbroad = False,
     lose_standard: Annotated[
         bool,
         typer.Option(
@@ -365,6 +378,7 @@ def stamp(
             also=also or (),
             authority=authority,
             lose_standard=lose_standard,
+            for_abroad=for_abroad,
             json=json,
         )
     if not ok:

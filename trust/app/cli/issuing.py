@@ -29,6 +29,7 @@ def issue_records(
     authority: str | None,
     seal: str | None,
     also: Sequence[str],
+    for_abroad: bool = False,
     out: Path | None,
     dry_run: bool,
     resume: bool,
@@ -57,7 +58,7 @@ def issue_records(
         return True
     if read.note is not None and not json:
         console.err.print(t(*read.note))
-    walk = _Walk(service, profile, authority, seal, also, out)
+    walk = _Walk(service, profile, authority, seal, also, for_abroad, out)
     act = walk.foresee if dry_run else walk.issue
     try:
         with console.progress(len(read.records), t("签发", "issuing"), quiet=json) as advance:
@@ -81,6 +82,7 @@ class _Walk:
     authority: str | None
     seal: str | None
     also: Sequence[str]
+    for_abroad: bool
     out: Path | None
     outcomes: list[Outcome] = field(default_factory=list)
 
@@ -127,6 +129,7 @@ class _Walk:
             authority=self.authority,
             seal=self.seal,
             also=self.also,
+            for_abroad=self.for_abroad,
         )
 
     def _check_names(self, records: Sequence[Record]) -> None:
@@ -180,6 +183,7 @@ def stamp_pdf(
     also: Sequence[str],
     authority: str | None,
     lose_standard: bool,
+    for_abroad: bool = False,
     json: bool,
 ) -> bool:
     """Seals a department's own PDF."""
@@ -205,6 +209,7 @@ def stamp_pdf(
         authority=authority,
         also=also,
         lose_standard=lose_standard,
+        for_abroad=for_abroad,
     )
     (outcome,) = service.issuing.issue([application])
     if outcome.issued is not None:

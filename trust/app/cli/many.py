@@ -88,7 +88,7 @@ def verify_everything(
     if not json:
         said = "  ".join(f"{_WORDS[colour]()} {counts[colour]}" for colour in _WORDS if counts[colour])
         console.out.print(f"{said or t('没有文件', 'nothing there')}\n{out / 'summary.html'}")
-    return max((_exit(result) for result in results), default=0)
+    return console.worst_of(_exit(result) for result in results)
 
 
 def _files(

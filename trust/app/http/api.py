@@ -68,6 +68,9 @@ class IssueBody(Body):
     further_seals: list[str] = Field(
         default=[], max_length=2, description="beside it: a person's name seal, a seal for readers abroad"
     )
+    for_abroad: bool = Field(
+        default=False, description="time-stamps that verifiers abroad know, under the national seal too"
+    )
     photo_base64: str | None = Field(default=None, max_length=_MAX_PHOTO_BASE64)
 
 
@@ -82,6 +85,9 @@ class ReplaceBody(Body):
     seal: str | None = Field(default=None, max_length=64)
     further_seals: list[str] = Field(
         default=[], max_length=2, description="beside it: a person's name seal, a seal for readers abroad"
+    )
+    for_abroad: bool = Field(
+        default=False, description="time-stamps that verifiers abroad know, under the national seal too"
     )
     photo_base64: str | None = Field(default=None, max_length=_MAX_PHOTO_BASE64)
 
@@ -136,6 +142,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
         seal: str | None,
         photo: bytes | None,
         further_seals: Sequence[str],
+        for_abroad: bool,
     ) -> Application:
         profile = load_profile(type_short)
         found = find_authority(service, authority or who.authority_id, profile)
@@ -150,6 +157,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
             row=1,
             caller=who.key_id,
             further_seals=tuple(further_seals),
+            for_abroad=for_abroad,
         )
 
     # --- issuer ---
@@ -182,6 +190,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
                     body.seal,
                     _photo(body.photo_base64),
                     body.further_seals,
+                    body.for_abroad,
                 )
                 (outcome,) = service.issuing.issue([asked])
                 if outcome.error is not None:
@@ -198,7 +207,10 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
     async def stamp(
         file: Annotated[UploadFile, File(description="the department's PDF")],
         data: Annotated[
-            str, Form(description='{"type", "fields", "place": {"page", "seal_mm"}, "seal", "lose_standard"}')
+            str,
+            Form(
+                description='{"type", "fields", "place": {"page", "seal_mm"}, "seal", "lose_standard", "for_abroad"}'
+            ),
         ],
         authorization: Annotated[str | None, Header()] = None,
     ) -> Response:
@@ -402,6 +414,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
                     body.seal,
                     _photo(body.photo_base64),
                     body.further_seals,
+                    body.for_abroad,
                 )
                 asked = dataclasses.replace(asked, replaces=old.pid)
                 outcome = service.statuses.replace(old.pid, asked, reason=body.reason, actor=who.authority_id)
