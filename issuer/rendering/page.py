@@ -34,12 +34,17 @@ from issuer.catalogue.checking import show_date
 from issuer.rendering.fonts import text_width, typst_fonts
 from issuer.rendering.photo import photo_jpeg
 from issuer.rendering.qr import printed_code
+from issuer.rendering.title import title_lines
 from trust.model.errors import OperationalError, ProfileViolation, Violation
 from trust.model.identifiers import Identifier
 
 _POINTS_PER_MM = 72 / 25.4
 _SCALES = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)  # 0.6 of 14 pt is 8.4 pt, the smallest fit to read
 _MOST_PAGES = 12
+_PITCHES = (28, 30, 31, 27, 32, 26, 33, 25)  # points; 29 is the norm's
+_EMPTY_LINES = 3
+"""More than this at the foot of a page before the last looks like the end of the document."""
+_TITLE_EM = 19.0  # of 22 pt: a little less than the type area
 _BLANK = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
 _UNBREAKABLE = re.compile(r"[!-~À-ɏ]{9,}")
 
@@ -100,6 +105,9 @@ def render(profile: TypeProfile, page: PageData) -> RenderedPage:
             if too_large:
                 scales = _fitting_scales(compiler, inputs, page.fields)
                 pdf, _ = _pdf(compiler, inputs, page, scales)
+            pitch = _filling_pitch(compiler, inputs)
+            if pitch is not None:
+                pdf, _ = _pdf(compiler, inputs, page, {"pitch": pitch})
             seal = json.loads(compiler.query("<seal>", field="value", one=True))
         except typst.TypstError as exc:
             raise OperationalError(f"A layout failed: {exc.diagnostic}", "Report it with the type.") from exc
@@ -135,10 +143,37 @@ def _fitting_scales(
         for block in too_large:
             region = block["region"]
             scales[region] = _smaller(block, fields, scales.get(region, 1.0))
-        # The smallest picture of it: ornaments and codes do not move text.
-        draft = inputs | {"scales": json.dumps(scales), "qr": _BLANK, "ground": _BLANK, "photo": _BLANK}
-        compiler.compile(sys_inputs=draft, format="png", ppi=2)
+        compiler.compile(sys_inputs=_draft(inputs, scales), format="png", ppi=2)
     return scales
+
+
+def _filling_pitch(compiler: typst.Compiler, inputs: dict[str, str]) -> float | None:
+    """The distance between lines at which a document of several pages leaves least of a page empty; None if it
+    is well as it was compiled last."""
+    least, found = _emptiness(compiler), None
+    for pitch in _PITCHES:
+        if least <= _EMPTY_LINES * pitch:
+            break
+        compiler.compile(sys_inputs=_draft(inputs, {"pitch": pitch}), format="png", ppi=2)
+        if (empty := _emptiness(compiler)) < least:
+            least, found = empty, pitch
+    return found
+
+
+def _emptiness(compiler: typst.Compiler) -> float:
+    """How many points of the pages before the last one stay empty, in a layout that marks its <flow>."""
+    marks = {mark["name"]: mark for mark in json.loads(compiler.query("<flow>", field="value"))}
+    empty = 0.0
+    if marks and marks["kept"]["page"] > marks["text"]["page"]:
+        empty += float(marks["text"]["bottom"] - marks["text"]["y"])
+    if marks and marks["foot"]["page"] > marks["kept"]["page"]:
+        empty += float(marks["foot"]["bottom"] / 2)  # a page with nothing but the code
+    return empty
+
+
+def _draft(inputs: dict[str, str], scales: dict[str, float]) -> dict[str, str]:
+    """For the smallest picture of a page: ornaments and codes do not move text."""
+    return inputs | {"scales": json.dumps(scales), "qr": _BLANK, "ground": _BLANK, "photo": _BLANK}
 
 
 def _too_large(
@@ -220,6 +255,7 @@ def _layout_input(profile: TypeProfile, page: PageData) -> dict[str, object]:
     return {
         "title": profile.name.zh,
         "title_en": profile.name.en,
+        "title_lines": title_lines("".join(page.fields.get("title", ())), _TITLE_EM),
         "fields": [
             {
                 "name": field.name,
