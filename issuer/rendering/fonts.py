@@ -59,17 +59,28 @@ def glyph_outline(char: str) -> GlyphOutline:
     """The outline of one character in the first font that has it; `missing_characters` is asked before."""
     for font, glyphs, names in _faces():
         if ord(char) in names:
-            glyph = glyphs[names[ord(char)]]
-            pen = DecomposingRecordingPen(glyphs)
-            glyph.draw(pen)
-            commands = tuple((name, tuple(points)) for name, points in pen.value)
-            return GlyphOutline(commands, float(glyph.width), int(font["head"].unitsPerEm))
+            return _outline(font, glyphs, glyphs[names[ord(char)]])
     raise OperationalError(f"No font has U+{ord(char):04X}.", "Ask missing_characters before drawing.")
+
+
+def sans_outline(char: str) -> GlyphOutline:
+    """The outline of a digit in the sans, whose digits are told apart at the size of small print."""
+    font = _sans()
+    glyphs = font.getGlyphSet()
+    glyph = glyphs[font.getBestCmap()[ord(char)]]
+    return _outline(font, glyphs, glyph)
 
 
 def text_width(text: str) -> float:
     """The width in em of a run on one line, without kerning."""
     return sum(_width(char) for char in text)
+
+
+def _outline(font: Any, glyphs: Any, glyph: Any) -> GlyphOutline:
+    pen = DecomposingRecordingPen(glyphs)
+    glyph.draw(pen)
+    commands = tuple((name, tuple(points)) for name, points in pen.value)
+    return GlyphOutline(commands, float(glyph.width), int(font["head"].unitsPerEm))
 
 
 @cache
@@ -97,6 +108,11 @@ def _faces() -> tuple[tuple[Any, Any, dict[int, str]], ...]:
         TTFont(collection / "NotoSansCJK-Regular.ttc", lazy=True, fontNumber=_FALLBACK_FACE),
     )
     return tuple((font, font.getGlyphSet(), font.getBestCmap()) for font in fonts)
+
+
+@cache
+def _sans() -> Any:
+    return TTFont(_folder(_PACKAGES[0]) / "NotoSansSC-Regular.otf", lazy=True)
 
 
 def _folder(package: str) -> Path:
