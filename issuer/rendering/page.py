@@ -1,4 +1,4 @@
-"""Lay out one e-certificate: checked values in, a PDF/A-3b and the place of its seal out.
+"""Lay out one e-certificate: checked values in, a PDF/A-3a and PDF/UA-1, and the place of its seal out.
 
 The page carries what a reader needs (fields, issuer, date, the QR, how to check it) and one attachment,
 `ecertificate.json`, with the caller's bytes. It does not carry the seal: that is drawn when the page is
@@ -41,9 +41,12 @@ from trust.model.identifiers import Identifier
 _POINTS_PER_MM = 72 / 25.4
 _SCALES = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)  # 0.6 of 14 pt is 8.4 pt, the smallest fit to read
 _MOST_PAGES = 12
-_PITCHES = (28, 30, 31, 27, 32, 26, 33, 25)  # points; 29 is the norm's
-_EMPTY_LINES = 3
-"""More than this at the foot of a page before the last looks like the end of the document."""
+_PITCH = 29.0  # points from line to line of a 批文
+_PITCHES = (25.0, 33.0)
+_MOST_EMPTY = 4.5 * _PITCH
+"""More than this, a fifth of a page, at the foot of a page before the last looks like the end of the document."""
+_HEAD_LINES = 8  # what stands above the text on the first page, in lines
+_SEAL_POINTS, _FOOT_POINTS = 200, 180  # how high the last two lines with the seal are, and code and colophon
 _TITLE_EM = 19.0  # of 22 pt: a little less than the type area
 _BLANK = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
 _UNBREAKABLE = re.compile(r"[!-~À-ɏ]{9,}")
@@ -126,8 +129,7 @@ def _pdf(
     pdf = compiler.compile(
         sys_inputs=inputs | {"scales": json.dumps(scales)},
         format="pdf",
-        pdf_standards=["a-3b"],
-        pdf_tags=False,  # what tags would say is attached as JSON
+        pdf_standards=["a-3a", "ua-1"],
         timestamp=int(page.created_at.timestamp()),
     )
     assert isinstance(pdf, bytes), "one PDF is one bytes object"
@@ -148,27 +150,55 @@ def _fitting_scales(
 
 
 def _filling_pitch(compiler: typst.Compiler, inputs: dict[str, str]) -> float | None:
-    """The distance between lines at which a document of several pages leaves least of a page empty; None if it
-    is well as it was compiled last."""
-    least, found = _emptiness(compiler), None
-    for pitch in _PITCHES:
-        if least <= _EMPTY_LINES * pitch:
-            break
+    """The distance between lines at which a document of several pages leaves little of a page empty, or least of
+    those that are likely; None if it is well as it was compiled last, or nothing is better."""
+    marks = _marks(compiler)
+    least, found = _emptiness(marks), None
+    if least <= _MOST_EMPTY:
+        return None
+    for pitch in _likely_pitches(marks):
         compiler.compile(sys_inputs=_draft(inputs, {"pitch": pitch}), format="png", ppi=2)
-        if (empty := _emptiness(compiler)) < least:
+        if (empty := _emptiness(_marks(compiler))) < least:
             least, found = empty, pitch
+        if least <= _MOST_EMPTY:
+            break
     return found
 
 
-def _emptiness(compiler: typst.Compiler) -> float:
-    """How many points of the pages before the last one stay empty, in a layout that marks its <flow>."""
-    marks = {mark["name"]: mark for mark in json.loads(compiler.query("<flow>", field="value"))}
+def _marks(compiler: typst.Compiler) -> dict[str, dict[str, Any]]:
+    """Where text, last lines and foot came to lie, in a layout that says so (<flow>)."""
+    return {mark["name"]: mark for mark in json.loads(compiler.query("<flow>", field="value"))}
+
+
+def _emptiness(marks: Mapping[str, Mapping[str, Any]]) -> float:
+    """How many points of the pages before the last one stay empty."""
+    if not marks:
+        return 0.0
+    text, kept, foot = marks["text"], marks["kept"], marks["foot"]
     empty = 0.0
-    if marks and marks["kept"]["page"] > marks["text"]["page"]:
-        empty += float(marks["text"]["bottom"] - marks["text"]["y"])
-    if marks and marks["foot"]["page"] > marks["kept"]["page"]:
-        empty += float(marks["foot"]["bottom"] / 2)  # a page with nothing but the code
+    if kept["page"] > text["page"]:
+        empty += float(text["bottom"] - text["y"])
+    if foot["page"] > kept["page"]:
+        empty += float(foot["bottom"] / 2)  # a page with nothing but the code
     return empty
+
+
+def _likely_pitches(marks: Mapping[str, Mapping[str, Any]]) -> list[float]:
+    """Wider lines push more text to the page of the seal; narrower ones make room for seal and code. The pitch
+    nearest to the norm's comes first. Each try takes half as long as a page."""
+    text, kept = marks["text"], marks["kept"]
+    if kept["page"] == text["page"]:  # the code alone did not find room: seal and text have to go to it
+        return [30.0, 31.0, 32.0, 33.0, 27.0, 25.0]
+    lines = (text["page"] - 1) * 22 + (text["y"] - 105) / _PITCH - _HEAD_LINES
+    empty = text["bottom"] - text["y"]
+    wider = _PITCH + (empty - _MOST_EMPTY) / max(lines, 1)
+    narrower = _PITCH - (_SEAL_POINTS + _FOOT_POINTS - empty) / max(lines, 1)
+    tries = [math.ceil(wider * 2) / 2, math.ceil(wider * 2) / 2 + 1, math.floor(narrower * 2) / 2]
+    return [
+        pitch
+        for pitch in sorted(tries, key=lambda each: abs(each - _PITCH))
+        if _PITCHES[0] <= pitch <= _PITCHES[1]
+    ]
 
 
 def _draft(inputs: dict[str, str], scales: dict[str, float]) -> dict[str, str]:

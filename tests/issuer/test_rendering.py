@@ -12,6 +12,7 @@ import pypdfium2
 import pytest
 import zxingcpp
 from PIL import Image
+from pyhanko.pdf_utils.reader import PdfFileReader
 
 from issuer.catalogue import check_fields, load_profile, shown_fields
 from issuer.rendering import BOX_MM, PageData, missing_characters, printed_code, render
@@ -142,14 +143,41 @@ def test_the_attachment_is_the_only_one_and_holds_the_bytes_given(case):
     json.loads(bytes(attachment.get_data()))
 
 
-def test_the_file_says_that_it_is_pdf_a_3b_and_what_it_is(case):
+def test_the_file_says_that_it_is_pdf_a_3a_and_pdf_ua_1_and_what_it_is(case):
     short, data, page, document = case
     assert b"<pdfaid:part>3</pdfaid:part>" in page.pdf
-    assert b"<pdfaid:conformance>B</pdfaid:conformance>" in page.pdf
+    assert b"<pdfaid:conformance>A</pdfaid:conformance>" in page.pdf
+    assert b"<pdfuaid:part>1</pdfuaid:part>" in page.pdf
+    assert b"/DisplayDocTitle true" in page.pdf
     assert document.get_metadata_value("Author") == data.issuer_zh
     assert document.get_metadata_value("Title").startswith(load_profile(short).name.zh)
     assert b"/Lang" in page.pdf
     assert b"/AFRelationship/Data" in page.pdf.replace(b" ", b"")
+
+
+def elements(pdf):
+    """The structure in reading order: (type, alternative text, depth)."""
+    tree = PdfFileReader(io.BytesIO(pdf)).root["/StructTreeRoot"]
+    waiting = [(tree["/K"][0], 0)]
+    while waiting:
+        element, depth = waiting.pop(0)
+        yield element["/S"], element.get("/Alt"), depth
+        kids = element.get("/K", [])
+        inner = [kids[n] for n in range(len(kids))] if isinstance(kids, list) else [kids]
+        waiting[:0] = [(kid, depth + 1) for kid in inner if isinstance(kid, dict) and "/S" in kid]
+
+
+def test_who_hears_a_page_finds_its_title_its_text_in_order_and_words_for_pictures(case):
+    short, _, page, _ = case
+    found = list(elements(page.pdf))
+    kinds = [kind for kind, _, _ in found]
+    assert kinds.count("/H1") == 1
+    assert kinds.index("/H1") <= 2, "at most the letterhead before it"
+    figures = [words for kind, words, _ in found if kind == "/Figure"]
+    assert len(figures) == (2 if short == "MEDPR" else 1), "ornaments are none"
+    assert all(figures)
+    assert any("v.chuncheng.example" in words for words in figures)
+    assert b"/Lang(en)" in page.pdf or short == "APPROVAL"
 
 
 def test_the_place_of_the_seal_is_on_its_page_and_around_the_date(case):
@@ -314,7 +342,7 @@ def test_the_seal_of_an_approval_follows_its_text_and_leaves_no_page_half_empty(
         text = [
             bottom for _, _, bottom, _, _ in characters(document[page.seal.page - 1]) if bottom > foot + 1
         ]
-        assert min(text) - foot < 6 * 29
+        assert min(text) - foot < 5 * 29
     above = [
         bottom for _, _, bottom, _, _ in characters(document[page.seal.page]) if bottom > page.seal.y2 - 8
     ]
