@@ -108,9 +108,9 @@ def render(profile: TypeProfile, page: PageData) -> RenderedPage:
             if too_large:
                 scales = _fitting_scales(compiler, inputs, page.fields)
                 pdf, _ = _pdf(compiler, inputs, page, scales)
-            pitch = _filling_pitch(compiler, inputs)
-            if pitch is not None:
-                pdf, _ = _pdf(compiler, inputs, page, {"pitch": pitch})
+            filling = _filling_scales(compiler, inputs)
+            if filling is not None:
+                pdf, _ = _pdf(compiler, inputs, page, filling)
             seal = json.loads(compiler.query("<seal>", field="value", one=True))
         except typst.TypstError as exc:
             raise OperationalError(f"A layout failed: {exc.diagnostic}", "Report it with the type.") from exc
@@ -149,17 +149,18 @@ def _fitting_scales(
     return scales
 
 
-def _filling_pitch(compiler: typst.Compiler, inputs: dict[str, str]) -> float | None:
-    """The distance between lines at which a document of several pages leaves little of a page empty, or least of
-    those that are likely; None if it is well as it was compiled last, or nothing is better."""
+def _filling_scales(compiler: typst.Compiler, inputs: dict[str, str]) -> dict[str, float] | None:
+    """The distance between lines, and whether the code stands beside the seal, so that a document of several pages
+    leaves little of a page empty, or least of what is likely; None if it is well as it was compiled last, or
+    nothing is better."""
     marks = _marks(compiler)
     least, found = _emptiness(marks), None
     if least <= _MOST_EMPTY:
         return None
-    for pitch in _likely_pitches(marks):
-        compiler.compile(sys_inputs=_draft(inputs, {"pitch": pitch}), format="png", ppi=2)
+    for scales in _likely_scales(marks):
+        compiler.compile(sys_inputs=_draft(inputs, scales), format="png", ppi=2)
         if (empty := _emptiness(_marks(compiler))) < least:
-            least, found = empty, pitch
+            least, found = empty, scales
         if least <= _MOST_EMPTY:
             break
     return found
@@ -183,22 +184,19 @@ def _emptiness(marks: Mapping[str, Mapping[str, Any]]) -> float:
     return empty
 
 
-def _likely_pitches(marks: Mapping[str, Mapping[str, Any]]) -> list[float]:
+def _likely_scales(marks: Mapping[str, Mapping[str, Any]]) -> list[dict[str, float]]:
     """Wider lines push more text to the page of the seal; narrower ones make room for seal and code. The pitch
     nearest to the norm's comes first. Each try takes half as long as a page."""
     text, kept = marks["text"], marks["kept"]
-    if kept["page"] == text["page"]:  # the code alone did not find room: seal and text have to go to it
-        return [30.0, 31.0, 32.0, 33.0, 27.0, 25.0]
+    if kept["page"] == text["page"]:  # the foot alone did not find room
+        return [{"compact": 1.0, "pitch": pitch} for pitch in (29.0, 28.0, 30.0, 27.0, 31.0, 32.0, 33.0)]
     lines = (text["page"] - 1) * 22 + (text["y"] - 105) / _PITCH - _HEAD_LINES
     empty = text["bottom"] - text["y"]
     wider = _PITCH + (empty - _MOST_EMPTY) / max(lines, 1)
     narrower = _PITCH - (_SEAL_POINTS + _FOOT_POINTS - empty) / max(lines, 1)
     tries = [math.ceil(wider * 2) / 2, math.ceil(wider * 2) / 2 + 1, math.floor(narrower * 2) / 2]
-    return [
-        pitch
-        for pitch in sorted(tries, key=lambda each: abs(each - _PITCH))
-        if _PITCHES[0] <= pitch <= _PITCHES[1]
-    ]
+    tries.sort(key=lambda each: abs(each - _PITCH))
+    return [{"pitch": pitch} for pitch in tries if _PITCHES[0] <= pitch <= _PITCHES[1]]
 
 
 def _draft(inputs: dict[str, str], scales: dict[str, float]) -> dict[str, str]:

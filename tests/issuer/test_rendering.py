@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -352,10 +353,45 @@ def test_the_seal_of_an_approval_follows_its_text_and_leaves_no_page_half_empty(
     document.close()
 
 
-def test_headings_of_the_first_level_are_in_black_letter():
-    body = (
-        "一、建设内容\n工程建设期十二个月。\n二、批准第一期概算。工程按评审后的文本执行。\n三、请严格执行。"
+@pytest.mark.parametrize(
+    "unit", ["请严格按照批复的建设内容和规模组织实施，", "See Überland 12 ", "金额4,860万元（含税）、"]
+)
+@pytest.mark.parametrize("length", range(90, 1000, 130))
+def test_a_last_paragraph_that_goes_on_beside_the_seal_loses_nothing_and_breaks_no_word(unit, length):
+    """It is set in two parts where nothing else stays with the seal."""
+    words = (unit * 100)[:length].strip() + "。"
+    page = render(
+        load_profile("APPROVAL"), page_data("APPROVAL", {"body": words, "project_code": "", "annexes": ""})
     )
+    document = pypdfium2.PdfDocument(page.pdf)
+    shown = "\n".join(sheet.get_textpage().get_text_range() for sheet in document).replace("\ufffe", "")
+    document.close()
+    plain = re.sub(r"—\d+—", "", "".join(shown.split()))
+    assert "".join(words.split()) in plain
+    lines = shown.split("\n")
+    for before, after in itertools.pairwise(lines):
+        broken = before.rstrip("\r")[-1:] + after[:1]
+        assert not re.fullmatch(r"[A-Za-zÜ0-9]{2}", broken) or "—" in before + after, (before, after)
+        assert after[:1] not in "，。、）", after
+
+
+@pytest.mark.parametrize(
+    ("body", "black", "song"),
+    [
+        (
+            "一、建设内容\n工程建设期。\n二、投资概算\n总投资若干。",
+            ("一、", "设内容", "投资概"),
+            ("工程建设期", "总投资若"),
+        ),
+        (
+            "一、批准第一期。工程按文本。\n二、核定投资。资金自筹。",
+            ("第一期", "核定投"),
+            ("工程按", "资金自"),
+        ),
+        ("一、批准第一期。工程按文本。\n二、请严格执行。", ("一、", "二、"), ("第一期", "工程按", "请严格")),
+    ],
+)
+def test_headings_of_the_first_level_are_in_black_letter_and_look_alike(body, black, song):
     document = pypdfium2.PdfDocument(
         render(load_profile("APPROVAL"), page_data("APPROVAL", {"body": body})).pdf
     )
@@ -368,10 +404,8 @@ def test_headings_of_the_first_level_are_in_black_letter():
         pypdfium2.raw.FPDFText_GetFontInfo(text.raw, index, buffer, 200, flags)
         return buffer.value.decode().split("+")[-1]
 
-    for part in ("一、", "设内容", "二、", "第一期", "三、"):
-        assert font(part).startswith("NotoSansSC"), part
-    for part in ("工程建设期", "工程按", "严格执行"):
-        assert font(part).startswith("NotoSerifSC"), part
+    assert {font(part) for part in black} == {"NotoSansSC-Regular"}
+    assert {font(part) for part in song} == {"NotoSerifSC-Regular"}
     document.close()
 
 
