@@ -50,7 +50,7 @@ _MIN_DPI = 300
 _MAX_UPLOAD_BYTES = 512 * 1024
 _MAX_UPLOAD_PIXELS = 4_000_000
 _MOST_COLOUR_SPREAD = 30
-_MOST_PICTURE_BYTES = 14_000
+_MOST_PICTURE_BYTES = 14_900
 """Seal data lies in every document, beside certificates, time-stamp and receipt in 32 KiB."""
 
 

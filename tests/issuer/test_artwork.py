@@ -10,7 +10,7 @@ import pypdfium2
 import pytest
 from PIL import Image, ImageChops, ImageFilter
 
-from issuer.artwork import round_seal, seal_pdf, seal_png
+from issuer.artwork import round_seal, seal_data_png, seal_pdf, seal_png
 from trust.model.errors import Malformed
 
 NAMES = [
@@ -148,3 +148,9 @@ def test_rare_characters_are_drawn_from_the_fallback_font():
 def test_what_no_seal_can_carry_is_refused(name, second, diameter):
     with pytest.raises(Malformed):
         round_seal(name, second, diameter_mm=diameter)
+
+
+@pytest.mark.parametrize("diameter", [42.0, 45.0])
+def test_the_fullest_seal_fits_into_seal_data(diameter):
+    seal = round_seal("彝族傣族藏族羌族" * 3, "彝族傣族自治县专用章", CODE, diameter_mm=diameter)
+    assert len(seal_data_png(seal)) < 14_900
