@@ -2,7 +2,8 @@
 
 | shape  | size in mm         | what stands on it                                                     |
 |--------|--------------------|-----------------------------------------------------------------------|
-| round  | 42 or 45           | name on an arc around a star; a second line for special-purpose seals |
+| round  | 42 or 45           | name on an arc around a star; a second line for special-purpose seals; |
+|        |                    | on the lower arc the seal's code of 13 digits (`trust.model.seal`)    |
 | oval   | 40 × 30 or 45 × 30 | name on an arc, the purpose below: 发票专用章, 业务专用章             |
 | square | 18, 20 or 22       | a person's name, read from the right; 印 or 之印 fills it up          |
 
@@ -25,6 +26,7 @@ import bisect
 import io
 import itertools
 import math
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,7 +34,7 @@ from dataclasses import dataclass
 import pypdfium2
 from PIL import Image, ImageStat, UnidentifiedImageError
 
-from issuer.rendering.fonts import glyph_outline, missing_characters
+from issuer.rendering.fonts import GlyphOutline, glyph_outline, missing_characters, sans_outline
 from trust.model.errors import Malformed
 from trust.model.seal import SealShape
 
@@ -43,11 +45,12 @@ _DIAMETERS = (42.0, 45.0)
 _OVALS = {40.0: 30.0, 45.0: 30.0}
 _SQUARES = (18.0, 20.0, 22.0)
 _UPLOADED_MM = (10, 60)
+_CODE = re.compile(r"[0-9]{13}")
 _MIN_DPI = 300
 _MAX_UPLOAD_BYTES = 512 * 1024
 _MAX_UPLOAD_PIXELS = 4_000_000
 _MOST_COLOUR_SPREAD = 30
-_MOST_PICTURE_BYTES = 14_000
+_MOST_PICTURE_BYTES = 14_900
 """Seal data lies in every document, beside certificates, time-stamp and receipt in 32 KiB."""
 
 
@@ -71,12 +74,21 @@ class SealPicture:
 
 
 def draw_seal(
-    shape: SealShape, name: str, second_line: str = "", *, width_mm: float, artwork: bytes | None = None
+    shape: SealShape,
+    name: str,
+    second_line: str = "",
+    *,
+    width_mm: float,
+    code: str = "",
+    artwork: bytes | None = None,
 ) -> SealPicture:
-    """The picture of a seal of any shape. Raises `Malformed` for what the shape does not allow."""
+    """The picture of a seal of any shape. Raises `Malformed` for what the shape does not allow.
+
+    `code` stands on round seals only: the others have no room for it.
+    """
     match shape:
         case SealShape.ROUND:
-            picture = round_seal(name, second_line, diameter_mm=width_mm)
+            picture = round_seal(name, second_line, code, diameter_mm=width_mm)
         case SealShape.OVAL:
             picture = oval_seal(name, second_line, width_mm=width_mm)
         case SealShape.SQUARE:
@@ -88,11 +100,12 @@ def draw_seal(
     return picture
 
 
-def round_seal(name: str, second_line: str = "", *, diameter_mm: float = 42.0) -> SealPicture:
-    """The seal of the body called `name`, with a line such as 行政许可专用章 under the star if it has one.
+def round_seal(name: str, second_line: str = "", code: str = "", *, diameter_mm: float = 42.0) -> SealPicture:
+    """The seal of the body called `name`, with a line such as 行政许可专用章 under the star if it has one, and its
+    code on the lower arc.
 
-    Raises `Malformed` if the name is not 4 to 24 characters, the second line more than 10, a character is in
-    no font, or the diameter is not one of the two.
+    Raises `Malformed` if the name is not 4 to 24 characters, the second line more than 10, the code not 13 digits,
+    a character is in no font, or the diameter is not one of the two.
     """
     if diameter_mm not in _DIAMETERS:
         raise Malformed("A seal with a star is 42 or 45 mm across.", "Choose one of the two.")
@@ -100,6 +113,8 @@ def round_seal(name: str, second_line: str = "", *, diameter_mm: float = 42.0) -
         raise Malformed("The name on a seal has 4 to 24 characters.", "Use the registered short name.")
     if len(second_line) > 10:
         raise Malformed("The second line of a seal has at most 10 characters.", "Shorten it.")
+    if code and _CODE.fullmatch(code) is None:
+        raise Malformed("The code of a seal has 13 digits.", "Leave it out, or give all of them.")
     _check_characters(name + second_line)
     radius = diameter_mm / 2
     unit = diameter_mm / 42
@@ -107,6 +122,7 @@ def round_seal(name: str, second_line: str = "", *, diameter_mm: float = 42.0) -
     inks = (
         Ink(_ring(radius, 1.15 * unit) + _star(radius, 6.4 * unit)),
         Ink("".join(letters), bold=(0.17 if len(name) <= 14 else 0.12) * unit),
+        *([Ink("".join(_lower_arc(code, radius, unit)), bold=0.06 * unit)] if code else []),
     )
     return SealPicture(_svg(inks, diameter_mm, diameter_mm), diameter_mm, diameter_mm, inks)
 
@@ -388,8 +404,10 @@ def _arc(name: str, radius: float, unit: float, has_second_line: bool) -> Iterat
     """The name clockwise around the star, condensed as much as its length needs and no more."""
     count = len(name)
     # Few characters would look lost on a long arc, many need nearly all of it; a second line needs its foot.
+    # Names of up to ten characters end above the middle: where a 批文 has issuer and date, just below it, the arc
+    # leaves them free.
     longest = 244.0 if has_second_line else 278.0
-    span = min(longest, 25.5 * (count - 1) if count <= 9 else 204 + (count - 9) * 9.0)
+    span = min(longest, 25.5 * (count - 1), 170 + max(count - 10, 0) * 12.0)
     height = unit * (5.8 if count <= 10 else max(4.8, 5.8 - 0.09 * (count - 10)))
     foot = radius - unit * (0.1 + 1.15 + 0.95) - height
     step = math.radians(span / (count - 1))
@@ -398,6 +416,17 @@ def _arc(name: str, radius: float, unit: float, has_second_line: bool) -> Iterat
     for index, char in enumerate(name):
         angle = math.radians(-span / 2) + step * index
         yield _glyph(char, width, height, radius, radius, angle, foot)
+
+
+def _lower_arc(code: str, radius: float, unit: float) -> Iterator[str]:
+    """The code along the inside of the ring at the foot, from left to right, upright to the middle."""
+    size = 2.3 * unit
+    foot = radius - unit * (0.1 + 1.15 + 0.3)
+    step = 1.42 * unit / (foot - size / 2)
+    for index, digit in enumerate(code):
+        angle = (index - (len(code) - 1) / 2) * step
+        x, y = radius + foot * math.sin(angle), radius + foot * math.cos(angle)
+        yield _placed(sans_outline(digit), size, size, x, y, -angle, 0.0)
 
 
 def _line(text: str, radius: float, unit: float) -> Iterator[str]:
@@ -419,7 +448,12 @@ def _glyph(char: str, width: float, height: float, x: float, y: float, angle: fl
 
     The ideographic box is the whole em, descender included, so characters fill the box evenly.
     """
-    outline = glyph_outline(char)
+    return _placed(glyph_outline(char), width, height, x, y, angle, distance)
+
+
+def _placed(
+    outline: GlyphOutline, width: float, height: float, x: float, y: float, angle: float, distance: float
+) -> str:
     em = outline.units_per_em
     sin, cos = math.sin(angle), math.cos(angle)
     half = outline.advance / 2

@@ -43,7 +43,15 @@ from trust.encoding.entry import NO_REF, EntryKind
 from trust.encoding.ses import SealPictureData
 from trust.model.clock import Entropy, whole_second
 from trust.model.errors import Conflict, LedgerBusy, LedgerHalted, Malformed, NotFound, NotPermitted
-from trust.model.seal import RESTRICTING, SealAct, SealPolicy, SealShape, SealState, next_seal_state
+from trust.model.seal import (
+    RESTRICTING,
+    SealAct,
+    SealPolicy,
+    SealShape,
+    SealState,
+    next_seal_state,
+    seal_code,
+)
 
 OPERATOR = "operator"
 """Who acts at the machine's own command line."""
@@ -180,7 +188,12 @@ class Seals:
             raise Malformed("A square seal bears a person's name, and no other seal does.")
         # Drawn now, so that what cannot be drawn or is too fine is refused before anybody reviews it.
         picture = draw_seal(
-            shape, person or authority.name_zh, second_line, width_mm=diameter_mm, artwork=artwork
+            shape,
+            person or authority.name_zh,
+            second_line,
+            width_mm=diameter_mm,
+            code=seal_code(authority.uscc, seal_id),
+            artwork=artwork,
         )
         seal_data_png(picture)
         if renews is not None and self.get(renews).authority_id != authority_id:
@@ -205,6 +218,7 @@ class Seals:
             sql.serialise(connection, "seals")
             known = sql.one_row(connection, sql.SealRow, id=seal_id)
             if known is None:
+                _check_code_is_free(connection, authority.uscc, seal_id)
                 sql.insert(connection, row)
                 events = [self._announce(connection, seal_id, SealAct.APPLY, by=by, note=note, at=at)]
             else:
@@ -739,11 +753,13 @@ class Seals:
 
     def _picture(self, row: sql.SealRow) -> SealPicture:
         shape = SealShape(row.shape)
+        authority = self.authorities.get(row.authority_id)
         return draw_seal(
             shape,
-            row.name if shape is SealShape.SQUARE else self.authorities.get(row.authority_id).name_zh,
+            row.name if shape is SealShape.SQUARE else authority.name_zh,
             row.second_line,
             width_mm=row.width_mm,
+            code=seal_code(authority.uscc, row.id),
             artwork=bytes(row.artwork) if row.artwork is not None else None,
         )
 
@@ -825,6 +841,15 @@ def _needs_approval(seal_id: str, count: int) -> NotPermitted:
         zh=f"一次用印章 {seal_id} 签发 {count} 份须经他人批准。"
         "请用 yinzheng seal request-many 申请，再用 --approval 写明批准号。",
     )
+
+
+def _check_code_is_free(connection: Connection, uscc: str, seal_id: str) -> None:
+    """No two seals have one code. Raises `Conflict` in the rare case that the id gives a code that is taken."""
+    authorities = {row.id: row.uscc for row in sql.all_rows(connection, sql.AuthorityRow)}
+    code = seal_code(uscc, seal_id)
+    for row in sql.all_rows(connection, sql.SealRow):
+        if seal_code(authorities[row.authority_id], row.id) == code:
+            raise Conflict(f"The code {code} of this id belongs to another seal.", "Choose another id.")
 
 
 def _seal_type(shape: SealShape, second_line: str) -> SealType:

@@ -1,4 +1,4 @@
-"""The human-readable page of an e-certificate (照面), laid out as PDF/A-3b."""
+"""The human-readable page of an e-certificate (照面), laid out as PDF/A-3a and PDF/UA-1."""
 
 from issuer.rendering.fonts import missing_characters
 from issuer.rendering.page import PageData, RenderedPage, SealPlace, render

@@ -1,8 +1,9 @@
 """The fonts a page is set in, and which characters they can draw.
 
-Two packages bring them, so that a page looks the same on every machine and no system font is ever used:
-Noto Serif SC for what a department writes, Noto Sans SC for small print, and behind both Noto Sans CJK SC,
-which has some ten thousand ideographs more (𠮷 and other rare characters of names).
+Packages bring them, so that a page looks the same on every machine and no system font is ever used: Noto Serif SC
+for what a department writes, Noto Sans SC for small print. Behind the serif stand Noto Serif TC and Noto Serif JP:
+of the 2,377 rarer ideographs that may stand on a page (𠮷 and others in names), they have all but 65 in the same
+weight and kind of face, some in the shape of their region. Last comes Noto Sans CJK SC, which has them all.
 
 The order here is the order in the layouts (`common.typ`): a character that `missing_characters` lets through
 is one that the page will show. Nothing is opened before it is asked for, and then once.
@@ -25,8 +26,10 @@ from trust.model.errors import OperationalError
 
 SERIF = "Noto Serif SC"
 SANS = "Noto Sans SC"
+RARE = ("Noto Serif TC", "Noto Serif JP")
 FALLBACK = "Noto Sans CJK SC"
 
+_PACKAGES = ("pylopdf_fonts_zh_cn", "pylopdf_fonts_zh_tw", "pylopdf_fonts_jp", "noto_cjk_sans_otc")
 _FALLBACK_FACE = 2  # the third face of the collection has the glyph shapes used in mainland China
 
 
@@ -42,7 +45,7 @@ class GlyphOutline:
 @cache
 def typst_fonts() -> typst.Fonts:
     """What the compiler may use: our files and nothing from the machine."""
-    folders = [_folder("pylopdf_fonts_zh_cn"), _folder("noto_cjk_sans_otc")]
+    folders = [_folder(package) for package in _PACKAGES]
     return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=folders)
 
 
@@ -56,17 +59,28 @@ def glyph_outline(char: str) -> GlyphOutline:
     """The outline of one character in the first font that has it; `missing_characters` is asked before."""
     for font, glyphs, names in _faces():
         if ord(char) in names:
-            glyph = glyphs[names[ord(char)]]
-            pen = DecomposingRecordingPen(glyphs)
-            glyph.draw(pen)
-            commands = tuple((name, tuple(points)) for name, points in pen.value)
-            return GlyphOutline(commands, float(glyph.width), int(font["head"].unitsPerEm))
+            return _outline(font, glyphs, glyphs[names[ord(char)]])
     raise OperationalError(f"No font has U+{ord(char):04X}.", "Ask missing_characters before drawing.")
+
+
+def sans_outline(char: str) -> GlyphOutline:
+    """The outline of a digit in the sans, whose digits are told apart at the size of small print."""
+    font = _sans()
+    glyphs = font.getGlyphSet()
+    glyph = glyphs[font.getBestCmap()[ord(char)]]
+    return _outline(font, glyphs, glyph)
 
 
 def text_width(text: str) -> float:
     """The width in em of a run on one line, without kerning."""
     return sum(_width(char) for char in text)
+
+
+def _outline(font: Any, glyphs: Any, glyph: Any) -> GlyphOutline:
+    pen = DecomposingRecordingPen(glyphs)
+    glyph.draw(pen)
+    commands = tuple((name, tuple(points)) for name, points in pen.value)
+    return GlyphOutline(commands, float(glyph.width), int(font["head"].unitsPerEm))
 
 
 @cache
@@ -85,12 +99,20 @@ def _drawable() -> frozenset[int]:
 
 @cache
 def _faces() -> tuple[tuple[Any, Any, dict[int, str]], ...]:
-    """(font, its glyphs, character to glyph name) for serif and fallback; fontTools has no types."""
-    serif = TTFont(_folder("pylopdf_fonts_zh_cn") / "NotoSerifSC-Regular.otf", lazy=True)
-    fallback = TTFont(
-        _folder("noto_cjk_sans_otc") / "NotoSansCJK-Regular.ttc", lazy=True, fontNumber=_FALLBACK_FACE
+    """(font, its glyphs, character to glyph name), the serif first; fontTools has no types."""
+    china, taiwan, japan, collection = map(_folder, _PACKAGES)
+    fonts = (
+        TTFont(china / "NotoSerifSC-Regular.otf", lazy=True),
+        TTFont(taiwan / "NotoSerifTC-Regular.otf", lazy=True),
+        TTFont(japan / "NotoSerifJP-Regular.otf", lazy=True),
+        TTFont(collection / "NotoSansCJK-Regular.ttc", lazy=True, fontNumber=_FALLBACK_FACE),
     )
-    return tuple((font, font.getGlyphSet(), font.getBestCmap()) for font in (serif, fallback))
+    return tuple((font, font.getGlyphSet(), font.getBestCmap()) for font in fonts)
+
+
+@cache
+def _sans() -> Any:
+    return TTFont(_folder(_PACKAGES[0]) / "NotoSansSC-Regular.otf", lazy=True)
 
 
 def _folder(package: str) -> Path:

@@ -1,4 +1,4 @@
-"""Lay out one e-certificate: checked values in, a PDF/A-3b and the place of its seal out.
+"""Lay out one e-certificate: checked values in, a PDF/A-3a and PDF/UA-1, and the place of its seal out.
 
 The page carries what a reader needs (fields, issuer, date, the QR, how to check it) and one attachment,
 `ecertificate.json`, with the caller's bytes. It does not carry the seal: that is drawn when the page is
@@ -34,12 +34,20 @@ from issuer.catalogue.checking import show_date
 from issuer.rendering.fonts import text_width, typst_fonts
 from issuer.rendering.photo import photo_jpeg
 from issuer.rendering.qr import printed_code
+from issuer.rendering.title import title_lines
 from trust.model.errors import OperationalError, ProfileViolation, Violation
 from trust.model.identifiers import Identifier
 
 _POINTS_PER_MM = 72 / 25.4
 _SCALES = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)  # 0.6 of 14 pt is 8.4 pt, the smallest fit to read
 _MOST_PAGES = 12
+_PITCH = 29.0  # points from line to line of a 批文
+_PITCHES = (25.0, 33.0)
+_MOST_EMPTY = 4.5 * _PITCH
+"""More than this, a fifth of a page, at the foot of a page before the last looks like the end of the document."""
+_HEAD_LINES = 8  # what stands above the text on the first page, in lines
+_SEAL_POINTS, _FOOT_POINTS = 200, 180  # how high the last two lines with the seal are, and code and colophon
+_TITLE_EM = 19.0  # of 22 pt: a little less than the type area
 _BLANK = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
 _UNBREAKABLE = re.compile(r"[!-~À-ɏ]{9,}")
 
@@ -100,6 +108,9 @@ def render(profile: TypeProfile, page: PageData) -> RenderedPage:
             if too_large:
                 scales = _fitting_scales(compiler, inputs, page.fields)
                 pdf, _ = _pdf(compiler, inputs, page, scales)
+            filling = _filling_scales(compiler, inputs)
+            if filling is not None:
+                pdf, _ = _pdf(compiler, inputs, page, filling)
             seal = json.loads(compiler.query("<seal>", field="value", one=True))
         except typst.TypstError as exc:
             raise OperationalError(f"A layout failed: {exc.diagnostic}", "Report it with the type.") from exc
@@ -118,8 +129,7 @@ def _pdf(
     pdf = compiler.compile(
         sys_inputs=inputs | {"scales": json.dumps(scales)},
         format="pdf",
-        pdf_standards=["a-3b"],
-        pdf_tags=False,  # what tags would say is attached as JSON
+        pdf_standards=["a-3a", "ua-1"],
         timestamp=int(page.created_at.timestamp()),
     )
     assert isinstance(pdf, bytes), "one PDF is one bytes object"
@@ -135,10 +145,63 @@ def _fitting_scales(
         for block in too_large:
             region = block["region"]
             scales[region] = _smaller(block, fields, scales.get(region, 1.0))
-        # The smallest picture of it: ornaments and codes do not move text.
-        draft = inputs | {"scales": json.dumps(scales), "qr": _BLANK, "ground": _BLANK, "photo": _BLANK}
-        compiler.compile(sys_inputs=draft, format="png", ppi=2)
+        compiler.compile(sys_inputs=_draft(inputs, scales), format="png", ppi=2)
     return scales
+
+
+def _filling_scales(compiler: typst.Compiler, inputs: dict[str, str]) -> dict[str, float] | None:
+    """The distance between lines, and whether the code stands beside the seal, so that a document of several pages
+    leaves little of a page empty, or least of what is likely; None if it is well as it was compiled last, or
+    nothing is better."""
+    marks = _marks(compiler)
+    least, found = _emptiness(marks), None
+    if least <= _MOST_EMPTY:
+        return None
+    for scales in _likely_scales(marks):
+        compiler.compile(sys_inputs=_draft(inputs, scales), format="png", ppi=2)
+        if (empty := _emptiness(_marks(compiler))) < least:
+            least, found = empty, scales
+        if least <= _MOST_EMPTY:
+            break
+    return found
+
+
+def _marks(compiler: typst.Compiler) -> dict[str, dict[str, Any]]:
+    """Where text, last lines and foot came to lie, in a layout that says so (<flow>)."""
+    return {mark["name"]: mark for mark in json.loads(compiler.query("<flow>", field="value"))}
+
+
+def _emptiness(marks: Mapping[str, Mapping[str, Any]]) -> float:
+    """How many points of the pages before the last one stay empty."""
+    if not marks:
+        return 0.0
+    text, kept, foot = marks["text"], marks["kept"], marks["foot"]
+    empty = 0.0
+    if kept["page"] > text["page"]:
+        empty += float(text["bottom"] - text["y"])
+    if foot["page"] > kept["page"]:
+        empty += float(foot["bottom"] / 2)  # a page with nothing but the code
+    return empty
+
+
+def _likely_scales(marks: Mapping[str, Mapping[str, Any]]) -> list[dict[str, float]]:
+    """Wider lines push more text to the page of the seal; narrower ones make room for seal and code. The pitch
+    nearest to the norm's comes first. Each try takes half as long as a page."""
+    text, kept = marks["text"], marks["kept"]
+    if kept["page"] == text["page"]:  # the foot alone did not find room
+        return [{"compact": 1.0, "pitch": pitch} for pitch in (29.0, 28.0, 30.0, 27.0, 31.0, 32.0, 33.0)]
+    lines = (text["page"] - 1) * 22 + (text["y"] - 105) / _PITCH - _HEAD_LINES
+    empty = text["bottom"] - text["y"]
+    wider = _PITCH + (empty - _MOST_EMPTY) / max(lines, 1)
+    narrower = _PITCH - (_SEAL_POINTS + _FOOT_POINTS - empty) / max(lines, 1)
+    tries = [math.ceil(wider * 2) / 2, math.ceil(wider * 2) / 2 + 1, math.floor(narrower * 2) / 2]
+    tries.sort(key=lambda each: abs(each - _PITCH))
+    return [{"pitch": pitch} for pitch in tries if _PITCHES[0] <= pitch <= _PITCHES[1]]
+
+
+def _draft(inputs: dict[str, str], scales: dict[str, float]) -> dict[str, str]:
+    """For the smallest picture of a page: ornaments and codes do not move text."""
+    return inputs | {"scales": json.dumps(scales), "qr": _BLANK, "ground": _BLANK, "photo": _BLANK}
 
 
 def _too_large(
@@ -220,6 +283,7 @@ def _layout_input(profile: TypeProfile, page: PageData) -> dict[str, object]:
     return {
         "title": profile.name.zh,
         "title_en": profile.name.en,
+        "title_lines": title_lines("".join(page.fields.get("title", ())), _TITLE_EM),
         "fields": [
             {
                 "name": field.name,

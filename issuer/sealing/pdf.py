@@ -55,6 +55,7 @@ from trust.pdf.reading import (
     take_inventory,
 )
 
+_NOTHING_SAID = Kept()
 _SIGNATURE_MECHANISM = {"SM2-SM3": "sm3_sm2", "RSA3072-SHA256": "sha256_rsa", "P256-SHA256": "sha256_ecdsa"}
 
 
@@ -90,7 +91,7 @@ def seal_plain(
 ) -> bytes:
     """The same for any PDF that pyHanko can read. Raises `Malformed` where it refuses the file."""
     try:
-        return _sign(IncrementalPdfFileWriter(io.BytesIO(pdf)), seal, tsa, place, reason, at, further)
+        return _sign(_writer(pdf), seal, tsa, place, reason, at, further)
     except (PdfError, SigningError) as exc:
         raise Malformed(
             "The PDF cannot be sealed.", "Save it anew from its source.", code="BROKEN_PDF"
@@ -113,9 +114,7 @@ def seal_department_pdf(
     What says that it is PDF/A or PDF/UA stays so, unless `lost_by_sealing` said otherwise.
     """
     try:
-        # An update begins on a line of its own (ISO 19005-1 §6.1.8).
-        whole = pdf if pdf.endswith((b"\n", b"\r")) else pdf + b"\n"
-        writer = IncrementalPdfFileWriter(io.BytesIO(whole))
+        writer = _writer(pdf)
         _forget_empty_parts(writer)
         kept = what_to_keep(writer.root)
         if kept.standards.allows_attachments:
@@ -127,6 +126,11 @@ def seal_department_pdf(
         raise Malformed(
             "The PDF cannot be sealed.", "Save it anew from its source.", code="BROKEN_PDF"
         ) from exc
+
+
+def _writer(pdf: bytes) -> IncrementalPdfFileWriter:
+    """An update begins on a line of its own (ISO 19005-1 §6.1.8)."""
+    return IncrementalPdfFileWriter(io.BytesIO(pdf if pdf.endswith((b"\n", b"\r")) else pdf + b"\n"))
 
 
 def _attach(writer: IncrementalPdfFileWriter, data: bytes) -> None:
@@ -247,20 +251,17 @@ def _sign(
     reason: str,
     at: datetime,
     further: Sequence[FurtherField],
-    kept: Kept | None = None,
+    kept: Kept = _NOTHING_SAID,
 ) -> bytes:
     asn1.register()
-    if further:
-        _add_empty_fields(writer, further, place.page)
-    field, page = _add_seal_field(writer, place)
-    if kept is not None:
-        add_to_structure(writer, page, field)
+    empty = _add_empty_fields(writer, further, place.page) if further else []
+    _add_seal_field(writer, place, empty)
     metadata = _metadata(seal, reason, at, bool(further))
     signer = signers.PdfSigner(
         metadata,
         _FrameSigner(seal, tsa),
         stamp_style=StaticStampStyle(
-            background=_PictureOfSeal(seal.picture_pdf, place.shown, kept or Kept()),
+            background=_PictureOfSeal(seal.picture_pdf, place.shown, kept),
             background_layout=layout.SimpleBoxLayoutRule(
                 x_align=layout.AxisAlignment.ALIGN_MID,
                 y_align=layout.AxisAlignment.ALIGN_MID,
@@ -275,22 +276,27 @@ def _sign(
     return bytes(out.getvalue())
 
 
-def _add_seal_field(writer: IncrementalPdfFileWriter, place: SealPlace) -> tuple[Any, Any]:
-    """The field of the first seal, and the page it is on, as references."""
+def _add_seal_field(writer: IncrementalPdfFileWriter, place: SealPlace, empty: Sequence[Any]) -> None:
+    """The field of the first seal, and its place in the structure of a tagged document; behind it those of the
+    fields for further seals that are on the page (`empty`)."""
     untyped: Any = writer
-    spec = SigFieldSpec(FIELD_NAME, on_page=place.page, box=place.box, readable_field_name=FIELD_IN_WORDS)
+    words = FIELD_IN_WORDS[FIELD_NAME]
+    spec = SigFieldSpec(FIELD_NAME, on_page=place.page, box=place.box, readable_field_name=words)
     append_signature_field(writer, spec)
     fields = untyped.root["/AcroForm"]["/Fields"]
     page, _ = untyped.find_page_for_modification(place.page)
-    return fields.raw_get(len(fields) - 1), page
+    for widget in (fields.raw_get(len(fields) - 1), *empty):
+        add_to_structure(writer, page, widget)
 
 
-def _add_empty_fields(writer: IncrementalPdfFileWriter, further: Sequence[FurtherField], page: int) -> None:
-    """The fields for further seals, with what `issuer.sealing.prepared` writes into them."""
+def _add_empty_fields(
+    writer: IncrementalPdfFileWriter, further: Sequence[FurtherField], page: int
+) -> list[Any]:
+    """The fields for further seals, with what `issuer.sealing.prepared` writes into them. Those on the page."""
     library: Any = generic  # whose constructors are not typed
     untyped: Any = writer
     page_ref, _ = untyped.find_page_for_modification(page)
-    fields = []
+    fields, shown = [], []
     for field in further:
         box = field.box or (0, 0, 0, 0)
         lock = library.DictionaryObject.read_from_stream(
@@ -299,6 +305,7 @@ def _add_empty_fields(writer: IncrementalPdfFileWriter, further: Sequence[Furthe
         entries = {
             "/FT": library.NameObject("/Sig"),
             "/T": library.TextStringObject(field.name),
+            "/TU": library.TextStringObject(FIELD_IN_WORDS[field.name]),
             "/Type": library.NameObject("/Annot"),
             "/Subtype": library.NameObject("/Widget"),
             "/F": library.NumberObject(132),
@@ -310,9 +317,11 @@ def _add_empty_fields(writer: IncrementalPdfFileWriter, further: Sequence[Furthe
         fields.append(writer.add_object(library.DictionaryObject(entries)))
         if field.box is not None:
             untyped.register_annotation(page_ref, fields[-1])
+            shown.append(fields[-1])
     form = library.DictionaryObject({"/Fields": library.ArrayObject(fields)})
     writer.root["/AcroForm"] = writer.add_object(form)
     untyped.update_root()
+    return shown
 
 
 def _metadata(seal: SealInUse, reason: str, at: datetime, is_followed: bool) -> signers.PdfSignatureMetadata:

@@ -11,11 +11,12 @@ The update (ISO 32000-1 §7.5.6), N being the page's /Size:
     page         as it was, and /Annots with the widget at its end
     catalogue    as it was, and /AcroForm N, /Perms << /DocMDP N+4 >>, /Extensions ESIC 1 (ISO 32000-1 §7.12)
     N            /AcroForm: /Fields [ N+1 ], /SigFlags 3
-    N+1          the widget and field "Seal1": /Rect, /P, /AP N+3, /V N+4; printed and locked
+    N+1          the widget and field "Seal1": /TU, /Rect, /P, /AP N+3, /V N+4; printed and locked
     N+2          the seal's picture as a form XObject, prepared
     N+3          the appearance: the picture, placed in the rectangle
     N+4          /Sig: /Contents of 65,536 hex digits, /ByteRange, ETSI.CAdES.detached, DocMDP with /P 1
     N+5, …       empty fields for further seals, if any (`trust.pdf.further`); then /P is 2
+    structure    its root, its topmost element, and new elements, in a tagged file (`issuer.sealing.plain_structure`)
     xref, trailer with /Prev
 
 Whether a page has the shape is decided by looking (`trust.pdf.plain`), never by catching what goes wrong: its
@@ -34,6 +35,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from issuer.sealing.plain_structure import PlainStructure, is_tagged, read_structure
 from issuer.sealing.use import CONTENTS_HEX_DIGITS, FIELD_IN_WORDS, FIELD_NAME, SealInUse, SealPlace
 from keys.tsa import TimeStamper
 from trust.encoding.cms import (
@@ -48,10 +50,10 @@ from trust.model.errors import Conflict
 from trust.pdf.further import FurtherField, appearance
 from trust.pdf.plain import Entries, PlainPdf, parse_entries, read_plain_pdf, reference, references
 
-_FIELD_IN_WORDS = (b"\xfe\xff" + FIELD_IN_WORDS.encode("utf-16-be")).hex().encode("ascii")
 _CATALOGUE_NEEDS = {b"Type", b"Pages"}
 _CATALOGUE_MAY = _CATALOGUE_NEEDS | {
     b"Metadata", b"OutputIntents", b"Lang", b"ViewerPreferences", b"Names", b"AF", b"StructTreeRoot", b"MarkInfo",
+    b"Outlines",
 }  # fmt: skip
 _PAGES = {b"Type", b"Count", b"Kids"}
 _PAGE_NEEDS = {b"Type", b"Resources", b"MediaBox", b"Parent", b"Contents"}
@@ -175,13 +177,15 @@ def _read_picture(picture_pdf: bytes) -> _Picture | None:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A page of ours: its file, the numbers of the catalogue and of the page, and what stands in them."""
+    """A page of ours: its file, the numbers of the catalogue and of the page, what stands in them, and the structure
+    of a tagged file."""
 
     file: PlainPdf
     catalogue_number: int
     catalogue: Entries
     page_number: int
     page: Entries
+    structure: PlainStructure | None
 
 
 def _read_page(pdf: bytes, index: int) -> _Page | None:
@@ -217,7 +221,14 @@ def _page_of(file: PlainPdf, index: int) -> _Page | None:
         return None
     if reference(page[b"Parent"]) != pages_number or len({root, pages_number, number}) != 3:
         return None
-    return _Page(file, root, catalogue, number, page)
+    structure = read_structure(file, catalogue) if is_tagged(catalogue) else None
+    if structure is not None:
+        others = {root, pages_number, number, structure.root_number, structure.top_number}
+        if len(others) != 5:
+            return None
+    elif is_tagged(catalogue):
+        return None
+    return _Page(file, root, catalogue, number, page, structure)
 
 
 def _names_files_only(catalogue: Entries) -> bool:
@@ -251,8 +262,14 @@ def _update(
     form, widget, image, drawn, signature = range(file.size, file.size + 5)
     empty = {signature + n: field for n, field in enumerate(further, 1)}
     widgets = [widget, *(number for number, field in empty.items() if field.box is not None)]
+    tree = page.structure
+    parents = {
+        number: b"/StructParent %d\n" % (tree.next_key + n) if tree is not None else b""
+        for n, number in enumerate(widgets)
+    }
+    added = {b"Annots": _with(page.page.get(b"Annots"), widgets)}
     bodies = {
-        page.page_number: _changed(page.page, {b"Annots": _with(page.page.get(b"Annots"), widgets)}),
+        page.page_number: _changed(page.page, {**added, b"Tabs": b"/S"} if tree is not None else added),
         page.catalogue_number: _changed(
             page.catalogue,
             {
@@ -263,14 +280,28 @@ def _update(
         ),
         form: b"<<\n/Fields %b\n/SigFlags 3\n>>" % _with(None, [widget, *empty]),
         widget: (
-            b"<<\n/FT /Sig\n/T (%b)\n/TU <%b>\n/Type /Annot\n/Subtype /Widget\n/F 132\n"
-            b"/Rect [ %d %d %d %d ]\n/P %d 0 R\n/AP << /N %d 0 R >>\n/V %d 0 R\n>>"
-            % (FIELD_NAME.encode("ascii"), _FIELD_IN_WORDS, *place.box, page.page_number, drawn, signature)
+            b"<<\n/FT /Sig\n/T (%b)\n/TU %b\n/Type /Annot\n/Subtype /Widget\n/F 132\n/Rect [ %d %d %d %d ]\n"
+            b"/P %d 0 R\n%b/AP << /N %d 0 R >>\n/V %d 0 R\n>>"
+            % (
+                FIELD_NAME.encode("ascii"),
+                _text(FIELD_IN_WORDS[FIELD_NAME]),
+                *place.box,
+                page.page_number,
+                parents[widget],
+                drawn,
+                signature,
+            )
         ),
         image: prepared.picture.xobject,
         drawn: _appearance(prepared.picture, image, place),
-        **{number: _empty_field(field, page.page_number) for number, field in empty.items()},
+        **{
+            number: _empty_field(field, page.page_number, parents.get(number, b""))
+            for number, field in empty.items()
+        },
     }
+    if tree is not None:
+        grown = tree.grown(page.page_number, signature + 1 + len(empty), widgets)
+        bodies |= {number: _changed(entries, {}) for number, entries in grown.items()}
     written, offsets = [b"" if file.data.endswith(b"\n") else b"\n"], {}
     length = len(file.data) + len(written[0])
     for number, body in bodies.items():
@@ -284,11 +315,8 @@ def _update(
     gap = len(file.data) + len(before)
     resume = gap + 2 + CONTENTS_HEX_DIGITS
     rest = (
-        b"\n/Type /Sig\n/Filter /Adobe.PPKLite\n/SubFilter /ETSI.CAdES.detached\n/M (D:%b)\n/Reason <%b>\n"
-        % (
-            at.astimezone(UTC).strftime("%Y%m%d%H%M%SZ").encode("ascii"),
-            (b"\xfe\xff" + reason.encode("utf-16-be")).hex().upper().encode("ascii"),
-        )
+        b"\n/Type /Sig\n/Filter /Adobe.PPKLite\n/SubFilter /ETSI.CAdES.detached\n/M (D:%b)\n/Reason %b\n"
+        % (at.astimezone(UTC).strftime("%Y%m%d%H%M%SZ").encode("ascii"), _text(reason))
     )
     rest += (
         b"/Reference [ << /Type /SigRef /TransformMethod /DocMDP /TransformParams "
@@ -305,12 +333,27 @@ def _changed(entries: Entries, new: Entries) -> bytes:
     return b"<<\n%b>>" % b"".join(b"/%b %b\n" % item for item in {**entries, **new}.items())
 
 
-def _empty_field(field: FurtherField, page_number: int) -> bytes:
+def _text(words: str) -> bytes:
+    return b"<%b>" % (b"\xfe\xff" + words.encode("utf-16-be")).hex().upper().encode("ascii")
+
+
+def _empty_field(field: FurtherField, page_number: int, parent: bytes) -> bytes:
     left, bottom, right, top = field.box or (0, 0, 0, 0)
     page = b"/P %d 0 R\n" % page_number if field.box is not None else b""
     return (
-        b"<<\n/FT /Sig\n/T (%b)\n/Type /Annot\n/Subtype /Widget\n/F 132\n/Rect [ %d %d %d %d ]\n%b/Lock %b\n>>"
-        % (field.name.encode("ascii"), left, bottom, right, top, page, field.lock)
+        b"<<\n/FT /Sig\n/T (%b)\n/TU %b\n/Type /Annot\n/Subtype /Widget\n/F 132\n/Rect [ %d %d %d %d ]\n"
+        b"%b%b/Lock %b\n>>"
+        % (
+            field.name.encode("ascii"),
+            _text(FIELD_IN_WORDS[field.name]),
+            left,
+            bottom,
+            right,
+            top,
+            page,
+            parent,
+            field.lock,
+        )
     )
 
 

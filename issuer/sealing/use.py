@@ -12,8 +12,12 @@ from trust.pdf.further import CONTENTS_HEX_DIGITS, FIELD_OF
 from trust.pdf.geometry import PageAsShown
 
 FIELD_NAME = FIELD_OF[SealRole.LEGAL]
-FIELD_IN_WORDS = "签发机构电子印章 / E-seal of the issuing authority"
-"""What screen readers say of the seal's field (/TU)."""
+FIELD_IN_WORDS = {
+    FIELD_OF[SealRole.LEGAL]: "签发机构电子印章 / E-seal of the issuing authority",
+    FIELD_OF[SealRole.PERSONAL]: "责任人电子名章 / Name seal of the person responsible",
+    FIELD_OF[SealRole.ABROAD]: "供境外核验的电子印章 / E-seal for readers abroad",
+}
+"""What screen readers say of the fields of seals (/TU)."""
 A4 = PageAsShown((0, 0, 595.276, 841.89), 0, 1)
 __all__ = ["CONTENTS_HEX_DIGITS", "FIELD_IN_WORDS", "FIELD_NAME", "SealInUse", "SealPlace"]
 

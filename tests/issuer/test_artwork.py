@@ -1,15 +1,16 @@
 """Seal pictures: shape, size, transparency, and that print below the ink stays black."""
 
 import io
+import itertools
 import math
 import re
 import xml.etree.ElementTree as ElementTree
 
 import pypdfium2
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageFilter
 
-from issuer.artwork import round_seal, seal_pdf, seal_png
+from issuer.artwork import round_seal, seal_data_png, seal_pdf, seal_png
 from trust.model.errors import Malformed
 
 NAMES = [
@@ -47,6 +48,58 @@ def test_the_letters_keep_clear_of_ring_and_star(name):
                 x = middle + tenth / 10 * mm * math.sin(math.radians(angle))
                 y = middle - tenth / 10 * mm * math.cos(math.radians(angle))
                 assert image.getpixel((int(x), int(y))) == 0, (tenth, angle)
+
+
+CODE = "9901010123456"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("second", ["", "行政许可专用章"])
+@pytest.mark.parametrize("diameter", [42.0, 45.0])
+def test_the_code_stands_on_the_lower_arc_and_touches_nothing(name, second, diameter):
+    """The picture with the code differs from that without it at the foot only, where that had nothing."""
+    without, with_code = (
+        alpha(round_seal(name, second, code, diameter_mm=diameter), 300) for code in ("", CODE)
+    )
+    digits = ImageChops.subtract(with_code, without)
+    assert ImageChops.subtract(without, with_code).getextrema() == (0, 0)
+    left, top, right, _ = digits.getbbox()
+    mm = with_code.width / diameter
+    unit = diameter / 42
+    assert top / mm > 21 * unit + 14.3 * unit
+    assert abs((left + right) / 2 - with_code.width / 2) < 0.4 * mm
+    # a quarter of a millimetre around each digit is free
+    grown = digits.point([255 if value else 0 for value in range(256)]).filter(ImageFilter.MaxFilter(5))
+    assert ImageChops.multiply(grown, without).getextrema()[1] < 3
+
+
+def test_each_digit_has_its_place_from_left_to_right():
+    plain = alpha(round_seal(NAMES[1], "", CODE), 300)
+    places = []
+    for index in range(13):
+        changed = CODE[:index] + str((int(CODE[index]) + 3) % 10) + CODE[index + 1 :]
+        box = ImageChops.difference(plain, alpha(round_seal(NAMES[1], "", changed), 300)).getbbox()
+        assert box is not None
+        assert (box[2] - box[0]) / (plain.width / 42) < 2.5
+        places.append((box[0] + box[2]) / 2)
+    assert places == sorted(places)
+    assert min(b - a for a, b in itertools.pairwise(places)) > plain.width / 42
+
+
+@pytest.mark.parametrize(
+    "code", ["990101012345", "99010101234567", "99010101234AB", "９９０１０１０１２３４５６"]
+)
+def test_a_code_has_thirteen_digits(code):
+    with pytest.raises(Malformed):
+        round_seal(NAMES[0], "", code)
+
+
+def test_the_letters_of_names_of_usual_length_end_above_issuer_and_date():
+    for name in ("云岭县税务局", "春城市发展和改革局", "春城市市场监督管理局"):
+        image = alpha(round_seal(name), 200)
+        mm = image.width / 42
+        band = image.crop((int(2.8 * mm), int(22.3 * mm), int(14.5 * mm), int(28 * mm)))
+        assert band.getbbox() is None
 
 
 def test_the_picture_is_red_on_nothing():
@@ -95,3 +148,9 @@ def test_rare_characters_are_drawn_from_the_fallback_font():
 def test_what_no_seal_can_carry_is_refused(name, second, diameter):
     with pytest.raises(Malformed):
         round_seal(name, second, diameter_mm=diameter)
+
+
+@pytest.mark.parametrize("diameter", [42.0, 45.0])
+def test_the_fullest_seal_fits_into_seal_data(diameter):
+    seal = round_seal("彝族傣族藏族羌族" * 3, "彝族傣族自治县专用章", CODE, diameter_mm=diameter)
+    assert len(seal_data_png(seal)) < 14_900

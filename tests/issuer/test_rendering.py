@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pypdfium2
 import pytest
 import zxingcpp
 from PIL import Image
+from pyhanko.pdf_utils.reader import PdfFileReader
 
 from issuer.catalogue import check_fields, load_profile, shown_fields
 from issuer.rendering import BOX_MM, PageData, missing_characters, printed_code, render
@@ -142,14 +144,41 @@ def test_the_attachment_is_the_only_one_and_holds_the_bytes_given(case):
     json.loads(bytes(attachment.get_data()))
 
 
-def test_the_file_says_that_it_is_pdf_a_3b_and_what_it_is(case):
+def test_the_file_says_that_it_is_pdf_a_3a_and_pdf_ua_1_and_what_it_is(case):
     short, data, page, document = case
     assert b"<pdfaid:part>3</pdfaid:part>" in page.pdf
-    assert b"<pdfaid:conformance>B</pdfaid:conformance>" in page.pdf
+    assert b"<pdfaid:conformance>A</pdfaid:conformance>" in page.pdf
+    assert b"<pdfuaid:part>1</pdfuaid:part>" in page.pdf
+    assert b"/DisplayDocTitle true" in page.pdf
     assert document.get_metadata_value("Author") == data.issuer_zh
     assert document.get_metadata_value("Title").startswith(load_profile(short).name.zh)
     assert b"/Lang" in page.pdf
     assert b"/AFRelationship/Data" in page.pdf.replace(b" ", b"")
+
+
+def elements(pdf):
+    """The structure in reading order: (type, alternative text, depth)."""
+    tree = PdfFileReader(io.BytesIO(pdf)).root["/StructTreeRoot"]
+    waiting = [(tree["/K"][0], 0)]
+    while waiting:
+        element, depth = waiting.pop(0)
+        yield element["/S"], element.get("/Alt"), depth
+        kids = element.get("/K", [])
+        inner = [kids[n] for n in range(len(kids))] if isinstance(kids, list) else [kids]
+        waiting[:0] = [(kid, depth + 1) for kid in inner if isinstance(kid, dict) and "/S" in kid]
+
+
+def test_who_hears_a_page_finds_its_title_its_text_in_order_and_words_for_pictures(case):
+    short, _, page, _ = case
+    found = list(elements(page.pdf))
+    kinds = [kind for kind, _, _ in found]
+    assert kinds.count("/H1") == 1
+    assert kinds.index("/H1") <= 2, "at most the letterhead before it"
+    figures = [words for kind, words, _ in found if kind == "/Figure"]
+    assert len(figures) == (2 if short == "MEDPR" else 1), "ornaments are none"
+    assert all(figures)
+    assert any("v.chuncheng.example" in words for words in figures)
+    assert b"/Lang(en)" in page.pdf or short == "APPROVAL"
 
 
 def test_the_place_of_the_seal_is_on_its_page_and_around_the_date(case):
@@ -180,6 +209,34 @@ def test_every_value_is_on_the_page_whole(case):
             assert "".join(value.split()) in text or value == "长期", name
     assert str(data.identifier) in text
     assert data.issuer_zh in text
+
+
+def test_the_identifier_stands_on_one_line_and_is_copied_whole(case):
+    _, data, page, document = case
+    text = document[page.pages - 1].get_textpage()
+    found = text.search(str(data.identifier)).get_next()
+    assert found is not None
+    start, _ = found
+    boxes = [text.get_charbox(start + n) for n in range(len(str(data.identifier)))]
+    assert max(box[1] for box in boxes) - min(box[1] for box in boxes) < 4
+    sizes = {pypdfium2.raw.FPDFText_GetFontSize(text.raw, start + n) for n in range(len(boxes))}
+    assert min(sizes) >= 7.9
+    # Set narrower where it must be, but never so that letters could not be told apart.
+    assert boxes[-1][2] - boxes[0][0] > 0.8 * 8 * len(boxes) * 0.55
+
+
+def test_the_page_says_what_it_is_and_what_a_print_of_it_is_worth(case):
+    short, _, page, document = case
+    what = "文件" if short == "APPROVAL" else "证照"
+    text = "".join(document[page.pages - 1].get_textpage().get_text_range().split())
+    assert f"本{what}为电子{what}，与纸质{what}具有同等法律效力；打印件请扫码核验。" in text
+
+
+def test_rare_characters_stand_among_serif_in_serif(case):
+    _, data, page, _ = case
+    rare = {char for values in data.fields.values() for value in values for char in value} & set("𠮷")
+    assert (b"NotoSerifJP" in page.pdf) == bool(rare)
+    assert b"NotoSansCJK" not in page.pdf
 
 
 def test_nothing_is_printed_over_anything_else_or_off_the_page(case):
@@ -218,6 +275,148 @@ def test_no_text_comes_near_the_code(case):
     bottom = sheet.get_height() - corners.bottom_right.y * scale - quiet
     for char, l2, b2, r2, t2 in characters(sheet):
         assert r2 <= left or l2 >= right or t2 <= bottom or b2 >= top, char
+
+
+@pytest.mark.parametrize("name", [SHORT_NAME, "春城市市场监督管理局", "春城市卫生健康委员会", LONG_NAME])
+@pytest.mark.parametrize("short", TYPES)
+@pytest.mark.parametrize("diameter", [42, 45])
+def test_the_issuers_name_does_not_run_under_the_letters_of_the_ring(short, name, diameter):
+    """Certificates have it above the ring. A 批文 has it below the middle, as its norm wants (GB/T 9704 §7.3.5.1);
+    there the letters of names of usual length end above it."""
+    data = replace(page_data(short, issuer=name), seal_width_mm=diameter, seal_height_mm=diameter)
+    page = render(load_profile(short), data)
+    document = pypdfium2.PdfDocument(page.pdf)
+    text = document[page.seal.page].get_textpage()
+    shown = text.get_text_range()
+    at = [m.start() for m in re.finditer(name, shown)]
+    middle = (page.seal.y1 + page.seal.y2) / 2
+    boxes = [text.get_charbox(n) for n in at]
+    near = [box for box in boxes if abs((box[1] + box[3]) / 2 - middle) < 40 * 72 / 25.4]
+    assert near
+    for _, bottom, _, top in near:
+        if short == "APPROVAL":
+            assert middle - 12 * 72 / 25.4 < bottom < top < middle - 3
+        else:
+            assert bottom > page.seal.y2
+    document.close()
+
+
+@pytest.mark.parametrize("length", range(14, 60))
+def test_no_character_stands_alone_on_the_last_line_of_a_value(length):
+    address = ("云岭彝族傣族自治县滇水镇人民中路与环湖东路交叉口东南侧" * 3)[: length - 1] + "房"
+    data = page_data("FOOD", {"domicile": address})
+    document = pypdfium2.PdfDocument(render(load_profile("FOOD"), data).pdf)
+    text = document[0].get_textpage()
+    at = text.get_text_range().index("房")
+    level = text.get_charbox(at)[1]
+    beside = [
+        char
+        for char, left, bottom, _, top in characters(document[0])
+        if 60 * 72 / 25.4 < left < 198 * 72 / 25.4 and bottom - 6 < level < top
+    ]
+    assert len(beside) >= 3
+    document.close()
+
+
+def test_a_food_licence_is_an_original_and_names_who_issued_it():
+    document = pypdfium2.PdfDocument(render(load_profile("FOOD"), page_data("FOOD")).pdf)
+    text = "".join(document[0].get_textpage().get_text_range().split())
+    document.close()
+    assert "（正本）" in text
+    assert "发证机关" in text
+
+
+def approval(length, code, annexes):
+    body = "一、同意。" + "请严格按照批复的建设内容和规模组织实施落实环境保护各项要求、" * 9 + "完毕。"
+    last = ("二、工程总投资核定为若干万元，" + "资金来源为市级财政资金，" * 60)[: length - 1] + "。"
+    return page_data("APPROVAL", {"body": f"{body}\n{last}", "project_code": code, "annexes": annexes})
+
+
+@pytest.mark.parametrize("annexes", ["", "概算表", "概算表；招标意见；一览表"])
+@pytest.mark.parametrize("code", ["", "2501-990100-04-01-100508"])
+@pytest.mark.parametrize("length", range(20, 700, 61))
+def test_the_seal_of_an_approval_follows_its_text_and_leaves_no_page_half_empty(length, code, annexes):
+    page = render(load_profile("APPROVAL"), approval(length, code, annexes))
+    document = pypdfium2.PdfDocument(page.pdf)
+    foot = 35 * 72 / 25.4
+    if page.seal.page:
+        text = [
+            bottom for _, _, bottom, _, _ in characters(document[page.seal.page - 1]) if bottom > foot + 1
+        ]
+        assert min(text) - foot < 5 * 29
+    above = [
+        bottom for _, _, bottom, _, _ in characters(document[page.seal.page]) if bottom > page.seal.y2 - 8
+    ]
+    assert 0 < min(above) - page.seal.y2 < 29, "its top within one line of the text"
+    assert len({round(bottom / 12) for bottom in above}) >= 2, "two lines stay with it"
+    assert page.pages == page.seal.page + 1, "the code is on the same page"
+    document.close()
+
+
+@pytest.mark.parametrize(
+    "unit", ["请严格按照批复的建设内容和规模组织实施，", "See Überland 12 ", "金额4,860万元（含税）、"]
+)
+@pytest.mark.parametrize("length", range(90, 1000, 130))
+def test_a_last_paragraph_that_goes_on_beside_the_seal_loses_nothing_and_breaks_no_word(unit, length):
+    """It is set in two parts where nothing else stays with the seal."""
+    words = (unit * 100)[:length].strip() + "。"
+    page = render(
+        load_profile("APPROVAL"), page_data("APPROVAL", {"body": words, "project_code": "", "annexes": ""})
+    )
+    document = pypdfium2.PdfDocument(page.pdf)
+    shown = "\n".join(sheet.get_textpage().get_text_range() for sheet in document).replace("\ufffe", "")
+    document.close()
+    plain = re.sub(r"—\d+—", "", "".join(shown.split()))
+    assert "".join(words.split()) in plain
+    lines = shown.split("\n")
+    for before, after in itertools.pairwise(lines):
+        broken = before.rstrip("\r")[-1:] + after[:1]
+        assert not re.fullmatch(r"[A-Za-zÜ0-9]{2}", broken) or "—" in before + after, (before, after)
+        assert after[:1] not in "，。、）", after
+
+
+@pytest.mark.parametrize(
+    ("body", "black", "song"),
+    [
+        (
+            "一、建设内容\n工程建设期。\n二、投资概算\n总投资若干。",
+            ("一、", "设内容", "投资概"),
+            ("工程建设期", "总投资若"),
+        ),
+        (
+            "一、批准第一期。工程按文本。\n二、核定投资。资金自筹。",
+            ("第一期", "核定投"),
+            ("工程按", "资金自"),
+        ),
+        ("一、批准第一期。工程按文本。\n二、请严格执行。", ("一、", "二、"), ("第一期", "工程按", "请严格")),
+    ],
+)
+def test_headings_of_the_first_level_are_in_black_letter_and_look_alike(body, black, song):
+    document = pypdfium2.PdfDocument(
+        render(load_profile("APPROVAL"), page_data("APPROVAL", {"body": body})).pdf
+    )
+    text = document[0].get_textpage()
+    shown = text.get_text_range()
+
+    def font(part):
+        buffer, flags = pypdfium2.raw.ctypes.create_string_buffer(200), pypdfium2.raw.ctypes.c_int()
+        index = shown.index(part)
+        pypdfium2.raw.FPDFText_GetFontInfo(text.raw, index, buffer, 200, flags)
+        return buffer.value.decode().split("+")[-1]
+
+    assert {font(part) for part in black} == {"NotoSansSC-Regular"}
+    assert {font(part) for part in song} == {"NotoSerifSC-Regular"}
+    document.close()
+
+
+def test_the_colophon_names_issuer_and_day_also_where_nobody_gets_a_copy():
+    data = page_data("APPROVAL", {"copies_to": ""})
+    page = render(load_profile("APPROVAL"), data)
+    document = pypdfium2.PdfDocument(page.pdf)
+    text = "".join(document[page.pages - 1].get_textpage().get_text_range().split())
+    document.close()
+    assert "日印发" in text
+    assert "抄送" not in text
 
 
 @pytest.mark.parametrize("short", TYPES)

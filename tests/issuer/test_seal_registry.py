@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from support.world import MARKET, START, World
 
 from issuer import sql
+from issuer.artwork import round_seal, seal_data_png, seal_pdf
 from issuer.seals import ESeal, Seals, event_commit
 from keys.suites import Suite
 from ledger.recheck import recheck
@@ -22,7 +23,7 @@ from trust.encoding.entry import EntryKind, decode_entry
 from trust.encoding.ses import decode_seal
 from trust.model.errors import Conflict, LedgerBusy, Malformed, NotFound, NotPermitted, TrustError
 from trust.model.report import Result, Verdict
-from trust.model.seal import SealAct, SealPolicy, SealShape, SealState
+from trust.model.seal import SealAct, SealPolicy, SealShape, SealState, seal_code
 
 NEW = "chuncheng-market-new"
 
@@ -640,3 +641,34 @@ def test_a_picture_that_no_seal_has_is_refused_before_anybody_reviews_it(
         applied(world, **changes)
     with pytest.raises(NotFound):
         world.service.seals.application(NEW)
+
+
+# The code on the lower arc
+
+
+def test_a_seal_has_one_code_from_its_application_on_and_shows_it(world: World) -> None:
+    seals, market = world.service.seals, world.service.authorities.get(MARKET.authority_id)
+    seals.apply("coded", MARKET.authority_id, Suite.SM2_SM3, by="张示例")
+    code = seal_code(market.uscc, "coded")
+    assert (len(code), code[:6]) == (13, market.uscc[2:8])
+    before = seals.preview("coded")
+    seals.approve("coded", by="李样本")
+    made = seals.make_approved("coded", by="李样本")
+    assert made.picture_svg == before.svg == round_seal(market.name_zh, "", code).svg
+    assert made.picture_pdf == seal_pdf(before)
+    assert decode_seal(made.seal_data).info.picture.data == seal_data_png(before)
+
+
+def test_no_two_seals_have_one_code(world: World) -> None:
+    uscc = world.service.authorities.get(MARKET.authority_id).uscc
+    met: dict[str, str] = {}
+    pair = next(
+        (met[code], seal_id)
+        for seal_id in (f"seal-{n}" for n in range(200_000))
+        if met.setdefault(code := seal_code(uscc, seal_id), seal_id) != seal_id
+    )
+    seals = world.service.seals
+    seals.apply(pair[0], MARKET.authority_id, Suite.SM2_SM3, by="张示例")
+    with pytest.raises(Conflict, match="belongs to another seal"):
+        seals.apply(pair[1], MARKET.authority_id, Suite.SM2_SM3, by="张示例")
+    seals.apply(pair[0], MARKET.authority_id, Suite.SM2_SM3, by="张示例")

@@ -321,9 +321,11 @@ def seal_show(
     data: Data = None,
 ) -> None:
     from keys.pki.read import read_x509_cert
+    from trust.model.seal import SealShape, seal_code
 
     with opened_service(data) as service:
         seal = service.seals.get(seal_id)
+        code = seal_code(service.authorities.get(seal.authority_id).uscc, seal_id)
     if picture is not None:
         picture.write_text(seal.picture_svg, encoding="utf-8")
     if seal_data is not None:
@@ -333,6 +335,7 @@ def seal_show(
         {
             "id": seal.seal_id,
             "name": seal.name,
+            "code": code if seal.shape is SealShape.ROUND else None,
             "authority": seal.authority_id,
             "suite": seal.suite.value,
             "state": seal.state.value,
