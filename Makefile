@@ -75,7 +75,7 @@ serve: $(VENV)/installed
 
 # The lock files made again from pyproject.toml: what stands in them stays where it still fits; UPGRADE=1 takes what is newest.
 LOCK := build/lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --only-binary :all: \
-	--generate-hashes --no-header --no-annotate --no-emit-index-url $(if $(UPGRADE),--upgrade)
+	--generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade)
 lock:
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
