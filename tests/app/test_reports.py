@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pypdfium2
 import pytest
 from fastapi.testclient import TestClient
 from support.world import FOOD, World
@@ -144,3 +146,25 @@ def test_codes_are_read_as_people_write_them() -> None:
     for typed in ("", "7K3M-9QTD-2F0", "7K3M-9QTD-2F0U", "七K3M-9QTD-2F01"):
         with pytest.raises(NotFound):
             read_code(typed)
+
+
+def test_checks_of_scans_and_of_several_licences_are_filed_and_repeated(
+    client: TestClient, world: World
+) -> None:
+    pages = []
+    for number in (1, 2):
+        _, pdf = world.issue(number)
+        document = pypdfium2.PdfDocument(pdf)
+        pages.append(document[0].render(scale=2).to_pil().convert("RGB"))
+        document.close()
+    for shown, code in ((pages[:1], "COPY_WITH_CODE"), (pages, "SEVERAL_LICENCES")):
+        out = io.BytesIO()
+        shown[0].save(out, "PDF", resolution=144, save_all=True, append_images=shown[1:])
+        report = report_of(client, out.getvalue())
+        assert (report["kind"], report["verdict"], report["code"]) == ("scan", "INDETERMINATE", code)
+        again = repeat_check(world.service, str(report["report_code"]), out.getvalue())
+        assert (again.report.code, again.is_same) == (code, True)
+        filed = client.get(f"/api/v1/reports/{report['report_code']}")
+        assert not any(value in filed.text for value in FOOD.values() if len(value) > 3)
+        page = client.get(f"/r/{report['report_code']}", headers={"accept-language": "zh-CN"})
+        assert "扫描件" in page.text
