@@ -234,7 +234,7 @@ class Issuing:
             placed = place_seal(application.source_pdf, application.place, (legal.width_mm, legal.height_mm))
             fields_for(further, placed.place)
             if not application.may_lose_standard:
-                check_standards(application.source_pdf, further=len(further))
+                check_standards(application.source_pdf)
             checked = replace(checked, application=replace(application, place=placed.asked))
         return checked
 

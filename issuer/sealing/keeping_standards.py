@@ -44,23 +44,20 @@ def what_to_keep(root: Any) -> Kept:
     return Kept(standards, opaque=not standards.allows_transparency, profile=profile)
 
 
-def lost_by_sealing(root: Any, *, further: int) -> str | None:
-    """Why a document could not stay what it says it is, in words; None where it can. `further` is how many seals
-    follow the authority's."""
+def lost_by_sealing(root: Any) -> str | None:
+    """Why a document could not stay what it says it is, in words; None where it can."""
     kept = what_to_keep(root)
     if kept.standards.part == 1 and kept.profile is not None:
         return "its colours are not meant for screens (no output intent in RGB)"
-    if kept.standards.accessible and further:
-        return "further seals would have no place in its structure"
     if kept.standards.accessible and not _Structure.found(root):
         return "its structure has no place for the seal"
     return None
 
 
-def check_standards(pdf: bytes, *, further: int) -> None:
+def check_standards(pdf: bytes) -> None:
     """Raises `Conflict` (STANDARD_LOST) where the PDF could not stay what it says it is."""
     root = open_pdf(pdf).root
-    reason = lost_by_sealing(root, further=further)
+    reason = lost_by_sealing(root)
     if reason is not None:
         raise Conflict(
             f"The PDF is {read_standards(root).names} and could not stay so with a seal: {reason}.",
