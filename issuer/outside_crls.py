@@ -257,7 +257,8 @@ def _is_due(row: sql.OutsideCrlRow | None, at: datetime) -> bool:
     if row is None or row.tried_at is None:
         return True
     pause = _AGAIN_AFTER if row.problem is None else _AGAIN_AFTER_FAILURE
-    return at - sql.from_micros(row.tried_at) >= pause
+    # A try that lies ahead was dated by a clock that was wrong then.
+    return not timedelta(0) <= at - sql.from_micros(row.tried_at) < pause
 
 
 def _kept(issuer: CrlIssuer, row: sql.OutsideCrlRow | None) -> KeptCrl:

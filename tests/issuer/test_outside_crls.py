@@ -282,3 +282,19 @@ def test_a_licence_sealed_outside_is_archived_and_verifies_offline_for_long(
     world.clock.advance(days=300)  # nobody makes lists for that CA any more; the archive still proves it
     report = world.verify_offline(later, world.bundle())
     assert (report.verdict, report.code) == (Verdict.PASSED, "OK"), report.findings
+
+
+def test_lists_that_a_clock_ahead_took_keep_no_others_away(outside: Outside) -> None:
+    """Both clocks were two days ahead for a while; ours, and the CA's, are right again."""
+    outside.world.clock.advance(days=2)
+    outside.publish(number=5)
+    assert outside.codes() == ["", ""]
+    outside.world.clock.advance(days=-2)
+    outside.publish(number=6)
+    outside.asked.clear()
+    outside.crls.run()  # within the keeper's minute, not after two days
+    assert len(outside.asked) == 2
+    listed = outside.crls.refresh()
+    assert [each.error for each in listed] == [None, None]
+    pdf = outside.seal()
+    assert outside.world.verify(pdf).verdict is Verdict.PASSED

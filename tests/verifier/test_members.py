@@ -476,3 +476,18 @@ def test_whatever_a_member_signs_breaks_nothing_here(two: Two) -> None:
     assert two.own.verify(theirs).verdict is not Verdict.FAILED
     with TestClient(create_app(two.own.service)) as client:
         assert client.get("/trust").status_code == 200
+
+
+def test_lists_of_a_member_that_lie_ahead_keep_no_others_away(two: Two) -> None:
+    """Both clocks were two days ahead for a while, and are right again."""
+    entry = two.join()
+    bundles = two.own.service.member_bundles
+    two.put_forward(days=2)
+    bundles.take(entry.member_id, two.other.packed_bundle())
+    two.put_forward(days=-2)
+    _, pdf = two.other.issue(70)
+    bundles.take(entry.member_id, two.other.packed_bundle())
+    (kept,) = bundles.list()
+    assert kept.tried_at is not None
+    assert kept.tried_at <= two.own.clock.now()
+    assert two.verdict(pdf) == (Verdict.PASSED, "OK")

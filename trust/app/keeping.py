@@ -86,7 +86,9 @@ class Witnessing:
         process was faster."""
         at = self.clock.now()
         checkpoint = self.log.publish()
-        is_fresh = self.quorum_at is not None and at - self.quorum_at < self.settings.witness_heartbeat
+        since = at - self.quorum_at if self.quorum_at is not None else None
+        # A quorum that lies ahead was dated by a clock that was wrong then.
+        is_fresh = since is not None and timedelta(0) <= since < self.settings.witness_heartbeat
         if not even_if_nothing_new and is_fresh and checkpoint.size == self._size:
             return None
         note = self.log.checkpoint_note()

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 BUNDLE_PATH, BUNDLE_TYPE = "/.well-known/ecert/bundle.zip", "application/zip"
 _AGAIN_AFTER, _AGAIN_AFTER_FAILURE = timedelta(minutes=10), timedelta(minutes=2)
+_CLOCK_SKEW = timedelta(minutes=1)
 
 _log = logging.getLogger("yinzheng.members")
 
@@ -128,7 +129,7 @@ class MemberBundles:
         )
         self._refuse_roots_of_others(entry)
         if not is_new and (packed_before := self._packed(entry.member_id)) is not None:
-            _check_not_older(_earlier(packed_before, entry), checked)
+            _check_not_older(_earlier(packed_before, entry), checked, at)
         self.members.put(entry, is_new=is_new)
         self._keep(entry, bundle, checked, at)
         return entry
@@ -234,7 +235,7 @@ class MemberBundles:
             issuer_sql.serialise(connection, "member bundle")
             row = issuer_sql.one_row(connection, MemberBundleRow, member_id=entry.member_id)
             if row is not None and row.packed is not None:
-                _check_not_older(_earlier(bytes(row.packed), entry), checked)
+                _check_not_older(_earlier(bytes(row.packed), entry), checked, at)
             values = MemberBundleRow(
                 member_id=entry.member_id,
                 sha256=sha256(packed),
@@ -328,17 +329,26 @@ def _earlier(packed: bytes, entry: TrustedMember) -> CheckedBundle | None:
         return None  # under roots that the entry names no more
 
 
-def _check_not_older(old: CheckedBundle | None, new: CheckedBundle) -> None:
-    """Old lists, shown again, would bring back what was revoked since. Raises `VerificationError`."""
+def _check_not_older(old: CheckedBundle | None, new: CheckedBundle, at: datetime) -> None:
+    """Old lists, shown again, would bring back what was revoked since. Raises `VerificationError`.
+
+    A list that lies ahead was dated by a clock that was wrong then: it keeps no other away by its date, but a status
+    list still does by how much of the ledger it has seen.
+    """
     if old is None:
         return
     is_older = new.trust_list.seq < old.trust_list.seq
     for number, (listed, _) in old.lists.items():
         later = new.lists.get(number)
-        is_older |= later is None or later[0].issued_at < listed.issued_at
+        is_older |= later is None or later[0].ledger_size < listed.ledger_size
+        is_older |= (
+            later is not None
+            and listed.issued_at <= at + _CLOCK_SKEW
+            and later[0].issued_at < listed.issued_at
+        )
     newest = _newest(new.crls)
     for issuer, updated_at in _newest(old.crls).items():
-        is_older |= issuer in newest and newest[issuer] < updated_at
+        is_older |= issuer in newest and updated_at <= at + _CLOCK_SKEW and newest[issuer] < updated_at
     if is_older:
         raise VerificationError(
             "The bundle is older than the one that is kept, or a list is missing in it.",
@@ -373,7 +383,9 @@ def _digest_of(connection: Connection, member_id: str) -> bytes | None:
 def _is_due(kept: KeptBundle, at: datetime) -> bool:
     if kept.tried_at is None:
         return True
-    return at - kept.tried_at >= (_AGAIN_AFTER if kept.problem is None else _AGAIN_AFTER_FAILURE)
+    pause = _AGAIN_AFTER if kept.problem is None else _AGAIN_AFTER_FAILURE
+    # A try that lies ahead was dated by a clock that was wrong then.
+    return not timedelta(0) <= at - kept.tried_at < pause
 
 
 def _time(micros: int | None) -> datetime | None:
