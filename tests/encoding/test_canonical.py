@@ -340,8 +340,23 @@ def test_a_scanned_text_is_read_however_it_was_typed() -> None:
         url.replace("HTTPS://", ""),
         full_width,
         url.replace("/P/", "/ P /"),
+        "]Q1" + url,  # ISO/IEC 15424: which symbology the scanner read
+        "\x1d]Q3" + url.lower(),
+        url.replace(":", ";"),
+        url.replace(":", "："),
+        url.replace(":", "；"),
+        url.replace("/", "、").replace(".", "。"),
+        url.lower().replace("/", "?").replace(".", ">").replace(":", ";"),
     ):
         assert codes.read_scanned_text(typed) == good
+
+
+def test_a_stuck_shift_key_loses_no_digit() -> None:
+    url = "HTTPS://10.0.0.1:8433/P/" + codes.encode_base32(bytes(range(17, 43)))
+    shifted = url.translate(str.maketrans("1234567890/.:-", "!@#$%^&*()?>:_"))
+    assert set("234567") & set(url[24:])
+    assert codes.read_scanned_text(shifted) == codes.read_scanned_text(url)
+    assert codes.read_scanned_text("}q!" + shifted.swapcase()) == codes.read_scanned_text(url)
 
 
 @pytest.mark.parametrize(

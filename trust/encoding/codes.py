@@ -50,6 +50,11 @@ STEP_SECONDS = 15
 MAX_PRINTED_BYTES = 2048
 _SESSION_BYTES, _STEP_BYTES, _MAC_BYTES = 10, 2, 14
 _URL = re.compile(r"^(?:HTTPS?://)?([A-Z0-9.-]{1,64}(?::\d{1,5})?)/([PQ])/([A-Z2-7]{1,3600})$")
+_SYMBOLOGY = re.compile(r"^[\]}][A-Z][0-9]")
+# What the keys of our alphabet give without their Shift and under a Chinese input method.
+_CHINESE_KEYS = str.maketrans(";、。", ":/.")
+# What they give with a Shift that nobody pressed; `¥` is the 4 of a Chinese input method.
+_SHIFTED_KEYS = str.maketrans("!@#$¥%^&*()?>》_", "12344567890/..-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +69,17 @@ class ScannedCode:
 def read_scanned_text(text: str) -> ScannedCode:
     """What a camera, a scanner gun or a keyboard sent. Raises `Malformed` where it is none of ours.
 
-    Full-width forms from an input method, spaces, control characters and lower case are forgiven: base32
-    has no use for any of them.
+    Forgiven are full-width forms and punctuation of an input method, a Shift key that is stuck or lost, the
+    prefix by which a scanner names the symbology (ISO/IEC 15424, `]Q1`), spaces, control characters and lower case:
+    our addresses have no use for any of them, so no other text is meant.
     """
     if len(text) > 8192:
         raise Malformed("The text is longer than any code of ours.", code="NOT_OURS")
-    folded = unicodedata.normalize("NFKC", text)
+    folded = unicodedata.normalize("NFKC", text.replace("……", "^")).translate(_CHINESE_KEYS)
+    if "??" in folded:  # Shift is stuck or inverted: `HTTPS:??`
+        folded = folded.translate(_SHIFTED_KEYS)
     folded = "".join(ch for ch in folded if not ch.isspace() and unicodedata.category(ch)[0] != "C").upper()
-    match = _URL.match(folded)
+    match = _URL.match(_SYMBOLOGY.sub("", folded))
     if match is None:
         raise Malformed("The text is not one of our codes.", code="NOT_OURS")
     host, kind, encoded = match.groups()
