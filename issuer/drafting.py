@@ -19,8 +19,8 @@ from trust.encoding.digests import sha256
 from trust.encoding.ecertificate_data import CHINA, LONG_TERM, ECertificateData
 from trust.model.ecertificate import Application, IssuingAuthority
 from trust.model.errors import ProfileViolation, Violation
-from trust.model.parties import CodeType, Holder, mask_code, mask_name
-from trust.model.report import ShownField
+from trust.model.parties import CodeType, Holder, code_type_name, mask_code, mask_name
+from trust.model.report import BETWEEN_VALUES, ShownField
 
 MAX_PHOTO_BYTES = 2 * 1024 * 1024
 
@@ -113,8 +113,10 @@ def printed_claims(
     for position, field in enumerate(profile.fields):
         value = data.metadata.get(field.gb)
         if field.name in field_names and value:
-            joined = "、".join(value) if isinstance(value, list) else value
-            fields[position] = _masked(field.type, joined, data.metadata) if field.masked else joined
+            values = _as_list(value)
+            fields[position] = BETWEEN_VALUES.join(
+                _masked(field.type, values, data.metadata) if field.masked else values
+            )
     begins, ends = data.validity()
     return PrintedClaims(
         issuer=data.issuer,
@@ -167,14 +169,18 @@ def decode_values(encoded: bytes, on: date) -> CheckedFields:
     )
 
 
-def _masked(kind: FieldType, value: str, metadata: Mapping[str, FieldValue]) -> str:
+def _as_list(value: FieldValue) -> Sequence[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def _masked(kind: FieldType, values: Sequence[str], metadata: Mapping[str, FieldValue]) -> Sequence[str]:
     if kind in (FieldType.PERSON_NAME, FieldType.ORGANISATION_NAME):
-        return "、".join(mask_name(name) for name in value.split("、"))
+        return [mask_name(name) for name in values]
     if kind is FieldType.USCC:
-        return mask_code(value, CodeType.USCC)
+        return [mask_code(code, CodeType.USCC) for code in values]
     codes = metadata.get("CZZTDMLXDM", [])
     code_type = CodeType(codes[0]) if codes else CodeType.IDENTITY_NUMBER
-    return "、".join(mask_code(code, code_type) for code in value.split("、"))
+    return [mask_code(code, code_type) for code in values]
 
 
 def _digest(application: Application, checked: CheckedFields) -> bytes:
@@ -190,8 +196,11 @@ def display_fields(data: ECertificateData, level: int) -> list[ShownField]:
         value = data.metadata.get(field.gb)
         if not value or field.disclosure > level or field.type is FieldType.PHOTO:
             continue
-        text = "、".join(value) if isinstance(value, list) else value
+        values = _as_list(value)
         if level < 2 and field.masked:
-            text = _masked(field.type, text, data.metadata)
-        shown.append(ShownField(field.name, field.label.zh, field.label.en, text))
+            values = _masked(field.type, values, data.metadata)
+        if field.type is FieldType.CODE_TYPE:
+            values = [code_type_name(code) for code in values]
+        between = "\n" if field.type is FieldType.PARAGRAPHS else BETWEEN_VALUES
+        shown.append(ShownField(field.name, field.label.zh, field.label.en, between.join(values)))
     return shown

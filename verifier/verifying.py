@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from trust.encoding.codes import (
     decode_printed_claims,
     read_scanned_text,
 )
+from trust.encoding.commitment import FieldValue
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
 from trust.encoding.trust_list import TrustedMember, TrustList
 from trust.model.errors import (
@@ -34,7 +36,17 @@ from trust.model.errors import (
     TrustError,
     VerificationError,
 )
-from trust.model.report import Finding, Freshness, Report, Result, ShownField, Verdict, decide
+from trust.model.parties import code_type_name
+from trust.model.report import (
+    BETWEEN_VALUES,
+    Finding,
+    Freshness,
+    Report,
+    Result,
+    ShownField,
+    Verdict,
+    decide,
+)
 from trust.model.status import Status
 from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox import Apart, Sandbox
@@ -57,6 +69,8 @@ SANDBOX_JOBS = {
 }
 
 _SKEW = timedelta(seconds=60)
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 _REQUIRED_FILE = (
     "file.format",
@@ -564,21 +578,35 @@ def _facts_of(ecertificate: ECertificateData, trust_list: TrustList) -> dict[str
         "type_name_en": listed.name_en if listed else None,
         "issuer_name_zh": ecertificate.metadata.get("ZZBFJG"),
         "issuer_name_en": authority.name_en if authority else None,
+        "photo_sha256": next(filter(_is_picture, ecertificate.metadata.values()), None),
         "valid_from": begins.isoformat(),
         "valid_until": ends.isoformat() if ends else None,
     }
 
 
 def _shown_of(ecertificate: ECertificateData, trust_list: TrustList) -> list[ShownField]:
-    """The fields as sealed, in the order of the type, for a person to compare with the page."""
+    """The fields as sealed, in the order of the type, for a person to compare with the page.
+
+    A photograph is not among them: the data holds its digest, which no eye can compare (`facts["photo_sha256"]`).
+    """
     listed = trust_list.type(ecertificate.type_short, ecertificate.type_version)
     shown: list[ShownField] = []
     for named in listed.fields if listed else ():
         value = ecertificate.metadata.get(named.gb)
-        if value:
-            text = "、".join(value) if isinstance(value, list) else value
+        if value and not _is_picture(value):
+            values = value if isinstance(value, list) else [value]
+            if named.gb == "CZZTDMLXDM":
+                values = [code_type_name(code) for code in values]
+            # Paragraphs end by themselves; the type, which knows them for what they are, is not at hand here.
+            between = "\n" if any(each.endswith("。") for each in values) else BETWEEN_VALUES
+            text = between.join(values)
             shown.append(ShownField(named.name, named.label_zh, named.label_en, text))
     return shown
+
+
+def _is_picture(value: FieldValue) -> bool:
+    """A picture stands in the data as its SHA-256, whatever the type calls the field."""
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def _report(

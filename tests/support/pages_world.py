@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -17,7 +18,13 @@ from trust.app.http.app import create_app
 from trust.app.settings import read_settings
 from trust.model.clock import SystemEntropy
 from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
-from trust.model.parties import CodeType, Holder, organisation_check_character, uscc_check_character
+from trust.model.parties import (
+    CodeType,
+    Holder,
+    identity_check_character,
+    organisation_check_character,
+    uscc_check_character,
+)
 from trust.model.status import StatusAct
 
 DESK = "政务大厅 3 号窗口"
@@ -87,6 +94,54 @@ def make_world(folder: Path, host: str = "") -> World:
         desk_key=access.create_api_key(DESK, authority_id="cc-scjg", scopes=["desk"], days=30),
         **issued,
     )
+
+
+def issue_doctor(world: World) -> IssuedECertificate:
+    """A licence with a photograph, of a department of its own."""
+    world.service.authorities.add(
+        IssuingAuthority(
+            "cc-wjw",
+            _uscc("11530100", "MB9Y0009"),
+            "春城市卫生健康委员会",
+            "Chuncheng Health Commission",
+            ("health",),
+        )
+    )
+    world.service.seals.make("cc-wjw-p256", "cc-wjw", Suite.P256_SHA256)
+    since = (world.service.clock.now().date() - timedelta(days=30)).isoformat()
+    fields: dict[str, str | list[str]] = {
+        "licence_number": "141530100000123",
+        "holder_name": "张样本",
+        "gender": "男",
+        "birth_date": "1985-06-15",
+        "holder_code": _identity_number("99010119850615001"),
+        "qualification_number": "202353141530100000123000000",
+        "level": "执业医师",
+        "category": "临床",
+        "practice_scope": ["内科专业", "儿科专业"],
+        "main_institution": "春城市示例医院",
+        "practice_region": "云岭省",
+        "valid_from": since,
+        "valid_until": "长期",
+        "photo": "doctor.jpg",
+        "issued_on": since,
+    }
+    (outcome,) = world.service.issuing.issue(
+        [Application("MEDPR", "cc-wjw", fields, "cc-wjw-p256", photo=portrait())]
+    )
+    return _issued(outcome)
+
+
+def portrait() -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGB", (300, 420), (90, 130, 170)).save(out, "JPEG")
+    return out.getvalue()
+
+
+def _identity_number(body: str) -> str:
+    return body + identity_check_character(body)
 
 
 def _issued(outcome: object) -> IssuedECertificate:

@@ -5,19 +5,26 @@
                               then what differs, in words and marked on the copy; and the issued file to be given out
 
 Only the desk of the department that issued the licence, with a key that may read e-certificates, sees either.
+
+A holder's photograph (`portrait_of`) is shown to whoever brings the issued file, which shows it too: it comes from the
+register, and is the one whose digest was sealed.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from issuer import sql
+from issuer.rendering.photo import photo_jpeg
 from trust.app.access import ApiCaller
 from trust.app.actions import believed_pid
 from trust.app.compose import Service
+from trust.encoding.digests import sha256
 from trust.model.ecertificate import IssuedECertificate
-from trust.model.errors import NotFound, TrustError
+from trust.model.errors import NotFound, ProfileViolation, TrustError
 from trust.model.report import Report, Verdict
 from trust.pdf.reading import MAX_FILE_BYTES
 
@@ -52,6 +59,26 @@ def see(service: Service, caller: ApiCaller, report: Report, given: bytes) -> Si
     except TrustError:
         return None  # what cannot be drawn or found is not shown; the verdict stands
     return Sight(found["png"], original.pid.hex(), found["lines"], found["more"], found["pages"])
+
+
+def portrait_of(service: Service, report: Mapping[str, Any]) -> str | None:
+    """The photograph (a JPEG as base64) of the issued file that this report, as JSON, is about."""
+    ecertificate = report["facts"].get("ecertificate") or {}
+    digest, pid = ecertificate.get("photo_sha256"), ecertificate.get("pid")
+    is_the_file = any(
+        each["check"] == "register.file" and each["result"] == "PASSED" for each in report["findings"]
+    )
+    if report["kind"] != "pdf" or not is_the_file or not digest or not pid:
+        return None
+    with service.database.read() as connection:
+        row = sql.find_ecertificate(connection, pid=bytes.fromhex(pid))
+        photo = sql.find_document(connection, row.id or 0, "photo") if row is not None else None
+    if photo is None or sha256(photo).hex() != digest:
+        return None  # erased, or another service's: the page itself shows it
+    try:
+        return base64.b64encode(photo_jpeg(photo)).decode()
+    except ProfileViolation:
+        return None
 
 
 def original_for(service: Service, caller: ApiCaller, pid: bytes) -> bytes:

@@ -80,6 +80,11 @@ _CODE_TYPE_NAMES = {
 }
 
 
+def code_type_name(code: str) -> str:
+    """What the code of a kind of document (111) is called (公民身份号码); one that is not known stays as it is."""
+    return next((kind.zh for kind in CodeType if kind.value == code), code)
+
+
 @dataclass(frozen=True, slots=True)
 class UnifiedSocialCreditCode:
     """统一社会信用代码 of a body. Public by law, so it is shown and logged in clear."""

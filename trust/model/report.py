@@ -71,6 +71,10 @@ class Freshness:
     online: bool
 
 
+BETWEEN_VALUES = "；"
+"""Between the values of a list, as the page has it: whoever compares must not wonder at another mark."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShownField:
     """One field for a person to compare with the paper or the page."""

@@ -20,7 +20,7 @@ from trust.app.i18n import text
 from trust.app.lanes import Lane, Lanes
 from trust.app.pages.shell import Shell
 from trust.app.pages.verdict import CarriedReports, VerdictView, view_of
-from trust.app.sight import Sight, see
+from trust.app.sight import Sight, portrait_of, see
 from trust.model.report import Finding, Report, Result, Verdict
 from verifier.sentences import Language
 
@@ -70,8 +70,9 @@ class Checking:
             self._check, thing, lane, actor=actor, verifier=verifier, purpose=purpose, caller=caller
         )
         queue = self._lanes.decode if isinstance(thing, str) else self._lanes.read
-        report, sight = await queue(lane, work)
-        return replace(self._seen(report, language, verifier=verifier, purpose=purpose), sight=sight)
+        report, portrait, sight = await queue(lane, work)
+        seen = self._seen(report, language, verifier=verifier, purpose=purpose, portrait=portrait)
+        return replace(seen, sight=sight)
 
     def too_large(self, language: Language, *, verifier: str = "") -> Checked:
         """What is said of a file that was not taken in."""
@@ -83,7 +84,7 @@ class Checking:
     def again(self, carried: str, language: Language) -> Checked:
         """A report that a page carried. Raises `NotFound`."""
         report = self._carried.open(carried, self._shell.service.clock.now())
-        view = self._view(report, language, "", "")
+        view = self._view(report, language, "", "", portrait_of(self._shell.service, report))
         return Checked(report, view, carried)
 
     def _check(
@@ -95,7 +96,7 @@ class Checking:
         verifier: str,
         purpose: str,
         caller: ApiCaller | None,
-    ) -> tuple[Mapping[str, Any], Sight | None]:
+    ) -> tuple[Mapping[str, Any], str | None, Sight | None]:
         service = self._shell.service
         at = service.clock.now()
         report, encoded = verify_and_file(service, thing, at, lane=lane, verifier=verifier)
@@ -106,22 +107,34 @@ class Checking:
         sight = (
             see(service, caller, report, thing) if caller is not None and isinstance(thing, bytes) else None
         )
-        return encoded, sight
+        return encoded, portrait_of(service, encoded), sight
 
     def _seen(
-        self, report: Mapping[str, Any], language: Language, *, verifier: str, purpose: str = ""
+        self,
+        report: Mapping[str, Any],
+        language: Language,
+        *,
+        verifier: str,
+        purpose: str = "",
+        portrait: str | None = None,
     ) -> Checked:
         at = datetime.fromisoformat(report["verified_at"])
-        return Checked(
-            report, self._view(report, language, verifier, purpose), self._carried.seal(report, at)
-        )
+        view = self._view(report, language, verifier, purpose, portrait)
+        return Checked(report, view, self._carried.seal(report, at))
 
     def _view(
-        self, report: Mapping[str, Any], language: Language, verifier: str, purpose: str
+        self,
+        report: Mapping[str, Any],
+        language: Language,
+        verifier: str,
+        purpose: str,
+        portrait: str | None = None,
     ) -> VerdictView:
         issuers = {a.authority_id: a.name_en for a in self._shell.service.authorities.list()}
         wanted = text(language, f"purpose.{purpose}") if purpose else ""
-        return view_of(report, language, issuers_en=issuers, checked_by=verifier, purpose=wanted)
+        return view_of(
+            report, language, issuers_en=issuers, checked_by=verifier, purpose=wanted, portrait=portrait
+        )
 
 
 def _outcome(report: Report) -> str:

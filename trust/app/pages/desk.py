@@ -5,11 +5,14 @@ a form: with JavaScript its answer is a piece of page that takes the place of th
 The counter's name goes with a live code when it is redeemed: its holder reads who looked, and a gun that reads
 double gets the same answer twice.
 
-The list of the last results comes from the audit trail of this key: times and outcomes, nothing personal.
+A scan that finds the session ended is not lost: it goes along through the sign-in and is checked after it.
+
+The list of the last results comes from the audit trail of this key: times, outcomes and types, nothing personal.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,10 +20,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
+from issuer import sql
+from issuer.catalogue import load_profile
 from trust.app.access import DESK, DESK_HOURS, WebSession
 from trust.app.lanes import Lane
 from trust.app.pages.checking import Checked, Checking
-from trust.app.pages.forms import read_form
+from trust.app.pages.forms import Sent, read_form
 from trust.app.pages.shell import Shell, language_of, route_class
 from trust.app.pages.verdict import PURPOSES
 from trust.app.sight import original_for
@@ -41,7 +46,7 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
     def station(request: Request) -> Response:
         session = shell.session(request, DESK)
         if session is None:
-            return shell.page(request, "desk_sign_in.html", problem=None)
+            return _sign_in_page(shell, request)
         return _station(shell, request, session)
 
     @router.post("/desk/sign-in")
@@ -51,8 +56,14 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
             token = shell.access.exchange_desk_key(sent.text("key"))
         except NotPermitted as exc:
             problem = "desk.unknown_key" if exc.code == "UNAUTHENTICATED" else "desk.not_a_desk_key"
-            return shell.page(request, "desk_sign_in.html", status=403, problem=problem, here="/desk")
-        response = shell.go_to("/desk")
+            return _sign_in_page(shell, request, sent, problem=problem)
+        response: Response = shell.go_to("/desk")
+        if sent.text("code"):
+            # The scan that found the session ended, without JavaScript.
+            session = shell.access.check_session(token, DESK)
+            purpose = _purpose(sent)
+            checked = await _check(session, sent.text("code"), language_of(request), purpose)
+            response = _station(shell, request, session, checked=checked, purpose=purpose)
         shell.set_cookie(response, DESK, token, DESK_HOURS)
         return response
 
@@ -70,33 +81,27 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
         is_fragment = request.headers.get("x-fragment") == "1"
         session = shell.session(request, DESK)
         if session is None:
-            return shell.page(
-                request, "desk_sign_in.html", status=403, problem="desk.signed_out", here="/desk"
-            )
+            with checking.admitted(request, Lane.PUBLIC):
+                return _sign_in_page(shell, request, await _read_kept(request), problem="desk.signed_out")
         language = language_of(request)
-        label = shell.access.desk_label(session.subject)
-        purpose = ""
+        left = purpose = ""
         try:
             with checking.admitted(request, Lane.COUNTER):
                 sent = await read_form(request)
         except Malformed as exc:
             if exc.code != "TOO_LARGE":
                 raise
-            checked = checking.too_large(language, verifier=label)
+            checked = checking.too_large(language, verifier=shell.access.desk_label(session.subject))
         else:
             session.check_form_token(_SCAN, sent.text("token"))
-            purpose = sent.text("purpose") if sent.text("purpose") in PURPOSES else ""
+            purpose = _purpose(sent)
             thing = sent.file if sent.file is not None else sent.text("code")
             if not thing:
                 return _station(shell, request, session, purpose=purpose)
-            checked = await checking.check(
-                thing,
-                language,
-                actor=_actor(session),
-                verifier=label,
-                purpose=purpose,
-                caller=shell.access.desk_caller(session.subject),
-            )
+            left = (
+                sent.text("code") if sent.file is not None else ""
+            )  # one after the other, and none forgotten
+            checked = await _check(session, thing, language, purpose)
         if is_fragment:
             return shell.page(
                 request,
@@ -108,7 +113,17 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
                 kind=checked.report["kind"],
                 at=datetime.fromisoformat(checked.report["verified_at"]),
             )
-        return _station(shell, request, session, checked=checked, purpose=purpose)
+        return _station(shell, request, session, checked=checked, purpose=purpose, code=left)
+
+    async def _check(session: WebSession, thing: bytes | str, language: Language, purpose: str) -> Checked:
+        return await checking.check(
+            thing,
+            language,
+            actor=_actor(session),
+            verifier=shell.access.desk_label(session.subject),
+            purpose=purpose,
+            caller=shell.access.desk_caller(session.subject),
+        )
 
     @router.post("/desk/original")
     async def original(request: Request) -> Response:
@@ -132,8 +147,41 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
     return router
 
 
+def _purpose(sent: Sent) -> str:
+    return sent.text("purpose") if sent.text("purpose") in PURPOSES else ""
+
+
+async def _read_kept(request: Request) -> Sent:
+    """What was scanned after the session had ended; a file has to be chosen again."""
+    try:
+        return await read_form(request)
+    except Malformed:
+        return Sent({}, None)
+
+
+def _sign_in_page(
+    shell: Shell, request: Request, sent: Sent | None = None, *, problem: str | None = None
+) -> HTMLResponse:
+    """`sent` is what is to be checked after signing in, if anything is."""
+    return shell.page(
+        request,
+        "desk_sign_in.html",
+        status=403 if problem else 200,
+        problem=problem,
+        code=sent.text("code") if sent else "",
+        purpose=_purpose(sent) if sent else "",
+        here="/desk",
+    )
+
+
 def _station(
-    shell: Shell, request: Request, session: WebSession, *, checked: Checked | None = None, purpose: str = ""
+    shell: Shell,
+    request: Request,
+    session: WebSession,
+    *,
+    checked: Checked | None = None,
+    purpose: str = "",
+    code: str = "",
 ) -> HTMLResponse:
     since = session.expires_at - timedelta(hours=DESK_HOURS)
     return shell.page(
@@ -144,6 +192,7 @@ def _station(
         sign_out_token=session.form_token(_SIGN_OUT),
         purposes=PURPOSES,
         purpose=purpose,
+        code=code,
         view=checked.view if checked else None,
         carried=checked.carried if checked else None,
         sight=checked.sight if checked else None,
@@ -156,15 +205,38 @@ def _station(
 def _last_results(
     shell: Shell, request: Request, session: WebSession, since: datetime
 ) -> list[dict[str, Any]]:
-    """Newest first: when, what kind of thing, what came out."""
+    """Newest first: when, which type of e-certificate or else what kind of thing, what came out."""
     language = language_of(request)
+    events = shell.access.audit_by(_actor(session), since=since, limit=_LAST)
+    types = _types_of(shell, [event.pid for event in events if event.pid], language)
     results = []
-    for event in shell.access.audit_by(_actor(session), since=since, limit=_LAST):
+    for event in events:
         action, _, kind = event.action.partition(":")
         if action == "verify":
             colour, headline = _outcome(event.outcome, event.at, language)
-            results.append({"at": event.at, "kind": kind, "colour": colour, "headline": headline})
+            type_name = types.get(event.pid or b"", "")
+            results.append(
+                {
+                    "at": event.at,
+                    "kind": kind,
+                    "type_name": type_name,
+                    "colour": colour,
+                    "headline": headline,
+                }
+            )
     return results
+
+
+def _types_of(shell: Shell, pids: Sequence[bytes], language: Language) -> dict[bytes, str]:
+    """What each of our own e-certificates is called."""
+    names = {}
+    with shell.service.database.read() as connection:
+        for pid in set(pids):
+            row = sql.find_ecertificate(connection, pid=pid)
+            if row is not None:
+                name = load_profile(row.type_short).name
+                names[pid] = name.en if language == "en" else name.zh
+    return names
 
 
 def _outcome(outcome: str, at: datetime, language: Language) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.params import Path as PathParameter
 from fastapi.responses import HTMLResponse
 
@@ -64,7 +65,7 @@ def public_router(shell: Shell, checking: Checking) -> APIRouter:
     @router.post("/verdict")
     async def verdict_again(request: Request) -> Response:
         sent = await read_form(request)
-        checked = checking.again(sent.text("report"), language_of(request))
+        checked = await run_in_threadpool(checking.again, sent.text("report"), language_of(request))
         if sent.text("as") == "json":
             return _as_file(checked)
         return _verdict_page(shell, request, checked)

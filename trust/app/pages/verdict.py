@@ -23,9 +23,31 @@ from typing import Any
 from issuer.catalogue import load_catalogue
 from trust.app.i18n import show_time, text
 from trust.model.errors import NotFound
+from trust.model.parties import CodeType
 from verifier.sentences import CHECKS, NOT_CHECKED, Language, seal_words, show_date
 
 _GOOD_FOR = timedelta(minutes=15)
+_KINDS_OF_DOCUMENT = {
+    kind.zh: words
+    for kind, words in {
+        CodeType.USCC: "Unified social credit code",
+        CodeType.OTHER_ORGANISATION: "Other code of an organisation",
+        CodeType.IDENTITY_NUMBER: "Citizen identity number",
+        CodeType.PLA_OFFICER: "PLA officer's card",
+        CodeType.POLICE_OFFICER: "Armed police officer's card",
+        CodeType.PLA_SOLDIER: "PLA soldier's card",
+        CodeType.POLICE_SOLDIER: "Armed police soldier's card",
+        CodeType.PLA_CIVILIAN: "PLA civilian staff card",
+        CodeType.POLICE_CIVILIAN: "Armed police civilian staff card",
+        CodeType.DIPLOMATIC_PASSPORT: "Diplomatic passport",
+        CodeType.SERVICE_PASSPORT: "Service passport",
+        CodeType.PUBLIC_AFFAIRS_PASSPORT: "Passport for public affairs",
+        CodeType.PASSPORT: "Ordinary passport",
+        CodeType.TAIWAN_PERMIT: "Mainland travel permit for Taiwan residents",
+        CodeType.HONG_KONG_MACAO_PERMIT: "Mainland travel permit for Hong Kong and Macao residents",
+        CodeType.OTHER_PERSON: "Other document of a person",
+    }.items()
+}
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ABOUT_THE_LICENCE = ("status", "validity", "code.live")
 PURPOSES = ("window", "inspection", "contract", "bank", "employment", "other")
@@ -56,6 +78,8 @@ class VerdictView:
     technical: Sequence[Line]
     report_code: str
     """Under which the report was filed; empty if it was not."""
+    portrait: str
+    """The holder's photograph, a JPEG as base64; empty if there is none to show."""
     withheld: bool
     """There is data in the object, and it is not shown because the object is not to be believed."""
 
@@ -67,6 +91,7 @@ def view_of(
     issuers_en: Mapping[str, str],
     checked_by: str = "",
     purpose: str = "",
+    portrait: str | None = None,
 ) -> VerdictView:
     """`issuers_en` are English names by authority; `purpose` is what a desk is checking for."""
     words = report["messages"][language]
@@ -80,7 +105,7 @@ def view_of(
         advice=words["advice"],
         type_name=_type_name(ecertificate, language),
         issuer=_issuer(ecertificate, language, issuers_en),
-        fields=[_field(shown, language) for shown in report["shown"]] if believed else [],
+        fields=_fields(report, language, portrait) if believed else [],
         checks=_checks(report, language, believed),
         not_checked=[NOT_CHECKED[name][_side(language)] for name in report["not_checked"]]
         if believed
@@ -89,6 +114,7 @@ def view_of(
         about=_about(report, language, checked_by, believed),
         technical=_technical(report, language),
         report_code=report.get("report_code") or "",
+        portrait=portrait if believed and portrait else "",
         withheld=not believed and report["colour"] != "grey",
     )
 
@@ -159,13 +185,23 @@ def _issuer(ecertificate: Mapping[str, Any], language: Language, issuers_en: Map
     return str((en if language == "en" else zh) or zh)
 
 
+def _fields(report: Mapping[str, Any], language: Language, portrait: str | None) -> list[Line]:
+    fields = [_field(shown, language) for shown in report["shown"]]
+    if (report["facts"].get("ecertificate") or {}).get("photo_sha256") and not portrait:
+        # Nothing to show here, and the page has one: that too is to be compared.
+        fields.insert(0, Line(text(language, "verdict.photo"), text(language, "verdict.photo_on_page")))
+    return fields
+
+
 def _field(shown: Mapping[str, str], language: Language) -> Line:
     label = shown["label_en"] if language == "en" else shown["label_zh"]
     return Line(label, show_value(shown["value"], language))
 
 
 def show_value(value: str, language: Language) -> str:
-    """A date as people write it; anything else as it stands."""
+    """A date as people write it, a kind of document in the reader's language; anything else as it stands."""
+    if language == "en" and value in _KINDS_OF_DOCUMENT:
+        return _KINDS_OF_DOCUMENT[value]
     if _DAY.fullmatch(value):
         try:
             return show_date(date.fromisoformat(value).isoformat(), language)

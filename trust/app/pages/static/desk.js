@@ -1,150 +1,230 @@
-// The scan station. A scan is sent in place; its answer takes the place of the last one. The field keeps the focus,
-// so that a scanner gun can go on at once, and what came out is said by a live region. Nothing personal is kept:
-// after a minute without a hand on keyboard or mouse the fields are blurred, after ten the verdict is cleared.
+// The scan station. Every scan goes into a queue that is sent one by one, so that none is lost and each answer belongs
+// to its scan. What cannot be sent (no network, signed out, a busy service) stays at the head and is sent again; nothing
+// overtakes it. The queue lives in this page only: codes may hold names, so nothing of them is stored.
+// After a minute without a hand on keyboard or mouse the fields are blurred, after ten the verdict is cleared.
 
 const MAX_BYTES = 20 * 1024 * 1024;
 const DIM_AFTER = 60_000;
 const CLEAR_AFTER = 600_000;
 const KEPT = 20;
+const TRIES = 3; // of a scan that the service fails on, before it is named and the next one goes on
+const AGAIN_AFTER = 2_000;
+const ANSWER_WITHIN = { code: 30_000, file: 180_000 };
 
 const desk = document.querySelector("[data-desk]");
-if (desk) setUp();
+const [banner, result, said, waiting, last, again] = ["banner", "result", "said", "waiting", "last", "again"].map(
+  (name) => desk.querySelector(`[data-${name}]`),
+);
+const form = desk.querySelector("[data-scan]");
+const { code, file, purpose } = form.elements;
+const region = desk.querySelector(".result");
+const queue = [];
+let timers = [];
+let isSending = false;
 
-function setUp() {
-  const form = desk.querySelector("[data-scan]");
-  const code = form.elements.code;
-  const file = form.elements.file;
-  const banner = desk.querySelector("[data-banner]");
-  const result = desk.querySelector("[data-result]");
-  const region = desk.querySelector(".result");
-  const said = desk.querySelector("[data-said]");
-  const last = desk.querySelector("[data-last]");
-  const sound = setUpSound();
-  let timers = [];
-  let isSending = false;
+const count = (words) => words.replace("{count}", queue.length);
 
-  const warn = (words) => {
-    banner.hidden = !words;
-    banner.textContent = words;
-  };
+function warn(words) {
+  banner.hidden = !words;
+  banner.textContent = words;
+}
 
-  const makeReady = () => {
-    const ready = document.createElement("p");
-    ready.className = "empty";
-    ready.textContent = desk.dataset.ready;
-    result.replaceChildren(ready);
-    said.textContent = "";
-    rest();
-    code.focus();
-  };
+// --- what is shown ---
 
-  const rest = () => {
-    timers.forEach(clearTimeout);
-    region.classList.remove("is-dim");
-    timers = result.querySelector(".verdict")
-      ? [setTimeout(() => region.classList.add("is-dim"), DIM_AFTER), setTimeout(makeReady, CLEAR_AFTER)]
-      : [];
-  };
+function showReady() {
+  const ready = document.createElement("p");
+  ready.className = "empty";
+  ready.textContent = desk.dataset.ready;
+  result.replaceChildren(ready);
+  said.textContent = "";
+  rest();
+  if (again.hidden) code.focus();
+}
 
-  const take = (html) => {
-    const answer = new DOMParser().parseFromString(html, "text/html");
-    const verdict = answer.querySelector(".verdict");
-    if (!verdict) {
-      location.assign("/desk");
-      return;
-    }
-    const line = answer.querySelector("[data-line]");
-    last.prepend(document.importNode(line.content, true));
-    while (last.children.length > KEPT) last.lastElementChild.remove();
-    result.replaceChildren(document.adoptNode(verdict));
-    showPrint();
-    const words = [".headline", ".sentence"].map((name) => result.querySelector(name).textContent);
-    said.textContent = words.join(" ");
-    document.title = words[0] + " · " + document.title.split(" · ").slice(-2).join(" · ");
-    sound(verdict.dataset.colour === "green");
-    rest();
-  };
+function rest() {
+  timers.forEach(clearTimeout);
+  region.classList.remove("is-dim");
+  timers = result.querySelector(".verdict")
+    ? [setTimeout(() => region.classList.add("is-dim"), DIM_AFTER), setTimeout(showReady, CLEAR_AFTER)]
+    : [];
+}
 
-  const send = async () => {
-    if (isSending) return;
-    if ((file.files[0]?.size ?? 0) > MAX_BYTES) {
-      warn(desk.dataset.tooLarge);
-      file.value = "";
-      return;
-    }
-    const body = new FormData(form);
-    code.value = file.value = "";
-    isSending = true;
-    warn("");
-    said.textContent = desk.dataset.checking;
-    region.setAttribute("aria-busy", "true");
-    try {
-      const response = await fetch(form.action, { method: "POST", body, headers: { "X-Fragment": "1" } });
-      if (response.status >= 500) throw new Error(response.statusText);
-      take(await response.text());
-    } catch {
-      makeReady();
-      warn(navigator.onLine ? desk.dataset.failed : desk.dataset.offline);
-    } finally {
-      isSending = false;
-      region.removeAttribute("aria-busy");
-      code.focus();
-    }
-  };
+function showQueue() {
+  const others = queue.length - (isSending ? 1 : 0);
+  waiting.hidden = others < 1;
+  waiting.textContent = others < 1 ? "" : desk.dataset.queued.replace("{count}", others);
+  region.classList.toggle("is-busy", queue.length > 0);
+  region.setAttribute("aria-busy", queue.length > 0);
+  again.querySelector("[data-kept]").textContent = count(desk.dataset.kept);
+}
 
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (code.value.trim() || file.files.length > 0) send();
-    else makeReady(); // Enter in the empty field: next, please
-  });
-  file.addEventListener("change", () => file.files.length > 0 && send());
-  code.addEventListener("compositionstart", () => warn(desk.dataset.ime));
-  for (const name of ["dragover", "drop"]) {
-    window.addEventListener(name, (event) => event.preventDefault());
-  }
-  desk.addEventListener("drop", (event) => {
-    if (event.dataTransfer.files.length > 0) {
-      file.files = event.dataTransfer.files;
-      send();
-    }
-  });
-  for (const name of ["pointermove", "keydown"]) {
-    window.addEventListener(name, () => timers.length > 0 && rest(), { passive: true });
-  }
-  window.addEventListener("offline", () => warn(desk.dataset.offline));
-  window.addEventListener("online", () => warn(""));
+function show(content, line, words, colour) {
+  last.prepend(document.importNode(line, true));
+  while (last.children.length > KEPT) last.lastElementChild.remove();
+  result.replaceChildren(document.importNode(content, true));
   showPrint();
+  said.textContent = words;
+  desk.dispatchEvent(new CustomEvent("answered", { detail: colour }));
   rest();
 }
 
+function showVerdict(answer, verdict) {
+  const words = [".headline", ".sentence"].map((name) => verdict.querySelector(name).textContent);
+  show(verdict, answer.querySelector("[data-line]").content, words.join(" "), verdict.dataset.colour);
+  document.title = words[0] + " · " + document.title.split(" · ").slice(-2).join(" · ");
+}
+
+// A scan that the service failed on again and again: it is named as not checked, in its place.
+function showLost() {
+  const lost = document.importNode(desk.querySelector("[data-lost]").content, true);
+  const [words, line] = [lost.querySelector("p"), lost.querySelector("li")];
+  line.querySelector("time").textContent = new Date().toTimeString().slice(0, 8);
+  show(words, line, words.textContent, "grey");
+}
+
 function showPrint() {
-  for (const button of desk.querySelectorAll("[data-print]")) {
+  for (const button of result.querySelectorAll("[data-print]")) {
     button.hidden = false;
     button.addEventListener("click", () => window.print());
   }
 }
 
-// Two tones: up for valid, down for everything else. Off until somebody wants it.
-function setUpSound() {
-  const line = desk.querySelector("[data-sound]");
-  const box = desk.querySelector("[data-sound-box]");
-  let audio = null;
-  line.hidden = false;
-  box.addEventListener("change", () => {
-    audio ??= new AudioContext();
-  });
-  return (isGood) => {
-    if (!box.checked || !audio) return;
-    (isGood ? [880, 1320] : [330, 220]).forEach((pitch, nth) => {
-      const tone = audio.createOscillator();
-      const volume = audio.createGain();
-      const begin = audio.currentTime + nth * 0.14;
-      tone.frequency.value = pitch;
-      volume.gain.setValueAtTime(0.15, begin);
-      volume.gain.exponentialRampToValueAtTime(0.001, begin + 0.13);
-      tone.connect(volume).connect(audio.destination);
-      tone.start(begin);
-      tone.stop(begin + 0.14);
-    });
-  };
+// --- the queue ---
+
+function add(scan) {
+  queue.push({ ...scan, purpose: purpose.value, tries: 0 });
+  showQueue();
+  sendAll();
 }
+
+function addFile(each) {
+  if (each.size > MAX_BYTES) warn(desk.dataset.tooLarge);
+  else add({ file: each });
+}
+
+async function sendAll() {
+  if (isSending || !again.hidden) return;
+  isSending = true;
+  while (queue.length > 0) {
+    showQueue();
+    said.textContent = desk.dataset.checking;
+    const outcome = await send(queue[0]);
+    if (outcome === "signed-out") {
+      warn("");
+      again.hidden = false;
+      again.elements.key.focus();
+      break;
+    }
+    if (outcome === "answered") {
+      queue.shift();
+      warn("");
+    } else if (outcome === "wrong" && ++queue[0].tries >= TRIES) {
+      queue.shift();
+      showLost();
+    } else {
+      warn(count(navigator.onLine ? desk.dataset.retrying : desk.dataset.offline));
+      await pause();
+    }
+  }
+  isSending = false;
+  showQueue();
+}
+
+// Until there is a network again, or a moment has passed.
+function pause() {
+  return new Promise((resolve) => {
+    window.addEventListener("online", resolve, { once: true });
+    setTimeout(resolve, AGAIN_AFTER);
+  });
+}
+
+// "answered"; "signed-out"; "wrong": the service failed; "later": it is busy or cannot be reached.
+async function send(scan) {
+  const body = new FormData();
+  body.set("token", form.elements.token.value);
+  body.set("purpose", scan.purpose);
+  body.set(scan.file ? "file" : "code", scan.file ?? scan.code);
+  const signal = AbortSignal.timeout(ANSWER_WITHIN[scan.file ? "file" : "code"]);
+  let response;
+  let answer;
+  try {
+    response = await fetch(form.action, { method: "POST", body, headers: { "X-Fragment": "1" }, signal });
+    answer = await read(response);
+  } catch {
+    return "later";
+  }
+  const verdict = answer.querySelector(".verdict");
+  if (verdict) {
+    showVerdict(answer, verdict);
+    return "answered";
+  }
+  if (answer.querySelector("[name=key]")) return "signed-out";
+  if (response.status === 503 || response.status === 429) return "later";
+  if (response.status === 403) await renew(); // another session than when the page was loaded
+  return "wrong";
+}
+
+async function read(response) {
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+}
+
+// The tokens of the session that this browser has now.
+async function renew() {
+  const page = await fetch("/desk").then(read, () => null);
+  for (const action of ["/desk/scan", "/desk/sign-out"]) {
+    const token = `form[action="${action}"] [name=token]`;
+    const fresh = page?.querySelector(token);
+    if (fresh) desk.querySelector(token).value = fresh.value;
+  }
+}
+
+// Signed out: the scans are kept, and sent when the counter has signed in again.
+again.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const problem = again.querySelector("[data-key-problem]");
+  const body = new FormData();
+  body.set("key", again.elements.key.value);
+  again.elements.key.value = "";
+  problem.hidden = true;
+  const response = await fetch("/desk/sign-in", { method: "POST", body }).catch(() => null);
+  const words = response && (await read(response)).querySelector("#key-problem");
+  if (words || !response?.ok) {
+    problem.textContent = words?.textContent ?? desk.dataset.unreachable;
+    problem.hidden = false;
+    return;
+  }
+  await renew();
+  again.hidden = true;
+  code.focus();
+  sendAll();
+});
+
+// --- what comes in ---
+
+desk.addEventListener("scanned", (event) => add({ code: event.detail }));
+desk.addEventListener("next", () => queue.length === 0 && showReady());
+file.addEventListener("change", () => {
+  [...file.files].forEach(addFile);
+  file.value = "";
+  code.focus();
+});
+for (const name of ["dragover", "drop"]) {
+  window.addEventListener(name, (event) => event.preventDefault());
+}
+desk.addEventListener("drop", (event) => [...event.dataTransfer.files].forEach(addFile));
+code.addEventListener("compositionstart", () => warn(desk.dataset.ime));
+for (const name of ["pointermove", "keydown"]) {
+  window.addEventListener(name, () => timers.length > 0 && rest(), { passive: true });
+}
+window.addEventListener("offline", () => warn(count(desk.dataset.offline)));
+window.addEventListener("online", () => warn(""));
+let isDownload = false; // which the browser announces like leaving the page
+result.addEventListener("submit", () => {
+  isDownload = true;
+});
+window.addEventListener("beforeunload", (event) => {
+  if (queue.length > 0 && !isDownload) event.preventDefault();
+  isDownload = false;
+});
+showPrint();
+rest();
