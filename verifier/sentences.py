@@ -29,9 +29,9 @@ class Words:
 
 _HEADLINES: Mapping[Language, Mapping[Colour, str]] = {
     "zh-CN": {
-        Colour.GREEN: "验证通过",
+        Colour.GREEN: "核验通过",
         Colour.AMBER: "请注意",
-        Colour.RED: "验证未通过",
+        Colour.RED: "核验未通过",
         Colour.GREY: "未能读取",
     },
     "en": {
@@ -44,7 +44,7 @@ _HEADLINES: Mapping[Language, Mapping[Colour, str]] = {
 
 _FOREIGN_HEADLINE: Mapping[Language, str] = {
     "zh-CN": "签名有效，不是本系统证照",
-    "en": "Signed, and no e-certificate",
+    "en": "Valid signature, but not an e-certificate",
 }
 
 _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
@@ -55,19 +55,19 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "FOREIGN": (
         ("文件上的签名有效，签名后未被改动；它不是本系统签发的证照。", "请确认签名人是谁、是否有权签署。"),
         (
-            "The signatures are good and nothing was changed after them; it is not an e-certificate of this system.",
-            "Mind who signed, and whether they may.",
+            "The signatures are valid and nothing was changed after them; it is not an e-certificate of this system.",
+            "Check who signed and whether they were authorised.",
         ),
     ),
     "FOREIGN_REVOCATION_NOT_CHECKED": (
         (
-            "文件上的签名有效，签名后未被改动；没有核查签名人的证书是否已被吊销。它不是本系统签发的证照。",
+            "文件上的签名有效，签名后未被改动；未核查签名人的证书是否已被吊销。它不是本系统签发的证照。",
             "请确认签名人是谁、是否有权签署；要核查吊销，请用 --crl 提供其签发机构的吊销列表。",
         ),
         (
-            "The signatures are good and nothing was changed after them; revocation was not checked. "
+            "The signatures are valid and nothing was changed after them; revocation was not checked. "
             "It is not an e-certificate of this system.",
-            "Mind who signed, and whether they may; to check revocation, give the CA's list with --crl.",
+            "Check who signed and whether they were authorised; to check revocation, give the CA's list with --crl.",
         ),
     ),
     "UNKNOWN_SIGNER": (
@@ -92,12 +92,12 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "TIME_STAMP_NOT_PROVEN": (
         (
-            "时间戳与这份签名不符，或未能通过验证，签署时间没有得到证明。",
+            "时间戳与这份签名不符，或未能通过核验，签署时间没有得到证明。",
             "请对方重新加盖时间戳，或直接向签名人核实。",
         ),
         (
-            "The time-stamp does not belong to this signature or does not verify, so the time is not proven.",
-            "Ask for a file with a good time-stamp, or ask the signer.",
+            "The time-stamp does not belong to this signature or is not valid, so the time is not proven.",
+            "Ask for a file with a valid time-stamp, or ask the signer.",
         ),
     ),
     "SIGNATURE_NOT_SUPPORTED": (
@@ -106,7 +106,7 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "请用签名方提供的软件核验，或请对方按通用格式（PAdES）重新签署。",
         ),
         (
-            "The file is signed in a way that cannot be checked here, so whether it is good is not known. "
+            "The file is signed in a way that cannot be checked here, so whether the signature is valid is not known. "
             "That does not mean that it was changed.",
             "Check it with the signer's own software, or ask for one signed as PAdES.",
         ),
@@ -147,7 +147,7 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "请从发布方的网址重新获取最新的离线包。",
         ),
         (
-            "The trust list is older than one that was seen here before: somebody may have put it in its place.",
+            "The trust list is older than one seen here before: somebody may have replaced the newer one.",
             "Fetch the newest bundle where it is published.",
         ),
     ),
@@ -157,7 +157,7 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "不要使用这份离线包，请重新获取，或联网核验。",
         ),
         (
-            "The status list was not signed by whom it should be: forged, or damaged; the status is not known.",
+            "The status list was not signed by the right authority: it is forged or damaged, so the status is not known.",
             "Do not use this bundle; fetch a new one, or go online.",
         ),
     ),
@@ -174,8 +174,8 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "NOT_LASTING": (
         ("文件不具备长期保存的条件。", "请查看逐项检测结果，补齐后重新归档。"),
         (
-            "The file is not fit to be kept for long.",
-            "See what is missing below, mend it, and archive it anew.",
+            "The file is not fit for long-term preservation.",
+            "See below what is missing, add it, and archive the file again.",
         ),
     ),
     "SIGNER_STATUS_UNKNOWN": (
@@ -196,31 +196,31 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ),
     ),
     "REVOKED": (
-        ("证照已于 {date} 被 {issuer} {reason}。", "不得作为凭证使用。"),
-        ("Revoked on {date} by {issuer}: {reason}.", "It must not be relied on."),
+        ("该证照已于{date}被{issuer}依法{reason}。", "不得作为凭证使用。"),
+        ("{reason} on {date} by {issuer}.", "It must not be relied on."),
     ),
     "SUSPENDED": (
-        ("证照自 {date} 起暂停使用。", "请向签发机构了解情况。"),
+        ("该证照自{date}起暂停使用。", "请向签发机构了解情况。"),
         ("Suspended since {date}.", "Ask the issuing authority."),
     ),
     "REPLACED": (
-        ("此版本已于 {date} 被更新的证照替代。", "请对方出示新版证照。"),
-        ("Superseded on {date} by a newer version.", "Ask for the current one."),
+        ("该证照已于{date}换发新证，此版本不再使用。", "请对方出示新证。"),
+        ("Replaced on {date} by a newer version.", "Ask for the current one."),
     ),
     "EXPIRED": (
-        ("证照已于 {until} 到期。", "请对方办理延续后再出示。"),
+        ("该证照已于{until}到期。", "请对方办理延续后再出示。"),
         ("Expired on {until}.", "Ask for a renewed one."),
     ),
     "NOT_YET": (
-        ("证照尚未生效。", "请在生效日期之后再核验。"),
+        ("该证照尚未生效。", "请在生效日期之后再核验。"),
         ("Not in force yet.", "Check again when its term has begun."),
     ),
     "CODE_EXPIRED": (
         ("二维码已过期。", "请对方刷新后重新出示。"),
-        ("The code is out of date.", "Ask for a fresh one to be shown."),
+        ("The code has expired.", "Ask for a fresh one."),
     ),
     "CODE_USED": (
-        ("此二维码已被使用过，可能是截图。", "请对方在本人手机上重新出示。"),
+        ("此二维码已使用过，可能是截图。", "请对方在本人手机上重新出示。"),
         (
             "This code was used already; it may be a screenshot.",
             "Ask for a fresh one on the holder's own phone.",
@@ -248,13 +248,13 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ),
     ),
     "BAD_SEAL": (
-        ("电子印章验证失败。", "不要采信，请联系签发机构。"),
-        ("The seal does not verify.", "Do not rely on it; contact the issuing authority."),
+        ("电子印章核验未通过。", "不要采信，请联系签发机构。"),
+        ("The seal is not valid.", "Do not rely on it; contact the issuing authority."),
     ),
     "WRONG_PICTURE": (
         ("页面上的印章图案不是该印章的印模。", "不要采信，请联系签发机构。"),
         (
-            "The page shows another picture than that of the seal.",
+            "The picture on the page is not that of the seal.",
             "Do not rely on it; contact the issuing authority.",
         ),
     ),
@@ -287,10 +287,10 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "NO_SEAL": (
         (
             "该文件为扫描件或另存件，不含电子印章，据此不能判断真伪。",
-            "请扫描证面上的二维码，或上传签发的 PDF 原件。",
+            "请扫描证面二维码或上传原件。",
         ),
         (
-            "A scan, or a copy saved anew: it carries no electronic seal, so whether it is genuine cannot be told.",
+            "A scan, or a copy saved again: it carries no electronic seal, so whether it is genuine cannot be told.",
             "Scan the code on the page, or use the PDF as issued.",
         ),
     ),
@@ -353,7 +353,7 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "STATUS_STALE": (
         ("离线数据缺失或已过期，无法确认当前状态。", "请更新离线包，或联网核验。"),
         (
-            "Offline data is missing or out of date, so the status is not known.",
+            "Offline data is missing or has expired, so the status is not known.",
             "Fetch a new bundle or go online.",
         ),
     ),
@@ -422,20 +422,30 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ),
     ),
     "NOT_PROVEN": (
-        ("未能完成全部必要的检查。", "请联网重试，或询问签发机构。"),
+        ("未能完成全部必要的核验。", "请联网重试，或询问签发机构。"),
         ("Not every required check could be made.", "Try again online, or ask the issuer."),
     ),
     "NOT_OURS": (
-        ("不是本系统的二维码或验证码。", "请扫描证照上的二维码。"),
-        ("Not one of our codes.", "Scan the code on the e-certificate."),
+        ("这不是本系统的二维码。", "请扫描证照上的二维码，或上传签发的 PDF 原件。"),
+        (
+            "This is not a code of this system.",
+            "Scan the code on the e-certificate, or use the PDF as issued.",
+        ),
     ),
     "UNREADABLE": (
-        ("未能识别。", "请调整光线和距离，或上传原文件。"),
-        ("Could not be read.", "Mind light and distance, or use the original file."),
+        ("未识别到二维码。", "请靠近并只拍二维码，或上传 PDF 原件。"),
+        ("No code was recognised.", "Move closer and take the code alone, or use the PDF as issued."),
+    ),
+    "CODE_DAMAGED": (
+        ("二维码内容不完整或有误。", "请重新扫描证照上的二维码，或上传 PDF 原件。"),
+        ("The code is incomplete or damaged.", "Scan it again, or use the PDF as issued."),
     ),
     "NOT_A_PDF": (
-        ("不是可以核验的文件。", "请选择证照的 PDF 文件或二维码图片。"),
-        ("Not a file that can be checked.", "Choose the PDF, or a picture of the code."),
+        ("暂不支持此类文件。", "请上传 PDF 原件，或二维码照片（JPG、PNG）。"),
+        (
+            "This kind of file cannot be checked.",
+            "Use the PDF as issued, or a picture of the code (JPEG, PNG).",
+        ),
     ),
     "TOO_LARGE": (
         ("文件过大。", "请上传不超过 20 MiB 的原文件。"),
@@ -444,9 +454,9 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
 }
 
 _UNDATED: Mapping[str, tuple[str, str]] = {
-    "REVOKED": ("证照已被 {issuer} 废止。", "Revoked by {issuer}."),
-    "SUSPENDED": ("证照已暂停使用。", "Suspended."),
-    "REPLACED": ("此版本已被更新的证照替代。", "Superseded by a newer version."),
+    "REVOKED": ("该证照已被{issuer}废止。", "Revoked by {issuer}."),
+    "SUSPENDED": ("该证照已暂停使用。", "Suspended."),
+    "REPLACED": ("该证照已换发新证，此版本不再使用。", "Replaced by a newer version."),
 }
 
 _FALLBACK: Mapping[Verdict, tuple[tuple[str, str], tuple[str, str]]] = {
@@ -456,9 +466,9 @@ _FALLBACK: Mapping[Verdict, tuple[tuple[str, str], tuple[str, str]]] = {
 }
 
 _REASONS: Mapping[str, tuple[str, str]] = {
-    "rescinded": ("撤销", "rescinded (granted in error)"),
-    "penalty": ("吊销", "withdrawn as a penalty"),
-    "cancelled": ("注销", "cancelled"),
+    "rescinded": ("撤销", "Rescinded as granted in error"),
+    "penalty": ("吊销", "Revoked as a penalty"),
+    "cancelled": ("注销", "Cancelled"),
 }
 
 CHECKS: Mapping[str, tuple[str, str]] = {
@@ -469,11 +479,11 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "file.format": ("文件格式", "File format"),
     "file.objects": ("文件结构", "Objects in the file"),
     "file.active-content": ("无活动内容", "No active content"),
-    "seal.present": ("电子印章齐全，无多余签名", "The seals that belong here, and no other signature"),
+    "seal.present": ("电子印章齐全，无多余签名", "All expected seals, no unexpected signatures"),
     "file.gap": ("印章覆盖全部内容", "The seal covers the whole file"),
     "file.structure": ("盖章后未追加内容", "Nothing added after the seal"),
     "seal.signature": ("印章签名", "Signature of the seal"),
-    "seal.library": ("独立程序库复核", "Second opinion of a library"),
+    "seal.library": ("独立软件复核", "Re-checked by independent software"),
     "seal.crl": ("吊销列表在有效期内", "Revocation lists are in date"),
     "seal.chain": ("印章证书链", "Certificates of the seal"),
     "seal.time": ("时间戳", "Time-stamp"),
@@ -508,7 +518,7 @@ CHECKS: Mapping[str, tuple[str, str]] = {
 REMARKS: Mapping[str, tuple[str, str]] = {
     "NOT_IN_ORDER": (
         "文件的写法有瑕疵，各种阅读器都会略过",
-        "the file is not quite in order, which every viewer overlooks",
+        "the file has small flaws, which every viewer overlooks",
     ),
     "REVOCATION_NOT_CHECKED": (
         "没有核查签名人的证书是否已被吊销",
@@ -532,7 +542,7 @@ REMARKS: Mapping[str, tuple[str, str]] = {
 NOT_CHECKED: Mapping[str, tuple[str, str]] = {
     "revocation": ("签名人的证书是否已被吊销", "whether the signer's certificate was revoked"),
     "presenter": ("出示人是否为持证人本人", "whether the person presenting is the holder"),
-    "page": ("纸面其余内容（请与下列内容核对）", "the rest of the page (compare the fields below)"),
+    "page": ("纸面其余内容（请与上列信息核对）", "the rest of the page (compare it with the details above)"),
 }
 
 
@@ -549,13 +559,15 @@ def words_for(report: Report, language: Language) -> Words:
         code = "FOREIGN_REVOCATION_NOT_CHECKED"
     if report.facts.get("profile") == "foreign" and _decided_by_signature(report):
         code = _OF_OTHERS.get(code, code)
+    if code == "UNREADABLE" and report.kind.endswith("code"):
+        code = "CODE_DAMAGED"
     if code == "BROKEN_PDF" and report.verdict is Verdict.INDETERMINATE:
         code = "BROKEN_AND_UNKNOWN"
     sentence, advice = _SENTENCES.get(code, _FALLBACK[report.verdict])[side]
     status: Any = report.facts.get("status") or {}
     ecertificate: Any = report.facts.get("ecertificate") or {}
     issuer_zh, issuer_en = ecertificate.get("issuer_name_zh"), ecertificate.get("issuer_name_en")
-    reason = _REASONS.get(str(status.get("reason")), ("撤销", "revoked"))[side]
+    reason = _REASONS.get(str(status.get("reason")), ("废止", "Revoked"))[side]
     if not status.get("changed_at") and code in _UNDATED:
         sentence = _UNDATED[code][side]  # a status list says what holds, and not since when
     values = {

@@ -164,7 +164,7 @@ def test_a_revoked_and_a_suspended_licence_are_facts_with_their_dates(
 ) -> None:
     revoked = browser.post("/verify", files={"file": ("a.pdf", pages_world.pdf(pages_world.revoked))}).text
     assert title(revoked).startswith("Not valid")
-    assert "Revoked on" in revoked
+    assert "Revoked as a penalty on" in revoked
     assert HOLDER_NAME in revoked
     suspended = browser.post(
         "/verify", files={"file": ("a.pdf", pages_world.pdf(pages_world.suspended))}
@@ -218,7 +218,7 @@ def test_a_result_is_shown_in_the_other_language_and_saved_without_checking_agai
     html = browser.post("/verify", data={"code": pages_world.live_code()}).text
     carried = hidden(html, "report")
     chinese = browser.post("/verdict?lang=zh-CN", data={"report": carried}).text
-    assert title(chinese).startswith("验证通过")
+    assert title(chinese).startswith("核验通过")
     saved = browser.post("/verdict", data={"report": carried, "as": "json"})
     assert saved.headers["content-disposition"].startswith("attachment")
     assert json.loads(saved.content)["verdict"] == "PASSED"

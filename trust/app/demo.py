@@ -284,7 +284,7 @@ def _verify_offline(run: _Run, data: bytes | str) -> Report:
 def _change_status(run: _Run) -> None:
     run.step(
         6,
-        "暂扣、撤销、换发：同一文件、同一纸面二维码随之失效",
+        "暂停、撤销、换发：同一文件、同一纸面二维码随之失效",
         "Suspend, revoke, replace: the same file and the same printed code now fail",
     )
     acts: tuple[tuple[int, StatusAct, str, str], ...] = (

@@ -400,7 +400,7 @@ def _status_act(act: str, zh: str, en: str) -> None:
     app.command(act, help=t(zh, en))(command)
 
 
-_status_act("suspend", "暂扣证照", "suspend an e-certificate")
+_status_act("suspend", "暂停证照", "suspend an e-certificate")
 _status_act("reinstate", "发还证照", "end a suspension")
 _status_act("revoke", "撤销、吊销或注销证照", "revoke an e-certificate for good")
 

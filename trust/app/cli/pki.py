@@ -15,11 +15,11 @@ pki_app = typer.Typer(
     no_args_is_help=True,
     help=t(
         "证书：外部 CA 的导入，自有机构的轮换与泄露",
-        "certificates from CAs outside; keys of our own authorities",
+        "certificates from external CAs; keys of our own authorities",
     ),
 )
 
-crls_app = typer.Typer(no_args_is_help=True, help=t("外部 CA 的吊销列表", "revocation lists of CAs outside"))
+crls_app = typer.Typer(no_args_is_help=True, help=t("外部 CA 的吊销列表", "revocation lists of external CAs"))
 pki_app.add_typer(crls_app, name="crls")
 
 Data = Annotated[Path | None, typer.Option("--data", help=t("数据目录", "data folder (or YINZHENG_DATA)"))]
@@ -169,7 +169,7 @@ def crls_list(data: Data = None, json: Json = False) -> None:
     def state(each: Any) -> str:
         if each.next_update is None:
             return t("没有", "none yet")
-        return t("已过期", "out of date") if each.next_update < at else t("有效", "good")
+        return t("已过期", "expired") if each.next_update < at else t("有效", "valid")
 
     console.print_table(
         (

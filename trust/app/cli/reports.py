@@ -37,7 +37,7 @@ def show(code: str, data: Data = None, json: Json = False) -> None:
 
 
 @report_app.command(
-    "check", help=t("离线验证报告的签名", "check the signature of a report with an offline bundle")
+    "check", help=t("离线核验报告的签名", "check the signature of a report with an offline bundle")
 )
 def check(
     file: Annotated[

@@ -21,7 +21,7 @@ from trust.model.errors import Malformed, TrustError
 
 trust_app = typer.Typer(
     no_args_is_help=True,
-    help=t("信任列表：其他部署（成员）与外部 CA", "trust list: other deployments (members), CAs outside"),
+    help=t("信任列表：其他部署（成员）与外部 CA", "trust list: other deployments (members), external CAs"),
 )
 
 MemberId = Annotated[str, typer.Argument(metavar="ID", help=t("成员编号", "id of the member"))]
@@ -110,7 +110,7 @@ def add(
         _print_members([kept], json)
 
 
-@trust_app.command("list", help=t("列出成员与外部 CA", "list the members and the CAs outside"))
+@trust_app.command("list", help=t("列出成员与外部 CA", "list the members and the external CAs"))
 def list_entries(data: Data = None, json: Json = False) -> None:
     with opened_service(data) as service:
         _print_members(service.member_bundles.list(), json)
