@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -74,6 +76,7 @@ from trust.model.errors import (
     Conflict,
     KeyUnavailable,
     Malformed,
+    NotFound,
     NumberTaken,
     RequestError,
     TimeStampUnavailable,
@@ -88,6 +91,7 @@ FIRST_ARCHIVED_AFTER = timedelta(days=1)
 """By then the issuers of the certificates have made new revocation lists (`issuer.archive.archiving`)."""
 
 BATCH = 32
+_FILE_NAME = re.compile(r"(?P<type>[A-Z0-9]+)-(?P<number>.+?)(?:-v(?P<version>\d+))?(?:\.pdf)?")
 """Records that share one reservation, one append and one round of receipts."""
 
 _SERIAL_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -260,6 +264,47 @@ class Issuing:
         with self.database.read() as connection:
             row = sql.get_ecertificate(connection, **where, step="ISSUED")
             return issued_from(row, sql.get_document(connection, row.id or 0, "data"))
+
+    def named(self, wanted: str, *, exactly: bool = False) -> IssuedECertificate:
+        """An issued e-certificate by its identifier, or by its licence number where that means only one; the name of
+        its file (FOOD-JY25301020012345-v2.pdf) will do as well.
+
+        Of several versions under one number the current one is meant, unless `exactly` one is wanted. Raises
+        `NotFound`, and `Conflict` (SEVERAL_OF_NUMBER), which lists the identifiers to choose from.
+        """
+        spellings = dict.fromkeys((wanted.strip(), unicodedata.normalize("NFKC", wanted).strip()))
+        with self.database.read() as connection:
+            for text in spellings:
+                if sql.find_ecertificate(connection, identifier=text, step="ISSUED") is not None:
+                    return self.issued(identifier=text)
+            rows: list[sql.ECertificateRow] = [
+                row
+                for text in spellings
+                for row in sql.all_rows(connection, sql.ECertificateRow, number=text, step="ISSUED")
+            ]
+            file = None if rows else _FILE_NAME.fullmatch(wanted.strip())
+            if file is not None:
+                where = {"type_short": file["type"], "number": file["number"], "step": "ISSUED"}
+                version = {"version": int(file["version"])} if file["version"] else {}
+                rows = sql.all_rows(connection, sql.ECertificateRow, **where, **version)
+        if not rows:
+            raise NotFound(
+                "There is no such e-certificate.",
+                "Give its identifier, or its licence number as it is printed.",
+                zh="未找到此标识或编号的证照，请对照证面核对。",
+            )
+        current = [row for row in rows if row.status != Status.REPLACED.value]
+        found = current if len(current) == 1 and not exactly else rows
+        if len(found) > 1:
+            listed = [f"{row.identifier} ({row.type_short}, {row.status})" for row in found]
+            listed_zh = [f"{row.identifier}（{load_profile(row.type_short).name.zh}）" for row in found]
+            raise Conflict(
+                f"{len(found)} e-certificates have this number: {', '.join(listed)}.",
+                "Give the identifier of the one that is meant.",
+                code="SEVERAL_OF_NUMBER",
+                zh=f"有 {len(found)} 份证照使用此编号，请改用其中一份的标识：{'、'.join(listed_zh)}。",
+            )
+        return self.issued(pid=bytes(found[0].pid))
 
     def find_issued(self, application: Application) -> IssuedECertificate | None:
         """What was issued for the very same request before. Raises `RequestError` if it keeps not every rule."""

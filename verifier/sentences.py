@@ -157,7 +157,7 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "不要使用这份离线包，请重新获取，或联网核验。",
         ),
         (
-            "The status list was not signed by the right authority: it is forged or damaged, so the status is not known.",
+            "The status list was not signed by the right authority (forged or damaged), so the status is not known.",
             "Do not use this bundle; fetch a new one, or go online.",
         ),
     ),

@@ -156,7 +156,7 @@ def test_a_changed_file_shows_nothing_of_what_it_holds(browser: Browser, pages_w
         ">passed<",
     ):
         assert hidden_value not in html
-    assert "nothing it contains is shown" in html
+    assert "its contents are not shown" in html
 
 
 def test_a_revoked_and_a_suspended_licence_are_facts_with_their_dates(
@@ -229,7 +229,7 @@ def test_a_result_that_is_not_ours_is_not_shown(browser: Browser, pages_world: W
     spoiled = carried[:60] + ("A" if carried[60] != "A" else "B") + carried[61:]
     for report in (spoiled, carried[:-8], "", "%%%"):
         answer = browser.post("/verdict", data={"report": report})
-        assert (answer.status_code, title(answer.text)[:8]) == (410, "The link")
+        assert (answer.status_code, title(answer.text)[:8]) == (410, "This lin")
 
 
 # --- landing pages ---

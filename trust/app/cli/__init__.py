@@ -385,24 +385,32 @@ def stamp(
         raise typer.Exit(console.EXIT_FAILED)
 
 
+def _status_words(status: Any, reason: str) -> str:
+    """The state in Chinese; 吊销, 撤销 and 注销 are three acts."""
+    acts = {"rescinded": "已撤销", "penalty": "已吊销", "cancelled": "已注销"}
+    words = {"REVOKED": acts.get(reason, "已废止"), "SUSPENDED": "已暂停", "VALID": "已恢复"}
+    return words.get(status.value, str(status.value))
+
+
 def _status_act(act: str, zh: str, en: str) -> None:
     def command(identifier: str, reason: Reason, data: Data = None, json: Json = False) -> None:
         with _service(data) as service:
             from trust.model.status import StatusAct
 
-            issued = service.issuing.issued(identifier=identifier)
+            issued = service.issuing.named(identifier)
             changed = service.statuses.change(issued.pid, StatusAct(act), reason=reason)
             if json:
                 console.print_json({"identifier": changed.identifier, "status": changed.status.value})
             else:
-                console.out.print(f"{changed.identifier} {changed.status.value}")
+                state = t(_status_words(changed.status, reason), changed.status.value)
+                console.out.print(f"{changed.identifier} {state}", soft_wrap=True)
 
     app.command(act, help=t(zh, en))(command)
 
 
 _status_act("suspend", "暂停证照", "suspend an e-certificate")
-_status_act("reinstate", "发还证照", "end a suspension")
-_status_act("revoke", "撤销、吊销或注销证照", "revoke an e-certificate for good")
+_status_act("reinstate", "恢复证照", "end a suspension")
+_status_act("revoke", "吊销、撤销或注销证照", "revoke an e-certificate for good")
 
 
 @app.command(help=t("换发新版证照", "issue the next version and mark this one replaced"))
@@ -439,7 +447,7 @@ def present(
         from issuer.presenting import Level
         from trust.app.qr import write_qr
 
-        issued = service.issuing.issued(identifier=identifier)
+        issued = service.issuing.named(identifier)
         shown = service.presenting.start(
             issued.pid, purpose=purpose, level=Level(level), audience=audience, ttl=timedelta(seconds=ttl)
         )
@@ -689,7 +697,7 @@ def erase(
     json: Json = False,
 ) -> None:
     with _service(data) as service:
-        issued = service.issuing.issued(identifier=identifier)
+        issued = service.issuing.named(identifier, exactly=True)
         erased = service.erasing.erase(
             issued.pid, basis=basis, requested_by=requested_by, approved_by=approved_by
         )
@@ -748,7 +756,7 @@ def access_claim_link(identifier: str, data: Data = None) -> None:
         from trust.app.access import Access
         from trust.model.clock import SystemEntropy
 
-        issued = service.issuing.issued(identifier=identifier)
+        issued = service.issuing.named(identifier)
         access = Access(service.database, service.clock, SystemEntropy())
         with service.database.read() as connection:
             row = sql.get_ecertificate(connection, pid=issued.pid)

@@ -104,7 +104,7 @@ def versions(identifier: str, data: Data = None, json: Json = False) -> None:
     with opened_service(data) as service:
         from trust.app.actions import version_json
 
-        listed = service.archiving.versions(service.issuing.issued(identifier=identifier).pid)
+        listed = service.archiving.versions(service.issuing.named(identifier).pid)
     if json:
         for each in listed:
             console.print_json(version_json(each))
@@ -144,7 +144,7 @@ def export(
     with opened_service(data) as service:
         from trust.app.archiving import export_package
 
-        made = export_package(service, service.issuing.issued(identifier=identifier))
+        made = export_package(service, service.issuing.named(identifier))
     out.write_bytes(made.package)
     if not made.later_versions and not json:
         console.err.print(
@@ -221,7 +221,7 @@ def _renew_named(service: Any, identifiers: list[str]) -> Iterator[Row]:
         named: dict[bytes, str] = {}
         for identifier in identifiers[start : start + _STEP]:
             try:
-                named[service.issuing.issued(identifier=identifier).pid] = identifier
+                named[service.issuing.named(identifier).pid] = identifier
             except TrustError as exc:
                 yield identifier, None, exc
         for each in service.archiving.renew(list(named)):

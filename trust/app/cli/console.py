@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,16 @@ from trust.app.words import ERRORS_ZH, VIOLATIONS_ZH
 from trust.encoding.plain_text import printable
 from trust.model.errors import OperationalError, ProfileViolation, TrustError, Violation
 
+_DATUM = re.compile(
+    r"\d{4}-\d{2}-\d{2}(?:[T ][\d:.]+(?:\+[\d:]+|Z)?)?"  # a day or a time
+    r"|\d[\d.,]*\s?(?:MB|MiB|KB|mm|%)"  # an amount
+    r"|(?<![\w.])/(?:[\w.-]+/)*[\w-]+(?:\.\w+)*"  # a path, a name in a PDF
+    r"|[\w./-]+\.(?:pdf|csv|xlsx|json|pem|crl|zip|toml|jws|key)\b"  # a file
+    r"|(?=[\w.-]*\d)(?=[\w.-]*[A-Za-z])(?=[\w.]*-|\w{8})[\w-]+(?:\.[\w-]+)*"  # an id
+)
+"""What a sentence for people names that cannot be said in another language."""
 Language = Literal["zh-CN", "en"]
+_WIDEST = 10_000
 EXIT_PASSED, EXIT_FAILED, EXIT_INDETERMINATE, EXIT_USAGE, EXIT_OURS = 0, 1, 2, 3, 4
 
 
@@ -62,10 +72,18 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(*columns, show_edge=False, pad_edge=False)
+    """Nothing is cut: an id that cannot be copied whole is of no use. What is wider than the window is longer."""
+    table = Table(show_edge=False, pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=True, overflow="ignore")
     for row in rows:
         table.add_row(*row)
-    out.print(table)
+    width = out.width
+    try:
+        out.width = max(width, table.__rich_measure__(out, out.options.update(max_width=_WIDEST)).maximum)
+        out.print(table, crop=False)
+    finally:
+        out.width = width
 
 
 @contextmanager
@@ -98,10 +116,22 @@ def show_error(exc: TrustError) -> int:
     if isinstance(exc, ProfileViolation):
         err.print(t("记录不符合要求：", "The record cannot be accepted:"))
         for violation in exc.violations:
-            err.print(f"  {violation.field}: {violation_words(violation)}")
+            err.print(f"  {_field_words(violation.field)}{t('：', ': ')}{violation_words(violation)}")
     else:
-        err.print(error_words(exc))
+        err.print(error_words(exc), soft_wrap=True)  # an id that is broken cannot be copied
     return EXIT_OURS if isinstance(exc, OperationalError) else EXIT_USAGE
+
+
+def _field_words(name: str) -> str:
+    """What a field is called over the person's column, of whichever type it is."""
+    if language() == "zh-CN":
+        from issuer.catalogue import load_catalogue
+
+        for profile in load_catalogue().values():
+            known = profile.field_named(name)
+            if known is not None:
+                return known.label.zh
+    return name
 
 
 def error_words(exc: TrustError) -> str:
@@ -109,7 +139,9 @@ def error_words(exc: TrustError) -> str:
     if language() == "zh-CN" and exc.zh:
         return exc.zh
     if language() == "zh-CN" and exc.code in ERRORS_ZH:
-        return f"{ERRORS_ZH[exc.code]}（{exc.what}）"
+        # Of the English sentence only what a person has to know: the id, the file, the number that it names.
+        named = "、".join(dict.fromkeys(_DATUM.findall(exc.what)))
+        return f"{ERRORS_ZH[exc.code]}（{named}）" if named else ERRORS_ZH[exc.code]
     return f"{exc.what} {exc.todo}".strip()
 
 

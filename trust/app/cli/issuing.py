@@ -8,16 +8,24 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from issuer import sql
 from issuer.catalogue import TypeProfile, load_profile
 from issuer.issuing import BATCH, Foreseen, Outcome
 from ledger.recheck import EVERYWHERE, Look, recheck
 from trust.app.actions import application_from, outcome_json, stamp_application
 from trust.app.cli import console
 from trust.app.cli.console import t
-from trust.app.cli.out_folder import check_no_other_file, check_out_folder, make_out_folder, write_out
+from trust.app.cli.out_folder import (
+    check_no_other_file,
+    check_out_folder,
+    file_name,
+    make_out_folder,
+    write_out,
+)
 from trust.app.compose import Service
 from trust.app.records import Record, read_file, read_records
-from trust.model.ecertificate import Application
+from trust.encoding.digests import sha256
+from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Malformed, ProfileViolation, RequestError
 
 
@@ -143,7 +151,7 @@ class _Walk:
                 continue  # its row will say so
             if known is not None:
                 data = self.service.issuing.issued_file(known.pid)
-                check_no_other_file(self.out, f"{known.identifier}.pdf", data)
+                check_no_other_file(self.out, _name_in(self.service, self.out, known), data)
 
 
 def _batches(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
@@ -223,7 +231,7 @@ def replace_record(
     service: Service, identifier: str, source: Path, *, reason: str, out: Path | None, json: bool
 ) -> bool:
     """Issues the next version from a file with exactly one record."""
-    old = service.issuing.issued(identifier=identifier)
+    old = service.issuing.named(identifier)
     profile = load_profile(old.type_short)
     records = read_records(source, profile)
     if len(records) != 1:
@@ -292,8 +300,20 @@ def _write_files(service: Service, outcomes: Sequence[Outcome], out: Path | None
         return
     for outcome in outcomes:
         if outcome.issued is not None and outcome.repeats_row is None:
-            name = f"{outcome.issued.identifier}.pdf"
-            write_out(out, name, service.issuing.issued_file(outcome.issued.pid))
+            data = service.issuing.issued_file(outcome.issued.pid)
+            write_out(out, _name_in(service, out, outcome.issued), data)
+
+
+def _name_in(service: Service, folder: Path, issued: IssuedECertificate) -> str:
+    """By type and number, or by the identifier where a licence of another authority has that name already."""
+    name = file_name(issued)
+    try:
+        standing = sha256((folder / name).read_bytes())
+    except OSError:
+        return name
+    with service.database.read() as connection:
+        row, _ = sql.issued_with_digests(connection, [standing]).get(standing, (None, b""))
+    return name if row is None or bytes(row.pid) == issued.pid else f"{issued.identifier}.pdf"
 
 
 def _row_words() -> str:
@@ -330,10 +350,10 @@ def _print_refusal(outcome: Outcome, row: str, profile: TypeProfile | None) -> N
 
 
 def _shown_field(name: str, profile: TypeProfile | None) -> str:
-    """In Chinese the label that stands over the person's column, with the name of the field."""
+    """In Chinese the label that stands over the person's column."""
     known = profile.field_named(name) if profile is not None else None
     if known is not None:
-        return t(f"{known.label.zh} {known.name}", known.name)
+        return t(known.label.zh, known.name)
     if name.startswith("column "):
         return t(f"{name.removeprefix('column ')} 列", name)
     return t({"row": "整行", "authority": "签发机构"}.get(name, name), name)

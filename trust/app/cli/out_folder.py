@@ -8,12 +8,15 @@ writes them again.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
+from trust.model.ecertificate import IssuedECertificate
 from trust.model.errors import Malformed, StorageError
 
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\s]+')
 _USUAL_FILE = 300_000
 """Bytes of an issued file; those with a photograph are about so large."""
 
@@ -47,6 +50,16 @@ def make_out_folder(folder: Path, files: int) -> None:
     except OSError as exc:
         why = exc.strerror or "it cannot be written"
         raise _unusable(folder, why, f"无法写入：{why}") from exc
+
+
+def file_name(issued: IssuedECertificate) -> str:
+    """FOOD-JY25301020012345.pdf, -v2 for a later version: what a clerk looks for, and every system takes.
+
+    What a number may hold and a name of a file may not, on Windows or in an archive, becomes a hyphen.
+    """
+    number = _UNSAFE.sub("-", issued.number).strip("-. ")
+    later = f"-v{issued.version}" if issued.version > 1 else ""
+    return f"{issued.type_short}-{number or issued.pid.hex()}{later}.pdf"
 
 
 def check_no_other_file(folder: Path, name: str, data: bytes) -> None:

@@ -4,6 +4,7 @@ FAILED, else 3, else 2, else 0."""
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ EXIT = {
     Verdict.FAILED: console.EXIT_FAILED,
     Verdict.INDETERMINATE: console.EXIT_INDETERMINATE,
 }
+_ENGLISH = re.compile("[A-Za-z]{3}")  # a sentence for whoever mends the program; the code says what it is
 _SIGNS = {
     Colour.GREEN: ("✔", "bold green"),
     Colour.AMBER: ("▲", "bold yellow"),
@@ -109,7 +111,9 @@ def print_report(name: str, report: Report, json: bool) -> None:
         kind, _, number = finding.check.partition(".")
         named = CHECKS.get(finding.check) or (CHECKS.get(kind) if number.isdigit() else None)
         label = f"{named[side]} {number if number.isdigit() else ''}".strip() if named else finding.check
-        detail = f" — {finding.code}: {finding.detail}" if finding.result is not Result.PASSED else ""
+        detail = "" if finding.result is Result.PASSED else f" — {finding.code}"
+        if detail and finding.detail and (side == 1 or not _ENGLISH.search(finding.detail)):
+            detail += f": {finding.detail}"
         out.print(f"  {MARKS[finding.result]} {label}{detail}")
     if report.freshness is not None:
         fresh = report.freshness
