@@ -6,6 +6,9 @@ Only names are looked at; nothing is unpacked or decoded. A name inside a zip fi
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
 _ZIP, _OLE = (b"PK\x03\x04", b"PK\x05\x06"), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _LOOKED_AT = 64 * 1024
@@ -28,3 +31,25 @@ def name_kind(data: bytes) -> str | None:
             return "KIND_OFFICE"
         return "KIND_PACKED"
     return "KIND_PACKED" if head.startswith(_PACKED) else None
+
+
+def name_typed(text: str) -> str | None:
+    """What somebody typed in place of a code: identifier, credit-code, identity-number, report-code or number."""
+    typed = "".join(unicodedata.normalize("NFKC", text).split()).upper()
+    if len(typed) > 120 or "/" in typed or len(set(typed) & set("0123456789")) == 0:
+        return None
+    if _IDENTIFIER.fullmatch(typed):
+        return "identifier"
+    if _REPORT_CODE.fullmatch(typed):
+        return "report-code"
+    if _IDENTITY.fullmatch(typed):
+        return "identity-number"
+    if _CREDIT_CODE.fullmatch(typed):
+        return "credit-code"
+    return "number" if sum(each.isdigit() for each in typed) >= 5 else None
+
+
+_IDENTIFIER = re.compile(r"1\.2\.156\.[0-9A-Z.]{8,}")
+_REPORT_CODE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}")
+_IDENTITY = re.compile(r"[1-9]\d{5}(?:19|20)\d{2}[01]\d[0-3]\d\d{3}[0-9X]")
+_CREDIT_CODE = re.compile(r"[0-9A-Z]{2}\d{6}[0-9A-Z]{10}")

@@ -440,6 +440,43 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("二维码内容不完整或有误。", "请重新扫描证照上的二维码，或上传 PDF 原件。"),
         ("The code is incomplete or damaged.", "Scan it again, or use the PDF as issued."),
     ),
+    "TYPED_IDENTIFIER": (
+        (
+            "这是电子证照标识，凭标识不能核验真伪。",
+            "请扫描证照上的二维码，或上传签发的 PDF 原件。",
+        ),
+        (
+            "This is the identifier of an e-certificate; by itself it proves nothing.",
+            "Scan the code on the e-certificate, or use the PDF as issued.",
+        ),
+    ),
+    "TYPED_HOLDER": (
+        (
+            "这是持证主体的代码或号码，不能用来查询或核验证照。",
+            "请让对方出示证照，扫描其二维码，或上传签发的 PDF 原件。",
+        ),
+        (
+            "This is the number of a person or an organisation; e-certificates cannot be looked up by it.",
+            "Ask for the e-certificate and scan its code, or use the PDF as issued.",
+        ),
+    ),
+    "TYPED_REPORT_CODE": (
+        ("这是核验报告的编号，不是证照上的二维码。", "请在“报告查询”中输入，可查询该次核验。"),
+        (
+            "This is the code of a report, not the code on an e-certificate.",
+            "Enter it under “Reports” to look that check up.",
+        ),
+    ),
+    "TYPED_NUMBER": (
+        (
+            "这是一串编号，不是证照上的二维码；凭编号不能核验真伪。",
+            "请扫描证照上的二维码，或上传签发的 PDF 原件。",
+        ),
+        (
+            "This is a number, not the code on an e-certificate; by itself it proves nothing.",
+            "Scan the code on the e-certificate, or use the PDF as issued.",
+        ),
+    ),
     "NOT_A_PDF": (
         ("暂不支持此类文件。", "请上传 PDF 原件，或二维码照片（JPG、PNG）。"),
         (
@@ -546,6 +583,15 @@ NOT_CHECKED: Mapping[str, tuple[str, str]] = {
 }
 
 
+_TYPED = {
+    "identifier": "TYPED_IDENTIFIER",
+    "credit-code": "TYPED_HOLDER",
+    "identity-number": "TYPED_HOLDER",
+    "report-code": "TYPED_REPORT_CODE",
+    "number": "TYPED_NUMBER",
+}
+"""What is said where somebody typed something that is no code (`facts["typed"]`)."""
+
 _OF_OTHERS = {"STATUS_STALE": "SIGNER_STATUS_UNKNOWN", "UNKNOWN_ISSUER": "UNKNOWN_SIGNER"}
 """What is said otherwise of signed files that are not ours: there no bundle of ours would help."""
 
@@ -561,6 +607,8 @@ def words_for(report: Report, language: Language) -> Words:
         code = _OF_OTHERS.get(code, code)
     if code == "UNREADABLE" and report.kind.endswith("code"):
         code = "CODE_DAMAGED"
+    if code == "NOT_OURS" and report.facts.get("typed") in _TYPED:
+        code = _TYPED[str(report.facts["typed"])]
     if code == "BROKEN_PDF" and report.verdict is Verdict.INDETERMINATE:
         code = "BROKEN_AND_UNKNOWN"
     sentence, advice = _SENTENCES.get(code, _FALLBACK[report.verdict])[side]

@@ -53,7 +53,7 @@ from trust.sandbox import Apart, Sandbox
 from verifier.evidence import Evidence, LedgerAnchor, Member
 from verifier.examine import decode_examination
 from verifier.headlines import headline_of
-from verifier.kinds import name_kind
+from verifier.kinds import name_kind, name_typed
 from verifier.members import deployment_facts, deployment_finding
 from verifier.pictures import looks_like_picture
 from verifier.seal_picture import ComparedBefore, SealOnPage
@@ -151,7 +151,9 @@ class Verifier:
         try:
             code = read_scanned_text(text)
         except Malformed as exc:
-            return not_read("code", exc.code, exc.what, at)
+            report = not_read("code", exc.code, exc.what, at)
+            typed = name_typed(text) if exc.code == "NOT_OURS" else None
+            return replace(report, facts={"typed": typed}) if typed is not None else report
         if evidence.trust_list is None or code.host in evidence.trust_list.hosts:
             if code.kind == "P":
                 return self._verify_live(code, at, verifier)

@@ -25,7 +25,7 @@ PUBLIC = (
     "/help",
     "/desk",
     "/wallet",
-    "/wallet/claim/ABC",
+    "/wallet/claim/ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     "/P/ABCD",
     "/Q/ABCD",
     "/ledger",
@@ -327,7 +327,63 @@ def test_a_counter_that_signed_out_is_out(browser: Browser, pages_world: World) 
     assert browser.post("/desk/scan", data={"token": scan, "code": "x"}).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("1.2.156.3005.2.11990000MB9Y00016B011.11990100MB9X100103.AJ7N26UE03YUQFPAN8XF.001.8", "identifier"),
+        ("91530100MA6K4T0X07", "number of a person or an organisation"),
+        ("９１５３０１００MA6K4T0X07", "number of a person or an organisation"),
+        ("990101196801011008", "number of a person or an organisation"),
+        ("JY25301020012341", "not the code on an e-certificate"),
+        ("云交运管许可春字530102000001号", "not the code on an e-certificate"),
+        ("6901234567892", "not the code on an e-certificate"),
+        ("hello", "not a code of this system"),
+    ],
+)
+def test_what_is_typed_in_place_of_a_code_gets_words_that_help(
+    browser: Browser, typed: str, words: str
+) -> None:
+    html = browser.post("/verify", data={"code": typed}).text
+    assert title(html).startswith("Not read")
+    assert words in html
+
+
+def test_a_report_code_leads_to_its_report(browser: Browser, pages_world: World) -> None:
+    html = browser.post("/verify", files={"file": ("a.pdf", pages_world.pdf(pages_world.valid))}).text
+    found = re.search(r"/r/([0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4})", html)
+    assert found
+    for typed in (found.group(1), found.group(1).lower(), found.group(1).replace("-", " ")):
+        answer = browser.post("/verify", data={"code": typed})
+        assert "Valid at that time" in answer.text
+    assert "no report under this code" in browser.post("/verify", data={"code": "0000-0000-0000"}).text
+    assert html.count('class="print-qr') == 1
+    style = browser.get(f"/r/{found.group(1)}/print.css")
+    assert style.headers["content-type"].startswith("text/css")
+    assert f"Report code {found.group(1)}" in style.text
+    assert browser.get('/r/"}body{x/print.css').status_code == 404
+
+
 # --- the wallet ---
+
+
+@pytest.mark.parametrize(
+    "path", ["/wallet/abc", "/wallet/claim/abc", "/wallet/xyz/show", "/wallet/" + "g" * 32]
+)
+def test_a_wrong_wallet_address_is_not_there(browser: Browser, path: str) -> None:
+    assert browser.get(path).status_code == 404
+
+
+def test_the_wallet_names_the_act_its_date_and_the_remedy(browser: Browser, pages_world: World) -> None:
+    open_wallet(browser, pages_world)
+    html = browser.get(f"/wallet/{pages_world.revoked.pid.hex()}?lang=zh-CN").text
+    assert "已吊销" in html
+    assert "已撤销" not in html
+    assert re.search(r"春城市市场监督管理局已于\d{4}年\d+月\d+日依法吊销此证照", html)
+    assert "60 日内申请行政复议" in html
+    assert "6 个月内提起行政诉讼" in html
+    suspended = browser.get(f"/wallet/{pages_world.suspended.pid.hex()}?lang=en").text
+    assert "suspended since" in suspended
+    assert "administrative reconsideration within 60 days" in suspended
 
 
 def test_looking_at_a_claim_page_leaves_the_link_good(browser: Browser, pages_world: World) -> None:

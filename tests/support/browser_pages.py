@@ -37,7 +37,16 @@ def every_page(watched: Any, world: World, *, language: str, width: int) -> Iter
     """Every page there is, each in the state in which people see it."""
     page = watched.page(language=language, width=width)
     ledger = ("/ledger", "/ledger?index=7", "/ledger/explained")
-    paths = ("/", "/verify", "/help", "/desk", "/wallet", "/wallet/claim/ABC", "/P/ABCD", "/Q/ABCD")
+    paths = (
+        "/",
+        "/verify",
+        "/help",
+        "/desk",
+        "/wallet",
+        "/wallet/claim/ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        "/P/ABCD",
+        "/Q/ABCD",
+    )
     for path in (*paths, *ledger):
         page.goto(path)
         yield path, page

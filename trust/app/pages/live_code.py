@@ -21,6 +21,18 @@ def live_code_svg(address: str, title: str) -> str:
     code = qrcode.QRCode(version=_VERSION, error_correction=qrcode.constants.ERROR_CORRECT_M, border=0)
     code.add_data(QRData(address.encode("ascii"), mode=MODE_ALPHA_NUM))
     code.make(fit=False)
+    return _drawn(code, title)
+
+
+def address_svg(address: str, title: str) -> str:
+    """Any address of ours, as large as it needs to be. `title` as above."""
+    code = qrcode.QRCode(error_correction=qrcode.constants.ERROR_CORRECT_M, border=0)
+    code.add_data(address)
+    code.make(fit=True)
+    return _drawn(code, title)
+
+
+def _drawn(code: qrcode.QRCode, title: str) -> str:
     size = len(code.modules) + 2 * _BORDER
     path = "".join(
         f"M{run.start() + _BORDER} {y}h{run.end() - run.start()}v1H{run.start() + _BORDER}z"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from trust.app.pages.checking import Checked, Checking
 from trust.app.pages.forms import read_form
 from trust.app.pages.shell import Shell, language_of, route_class
 from trust.model.errors import Malformed, NotFound
+from verifier.kinds import name_typed
 
 _ENCODED = re.compile(r"[A-Za-z2-7]{1,3600}")
 _Encoded = Annotated[str, PathParameter(max_length=4000)]
@@ -60,7 +62,18 @@ def public_router(shell: Shell, checking: Checking) -> APIRouter:
             thing = sent.file if sent.file is not None else sent.text("code")
             if not thing:
                 return shell.page(request, "verify.html", status=400, problem="verify.nothing_sent")
+            if isinstance(thing, str) and (report_code := _report_code(thing)):
+                return shell.go_to(f"/r/{report_code}")
             return _verdict_page(shell, request, await checking.check(thing, language))
+
+    def _report_code(typed: str) -> str:
+        """The code of a report, if that was typed: as reports print it, or one that is filed under it."""
+        if name_typed(typed) == "report-code":
+            return "".join(unicodedata.normalize("NFKC", typed).split()).upper()
+        try:
+            return shell.service.reporting.find(unicodedata.normalize("NFKC", typed)).code
+        except NotFound:
+            return ""
 
     @router.post("/verdict")
     async def verdict_again(request: Request) -> Response:

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.params import Path as PathParameter
 from fastapi.responses import HTMLResponse
 
-from trust.app.pages.shell import Shell, route_class
-from trust.app.reporting import FiledReport
+from trust.app.i18n import text
+from trust.app.pages.shell import Shell, language_of, route_class
+from trust.app.reporting import FiledReport, read_code, show_code
 from trust.model.errors import NotFound
 from trust.model.report import Report, Verdict
 
@@ -37,6 +38,17 @@ def reports_router(shell: Shell) -> APIRouter:
         return shell.page(
             request, "report.html", filed=filed, colour=_colour(filed), code=filed.code, problem=False
         )
+
+    @router.get("/r/{code}/print.css")
+    def on_every_page(request: Request, code: Annotated[str, PathParameter(max_length=40)]) -> Response:
+        """The code at the foot of every printed page; a style sheet, since the page may hold no style of its own."""
+        try:
+            shown = show_code(read_code(code))
+        except NotFound:
+            return Response(status_code=404)
+        words = text(language_of(request), "verdict.report_code")
+        css = f'@page {{ @bottom-left {{ content: "{words} {shown}"; font-size: 9pt; }} }}\n'
+        return Response(css, media_type="text/css", headers={"cache-control": "no-store"})
 
     return router
 

@@ -23,12 +23,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trust.app.access import DESK, WALLET, Access, WebSession
 from trust.app.compose import Service
 from trust.app.i18n import LANGUAGES, as_language, preferred_language, show_time, text
+from trust.app.pages.live_code import address_svg
 from trust.model.errors import Busy, Conflict, NotFound, NotPermitted, RequestError, TrustError
 from verifier.sentences import Language, show_date
 
@@ -116,6 +118,7 @@ class Shell:
                 "language": language,
                 "here": request.url.path,
                 "host": self.service.settings.host,
+                "qr_of_report": self._qr_of_report,
                 "resend": None,
             }
             | values
@@ -138,6 +141,10 @@ class Shell:
     def error(self, request: Request, status: int, key: str) -> HTMLResponse:
         """An error in words: `error.<key>.title` and `.todo`."""
         return self.page(request, "error.html", status=status, key=key, here="/")
+
+    def _qr_of_report(self, code: str) -> Markup:
+        """The address of a report as a picture, for whoever is shown it on paper."""
+        return Markup(address_svg(f"{self.service.settings.base_url}/r/{code}", code))  # noqa: S704  all of it is ours
 
     def _words(self, language: Language) -> dict[str, Any]:
         other = next(each for each in LANGUAGES if each != language)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,6 +43,9 @@ _SHOW_HOURS = 0.25
 _LEVELS = tuple(Level)
 _HOLDERS_OWN = 4  # the disclosure level above every presentation's: what only holder and issuer see
 _LOOKS = 50
+_ACTS = ("rescinded", "penalty", "cancelled")  # 撤销, 吊销 and 注销 are three acts
+_PID = re.compile(r"[0-9a-fA-F]{32}")
+_TOKEN = re.compile(r"[A-Za-z0-9]{16,64}")
 _CHECKS_HERE = ("verify:pdf", "verify:printed-code", "verify:scan")
 
 
@@ -97,6 +101,8 @@ def wallet_router(shell: Shell) -> APIRouter:
 
     @router.get("/wallet/claim/{token}")
     def claim_page(request: Request, token: str) -> Response:
+        if not _TOKEN.fullmatch(token):
+            raise NotFound("That is no claim link.")
         return shell.page(request, "claim.html")
 
     @router.post("/wallet/claim/{token}")
@@ -187,12 +193,11 @@ def wallet_router(shell: Shell) -> APIRouter:
 
 def _owned(shell: Shell, request: Request, pid: str) -> Owned:
     """Raises `NotFound` alike for what is not there and for what is another's."""
-    session = shell.wallet(request)
     missing = NotFound("There is no such e-certificate.")
-    try:
-        wanted = bytes.fromhex(pid)
-    except ValueError as exc:
-        raise missing from exc
+    if not _PID.fullmatch(pid):
+        raise missing  # an address that cannot be one of ours, signed in or not
+    wanted = bytes.fromhex(pid)
+    session = shell.wallet(request)
     with shell.service.database.read() as connection:
         row = sql.find_ecertificate(connection, pid=wanted, step="ISSUED")
         if row is None or session.subject not in sql.holder_refs_of(connection, row.id or 0):
@@ -224,6 +229,8 @@ def _card(shell: Shell, owned: Owned, language: Language) -> dict[str, Any]:
         "begins": begins.isoformat(),
         "ends": ends.isoformat() if ends else None,
         "state": state,
+        "act": owned.row.status_reason if owned.row.status_reason in _ACTS else "",
+        "reason": owned.row.status_reason if state == Status.SUSPENDED.value else "",
         "since": sql.from_micros(owned.row.status_at).isoformat()
         if owned.row.status_at is not None
         else None,
