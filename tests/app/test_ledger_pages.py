@@ -250,7 +250,7 @@ def test_a_pasted_receipt_is_checked_and_its_entry_shown(browser: Browser, pages
     for pasted in (plain, detached, plain.replace("\n", "\r\n"), f"\n{plain.strip()}"):
         answer = post_receipt(browser, pasted)
         assert answer.status_code == 200
-        assert "The receipt is good" in answer.text
+        assert "The receipt is valid" in answer.text
         assert '<h2 id="entry">Entry 4' in answer.text
         assert answer.text.count("is-passed") >= 3
 
@@ -269,7 +269,7 @@ def test_a_spoiled_receipt_is_not_good(browser: Browser, pages_world: World) -> 
     for spoiled in (other_hash, other_entry, unsigned):
         answer = post_receipt(browser, format_receipt(spoiled))
         assert answer.status_code == 200
-        assert "The receipt is not good" in answer.text
+        assert "The receipt is not valid" in answer.text
     wrong_entry = format_detached_receipt(
         DetachedReceipt(entry_bytes=entry_bytes(pages_world, 5), receipt=receipt)
     )
@@ -304,7 +304,7 @@ def test_a_receipt_for_an_entry_that_is_not_there_shows_none(browser: Browser, l
             format_receipt(Receipt(index=index, hashes=receipt.hashes, checkpoint=receipt.checkpoint)),
         )
         assert answer.status_code == 404
-        assert "The receipt is not good" in answer.text
+        assert "The receipt is not valid" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_a_halted_log_is_still_shown(browser: Browser, log: Log, monkeypatch: py
         answer = browser.get(path)
         assert answer.status_code == 200
     assert "has stopped recording" in browser.get("/ledger").text
-    assert "The receipt is good" in post_receipt(browser, format_receipt(log.prove(3))).text
+    assert "The receipt is valid" in post_receipt(browser, format_receipt(log.prove(3))).text
 
 
 def test_what_cannot_be_read_is_left_out_and_the_rest_is_shown(
@@ -445,7 +445,7 @@ def test_a_cosignature_that_does_not_verify_counts_for_nothing(
     note = cosigned(log.checkpoint_note(), *WITNESSES[:2], spoil=True)
     monkeypatch.setattr(log, "published_note", lambda: note)
     shown = words_of(with_policy.get("/ledger").text)
-    assert "The cosignature is not good." in shown
+    assert "The cosignature is not valid." in shown
     assert "法院 : has not cosigned this checkpoint" in shown
     assert "Not enough have cosigned yet" in shown
 

@@ -70,9 +70,9 @@ def test_a_genuine_entry_is_right_in_every_step(
 def test_it_works_with_the_keyboard_alone(page: Any) -> None:
     page.wait_for_selector("[data-start]", state="visible")  # the script shows it when it has been loaded
     page.locator("#vkey").focus()
-    page.wait_for_function("document.activeElement.matches('#vkey')")
+    page.wait_for_function("() => document.activeElement.matches('#vkey')")
     page.keyboard.press("Tab")
-    page.wait_for_function("document.activeElement.matches('[data-start]')")
+    page.wait_for_function("() => document.activeElement.matches('[data-start]')")
     page.keyboard.press("Enter")
     page.wait_for_selector("[data-result][data-state=PASSED]")
 
@@ -109,12 +109,12 @@ def without_line(number: int) -> Spoil:
         (PROOF, spoiled_line(4), "not the one in the checkpoint"),
         (PROOF, without_line(2), "it needs 3"),
         (PROOF, lambda body: body.replace(b"index 9", b"index 8"), "for entry 8"),
-        (PROOF, lambda body: body.replace(b"tlog-proof@v1", b"tlog-proof@v9"), "not in its form"),
-        (PROOF, lambda body: b"", "not in its form"),
+        (PROOF, lambda body: body.replace(b"tlog-proof@v1", b"tlog-proof@v9"), "not in the expected format"),
+        (PROOF, lambda body: b"", "not in the expected format"),
         (CHECKPOINT, spoiled_line(2), "same size and different roots"),
-        (CHECKPOINT, lambda body: b"<html>", "not in its form"),
+        (CHECKPOINT, lambda body: b"<html>", "not in the expected format"),
         (TILES, lambda body: entry_changed(body, INDEX), "other bytes"),
-        (TILES, lambda body: body[:40], "not in its form"),
+        (TILES, lambda body: body[:40], "not in the expected format"),
     ],
     ids=[
         "first hash",
@@ -146,7 +146,7 @@ def test_a_signature_that_was_tampered_with_is_wrong(page: Any, served: Any) -> 
         answer_with(page, pattern, lambda body: body.replace(signature.encode(), spoiled.encode()))
     state, steps = check(page)
     assert (state, steps[-1][0]) == ("FAILED", "FAILED")
-    assert "signature under the checkpoint is not good" in steps[-1][1]
+    assert "signature under the checkpoint is not valid" in steps[-1][1]
 
 
 def test_a_whole_other_ledger_does_not_pass_under_the_key_that_somebody_brought(page: Any) -> None:
@@ -156,7 +156,7 @@ def test_a_whole_other_ledger_does_not_pass_under_the_key_that_somebody_brought(
     assert "not signed by this key" in steps[-1][1]
     page.fill("#vkey", "nonsense")
     state, steps = check(page)
-    assert (state, "not in its form" in steps[-1][1]) == ("FAILED", True)
+    assert (state, "not in the expected format" in steps[-1][1]) == ("FAILED", True)
 
 
 @pytest.mark.parametrize("pattern", [PROOF, CHECKPOINT, TILES])
@@ -210,7 +210,7 @@ def test_without_javascript_the_entry_and_its_proof_are_there(watched: Any, serv
     page.get_by_text("By a receipt").click()
     page.fill("#receipt", format_receipt(served[0].service.log.prove(3)))
     page.get_by_role("button", name="Check the receipt").click()
-    page.wait_for_selector("text=The receipt is good")
+    page.wait_for_selector("text=The receipt is valid")
     assert "Entry 3" in page.inner_text("#entry")
 
 

@@ -30,7 +30,7 @@ def sign_in(page: Any, world: World) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector("[data-scan]")
     page.wait_for_load_state("load")
-    page.wait_for_function("document.activeElement.id === 'code'")  # until then keys go nowhere
+    page.wait_for_function("() => document.activeElement.id === 'code'")  # until then keys go nowhere
 
 
 def every_page(watched: Any, world: World, *, language: str, width: int) -> Iterator[tuple[str, Any]]:

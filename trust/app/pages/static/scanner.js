@@ -4,7 +4,8 @@
 
 const SILENCE = 200; // a scanner without a suffix has finished
 const SILENCE_OF_UNKNOWN = 600; // the same where the text does not say how long it is
-const ECHO = 500; // a second suffix (CR LF, Tab and Enter) within this time belongs to the same scan
+const STILL_TYPING = 500;
+const ECHO = 300; // a second suffix (CR LF, Tab and Enter) within this time belongs to the same scan
 const A_BURST = 60; // milliseconds from key to key: no hand types so fast
 const A_SCAN = 8; // characters: what is shorter was left in the field by a hand
 // Where a code begins: at the prefix that names its symbology (]Q1), or at its address.
@@ -22,7 +23,7 @@ let silence = null;
 let scannedAt = -Infinity;
 
 const isBurst = () => typed.length > 3 && (typed.at(-1) - typed[0]) / (typed.length - 1) < A_BURST;
-const isTyping = () => isBurst() && performance.now() - typed.at(-1) < ECHO;
+const isTyping = () => isBurst() && performance.now() - typed.at(-1) < STILL_TYPING;
 const isEcho = () => performance.now() - scannedAt < ECHO;
 const looksLikeCode = () => BEGINS.test(code.value) && code.value.length > 40;
 
