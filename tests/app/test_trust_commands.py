@@ -184,7 +184,7 @@ def test_the_page_says_who_is_trusted_for_what(
             fingerprint = root_fingerprint(root)
             assert f"{fingerprint[:8]} {fingerprint[8:16]}" in page
         world.service.members.withdraw("jinchuan", TrustState.COMPROMISED)
-        assert {"en": "not at all", "zh-CN": "一概不信"}[language] in client.get(
+        assert {"en": "not trusted", "zh-CN": "已终止信任"}[language] in client.get(
             f"/trust?lang={language}"
         ).text
 
