@@ -6,7 +6,7 @@ const SILENCE = 200; // a scanner without a suffix has finished
 const SILENCE_OF_UNKNOWN = 600; // the same where the text does not say how long it is
 const STILL_TYPING = 500;
 const ECHO = 300; // a second suffix (CR LF, Tab and Enter) within this time belongs to the same scan
-const A_BURST = 60; // milliseconds from key to key: no hand types so fast
+const A_BURST = 100; // milliseconds from key to key: no hand types so fast
 const A_SCAN = 8; // characters: what is shorter was left in the field by a hand
 // Where a code begins: at the prefix that names its symbology (]Q1), or at its address.
 const BEGINS = /(?=[\]}][a-z][0-9!]https?[:;：；][/?／？、]{2})|(?<![\]}][a-z][0-9!])(?=https?[:;：；][/?／？、]{2})/i;
@@ -63,7 +63,9 @@ function onKey(event) {
   if (event.ctrlKey || event.altKey || event.metaKey) {
     if (isEcho() && event.key.toLowerCase() === "j") event.preventDefault(); // the line feed of a scanner
   } else if (event.key === "Enter" || event.key === "Tab") {
-    const isSuffix = isOwn && event.key === "Tab" && !event.shiftKey && (isTyping() || looksLikeCode());
+    // A busy machine takes the keys late: whatever is as long as a scan is one, however slowly it came.
+    const isScan = isTyping() || typed.length >= A_SCAN || looksLikeCode();
+    const isSuffix = isOwn && event.key === "Tab" && !event.shiftKey && isScan;
     const isEchoOfSuffix = !code.value && isEcho();
     if (isSuffix || (!isOwn && isTyping()) || isEchoOfSuffix) event.preventDefault();
     if (!isEchoOfSuffix && event.defaultPrevented) giveField();
