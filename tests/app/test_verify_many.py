@@ -45,7 +45,8 @@ def test_a_folder_is_verified_and_carried_on(cli: Cli, folder: Path, offline: bo
     out, bundle = cli.folder / "out", cli.folder / "bundle"
     assert cli.run("bundle", bundle) == 0
     options = ("--offline", bundle) if offline else ()
-    assert cli.run("verify-many", folder, "--out", out, *options) == 3
+    # There are forgeries in it, which nothing that could not be read may hide.
+    assert cli.run("verify-many", folder, "--out", out, *options) == 1
     found = results(out)
     codes = sorted(row["code"] for row in found.values())
     assert codes == ["BROKEN_PDF", "NOT_A_PDF", "OK", "OK", "OK"]
@@ -62,8 +63,8 @@ def test_a_folder_is_verified_and_carried_on(cli: Cli, folder: Path, offline: bo
     # Stopped in the middle of a line, and one file exchanged meanwhile.
     (out / "results.jsonl").write_text("\n".join(lines[:4]) + '\n{"name": "alt', encoding="utf-8")
     (folder / "note.bin").write_bytes(b"%PDF-1.7\n")
-    # A header and nothing else is no licence that was changed: whatever it was, it cannot be read.
-    assert cli.run("verify-many", folder, "--out", out, *options) == 2
+    # A header and nothing else is no licence that was changed; the one that was decides the exit code.
+    assert cli.run("verify-many", folder, "--out", out, *options) == 1
     assert (results(out)["note.bin"]["verdict"], results(out)["altered.pdf"]["verdict"]) == (
         "INDETERMINATE",
         "FAILED",
@@ -80,20 +81,20 @@ def test_a_folder_is_verified_and_carried_on(cli: Cli, folder: Path, offline: bo
 def test_a_run_that_ended_is_not_carried_on_nor_is_one_by_other_evidence(cli: Cli, folder: Path) -> None:
     out, bundle = cli.folder / "out", cli.folder / "bundle"
     assert cli.run("bundle", bundle) == 0
-    assert cli.run("verify-many", folder, "--out", out) == 3
+    assert cli.run("verify-many", folder, "--out", out) == 1
     good = next(name for name, row in results(out).items() if row["code"] == "OK" and "/" not in name)
     assert cli.run("revoke", Path(good).stem, "--reason", "penalty") == 0
-    assert cli.run("verify-many", folder, "--out", out) == 3
+    assert cli.run("verify-many", folder, "--out", out) == 1
     assert results(out)[good]["code"] == "REVOKED"
     # As if that run had been stopped before its end: it was online, and the bundle is from before.
     lines = (out / "results.jsonl").read_text("utf-8").splitlines()
     (out / "results.jsonl").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
-    assert cli.run("verify-many", folder, "--out", out, "--offline", bundle) == 3
+    assert cli.run("verify-many", folder, "--out", out, "--offline", bundle) == 1
     assert results(out)[good]["code"] == "OK"
     # And as if it had been stopped the day before yesterday.
     old = [line.replace('"verified_at": "20', '"verified_at": "19') for line in lines[:-1]]
     (out / "results.jsonl").write_text("\n".join(old) + "\n", encoding="utf-8")
-    assert cli.run("verify-many", folder, "--out", out) == 3
+    assert cli.run("verify-many", folder, "--out", out) == 1
     assert not results(out)[good]["verified_at"].startswith("19")
 
 
@@ -116,7 +117,7 @@ def test_names_that_are_no_text_and_files_that_cannot_be_read_keep_nobody_waitin
     real = Path.open
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "open", refuse)
-        assert cli.run("verify-many", folder, "--out", out) == 3
+        assert cli.run("verify-many", folder, "--out", out) == 1
     found = results(out)
     assert found["\\xff\x1b[2J\n.pdf"]["verdict"] != "PASSED"
     assert found["none.pdf"]["code"] == "UNREADABLE"

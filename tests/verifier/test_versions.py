@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -100,7 +101,10 @@ CHANGES: dict[str, Callable[[bytes, bytes], tuple[bytes, bytes]]] = {
         head,
         tail.replace(b"/Type /DocTimeStamp", b"/Type /Sig         "),
     ),
-    "another catalogue": lambda head, tail: (head, tail.replace(b"/Root 29 0 R", b"/Root 28 0 R")),
+    "another catalogue": lambda head, tail: (
+        head,
+        re.sub(rb"/Root (\d*)(\d) 0 R", lambda m: b"/Root %b%d 0 R" % (m[1], (int(m[2]) + 1) % 10), tail),
+    ),
     "another table before": lambda head, tail: (head, tail.replace(b"/Prev ", b"/Prfv ")),
     "another line end": lambda head, tail: (head, tail.replace(b"> ]\n/Prev", b"> ] /Prev")),
 }  # fmt: skip
