@@ -87,7 +87,7 @@ def _print_unread(name: str, exc: Malformed, json: bool) -> None:
         console.print_json(
             {"input": _shortened(name), "error": exc.code, "message": console.error_words(exc)}
         )
-    console.err.print(console.error_words(exc))
+    console.err.print(console.error_words(exc), soft_wrap=True)
 
 
 def print_report(name: str, report: Report, json: bool) -> None:
