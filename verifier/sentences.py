@@ -558,7 +558,7 @@ REMARKS: Mapping[str, tuple[str, str]] = {
         "the file has small flaws, which every viewer overlooks",
     ),
     "REVOCATION_NOT_CHECKED": (
-        "没有核查签名人的证书是否已被吊销",
+        "未核查签名人的证书是否已被吊销",
         "revocation was not checked",
     ),
     "CLAIMED_TIME_AHEAD": (

@@ -178,7 +178,7 @@ def test_that_revocation_was_not_checked_is_said() -> None:
     assert found.facts["remarks"] == ["REVOCATION_NOT_CHECKED"]
     report = Report("pdf", made.at, Verdict.PASSED, "OK", (), found.facts, not_checked=("revocation",))
     assert "revocation was not checked" in words_for(report, "en").sentence
-    assert "没有核查" in words_for(report, "zh-CN").sentence
+    assert "未核查" in words_for(report, "zh-CN").sentence
     assert "revocation was not checked" in [line for _, line in signer_words(found.facts, "en")]
     assert examine(pdf).facts["remarks"] == [], "a list at hand was asked"
 
