@@ -91,15 +91,14 @@ FIRST_ARCHIVED_AFTER = timedelta(days=1)
 """By then the issuers of the certificates have made new revocation lists (`issuer.archive.archiving`)."""
 
 BATCH = 32
-_FILE_NAME = re.compile(r"(?P<type>[A-Z0-9]+)-(?P<number>.+?)(?:-v(?P<version>\d+))?(?:\.pdf)?")
 """Records that share one reservation, one append and one round of receipts."""
+
+_FILE_NAME = re.compile(r"(?P<type>[A-Z0-9]+)-(?P<number>.+?)(?:-v(?P<version>\d+))?(?:\.pdf)?")
 
 _SERIAL_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _SERIAL_CHARACTERS = 20
 _POINTS_PER_MM = 72 / 25.4
 _SEAL_REASON = "电子印章"
-"""Lower right of an A4 page, where the issuer's name and date stand by custom."""
-
 
 FOR_ABROAD = "for-abroad"
 """The document beside a draft that says so."""

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 from PIL import Image
@@ -19,6 +20,7 @@ from trust.app import records
 from trust.app.cli import out_folder
 from trust.app.records import read_records
 from trust.model.errors import ProfileViolation
+from trust.storage import folder
 
 PLACE = "云岭省春城市别处路2号"
 
@@ -201,6 +203,30 @@ def test_a_full_disk_stops_before_anything_is_sealed(cli: Cli, monkeypatch: pyte
         assert "0 MB are free" in cli.err
 
 
+def test_a_file_that_cannot_be_written_whole_is_not_there(tmp_path):
+    program = """
+import resource, signal, sys
+from pathlib import Path
+from trust.app.cli.out_folder import replace_out, write_out
+from trust.model.errors import StorageError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+folder = Path(sys.argv[1])
+replace_out(folder / "old.pdf", b"before")
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+data = bytes(200_000)
+for write in (lambda: write_out(folder, "new.pdf", data), lambda: replace_out(folder / "old.pdf", data)):
+    try:
+        write()
+    except StorageError as exc:
+        print(exc.code)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["OUT_FAILED", "OUT_FAILED"]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"old.pdf": b"before"}
+
+
 def test_a_dry_run_makes_no_folder_and_folders_above_are_made(cli: Cli) -> None:
     out = cli.folder / "a" / "b"
     assert cli.run("issue", "FOOD", "--from", table_of(cli, food(1)), "--out", out, "--dry-run") == 0, cli.err
@@ -231,19 +257,18 @@ def test_another_file_of_the_same_name_is_never_written_over(cli: Cli) -> None:
 
 def test_a_disk_that_fills_up_meanwhile_loses_nothing(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     out, path = cli.folder / "pdf", table_of(cli, *(food(n) for n in range(1, 41)))
-    written = Path.write_bytes
 
-    def full(self: Path, data: bytes) -> int:
-        if len(list(out.glob("*.pdf"))) >= 3 and self.parent == out:
+    def full(path: Path, mode: str) -> IO[bytes]:
+        if len(list(out.glob("*.pdf"))) >= 3 and path.parent == out:
             raise OSError(28, "No space left on device")
-        return written(self, data)
+        return open(path, mode)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(folder, "open", full, raising=False)
     assert cli.run("issue", "FOOD", "--from", path, "--out", out) == 4
     assert "No space left" in said(cli)
     assert "the same command again" in said(cli)
     assert len(list(out.iterdir())) == 3, "no half-written file is left"
-    monkeypatch.setattr(Path, "write_bytes", written)
+    monkeypatch.delattr(folder, "open")
     assert cli.run("issue", "FOOD", "--from", path, "--out", out) == 0, cli.err
     assert len(pdfs(out)) == 40
 

@@ -224,6 +224,15 @@ def test_a_document_type_is_found_wherever_it_stands(tmp_path):
         refused(with_part(write_workbook(path, table(food(1))), late), "WORKBOOK_UNREADABLE")
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16-le", "utf-16-be"])
+def test_a_document_type_is_found_whatever_the_part_is_called(tmp_path, encoding):
+    path = write_workbook(tmp_path / "t.xlsx", table(food(1)))
+    assert len(found(path)) == 1
+    with zipfile.ZipFile(path, "a") as packed:
+        packed.writestr("xl/media/sheet.bin", bytes(100) + "<!DOCTYPE a [<!ENTITY b 'c'>]>".encode(encoding))
+    refused(path, "WORKBOOK_UNREADABLE")
+
+
 def test_what_is_too_large_is_refused_before_it_is_read(tmp_path, monkeypatch):
     path = write_workbook(tmp_path / "t.xlsx", table(*(food(n) for n in range(1, 40))))
     monkeypatch.setattr(workbook, "_MOST_CELLS", 300)

@@ -31,6 +31,11 @@ _MOST_UNPACKED = 512 * 1024 * 1024
 _MOST_ROWS = 1_048_576
 _MOST_CELLS = 4_000_000
 _CHUNK = 1 << 20
+_DOCUMENT_TYPES = tuple(
+    mark.encode(encoding)
+    for mark in ("<!DOCTYPE", "<!ENTITY")
+    for encoding in ("ascii", "utf-16-le", "utf-16-be")
+)
 # ECMA-376 part 1, 18.8.30: the number formats that Excel in Chinese writes by number alone. The library has none of
 # them, and would give a day in one as a plain number.
 _CHINESE_FORMATS = {
@@ -84,7 +89,9 @@ def read_workbook(path: Path) -> Sheet:
 
 def _read(path: Path, values: Any, formulas: Any) -> Sheet:
     filled = [
-        sheet.title for sheet in values.worksheets if sheet.sheet_state == "visible" and _has_content(sheet)
+        sheet.title
+        for sheet in values.worksheets
+        if sheet.sheet_state == "visible" and _has_content(sheet, path.name)
     ]
     if not filled:
         raise Malformed(
@@ -118,21 +125,26 @@ def _check_package(path: Path) -> None:
                 zh=f"{path.name} 解压后过大。请只把数据行复制到新的工作簿，或拆成几个文件。",
             )
         for part in parts:
-            if part.filename.lower().endswith((".xml", ".rels", ".vml")):
-                _check_plain_xml(packed, part)
+            _check_plain_xml(packed, part)
 
 
 def _check_plain_xml(packed: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
-    """No document type and one-byte encodings: Excel writes neither, and entities need the first."""
+    """No document type and one-byte encodings: Excel writes neither, and entities need the first.
+
+    Which parts are XML their names need not say, so a document type is looked for in each, in every encoding that
+    the parser reads.
+    """
+    is_named_xml = part.filename.lower().endswith((".xml", ".rels", ".vml"))
     with packed.open(part) as stream:
         before = b""
         while chunk := stream.read(_CHUNK):
             window = before + chunk
-            if not before and (window[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in window[:64]):
+            is_wide = window[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in window[:64]
+            if not before and is_named_xml and is_wide:
                 raise ValueError("XML in an encoding that workbooks do not have")
-            if b"<!DOCTYPE" in window or b"<!ENTITY" in window:
+            if any(mark in window for mark in _DOCUMENT_TYPES):
                 raise ValueError("XML with a document type")
-            before = window[-16:]
+            before = window[-32:]
 
 
 @contextmanager
@@ -229,8 +241,10 @@ def _rows(sheet: Any, name: str) -> Iterator[tuple[Any, ...]]:
         yield row
 
 
-def _has_content(sheet: Any) -> bool:
-    return any(cell.value is not None and str(cell.value).strip() for row in _rows(sheet, "") for cell in row)
+def _has_content(sheet: Any, name: str) -> bool:
+    return any(
+        cell.value is not None and str(cell.value).strip() for row in _rows(sheet, name) for cell in row
+    )
 
 
 def _cell(value: Any, formula: Any) -> Cell:

@@ -20,6 +20,7 @@ from trust.app.cli.out_folder import (
     check_out_folder,
     file_name,
     make_out_folder,
+    replace_out,
     write_out,
 )
 from trust.app.compose import Service
@@ -221,8 +222,7 @@ def stamp_pdf(
     )
     (outcome,) = service.issuing.issue([application])
     if outcome.issued is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(service.issuing.issued_file(outcome.issued.pid))
+        replace_out(out, service.issuing.issued_file(outcome.issued.pid))
     _print_outcomes([outcome], json)
     return outcome.error is None
 

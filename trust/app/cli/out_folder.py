@@ -15,6 +15,7 @@ from pathlib import Path
 
 from trust.model.ecertificate import IssuedECertificate
 from trust.model.errors import Malformed, StorageError
+from trust.storage.folder import write_durably
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\s]+')
 _USUAL_FILE = 300_000
@@ -80,18 +81,20 @@ def write_out(folder: Path, name: str, data: bytes) -> None:
     check_no_other_file(folder, name, data)
     if path.exists():
         return
-    part = path.with_name(f".{name}.part")
+    replace_out(path, data)
+
+
+def replace_out(path: Path, data: bytes) -> None:
+    """Whole and durable or not at all; what stood there is replaced. Raises `StorageError` (OUT_FAILED)."""
     try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as exc:
-        part.unlink(missing_ok=True)
-        why = exc.strerror or "it cannot be written"
+        write_durably(path, data)
+    except StorageError as exc:
+        why = getattr(exc.__cause__, "strerror", None) or exc.what
         raise StorageError(
-            f"{name} cannot be written to {folder}: {why}. What is issued is in the register.",
+            f"{path.name} cannot be written to {path.parent}: {why}. What is issued is in the register.",
             "Make room and give the same command again: it writes the files and issues nothing twice.",
             code="OUT_FAILED",
-            zh=f"{name} 无法写入 {folder}（{why}）。已签发的证照都在登记库中；"
+            zh=f"{path.name} 无法写入 {path.parent}（{why}）。已签发的证照都在登记库中；"
             "腾出空间后重新运行同一命令，即可补写文件，不会重复签发。",
         ) from exc
 
