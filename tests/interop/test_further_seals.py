@@ -16,19 +16,16 @@ from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 from support.ways import WAYS, sealing_way
-from support.world import MARKET, START
+from support.world import NAME_SEAL, START
 
 from keys import asn1
 from keys.pki.validator import Sm2AwareValidator
-from keys.suites import Suite
 from trust.encoding.trust_list import TrustedSeal, TrustedTsa
-from trust.model.seal import SealShape
 from trust.pdf.gap import check_gaps
 from verifier.bundle import evidence_from_bundle
 
 pytestmark = pytest.mark.interop
-PERSON = "chuncheng-market-person"
-SEALS = ("chuncheng-market-sm2", PERSON, "chuncheng-market-rsa3072")
+SEALS = ("chuncheng-market-sm2", NAME_SEAL, "chuncheng-market-rsa3072")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,19 +41,7 @@ class Triple:
 @pytest.fixture(scope="module")
 def triples(issued: Issued) -> dict[str, Triple]:
     world = issued.world
-    seals = world.service.seals
-    seals.apply(
-        PERSON,
-        MARKET.authority_id,
-        Suite.SM2_SM3,
-        by="clerk",
-        shape=SealShape.SQUARE,
-        person="沈青禾",
-        diameter_mm=18,
-    )
-    seals.approve(PERSON, by="chief")
-    seals.make_approved(PERSON, by="maker")
-    seals.record(PERSON, by="chief")
+    world.add_name_seal()
     pdfs = {}
     for number, way in enumerate(WAYS, 9501):
         with sealing_way(way):

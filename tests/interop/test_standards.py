@@ -12,18 +12,12 @@ import pytest
 import typst
 from interop.maven import JavaProgram
 from support import ways as sealing_ways
-from support.world import MARKET, World, make_world
+from support.world import NAME_SEAL, World, make_world
 
-from issuer.catalogue import load_profile
 from issuer.drafting import Application
 from issuer.rendering.fonts import typst_fonts
-from keys.suites import Suite
-from trust.app import samples
-from trust.app.actions import application_from
-from trust.app.records import read_records
 from trust.model.ecertificate import PlaceOnPage
 from trust.model.report import Verdict
-from trust.model.seal import SealShape
 from trust.pdf.reading import open_pdf
 from trust.pdf.standards import read_standards
 from trust.sandbox import Sandbox
@@ -40,11 +34,10 @@ WAYS = {
     "rsa": ("chuncheng-market-rsa3072", ()),
     "dual": ("chuncheng-market-sm2", ("chuncheng-market-rsa3072",)),
 }
-PERSON = "chuncheng-market-person"
 LAID_OUT = {
     **WAYS,
-    "person": ("chuncheng-market-sm2", (PERSON,)),
-    "three": ("chuncheng-market-sm2", (PERSON, "chuncheng-market-rsa3072")),
+    "person": ("chuncheng-market-sm2", (NAME_SEAL,)),
+    "three": ("chuncheng-market-sm2", (NAME_SEAL, "chuncheng-market-rsa3072")),
 }
 _numbers = itertools.count(7000)
 
@@ -61,40 +54,15 @@ def world(
     folder = tmp_path_factory.mktemp("standards") / "data"
     shutil.copytree(template_folder, folder)
     made = make_world(folder, sandbox=sandbox)
-    seals = made.service.seals
-    seals.apply(
-        PERSON,
-        MARKET.authority_id,
-        Suite.SM2_SM3,
-        by="clerk",
-        shape=SealShape.SQUARE,
-        person="沈青禾",
-        diameter_mm=18,
-    )
-    seals.approve(PERSON, by="chief")
-    seals.make_approved(PERSON, by="maker")
-    seals.record(PERSON, by="chief")
+    made.add_name_seal()
     yield made
     made.close()
 
 
 def samples_of(world: World, short: str) -> list[Application]:
     """Of our samples, the first ones and the hardest."""
-    service, folder = world.service, samples.find_samples()
-    name, authority = next((name, authority) for kind, name, authority in samples.RECORDS if kind == short)
-    for sample in samples.read_authorities(folder):
-        if sample.authority.authority_id == authority:
-            service.authorities.add(sample.authority)
-            if authority not in {seal.authority_id for seal in service.seals.list()}:
-                service.seals.make(f"{authority}-sm2", authority, sample.suite)
-    seal = next(seal.seal_id for seal in service.seals.list() if seal.authority_id == authority)
-    profile = load_profile(short)
-    records = read_records(folder / name, profile)
-    longest = sorted(records, key=lambda record: len(str(record)))[-3:]
-    return [
-        application_from(service, record, profile, authority=authority, seal=seal)
-        for record in [records[0], *longest]
-    ]
+    first, *others = world.sample_applications(short)
+    return [first, *sorted(others, key=lambda application: len(str(dict(application.fields))))[-3:]]
 
 
 def letter(standard: str) -> bytes:

@@ -10,42 +10,29 @@ from pathlib import Path
 import pytest
 from pyhanko.pdf_utils.reader import PdfFileReader
 from support.ways import WAYS, sealing_way
-from support.world import MARKET, World, make_world
+from support.world import MARKET, NAME_SEAL, World, make_world
 
 import issuer.issuing
 import trust.pdf.further
 from issuer.catalogue import load_profile
-from keys.suites import Suite
 from trust.model.errors import Conflict, Malformed, NotFound
 from trust.model.report import Verdict
-from trust.model.seal import SealRole, SealShape
+from trust.model.seal import SealRole
 from trust.pdf.gap import check_gaps
 from trust.pdf.update import Version
 
-PERSON, ABROAD = "chuncheng-market-person", "chuncheng-market-rsa3072"
+ABROAD = "chuncheng-market-rsa3072"
 COMBINATIONS = {
     "abroad": (ABROAD,),
-    "person": (PERSON,),
-    "both": (PERSON, ABROAD),
+    "person": (NAME_SEAL,),
+    "both": (NAME_SEAL, ABROAD),
 }
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made = make_world(tmp_path_factory.mktemp("further") / "data")
-    seals = made.service.seals
-    seals.apply(
-        PERSON,
-        MARKET.authority_id,
-        Suite.SM2_SM3,
-        by="clerk",
-        shape=SealShape.SQUARE,
-        person="沈青禾",
-        diameter_mm=18,
-    )
-    seals.approve(PERSON, by="chief")
-    seals.make_approved(PERSON, by="maker")
-    seals.record(PERSON, by="chief")
+    made.add_name_seal()
     yield made
     made.close()
 
@@ -80,7 +67,7 @@ def test_a_licence_with_further_seals_passes_online_and_offline(
 
 
 def test_only_the_first_seal_certifies_and_the_last_one_locks(world: World) -> None:
-    reader = PdfFileReader(io.BytesIO(issue(world, PERSON, ABROAD)))
+    reader = PdfFileReader(io.BytesIO(issue(world, NAME_SEAL, ABROAD)))
     legal, person, abroad = reader.embedded_signatures
     assert (legal.field_name, person.field_name, abroad.field_name) == ("Seal1", "Signature1", "Seal2")
     assert legal.docmdp_level.value == 2
@@ -92,13 +79,13 @@ def test_only_the_first_seal_certifies_and_the_last_one_locks(world: World) -> N
 
 def test_a_departments_pdf_takes_further_seals_too(world: World) -> None:
     source = (Path(__file__).parents[2] / "samples/pdf/road-permit-table.pdf").read_bytes()
-    pdf = issue(world, PERSON, ABROAD, source=source)
+    pdf = issue(world, NAME_SEAL, ABROAD, source=source)
     assert world.verify(pdf).verdict is Verdict.PASSED
 
 
 def test_an_archived_licence_with_several_seals_passes(world: World) -> None:
     application = dataclasses.replace(
-        world.application(next(_numbers), seal="chuncheng-market-sm2"), further_seals=(PERSON, ABROAD)
+        world.application(next(_numbers), seal="chuncheng-market-sm2"), further_seals=(NAME_SEAL, ABROAD)
     )
     (outcome,) = world.try_issue(application)
     assert outcome.issued is not None, outcome.error
@@ -113,7 +100,7 @@ def test_an_archived_licence_with_several_seals_passes(world: World) -> None:
 
 
 def test_without_its_last_seal_a_licence_does_not_pass(world: World) -> None:
-    pdf = issue(world, PERSON, ABROAD)
+    pdf = issue(world, NAME_SEAL, ABROAD)
     for gap in check_gaps(pdf)[:-1]:
         report = world.verify(pdf[: sum(gap.byte_range[2:])])
         assert report.verdict is Verdict.FAILED
@@ -121,7 +108,7 @@ def test_without_its_last_seal_a_licence_does_not_pass(world: World) -> None:
 
 
 def test_each_part_of_a_further_seal_counts(world: World) -> None:
-    pdf = issue(world, PERSON, ABROAD)
+    pdf = issue(world, NAME_SEAL, ABROAD)
     bundle = world.bundle()
     first, second, last = (sum(gap.byte_range[2:]) for gap in check_gaps(pdf))
     for begins, ends in ((first, second), (second, last)):
@@ -152,7 +139,7 @@ def test_a_further_seal_that_brings_more_than_itself_is_refused(
 
 @pytest.mark.parametrize("filled", [1, 2])
 def test_seals_of_one_licence_do_not_fit_another(world: World, filled: int) -> None:
-    one, other = issue(world, PERSON, ABROAD), issue(world, PERSON, ABROAD)
+    one, other = issue(world, NAME_SEAL, ABROAD), issue(world, NAME_SEAL, ABROAD)
     ends = [[sum(gap.byte_range[2:]) for gap in check_gaps(pdf)] for pdf in (one, other)]
     mixed = one[: ends[0][filled - 1]] + other[ends[1][filled - 1] :]
     assert world.verify(mixed).verdict is Verdict.FAILED
@@ -165,18 +152,18 @@ def test_a_type_may_demand_them(world: World, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(
         issuer.issuing, "load_profile", lambda short: dataclasses.replace(profile, short="FOOD")
     )
-    world.service.seals.freeze(PERSON, by="keeper", note="on leave")
+    world.service.seals.freeze(NAME_SEAL, by="keeper", note="on leave")
     try:
         (outcome,) = world.try_issue(world.application(next(_numbers), seal="chuncheng-market-sm2"))
         assert isinstance(outcome.error, NotFound)
     finally:
-        world.service.seals.unfreeze(PERSON, by="keeper", note="back")
+        world.service.seals.unfreeze(NAME_SEAL, by="keeper", note="back")
 
 
 @pytest.mark.parametrize(
     ("legal", "further", "error"),
     [
-        ("chuncheng-market-rsa3072", (PERSON,), Conflict),
+        ("chuncheng-market-rsa3072", (NAME_SEAL,), Conflict),
         ("chuncheng-market-sm2", (ABROAD, "chuncheng-market-p256"), Malformed),
         ("chuncheng-market-sm2", ("chuncheng-market-sm2",), Malformed),
         ("chuncheng-market-sm2", ("no-such-seal",), NotFound),
@@ -205,8 +192,10 @@ def test_a_frozen_further_seal_seals_nothing(world: World) -> None:
 
 
 def test_every_use_is_written_down(world: World) -> None:
-    before = {seal: len(world.service.seals.uses(seal)) for seal in ("chuncheng-market-sm2", PERSON, ABROAD)}
-    issue(world, PERSON, ABROAD)
+    before = {
+        seal: len(world.service.seals.uses(seal)) for seal in ("chuncheng-market-sm2", NAME_SEAL, ABROAD)
+    }
+    issue(world, NAME_SEAL, ABROAD)
     after = {seal: len(world.service.seals.uses(seal)) for seal in before}
     assert {seal: after[seal] - before[seal] for seal in before} == dict.fromkeys(before, 1)
 

@@ -7,16 +7,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from issuer.catalogue import load_profile
 from issuer.issuing import Outcome
 from keys.suites import Suite
+from trust.app import samples
+from trust.app.actions import application_from
 from trust.app.compose import Service, open_service
+from trust.app.records import read_records
 from trust.app.settings import Settings
 from trust.encoding.plain_zip import encode_zip
 from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
 from trust.model.report import Report
+from trust.model.seal import SealShape
 from trust.sandbox import Sandbox
 from verifier.bundle import evidence_from_bundle
 from verifier.verifying import Verifier
+
+NAME_SEAL = "chuncheng-market-person"
 
 MARKET = IssuingAuthority(
     "chuncheng-market",
@@ -77,6 +84,22 @@ class World:
     market: IssuingAuthority = MARKET
     _bundles: list[int] = field(default_factory=list)
 
+    def add_name_seal(self) -> None:
+        """`NAME_SEAL`, a person's, beside the seals of `MARKET`."""
+        seals = self.service.seals
+        seals.apply(
+            NAME_SEAL,
+            MARKET.authority_id,
+            Suite.SM2_SM3,
+            by="clerk",
+            shape=SealShape.SQUARE,
+            person="沈青禾",
+            diameter_mm=18,
+        )
+        seals.approve(NAME_SEAL, by="chief")
+        seals.make_approved(NAME_SEAL, by="maker")
+        seals.record(NAME_SEAL, by="chief")
+
     def close(self) -> None:
         self.service.close()
 
@@ -85,6 +108,24 @@ class World:
         dates = {} if self.clock.at.year == START.year else {"valid_from": today, "issued_on": today}
         fields = {**FOOD, "licence_number": f"JY2990101{number:07d}", **dates, **changes}
         return Application("FOOD", self.market.authority_id, fields, seal, row=number)
+
+    def sample_applications(self, short: str) -> list[Application]:
+        """For every sample record of a type; its authority and a seal of it are there afterwards."""
+        service, folder = self.service, samples.find_samples()
+        name, authority = next(
+            (name, authority) for kind, name, authority in samples.RECORDS if kind == short
+        )
+        for sample in samples.read_authorities(folder):
+            if sample.authority.authority_id == authority:
+                service.authorities.add(sample.authority)
+                if authority not in {seal.authority_id for seal in service.seals.list()}:
+                    service.seals.make(f"{authority}-sm2", authority, sample.suite)
+        seal = next(seal.seal_id for seal in service.seals.list() if seal.authority_id == authority)
+        profile = load_profile(short)
+        return [
+            application_from(service, record, profile, authority=authority, seal=seal)
+            for record in read_records(folder / name, profile)
+        ]
 
     def try_issue(self, *applications: Application) -> list[Outcome]:
         return self.service.issuing.issue(list(applications))

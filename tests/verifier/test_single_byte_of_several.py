@@ -9,17 +9,14 @@ from datetime import datetime
 
 import pytest
 from support.ways import WAYS, sealing_way
-from support.world import MARKET, World, make_world
+from support.world import NAME_SEAL, World, make_world
 
-from keys.suites import Suite
 from trust.model.report import Result
-from trust.model.seal import SealShape
 from trust.pdf.gap import check_gaps
 from verifier.bundle import evidence_from_bundle
 from verifier.evidence import Evidence
 from verifier.examine import examine_pdf
 
-PERSON = "chuncheng-market-person"
 RANDOM_POSITIONS, CMS_OFFSETS = 25, 8
 
 
@@ -43,19 +40,7 @@ class Licence:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made = make_world(tmp_path_factory.mktemp("several") / "data")
-    seals = made.service.seals
-    seals.apply(
-        PERSON,
-        MARKET.authority_id,
-        Suite.SM2_SM3,
-        by="clerk",
-        shape=SealShape.SQUARE,
-        person="沈青禾",
-        diameter_mm=18,
-    )
-    seals.approve(PERSON, by="chief")
-    seals.make_approved(PERSON, by="maker")
-    seals.record(PERSON, by="chief")
+    made.add_name_seal()
     yield made
     made.close()
 
@@ -65,7 +50,7 @@ def licence(request: pytest.FixtureRequest, world: World) -> Licence:
     number = 1 + WAYS.index(request.param)
     application = dataclasses.replace(
         world.application(number, seal="chuncheng-market-sm2"),
-        further_seals=(PERSON, "chuncheng-market-rsa3072"),
+        further_seals=(NAME_SEAL, "chuncheng-market-rsa3072"),
     )
     with sealing_way(request.param):
         (outcome,) = world.try_issue(application)
