@@ -15,7 +15,7 @@ import traceback
 from typing import NoReturn
 
 _EXIT_OURS = 4
-_PLAINER = {"✔": "√", "✖": "×", "–": "-", "—": "-", "·": "·", "“": '"', "”": '"'}
+_PLAINER = {"✔": "√", "✖": "×", "–": "-", "—": "-", "“": '"', "”": '"'}
 """For terminals whose character set lacks a sign that we use."""
 
 
