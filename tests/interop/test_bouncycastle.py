@@ -80,7 +80,7 @@ def _cases(sealed: Sealed, other: Sealed) -> dict[str, tuple[bytes, bytes, bytes
     stamp_signature = stamp_signer["signature"].native
     return {
         "good": (content, cms, seal_root, tsa_root),
-        "content": (content[:-200] + b"!" + content[-199:], cms, seal_root, tsa_root),
+        "content": (content[:-200] + bytes((content[-200] ^ 1,)) + content[-199:], cms, seal_root, tsa_root),
         "signature": (content, cms.replace(signature, spoiled), seal_root, tsa_root),
         "attributes": (content, cms.replace(digest, digest[::-1]), seal_root, tsa_root),
         "anchor": (content, cms, other.seal.root, tsa_root),

@@ -97,7 +97,10 @@ def answers(triples: dict[str, Triple], tmp_path_factory: pytest.TempPathFactory
     for way, given in triples.items():
         for number, gap in enumerate(check_gaps(given.pdf)):
             content = b"".join(gap.signed)
-            for case, changed in (("good", content), ("changed", content[:-200] + b"!" + content[-199:])):
+            for case, changed in (
+                ("good", content),
+                ("changed", content[:-200] + bytes((content[-200] ^ 1,)) + content[-199:]),
+            ):
                 cases[way, f"{number}-{case}"] = {
                     "content.bin": changed,
                     "seal.cms": gap.cms,

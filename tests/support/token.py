@@ -5,9 +5,11 @@ A library of PKCS #11 reads its settings once, so every token of one test proces
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -65,18 +67,18 @@ def start_softhsm(folder: Path) -> SoftHsm:
 class RemoteToken:
     """SoftHSM in a process of its own, as a network device is: it can be stopped and started."""
 
-    socket: Path
+    address: Path
     softhsm: SoftHsm
     module: Path
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.socket.unlink(missing_ok=True)
+        self.address.unlink(missing_ok=True)
         arguments = [
             "server",
             "-f",
             "-n",
-            str(self.socket),
+            str(self.address),
             "--provider",
             str(self.softhsm.module),
             "pkcs11:",
@@ -84,8 +86,10 @@ class RemoteToken:
         self._process = subprocess.Popen(
             ["p11-kit", *arguments], stdout=subprocess.DEVNULL, start_new_session=True
         )
+        # The file is there before the server listens: a client that came between would find no token.
         for _ in range(500):
-            if self.socket.exists():
+            with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+                client.connect(str(self.address))
                 return
             time.sleep(0.02)
         raise TimeoutError("p11-kit server did not start")
@@ -104,9 +108,9 @@ def remote_token(softhsm: SoftHsm) -> Iterator[RemoteToken]:
     if shutil.which("p11-kit") is None or not _CLIENT:
         pytest.skip("p11-kit's server is not installed (Debian: p11-kit, p11-kit-modules)")
     # One address for the whole test process: the client's library reads it once.
-    socket = softhsm.folder.parent / "s"
-    os.environ["P11_KIT_SERVER_ADDRESS"] = f"unix:path={socket}"
-    remote = RemoteToken(socket, softhsm, _CLIENT[0])
+    path = softhsm.folder.parent / "s"
+    os.environ["P11_KIT_SERVER_ADDRESS"] = f"unix:path={path}"
+    remote = RemoteToken(path, softhsm, _CLIENT[0])
     remote.start()
     try:
         yield remote
