@@ -26,7 +26,7 @@ from keys.sm2 import engine_name
 from trust.encoding.cms import SEAL_DATA_OID
 from trust.encoding.digests import sha256, sm3
 from trust.encoding.trust_list import TrustList, decode_trust_list
-from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
+from trust.model.errors import EvidenceUnavailableError, OperationalError, TrustError, VerificationError
 from trust.model.report import Finding, Result
 from trust.model.seal import SealRole
 from trust.pdf.data_file import ATTACHMENT_NAME
@@ -96,6 +96,8 @@ def decode_examination(answer: dict[str, Any], compare: Compare) -> Examination:
         )
         try:
             compare(seal)
+        except OperationalError:
+            raise  # the part that compares cannot work: that is no word about the file
         except TrustError as exc:
             _undo_from_picture(found, exc)
             break
@@ -149,6 +151,7 @@ def examine_pdf(
         found.findings.append(
             Finding("seal.issuer", Result.INDETERMINATE, "UNKNOWN_ISSUER", "no listed seal is in the file")
         )
+        return found
     if inventory.active_names:
         listed = ", ".join(sorted(inventory.active_names))
         found.findings.append(Finding("file.active-content", Result.FAILED, "ACTIVE_CONTENT", listed))

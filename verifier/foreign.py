@@ -70,7 +70,8 @@ from trust.encoding.plain_text import one_line
 from trust.model.errors import Malformed, VerificationError
 from trust.model.report import Finding, Result
 from trust.pdf.reading import Inventory, Opened
-from verifier.foreign_later import LATER, check_end, check_later
+from verifier.foreign_end import check_end
+from verifier.foreign_later import LATER, check_later
 from verifier.foreign_signatures import FAMILIES, FoundSignature, NotSupported, check_gap, find_signatures
 from verifier.headlines import HEADLINES
 from verifier.pdf import SignaturePolicy
@@ -314,16 +315,25 @@ def _validate(opened: Opened, signature: EmbeddedPdfSignature, known: Known) -> 
     if outcome.code == "OK":
         # Asked for of every certificate, and not only where it says who knows: what is revoked all the same is found.
         strictly = _validate_now(signature, known, signed, "require")
-        if strictly.code == "OK" or strictly.code in _REVOKED:
+        if strictly.code == "OK":
             return strictly
-        return replace(outcome, is_revocation_open=True)
+        if strictly.code not in _REVOKED:
+            return replace(outcome, is_revocation_open=True)
+        outcome = strictly
     if signature.sig_object_type != "/DocTimeStamp" and _is_archived(known.reader):
         timing = ValidationTimingInfo(
             validation_time=known.at, best_signature_time=known.at, point_in_time_validation=True
         )
         archived = asyncio.run(ades_lta_validation(signature, _spec(known, signed), timing_info=timing))
         if archived.ades_subindic is AdESPassed.OK:
-            return _Outcome("OK", "", archived.best_signature_time)
+            # As above, for the time that is proven: lists of today tell what was revoked by then.
+            proven_at = archived.best_signature_time
+            then = _validate_now(
+                signature, replace(known, at=proven_at), signed, "require", looking_back=True
+            )
+            if then.code in _REVOKED:
+                return then
+            return _Outcome("OK", "", proven_at, is_revocation_open=then.code != "OK")
     if outcome.code == "REVOCATION_UNKNOWN":
         # The library has one word for a chain that does not hold and for one of which nothing more is known.
         freely = _validate_now(signature, replace(known, crls=()), signed, "soft-fail")
@@ -339,15 +349,23 @@ def _signed_bytes(opened: Opened, signature: EmbeddedPdfSignature) -> bytes:
     return opened.data[:start] + opened.data[end : end + rest]
 
 
-def _validate_now(signature: EmbeddedPdfSignature, known: Known, signed: bytes, revocation: str) -> _Outcome:
+def _validate_now(
+    signature: EmbeddedPdfSignature,
+    known: Known,
+    signed: bytes,
+    revocation: str,
+    *,
+    looking_back: bool = False,
+) -> _Outcome:
+    """`looking_back`: with lists that were made after the time it is asked for."""
     if signature.sig_object_type == "/DocTimeStamp":
-        context = _context(known, signed, revocation)
+        context = _context(known, signed, revocation, looking_back)
         return _read_status(asyncio.run(async_validate_pdf_timestamp(signature, context, skip_diff=True)))
     status = asyncio.run(
         async_validate_pdf_signature(
             signature,
-            signer_validation_context=_context(known, signed, revocation),
-            ts_validation_context=_context(known, signed, revocation),
+            signer_validation_context=_context(known, signed, revocation, looking_back),
+            ts_validation_context=_context(known, signed, revocation, looking_back),
             key_usage_settings=_KEY_USAGE,
             skip_diff=True,
             algorithm_policy=SignaturePolicy(),  # type: ignore[no-untyped-call]  # the library's own
@@ -391,7 +409,7 @@ def _is_archived(reader: PdfFileReader) -> bool:
     return bool(list(reader.embedded_timestamp_signatures))
 
 
-def _context(known: Known, signed: bytes, revocation: str) -> Any:
+def _context(known: Known, signed: bytes, revocation: str, looking_back: bool) -> Any:
     """Anchors of the caller; of the file itself only what proves something by its own signature.
 
     `revocation`: hard-fail where a certificate says who knows, require of every one, soft-fail of none.
@@ -401,6 +419,7 @@ def _context(known: Known, signed: bytes, revocation: str) -> Any:
         "crls": [crl.CertificateList.load(each) for each in known.crls],
         "allow_fetching": False,
         "revocation_mode": revocation,
+        "retroactive_revinfo": looking_back,
         "moment": known.at,
         "signature_validator": _Validator(signed),
         "algorithm_usage_policy": SignaturePolicy(),  # type: ignore[no-untyped-call]  # the library's own

@@ -8,7 +8,8 @@ every tool that adds evidence writes those.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterable, Iterator
 from typing import Any
 from xml.etree import ElementTree
 
@@ -26,10 +27,13 @@ from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from trust.model.errors import VerificationError
-from trust.pdf.reading import Opened, ends_plainly
+from trust.pdf.reading import Opened
 from verifier.widgets import shown_by_nobody
 
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+_XMP = "{adobe:ns:meta/}"
+_AROUND = frozenset({f"{_RDF}RDF", f"{_XMP}xmpmeta"})
+_TOOLKIT = f"{_XMP}xmptk"
 _OF_THE_UPDATE = frozenset(
     {
         "{http://ns.adobe.com/xap/1.0/}ModifyDate",
@@ -88,16 +92,35 @@ def _packet(revision: Any) -> list[str]:
     except ElementTree.ParseError as exc:
         raise SuspiciousModification("The XMP metadata cannot be read") from exc
     properties: list[str] = []
-    for described in root.iter(f"{_RDF}Description"):
-        properties += [
-            f"{name}={value}" for name, value in described.attrib.items() if name not in _OF_THE_UPDATE
-        ]
-        properties += [
-            ElementTree.canonicalize(ElementTree.tostring(each, "unicode"), strip_text=True)
-            for each in described
-            if each.tag not in _OF_THE_UPDATE
-        ]
+    _collect([root], properties)
     return sorted(each for each in properties if not each.startswith(f"{_RDF}about="))
+
+
+def _collect(elements: Iterable[ElementTree.Element], properties: list[str]) -> None:
+    """The properties of descriptions; what stands beside or around them is one as well, whatever it is."""
+    for element in elements:
+        described = element.tag == f"{_RDF}Description"
+        if not described and element.tag not in _AROUND:
+            properties.append(_canonical(element))
+            continue
+        properties += [
+            f"{name}={value}"
+            for name, value in element.attrib.items()
+            if name not in _OF_THE_UPDATE | {_TOOLKIT}
+        ]
+        texts = (element.text, *(each.tail for each in element))
+        properties += [text.strip() for text in texts if text and text.strip()]
+        if described:
+            properties += [_canonical(each) for each in element if each.tag not in _OF_THE_UPDATE]
+        else:
+            _collect(element, properties)
+
+
+def _canonical(element: ElementTree.Element) -> str:
+    """The element alone, without the text behind it."""
+    alone = copy.copy(element)
+    alone.tail = None
+    return ElementTree.canonicalize(ElementTree.tostring(alone, "unicode"), strip_text=True)
 
 
 def _policy(field_rules: list[Any], *, same: bool) -> StandardDiffPolicy:
@@ -125,7 +148,7 @@ def _policy(field_rules: list[Any], *, same: bool) -> StandardDiffPolicy:
 _FIELDS: list[Any] = [diff_analysis.SigFieldCreationRule(), diff_analysis.SigFieldModificationRule()]  # type: ignore[no-untyped-call]
 LATER = _policy(_FIELDS, same=False)
 _LATER_OF_CERTIFIED = _policy(_FIELDS, same=True)
-_ONLY_EVIDENCE = _policy([], same=True)
+ONLY_EVIDENCE = _policy([], same=True)
 
 
 def check_later(opened: Opened, signature: EmbeddedPdfSignature) -> None:
@@ -172,20 +195,3 @@ def _reads_strictly(opened: Opened, signed: int) -> bool:
     finally:
         reader.strict = loosely
     return True
-
-
-def check_end(opened: Opened, last: EmbeddedPdfSignature, end: int) -> None:
-    """After the last covered byte only a DSS may follow, which is evidence and changes nothing that is shown.
-
-    Raises `VerificationError` (PARTIAL_COVER).
-    """
-    data = opened.data
-    if end == len(data):
-        return
-    if not ends_plainly(data):
-        raise VerificationError("Spaces or zeros follow that no signature covers.", code="PARTIAL_COVER")
-    untyped: Any = last
-    untyped.compute_integrity_info(diff_policy=_ONLY_EVIDENCE)
-    result: Any = last.diff_result
-    if not isinstance(result, DiffResult) or result.modification_level > ModificationLevel.LTA_UPDATES:
-        raise VerificationError("Something follows that no signature covers.", code="PARTIAL_COVER")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import binascii
 import contextlib
+import io
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +36,8 @@ FAMILIES = {"/ETSI.CAdES.detached": "PAdES", "/adbe.pkcs7.detached": "PKCS7"}
 TIME_STAMP = "/ETSI.RFC3161"
 _MAX_SIGNATURES = 12
 _HEX = re.compile(rb"<[0-9A-Fa-f]*>")
+_SPACED_HEX = re.compile(rb"<[0-9A-Fa-f\0\t\n\x0c\r ]*>")
+_OBJECT = re.compile(rb"[\0\t\n\x0c\r ]*\d+[\0\t\n\x0c\r ]+\d+[\0\t\n\x0c\r ]+obj[\0\t\n\x0c\r ]*")
 _CONTENTS = re.compile(rb"/Contents[\x00\t\n\x0c\r ]*\Z")
 
 
@@ -167,6 +170,8 @@ def check_gap(data: bytes, reader: PdfFileReader, found: FoundSignature) -> int:
     zero, start, end, rest = numbers
     if zero != 0 or not 0 < start < end or rest < 0 or end + rest > len(data):
         raise bad("/ByteRange does not name two stretches of the file.")
+    if _SPACED_HEX.fullmatch(data, start, end) is not None and _HEX.fullmatch(data, start, end) is None:
+        raise NotSupported("white space between the digits of /Contents")  # which nobody signed
     if _HEX.fullmatch(data, start, end) is None or _CONTENTS.search(data, max(0, start - 32), start) is None:
         raise bad("What is not signed is not the one value of /Contents.")
     digits = data[start + 1 : end - 1]
@@ -185,6 +190,18 @@ def check_gap(data: bytes, reader: PdfFileReader, found: FoundSignature) -> int:
     offset = reader.xrefs[container] if container is not None else None
     if not isinstance(offset, int):
         raise NotSupported("a signature that does not stand in the file by itself")
-    if not offset < start or data.find(b"endobj", offset) < end:
+    if not offset < start or _end_of_object(data, offset, container) < end:
         raise bad("What is not signed is not of this signature.")
     return end + rest
+
+
+def _end_of_object(data: bytes, offset: int, reference: Any) -> int:
+    """Where the object that begins at `offset` ends, by reading it. Raises `NotSupported`."""
+    begin = _OBJECT.match(data, offset)
+    if begin is None:
+        raise NotSupported("a signature that does not stand where the table says")
+    stream = io.BytesIO(data)
+    stream.seek(begin.end())
+    untyped: Any = generic.read_object
+    untyped(stream, reference)
+    return stream.tell()

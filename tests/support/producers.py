@@ -184,8 +184,8 @@ class Producer:
         )
         return builder.sign(by.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
-    def crls(self, at: datetime | None = None) -> list[bytes]:
-        """The lists of root and issuing CA as of `at`."""
+    def crls(self, at: datetime | None = None, *, revoked_at: datetime | None = None) -> list[bytes]:
+        """The lists of root and issuing CA as of `at`; what is revoked was so two hours before, or at `revoked_at`."""
         at = at or self.at
         lists = []
         for party in (self.root, self.ca):
@@ -202,7 +202,7 @@ class Producer:
             for serial in self.revoked if party is self.ca else ():
                 entry = x509.RevokedCertificateBuilder().serial_number(serial)
                 builder = builder.add_revoked_certificate(
-                    entry.revocation_date(at - timedelta(hours=2)).build()
+                    entry.revocation_date(revoked_at or at - timedelta(hours=2)).build()
                 )
             lists.append(builder.sign(party.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
         return lists

@@ -115,6 +115,20 @@ def _redated(writer: IncrementalPdfFileWriter) -> None:
     writer.update_root()
 
 
+def _with_more(before: bytes, more: bytes) -> Callable[[IncrementalPdfFileWriter], None]:
+    def change(writer: IncrementalPdfFileWriter) -> None:
+        packet = writer.root["/Metadata"].data
+        at = packet.rindex(before)
+        stream = generic.StreamObject(
+            {generic.pdf_name("/Type"): generic.pdf_name("/Metadata")},
+            stream_data=packet[:at] + more + packet[at:],
+        )
+        writer.root["/Metadata"] = writer.add_object(stream)
+        writer.update_root()
+
+    return change
+
+
 CHANGED = {
     "another title in /Info": _info(Title="Licence until 2099", ModDate="D:20261102000000Z"),
     "no title in /Info": _info(ModDate="D:20261102000000Z"),
@@ -123,6 +137,12 @@ CHANGED = {
     "another title in XMP": _packet("Licence until 2099"),
     "no XMP any more": _no_packet,
     "XMP that declares something": _declared,
+    "XMP with a typed node": _with_more(
+        b"</rdf:RDF>", b'<v:Licence xmlns:v="urn:v" rdf:about=""><v:until>2099</v:until></v:Licence>'
+    ),
+    "XMP with something beside the RDF": _with_more(b"</x:xmpmeta>", b"<until>2099</until>"),
+    "XMP with a text beside the RDF": _with_more(b"</x:xmpmeta>", b"until 2099"),
+    "XMP with a text in the RDF": _with_more(b"</rdf:RDF>", b"until 2099"),
 }
 SAME = {
     "/Info with another date and program": _info(
@@ -160,6 +180,27 @@ def test_a_later_signer_answers_for_a_new_title() -> None:
 def test_evidence_may_be_added_to_what_allows_no_change(level: str) -> None:
     pdf = producer().sign(base(), level, certify=True, docmdp_permissions=MDPPerm.NO_CHANGES)
     assert verdict(examine(pdf)) == (Verdict.PASSED, "OK"), examine(pdf).findings
+
+
+@pytest.mark.parametrize("names_its_list", [True, False])
+@pytest.mark.parametrize("days", [1, 3])
+def test_what_was_revoked_before_it_signed_does_not_pass_once_it_has_run_out(
+    days: int, names_its_list: bool
+) -> None:
+    made = Producer("ecdsa")
+    signer = made.new_signer(days=(-1, 2), crl=names_its_list)
+    pdf = made.sign(contract(), "B-LTA", signer=signer)
+    at = made.at + timedelta(days=days)
+    lists = made.crls(at)
+    good = examine_pdf(pdf, trust_list=None, anchors=[made.root.der], crls=lists, verified_at=at)
+    assert verdict(good) == (Verdict.PASSED, "OK"), good.findings
+    made.revoked.append(signer.cert.serial_number)
+    lists = made.crls(at, revoked_at=made.at - timedelta(hours=2))
+    found = examine_pdf(pdf, trust_list=None, anchors=[made.root.der], crls=lists, verified_at=at)
+    assert verdict(found) == (Verdict.INDETERMINATE, "SEAL_CERT_REVOKED"), found.findings
+    lists = made.crls(at, revoked_at=made.at + timedelta(hours=2))
+    later = examine_pdf(pdf, trust_list=None, anchors=[made.root.der], crls=lists, verified_at=at)
+    assert verdict(later) == (Verdict.PASSED, "OK"), later.findings
 
 
 # Revocation ------------------------------------------------------------------------------------------------

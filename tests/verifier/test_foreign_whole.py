@@ -21,6 +21,13 @@ AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 _TERM = (AT - timedelta(days=1), AT + timedelta(days=1))
 
 
+def _with_spaces(pdf: bytes) -> bytes:
+    """As the form of a hex string allows; the bytes that are signed stay what they are."""
+    end = pdf.index(b">", pdf.index(b"/Contents <"))
+    assert pdf[end - 2 : end] == b"00"
+    return pdf[: end - 2] + b"\n " + pdf[end:]
+
+
 @cache
 def files() -> dict[str, tuple[Hand, bytes, bool]]:
     """Who signed, the file, and whether it passes with the right anchor."""
@@ -41,6 +48,9 @@ def files() -> dict[str, tuple[Hand, bytes, bool]]:
         "a byte-order mark": (ecdsa, signed_letter(plain, around=(b"\xef\xbb\xbf", b"")), False),
         "zeros": (ecdsa, signed_letter(plain, around=(b"", bytes(99))), False),
         "another kind": (ecdsa, signed_letter(plain, sub_filter=b"/adbe.pkcs7.sha1"), False),
+        "a word of the syntax in a text": (ecdsa, signed_letter(plain, more=b"/Reason(see endobj)"), True),
+        "spaces in the gap": (ecdsa, _with_spaces(signed_letter(plain)), False),
+        "a script": (ecdsa, signed_letter(plain, catalogue=b"/OpenAction<</S/JavaScript/JS(1)>>"), False),
         "of a seal maker": (ecdsa, signed_letter(lambda _: b"\x30\x03\x02\x01\x05", sub_filter=b"/SES"), False),
     }  # fmt: skip
 

@@ -268,3 +268,19 @@ def test_a_reader_that_cannot_start_is_no_word_about_the_file(
     for given in (pdf, picture, scan):
         with pytest.raises(OperationalError):
             world.verify(given)
+
+
+def test_a_comparing_part_that_cannot_start_is_no_word_about_the_file(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, pdf = world.issue()
+    works = type(world.service.sandbox).run
+
+    def down(self: Any, job: str, *arguments: Any, **options: Any) -> Any:
+        if job == "compare-seal":
+            raise OperationalError("cannot start", code="READER_DOWN")
+        return works(self, job, *arguments, **options)
+
+    monkeypatch.setattr(type(world.service.sandbox), "run", down)
+    with pytest.raises(OperationalError):
+        world.verify(pdf)

@@ -309,6 +309,8 @@ _library_end: Any = library_reader.process_data_at_eof
 _ANY_VERSION = (1, 7)
 _LAST_LINES = 2048
 _END = re.compile(rb"startxref\s*(\d{1,10})\s*%%EOF")
+_IN_NO_TABLE = -(1 << 62)
+_EXACT_END = re.compile(rb"startxref[\0\t\n\x0c\r ]+(\d{1,10})[\0\t\n\x0c\r ]+%%EOF[\0\t\n\x0c\r \x1a]*\Z")
 
 
 def _teach_library() -> None:
@@ -349,7 +351,14 @@ def _read_end(stream: Any) -> int:
     last = io.BytesIO(stream.read(min(end, _LAST_LINES)))
     last.seek(-1, io.SEEK_END)
     try:
-        return int(_library_end(last))
+        found_at = int(_library_end(last))
+        exact = _EXACT_END.search(last.getvalue())
+        if exact is None or int(exact[1]) != found_at:
+            # The library takes for a number what viewers do not, and they would look for objects themselves.
+            if _overlooked.get() is None:
+                raise misc.PdfReadError("startxref is not in its form")
+            _note(_IN_NO_TABLE, "startxref is not in its form")
+        return found_at
     except misc.PdfReadError:
         if _overlooked.get() is None:
             raise
@@ -373,16 +382,21 @@ def _not_too_many(entries: Iterator[Any]) -> Iterator[Any]:
 def _read_xref_stream(found: Any, strict: bool = True) -> Iterator[Any]:
     """How many objects it declares is asked before any entry is read: an entry may take no bytes at all."""
     index = found.get("/Index", [0, found.get("/Size")])
-    if sum(int(count) for count in list(index)[1::2]) > MAX_OBJECTS:
+    counts = [int(count) for count in list(index)[1::2]]
+    if min(counts, default=0) < 0:
+        raise misc.PdfReadError("a cross-reference stream with less than no entries")
+    if sum(counts) > MAX_OBJECTS:
         raise _too_many()
     try:
-        entries = list(_library_stream(found, strict=True))
+        entries = list(_not_too_many(_library_stream(found, strict=True)))
+    except PdfRefused:
+        raise
     except Exception:
         if strict:
             raise
         container = found.container_ref
         _note(-container.idnum if container is not None else 0, "a cross-reference stream is not in its form")
-        entries = list(_library_stream(found, strict=False))
+        entries = list(_not_too_many(_library_stream(found, strict=False)))
     yield from entries
 
 
