@@ -82,6 +82,16 @@ def test_blank_rows_and_columns_count_and_are_nothing(tmp_path):
         (datetime(2025, 1, 6), "m/d/yy", "2025-01-06"),  # noqa: DTZ001 (of a sheet)
         (datetime(2025, 1, 6, 13, 5), "m/d/yy h:mm", "2025-01-06 13:05:00"),  # noqa: DTZ001 (as above)
         (45663, "General", "45663"),
+        (0.1 + 0.2, "General", "0.3"),
+        (1234.5, "#,##0.00", "1234.50"),
+        (-1234.5, "#,##0.00_);[Red](#,##0.00)", "-1234.50"),
+        (12, '_ * #,##0.00_ ;_ * \\-#,##0.00_ ;_ * "-"??_ ;_ @_ ', "12.00"),
+        (-12, '_ * #,##0.00_ ;_ * \\-#,##0.00_ ;_ * "-"??_ ;_ @_ ', "-12.00"),
+        (-5, "000", "-005"),
+        (-5, "General", "-5"),
+        (12, "[$-804]0;@", "12"),
+        ("010-12", '_("$"* #,##0.00_);_("$"* \\(#,##0.00\\);_("$"* "-"??_);_(@_)', "010-12"),
+        ("010-12", "m/d/yyyy;@", "010-12"),
     ],
 )
 def test_a_cell_is_read_as_it_is_meant(tmp_path, value, shown_as, text):
@@ -100,6 +110,22 @@ def test_a_cell_is_read_as_it_is_meant(tmp_path, value, shown_as, text):
 def test_a_cell_whose_content_is_lost_is_refused(tmp_path, value, code):
     record = one_cell(tmp_path, value)
     assert [(problem.field, problem.code) for problem in record.problems] == [("complaints_phone", code)]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown_as"),
+    [
+        (0.125, "0.0%"), (12, "0%"), (100123, '"0"000"-"0000'), (12315, ";;;"), (12315, '""'), (17, '"JY"0000'),
+        (1.005, "0.0"), (2.5, "0"), (-2.5, "000"), (12315, "0.0E+0"), (12315, "0,"), (1.5, "# ?/?"), (-5, "0;0"),
+        (0, '0;-0;"-"'), (0, "#"), (12, '0"元"'), (12, "[$¥-804]0"), (12, "[DBNum2]0"), (12, "[>9]0;0.0"),
+        (12, "0" * 9 + "." + "0" * 99), (12315, "000-00"), ("12315", ";;;"), ("12315", '"0"@'), ("12315", "0;0;0;"),
+        ("12315", '@"分机"'),
+    ],
+)  # fmt: skip
+def test_a_cell_that_shows_something_else_is_refused(tmp_path, value, shown_as):
+    (problem,) = one_cell(tmp_path, value, shown_as=shown_as).problems
+    assert (problem.field, problem.code) == ("complaints_phone", "SHOWN_OTHERWISE")
+    assert problem.zh
 
 
 @pytest.mark.parametrize(
@@ -193,6 +219,8 @@ def test_hidden_rows_and_merged_cells_stop_the_file(tmp_path):
     path = tmp_path / "t.xlsx"
     write_workbook(path, rows, lambda sheet: sheet.row_dimensions[3].__setattr__("hidden", True))
     assert ": 3." in refused(path, "HIDDEN_ROWS").what
+    flat = {SHEET: lambda data: data.replace(b'<row r="2"', b'<row r="2" ht="0" customHeight="1"')}
+    assert ": 2." in refused(with_part(write_workbook(path, rows), flat), "HIDDEN_ROWS").what
     write_workbook(path, rows, lambda sheet: sheet.merge_cells("D2:D4"))
     assert "D2:D4" in refused(path, "MERGED_CELLS").zh
     write_workbook(path, rows, lambda sheet: sheet.row_dimensions[9].__setattr__("hidden", True))
@@ -200,6 +228,17 @@ def test_hidden_rows_and_merged_cells_stop_the_file(tmp_path):
     titled = [["云岭省食品经营许可名单"], *rows]
     write_workbook(path, titled, lambda sheet: sheet.merge_cells("A1:J1"))
     assert "row 2" in refused(path, "NO_HEADER").what, "a merged title is a title"
+
+
+@pytest.mark.parametrize("how", [b'hidden="1"', b'width="0" customWidth="1"', b'hidden="true" width="9"'])
+def test_hidden_columns_stop_the_file_where_they_hold_something(tmp_path, how):
+    def hide(first: int, last: int) -> Path:
+        path = write_workbook(tmp_path / "t.xlsx", table(food(1), food(2)))
+        columns = b'<cols><col min="%d" max="%d" %s/></cols><sheetData>' % (first, last, how)
+        return with_part(path, {SHEET: lambda data: data.replace(b"<sheetData>", columns)})
+
+    assert "are hidden: C, D." in refused(hide(3, 4), "HIDDEN_COLUMNS").what
+    assert len(found(hide(len(LABELS) + 1, 16_384))) == 2
 
 
 @pytest.mark.parametrize(
@@ -235,7 +274,7 @@ def test_a_document_type_is_found_whatever_the_part_is_called(tmp_path, encoding
 
 def test_what_is_too_large_is_refused_before_it_is_read(tmp_path, monkeypatch):
     path = write_workbook(tmp_path / "t.xlsx", table(*(food(n) for n in range(1, 40))))
-    monkeypatch.setattr(workbook, "_MOST_CELLS", 300)
+    monkeypatch.setattr(workbook, "_MOST_CELLS", 300)  # cells that are not written count too
     refused(path, "TOO_LARGE")
     monkeypatch.undo()
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as packed, packed.open("xl/bomb.xml", "w") as part:
@@ -243,6 +282,17 @@ def test_what_is_too_large_is_refused_before_it_is_read(tmp_path, monkeypatch):
             part.write(bytes(1 << 20))
     assert path.stat().st_size < 2_000_000
     refused(path, "TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    ("part", "more"),
+    [(SHEET, b"<c/>" * 4_100_000), (SHEET, b"<x:c />" * 4_100_000), (SHEET, b"<q/>" * 24_100_000),
+     ("xl/styles.xml", b"<xf/>" * 201_000)],
+)  # fmt: skip
+def test_cells_and_styles_are_counted_before_they_are_made(tmp_path, part, more):
+    path = write_workbook(tmp_path / "t.xlsx", table(food(1)))
+    mark = b"</row>" if part == SHEET else b"</cellXfs>"
+    refused(with_part(path, {part: lambda data: data.replace(mark, more + mark, 1)}), "TOO_LARGE")
 
 
 def test_a_row_number_out_of_this_world_does_not_count_up_to_it(tmp_path):

@@ -1,8 +1,9 @@
 """Reading an Excel workbook (.xlsx, .xlsm): the values of one sheet, as the person who saved it saw them.
 
 The first visible sheet with content is read, and its name is told. Of a formula the stored result counts. What a
-person cannot see, or sees otherwise than it is stored, is refused and never guessed: hidden rows, merged cells,
-numbers of more than 15 digits, results that were never stored, error words.
+person cannot see, or sees otherwise than it is stored, is refused and never guessed: hidden rows and columns,
+merged cells, numbers that their format shows as others (`trust.app.cell_formats`) or of more than 15 digits,
+results that were never stored, error words.
 
 The file is a packed folder of XML, and may be anybody's: it is measured before it is unpacked, document types are
 refused (no entity is ever expanded), no picture, macro or outside link is opened, and rows and cells are counted
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from issuer.catalogue.spreadsheets import KEPT_DIGITS, lost_digits
+from trust.app.cell_formats import number_as_shown, shows_text, text_shown_otherwise
 from trust.model.errors import Malformed
 
 _MOST_PARTS = 5_000
@@ -31,6 +32,11 @@ _MOST_UNPACKED = 512 * 1024 * 1024
 _MOST_ROWS = 1_048_576
 _MOST_CELLS = 4_000_000
 _CHUNK = 1 << 20
+_MOST_OF = (
+    (re.compile(rb"<"), 6 * _MOST_CELLS),
+    (re.compile(rb"<(?:[\w.-]+:)?c[\s/>]"), _MOST_CELLS),
+    (re.compile(rb"<(?:[\w.-]+:)?(?:xf|font|fill|border|dxf|numFmt|cellStyle)[\s/>]"), 200_000),
+)
 _DOCUMENT_TYPES = tuple(
     mark.encode(encoding)
     for mark in ("<!DOCTYPE", "<!ENTITY")
@@ -45,6 +51,8 @@ _CHINESE_FORMATS = {
     31: 'yyyy"年"m"月"d"日"',
     **dict.fromkeys((32, 33, 34, 35, 55, 56), 'h"时"mm"分"'),
 }
+# As the standard has it; the library's has lost the marks between its sections.
+_MONEY = {44: '_("$"* #,##0.00_);_("$"* \\(#,##0.00\\);_("$"* "-"??_);_(@_)'}
 _SAVE_AGAIN = "Open it in Excel or WPS and save it again as Excel Workbook (.xlsx)."
 _SAVE_AGAIN_ZH = "请在 Excel 或 WPS 中打开，另存为“Excel 工作簿 (*.xlsx)”后重新提交。"
 
@@ -79,6 +87,7 @@ def read_workbook(path: Path) -> Sheet:
 
         for number, shown_as in _CHINESE_FORMATS.items():
             BUILTIN_FORMATS.setdefault(number, shown_as)
+        BUILTIN_FORMATS.update(_MONEY)
         # By handles, since the library goes by a file's name.
         with path.open("rb") as one, path.open("rb") as other, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about charts and validations, which are not read
@@ -125,15 +134,17 @@ def _check_package(path: Path) -> None:
                 zh=f"{path.name} 解压后过大。请只把数据行复制到新的工作簿，或拆成几个文件。",
             )
         for part in parts:
-            _check_plain_xml(packed, part)
+            _check_part(packed, part, path.name)
 
 
-def _check_plain_xml(packed: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
+def _check_part(packed: zipfile.ZipFile, part: zipfile.ZipInfo, file_name: str) -> None:
     """No document type and one-byte encodings: Excel writes neither, and entities need the first.
 
     Which parts are XML their names need not say, so a document type is looked for in each, in every encoding that
-    the parser reads.
+    the parser reads. Cells and styles are counted here, since the library makes a whole row of cells, and all
+    styles, before it gives one.
     """
+    counts = [0] * len(_MOST_OF)
     is_named_xml = part.filename.lower().endswith((".xml", ".rels", ".vml"))
     with packed.open(part) as stream:
         before = b""
@@ -144,6 +155,10 @@ def _check_plain_xml(packed: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
                 raise ValueError("XML in an encoding that workbooks do not have")
             if any(mark in window for mark in _DOCUMENT_TYPES):
                 raise ValueError("XML with a document type")
+            for number, (start, most) in enumerate(_MOST_OF):
+                counts[number] += len(start.findall(window)) - len(start.findall(before))
+                if counts[number] > most:
+                    raise _too_many_cells(file_name)
             before = window[-32:]
 
 
@@ -168,7 +183,7 @@ def _translated(name: str) -> Iterator[None]:
 
 
 def _check_seen(path: Path, title: str, rows: list[list[Cell]]) -> None:
-    hidden, merged = _hidden_and_merged(path, title)
+    hidden, hidden_areas, merged = _hidden_and_merged(path, title)
     hidden = [number for number in hidden if number <= len(rows) and any(rows[number - 1])]
     if hidden:
         listed = ", ".join(map(str, hidden[:8])) + (" …" if len(hidden) > 8 else "")
@@ -178,6 +193,17 @@ def _check_seen(path: Path, title: str, rows: list[list[Cell]]) -> None:
             code="HIDDEN_ROWS",
             zh=f"工作表“{title}”有 {len(hidden)} 行被隐藏（可能是筛选）：第 {listed} 行。"
             "请清除筛选、取消隐藏，删去不需要的行后重新保存。",
+        )
+    widest = max(map(len, rows), default=0)
+    columns = [n for low, high in hidden_areas for n in range(low, min(high, widest) + 1)]
+    columns = [n for n in columns if any(row[n - 1] for row in rows if len(row) >= n)]
+    if columns:
+        listed = ", ".join(map(_letters, columns[:8])) + (" …" if len(columns) > 8 else "")
+        raise Malformed(
+            f"{len(columns)} columns of the sheet {title} are hidden: {listed}.",
+            "Show all columns, delete those that are not meant, and save again.",
+            code="HIDDEN_COLUMNS",
+            zh=f"工作表“{title}”有 {len(columns)} 列被隐藏：{listed} 列。请取消隐藏，删去不需要的列后重新保存。",
         )
     first = next((n for n, row in enumerate(rows, 1) if sum(bool(cell) for cell in row) > 1), 1)
     merged = [area for area in merged if _last_row(area) >= first]
@@ -191,20 +217,34 @@ def _check_seen(path: Path, title: str, rows: list[list[Cell]]) -> None:
         )
 
 
-def _hidden_and_merged(path: Path, title: str) -> tuple[list[int], list[str]]:
-    hidden, merged, number = [], [], 0
+def _hidden_and_merged(path: Path, title: str) -> tuple[list[int], list[tuple[int, int]], list[str]]:
+    """Row numbers, first and last columns, areas. What has no height or width is as hidden as what says so."""
+    hidden, columns, merged, number = [], [], [], 0
     with zipfile.ZipFile(path) as packed, packed.open(_part_of(packed, title)) as stream:
         # No document type is in it: `_check_package` has looked.
         for _, element in ElementTree.iterparse(stream):  # noqa: S314
             kind = element.tag.rpartition("}")[2]
             if kind == "row":
                 number = int(element.get("r", number + 1))
-                if element.get("hidden") in ("1", "true"):
+                if _is_hidden(element, "ht"):
                     hidden.append(number)
                 element.clear()
+            elif kind == "col":
+                if _is_hidden(element, "width"):
+                    columns.append((int(element.get("min", "1")), int(element.get("max", "1"))))
             elif kind == "mergeCell":
                 merged.append(element.get("ref", ""))
-    return hidden, [area for area in merged if ":" in area]
+    return hidden, columns, [area for area in merged if ":" in area]
+
+
+def _is_hidden(element: ElementTree.Element, size: str) -> bool:
+    return element.get("hidden") in ("1", "true") or float(element.get(size, "1")) <= 0
+
+
+def _letters(column: int) -> str:
+    from openpyxl.utils import get_column_letter
+
+    return str(get_column_letter(column))
 
 
 def _part_of(packed: zipfile.ZipFile, title: str) -> str:
@@ -232,13 +272,17 @@ def _rows(sheet: Any, name: str) -> Iterator[tuple[Any, ...]]:
     for number, row in enumerate(sheet.iter_rows(), 1):
         cells += len(row)
         if number > _MOST_ROWS or cells > _MOST_CELLS:
-            raise Malformed(
-                f"{name} holds more rows or cells than are read at once.",
-                "Delete empty rows and columns at the end, or split it.",
-                code="TOO_LARGE",
-                zh=f"{name} 的行或单元格过多。请删除末尾的空行空列，或拆成几个文件。",
-            )
+            raise _too_many_cells(name)
         yield row
+
+
+def _too_many_cells(name: str) -> Malformed:
+    return Malformed(
+        f"{name} holds more rows or cells than are read at once.",
+        "Delete empty rows and columns at the end, or split it.",
+        code="TOO_LARGE",
+        zh=f"{name} 的行或单元格过多。请删除末尾的空行空列，或拆成几个文件。",
+    )
 
 
 def _has_content(sheet: Any, name: str) -> bool:
@@ -261,9 +305,9 @@ def _cell(value: Any, formula: Any) -> Cell:
         case bool(truth):
             return "TRUE" if truth else "FALSE"
         case str(text):
-            return _unescaped(text)
+            return _unescaped(text) if shows_text(value.number_format or "") else text_shown_otherwise()
         case int() | float():
-            return _number(value.value, value.number_format or "")
+            return number_as_shown(value.value, value.number_format or "")
         case date() as moment:  # and `datetime`, which is one
             return _moment(moment, value.number_format or "")
         case other:
@@ -283,15 +327,6 @@ def _moment(moment: date, shown_as: str) -> Cell:
         is_day = moment.time() == datetime.min.time()
         return moment.date().isoformat() if is_day else moment.isoformat(" ")
     return moment.isoformat()
-
-
-def _number(number: float, shown_as: str) -> Cell:
-    if abs(number) >= 10**KEPT_DIGITS:
-        return lost_digits()
-    if isinstance(number, float) and not number.is_integer():
-        return repr(number)
-    digits = str(int(number))
-    return digits.zfill(len(shown_as)) if shown_as and set(shown_as) == {"0"} else digits
 
 
 def _unescaped(text: str) -> str:
