@@ -30,6 +30,10 @@ _SHOWN = """() => {
     }).observe(region, { childList: true });
 }"""
 
+_UNREADABLE = """() => {
+    File.prototype.arrayBuffer = () => Promise.reject(new DOMException("", "NotReadableError"));
+}"""
+
 
 @dataclass(frozen=True, slots=True)
 class Scan:
@@ -254,6 +258,53 @@ def test_a_scan_that_the_service_fails_on_is_named_and_the_next_goes_on(watched:
     lines = page.locator("[data-last] li strong").all_text_contents()
     assert lines == ["Valid", "Not checked"]
     watched.complaints[:] = [each for each in watched.complaints if "500" not in each]
+
+
+def test_a_scan_that_never_ends_is_named_and_the_next_goes_on(watched: Any, served: Any) -> None:
+    world, _ = served
+    page = watched.page()
+    page.add_init_script("const real = AbortSignal.timeout; AbortSignal.timeout = () => real(2000)")
+    sign_in(page, world)
+    poison = "6901234567890"
+    page.route(
+        "**/desk/scan",
+        lambda route: None if poison in (route.request.post_data or "") else route.fallback(),
+    )
+    type_scan(page, poison, "Enter")
+    type_scan(page, world.live_code(), "Enter")
+    page.wait_for_selector(".verdict.is-green")
+    assert page.locator("[data-last] li strong").all_text_contents() == ["Valid", "Not checked"]
+
+
+def test_a_file_that_goes_after_it_was_chosen_is_checked_all_the_same(
+    watched: Any, served: Any, tmp_path: Path
+) -> None:
+    world, _ = served
+    page = watched.page()
+    sign_in(page, world)
+    page.evaluate(_SHOWN)
+    file = tmp_path / "a.pdf"
+    file.write_bytes(world.pdf(world.revoked))
+    page.context.set_offline(True)
+    page.set_input_files("#file", file)
+    wait_until(page, lambda: page.locator("[data-banner]").is_visible())
+    file.write_bytes(b"")
+    file.unlink()
+    page.context.set_offline(False)
+    wait_until(page, lambda: shown(page) == ["red"])
+    watched.complaints[:] = [each for each in watched.complaints if "ERR_INTERNET_DISCONNECTED" not in each]
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_next_goes_on(watched: Any, served: Any) -> None:
+    world, _ = served
+    page = watched.page()
+    sign_in(page, world)
+    page.evaluate(_UNREADABLE)
+    page.set_input_files("#file", {"name": "a.pdf", "mimeType": "application/pdf", "buffer": b"gone"})
+    page.wait_for_selector("text=The browser cannot read the file")
+    type_scan(page, world.live_code(), "Enter")
+    page.wait_for_selector(".verdict.is-green")
+    assert page.locator("[data-last] li strong").all_text_contents() == ["Valid", "Not checked"]
 
 
 def test_purpose_and_sound_outlive_a_reload(watched: Any, served: Any) -> None:

@@ -74,9 +74,9 @@ function showVerdict(answer, verdict) {
   document.title = words[0] + " · " + document.title.split(" · ").slice(-2).join(" · ");
 }
 
-// A scan that the service failed on again and again: it is named as not checked, in its place.
-function showLost() {
-  const lost = document.importNode(desk.querySelector("[data-lost]").content, true);
+// A scan that cannot be checked, the service's fault or the file's: it is named as not checked, in its place.
+function showLost(why) {
+  const lost = document.importNode(desk.querySelector(`[data-lost=${why}]`).content, true);
   const [words, line] = [lost.querySelector("p"), lost.querySelector("li")];
   line.querySelector("time").textContent = new Date().toTimeString().slice(0, 8);
   show(words, line, words.textContent, "grey");
@@ -99,7 +99,15 @@ function add(scan) {
 
 function addFile(each) {
   if (each.size > MAX_BYTES) warn(desk.dataset.tooLarge);
-  else add({ file: each });
+  else add({ file: each, copy: copyOf(each) });
+}
+
+// As it is now: a scanning program may move the file, or write over it, before its turn comes.
+function copyOf(each) {
+  return each.arrayBuffer().then(
+    (bytes) => new File([bytes], each.name, { type: each.type }),
+    () => null,
+  );
 }
 
 async function sendAll() {
@@ -109,6 +117,12 @@ async function sendAll() {
     showQueue();
     said.textContent = desk.dataset.checking;
     const outcome = await send(queue[0]);
+    if (outcome === "unreadable") {
+      queue.shift();
+      warn("");
+      showLost("unreadable");
+      continue;
+    }
     if (outcome === "signed-out") {
       warn("");
       again.hidden = false;
@@ -120,7 +134,7 @@ async function sendAll() {
       warn("");
     } else if (outcome === "wrong" && ++queue[0].tries >= TRIES) {
       queue.shift();
-      showLost();
+      showLost("failed");
     } else {
       warn(count(navigator.onLine ? desk.dataset.retrying : desk.dataset.offline));
       await pause();
@@ -138,20 +152,23 @@ function pause() {
   });
 }
 
-// "answered"; "signed-out"; "wrong": the service failed; "later": it is busy or cannot be reached.
+// "answered"; "signed-out"; "wrong": the service failed, or never ends; "later": it is busy or cannot be reached;
+// "unreadable": the file is not there any more.
 async function send(scan) {
+  const content = scan.file ? await scan.copy : scan.code;
+  if (content === null) return "unreadable";
   const body = new FormData();
   body.set("token", form.elements.token.value);
   body.set("purpose", scan.purpose);
-  body.set(scan.file ? "file" : "code", scan.file ?? scan.code);
+  body.set(scan.file ? "file" : "code", content);
   const signal = AbortSignal.timeout(ANSWER_WITHIN[scan.file ? "file" : "code"]);
   let response;
   let answer;
   try {
     response = await fetch(form.action, { method: "POST", body, headers: { "X-Fragment": "1" }, signal });
     answer = await read(response);
-  } catch {
-    return "later";
+  } catch (error) {
+    return error.name === "TimeoutError" && navigator.onLine ? "wrong" : "later";
   }
   const verdict = answer.querySelector(".verdict");
   if (verdict) {
