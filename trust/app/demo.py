@@ -36,13 +36,18 @@ from trust.app.records import read_records
 from trust.app.settings import read_settings
 from trust.encoding.ecertificate_data import CHINA
 from trust.model.ecertificate import Application, IssuedECertificate
+from trust.model.errors import Conflict, StorageError
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
 from trust.pdf.gap import check_gaps
+from trust.storage.folder import DataFolderLock
 from verifier.archive_package import Property
 from verifier.bundle import evidence_from_bundle
 from verifier.pictures import read_codes
 from verifier.verifying import Verifier
+
+_MARKER = ".yinzheng-demo"
+_PARTS = ("data", "licences", "codes", "reports", "bundle", "archive")
 
 
 @dataclass(slots=True)
@@ -85,9 +90,7 @@ def run_demo(out: Path) -> bool:
     """True if every expected verdict came out."""
     started = time.perf_counter()
     folder = samples.find_samples()
-    for part in ("data", "licences", "codes", "reports", "bundle", "archive"):
-        shutil.rmtree(out / part, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
+    clear(out)
     with open_service(read_settings(out / "data"), create=True) as service:
         run = _Run(out, service, folder, service.clock.now().astimezone(CHINA).date())
         _register(run)
@@ -111,6 +114,32 @@ def run_demo(out: Path) -> bool:
     )
     _say_what_to_look_at(out, run)
     return True
+
+
+def clear(out: Path) -> None:
+    """Deletes what an earlier demo left in `out`, and nothing else.
+
+    Raises `Conflict`: NOT_A_DEMO where a folder there was made by something else, DATA_FOLDER_IN_USE where a service
+    still works on the data.
+    """
+    marker = out / _MARKER
+    left = [out / part for part in _PARTS if (out / part).exists()]
+    if left and not marker.exists():
+        raise Conflict(
+            f"{left[0]} was not made by the demo, which would delete it.",
+            "Choose an empty folder with --out.",
+            code="NOT_A_DEMO",
+            zh=f"{left[0]} 不是演示程序建立的，演示会删除它。请用 --out 选择一个空文件夹。",
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        with DataFolderLock(out / "data"):
+            for part in _PARTS:
+                if (out / part).exists():
+                    shutil.rmtree(out / part)
+    except OSError as exc:
+        raise StorageError(f"{out} cannot be cleared for the demo: {exc.strerror}.") from exc
 
 
 def _register(run: _Run) -> None:
