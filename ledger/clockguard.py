@@ -15,6 +15,7 @@ A clock that is behind the last entry does no harm here: the entry takes the tim
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ DAYS_WITHOUT_A_WORD = 60
 _BELIEVED = timedelta(days=1)
 _APART = timedelta(minutes=10)
 _GOOD_FOR = timedelta(minutes=10)
+_SILENT_FOR = timedelta(minutes=1)
 
 _log = logging.getLogger("yinzheng.clock")
 
@@ -45,6 +47,8 @@ class ClockGuard:
     limit: timedelta = timedelta(days=DAYS_WITHOUT_A_WORD)
     _seen: datetime | None = field(default=None, init=False)
     _agreed_at: datetime | None = field(default=None, init=False)
+    _silent_at: datetime | None = field(default=None, init=False)
+    _asking: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def look(self) -> None:
         """Notes the newest entry, so that `check` need not read in the midst of somebody's transaction."""
@@ -58,10 +62,7 @@ class ClockGuard:
         last = self._seen = self.last_at()
         if last is None or now - last <= _BELIEVED:
             return
-        if self._agreed_at is not None and timedelta(0) <= now - self._agreed_at <= _GOOD_FOR:
-            return
         if self._another_agrees(now):
-            self._agreed_at = now
             return
         if now - last <= self.limit:
             return
@@ -75,6 +76,20 @@ class ClockGuard:
         )
 
     def _another_agrees(self, now: datetime) -> bool:
+        """An answer holds for ten minutes, silence for one: a clock that hangs does not hold up each signature."""
+        with self._asking:
+            if _is_within(_GOOD_FOR, self._agreed_at, now):
+                return True
+            if not self.second_clocks or _is_within(_SILENT_FOR, self._silent_at, now):
+                return False
+            agrees = self._ask_others(now)
+            if agrees:
+                self._agreed_at = now
+            else:
+                self._silent_at = self.clock.now()
+            return agrees
+
+    def _ask_others(self, now: datetime) -> bool:
         for name, ask in self.second_clocks:
             try:
                 other = ask()
@@ -88,6 +103,10 @@ class ClockGuard:
                 "Set the clock that is wrong; the service goes on by itself.",
             )
         return False
+
+
+def _is_within(span: timedelta, at: datetime | None, now: datetime) -> bool:
+    return at is not None and abs(now - at) <= span  # a thread that waited knows an earlier time
 
 
 def _text(at: datetime) -> str:

@@ -8,7 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from support.world import FOOD, START, StoppedClock, World, make_world
 from keys.outside_tsa import OutsideTsa
 from keys.suites import Suite
 from ledger.clockguard import ClockGuard
-from trust.app.clocks import accept_time
+from trust.app.clocks import accept_time, second_clocks
 from trust.app.compose import open_service
 from trust.fetching import post
 from trust.model.errors import ClockDoubted, OperationalError, TimeStampUnavailable
@@ -94,6 +96,37 @@ def test_a_second_clock_is_not_asked_each_time() -> None:
     clock.advance(minutes=11)
     guard.check()
     assert len(asked) == 2
+
+
+def test_a_second_clock_that_is_silent_is_not_asked_each_time() -> None:
+    asked: list[int] = []
+    clock = StoppedClock(START + 2 * DAY)
+
+    def other() -> datetime:
+        asked.append(1)
+        time.sleep(0.1)
+        raise OSError("no answer")
+
+    guard = ClockGuard(clock, lambda: START, [("other", other)])
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: guard.check(), range(100)))
+    assert len(asked) == 1
+    clock.advance(minutes=2)
+    guard.check()
+    assert len(asked) == 2
+    clock.advance(days=70)
+    with pytest.raises(ClockDoubted):
+        guard.check()
+    with pytest.raises(ClockDoubted):
+        guard.check()
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("is_witnessed", [False, True])
+def test_a_witness_is_asked_where_there_is_one(tmp_path: Path, is_witnessed: bool) -> None:
+    with Database(tmp_path / "ledger.sqlite") as database:
+        listed = second_clocks(database, [], (lambda: None) if is_witnessed else None)
+    assert [name for name, _ in listed] == (["a witness of the ledger"] if is_witnessed else [])
 
 
 @pytest.fixture

@@ -50,14 +50,18 @@ class Asked:
 def second_clocks(
     database: Database,
     time_stamps: Sequence[OutsideTsa | None],
-    witnesses: Callable[[], Asked | None],
+    witnesses: Callable[[], Asked | None] | None,
 ) -> list[tuple[str, AskTime]]:
-    """By name: the database server's, each outside time-stamp authority's, a witness's. SQLite has no server."""
+    """By name: the database server's, each outside time-stamp authority's, a witness's. SQLite has no server.
+
+    `witnesses` is None where there is no policy, so that there are none to ask.
+    """
     listed: list[tuple[str, AskTime]] = []
     if not database.is_sqlite:
         listed.append(("the database server", database.server_time))
     listed += [(f"the time-stamp authority {each.url}", each.now) for each in time_stamps if each is not None]
-    listed.append(("a witness of the ledger", lambda: _witness_time(witnesses())))
+    if witnesses is not None:
+        listed.append(("a witness of the ledger", lambda: _witness_time(witnesses())))
     return listed
 
 

@@ -248,10 +248,12 @@ def _open(
     lock_store = LockStore(lock_database)
     policy = read_policy(data / POLICY_FILE)
     # Of this machine's clock others can speak; a clock that was handed in goes its own way.
-    others = (
-        second_clocks(ledger_database, time_stamps, lambda: asked_for_time) if given_clock is None else []
-    )
     asked_for_time: Asked | None = None
+    others = (
+        second_clocks(ledger_database, time_stamps, (lambda: asked_for_time) if policy is not None else None)
+        if given_clock is None
+        else []
+    )
     log = stack.enter_context(
         Log(
             database=ledger_database,
