@@ -181,6 +181,84 @@ def test_a_department_pdf_is_stamped_and_bad_ones_are_refused_with_their_reason(
     assert "already has a signature" in cli.err
 
 
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"for_abroad": "true"}, '"for_abroad"'),
+        ({"for_abroad": 1}, '"for_abroad"'),
+        ({"lose_standard": "no"}, '"lose_standard"'),
+        ({"forabroad": True}, "'forabroad'"),
+        ({"fields": []}, '"fields"'),
+        ({"fields": None}, "no fields"),
+        ({"type": 1}, '"type"'),
+        ({"seal": ["x"]}, '"seal"'),
+        ({"further_seals": "food"}, '"further_seals"'),
+        ({"place": [1]}, '"place"'),
+        ({"place": {"page": True, "seal_mm": [120, 40]}}, "place of the seal"),
+        ({"place": {"page": 0, "seal_mm": [120, False]}}, "place of the seal"),
+        ({"place": {"page": 0, "seal_mm": [120, 40], "rotate": 90}}, "place of the seal"),
+        ({"seal": "\ud800"}, "sign that is no character"),
+        ({"authority": "\udfff"}, "no such authority"),
+        ({"further_seals": ["\ud800"]}, "sign that is no character"),
+        ([], "no fields"),
+        ([{"fields": FOOD}], "no fields"),
+    ],
+)
+def test_data_beside_a_pdf_that_is_not_understood_stops_it(cli: Cli, change: object, word: str) -> None:
+    sidecar, good, out = cli.folder / "data.json", cli.folder / "good.pdf", cli.folder / "sealed.pdf"
+    whole = {"type": "FOOD", "fields": FOOD, "seal": None, **change} if isinstance(change, dict) else change
+    sidecar.write_text(json.dumps(whole), encoding="utf-8")
+    good.write_bytes(plain_pdf())
+    assert cli.run("stamp", good, "--from", sidecar, "--out", out) in (1, 3)
+    assert word in cli.err + cli.out, cli.err + cli.out
+    assert not out.exists()
+
+
+def test_data_beside_a_pdf_that_is_nested_too_deeply_is_refused(cli: Cli) -> None:
+    sidecar, good = cli.folder / "data.json", cli.folder / "good.pdf"
+    sidecar.write_text('{"fields":' * 100_000, encoding="utf-8")
+    good.write_bytes(plain_pdf())
+    assert cli.run("stamp", good, "--from", sidecar, "--out", cli.folder / "x.pdf") == 3
+    assert "cannot be read" in cli.err
+
+
+_NO_TEXT = b"\xff\xfe".decode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("revoke", _NO_TEXT, "--reason", "歇业"),
+        ("reinstate", _NO_TEXT, "--reason", "歇业"),
+        ("revoke", "x", "--reason", _NO_TEXT),
+        ("seal", "show", _NO_TEXT),
+        ("seal", "history", _NO_TEXT),
+        ("seal", "uses", _NO_TEXT),
+        ("present", _NO_TEXT),
+        ("verify", "--code", _NO_TEXT),
+        ("type", "show", _NO_TEXT),
+        ("authority", "show", _NO_TEXT),
+        ("keys", "retire", _NO_TEXT),
+        ("archive", "export", _NO_TEXT, "--out", "x"),
+    ],
+)
+def test_arguments_that_are_no_text_are_refused_in_words(cli: Cli, arguments: tuple[str, ...]) -> None:
+    assert cli.run(*arguments) in (2, 3), cli.err
+    assert cli.err.strip()
+
+
+def test_a_batch_for_a_seal_that_is_no_text_is_refused_in_words(cli: Cli) -> None:
+    folder = cli.folder / "pdf"
+    assert cli.run("issue", "FOOD", "--from", cli.csv(1), "--seal", _NO_TEXT, "--out", folder) == 1
+    assert "sign that is no character" in cli.err + cli.out
+    rows = cli.folder / "rows.json"
+    rows.write_text(
+        json.dumps([{**FOOD, "seal": "\ud800"}, {**FOOD, "authority": "\ud800"}]), encoding="utf-8"
+    )
+    assert cli.run("issue", "FOOD", "--from", rows, "--out", folder) == 1
+    assert not list(folder.glob("*.pdf"))
+
+
 def test_a_replacement_from_a_file(cli: Cli) -> None:
     assert cli.run("issue", "FOOD", "--from", cli.csv(1), "--out", cli.folder / "pdf") == 0
     (pdf,) = (cli.folder / "pdf").glob("*.pdf")

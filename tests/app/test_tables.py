@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,13 @@ def test_every_encoding_is_read_with_every_separator(tmp_path, mark, encoding, s
 def test_a_sep_line_says_the_separator_and_is_no_row(tmp_path, separator, said):
     text = said.format(separator) + "\r\n" + as_text(table(food(1), food(2), food(3)), separator)
     assert numbers(read(write(tmp_path / "t.csv", "\ufeff" + text))) == THREE
+
+
+@pytest.mark.parametrize("said", ['sep="', "sep=\r", "sep=\n", 'sep=""'])
+def test_a_sep_line_that_says_no_separator_is_a_row(tmp_path, said):
+    path = write(tmp_path / "t.csv", said + "\r\n" + as_text(table(food(1))))
+    with suppress(Malformed):
+        assert numbers(read(path))[0][1] == f"JY2990101{1:07d}"
 
 
 @pytest.mark.parametrize("line_end", ["\r\n", "\n", "\r"])

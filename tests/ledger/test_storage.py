@@ -100,6 +100,25 @@ def test_data_that_breaks_a_rule_is_the_callers_to_understand(database: Database
     assert ids(database) == []
 
 
+@pytest.mark.parametrize("text", ["a\ud800", "\udfffb"])
+def test_half_a_character_is_refused_in_words_whatever_the_database(database: Database, text: str) -> None:
+    wanted = sa.select(sa.literal(1)).where(sa.literal("x") == sa.bindparam("given", text, sa.String))
+    with pytest.raises(Malformed) as caught, database.read() as connection:
+        connection.execute(wanted)
+    assert caught.value.code == "NOT_TEXT"
+
+
+def test_a_zero_in_a_text_is_refused_or_kept(database: Database) -> None:
+    wanted = sa.select(sa.bindparam("given", "a\0b", sa.String))
+    with database.read() as connection:
+        if database.is_sqlite:
+            assert connection.execute(wanted).scalar_one() == "a\0b"
+            return
+    with pytest.raises(Malformed) as caught, database.read() as connection:
+        connection.execute(wanted)
+    assert caught.value.code == "NOT_TEXT"
+
+
 def test_a_sqlite_reader_can_neither_write_nor_checkpoint(tmp_path: Path) -> None:
     with Database(tmp_path / "a.db") as database:
         with database.write() as connection:

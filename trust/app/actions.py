@@ -7,7 +7,7 @@ sandbox; reports as JSON with their words.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -60,11 +60,53 @@ def find_authority(service: Service, wanted: str | None, profile: TypeProfile) -
     return entitled[0]
 
 
-_SIDECAR = {"type", "place", "authority", "seal", "further_seals", "lose_standard", "for_abroad"}
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
-def _are_ids(value: object) -> bool:
+def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _is_truth(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+_SIDECAR: dict[str, tuple[Callable[[object], bool], str]] = {
+    "fields": (lambda value: isinstance(value, dict), '{"licence_number": "…", …}'),
+    "type": (_is_text, '"FOOD"'),
+    "place": (lambda value: isinstance(value, dict), '{"page": -1, "seal_mm": [120, 40]}'),
+    "authority": (_is_text, '"…"'),
+    "seal": (_is_text, '"…"'),
+    "further_seals": (_are_texts, '["…"]'),
+    "lose_standard": (_is_truth, "true"),
+    "for_abroad": (_is_truth, "true"),
+}
+
+
+def _check_sidecar(sidecar: Mapping[str, Any]) -> None:
+    """Raises `Malformed` for anything that would not be understood: a wish that is passed over is a wrong licence."""
+    unknown = sorted(set(sidecar) - set(_SIDECAR))
+    if unknown:
+        listed, known = ", ".join(map(repr, unknown)), ", ".join(_SIDECAR)
+        raise Malformed(
+            f"The data beside the PDF names what is not known: {listed}.",
+            f"Known are {known}.",
+            zh=f"PDF 附带的数据中有不认识的项：{listed}。可用的有：{known}。",
+        )
+    if "fields" not in sidecar:
+        raise Malformed(
+            "The data beside the PDF has no fields.",
+            'Write {"type": …, "fields": {…}}.',
+            zh="PDF 附带的数据没有 fields，请写成 {\"type\": …, \"fields\": {…}}。",
+        )
+    for name, (is_right, example) in _SIDECAR.items():
+        if name in sidecar and not is_right(sidecar[name]):
+            raise Malformed(
+                f'"{name}" in the data beside the PDF is not in its form.',
+                f"Write {example}.",
+                zh=f"PDF 附带的数据中“{name}”的写法不对，请写成 {example}。",
+            )
 
 
 def application_from(
@@ -112,23 +154,18 @@ def stamp_application(
     seal's centre from the left and bottom edge of the page as it is shown. Raises `Malformed` with the reason's code
     (ENCRYPTED, ALREADY_SIGNED, …).
     """
-    match sidecar:
-        case {"fields": dict(fields), **rest} if set(rest) <= _SIDECAR and _are_ids(
-            rest.get("further_seals", [])
-        ):
-            pass
-        case _:
-            raise Malformed("The data beside the PDF has no fields.", 'Write {"type": …, "fields": {…}}.')
-    profile = load_profile(type_short or str(rest.get("type", "")))
-    place = _place(rest.get("place"))
-    wanted_seal, wanted_authority = rest.get("seal"), rest.get("authority")
+    said = {name: value for name, value in sidecar.items() if value is not None}
+    _check_sidecar(said)
+    profile = load_profile(type_short or str(said.get("type", "")))
+    place = _place(said.get("place"))
+    wanted_seal, wanted_authority = said.get("seal"), said.get("authority")
     try:
         looked_at = service.sandbox.run("check-stampable", {}, [pdf])
     except EvidenceUnavailableError as exc:
         raise Malformed(exc.what, "Save it anew from its source.", code=exc.code) from exc
     if looked_at["pdf"] is not None:
         pdf = base64.b64decode(looked_at["pdf"])
-    record = record_from(1, fields, profile, None)
+    record = record_from(1, said["fields"], profile, None)
     found = find_authority(service, authority or wanted_authority, profile)
     return Application(
         type_short=profile.short,
@@ -138,9 +175,9 @@ def stamp_application(
         source_pdf=pdf,
         place=place,
         row=1,
-        further_seals=tuple(also or rest.get("further_seals", ())),
-        may_lose_standard=lose_standard or rest.get("lose_standard") is True,
-        for_abroad=for_abroad or rest.get("for_abroad") is True,
+        further_seals=tuple(also or said.get("further_seals", ())),
+        may_lose_standard=lose_standard or said.get("lose_standard", False),
+        for_abroad=for_abroad or said.get("for_abroad", False),
     )
 
 
@@ -148,8 +185,11 @@ def _place(raw: Any) -> PlaceOnPage | None:
     match raw:
         case None:
             return None
-        case {"page": int(page), "seal_mm": [int() | float() as x, int() | float() as y]} if (
-            0 <= x <= 2000 and 0 <= y <= 2000
+        case {"page": int(page), "seal_mm": [int() | float() as x, int() | float() as y], **others} if (
+            not others
+            and not any(isinstance(each, bool) for each in (page, x, y))
+            and 0 <= x <= 2000
+            and 0 <= y <= 2000
         ):
             return PlaceOnPage(page, float(x), float(y))
         case _:

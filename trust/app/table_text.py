@@ -32,7 +32,7 @@ _THREE_BYTES = re.compile(rb"[\xe0-\xef][\x80-\xbf]{2}")
 _NAMES = {"utf-8": "UTF-8", "gb18030": "GB 18030"}
 _MOST_ROWS = 1_048_576
 _SEPARATORS = ",;\t|"
-_SEP_LINE = re.compile(r'\A"?sep=(.)"?(?:\r\n|\n|\r|\Z)', re.IGNORECASE)
+_SEP_LINE = re.compile(r'\A"?sep=([^"\r\n])"?(?:\r\n|\n|\r|\Z)', re.IGNORECASE)
 _AGAIN = "Save it again as Excel Workbook (.xlsx) or CSV UTF-8."
 _AGAIN_ZH = "请在表格软件中另存为“Excel 工作簿 (*.xlsx)”或“CSV UTF-8”后重新提交。"
 

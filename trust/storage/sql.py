@@ -191,11 +191,33 @@ class Database:
             ) from exc
 
 
+def _is_surrogate(char: str) -> bool:
+    """Half a character, as JSON may name one, and as bytes come from a command line that are no text."""
+    return "\ud800" <= char <= "\udfff"
+
+
+def _no_text() -> Malformed:
+    return Malformed(
+        "What was given holds a sign that is no character.",
+        "Write it again, or copy it from where it is shown.",
+        code="NOT_TEXT",
+        zh="输入内容含有无效字符，请重新输入，或从显示处复制。",
+    )
+
+
 @contextlib.contextmanager
 def _translated(name: str) -> Iterator[None]:
     try:
         yield
-    except (IntegrityError, DataError, ProgrammingError):
+    except UnicodeEncodeError as exc:
+        if not _is_surrogate(exc.object[exc.start]):
+            raise
+        raise _no_text() from exc
+    except DataError as exc:
+        if "NUL" in str(exc.orig):  # which PostgreSQL keeps in no text
+            raise _no_text() from exc
+        raise
+    except (IntegrityError, ProgrammingError):
         raise
     except (DBAPIError, PoolTimeout) as exc:
         cause = getattr(exc, "orig", None) or exc

@@ -199,7 +199,7 @@ def stamp_pdf(
     try:
         sidecar = json_module.loads(source.read_text(encoding="utf-8-sig"))
         data = pdf.read_bytes()
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise Malformed("The PDF or its data file cannot be read.", "Check both paths and the JSON.") from exc
     if out.is_dir():
         raise Malformed(
@@ -212,7 +212,7 @@ def stamp_pdf(
     application = stamp_application(
         service,
         data,
-        sidecar,
+        sidecar if isinstance(sidecar, dict) else {},
         type_short=type_short,
         seal=seal,
         authority=authority,
