@@ -98,7 +98,7 @@ def _check_sidecar(sidecar: Mapping[str, Any]) -> None:
         raise Malformed(
             "The data beside the PDF has no fields.",
             'Write {"type": …, "fields": {…}}.',
-            zh="PDF 附带的数据没有 fields，请写成 {\"type\": …, \"fields\": {…}}。",
+            zh='PDF 附带的数据没有 fields，请写成 {"type": …, "fields": {…}}。',
         )
     for name, (is_right, example) in _SIDECAR.items():
         if name in sidecar and not is_right(sidecar[name]):
