@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from issuer import sql
-from issuer.publishing import STATUS_OF_LIFE
+from issuer.lives import STATUS_OF_LIFE
 from ledger.lifecycle import Life, next_life
 from ledger.logkeys import LogKeys
 from ledger.proof import check_detached_receipt

@@ -16,6 +16,7 @@ from pathlib import Path
 from issuer import sql
 from issuer.authorities import Authorities
 from issuer.catalogue import TypeProfile
+from issuer.lives import STATUS_OF_LIFE
 from issuer.members import list_anchors, list_members
 from issuer.outside_tsas import list_outside_tsas
 from issuer.seals import Seals
@@ -27,6 +28,7 @@ from ledger.log import AppendRequest, Log
 from ledger.note import format_vkey
 from ledger.proof import DetachedReceipt, format_detached_receipt, parse_detached_receipt
 from trust.encoding import cose, jws
+from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.digests import sha256
 from trust.encoding.entry import NO_REF, EntryKind
 from trust.encoding.status_list import (
@@ -52,9 +54,8 @@ from trust.encoding.trust_list import (
     decode_trust_list,
     encode_trust_list,
 )
-from trust.model.errors import ClockDoubted, LedgerBusy, LedgerHalted, NotFound
+from trust.model.errors import ClockDoubted, LedgerBusy, LedgerHalted, NotFound, StorageError
 from trust.model.seal import SealState
-from trust.model.status import Status
 from trust.storage.folder import write_durably
 
 _NEXT_UPDATE, _VALID = timedelta(hours=24), timedelta(days=7)
@@ -68,15 +69,6 @@ TRUST_LIST_FILE = "trust-list.jws"
 
 STATUS_ACTOR = "status-list"
 """The actor of the entries that anchor status lists."""
-
-STATUS_OF_LIFE = {
-    Life.VALID: Status.VALID,
-    Life.SUSPENDED: Status.SUSPENDED,
-    Life.REVOKED: Status.REVOKED,
-    Life.REPLACED: Status.REPLACED,
-    Life.ERASED: Status.REVOKED,
-}
-"""What a list says of an e-certificate; one that was erased has been revoked or replaced before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +275,8 @@ class Publishing:
         """
         with self.authorities.database.read() as connection:
             newest = sql.newest_status_list(connection, number)
-        size, lives = self.log.not_in_force()
-        packed = pack(self._statuses(number, lives))
+        size, changed_at, lives = self.log.standing.not_in_force()
+        packed = self._packed(number, changed_at, lives)
         if newest is not None:
             listed = decode_status_list(
                 cose.decode_sign1(bytes(newest.encoded), max_bytes=MAX_LIST_BYTES).payload
@@ -320,10 +312,55 @@ class Publishing:
         encoded = cose.encode_sign1(protected, payload, cose.raw_signature(row.suite, signature))
         return self._store_status_list(number, encoded, size, at)
 
-    def _statuses(self, number: int, lives: Mapping[int, Life]) -> dict[int, Status]:
-        with self.authorities.database.read() as connection:
-            indexes = sql.status_indexes(connection, number, lives.keys())
-        return {index: STATUS_OF_LIFE[lives[ecertificate_id]] for ecertificate_id, index in indexes.items()}
+    def _packed(self, number: int, changed_at: int, lives: Mapping[bytes, Life]) -> bytes:
+        """The list's content; made anew only when the ledger says something new of what is not in force."""
+        match self._at_hand.get(f"packed {number}"):
+            case (known_at, bytes(known)) if known_at == changed_at:
+                return known
+        places = self._places(lives)
+        packed = pack(
+            {
+                places[ref][1]: STATUS_OF_LIFE[life]
+                for ref, life in lives.items()
+                if ref in places and places[ref][0] == number
+            }
+        )
+        self._at_hand[f"packed {number}"] = (changed_at, packed)
+        return packed
+
+    def _places(self, lives: Mapping[bytes, Life]) -> dict[bytes, tuple[int, int]]:
+        """List and index of these e-certificates by ref, each from a row that is held against ref and MAC.
+
+        Raises `StorageError` (ROW_EDITED) for one that has none. A log that was recovered may know more than the
+        register: what stands there under no number of ours is in no list.
+        """
+        known = self._at_hand.setdefault("places", {})
+        assert isinstance(known, dict)
+        missing = {ref for ref in lives if ref not in known or lives[ref] is Life.ERASED}
+        if missing:
+            subjects = {
+                ref: subject for ref, subject in self.log.subjects_not_in_force().items() if ref in missing
+            }
+            with self.authorities.database.read() as connection:
+                rows = sql.ecertificates_with(connection, subjects.values())
+                known.update(_found_places(subjects, rows, lives))
+                if lost := {ref for ref in missing if ref not in known}:
+                    refs = (
+                        (ecertificate_ref(pid, salt), subject)
+                        for subject, pid, salt, _, _ in sql.places_in_lists(connection)
+                        if salt
+                    )
+                    subjects = {ref: subject for ref, subject in refs if ref in lost}
+                    rows = sql.ecertificates_with(connection, subjects.values())
+                    known.update(_found_places(subjects, rows, lives))
+            lost = {ref for ref in missing if ref not in known}
+            if lost and not self.log.is_recovered:
+                raise StorageError(
+                    f"{len(lost)} e-certificate(s) that are not in force are gone from the register.",
+                    "Run `yinzheng ledger recheck` and find out who changed the database.",
+                    code="ROW_EDITED",
+                )
+        return known
 
     def _store_status_list(
         self, number: int, encoded: bytes, size: int, at: datetime
@@ -446,6 +483,25 @@ class Publishing:
         files["bundle.json"] = json.dumps(updates, indent=2).encode() + b"\n"
         files[TRUST_LIST_FILE] = self.trust_list(at)
         return files
+
+
+def _found_places(
+    subjects: Mapping[bytes, int], rows: Mapping[int, sql.ECertificateRow], lives: Mapping[bytes, Life]
+) -> dict[bytes, tuple[int, int]]:
+    """By the numbers that the database has for them. What was erased has no salt left: its number has to do, once."""
+    found, used = {}, set()
+    for ref, subject in subjects.items():
+        row = rows.get(subject)
+        if row is None:
+            continue
+        if row.ref_salt:
+            is_right = ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)) == ref
+        else:
+            is_right = lives[ref] is Life.ERASED and subject not in used
+            used.add(subject)
+        if is_right:
+            found[ref] = (row.status_list, row.status_index)
+    return found
 
 
 def _trusted_type(profile: TypeProfile) -> TrustedType:

@@ -11,10 +11,10 @@ DONE. What a crash leaves INTENDED is carried on by `issuer.issuing.resume_unfin
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -24,6 +24,9 @@ from trust.encoding.digests import sha256
 from trust.encoding.status_list import ENTRIES
 from trust.model.errors import Conflict, NotFound
 from trust.model.status import Status
+from trust.storage.guard import guard_of, note_change
+
+_Row = TypeVar("_Row", bound=SQLModel)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -246,6 +249,7 @@ class ECertificateRow(SQLModel, table=True):
     created_at: int = Field(sa_type=sa.BigInteger)
     issued_at: int | None = Field(default=None, sa_type=sa.BigInteger)
     archive_due_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    mac: bytes | None = _blob(nullable=True)
     __table_args__ = (
         sa.Index("ecertificate_archive_due", "archive_due_at", "id"),
         # The status list and the list of what a crash left are read by these; both stay short.
@@ -278,6 +282,7 @@ class HolderRow(SQLModel, table=True):
     __tablename__ = "holder"
     holder_ref: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
     ecertificate_id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
+    mac: bytes | None = _blob(nullable=True)
 
 
 class DocumentRow(SQLModel, table=True):
@@ -287,6 +292,7 @@ class DocumentRow(SQLModel, table=True):
     ecertificate_id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
     kind: str = Field(primary_key=True, max_length=16)
     content: bytes = _blob()
+    mac: bytes | None = _blob(nullable=True)
 
 
 class OperationRow(SQLModel, table=True):
@@ -317,6 +323,7 @@ class PresentationRow(SQLModel, table=True):
     used_at: int | None = Field(default=None, sa_type=sa.BigInteger)
     used_by: str | None = None
     stopped_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    mac: bytes | None = _blob(nullable=True)
 
 
 class SealIdentityRow(SQLModel, table=True):
@@ -405,6 +412,15 @@ class OutsideTsaRow(SQLModel, table=True):
     revoked_at: int | None = Field(default=None, sa_type=sa.BigInteger)
 
 
+class RegisterEventRow(SQLModel, table=True):
+    """What an entry of the kind REGISTER_EVENT commits to; see `issuer.guarding`."""
+
+    __tablename__ = "register_event"
+    operation_id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
+    payload: bytes = _blob()
+    commitment: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), unique=True, nullable=False))
+
+
 class OcspResponderRow(SQLModel, table=True):
     """The responder that a CA of ours delegated: its key, and its certificate as it is now."""
 
@@ -429,18 +445,32 @@ class Reservation:
 def insert(connection: Connection, row: SQLModel) -> Any:
     """Inserts one row and gives back its generated key, if it has one."""
     values = row.model_dump(exclude_none=True)
-    table = row.__class__.__table__  # type: ignore[attr-defined]
+    table = _t(row.__class__)
+    guard = guard_of(connection)
+    known = {column.name: values.get(column.name) for column in table.c}
+    has_key = all(known[column.name] is not None for column in table.primary_key)
+    if guard is not None and has_key and (mac := guard.mac(table.name, known)) is not None:
+        values["mac"] = mac
     result = connection.execute(sa.insert(table).values(**values))
-    return result.inserted_primary_key[0] if result.inserted_primary_key else None
+    made = result.inserted_primary_key
+    if guard is not None and made and not has_key:
+        known |= dict(zip((column.name for column in table.primary_key), made, strict=True))
+        if (mac := guard.mac(table.name, known)) is not None:
+            connection.execute(sa.update(table).where(*_is_key(table, made)).values(mac=mac))
+    if guard is not None and made and guard.is_recorded(table.name):
+        note_change(connection, (table.name, tuple(made)))
+    return made[0] if made else None
 
 
 def all_rows(connection: Connection, kind: type[SQLModel], /, **where: Any) -> list[Any]:
-    """Every row of a small table whose columns have these values."""
-    table = kind.__table__  # type: ignore[attr-defined]
+    """Every row of a small table whose columns have these values. Raises `StorageError` (ROW_EDITED)."""
+    table = _t(kind)
     statement = sa.select(table)
     for column, value in where.items():
         statement = statement.where(table.c[column] == value)
-    return [kind(**row._mapping) for row in connection.execute(statement.order_by(*table.primary_key))]
+    return [
+        believed(connection, kind, row) for row in connection.execute(statement.order_by(*table.primary_key))
+    ]
 
 
 def one_row(connection: Connection, kind: type[SQLModel], /, **where: Any) -> Any:
@@ -449,25 +479,58 @@ def one_row(connection: Connection, kind: type[SQLModel], /, **where: Any) -> An
     return found[0] if found else None
 
 
+def believed(connection: Connection, kind: type[_Row], row: sa.Row[Any]) -> _Row:
+    """A row as it came from the database, once its guard has nothing against it. Raises `StorageError`."""
+    values = dict(row._mapping)
+    guard = guard_of(connection)
+    if guard is not None:
+        guard.check(connection, _t(kind).name, values)
+    return kind(**values)
+
+
 def update(
     connection: Connection, kind: type[SQLModel], where: dict[str, Any], values: dict[str, Any]
 ) -> int:
     """Changes rows; says how many."""
-    table = kind.__table__  # type: ignore[attr-defined]
-    statement = sa.update(table).values(**values)
-    for column, value in where.items():
-        condition = table.c[column].is_(None) if value is None else table.c[column] == value
-        statement = statement.where(condition)
-    return int(connection.execute(statement).rowcount)
+    table = _t(kind)
+    conditions = [
+        table.c[column].is_(None) if value is None else table.c[column] == value
+        for column, value in where.items()
+    ]
+    guard = guard_of(connection)
+    is_recorded = guard is not None and guard.is_recorded(table.name, values)
+    has_mac = guard is not None and not guard.columns(table.name).isdisjoint(values)
+    keys: list[tuple[Any, ...]] = []
+    if is_recorded or has_mac:
+        # What is changed was believed before, or an edited row would be blessed with it.
+        found = connection.execute(sa.select(table).where(*conditions).with_for_update()).all()
+        for row in found:
+            believed(connection, kind, row)
+        keys = [tuple(row._mapping[column.name] for column in table.primary_key) for row in found]
+    changed = int(connection.execute(sa.update(table).values(**values).where(*conditions)).rowcount)
+    for key in keys:
+        if is_recorded:
+            note_change(connection, (table.name, key))
+        if guard is not None and has_mac:
+            row = connection.execute(sa.select(table).where(*_is_key(table, key))).one()
+            mac = guard.mac(table.name, dict(row._mapping))
+            connection.execute(sa.update(table).where(*_is_key(table, key)).values(mac=mac))
+    return changed
 
 
 def delete(connection: Connection, kind: type[SQLModel], where: dict[str, Any]) -> None:
     """Deletes rows of a table of working state; artefacts and operations are never deleted this way."""
-    table = kind.__table__  # type: ignore[attr-defined]
-    statement = sa.delete(table)
-    for column, value in where.items():
-        statement = statement.where(table.c[column] == value)
-    connection.execute(statement)
+    table = _t(kind)
+    conditions = [table.c[column] == value for column, value in where.items()]
+    guard = guard_of(connection)
+    if guard is not None and guard.is_recorded(table.name):
+        for row in connection.execute(sa.select(*table.primary_key).where(*conditions)):
+            note_change(connection, (table.name, tuple(row)))
+    connection.execute(sa.delete(table).where(*conditions))
+
+
+def _is_key(table: sa.Table, key: Sequence[Any]) -> list[sa.ColumnElement[bool]]:
+    return [column == value for column, value in zip(table.primary_key, key, strict=True)]
 
 
 def serialise(connection: Connection, what: str) -> None:
@@ -481,6 +544,26 @@ def serialise(connection: Connection, what: str) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
+def register_events(connection: Connection) -> list[RegisterEventRow]:
+    """All of them, oldest first."""
+    table = _t(RegisterEventRow)
+    return [
+        RegisterEventRow(**row._mapping)
+        for row in connection.execute(sa.select(table).order_by(table.c.operation_id))
+    ]
+
+
+def register_events_with(connection: Connection, commitments: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The payloads of these commitments, as far as they are stored."""
+    table = _t(RegisterEventRow)
+    found: dict[bytes, bytes] = {}
+    for start in range(0, len(commitments), 500):
+        wanted = table.c.commitment.in_(commitments[start : start + 500])
+        for row in connection.execute(sa.select(table.c.commitment, table.c.payload).where(wanted)):
+            found[bytes(row.commitment)] = bytes(row.payload)
+    return found
+
+
 def caller_of(connection: Connection, operation_id: int) -> str:
     """Who asked for an issue."""
     table = _t(OperationRow)
@@ -492,7 +575,7 @@ def pending_seal_events(connection: Connection) -> list[SealEventRow]:
     """Steps in the lives of seals that no ledger entry records yet, oldest first."""
     table = _t(SealEventRow)
     rows = connection.execute(sa.select(table).where(table.c.entry_seq.is_(None)).order_by(table.c.id))
-    return [SealEventRow(**row._mapping) for row in rows]
+    return [believed(connection, SealEventRow, row) for row in rows]
 
 
 def seal_uses_on(connection: Connection, seal_id: str, day: int) -> int:
@@ -532,13 +615,12 @@ def put_outside_crl(connection: Connection, row: OutsideCrlRow) -> None:
 
 def x509_certs_under(connection: Connection, ca_id: str) -> list[bytes]:
     """Every certificate (DER) that a CA of ours issued, whatever became of it: `good` is said of no other."""
-    seal, ca, responder = _t(SealRow), _t(CaRow), _t(OcspResponderRow)
-    issued = sa.union_all(
-        sa.select(seal.c.cert).where(seal.c.ca_id == ca_id),
-        sa.select(ca.c.cert).where(ca.c.parent == ca_id),
-        sa.select(responder.c.cert).where(responder.c.ca_id == ca_id),
-    )
-    return [bytes(row.cert) for row in connection.execute(issued)]
+    issued = [
+        *all_rows(connection, SealRow, ca_id=ca_id),
+        *all_rows(connection, CaRow, parent=ca_id),
+        *all_rows(connection, OcspResponderRow, ca_id=ca_id),
+    ]
+    return [bytes(row.cert) for row in issued if row.cert is not None]
 
 
 def seals_version(connection: Connection) -> tuple[int, ...]:
@@ -604,18 +686,20 @@ def status_list_numbers(connection: Connection) -> list[int]:
     return [row.number for row in all_rows(connection, StatusListRow)]
 
 
-def status_indexes(connection: Connection, number: int, ecertificate_ids: Collection[int]) -> dict[int, int]:
-    """The index in the list of those of the e-certificates that stand in it."""
+def ecertificates_with(connection: Connection, ids: Iterable[int]) -> dict[int, ECertificateRow]:
+    """By id, those that there are, with their places in status lists. What the rows say of the status is not asked:
+    lists are made of what the ledger says."""
     table = _t(ECertificateRow)
-    ids = sorted(ecertificate_ids)
-    found: dict[int, int] = {}
-    for start in range(0, len(ids), 1000):
-        rows = connection.execute(
-            sa.select(table.c.id, table.c.status_index).where(
-                table.c.status_list == number, table.c.id.in_(ids[start : start + 1000])
-            )
-        )
-        found |= {row.id: row.status_index for row in rows}
+    guard = guard_of(connection)
+    wanted = sorted(set(ids))
+    found: dict[int, ECertificateRow] = {}
+    for start in range(0, len(wanted), 500):
+        rows = connection.execute(sa.select(table).where(table.c.id.in_(wanted[start : start + 500])))
+        for row in rows:
+            values = dict(row._mapping)
+            if guard is not None:
+                guard.check_mac(table.name, values)
+            found[row.id] = ECertificateRow(**values)
     return found
 
 
@@ -663,18 +747,12 @@ def issued_with_digests(
     connection: Connection, digests: Sequence[bytes]
 ) -> dict[bytes, tuple[ECertificateRow, bytes]]:
     """(e-certificate, its data file) by the SHA-256 of the issued file; erased ones are not known any more."""
-    table, documents = _t(ECertificateRow), _t(DocumentRow)
-    statement = (
-        sa.select(table, documents.c.content)
-        .join(documents, (documents.c.ecertificate_id == table.c.id) & (documents.c.kind == "data"))
-        .where(table.c.issued_sha256.in_(digests))
-    )
-    found = {}
-    for row in connection.execute(statement):
-        values = dict(row._mapping)
-        content = bytes(values.pop("content"))
-        found[bytes(values["issued_sha256"])] = (ECertificateRow(**values), content)
-    return found
+    table = _t(ECertificateRow)
+    statement = sa.select(table).where(table.c.issued_sha256.in_(digests), table.c.step == "ISSUED")
+    rows = [believed(connection, ECertificateRow, row) for row in connection.execute(statement)]
+    return {
+        bytes(row.issued_sha256 or b""): (row, get_document(connection, row.id or 0, "data")) for row in rows
+    }
 
 
 def get_ecertificate(connection: Connection, **where: Any) -> ECertificateRow:
@@ -704,7 +782,7 @@ def unfinished_ecertificates(connection: Connection, limit: int, *, after: int) 
         .order_by(table.c.id)
         .limit(limit)
     )
-    return [ECertificateRow(**row._mapping) for row in rows]
+    return [believed(connection, ECertificateRow, row) for row in rows]
 
 
 def pending_operations(connection: Connection, *, erasures: bool = False) -> list[OperationRow]:
@@ -754,10 +832,7 @@ def places_in_lists(connection: Connection) -> Iterator[tuple[int, bytes, bytes,
     after = 0
     while True:
         rows = connection.execute(
-            sa.select(table.c.id, table.c.pid, table.c.ref_salt, table.c.status_list, table.c.status_index)
-            .where(table.c.id > after)
-            .order_by(table.c.id)
-            .limit(1000)
+            sa.select(table).where(table.c.id > after).order_by(table.c.id).limit(1000)
         ).all()
         if not rows:
             return
@@ -850,12 +925,12 @@ def put_document(connection: Connection, ecertificate_id: int, kind: str, conten
 
 def get_document(connection: Connection, ecertificate_id: int, kind: str) -> bytes:
     table = _t(DocumentRow)
-    content = connection.execute(
-        sa.select(table.c.content).where(table.c.ecertificate_id == ecertificate_id, table.c.kind == kind)
-    ).scalar_one_or_none()
-    if content is None:
+    row = connection.execute(
+        sa.select(table).where(table.c.ecertificate_id == ecertificate_id, table.c.kind == kind)
+    ).one_or_none()
+    if row is None:
         raise NotFound(f"There is no stored {kind} of this e-certificate.")
-    return bytes(content)
+    return bytes(believed(connection, DocumentRow, row).content)
 
 
 def find_document(connection: Connection, ecertificate_id: int, kind: str) -> bytes | None:
@@ -879,7 +954,7 @@ def ecertificates_of_holder(connection: Connection, holder_ref: bytes) -> list[E
         .where(holders.c.holder_ref == holder_ref, certs.c.step == "ISSUED")
         .order_by(certs.c.id.desc())
     )
-    return [ECertificateRow(**row._mapping) for row in rows]
+    return [believed(connection, ECertificateRow, row) for row in rows]
 
 
 def holder_refs_of(connection: Connection, ecertificate_id: int) -> list[bytes]:
@@ -916,7 +991,7 @@ def presentations_of(
         .order_by(table.c.used_at.desc())
         .limit(limit)
     )
-    return [PresentationRow(**row._mapping) for row in rows]
+    return [believed(connection, PresentationRow, row) for row in rows]
 
 
 def _t(kind: type[SQLModel]) -> sa.Table:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,6 @@ from ledger import sql
 from ledger.checkpoint import Checkpoint
 from ledger.clockguard import DAYS_WITHOUT_A_WORD, AskTime, ClockGuard
 from ledger.groupcommit import GroupCommit, Job
-from ledger.lifecycle import Life
 from ledger.lockstore import LockStore
 from ledger.logkeys import (
     LogKeys,
@@ -42,9 +41,11 @@ from ledger.note import KeyKind, VerifierKey, signed_note
 from ledger.proof import Receipt
 from ledger.publisher import CheckpointSigner, FindSigner, Publisher, vkey_of
 from ledger.sequencing import GENESIS_SIZE, LOG_ACTOR, Appended, AppendRequest, Batch, new_state
+from ledger.standing import Standing, StandingFile
+from ledger.statekey import StateKey
 from ledger.tilefolder import TileFolder
 from trust.encoding.entry import Entry, check_log_origin, decode_entry
-from trust.encoding.merkle import leaf_hash
+from trust.encoding.merkle import check_inclusion, leaf_hash
 from trust.model.clock import Clock
 from trust.model.errors import (
     Conflict,
@@ -83,6 +84,8 @@ class Log:
         second_clocks: Sequence[tuple[str, AskTime]] = (),
         accepted_at: Callable[[], datetime | None] = lambda: None,
         clock_limit: timedelta = timedelta(days=DAYS_WITHOUT_A_WORD),
+        state_key: StateKey = StateKey(),
+        standing_file: StandingFile | None = None,
     ) -> None:
         """Begins the log, or opens it after checking its heads. `folder` becomes the served root.
 
@@ -91,7 +94,9 @@ class Log:
         signed it too. `find_signer` is asked for a key that another process has added meanwhile. Raises
         `LedgerHalted` if the heads contradict each other, `KeyUnavailable` if a key of
         the log is missing, `Conflict` if it is another log's database.
-        `second_clocks`, `accepted_at` and `clock_limit` are those of `ledger.clockguard`.
+        `second_clocks`, `accepted_at` and `clock_limit` are those of `ledger.clockguard`. `state_key`: the MAC of
+        the head; one without is taken over once, where nothing in the log says that it had one. `standing_file`:
+        where `standing` is kept from one start to the next.
         """
         check_log_origin(origin)
         self._clock_guard = ClockGuard(
@@ -104,6 +109,8 @@ class Log:
         self._halting = threading.Lock()
         self._paused: LedgerBusy | None = None
         self._signers = {vkey_of(origin, signer): signer for signer in signers}
+        self._state_key = state_key
+        self._has_taken_over = False
         self._epoch = self._begin(lock_store)
         self._clock_guard.look()
         self._publisher = Publisher(
@@ -114,7 +121,14 @@ class Log:
             signers=signers,
             is_cosigned=is_cosigned,
             find_signer=find_signer,
+            state_key=state_key,
         )
+        self.standing = Standing(database, state_key, standing_file)
+        if self._has_taken_over and self.standing.register_events():
+            raise LedgerHalted(
+                "The stored head of the log has lost its MAC.",
+                "Run `yinzheng ledger recheck`, find out who changed the database, and restore it.",
+            )
         self._writer: GroupCommit[AppendRequest, Appended] = GroupCommit(
             self._commit, queue_limit=queue_limit, batch_limit=_BATCH_LIMIT, name="ledger-writer"
         )
@@ -235,7 +249,7 @@ class Log:
                     raise KeyUnavailable(f"The key {missing[0].key_id.hex()} has to agree and is not here.")
                 batch = self._new_batch(connection, state, requests=())
                 self._add_statement(connection, batch, before, tuple(new), held)
-                _store(connection, state, batch)
+                _store(connection, state, batch, self._state_key)
             self._signers |= new
             self._publisher.take_up(signers)
             self._publisher.publish()
@@ -261,6 +275,12 @@ class Log:
             raise NotFound(f"Entry {seq} is not in the log.")
         return rows[0].entry_bytes
 
+    def entries_at(self, seqs: Collection[int]) -> dict[int, Entry]:
+        """These entries as their rows have them, which the scrubber reads again and again; without missing ones."""
+        with self._database.read() as connection:
+            found = sql.read_entries_at(connection, seqs)
+        return {seq: decode_entry(data) for seq, data in found.items()}
+
     def entries(self) -> Iterator[tuple[int | None, Entry]]:
         """Every stored entry in order with its subject id, each checked against its leaf hash.
 
@@ -275,11 +295,28 @@ class Log:
                     raise LedgerHalted(f"Entry {seq} is missing or has been changed.", "Run recheck.")
                 yield row.subject_id, decode_entry(row.entry_bytes)
 
-    def not_in_force(self) -> tuple[int, dict[int, Life]]:
-        """A size, and what the entries below it leave suspended, revoked, replaced or erased, by subject id."""
+    def subjects_not_in_force(self) -> dict[bytes, int]:
+        """Subject ids of what `standing` says is not in force, by ref, as far as the database knows them."""
         with self._database.read() as connection:
-            size, lives = sql.read_lives_not_valid(connection)
-        return size, {subject: Life(life) for subject, life in lives.items()}
+            return sql.read_refs_not_valid(connection)
+
+    def proven_entry(self, seq: int) -> Entry:
+        """An entry that is in the tree of the newest checkpoint, whatever its row says now.
+
+        Raises `NotFound`, `VerificationError`, and what publishing raises.
+        """
+        data = self.entry(seq)
+        if seq >= self._publisher.checkpoint.size:
+            with self._signing():
+                self._publisher.receipts([seq])  # another process has published it
+        checkpoint, proof = self._publisher.inclusion(seq)
+        check_inclusion(leaf_hash(data), index=seq, size=checkpoint.size, proof=proof, root=checkpoint.root)
+        return decode_entry(data)
+
+    @property
+    def is_recovered(self) -> bool:
+        """Was the database ever made again from the published files?"""
+        return self._epoch > 1
 
     @property
     def size(self) -> int:
@@ -296,6 +333,7 @@ class Log:
     def close(self) -> None:
         """Stores what is waiting and stops the writer."""
         self._writer.close()
+        self.standing.keep()
 
     def __enter__(self) -> Log:
         return self
@@ -321,13 +359,22 @@ class Log:
                 batch = Batch(state, at_ms=self._now_ms(), operations={}, subjects={}, counts={})
                 batch.add_genesis()
                 self._add_statement(connection, batch, (), tuple(self._signers), self._signers)
-                _store(connection, state, batch)
+                _store(connection, state, batch, self._state_key)
+            elif state.mac is None and self._state_key.key is not None:
+                self._take_over(connection, state)
         if state.origin != self._origin:
             raise Conflict(
                 f"The database holds the log {state.origin}, not {self._origin}.",
                 "Give the log its own database, or correct the origin in the settings.",
             )
         return state.epoch
+
+    def _take_over(self, connection: Connection, state: sql.LogState) -> None:
+        """A head from before heads had a MAC gets one. Entries of the register came with it: where the log holds one,
+        somebody has taken the MAC away."""
+        self._has_taken_over = True
+        if not sql.swap_state(connection, old=state, new=self._state_key.sealed(state)):
+            raise LedgerHalted("The log grew while its state was held.", "Does another program write to it?")
 
     def _add_statement(
         self,
@@ -352,6 +399,7 @@ class Log:
         try:
             self._check_not_halted()
             answers = self._store_jobs(jobs)
+            self.standing.look_again()
         except (LedgerHalted, DurabilityUnknown) as exc:
             self._halt(exc)
             raise self._halted_error() from exc
@@ -384,13 +432,14 @@ class Log:
             batch = self._new_batch(connection, state, requests)
             answers = [_add(batch, job.requests) for job in jobs]
             if batch.entries:
-                _store(connection, state, batch)
+                _store(connection, state, batch, self._state_key)
         return answers
 
     def _state_for_append(self, connection: Connection) -> sql.LogState:
         state = sql.read_state_for_append(connection)
         if state is None or state.epoch != self._epoch:
             raise LedgerHalted("The log was restored while this process ran.", "Restart the service.")
+        self._state_key.check(state)
         return state
 
     def _new_batch(
@@ -452,10 +501,10 @@ def _add(batch: Batch, requests: Sequence[AppendRequest]) -> list[Appended] | Co
         return exc
 
 
-def _store(connection: Connection, old: sql.LogState, batch: Batch) -> None:
+def _store(connection: Connection, old: sql.LogState, batch: Batch, state_key: StateKey) -> None:
     """Writes the batch and moves the state; the transaction's end makes it durable."""
     sql.insert_entries(connection, batch.entries)
     sql.write_subject_heads(connection, batch.subject_heads())
     sql.write_actor_counts(connection, batch.actor_counts())
-    if not sql.swap_state(connection, old=old, new=batch.state()):
+    if not sql.swap_state(connection, old=old, new=state_key.sealed(batch.state())):
         raise LedgerHalted("The log grew while its state was held.", "Does another program write to it?")

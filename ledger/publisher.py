@@ -45,6 +45,7 @@ from ledger.note import KeyKind, VerifierKey, check_note, parse_note, signed_not
 from ledger.proof import Receipt
 from ledger.sequencing import GENESIS_SIZE
 from ledger.sql import LogState
+from ledger.statekey import StateKey
 from ledger.text import decode_utf8, encode_base64
 from ledger.tilefolder import SM3_FOLDER, TileFolder, statement_path
 from ledger.tiles import (
@@ -156,6 +157,7 @@ class Publisher:
         signers: Sequence[CheckpointSigner],
         is_cosigned: bool = False,
         find_signer: FindSigner = lambda vkey: None,
+        state_key: StateKey = StateKey(),
     ) -> None:
         """Checks the invariant, mends what a crash left unfinished, and publishes.
 
@@ -170,6 +172,7 @@ class Publisher:
         self._signers = {vkey_of(origin, signer): signer for signer in signers}
         self._is_cosigned = is_cosigned
         self._find_signer = find_signer
+        self._state_key = state_key
         self._sha256 = _Tree("sha256", files, "")
         self._sm3 = _Tree("sm3", self._sm3_files, f"{SM3_FOLDER}/")
         self._trees = (self._sha256, self._sm3)
@@ -258,6 +261,13 @@ class Publisher:
             return self._receipt(seq, _size_of(note), note)
         head = self._signed
         return self._receipt(seq, head.checkpoint.size, head.note)
+
+    def inclusion(self, seq: int) -> tuple[Checkpoint, list[bytes]]:
+        """The newest signed checkpoint, and the proof that entry `seq` is in its tree. Raises `NotFound`."""
+        checkpoint = self._signed.checkpoint
+        if not 0 <= seq < checkpoint.size:
+            raise NotFound(f"Entry {seq} is not in the log of size {checkpoint.size}.")
+        return checkpoint, self._sha256.reader.prove_inclusion(seq, size=checkpoint.size)
 
     def consistency(self, old_size: int, size: int | None = None) -> list[bytes]:
         """Proof that the tree of `old_size` is a prefix of the tree of `size`, or of the last checkpoint's."""
@@ -359,6 +369,7 @@ class Publisher:
                 f"and {locked.size if locked else 0} are signed for. Was a backup restored?",
                 _RESTORE,
             )
+        self._state_key.check(state)
         if locked and locked.size == state.size and locked.root != state.root:
             raise LedgerHalted(
                 f"Database and lock store disagree on the root of size {state.size}.", _INSPECT

@@ -26,6 +26,7 @@ from ledger.lockstore import LockStore
 from ledger.note import VerifierKey
 from ledger.sequencing import new_state
 from ledger.sql import LastEntries, LogState, StoredEntry, SubjectHead
+from ledger.statekey import StateKey
 from ledger.tilefolder import TileFolder
 from ledger.tiles import TILE_WIDTH, Tile
 from trust.encoding import merkle
@@ -65,6 +66,7 @@ def recover(
     log_vkey: VerifierKey,
     identities: Identities,
     even_if_not_behind: bool = False,
+    state_key: StateKey = StateKey(),
     on_progress: Progress = lambda done, total: None,
 ) -> Recovered:
     """Brings the database back to the locked head. No process may have the log open.
@@ -125,7 +127,7 @@ def recover(
                 last_operation_id=last_operation_id,
                 last_subject_id=last_subject_id,
             )
-            sql.insert_state(connection, state)
+            sql.insert_state(connection, state_key.sealed(state))
     return Recovered(locked.size, old.size if old else 0, len(unknown))
 
 

@@ -20,9 +20,9 @@ from ledger.lifecycle import Life, next_life
 from ledger.lockstore import LockStore
 from ledger.recheck import Levels
 from ledger.tilefolder import SM3_FOLDER, TileFolder
-from ledger.tiles import TILE_WIDTH, Tile, entries_path, tile_path
+from ledger.tiles import TILE_WIDTH, Tile, encode_bundle, encode_hashes, entries_path, tile_path
 from trust.encoding import merkle
-from trust.encoding.entry import EntryKind, decode_entry
+from trust.encoding.entry import NO_REF, EntryKind, decode_entry
 from trust.encoding.merkle import CompactRange
 from trust.model.errors import Conflict, LedgerHalted, Malformed, StorageError
 from trust.storage.sql import Database
@@ -111,7 +111,7 @@ def _compared_entries(database: Database, files: TileFolder, tile: Tile) -> list
     for seq, row in enumerate(rows, tile.start):
         if row.seq != seq:
             raise LedgerHalted(f"Entry {seq} is gone from the database.", _TODO)
-        if merkle.leaf_hash(row.entry_bytes) != row.leaf_hash:
+        if merkle.leaf_hash(row.entry_bytes) != row.leaf_hash or not _says_what_the_entry_says(row):
             raise LedgerHalted(f"Entry {seq} has been changed in the database.", _TODO)
     if len(rows) != tile.width:
         raise LedgerHalted(f"Entry {tile.start + len(rows)} is gone from the database.", _TODO)
@@ -128,7 +128,29 @@ def _compared_entries(database: Database, files: TileFolder, tile: Tile) -> list
             raise LedgerHalted(
                 f"Entry {row.seq} is another in the database than in the published bundle.", _TODO
             )
+    for smaller in files.smaller(tile, entries_path):
+        old = _old_file(files, smaller, entries_path)
+        if old is not None and old != encode_bundle([row.entry_bytes for row in rows[: smaller.width]]):
+            raise LedgerHalted(f"{entries_path(smaller)}, of an earlier size, has been changed.", _TODO)
     return [(row.subject_id, row.entry_bytes) for row in rows]
+
+
+def _says_what_the_entry_says(row: sql.StoredEntry) -> bool:
+    try:
+        entry = decode_entry(row.entry_bytes)
+    except Malformed:
+        return False
+    return (entry.seq, entry.at_ms, entry.ref == NO_REF) == (row.seq, row.at_ms, row.subject_id is None)
+
+
+def _old_file(files: TileFolder, tile: Tile, path_of: Callable[[Tile], str]) -> bytes | None:
+    """A partial tile of an earlier size; None if it has been dropped meanwhile."""
+    try:
+        return files.read_exactly(tile, path_of)
+    except StorageError as exc:
+        if isinstance(exc.__cause__, FileNotFoundError):
+            return None
+        raise
 
 
 def _compare_tile(files: TileFolder, algorithm: str, tile: Tile, hashes: list[bytes]) -> None:
@@ -143,3 +165,7 @@ def _compare_tile(files: TileFolder, algorithm: str, tile: Tile, hashes: list[by
         if one != other:
             entry = number << (8 * tile.level)
             raise LedgerHalted(f"{path} does not hold the hash that entry {entry} gives.", _TODO)
+    for smaller in files.smaller(tile, tile_path):
+        old = _old_file(files, smaller, tile_path)
+        if old is not None and old != encode_hashes(hashes[: smaller.width]):
+            raise LedgerHalted(f"{tile_path(smaller)}, of an earlier size, has been changed.", _TODO)

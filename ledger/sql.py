@@ -83,6 +83,7 @@ _state: Final = sa.Table(
     sa.Column("sm3_edge", sa.LargeBinary, nullable=False),
     sa.Column("last_operation_id", sa.BigInteger, nullable=False),
     sa.Column("last_subject_id", sa.BigInteger, nullable=False),
+    sa.Column("mac", sa.LargeBinary(HASH_SIZE)),
 )
 _keys: Final = sa.Table(
     "ledger_keys",
@@ -110,8 +111,9 @@ _PUBLISHING: Final = int.from_bytes(sha256(b"yinzheng ledger: publishing")[:8], 
 class LogState:
     """Where the log ends: all that the next entry depends on.
 
-    `edge` and `sm3_edge` are the compact ranges of the two trees. `last_operation_id` and `last_subject_id`
-    are the largest there are, so that nobody has to look for one that is larger.
+    `edge` and `sm3_edge` are the compact ranges of the two trees, `mac` is explained in `ledger.statekey`.
+    `last_operation_id` and `last_subject_id` are the largest there are, so that nobody has to look for one that is
+    larger.
     """
 
     origin: str
@@ -124,6 +126,7 @@ class LogState:
     sm3_edge: bytes
     last_operation_id: int
     last_subject_id: int
+    mac: bytes | None = None
 
     def compact_range(self, *, algorithm: str = "sha256") -> CompactRange:
         """The tree of `size`. Raises `ValueError` if the edge does not fit `size`."""
@@ -212,6 +215,12 @@ def read_entries_of_operations(
     return {row.operation_id: row for row in rows if row.operation_id is not None}
 
 
+def read_entries_at(connection: Connection, seqs: Collection[int]) -> dict[int, bytes]:
+    """The bytes of these entries, as far as there are any."""
+    rows = (StoredEntry._make(row) for row in _rows_in(connection, _entry, "seq", seqs))
+    return {row.seq: row.entry_bytes for row in rows}
+
+
 def read_at_ms(connection: Connection, seq: int) -> int | None:
     """When entry `seq` was appended, or None if there is none."""
     found: int | None = connection.execute(
@@ -234,6 +243,12 @@ def delete_everything(connection: Connection) -> None:
 def read_subject_heads(connection: Connection, subject_ids: Collection[int]) -> dict[int, SubjectHead]:
     rows = (SubjectHead._make(row) for row in _rows_in(connection, _subject, "subject_id", subject_ids))
     return {row.subject_id: row for row in rows}
+
+
+def read_refs_not_valid(connection: Connection) -> dict[bytes, int]:
+    """Ref and subject id of what is not in force, as the table has it: to search by, not to believe."""
+    rows = connection.execute(sa.select(_subject.c.ref, _subject.c.subject_id).where(sa.text("life <> 1")))
+    return {bytes(row.ref): row.subject_id for row in rows}
 
 
 def read_lives_not_valid(connection: Connection) -> tuple[int, dict[int, int]]:

@@ -80,6 +80,20 @@ class TileFolder:
     def has(self, path: str) -> bool:
         return (self._folder / path).is_file()
 
+    def smaller(self, tile: Tile, path_of: Callable[[Tile], str]) -> list[Tile]:
+        """Partial tiles of earlier sizes that are still served beside `tile`."""
+        full = self._folder / path_of(Tile(tile.level, tile.index))
+        partials = full.with_name(f"{full.name}.p")
+        widths = sorted(int(each.name) for each in partials.glob("*") if each.name.isdigit())
+        return [Tile(tile.level, tile.index, width) for width in widths if 0 < width < tile.width]
+
+    def read_exactly(self, tile: Tile, path_of: Callable[[Tile], str]) -> bytes:
+        """One file, and no larger tile in its place. Raises `StorageError`."""
+        try:
+            return (self._folder / path_of(tile)).read_bytes()
+        except OSError as exc:
+            raise StorageError(f"{path_of(tile)} cannot be read: {exc.strerror}.") from exc
+
     def drop_partials(self, tile: Tile) -> None:
         """Removes the partial tiles below a full one. It may fail: they are only in the way."""
         if not tile.is_full:

@@ -63,7 +63,10 @@ class StatusSource(Protocol):
 
 
 class IssuedFiles(Protocol):
-    """The register's digests of the files it gave out. Only online."""
+    """The register's digests of the files it gave out. Only online.
+
+    Raises `EvidenceUnavailableError` where the register is not believed.
+    """
 
     def pid_of_file(self, sha256: bytes) -> bytes | None: ...
 

@@ -381,6 +381,16 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("证照状态正在变更。", "请稍后再试。"),
         ("The status is being changed at this moment.", "Try again in a moment."),
     ),
+    "REGISTER_EDITED": (
+        (
+            "系统登记的状态与账本不符，暂不能得出结论。",
+            "请向签发部门核实，并告知本系统的管理员；这不说明证照是假的。",
+        ),
+        (
+            "What this system has registered is not what its ledger says, so nothing can be concluded.",
+            "Ask the issuing department, and tell the operator of this system; it does not mean a forgery.",
+        ),
+    ),
     "PARTIAL_COVER": (
         ("印章或签名未覆盖文件的全部内容。", "请索取完整签署的文件。"),
         ("The signature does not cover the whole file.", "Ask for a file that is signed as a whole."),

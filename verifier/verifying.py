@@ -559,9 +559,14 @@ def validity_finding(begins: datetime, ends: datetime | None, at: datetime) -> F
 def _check_register(evidence: Evidence, sha256: bytes, ecertificate: ECertificateData) -> Finding:
     """Online only: is this very file one that the register gave out for this e-certificate?"""
     assert evidence.issued_files is not None
-    if evidence.issued_files.pid_of_file(sha256) == ecertificate.pid:
+    try:
+        is_its_file = evidence.issued_files.pid_of_file(sha256) == ecertificate.pid
+        is_erased = not is_its_file and evidence.issued_files.is_erased(ecertificate.pid)
+    except EvidenceUnavailableError as exc:
+        return Finding("register.file", Result.INDETERMINATE, exc.code, exc.what)
+    if is_its_file:
         return Finding("register.file", Result.PASSED)
-    if evidence.issued_files.is_erased(ecertificate.pid):
+    if is_erased:
         return Finding("register.file", Result.INDETERMINATE, "ERASED", "the register has erased its digest")
     return Finding("register.file", Result.FAILED, "ALTERED", "the register gave out another file")
 

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import base64
 import hmac
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -25,8 +27,10 @@ from trust.app import sql
 from trust.app.tables import ApiKeyRow, AuditRow, ClaimLinkRow, WebSessionRow
 from trust.encoding.digests import sha256
 from trust.model.clock import Clock, Entropy
-from trust.model.errors import Malformed, NotFound, NotPermitted
+from trust.model.errors import Malformed, NotFound, NotPermitted, StorageError
 from trust.storage.sql import Database
+
+_log = logging.getLogger("yinzheng.register")
 
 SCOPES = (
     "cert.issue",
@@ -146,8 +150,7 @@ class Access:
         if match is None:
             raise _unauthenticated()
         key_id, secret = match.groups()
-        with self.database.read() as connection:
-            row = one_row(connection, ApiKeyRow, id=key_id)
+        row = self._key(key_id)
         # A key nobody has is compared too, so that an answer's time tells nothing about which ids exist.
         stored = bytes(row.secret_hash) if row is not None else bytes(32)
         is_right = hmac.compare_digest(sha256(secret.encode()), stored)
@@ -157,6 +160,11 @@ class Access:
         if scope not in caller.scopes:
             raise NotPermitted(f"The key has no scope {scope}.", "Ask the operator for a key that has it.")
         return caller
+
+    def _key(self, key_id: str) -> ApiKeyRow | None:
+        with _unbelieved_is_unauthenticated(), self.database.read() as connection:
+            found: ApiKeyRow | None = one_row(connection, ApiKeyRow, id=key_id)
+        return found
 
     def revoke_api_key(self, key_id: str) -> None:
         """Ends the key and every desk session it opened; doing it twice is fine. Raises `NotFound`."""
@@ -222,7 +230,7 @@ class Access:
     def check_session(self, token: str, kind: str) -> WebSession:
         """Raises `NotPermitted` (UNAUTHENTICATED) for a session that is not, or no longer."""
         now = to_micros(self.clock.now())
-        with self.database.read() as connection:
+        with _unbelieved_is_unauthenticated(), self.database.read() as connection:
             row = one_row(connection, WebSessionRow, token_hash=_token_hash(token))
         if row is None or row.kind != kind or row.expires_at <= now:
             raise _unauthenticated()
@@ -232,16 +240,14 @@ class Access:
 
     def desk_label(self, subject: bytes) -> str:
         """What the counter of a desk session is called. Raises `NotPermitted` once its key is out of force."""
-        with self.database.read() as connection:
-            row = one_row(connection, ApiKeyRow, id=subject.decode())
+        row = self._key(subject.decode())
         if row is None or not _in_force(row, to_micros(self.clock.now())):
             raise _unauthenticated()
         return str(row.label)
 
     def desk_caller(self, subject: bytes) -> ApiCaller:
         """Whose key a desk session was opened with. Raises `NotPermitted` once it is out of force."""
-        with self.database.read() as connection:
-            row = one_row(connection, ApiKeyRow, id=subject.decode())
+        row = self._key(subject.decode())
         if row is None or not _in_force(row, to_micros(self.clock.now())):
             raise _unauthenticated()
         return ApiCaller(row.id, row.label, row.authority_id, frozenset(row.scopes.split()))
@@ -292,6 +298,18 @@ class Access:
 
 def _in_force(row: ApiKeyRow, at: int) -> bool:
     return row.revoked_at is None and row.expires_at > at
+
+
+@contextmanager
+def _unbelieved_is_unauthenticated() -> Iterator[None]:
+    """A key or session that somebody wrote into the database opens nothing, and its bearer learns no more than that."""
+    try:
+        yield
+    except StorageError as exc:
+        if exc.code != "ROW_EDITED":
+            raise
+        _log.critical("a row of the register was asked for and not believed", extra={"what": exc.what})
+        raise _unauthenticated() from exc
 
 
 def _unauthenticated() -> NotPermitted:

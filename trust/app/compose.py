@@ -27,6 +27,7 @@ from issuer.authorities import Authorities
 from issuer.catalogue import load_catalogue
 from issuer.compromises import Compromises
 from issuer.erasing import Erasing
+from issuer.guarding import RegisterGuard
 from issuer.identities import SealIdentities
 from issuer.issuing import Issuing
 from issuer.members import Members
@@ -47,11 +48,21 @@ from ledger.lockstore import LockStore
 from ledger.log import Log
 from ledger.note import KeyKind
 from ledger.publisher import vkey_of
+from ledger.standing import StandingFile
+from ledger.statekey import StateKey
 from ledger.witness.client import Witnesses
 from ledger.witness.policy import Policy
 from trust.app.clocks import Asked, accepted_at, second_clocks
 from trust.app.database import migrate_ledger, migrate_register
-from trust.app.keeping import POLICY_FILE, Keeper, Scrubbing, Witnessing, published_policy, read_policy
+from trust.app.keeping import (
+    POLICY_FILE,
+    Keeper,
+    RegisterChecking,
+    Scrubbing,
+    Witnessing,
+    published_policy,
+    read_policy,
+)
 from trust.app.lanes import SIZES, Lane, Sandboxes
 from trust.app.members import BUNDLE_TYPE, MemberBundles
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
@@ -71,6 +82,7 @@ from verifier.verifying import SANDBOX_JOBS, Verifier
 
 _SIGNED_ANY_DAY = frozenset({KeyPurpose.REPORT, KeyPurpose.CHECKPOINT})
 """A report says by which clock it was made: verifying goes on. A checkpoint has no time, its entries were asked for."""
+STANDING_FILE = "standing"
 _CRL_SECONDS, _BUNDLE_SECONDS = 30.0, 60.0
 
 _log = logging.getLogger("yinzheng.keeping")
@@ -137,6 +149,7 @@ class Service:
     members: Members
     member_bundles: MemberBundles
     reporting: Reporting
+    guard: RegisterGuard
     secrets: ServiceSecrets
     policy: Policy | None
     keeper: Keeper
@@ -171,11 +184,19 @@ class Service:
 
 
 class ServiceSecrets:
-    """Keys for HMACs, derived from one random secret of the installation (HKDF, one label each)."""
+    """Keys for HMACs, derived from one random secret of the installation (HKDF, one label each).
 
-    def __init__(self, folder: Path) -> None:
+    Several hosts on one database have the same one. It is made once (`create`): a new one in the place of a lost one
+    would open nothing that was kept under the old.
+    """
+
+    def __init__(self, folder: Path, *, create: bool = False) -> None:
         path = folder / "service-secret"
         if not path.exists():
+            if not create:
+                raise KeyUnavailable(
+                    f"The service secret {path} is missing.", "Restore it from the copy of the keys folder."
+                )
             create_durably(path, secrets.token_bytes(32))
             path.chmod(0o600)
         self._secret = path.read_bytes()
@@ -237,6 +258,8 @@ def _open(
     lock_database = stack.enter_context(Database(settings.lock_url or data / "lock" / "lock.sqlite"))
     migrate_register(database)
     migrate_ledger(ledger_database)
+    service_secrets = ServiceSecrets(data / "keys", create=create)
+    guard = database.guard = RegisterGuard(database, service_secrets.derive("register rows"), clock)
     keys = open_keys(settings)
     time_stamps = [
         _outside_tsa(each, database, clock, settings) if each is not None else None
@@ -270,10 +293,12 @@ def _open(
             second_clocks=others,
             accepted_at=lambda: accepted_at(data),
             clock_limit=settings.clock_gap,
+            state_key=StateKey(service_secrets.derive("ledger state")),
+            standing_file=StandingFile(data / STANDING_FILE, service_secrets.derive("ledger standing")),
         )
     )
+    guard.attach(log)
     keys.before_signing.append(lambda purpose: None if purpose in _SIGNED_ANY_DAY else log.check_clock())
-    service_secrets = ServiceSecrets(data / "keys")
     seals = Seals(authorities, log, entropy)
     issuing = Issuing(
         database, log, authorities, seals, clock, entropy, settings.host, service_secrets.derive("holder")
@@ -315,7 +340,9 @@ def _open(
         witnessing,
         Scrubbing(log, ledger_database, lock_store, data / "ledger", clock),
         settings.keeping,
+        checking=RegisterChecking(database, log, guard, clock),
         resume=(
+            guard.resume,
             seals.resume_pending,
             lambda: _carry_on(issuing),
             statuses.resume_pending,
@@ -358,6 +385,7 @@ def _open(
         members=members,
         member_bundles=member_bundles,
         reporting=reporting,
+        guard=guard,
         secrets=service_secrets,
         policy=policy,
         keeper=keeper,

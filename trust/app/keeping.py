@@ -10,6 +10,7 @@ takes turns anyway, and a witness asked twice answers twice.
                  still be rewritten. Evidence that the log contradicts itself stops it for good.
     resuming     what a crash or a full queue left pending in the register is completed every minute
     scrubbing    one pass over rows and files after another (`ledger.scrubber`), slow enough not to be felt
+    checking     the same over the rows of the register (`issuer.register_check`)
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from issuer.guarding import RegisterGuard
+from issuer.register_check import RegisterFinding, check_register
 from ledger.lockstore import LockStore
 from ledger.log import Log
 from ledger.scrubber import scrub
@@ -45,6 +48,7 @@ class KeepingSettings:
     witness_limit: timedelta = timedelta(hours=1)
     scrub_pause: timedelta = timedelta(milliseconds=20)
     scrub_every: timedelta = timedelta(minutes=10)
+    check_every: timedelta = timedelta(seconds=20)
     resume_every: timedelta = timedelta(minutes=1)
 
 
@@ -142,6 +146,30 @@ class Scrubbing:
         self.finished_at = self.clock.now()
 
 
+@dataclass(slots=True)
+class RegisterChecking:
+    """Reads the register again, pass after pass. What was found stays named until a pass finds it mended."""
+
+    database: Database
+    log: Log
+    guard: RegisterGuard
+    clock: Clock
+    rows: int = 0
+    findings: tuple[RegisterFinding, ...] = ()
+    finished_at: datetime | None = None
+
+    def run_pass(self, pause: Callable[[], None] = lambda: None) -> None:
+        rows, found = check_register(self.database, self.log, self.guard, pause=pause)
+        for each in found:
+            if each not in self.findings:
+                what = f"{each.table} {each.key}: {each.what}"
+                _log.critical(
+                    "a row of the register decides nothing", extra={"code": "ROW_EDITED", "what": what}
+                )
+        self.rows, self.findings = self.rows + rows, tuple(found)
+        self.finished_at = self.clock.now()
+
+
 class Keeper:
     """The threads. `close` stops them."""
 
@@ -151,17 +179,22 @@ class Keeper:
         scrubbing: Scrubbing,
         settings: KeepingSettings,
         *,
+        checking: RegisterChecking | None = None,
         resume: Sequence[Callable[[], object]] = (),
     ) -> None:
         self.resume = tuple(resume)
         self.witnessing = witnessing
         self.scrubbing = scrubbing
+        self.checking = checking
         self._settings = settings
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         pause, every = self._settings.scrub_pause.total_seconds(), self._settings.scrub_every
+        if (checking := self.checking) is not None:
+            look = lambda: checking.run_pass(lambda: self._wait(pause))  # noqa: E731 - a name for one call
+            self._begin("checking the register", look, self._settings.check_every)
         self._begin("scrubbing", lambda: self.scrubbing.run_pass(lambda: self._wait(pause)), every)
         for number, resume in enumerate(self.resume, 1):
             self._begin(f"resuming-{number}", resume, self._settings.resume_every)

@@ -18,8 +18,9 @@ from keys.custody import KeyPurpose
 from ledger.lockstore import LockStore
 from ledger.publisher import vkey_of
 from ledger.recover import Recovered, recover
+from ledger.statekey import StateKey
 from ledger.tilefolder import SM3_FOLDER, TileFolder
-from trust.app.compose import CheckpointKey, open_keys
+from trust.app.compose import CheckpointKey, ServiceSecrets, open_keys
 from trust.app.database import migrate_ledger, migrate_register
 from trust.app.settings import Settings
 from trust.encoding.commitment import ecertificate_ref
@@ -61,6 +62,7 @@ def recover_ledger(
             log_vkey=vkey_of(settings.origin, key),
             identities=RegisterIdentities(register),
             even_if_not_behind=even_if_not_behind,
+            state_key=StateKey(ServiceSecrets(data / "keys").derive("ledger state")),
             on_progress=on_progress,
         )
         # In our own folder, never in a mirror.
@@ -88,6 +90,9 @@ class RegisterIdentities:
             self._seal_events = {
                 event_commit(row): row.operation_id for row in sql.all_rows(connection, sql.SealEventRow)
             }
+            self._register_events = {
+                bytes(row.commitment): row.operation_id for row in sql.register_events(connection)
+            }
             self._versions: dict[bytes, int] = {
                 bytes(row.commit): row.operation_id
                 for row in sql.all_rows(connection, archive_sql.LaterVersionRow)
@@ -106,6 +111,8 @@ class RegisterIdentities:
             return self._lists.get(entry.commit)
         if entry.kind is EntryKind.SEAL_EVENT:
             return self._seal_events.get(entry.commit)
+        if entry.kind is EntryKind.REGISTER_EVENT:
+            return self._register_events.get(entry.commit)
         if entry.kind is EntryKind.LATER_VERSION and entry.commit in self._versions:
             return self._versions[entry.commit]
         ecertificate_id = self._subjects.get(entry.ref)

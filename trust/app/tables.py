@@ -32,6 +32,7 @@ class ClaimLinkRow(SQLModel, table=True):
     holder_ref: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), nullable=False))
     expires_at: int = Field(sa_type=sa.BigInteger)
     used_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    mac: bytes | None = Field(default=None, sa_column=sa.Column(sa.LargeBinary(32), nullable=True))
 
 
 class WebSessionRow(SQLModel, table=True):
@@ -41,6 +42,7 @@ class WebSessionRow(SQLModel, table=True):
     subject: bytes = Field(sa_column=sa.Column(sa.LargeBinary, nullable=False))
     csrf: str = Field(max_length=64)
     expires_at: int = Field(sa_type=sa.BigInteger)
+    mac: bytes | None = Field(default=None, sa_column=sa.Column(sa.LargeBinary(32), nullable=True))
 
 
 class IdempotencyRow(SQLModel, table=True):

@@ -75,6 +75,7 @@ ERRORS_ZH = {
     "NOT_SEALABLE": "文件不能再加盖这枚印章。",
     "NOT_SPLICEABLE": "文件不能写入账本回执。",
     "NOT_INITIALISED": "数据目录尚未初始化，请先运行 yinzheng init。",
+    "ROW_EDITED": "数据库中有记录被他人改动，不予采用。请管理员运行 yinzheng ledger recheck 查明。",
     "DATA_FOLDER_IN_USE": "数据目录正被另一进程使用，请停止该进程或改用其接口。",
     "NOT_FOUND": "未找到，请检查标识。",
     "UNKNOWN_AUTHORITY": "未登记该签发机构。",

@@ -77,6 +77,7 @@ class EntryKind(IntEnum):
     STATUS_LIST = 9
     SEAL_EVENT = 10
     TREE_HEAD = 11
+    REGISTER_EVENT = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,7 @@ from sqlmodel import Session
 from trust.model.errors import Malformed, StorageError
 from trust.storage.errors import DurabilityUnknown
 from trust.storage.folder import sync_folder
+from trust.storage.guard import Guard, install
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _READERS: Final = 16
@@ -59,6 +60,7 @@ class Database:
 
     def __init__(self, where: Path | str) -> None:
         """Opens a file (`Path`) or a `postgresql+psycopg://` URL. Raises `StorageError` if that fails."""
+        self.guard: Guard | None = None
         self._held = threading.local()
         self._mutex = threading.Lock()
         if isinstance(where, Path):
@@ -95,21 +97,28 @@ class Database:
         if self.is_writing_here():
             # On SQLite it would wait for itself; on PostgreSQL it would not see what the outer one wrote.
             raise RuntimeError("write() inside write(): pass the connection down instead")
+        announced = None
         with self._turn(), _translated(self.name), self._writer.connect() as connection:
             transaction = connection.begin()
+            install(connection, self.guard)
             try:
                 yield connection
+                if self.guard is not None:
+                    announced = self.guard.announce(connection)
             except BaseException:
                 # A broken connection cannot roll back; what made the block fail is the better story.
                 with contextlib.suppress(DBAPIError):
                     transaction.rollback()
                 raise
             self._commit(transaction)
+        if self.guard is not None and announced is not None:
+            self.guard.complete(announced)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads. On SQLite it sees one state throughout and blocks no writer."""
         with _translated(self.name), self._readers.connect() as connection, connection.begin():
+            install(connection, self.guard)
             yield connection
 
     @contextlib.contextmanager

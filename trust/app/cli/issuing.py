@@ -11,6 +11,7 @@ from pathlib import Path
 from issuer import sql
 from issuer.catalogue import TypeProfile, load_profile
 from issuer.issuing import BATCH, Foreseen, Outcome
+from issuer.register_check import check_register
 from ledger.recheck import EVERYWHERE, Look, recheck
 from trust.app.actions import application_from, outcome_json, stamp_application
 from trust.app.cli import console
@@ -267,14 +268,17 @@ def recheck_ledger(service: Service, *, json: bool, looks: Sequence[Look] = EVER
             looks=looks,
             on_progress=on_progress,
         )
+    _, of_register = check_register(service.database, service.log, service.guard, documents=True)
+    is_clean = report.is_clean and not of_register
     if json:
         console.print_json(
             {
-                "clean": report.is_clean,
+                "clean": is_clean,
                 "stored": report.stored_size,
                 "locked": report.locked_size,
                 "published": report.published_size,
                 "findings": [{"source": f.source, "seq": f.seq, "what": f.what} for f in report.findings],
+                "register": [{"table": f.table, "key": f.key, "what": f.what} for f in of_register],
             }
         )
     else:
@@ -287,12 +291,19 @@ def recheck_ledger(service: Service, *, json: bool, looks: Sequence[Look] = EVER
         for finding in report.findings:
             where = "" if finding.seq is None else f" [{finding.seq}]"
             console.err.print(f"{finding.source}{where}: {finding.what}")
+        for row in of_register:
+            console.err.print(f"{t('登记库', 'register')} {row.table} [{row.key}]: {row.what}", markup=False)
         console.out.print(
             t("账本完整。", "The ledger is clean.")
             if report.is_clean
             else t("账本有误！", "The ledger is broken!")
         )
-    return report.is_clean
+        console.out.print(
+            t("登记库与账本一致。", "The register is what the ledger says.")
+            if not of_register
+            else t("登记库被改动！", "The register has been changed!")
+        )
+    return is_clean
 
 
 def _write_files(service: Service, outcomes: Sequence[Outcome], out: Path | None) -> None:

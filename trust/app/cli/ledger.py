@@ -62,6 +62,38 @@ def accept_time(data: Data = None) -> None:
     )
 
 
+@ledger_app.command(
+    "accept-register",
+    help=t(
+        "确认登记库各行（机构、印章、密钥、口令等）如现状有效，恢复备份后使用",
+        "say that the register's rows (authorities, seals, keys …) count as they are, after a restore",
+    ),
+)
+def accept_register(
+    data: Data = None,
+    yes: Annotated[bool, typer.Option("--yes", help=t("不再询问", "do not ask"))] = False,
+) -> None:
+    with _service(data) as service:
+        differing = service.guard.differing()
+        if not differing and service.guard.lost_entry is None:
+            console.out.print(
+                t("登记库与账本一致，无需确认。", "The register is what the ledger says already.")
+            )
+            return
+        for table, key in differing:
+            console.out.print(f"  {table} {key}", markup=False)
+        question = t(
+            f"以上 {len(differing)} 行与账本不符。确认这些改动不是他人所为，并按现状采用？",
+            f"These {len(differing)} rows are not what the ledger says. Take them as they are?",
+        )
+        if not yes and not typer.confirm(question):
+            raise typer.Exit(console.EXIT_FAILED)
+        service.guard.enrol()
+        console.out.print(
+            t("已记入账本，登记库按现状有效。", "Recorded in the ledger: the register counts as it is.")
+        )
+
+
 @ledger_app.command("prove", help=t("某条目的回执（tlog-proof）", "receipt of an entry (tlog-proof)"))
 def prove(
     index: int,

@@ -176,6 +176,7 @@ def public_router(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter
             "ecert_ledger_size": float(service.log.checkpoint().size),
             "ecert_ledger_halted": float(service.log.halted is not None),
             "ecert_ledger_scrubbed_entries": float(service.keeper.scrubbing.entries),
+            "ecert_register_edited_rows": float(_edited_rows(service)),
         }
         gauges |= lanes.gauges()
         if (witnessing := service.keeper.witnessing) is not None:
@@ -206,6 +207,11 @@ def _tile(folder: Path, path: str, request: Request) -> Response:
     return FileResponse(file, media_type=_BYTES, headers=headers)
 
 
+def _edited_rows(service: Service) -> int:
+    checking = service.keeper.checking
+    return len(checking.findings) if checking is not None else 0
+
+
 def _readiness(service: Service) -> dict[str, bool]:
     def works(question: Any) -> bool:
         try:
@@ -215,6 +221,7 @@ def _readiness(service: Service) -> dict[str, bool]:
 
     return {
         "database": works(lambda: service.authorities.list() is not None),
+        "register": works(lambda: not _edited_rows(service) and service.guard.lost_entry is None),
         "keys": works(lambda: service.authorities.service_key("present")),
         "ledger": works(lambda: service.log.halted is None and service.log.checkpoint().size >= 2),
         "trust_list": works(lambda: service.publishing.trust_list(service.clock.now())),

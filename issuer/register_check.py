@@ -1,0 +1,138 @@
+"""Reads the register again while it runs: every row that decides something, against ledger and MAC.
+
+What is found here decides nothing anyway, since rows are checked where they are read (`issuer.guarding`). This pass
+finds what nobody has asked for yet, and rows that are gone, and says so before anybody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import SQLModel
+
+from issuer.guarding import WITH_MAC, RegisterGuard
+from ledger.log import Log
+from trust.encoding.commitment import ecertificate_ref
+from trust.encoding.entry import EntryKind
+from trust.storage.sql import Database
+
+MOST_FINDINGS: Final = 100
+_AT_ONCE: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterFinding:
+    """A row that is not as this service left it. `key` names nobody: numbers, and keys that are random."""
+
+    table: str
+    key: str
+    what: str
+
+
+def check_register(
+    database: Database,
+    log: Log,
+    guard: RegisterGuard,
+    *,
+    documents: bool = False,
+    pause: Callable[[], None] = lambda: None,
+) -> tuple[int, list[RegisterFinding]]:
+    """One pass: how many rows were read, and what was found, up to a hundred. Raises `OperationalError`.
+
+    `documents`: their contents too, which is a read of the whole register.
+    """
+    if guard.lost_entry is not None:
+        lost = RegisterFinding("register_event", str(guard.lost_entry), "What this entry commits to is gone.")
+        return 0, [lost]
+    found = [
+        RegisterFinding(table, key, "It was edited, put in or taken out by another hand.")
+        for table, key in guard.differing()
+    ]
+    read = issued = 0
+    issued_before = log.standing.issued()
+    for table in WITH_MAC:
+        if table == "document" and not documents:
+            continue
+        for rows in _portions(database, table):
+            read += len(rows)
+            if table == "ecertificate":
+                issued += sum(row["entry_seq"] is not None for row in rows)
+                found += _check_ecertificates(database, log, guard, rows)
+            else:
+                found += [_finding(table, row) for row in rows if not guard.has_good_mac(table, row)]
+            if len(found) >= MOST_FINDINGS:
+                return read, found[:MOST_FINDINGS]
+            pause()
+    if issued < issued_before and not log.is_recovered:
+        found.append(
+            RegisterFinding("ecertificate", "", f"{issued_before - issued} that the ledger has are gone.")
+        )
+    return read, found
+
+
+def _check_ecertificates(
+    database: Database, log: Log, guard: RegisterGuard, rows: list[dict[str, Any]]
+) -> Iterator[RegisterFinding]:
+    """Those that do not fit are looked at once more: they may have been changed meanwhile."""
+    suspects = [row for row, what in _unfitting(log, guard, rows)]
+    if not suspects:
+        return
+    table = _table("ecertificate")
+    with database.read() as connection:
+        wanted = sa.select(table).where(table.c.id.in_([row["id"] for row in suspects]))
+        again = [dict(row._mapping) for row in connection.execute(wanted)]
+    for row, what in _unfitting(log, guard, again):
+        yield RegisterFinding("ecertificate", str(row["id"]), what)
+
+
+def _unfitting(
+    log: Log, guard: RegisterGuard, rows: list[dict[str, Any]]
+) -> Iterator[tuple[dict[str, Any], str]]:
+    entries = log.entries_at([row["entry_seq"] for row in rows if row["entry_seq"] is not None])
+    for row in rows:
+        if not guard.has_good_mac("ecertificate", row):
+            yield row, "It was edited or put in by another hand."
+        elif row["step"] == "ISSUED":
+            entry = entries.get(row["entry_seq"])
+            ref = ecertificate_ref(bytes(row["pid"]), bytes(row["ref_salt"]))
+            if entry is None or (entry.kind, entry.ref) != (EntryKind.ISSUED, ref):
+                yield row, "The ledger does not have its issue where it says."
+            elif not guard.is_status_of(ref, row):
+                yield row, "Its status is not what the ledger says."
+
+
+def _portions(database: Database, name: str) -> Iterator[list[dict[str, Any]]]:
+    """All rows in the order of their keys, a portion in one transaction."""
+    table = _table(name)
+    key = tuple(table.primary_key)
+    after: tuple[Any, ...] | None = None
+    while True:
+        with database.read() as connection:
+            rows = _portion(connection, table, key, after)
+        if not rows:
+            return
+        yield rows
+        after = tuple(rows[-1][column.name] for column in key)
+
+
+def _portion(
+    connection: Connection, table: sa.Table, key: tuple[sa.Column[Any], ...], after: tuple[Any, ...] | None
+) -> list[dict[str, Any]]:
+    statement = sa.select(table).order_by(*key).limit(_AT_ONCE)
+    if after is not None:
+        statement = statement.where(sa.tuple_(*key) > sa.tuple_(*(sa.literal(each) for each in after)))
+    return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def _finding(table: str, row: Mapping[str, Any]) -> RegisterFinding:
+    key = [row[column.name] for column in _table(table).primary_key]
+    shown = " ".join(each.hex() if isinstance(each, bytes) else str(each) for each in key)
+    return RegisterFinding(table, shown, "It was edited or put in by another hand.")
+
+
+def _table(name: str) -> sa.Table:
+    return SQLModel.metadata.tables[name]

@@ -1,0 +1,202 @@
+"""What the entries say is not in force, kept in memory: the answer that no edited row can change.
+
+Rows that hold the same (`ledger_subject`, the register's own status) are there to be searched; anyone who can write
+to the database can write them. Here every entry is read once, hashed into the tree, and counts only when the tree has
+the root of the stored head, which carries a MAC (`ledger.statekey`) and is never behind the lock store. New entries
+are followed one by one, so a question costs the reading of the head and of what was added since.
+
+What was followed is kept in a file from one start to the next, under a MAC. An older file is no lie: the entries
+after it are read, and they lead to the one root or to `LedgerHalted`.
+
+    file    32 bytes of HMAC-SHA256, then CBOR [1, size, edge, {ref: life}, [[seq, commit], …], issued]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cbor2
+
+from ledger import sql
+from ledger.lifecycle import ABOUT_AN_ECERTIFICATE, Life, next_life
+from ledger.statekey import StateKey
+from trust.encoding.entry import EntryKind, decode_entry
+from trust.encoding.merkle import HASH_SIZE, CompactRange, leaf_hash
+from trust.model.errors import Conflict, LedgerHalted, StorageError
+from trust.storage.folder import write_durably
+from trust.storage.sql import Database
+
+_AT_ONCE: Final = 1024
+_GOOD_FOR_SECONDS: Final = 0.02
+_KEPT_EVERY: Final = 4096
+_WORTH_KEEPING: Final = 256
+_TODO: Final = "Run `yinzheng ledger recheck`, find out who changed the database, and restore it."
+
+
+@dataclass(frozen=True, slots=True)
+class StandingFile:
+    """Where what was followed is kept, and the key of its MAC."""
+
+    path: Path
+    key: bytes
+
+    def read(self) -> Any:
+        """What was kept; None where there is nothing, or nothing that this service wrote."""
+        try:
+            data = self.path.read_bytes()
+        except OSError:
+            return None
+        mac, encoded = data[:HASH_SIZE], data[HASH_SIZE:]
+        if not hmac.compare_digest(mac, hmac.digest(self.key, encoded, "sha256")):
+            return None
+        return cbor2.loads(encoded)
+
+    def write(self, value: object) -> None:
+        encoded = cbor2.dumps(value)
+        with contextlib.suppress(OSError, StorageError):  # it only saves time
+            write_durably(self.path, hmac.digest(self.key, encoded, "sha256") + encoded)
+
+
+class Standing:
+    """Any number of threads may ask."""
+
+    def __init__(self, database: Database, state_key: StateKey, file: StandingFile | None = None) -> None:
+        self._database = database
+        self._state_key = state_key
+        self._file = file
+        self._turn = threading.Lock()
+        self._tree = CompactRange()
+        self._lives: dict[bytes, Life] = {}
+        self._register_events: list[tuple[int, bytes]] = []
+        self._changed_at = 0
+        self._issued = 0
+        self._kept_size = 0
+        self._looked_at = float("-inf")
+        match file.read() if file is not None else None:
+            case [1, int(size), [*edge], dict(lives), [*events], int(issued)]:
+                self._issued = issued
+                self._tree = CompactRange(size, edge)
+                self._lives = {ref: Life(life) for ref, life in lives.items()}
+                self._register_events = [(seq, commit) for seq, commit in events]
+                self._changed_at = self._kept_size = size
+
+    def life_of(self, ref: bytes) -> Life:
+        """Where the e-certificate stands that entries call `ref`; VALID also if there is none. Raises as below."""
+        with self._turn:
+            self._catch_up()
+            return self._lives.get(ref, Life.VALID)
+
+    def not_in_force(self) -> tuple[int, int, dict[bytes, Life]]:
+        """The size of the log; a number that changes whenever the third does; lives by ref, of what is not in force.
+
+        Raises `LedgerHalted` where the entries are not those of the stored head.
+        """
+        with self._turn:
+            self._catch_up()
+            return self._tree.size, self._changed_at, dict(self._lives)
+
+    def changed_at(self) -> int:
+        """The second value of `not_in_force` alone."""
+        with self._turn:
+            self._catch_up()
+            return self._changed_at
+
+    def register_events(self, after: int = 0) -> list[tuple[int, bytes]]:
+        """Number and commitment of each REGISTER_EVENT, from the `after`-th on, oldest first. Raises as above."""
+        with self._turn:
+            self._catch_up()
+            return self._register_events[after:]
+
+    def issued(self) -> int:
+        """How many e-certificates were ever issued. Raises as above."""
+        with self._turn:
+            self._catch_up()
+            return self._issued
+
+    def look_again(self) -> None:
+        """Something was added just now."""
+        self._looked_at = float("-inf")
+
+    def keep(self) -> None:
+        """Writes down what was followed, if it is worth it."""
+        with self._turn:
+            if self._tree.size - self._kept_size >= _WORTH_KEEPING:
+                self._keep()
+
+    def _catch_up(self) -> None:
+        # A thousand rows that are read together are held against one head.
+        if time.monotonic() - self._looked_at < _GOOD_FOR_SECONDS:
+            return
+        looked_at = time.monotonic()
+        self._follow()
+        self._looked_at = looked_at
+
+    def _follow(self) -> None:
+        with self._database.read() as connection:
+            state = sql.read_state(connection)
+        if state is None or state.size < self._tree.size:
+            raise LedgerHalted(
+                f"The database holds {state.size if state else 0} entries; {self._tree.size} were there before.",
+                "Was a backup restored? See `yinzheng ledger recover`.",
+            )
+        if state.size == self._tree.size:
+            return
+        self._state_key.check(state)
+        # On copies: what does not lead to the root leaves nothing behind.
+        tree = CompactRange(self._tree.size, self._tree.hashes)
+        lives: dict[bytes, Life | None] = {}
+        events = []
+        changed_at, issued = self._changed_at, self._issued
+        while tree.size < state.size:
+            with self._database.read() as connection:
+                end = min(state.size, tree.size + _AT_ONCE)
+                rows = sql.read_entries(connection, start=tree.size, end=end)
+            if len(rows) != end - tree.size:
+                raise LedgerHalted(
+                    f"An entry from {tree.size} to {end - 1} is gone from the database.", _TODO
+                )
+            for row in rows:
+                entry = decode_entry(row.entry_bytes)
+                tree.append(leaf_hash(row.entry_bytes))
+                if entry.kind is EntryKind.ISSUED:
+                    issued += 1
+                elif entry.kind is EntryKind.REGISTER_EVENT:
+                    events.append((entry.seq, entry.commit))
+                elif entry.kind in ABOUT_AN_ECERTIFICATE:
+                    before = lives[entry.ref] if entry.ref in lives else self._lives.get(entry.ref)
+                    after = _next(before or Life.VALID, entry.kind, entry.seq)
+                    lives[entry.ref] = after if after is not Life.VALID else None
+                    changed_at = entry.seq + 1
+        if tree.root() != state.root:
+            raise LedgerHalted(
+                f"The entries do not give the root of the stored head (size {state.size}).", _TODO
+            )
+        self._tree, self._changed_at, self._issued = tree, changed_at, issued
+        for ref, life in lives.items():
+            if life is None:
+                self._lives.pop(ref, None)
+            else:
+                self._lives[ref] = life
+        self._register_events += events
+        if tree.size - self._kept_size >= _KEPT_EVERY:
+            self._keep()
+
+    def _keep(self) -> None:
+        if self._file is not None and self._tree.size > self._kept_size:
+            lives = {ref: int(life) for ref, life in self._lives.items()}
+            events = [list(each) for each in self._register_events]
+            self._file.write([1, self._tree.size, list(self._tree.hashes), lives, events, self._issued])
+            self._kept_size = self._tree.size
+
+
+def _next(before: Life, kind: EntryKind, seq: int) -> Life:
+    try:
+        return next_life(before, kind)
+    except Conflict as exc:
+        raise LedgerHalted(f"Entry {seq} cannot follow what came before it.", _TODO) from exc

@@ -1,0 +1,440 @@
+"""Somebody can write to the database: whatever they write, no bad thing passes, and it is named."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+from support.world import World
+
+from issuer import sql
+from issuer.guarding import RECORDED, WITH_MAC
+from issuer.presenting import Level
+from issuer.register_check import RegisterFinding, check_register
+from trust.app.access import Access
+from trust.app.compose import open_service
+from trust.model.clock import SystemEntropy
+from trust.model.errors import LedgerHalted, NotPermitted, OperationalError, StorageError
+from trust.model.report import Verdict
+from trust.model.status import StatusAct
+from trust.sandbox import Sandbox
+
+FORGED = 1_900_000_000_000_000
+
+
+class Attacked:
+    """A service with something of everything in it, and the attacker's hand on its database."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.service = world.service
+        self.access = Access(self.service.database, world.clock, SystemEntropy())
+        self.valid, self.valid_pdf = world.issue(1)
+        self.revoked, self.revoked_pdf = world.issue(2)
+        self.suspended, self.suspended_pdf = world.issue(3)
+        self.service.statuses.change(self.revoked.pid, StatusAct.REVOKE, reason="penalty")
+        self.service.statuses.change(self.suspended.pid, StatusAct.SUSPEND, reason="调查")
+        self.key = self.access.create_api_key(
+            "窗口", authority_id="chuncheng-market", scopes=["desk"], days=30
+        )
+        self.gone_key = self.access.create_api_key("旧窗口", authority_id=None, scopes=["admin"], days=30)
+        self.session = self.access.exchange_desk_key(self.key)
+        self.service.publishing.trust_list(world.clock.now())
+
+    def run(self, statement: str, **values: Any) -> None:
+        with self.service.database.write() as connection:
+            assert connection.execute(sa.text(statement), values).rowcount != 0, statement
+
+    def run_on_the_ledger(self, statement: str, **values: Any) -> None:
+        with self.service.ledger_database.write() as connection:
+            assert connection.execute(sa.text(statement), values).rowcount != 0, statement
+
+    def verdict(self, pdf: bytes) -> Verdict | None:
+        """None: the service says that it cannot work."""
+        try:
+            return self.world.verify(pdf).verdict
+        except OperationalError:
+            return None
+
+    def swap(
+        self, table: str, keys: list[str], column: str, old: dict[str, Any], new: dict[str, Any]
+    ) -> None:
+        """By another program's hand, which keeps no rule of the database."""
+        where = " AND ".join(f"{key} = ?" for key in keys)
+        statement = f"UPDATE {table} SET {column} = ? WHERE {where}"
+        with closing(sqlite3.connect(self.service.settings.data / "register.sqlite")) as connection:
+            changed = connection.execute(statement, [new[column], *(old[key] for key in keys)]).rowcount
+            connection.commit()
+        assert changed == 1
+
+    def offline(self, pdf: bytes) -> Verdict | None:
+        """None: the service makes no bundle."""
+        try:
+            bundle = self.world.bundle()
+        except OperationalError:
+            return None
+        return self.world.verify_offline(pdf, bundle).verdict
+
+    def findings(self) -> list[RegisterFinding]:
+        return check_register(self.service.database, self.service.log, self.service.guard, documents=True)[1]
+
+    def restart(self) -> None:
+        settings, sandbox, clock = self.service.settings, self.service.sandbox, self.world.clock
+        self.service.close()
+        self.service = self.world.service = open_service(settings, clock=clock, sandbox=sandbox)
+        self.access = Access(self.service.database, clock, SystemEntropy())
+
+
+@pytest.fixture
+def attacked(world: World) -> Attacked:
+    return _prepared(world)
+
+
+def _prepared(world: World) -> Attacked:
+    made = Attacked(world)
+    assert made.findings() == []
+    assert made.verdict(made.valid_pdf) is Verdict.PASSED
+    assert made.verdict(made.revoked_pdf) is Verdict.FAILED
+    return made
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["UPDATE ecertificate SET status = 'VALID'"],
+        ["UPDATE ecertificate SET status = 'VALID', status_reason = NULL, pending_operation = NULL"],
+        ["UPDATE ecertificate SET status = 'VALID', pending_operation = operation_id"],
+        ["UPDATE ecertificate SET status = 'VALID'", "UPDATE operation SET done = false, entry_seq = NULL"],
+        ["UPDATE ecertificate SET status = 'VALID', pid = :other WHERE pid = :revoked"],
+    ],
+)
+def test_a_status_set_by_hand_makes_nothing_pass(
+    attacked: Attacked, statements: list[str], is_restarted: bool
+) -> None:
+    for statement in statements:
+        values = {"other": b"\x01" * 16, "revoked": attacked.revoked.pid} if ":other" in statement else {}
+        attacked.run(statement, **values)
+    attacked.run_on_the_ledger("UPDATE ledger_subject SET life = 1")
+    if is_restarted:
+        attacked.restart()
+    for pdf in (attacked.revoked_pdf, attacked.suspended_pdf):
+        assert attacked.verdict(pdf) in (None, Verdict.FAILED, Verdict.INDETERMINATE)
+    assert "ecertificate" in {each.table for each in attacked.findings()}
+    for pdf in (attacked.revoked_pdf, attacked.suspended_pdf):
+        assert attacked.offline(pdf) in (None, Verdict.FAILED)
+
+
+def test_rows_set_by_hand_make_nothing_pass_on_postgresql_either(stored_world: World) -> None:
+    attacked = _prepared(stored_world)
+    attacked.access.revoke_api_key(attacked.gone_key.split("_")[2])
+    attacked.run("UPDATE ecertificate SET status = 'VALID', pending_operation = NULL")
+    attacked.run("UPDATE api_key SET revoked_at = NULL")
+    attacked.run_on_the_ledger("UPDATE ledger_subject SET life = 1")
+    for _ in range(2):
+        for pdf in (attacked.revoked_pdf, attacked.suspended_pdf):
+            assert attacked.verdict(pdf) is Verdict.INDETERMINATE
+            assert attacked.offline(pdf) is Verdict.FAILED
+        with pytest.raises(NotPermitted):
+            attacked.access.check_api_key(attacked.gone_key, "admin")
+        assert {"ecertificate", "api_key"} <= {each.table for each in attacked.findings()}
+        attacked.restart()
+
+
+def test_the_ledgers_own_tables_set_by_hand_make_nothing_pass(attacked: Attacked) -> None:
+    """The life of a subject, and a forged entry with a head that fits it."""
+    attacked.run_on_the_ledger("UPDATE ledger_subject SET life = 1")
+    attacked.run("UPDATE ecertificate SET status = 'VALID'")
+    assert attacked.verdict(attacked.revoked_pdf) is Verdict.INDETERMINATE
+    assert attacked.world.verify_offline(attacked.revoked_pdf, attacked.world.bundle()).code == "REVOKED"
+    with pytest.raises(LedgerHalted):
+        attacked.service.keeper.scrubbing.run_pass()
+
+
+def test_an_entry_put_in_by_hand_is_neither_believed_nor_signed(attacked: Attacked) -> None:
+    from ledger import sql as ledger_sql
+    from ledger.log import AppendRequest
+    from ledger.sequencing import Batch
+    from trust.encoding.commitment import ecertificate_ref
+    from trust.encoding.entry import EntryKind
+
+    service = attacked.service
+    with service.database.read() as connection:
+        row = sql.get_ecertificate(connection, pid=attacked.suspended.pid)
+    forged = AppendRequest(
+        operation_id=10**6,
+        kind=EntryKind.REINSTATED,
+        actor=row.authority_id,
+        subject_id=row.id,
+        ref=ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)),
+        commit=b"\x05" * 32,
+        suite="",
+    )
+    with service.ledger_database.write() as connection:
+        state = ledger_sql.read_state(connection)
+        assert state is not None
+        batch = Batch(
+            state,
+            at_ms=state.last_at_ms,
+            operations={},
+            subjects=ledger_sql.read_subject_heads(connection, [row.id or 0]),
+            counts=ledger_sql.read_actor_counts(connection, None),
+        )
+        batch.add([forged])
+        ledger_sql.insert_entries(connection, batch.entries)
+        ledger_sql.write_subject_heads(connection, batch.subject_heads())
+        ledger_sql.swap_state(connection, old=state, new=batch.state())
+    attacked.run("UPDATE ecertificate SET status = 'VALID'")
+    assert attacked.verdict(attacked.suspended_pdf) in (None, Verdict.INDETERMINATE)
+    with pytest.raises(LedgerHalted):
+        service.log.publish()
+    with pytest.raises(LedgerHalted):
+        attacked.restart()
+
+
+def test_a_key_put_in_by_hand_opens_nothing(attacked: Attacked) -> None:
+    from trust.encoding.digests import sha256
+
+    secret = "a" * 32
+    attacked.run(
+        "INSERT INTO api_key (id, secret_hash, label, authority_id, scopes, created_at, expires_at)"
+        " VALUES ('aaaaaaaaaa', :hash, 'x', NULL, 'admin desk', 0, :until)",
+        hash=sha256(secret.encode()),
+        until=FORGED,
+    )
+    for _ in range(2):
+        with pytest.raises(NotPermitted) as caught:
+            attacked.access.check_api_key(f"yz_live_aaaaaaaaaa_{secret}", "admin")
+        assert caught.value.code == "UNAUTHENTICATED"
+        attacked.restart()
+    assert ("api_key", "aaaaaaaaaa") in [(each.table, each.key) for each in attacked.findings()]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["scopes = 'admin desk cert.issue'", "authority_id = NULL", f"expires_at = {FORGED}", "label = 'x'"],
+)
+def test_a_key_widened_by_hand_opens_nothing(attacked: Attacked, change: str) -> None:
+    attacked.access.check_api_key(attacked.key, "desk")
+    attacked.run(f"UPDATE api_key SET {change} WHERE label = '窗口'")
+    with pytest.raises(NotPermitted):
+        attacked.access.check_api_key(attacked.key, "desk")
+    with pytest.raises(NotPermitted):
+        attacked.access.check_session(attacked.session, "desk")
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_yesterdays_row_of_a_revoked_key_opens_nothing(attacked: Attacked, is_restarted: bool) -> None:
+    """Its MAC was right yesterday: the ledger's newest event wins."""
+    table = SQLModel.metadata.tables["api_key"]
+    with attacked.service.database.read() as connection:
+        yesterday = [dict(row._mapping) for row in connection.execute(sa.select(table))]
+    key_id = attacked.gone_key.split("_")[2]
+    attacked.access.revoke_api_key(key_id)
+    with attacked.service.database.write() as connection:
+        connection.execute(sa.delete(table))
+        connection.execute(sa.insert(table), yesterday)
+        if is_restarted:
+            connection.execute(sa.text("DELETE FROM operation WHERE kind = 'REGISTER'"))
+    if is_restarted:
+        attacked.restart()
+    with pytest.raises(NotPermitted):
+        attacked.access.check_api_key(attacked.gone_key, "admin")
+    attacked.access.check_api_key(attacked.key, "desk")
+
+
+def test_without_the_events_that_the_ledger_commits_to_nobody_is_let_in(attacked: Attacked) -> None:
+    attacked.access.revoke_api_key(attacked.gone_key.split("_")[2])
+    with attacked.service.database.write() as connection:
+        last = connection.execute(sa.text("SELECT max(operation_id) FROM register_event")).scalar_one()
+        connection.execute(sa.text("UPDATE api_key SET revoked_at = NULL"))
+        connection.execute(sa.text("DELETE FROM register_event WHERE operation_id = :last"), {"last": last})
+    attacked.restart()
+    for key in (attacked.gone_key, attacked.key):
+        with pytest.raises(NotPermitted):
+            attacked.access.check_api_key(key, "desk")
+    assert [each.table for each in attacked.findings()] == ["register_event"]
+    attacked.service.guard.enrol()  # the operator's word, after looking
+    attacked.access.check_api_key(attacked.key, "desk")
+    assert attacked.findings() == []
+
+
+def test_an_event_put_in_by_hand_counts_for_nothing(attacked: Attacked) -> None:
+    import cbor2
+
+    payload = cbor2.dumps([1, 10**6, True, []])
+    attacked.run(
+        "INSERT INTO register_event (operation_id, payload, commitment) VALUES (1000000, :payload, :commitment)",
+        payload=payload,
+        commitment=b"\x07" * 32,
+    )
+    assert attacked.service.guard.resume() == 0
+    assert attacked.findings() == []
+    attacked.access.check_api_key(attacked.key, "desk")
+
+
+def test_sessions_and_links_put_in_by_hand_open_nothing(attacked: Attacked) -> None:
+    from trust.encoding.digests import sha256
+    from trust.model.errors import NotFound
+
+    holder = attacked.service.issuing.holder_key[:32]
+    for mac in (None, b"\x01" * 32):
+        attacked.run("DELETE FROM web_session WHERE csrf = 'x' OR 1 = 1")
+        attacked.run(
+            "INSERT INTO web_session (token_hash, kind, subject, csrf, expires_at, mac)"
+            " VALUES (:hash, 'wallet', :subject, 'x', :until, :mac)",
+            hash=sha256(b"A" * 32),
+            subject=holder,
+            until=FORGED,
+            mac=mac,
+        )
+        with pytest.raises(NotPermitted):
+            attacked.access.check_session("A" * 32, "wallet")
+        attacked.run(
+            "INSERT INTO claim_link (token_hash, holder_ref, expires_at, mac) VALUES (:hash, :ref, :until, :mac)",
+            hash=sha256(b"B" * 26),
+            ref=holder,
+            until=FORGED,
+            mac=mac,
+        )
+        with pytest.raises((StorageError, NotFound)):
+            attacked.access.use_claim_link("B" * 26)
+        assert {"web_session", "claim_link"} <= {each.table for each in attacked.findings()}
+        attacked.run("DELETE FROM claim_link")
+
+
+def test_a_seal_thawed_by_hand_seals_nothing(attacked: Attacked) -> None:
+    service, seal = attacked.service, "chuncheng-market-sm2"
+    service.seals.freeze(seal, by="keeper", note="调查")
+    attacked.run("UPDATE seal SET state = 'ACTIVE' WHERE id = :id", id=seal)
+    with pytest.raises(StorageError):
+        service.seals.get(seal)
+    (outcome,) = _tried(attacked, 9)
+    assert outcome is None or outcome.issued is None
+    assert ("seal", seal) in [(each.table, each.key) for each in attacked.findings()]
+
+
+def _tried(attacked: Attacked, number: int) -> list[Any]:
+    try:
+        return list(attacked.world.try_issue(attacked.world.application(number, seal="chuncheng-market-sm2")))
+    except OperationalError:
+        return [None]
+
+
+def test_documents_exchanged_by_hand_are_not_shown(attacked: Attacked) -> None:
+    service = attacked.service
+    shown = service.presenting.start(attacked.valid.pid, purpose="核验", level=Level.NAMED)
+    code, _ = service.presenting.code(shown, attacked.world.clock.now())
+    with service.database.write() as connection:
+        ids = {row.pid: row.id for row in sql.all_rows(connection, sql.ECertificateRow)}
+        one, other = ids[attacked.valid.pid], ids[attacked.revoked.pid]
+        for table in ("document",):
+            connection.execute(
+                sa.text(f"UPDATE {table} SET content = (SELECT content FROM {table} WHERE ecertificate_id = :other"
+                        " AND kind = 'data') WHERE ecertificate_id = :one AND kind = 'data'"),
+                {"one": one, "other": other},
+            )  # fmt: skip
+    assert attacked.world.verify(code).verdict is Verdict.INDETERMINATE
+    assert [each.table for each in attacked.findings()] == ["document"]
+
+
+def test_a_row_that_is_gone_shows(attacked: Attacked) -> None:
+    from issuer.compromises import Compromises
+
+    assert isinstance(attacked.service.compromises, Compromises)
+    attacked.service.seals.revoke("chuncheng-market-p256", by="keeper", note="遗失")
+    attacked.run("DELETE FROM revoked_x509_cert")
+    assert [each.table for each in attacked.findings()] == ["revoked_x509_cert"]
+    attacked.run("DELETE FROM ecertificate WHERE pid = :pid", pid=attacked.revoked.pid)
+    assert "ecertificate" in {each.table for each in attacked.findings()}
+
+
+def _changed(column: sa.Column[Any], value: Any) -> Any:
+    """Another value that the column holds."""
+    if isinstance(value, bytes | memoryview):
+        data = bytes(value)
+        return bytes((data[0] ^ 1,)) + data[1:] if data else b"\x01"
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1000
+    if isinstance(value, str):
+        return (value[:-1] + ("y" if value[-1:] != "y" else "z")) if value else "y"
+    kind = column.type
+    if isinstance(kind, sa.LargeBinary):
+        return b"\x01"
+    return 1 if isinstance(kind, sa.Integer) else "y"
+
+
+def _deciding(table: str) -> list[str]:
+    columns = [column.name for column in SQLModel.metadata.tables[table].columns if column.name != "mac"]
+    if table in RECORDED:
+        return [name for name in columns if name not in RECORDED[table]]
+    return [name for name in columns if name in WITH_MAC[table]]
+
+
+def _made_up(kind: type[SQLModel]) -> SQLModel:
+    table = SQLModel.metadata.tables[str(kind.__tablename__)]
+    return kind(**{column.name: _changed(column, None) for column in table.columns})
+
+
+@pytest.fixture(scope="module")
+def full(
+    template_folder: Path, tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox
+) -> Iterator[Attacked]:
+    """One service for all edits: each is undone after it was looked at."""
+    from support.world import world_in
+
+    folder = tmp_path_factory.mktemp("full") / "world"
+    world = world_in(template_folder, folder, sandbox)
+    made = Attacked(world)
+    service = made.service
+    service.presenting.start(made.valid.pid, purpose="核验", level=Level.NAMED)
+    made.access.create_claim_link(b"\x01" * 32)
+    service.seals.request_many("chuncheng-market-sm2", 300, by="clerk")
+    service.seals.revoke("chuncheng-market-p256", by="keeper", note="遗失")
+    with service.database.write() as connection:
+        for kind in (
+            *(sql.TrustMemberRow, sql.TrustAnchorRow, sql.OutsideTsaRow, sql.SealIdentityRow),
+            sql.OcspResponderRow,
+        ):
+            sql.insert(connection, _made_up(kind))
+    yield made
+    world.close()
+
+
+def _read_all(attacked: Attacked, table: str) -> None:
+    kind = next(each for each in SQLModel.__subclasses__() if getattr(each, "__tablename__", "") == table)
+    with attacked.service.database.read() as connection:
+        sql.all_rows(connection, kind)
+
+
+@pytest.mark.parametrize("table", sorted({*RECORDED, *WITH_MAC}))
+def test_every_deciding_column_of_every_table_is_held_to_what_was_written(full: Attacked, table: str) -> None:
+    made = SQLModel.metadata.tables[table]
+    with full.service.database.read() as connection:
+        old = dict(connection.execute(sa.select(made).limit(1)).one()._mapping)
+    keys = [column.name for column in made.primary_key]
+    columns = _deciding(table)
+    assert columns
+    for number, column in enumerate(columns):
+        new = {**old, column: _changed(made.c[column], old[column])}
+        full.swap(table, keys, column, old, new)
+        try:
+            with pytest.raises(StorageError):
+                _read_all(full, table)
+            if number == 0:
+                assert table in {each.table for each in full.findings()}
+        finally:
+            full.swap(table, keys, column, new, old)
+        _read_all(full, table)
+
+
+def test_the_edits_are_undone_and_nothing_is_found(full: Attacked) -> None:
+    assert full.findings() == []
