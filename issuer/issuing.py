@@ -18,7 +18,8 @@ import hmac
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -78,6 +79,7 @@ from trust.model.errors import (
     Malformed,
     NotFound,
     NumberTaken,
+    OperationalError,
     RequestError,
     TimeStampUnavailable,
     TrustError,
@@ -91,6 +93,8 @@ FIRST_ARCHIVED_AFTER = timedelta(days=1)
 """By then the issuers of the certificates have made new revocation lists (`issuer.archive.archiving`)."""
 
 BATCH = 32
+CLAIMED_FOR = timedelta(minutes=5)
+"""How long what a request has reserved is left to it; it may have died."""
 """Records that share one reservation, one append and one round of receipts."""
 
 _FILE_NAME = re.compile(r"(?P<type>[A-Z0-9]+)-(?P<number>.+?)(?:-v(?P<version>\d+))?(?:\.pdf)?")
@@ -242,18 +246,32 @@ class Issuing:
         return checked
 
     def resume_unfinished(self, *, on_progress: Progress | None = None) -> list[Outcome]:
-        """Carries on whatever a crash or an error left between reservation and issue."""
+        """Carries on whatever a crash or an error left between reservation and issue.
+
+        What a request has in its hands at this moment is left to it; its claim runs out if its process died.
+        """
         outcomes: list[Outcome] = []
         last = 0
         while True:
-            with self.database.read() as connection:
+            at = self.clock.now()
+            with self.database.write() as connection:
                 # What has to wait stays unfinished and must not stand before the rest.
-                rows = sql.unfinished_ecertificates(connection, BATCH, after=last)
+                rows = sql.claim_unfinished(
+                    connection,
+                    BATCH,
+                    after=last,
+                    now=sql.to_micros(at),
+                    until=sql.to_micros(at + CLAIMED_FOR),
+                )
             if not rows:
                 return outcomes
             last = rows[-1].id or 0
-            drafts = [self._draft_from(row) for row in rows]
-            outcomes += self._finish(drafts)
+            ids = [row.id or 0 for row in rows]
+            with self._letting_go(ids):
+                finished = self._finish([self._draft_from(row) for row in rows])
+            outcomes += finished
+            if any(outcome.issued is None for outcome in finished):
+                self._let_go(ids)
             if on_progress is not None:
                 on_progress(len(rows))
 
@@ -325,6 +343,20 @@ class Issuing:
         """The keyed name of a holder in the register."""
         return hmac.digest(self.holder_key, f"{holder.code_type.value}|{holder.code}".encode(), "sha256")
 
+    @contextmanager
+    def _letting_go(self, ecertificate_ids: Sequence[int]) -> Iterator[None]:
+        """If the block fails, others may carry on at once what it left unfinished."""
+        try:
+            yield
+        except Exception:
+            self._let_go(ecertificate_ids)
+            raise
+
+    def _let_go(self, ecertificate_ids: Sequence[int]) -> None:
+        # What cannot be written now runs out by itself.
+        with suppress(OperationalError), self.database.write() as connection:
+            sql.release_claims(connection, ecertificate_ids)
+
     # --- steps ---
 
     def _issue_batch(self, applications: Sequence[Application], seen: dict[bytes, int]) -> list[Outcome]:
@@ -353,6 +385,28 @@ class Issuing:
                 continue
             drafts[position] = draft
             seen.setdefault(draft.pid, application.row)
+        with self._letting_go([draft.ecertificate_id for draft in drafts.values()]):
+            sealed = self._seal_and_record(applications, drafts, repeats, outcomes)
+        for position, first in twins.items():
+            if first in sealed:
+                row = applications[position].row
+                outcomes[position] = Outcome(row, outcomes[first].issued, None, True, repeats[position])
+        # Behind a row that was withdrawn the others come anew: its number is free, and they are nobody's twins.
+        withdrawn = {drafts[p].pid for p in drafts if p not in sealed}
+        again = [p for p, pid in behind.items() if pid in withdrawn]
+        again = sorted([*again, *(p for p, first in twins.items() if first not in sealed)])
+        if again:
+            outcomes |= zip(again, self._issue_batch([applications[p] for p in again], seen), strict=True)
+        return [outcomes[position] for position in range(len(applications))]
+
+    def _seal_and_record(
+        self,
+        applications: Sequence[Application],
+        drafts: Mapping[int, Draft],
+        repeats: Mapping[int, int],
+        outcomes: dict[int, Outcome],
+    ) -> dict[int, SealedECertificate]:
+        """Steps 3 to 6 for the drafts of a batch, by their positions in it. Which were sealed."""
         sealed: dict[int, SealedECertificate] = {}
         for position, draft in drafts.items():
             try:
@@ -366,17 +420,7 @@ class Issuing:
             repeated = drafts[position].repeated
             row = applications[position].row
             outcomes[position] = Outcome(row, issued, None, repeated, repeats.get(position))
-        for position, first in twins.items():
-            if first in sealed:
-                row = applications[position].row
-                outcomes[position] = Outcome(row, outcomes[first].issued, None, True, repeats[position])
-        # Behind a row that was withdrawn the others come anew: its number is free, and they are nobody's twins.
-        withdrawn = {drafts[p].pid for p in drafts if p not in sealed}
-        again = [p for p, pid in behind.items() if pid in withdrawn]
-        again = sorted([*again, *(p for p, first in twins.items() if first not in sealed)])
-        if again:
-            outcomes |= zip(again, self._issue_batch([applications[p] for p in again], seen), strict=True)
-        return [outcomes[position] for position in range(len(applications))]
+        return sealed
 
     def _finish(self, drafts: Sequence[Draft]) -> list[Outcome]:
         """What cannot be sealed now (the seal was frozen meanwhile, its token or its time-stamps are away) waits, and
@@ -410,6 +454,9 @@ class Issuing:
             if known is not None:
                 if bytes(known.fields_digest) != checked.digest:
                     raise _taken(checked.profile, bytes(known.pid))
+                if known.step != "ISSUED":
+                    claim = {"claimed_until": sql.to_micros(at + CLAIMED_FOR)}
+                    sql.update(connection, sql.ECertificateRow, {"id": known.id}, claim)
                 return replace(
                     self._draft_of(known, sql.get_document(connection, known.id or 0, "data")), repeated=True
                 )
@@ -437,6 +484,7 @@ class Issuing:
                 ref_salt=self.entropy.bytes(SALT_BYTES),
                 commit_salts=self.entropy.bytes(SALT_BYTES * len(COMMITTED)),
                 created_at=sql.to_micros(at),
+                claimed_until=sql.to_micros(at + CLAIMED_FOR),
             )
             row.id = sql.insert(connection, row)
             row.operation_id = sql.insert(
@@ -734,7 +782,10 @@ class Issuing:
             )
             finished.append((each.draft, entry.seq, issued))
         with self.database.write() as connection:
-            for draft, seq, issued in finished:
+            for draft, seq, issued in sorted(finished, key=lambda each: each[0].ecertificate_id):
+                locked = sql.lock_ecertificate(connection, draft.ecertificate_id)
+                if locked is None or locked.step == "ISSUED":
+                    continue  # another hand was faster with the same request: what it stored stands
                 sql.put_document(connection, draft.ecertificate_id, "issued", issued)
                 sql.update(
                     connection,
@@ -746,6 +797,7 @@ class Issuing:
                         "issued_sha256": sha256(issued),
                         "issued_at": at,
                         "archive_due_at": sql.to_micros(sql.from_micros(at) + FIRST_ARCHIVED_AFTER),
+                        "claimed_until": None,
                     },
                 )
                 sql.update(

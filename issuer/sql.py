@@ -249,6 +249,7 @@ class ECertificateRow(SQLModel, table=True):
     created_at: int = Field(sa_type=sa.BigInteger)
     issued_at: int | None = Field(default=None, sa_type=sa.BigInteger)
     archive_due_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    claimed_until: int | None = Field(default=None, sa_type=sa.BigInteger)
     mac: bytes | None = _blob(nullable=True)
     __table_args__ = (
         sa.Index("ecertificate_archive_due", "archive_due_at", "id"),
@@ -773,16 +774,47 @@ def newest_version(connection: Connection, authority_id: str, type_short: str, n
     return int(found or 0)
 
 
-def unfinished_ecertificates(connection: Connection, limit: int, *, after: int) -> list[ECertificateRow]:
-    """What a crash left between its reservation and its issue, oldest first, behind the row `after`."""
+def claim_unfinished(
+    connection: Connection, limit: int, *, after: int, now: int, until: int
+) -> list[ECertificateRow]:
+    """What is reserved, not issued and in nobody's hands, oldest first, behind the row `after`: claimed from now on.
+
+    On PostgreSQL rows that another transaction is just claiming are passed over.
+    """
     table = _t(ECertificateRow)
-    rows = connection.execute(
+    statement = (
         sa.select(table)
-        .where(table.c.step != "ISSUED", table.c.step != "ERASED", table.c.id > after)
+        .where(
+            table.c.step != "ISSUED",
+            table.c.step != "ERASED",
+            table.c.id > after,
+            sa.or_(table.c.claimed_until.is_(None), table.c.claimed_until <= now),
+        )
         .order_by(table.c.id)
         .limit(limit)
+        .with_for_update(skip_locked=True)
     )
-    return [believed(connection, ECertificateRow, row) for row in rows]
+    rows = [believed(connection, ECertificateRow, row) for row in connection.execute(statement)]
+    ids = [row.id for row in rows]
+    connection.execute(sa.update(table).where(table.c.id.in_(ids)).values(claimed_until=until))
+    return rows
+
+
+def release_claims(connection: Connection, ecertificate_ids: Sequence[int] | None = None) -> None:
+    """Lets go of these, or of all: then nobody else may work on the register."""
+    table = _t(ECertificateRow)
+    statement = sa.update(table).where(table.c.claimed_until.is_not(None))
+    if ecertificate_ids is not None:
+        statement = statement.where(table.c.id.in_(ecertificate_ids))
+    connection.execute(statement.values(claimed_until=None))
+
+
+def lock_ecertificate(connection: Connection, ecertificate_id: int) -> ECertificateRow | None:
+    """The row, which nobody else changes until the transaction ends."""
+    table = _t(ECertificateRow)
+    statement = sa.select(table).where(table.c.id == ecertificate_id).with_for_update()
+    row = connection.execute(statement).one_or_none()
+    return believed(connection, ECertificateRow, row) if row is not None else None
 
 
 def pending_operations(connection: Connection, *, erasures: bool = False) -> list[OperationRow]:

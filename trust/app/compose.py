@@ -38,6 +38,7 @@ from issuer.presenting import Presenting
 from issuer.publishing import Publishing
 from issuer.resealing import Resealing
 from issuer.seals import Seals
+from issuer.sql import release_claims
 from issuer.statuses import Statuses
 from keys.composite import CompositeKeyProvider
 from keys.custody import FileKeyProvider, KeyProvider, KeyPurpose, SigningKey
@@ -298,6 +299,9 @@ def _open(
         )
     )
     guard.attach(log)
+    if settings.database_url is None:
+        with database.write() as connection:
+            release_claims(connection)  # of a process that died: this one is alone
     keys.before_signing.append(lambda purpose: None if purpose in _SIGNED_ANY_DAY else log.check_clock())
     seals = Seals(authorities, log, entropy)
     issuing = Issuing(

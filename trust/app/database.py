@@ -7,6 +7,7 @@ from importlib.resources import files
 from alembic import command
 from alembic.config import Config
 
+from issuer.sql import serialise
 from trust.storage.sql import Database
 
 
@@ -25,6 +26,7 @@ def _migrate(database: Database, line: str) -> None:
     config.set_main_option("script_location", str(files("trust.app").joinpath("migrations", line)))
     config.set_main_option("version_table", f"{line}_version")
     with database.write() as connection:
+        serialise(connection, "migrations")  # of several processes that start at once, one migrates
         config.attributes["connection"] = connection
         config.attributes["version_table"] = f"{line}_version"
         command.upgrade(config, "head")

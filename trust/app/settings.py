@@ -175,7 +175,7 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
     lang = language or environment.lang or os.environ.get("LANG", "")
     return Settings(
         data=folder,
-        database_url=environment.database_url,
+        database_url=environment.database_url or None,  # set to nothing is not set
         lock_url=environment.lock_url,
         host=host,
         base_url=(environment.base_url or f"https://{host}").rstrip("/"),

@@ -1,0 +1,154 @@
+"""Two hands on one record: the same request at once, and the keeper's round beside a request in flight."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.equal_requests import issue_at_once
+from support.limits import HANG_SECONDS
+from support.world import World, make_world
+
+from issuer import sql
+from issuer.issuing import CLAIMED_FOR
+from trust.app.database import migrate_ledger, migrate_register
+from trust.encoding.entry import EntryKind
+from trust.storage.sql import Database
+
+REQUESTS = 20
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def issued_of(world: World, number: int) -> list[sql.ECertificateRow]:
+    wanted = world.application(number).fields["licence_number"]
+    with world.service.database.read() as connection:
+        return sql.all_rows(connection, sql.ECertificateRow, number=wanted)
+
+
+def test_twenty_equal_requests_at_once_are_one_licence(stored_world: World) -> None:
+    for number in (1, 2):
+        (identifier,) = set(issue_at_once(stored_world, number, REQUESTS))
+        (row,) = issued_of(stored_world, number)
+        assert (row.identifier, row.step, row.claimed_until) == (identifier, "ISSUED", None)
+    entries = [entry for _, entry in stored_world.service.log.entries()]
+    assert sum(entry.kind is EntryKind.ISSUED for entry in entries) == 2
+    with stored_world.service.database.read() as connection:
+        assert len(sql.all_rows(connection, sql.SealUseRow)) == 2
+
+
+@pytest.mark.postgres
+def test_three_processes_with_equal_requests_make_one_licence_each_time(
+    new_postgres_database: Callable[[], str], tmp_path: Path
+) -> None:
+    folder, database, lock = tmp_path / "data", new_postgres_database(), new_postgres_database()
+    world = make_world(folder, database_url=database, lock_url=lock)
+    program = [sys.executable, "-m", "support.equal_requests", str(folder), database, lock, "7"]
+    path = os.pathsep.join(str(TESTS / each) for each in (".", ".."))
+    children = [
+        subprocess.Popen(
+            program,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        for _ in range(3)
+    ]
+    try:
+        for child in children:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+        for number in range(1, 6):
+            for child in children:
+                assert child.stdin is not None
+                child.stdin.write(f"{number}\n")
+                child.stdin.flush()
+            answers = [json.loads(child.stdout.readline()) for child in children if child.stdout is not None]
+            (row,) = issued_of(world, number)
+            assert {each for answer in answers for each in answer} == {row.identifier}
+    finally:
+        for child in children:
+            child.communicate(timeout=HANG_SECONDS)
+        world.close()
+
+
+def test_a_round_leaves_to_a_request_what_it_has_in_its_hands(stored_world: World) -> None:
+    issuing, is_reserved, go_on = stored_world.service.issuing, threading.Event(), threading.Event()
+    seal, sealed = type(issuing)._seal, []
+
+    def slowly(self: object, draft: object) -> object:
+        sealed.append(threading.current_thread().name)
+        is_reserved.set()
+        assert go_on.wait(HANG_SECONDS)
+        return seal(self, draft)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        patch.setattr(type(issuing), "_seal", slowly)
+        asked = pool.submit(stored_world.try_issue, stored_world.application(1))
+        assert is_reserved.wait(HANG_SECONDS)
+        assert issuing.resume_unfinished() == []
+        go_on.set()
+        (outcome,) = asked.result(HANG_SECONDS)
+    assert outcome.issued is not None
+    assert len(sealed) == 1
+
+
+def test_what_a_request_left_is_carried_on_at_once_and_what_a_dead_one_held_later(
+    stored_world: World,
+) -> None:
+    issuing, seal = stored_world.service.issuing, type(stored_world.service.issuing)._seal
+
+    def fails(self: object, draft: object) -> object:
+        raise OSError("the page could not be drawn")
+
+    def dies(self: object, draft: object) -> object:
+        raise SystemExit  # as good as a killed process: nobody lets go
+
+    for failing, number in ((fails, 1), (dies, 2)):
+        application = stored_world.application(number)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(issuing), "_seal", failing)
+            with pytest.raises((OSError, SystemExit)):
+                stored_world.try_issue(application)
+    assert type(issuing)._seal is seal
+    (outcome,) = issuing.resume_unfinished()
+    assert outcome.issued is not None
+    assert outcome.issued.number == stored_world.application(1).fields["licence_number"]
+    stored_world.clock.advance(seconds=(CLAIMED_FOR + timedelta(seconds=1)).total_seconds())
+    (outcome,) = issuing.resume_unfinished()
+    assert outcome.issued is not None
+    assert outcome.issued.number == stored_world.application(2).fields["licence_number"]
+
+
+@pytest.mark.postgres
+def test_four_processes_migrate_an_empty_database_and_all_of_them_come_up(
+    new_postgres_database: Callable[[], str],
+) -> None:
+    where = new_postgres_database()
+
+    def migrate(_: int) -> int:
+        with Database(where) as database:
+            migrate_register(database)
+            migrate_ledger(database)
+            with database.read() as connection:
+                return len(sql.all_rows(connection, sql.AuthorityRow))
+
+    program = (
+        "import sys; from trust.storage.sql import Database; from trust.app.database import *\n"
+        "with Database(sys.argv[1]) as database: migrate_register(database); migrate_ledger(database)"
+    )
+    children = [
+        subprocess.Popen([sys.executable, "-c", program, where], stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    errors = [child.communicate(timeout=HANG_SECONDS)[1] for child in children]
+    assert [child.returncode for child in children] == [0, 0, 0, 0], errors
+    assert migrate(0) == 0
