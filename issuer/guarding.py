@@ -285,6 +285,8 @@ class RegisterGuard:
                 for each in announced
             ]
         )
+        # In the lock store too: a copy of yesterday's database must not pass for today's.
+        self._log.publish()
         self._look(always=True)
 
     def _pending(self) -> list[_Announced]:

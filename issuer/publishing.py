@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -54,9 +55,19 @@ from trust.encoding.trust_list import (
     decode_trust_list,
     encode_trust_list,
 )
-from trust.model.errors import ClockDoubted, LedgerBusy, LedgerHalted, NotFound, StorageError
+from trust.model.errors import (
+    ClockDoubted,
+    LedgerBusy,
+    LedgerHalted,
+    Malformed,
+    NotFound,
+    StorageError,
+    VerificationError,
+)
 from trust.model.seal import SealState
 from trust.storage.folder import write_durably
+
+_log = logging.getLogger("yinzheng.publishing")
 
 _NEXT_UPDATE, _VALID = timedelta(hours=24), timedelta(days=7)
 _IN_TRUST_LIST = frozenset(
@@ -116,8 +127,10 @@ class Publishing:
         with self.authorities.database.read() as connection:
             seq = sql.newest_trust_list_seq(connection)
         wanted = self._present_state(at)
-        if seq is not None:
-            newest = self._published(seq)
+        newest = self._readable(seq) if seq is not None else None
+        if newest is None:
+            wanted = replace(wanted, seq=(seq or 0) + 1)
+        else:
             published = newest.listed
             same = replace(
                 wanted,
@@ -134,9 +147,20 @@ class Publishing:
             return self._sign_trust_list(wanted)
         except ClockDoubted:
             # Reading goes on with what there is; how old it is, a verifier sees.
-            if seq is None:
+            if newest is None:
                 raise
             return newest.compact
+
+    def _readable(self, seq: int) -> _Published | None:
+        """The list of this number; None for one that an older version wrote in a form that is not read any more: it
+        is made anew, and stops nothing."""
+        try:
+            return self._published(seq)
+        except Malformed as exc:
+            _log.warning(
+                "the stored trust list is made anew", extra={"code": exc.code, "what": f"number {seq}"}
+            )
+            return None
 
     def _published(self, seq: int) -> _Published:
         """The list of this number; the last one that was asked for is at hand."""
@@ -277,10 +301,8 @@ class Publishing:
             newest = sql.newest_status_list(connection, number)
         size, changed_at, lives = self.log.standing.not_in_force()
         packed = self._packed(number, changed_at, lives)
-        if newest is not None:
-            listed = decode_status_list(
-                cose.decode_sign1(bytes(newest.encoded), max_bytes=MAX_LIST_BYTES).payload
-            )
+        listed = _listed(newest) if newest is not None else None
+        if newest is not None and listed is not None:
             age = at - listed.issued_at
             if listed.packed == packed and timedelta(0) <= age < (max_age or _STATUS_TTL / 3):
                 return self._anchored_or_last(newest, packed)
@@ -401,8 +423,8 @@ class Publishing:
             last = sql.newest_anchored_status_list(connection, number)
         if last is None or last.proof is None:
             return None
-        sign1 = cose.decode_sign1(bytes(last.encoded), max_bytes=MAX_LIST_BYTES)
-        if decode_status_list(sign1.payload).packed != packed:
+        listed = _listed(last)
+        if listed is None or listed.packed != packed:
             return None
         return AnchoredList(bytes(last.encoded), last.proof)
 
@@ -483,6 +505,17 @@ class Publishing:
         files["bundle.json"] = json.dumps(updates, indent=2).encode() + b"\n"
         files[TRUST_LIST_FILE] = self.trust_list(at)
         return files
+
+
+def _listed(row: sql.PublishedStatusListRow) -> StatusList | None:
+    """A list that was published; None for one in a form that is not read any more."""
+    try:
+        return decode_status_list(cose.decode_sign1(bytes(row.encoded), max_bytes=MAX_LIST_BYTES).payload)
+    except (Malformed, VerificationError) as exc:
+        _log.warning(
+            "the stored status list is made anew", extra={"code": exc.code, "what": f"list {row.number}"}
+        )
+        return None
 
 
 def _found_places(

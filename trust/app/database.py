@@ -1,4 +1,7 @@
-"""Bringing databases up to date with Alembic: the register and the ledger have a line of migrations each."""
+"""Bringing databases up to date with Alembic: the register and the ledger have a line of migrations each.
+
+Data folders are upgraded by opening them, from any schema there ever was. A folder of a newer version is not touched.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,20 @@ from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
 
 from issuer.sql import serialise
+from trust.model.errors import OperationalError
 from trust.storage.sql import Database
 
 
 def migrate_register(database: Database) -> None:
-    """Creates or upgrades the register's tables. Does nothing where they are up to date."""
+    """Creates or upgrades the register's tables. Does nothing where they are up to date.
+
+    Raises `OperationalError` (NEWER_DATA) where a newer version has been at work.
+    """
     _migrate(database, "register")
 
 
@@ -27,6 +37,20 @@ def _migrate(database: Database, line: str) -> None:
     config.set_main_option("version_table", f"{line}_version")
     with database.write() as connection:
         serialise(connection, "migrations")  # of several processes that start at once, one migrates
+        _check_known(connection, config, line)
         config.attributes["connection"] = connection
         config.attributes["version_table"] = f"{line}_version"
         command.upgrade(config, "head")
+
+
+def _check_known(connection: Connection, config: Config, line: str) -> None:
+    context = MigrationContext.configure(connection, opts={"version_table": f"{line}_version"})
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    strange = set(context.get_current_heads()) - known
+    if strange:
+        raise OperationalError(
+            f"The data was written by a newer version of the program (schema {', '.join(sorted(strange))}).",
+            "Use that version, or restore the copy that was made before the upgrade.",
+            code="NEWER_DATA",
+            zh=f"数据由更新版本的程序写入（结构 {'、'.join(sorted(strange))}）。请使用该版本，或恢复升级前的备份。",
+        )

@@ -1,0 +1,126 @@
+"""Data folders of earlier versions: all of it works after the upgrade, and nothing old stops the service."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from support.old_folders import make_folder_of_0008
+from support.world import World, make_world
+
+from issuer.presenting import Level
+from issuer.register_check import check_register
+from ledger.recheck import recheck
+from trust.app.access import Access
+from trust.model.clock import SystemEntropy
+from trust.model.errors import LedgerHalted, NotPermitted, OperationalError
+from trust.model.report import Verdict
+from trust.model.status import StatusAct
+from trust.sandbox import Sandbox
+
+KEPT: dict[str, Any] = {}
+
+
+def fill(world: World) -> None:
+    access = Access(world.service.database, world.clock, SystemEntropy())
+    KEPT["valid"], KEPT["valid pdf"] = world.issue(1)
+    KEPT["revoked"], KEPT["revoked pdf"] = world.issue(2)
+    world.service.statuses.change(KEPT["revoked"].pid, StatusAct.REVOKE, reason="penalty")
+    KEPT["key"] = access.create_api_key("窗口", authority_id=None, scopes=["desk"], days=30)
+    KEPT["gone key"] = access.create_api_key("旧窗口", authority_id=None, scopes=["desk"], days=30)
+    access.revoke_api_key(KEPT["gone key"].split("_")[2])
+    KEPT["session"] = access.exchange_desk_key(KEPT["key"])
+    KEPT["bundle"] = world.bundle()
+
+
+@pytest.fixture
+def old_folder(tmp_path: Path, sandbox: Sandbox) -> Path:
+    make_folder_of_0008(tmp_path / "data", sandbox, fill)
+    return tmp_path / "data"
+
+
+def test_everything_in_a_folder_of_0008_works_after_the_upgrade(old_folder: Path, sandbox: Sandbox) -> None:
+    world = make_world(old_folder, sandbox=sandbox)
+    service = world.service
+    access = Access(service.database, world.clock, SystemEntropy())
+    assert check_register(service.database, service.log, service.guard, documents=True)[1] == []
+    assert world.verify(KEPT["valid pdf"]).verdict is Verdict.PASSED
+    assert world.verify(KEPT["revoked pdf"]).code == "REVOKED"
+    assert world.verify_offline(KEPT["valid pdf"], KEPT["bundle"]).verdict is Verdict.PASSED
+    assert access.check_api_key(KEPT["key"], "desk").label == "窗口"
+    assert access.check_session(KEPT["session"], "desk")
+    with pytest.raises(NotPermitted):
+        access.check_api_key(KEPT["gone key"], "desk")
+    issued, pdf = world.issue(3)
+    shown = service.presenting.start(issued.pid, purpose="核验", level=Level.NAMED)
+    code, _ = service.presenting.code(shown, world.clock.now())
+    assert world.verify(code).verdict is Verdict.PASSED
+    service.statuses.change(KEPT["valid"].pid, StatusAct.SUSPEND, reason="调查")
+    assert world.verify_offline(KEPT["valid pdf"], world.bundle()).code == "SUSPENDED"
+    assert world.verify_offline(pdf, world.bundle()).verdict is Verdict.PASSED
+    assert recheck(
+        service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey
+    ).is_clean
+    world.close()
+    # The rows were taken over once: from now on a row without a MAC is nobody's.
+    with closing(sqlite3.connect(old_folder / "register.sqlite")) as register:
+        register.execute("UPDATE web_session SET mac = NULL")
+        register.commit()
+    world = make_world(old_folder, sandbox=sandbox)
+    with pytest.raises(NotPermitted):
+        Access(world.service.database, world.clock, SystemEntropy()).check_session(KEPT["session"], "desk")
+    world.close()
+
+
+def test_a_head_that_loses_its_mac_later_is_not_taken_over_again(old_folder: Path, sandbox: Sandbox) -> None:
+    make_world(old_folder, sandbox=sandbox).close()
+    with closing(sqlite3.connect(old_folder / "ledger.sqlite")) as ledger:
+        ledger.execute("UPDATE ledger_state SET mac = NULL")
+        ledger.commit()
+    with pytest.raises(LedgerHalted):
+        make_world(old_folder, sandbox=sandbox)
+
+
+@pytest.mark.parametrize("table", ["register", "ledger"])
+def test_a_folder_of_a_newer_version_is_told_in_one_sentence_and_not_touched(
+    world: World, sandbox: Sandbox, table: str
+) -> None:
+    database = world.service.database if table == "register" else world.service.ledger_database
+    with database.write() as connection:
+        connection.execute(sa.text(f"UPDATE {table}_version SET version_num = '9999'"))
+    world.service.close()
+    with pytest.raises(OperationalError) as caught:
+        make_world(world.folder, sandbox=sandbox)
+    assert caught.value.code == "NEWER_DATA"
+    assert "9999" in caught.value.zh
+    newest = {"register": "0010", "ledger": "0002"}[table]
+    with closing(sqlite3.connect(world.folder / f"{table}.sqlite")) as connection:
+        assert connection.execute(f"SELECT version_num FROM {table}_version").fetchone() == ("9999",)
+        connection.execute(f"UPDATE {table}_version SET version_num = ?", (newest,))
+        connection.commit()
+    world.service = make_world(world.folder, sandbox=sandbox).service
+
+
+@pytest.mark.parametrize("old", [b"", b"e30.e30.e30", b"eyJ0eXAiOiJvbGQifQ.eyJ2IjowfQ.AAAA"])
+def test_lists_in_a_form_that_is_not_read_any_more_are_made_anew(
+    stored_world: World, old: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    service, at = stored_world.service, stored_world.clock.now
+    _, pdf = stored_world.issue()
+    seq = service.publishing.trust_list(at())
+    service.publishing.status_list(1, at())
+    with service.database.write() as connection:
+        connection.execute(sa.text("UPDATE trust_list SET compact = :old"), {"old": old})
+        connection.execute(sa.text("UPDATE published_status_list SET encoded = :old"), {"old": old})
+    service.publishing._at_hand.clear()
+    stored_world.clock.advance(minutes=1)
+    assert service.publishing.trust_list(at()) not in (old, seq)
+    assert stored_world.verify(pdf).verdict is Verdict.PASSED
+    assert stored_world.verify_offline(pdf, stored_world.bundle()).verdict is Verdict.PASSED
+    assert {"the stored trust list is made anew", "the stored status list is made anew"} <= {
+        record.message for record in caplog.records
+    }
