@@ -28,6 +28,7 @@ from ledger.log import AppendRequest
 from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.entry import EntryKind
 from trust.model.errors import Conflict, Malformed
+from trust.model.people import is_same_person
 from trust.model.status import Status
 
 _MAX_NAME = 64
@@ -72,7 +73,7 @@ class Erasing:
         for name in (requested_by, approved_by):
             if not name.strip() or len(name) > _MAX_NAME or not name.isprintable() or "|" in name:
                 raise Malformed(f"Give who asks and who approves, each in up to {_MAX_NAME} characters.")
-        if requested_by.strip() == approved_by.strip():
+        if is_same_person(requested_by, approved_by):
             raise Malformed("Nobody approves an erasure of their own.", "A second person has to approve it.")
         self.issuing.log.check_clock()
         return self._complete(self._announce(pid, basis, f"{requested_by.strip()}|{approved_by.strip()}"))

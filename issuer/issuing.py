@@ -78,6 +78,7 @@ from trust.model.errors import (
     KeyUnavailable,
     Malformed,
     NotFound,
+    NotPermitted,
     NumberTaken,
     OperationalError,
     RequestError,
@@ -173,11 +174,30 @@ class Issuing:
 
         Raises `NotPermitted` (SEAL_NEEDS_APPROVAL).
         """
-        self.seals.check_many(self._uses(applications), approval, self.clock.now())
+        self._with_approval(self.seals.check_many, list(applications), approval)
 
     def foresee_many(self, applications: Iterable[Application], approval: int | None) -> None:
         """What `check_many` would answer now; uses up nothing."""
-        self.seals.foresee_many(self._uses(applications), approval, self.clock.now())
+        self._with_approval(self.seals.foresee_many, list(applications), approval)
+
+    def _with_approval(
+        self,
+        check: Callable[[Mapping[str, int], int | None, datetime], None],
+        applications: Sequence[Application],
+        approval: int | None,
+    ) -> None:
+        try:
+            check(self._uses(applications), None, self.clock.now())
+        except NotPermitted:
+            # Above the limit: what was issued before, when the same request came already, is no use any more.
+            new = [each for each in applications if not self._is_issued(each)]
+            check(self._uses(new), approval, self.clock.now())
+
+    def _is_issued(self, application: Application) -> bool:
+        try:
+            return self.find_issued(application) is not None
+        except RequestError:
+            return False
 
     def _uses(self, applications: Iterable[Application]) -> dict[str, int]:
         counts: dict[str, int] = {}

@@ -24,6 +24,7 @@ from trust.encoding.codes import (
 from trust.encoding.digests import sha256
 from trust.model.ecertificate import IssuedECertificate
 from trust.model.errors import Conflict, Malformed, NotFound
+from trust.model.people import is_same_person
 
 MAX_SESSION = timedelta(minutes=5)
 _STEP = timedelta(seconds=STEP_SECONDS)
@@ -54,13 +55,15 @@ class Presentation:
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """What the one use of a code gave. `state` is FRESH, REPEAT, EXPIRED or USED."""
+    """What the one use of a code gave. `state` is FRESH, REPEAT, EXPIRED, USED, or ELSEWHERE for a code that is meant
+    for another `audience`, and is not used up."""
 
     state: str
     issued: IssuedECertificate | None
     purpose: str
     level: Level
     used_at: datetime | None = None
+    audience: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,13 @@ class Presenting:
         audience: str | None = None,
         ttl: timedelta = MAX_SESSION,
     ) -> Presentation:
-        """Begins to show an issued e-certificate."""
+        """Begins to show an issued e-certificate: to anybody, or to the one counter or system that `audience` names."""
         if not purpose.strip() or len(purpose) > _MAX_PURPOSE or not purpose.isprintable():
             raise Malformed(
                 f"A purpose has 1 to {_MAX_PURPOSE} printable characters.", "Say what it is shown for."
             )
+        if audience is not None and (not audience.strip() or not audience.isprintable()):
+            raise Malformed("An audience has printable characters.", "Name the counter that may check it.")
         if not timedelta(seconds=STEP_SECONDS) <= ttl <= MAX_SESSION:
             raise Malformed("A presentation lasts 15 to 300 seconds.", "Choose a time between.")
         at = self.issuing.clock.now()
@@ -139,7 +144,9 @@ class Presenting:
             row = sql.one_row(connection, sql.PresentationRow, session_hash=session_hash)
         if row is None:
             raise Malformed("This service did not make the code.", code="NOT_OURS")
-        level = Level(row.level)
+        level, meant_for = Level(row.level), row.audience
+        if meant_for and not is_same_person(meant_for, verifier):
+            return Redeemed("ELSEWHERE", None, row.purpose, level, audience=meant_for)
         step_ends = sql.from_micros(row.started_at) + (live.step + 2) * _STEP + _GRACE
         begins = sql.from_micros(row.started_at) + live.step * _STEP - _GRACE
         in_time = begins <= at <= step_ends and at < sql.from_micros(row.stopped_at or row.expires_at)
@@ -149,14 +156,16 @@ class Presenting:
             with self.issuing.database.write() as connection:
                 first = sql.use_presentation(connection, session_hash, verifier, sql.to_micros(at))
             if first:
-                return Redeemed("FRESH", self._shown(row.ecertificate_id), row.purpose, level, at)
+                return Redeemed("FRESH", self._shown(row.ecertificate_id), row.purpose, level, at, meant_for)
             with self.issuing.database.read() as connection:
                 row = sql.one_row(connection, sql.PresentationRow, session_hash=session_hash)
         if row.used_at is None:
             return Redeemed("EXPIRED", None, row.purpose, level)
         used_at = sql.from_micros(row.used_at)
         if verifier and row.used_by == verifier and at - used_at <= _REPEAT:
-            return Redeemed("REPEAT", self._shown(row.ecertificate_id), row.purpose, level, used_at)
+            return Redeemed(
+                "REPEAT", self._shown(row.ecertificate_id), row.purpose, level, used_at, meant_for
+            )
         return Redeemed("USED", None, row.purpose, level, used_at)
 
     def history(self, ecertificate_ids: list[int], limit: int = 50) -> list[sql.PresentationRow]:

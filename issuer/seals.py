@@ -17,7 +17,6 @@ frozen or lost, and since when a revoked one does not count, stand in the trust 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -43,6 +42,7 @@ from trust.encoding.entry import NO_REF, EntryKind
 from trust.encoding.ses import SealPictureData
 from trust.model.clock import Entropy, whole_second
 from trust.model.errors import Conflict, LedgerBusy, LedgerHalted, Malformed, NotFound, NotPermitted
+from trust.model.people import is_same_person
 from trust.model.seal import (
     RESTRICTING,
     SealAct,
@@ -498,7 +498,7 @@ class Seals:
             row = _approval(connection, number)
             if row is None or seal_id not in (None, row.seal_id):
                 raise NotFound(f"There is no request {number}.")
-            if _is_same_person(row.requested_by, _person(by)):
+            if is_same_person(row.requested_by, _person(by)):
                 raise NotPermitted("Nobody approves a request of their own.", "A second person has to.")
             where = {"id": number, "approved_by": None}
             if sql.update(connection, sql.SealApprovalRow, where, {"approved_by": by}) != 1:
@@ -509,7 +509,7 @@ class Seals:
 
         `counts`: documents by seal in one request. The approval is used up by it.
         """
-        for seal_id, count in self._above_limit(counts):
+        for seal_id, count in self._above_limit(counts, at):
             with self.authorities.database.write() as connection:
                 where = {"id": approval, "used_at": None}
                 if not _approves(
@@ -519,16 +519,21 @@ class Seals:
 
     def foresee_many(self, counts: Mapping[str, int], approval: int | None, at: datetime) -> None:
         """What `check_many` would answer now; the approval is not used up."""
-        for seal_id, count in self._above_limit(counts):
+        for seal_id, count in self._above_limit(counts, at):
             with self.authorities.database.read() as connection:
                 row = _approval(connection, approval)
             if not _approves(row, seal_id, count, sql.to_micros(at)):
                 raise _needs_approval(seal_id, count)
 
-    def _above_limit(self, counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    def _above_limit(self, counts: Mapping[str, int], at: datetime) -> Iterator[tuple[str, int]]:
+        """Seals that would be used more often today, over all requests, than their policy lets through alone."""
         for seal_id, count in counts.items():
             limit = self.get(seal_id).policy.second_approval_above
-            if limit is not None and count > limit:
+            if limit is None:
+                continue
+            with self.authorities.database.read() as connection:
+                used = sql.seal_uses_on(connection, seal_id, day_of(at))
+            if used + count > limit:
                 yield seal_id, count
 
     # --- steps ---
@@ -783,7 +788,7 @@ class Seals:
         sql.insert(connection, revoked)
 
     def _check_second_person(self, seal_id: str, by: str) -> None:
-        if _is_same_person(self.application(seal_id).applied_by, by):
+        if is_same_person(self.application(seal_id).applied_by, by):
             raise NotPermitted("Nobody reviews an application of their own.", "A second person has to.")
 
     def _find(self, seal_id: str) -> ESeal | None:
@@ -835,10 +840,10 @@ def _limit_reached(seal_id: str, limit: int) -> Conflict:
 
 def _needs_approval(seal_id: str, count: int) -> NotPermitted:
     return NotPermitted(
-        f"{count} documents with the seal {seal_id} need a second person's approval.",
+        f"{count} more documents today with the seal {seal_id} need a second person's approval.",
         "Ask for one with `yinzheng seal request-many`, and name its number.",
         code="SEAL_NEEDS_APPROVAL",
-        zh=f"一次用印章 {seal_id} 签发 {count} 份须经他人批准。"
+        zh=f"今日再用印章 {seal_id} 签发 {count} 份须经他人批准。"
         "请用 yinzheng seal request-many 申请，再用 --approval 写明批准号。",
     )
 
@@ -863,12 +868,6 @@ def _person(by: str) -> str:
     if not _PERSON.fullmatch(by):
         raise Malformed("Say who acts, in 1 to 64 characters.")
     return by
-
-
-def _is_same_person(one: str, other: str) -> bool:
-    """Another way of writing a name (capitals, full width) does not make a second person."""
-    first, second = (unicodedata.normalize("NFKC", name).casefold() for name in (one, other))
-    return first == second
 
 
 def _fitting(name: str) -> str:

@@ -230,6 +230,13 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("动态码只能联网核验。", "请连接网络，或请对方出示文件或印有二维码的页面。"),
         ("A live code can be checked online only.", "Go online, or ask for the file or the printed page."),
     ),
+    "CODE_FOR_ANOTHER": (
+        ("此二维码限定由“{audience}”核验，尚未使用。", "请由该单位核验，或请对方重新出示。"),
+        (
+            "This code is meant for {audience}, and has not been used up.",
+            "Let them check it, or ask for a code that is meant for you.",
+        ),
+    ),
     "CODE_ELSEWHERE": (
         (
             "这是“{deployment}”的动态码，只有该平台能够核验。",
@@ -624,6 +631,7 @@ def words_for(report: Report, language: Language) -> Words:
     sentence, advice = _SENTENCES.get(code, _FALLBACK[report.verdict])[side]
     status: Any = report.facts.get("status") or {}
     ecertificate: Any = report.facts.get("ecertificate") or {}
+    presentation: Any = report.facts.get("presentation") or {}
     issuer_zh, issuer_en = ecertificate.get("issuer_name_zh"), ecertificate.get("issuer_name_en")
     reason = _REASONS.get(str(status.get("reason")), ("废止", "Revoked"))[side]
     if not status.get("changed_at") and code in _UNDATED:
@@ -633,6 +641,7 @@ def words_for(report: Report, language: Language) -> Words:
         "until": show_date(ecertificate.get("valid_until") or _valid_until(report), language),
         "reason": reason,
         "deployment": _deployment_name(report.facts, side),
+        "audience": str(presentation.get("audience") or ""),
         "issuer": (issuer_en if side else issuer_zh)
         or issuer_zh
         or ("签发机构" if side == 0 else "its issuer"),

@@ -98,6 +98,16 @@ class WebSession:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session as an administrator sees it. `session_id` opens nothing; `key_id` is that of a desk's key."""
+
+    session_id: str
+    kind: str
+    key_id: str | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEvent:
     at: datetime
     actor: str
@@ -207,6 +217,8 @@ class Access:
                 )
                 raise NotFound(what, todo, code="LINK_USED_UP")
             link = one_row(connection, ClaimLinkRow, token_hash=token_hash)
+            # Whoever has lost the old device, or let somebody look, closes it there with a new link.
+            sql.delete_sessions_of(connection, WALLET, bytes(link.holder_ref))
             session, row = self._new_session(WALLET, bytes(link.holder_ref), at, WALLET_HOURS)
             insert(connection, row)
         return session
@@ -256,6 +268,33 @@ class Access:
         """Doing it twice is fine."""
         with self.database.write() as connection:
             sql.delete_session(connection, _token_hash(token))
+
+    def list_sessions(self) -> list[OpenSession]:
+        """Those that are open, the newest last."""
+        now = to_micros(self.clock.now())
+        with self.database.read() as connection:
+            rows = [row for row in all_rows(connection, WebSessionRow) if row.expires_at > now]
+        return sorted(
+            (_open_session(row) for row in rows), key=lambda each: (each.expires_at, each.session_id)
+        )
+
+    def end_sessions(self, *, session_id: str | None = None, key_id: str | None = None) -> int:
+        """Ends one session, or those that a key has opened, at once and on every process; says how many.
+
+        Raises `NotFound` where there is none.
+        """
+        with self.database.write() as connection:
+            rows = [
+                row
+                for row in all_rows(connection, WebSessionRow)
+                if _open_session(row).session_id == session_id
+                or (key_id is not None and (row.kind, bytes(row.subject)) == (DESK, key_id.encode()))
+            ]
+            for row in rows:
+                sql.delete_session(connection, bytes(row.token_hash))
+        if not rows:
+            raise NotFound("There is no such session.", "List them and copy the id.")
+        return len(rows)
 
     # --- Audit ---
 
@@ -335,6 +374,15 @@ def _api_key(row: ApiKeyRow) -> ApiKey:
         from_micros(row.created_at),
         from_micros(row.expires_at),
         from_micros(row.revoked_at) if row.revoked_at is not None else None,
+    )
+
+
+def _open_session(row: WebSessionRow) -> OpenSession:
+    return OpenSession(
+        bytes(row.token_hash).hex()[:16],
+        row.kind,
+        bytes(row.subject).decode("ascii", "replace") if row.kind == DESK else None,
+        from_micros(row.expires_at),
     )
 
 

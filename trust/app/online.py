@@ -130,8 +130,13 @@ class OnlineLiveCodes:
                 "purpose": redeemed.purpose,
                 "level": int(redeemed.level),
                 "used_at": redeemed.used_at.isoformat() if redeemed.used_at else None,
+                "audience": redeemed.audience,
             }
         }
+        if redeemed.state == "ELSEWHERE":
+            return LiveFact(
+                (Finding("code.live", Result.INDETERMINATE, "CODE_FOR_ANOTHER"),), facts, (), fresh
+            )
         if redeemed.issued is None:
             code = "CODE_USED" if redeemed.state == "USED" else "CODE_EXPIRED"
             return LiveFact((Finding("code.live", Result.FAILED, code),), facts, (), fresh)

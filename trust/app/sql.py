@@ -39,6 +39,11 @@ def delete_session(connection: Connection, token_hash: bytes) -> None:
     connection.execute(sa.delete(table).where(table.c.token_hash == token_hash))
 
 
+def delete_sessions_of(connection: Connection, kind: str, subject: bytes) -> None:
+    table = _t(WebSessionRow)
+    connection.execute(sa.delete(table).where(table.c.kind == kind, table.c.subject == subject))
+
+
 def delete_expired_sessions(connection: Connection, at: int) -> None:
     table = _t(WebSessionRow)
     connection.execute(sa.delete(table).where(table.c.expires_at <= at))

@@ -747,6 +747,76 @@ def access_new_key(
         console.out.print(access.create_api_key(label, authority_id=authority, scopes=scope, days=days))
 
 
+@access_app.command("keys", help=t("列出接口密钥", "list the API keys"))
+def access_keys(data: Data = None, json: Json = False) -> None:
+    from trust.app.access import Access
+    from trust.app.http.keys import key_json
+    from trust.model.clock import SystemEntropy
+
+    with _service(data) as service:
+        found = Access(service.database, service.clock, SystemEntropy()).list_api_keys()
+        now = service.clock.now()
+    if json:
+        for key in found:
+            console.print_json(key_json(key, now))
+        return
+    for key in found:
+        state = key_json(key, now)["state"]
+        words = {
+            "active": t("有效", "active"),
+            "revoked": t("已吊销", "revoked"),
+            "expired": t("已过期", "expired"),
+        }
+        console.out.print(
+            f"{key.key_id}  {words[state]}  {key.expires_at:%Y-%m-%d}  {key.authority_id or '-'}  "
+            f"{' '.join(key.scopes)}  {key.label}",
+            markup=False,
+        )
+
+
+@access_app.command(
+    "revoke-key", help=t("吊销接口密钥，并结束其会话", "revoke an API key and end its sessions, at once")
+)
+def access_revoke_key(key_id: str, data: Data = None) -> None:
+    from trust.app.access import Access
+    from trust.model.clock import SystemEntropy
+
+    with _service(data) as service:
+        Access(service.database, service.clock, SystemEntropy()).revoke_api_key(key_id)
+        console.out.print(t(f"已吊销 {key_id}。", f"Revoked {key_id}."))
+
+
+@access_app.command("sessions", help=t("列出打开的会话", "list the open sessions"))
+def access_sessions(data: Data = None, json: Json = False) -> None:
+    from trust.app.access import Access
+    from trust.app.http.keys import session_json
+    from trust.model.clock import SystemEntropy
+
+    with _service(data) as service:
+        found = Access(service.database, service.clock, SystemEntropy()).list_sessions()
+    for each in found:
+        if json:
+            console.print_json(session_json(each))
+        else:
+            line = f"{each.session_id}  {each.kind}  {each.key_id or '-'}  {each.expires_at:%Y-%m-%d %H:%M}"
+            console.out.print(line, markup=False)
+
+
+@access_app.command("end-session", help=t("结束会话", "end a session, or all that a key has opened"))
+def access_end_session(
+    session_id: Annotated[str | None, typer.Argument()] = None,
+    key: Annotated[str | None, typer.Option(help=t("该密钥的全部会话", "all that this key opened"))] = None,
+    data: Data = None,
+) -> None:
+    from trust.app.access import Access
+    from trust.model.clock import SystemEntropy
+
+    with _service(data) as service:
+        access = Access(service.database, service.clock, SystemEntropy())
+        ended = access.end_sessions(session_id=session_id, key_id=key)
+        console.out.print(t(f"已结束 {ended} 个会话。", f"{ended} ended."))
+
+
 @access_app.command(
     "claim-link", help=t("给持证人的领取链接（一次有效）", "a holder's wallet link, good once")
 )

@@ -39,6 +39,7 @@ from trust.app.archiving import receipt_of
 from trust.app.compose import Service
 from trust.app.digests import check_digests, digest_json
 from trust.app.http.idempotency import Idempotency
+from trust.app.http.keys import keys_router
 from trust.app.http.middleware import Metrics
 from trust.app.http.seals import seals_router
 from trust.app.lanes import Lane, Lanes
@@ -398,10 +399,11 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
         authorization: Annotated[str | None, Header()] = None,
         idempotency_key: Annotated[str | None, Header()] = None,
     ) -> Response:
-        """Issues the next version and marks this one replaced."""
+        """Issues the next version and marks this one replaced: the key needs both rights, to issue and to change."""
         raw = await request.body()
 
         def work() -> Response:
+            caller(authorization, "cert.issue")
             who = caller(authorization, "cert.status")
             old = own(service.issuing.issued(pid=_pid(pid)), who)
 
@@ -590,6 +592,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
         }
 
     router.include_router(seals_router(service, access, caller))
+    router.include_router(keys_router(service, access, caller))
     return router
 
 

@@ -234,6 +234,8 @@ def _notes(presentation: Mapping[str, Any], language: Language, wanted: str) -> 
     purpose = shown_purpose(str(presentation["purpose"]), language)
     if presentation["code_state"] in ("FRESH", "REPEAT"):
         notes.append(text(language, "verdict.shown_for", purpose=purpose))
+        if presentation.get("audience"):
+            notes.append(text(language, "verdict.shown_to", audience=str(presentation["audience"])))
         if wanted and wanted != purpose:
             notes.append(text(language, "verdict.other_purpose", purpose=wanted))
         if int(presentation["level"]) < 2:

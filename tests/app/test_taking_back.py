@@ -1,0 +1,183 @@
+"""What was given can be seen and taken back, at once, by command and over HTTP; and who may do what."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from fastapi.testclient import TestClient
+from support.cli import Cli
+from support.world import MARKET, World
+
+from issuer.presenting import Level
+from trust.app.access import WALLET, Access
+from trust.app.http.app import create_app
+from trust.model.clock import SystemEntropy
+from trust.model.errors import Malformed, NotFound, NotPermitted
+from trust.model.people import is_same_person
+from trust.model.report import Verdict
+from trust.model.seal import SealPolicy
+from trust.model.status import StatusAct
+
+SM2 = "chuncheng-market-sm2"
+
+
+@pytest.fixture
+def access(world: World) -> Access:
+    return Access(world.service.database, world.clock, SystemEntropy())
+
+
+def key(access: Access, *scopes: str, label: str = "窗口", authority: str | None = None) -> str:
+    return access.create_api_key(label, authority_id=authority, scopes=scopes, days=30)
+
+
+def bearer(made: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {made}"}
+
+
+def test_keys_are_listed_and_revoked_over_http_at_once(world: World, access: Access) -> None:
+    admin, desk = key(access, "admin", label="管理"), key(access, "desk")
+    session = access.exchange_desk_key(desk)
+    desk_id, admin_id = desk.split("_")[2], admin.split("_")[2]
+    with TestClient(create_app(world.service)) as client:
+        for nobody in ({}, bearer(desk), bearer(key(access, "admin", authority=MARKET.authority_id))):
+            for method, path in (("GET", "keys"), ("POST", f"keys/{desk_id}/revoke"), ("GET", "sessions")):
+                answer = client.request(method, f"/api/v1/access/{path}", headers=nobody)
+                assert answer.status_code in (401, 403), (path, answer.text)
+        listed = client.get("/api/v1/access/keys", headers=bearer(admin))
+        assert {each["id"]: each["state"] for each in listed.json()["keys"]}[desk_id] == "active"
+        assert desk.split("_")[3] not in listed.text
+        assert listed.headers["cache-control"] == "no-store"
+        (open_one,) = client.get("/api/v1/access/sessions", headers=bearer(admin)).json()["sessions"]
+        assert (open_one["kind"], open_one["key"]) == ("desk", desk_id)
+        revoked = client.post(f"/api/v1/access/keys/{desk_id}/revoke", headers=bearer(admin))
+        assert revoked.json()["state"] == "revoked"
+        with pytest.raises(NotPermitted):
+            access.check_session(session, "desk")
+        assert client.post(f"/api/v1/access/keys/{admin_id}/revoke", headers=bearer(admin)).status_code == 409
+        assert client.post("/api/v1/access/keys/aaaaaaaaaa/revoke", headers=bearer(admin)).status_code == 404
+
+
+def test_a_session_is_ended_over_http_and_no_other(world: World, access: Access) -> None:
+    admin = key(access, "admin")
+    one, other = (access.exchange_desk_key(key(access, "desk", label=label)) for label in ("一", "二"))
+    first = access.list_sessions()[0]
+    with TestClient(create_app(world.service)) as client:
+        path = f"/api/v1/access/sessions/{first.session_id}/end"
+        assert client.post(path, headers=bearer(admin)).json() == {"ended": 1}
+        assert client.post(path, headers=bearer(admin)).status_code == 404
+    open_ones = 0
+    for session in (one, other):
+        try:
+            access.check_session(session, "desk")
+            open_ones += 1
+        except NotPermitted:
+            pass
+    assert open_ones == 1
+
+
+def test_keys_and_sessions_are_listed_and_ended_by_command(cli: Cli) -> None:
+    assert cli.run("access", "new-key", "窗口 3", "--scope", "desk") == 0
+    made = cli.out.strip()
+    key_id = made.split("_")[2]
+    assert cli.run("access", "keys", "--json") == 0
+    (listed,) = [json.loads(line) for line in cli.out.splitlines()]
+    assert (listed["id"], listed["state"], listed["scopes"]) == (key_id, "active", ["desk"])
+    assert made.split("_")[3] not in cli.out
+    assert cli.run("access", "sessions") == 0
+    assert cli.run("access", "end-session", "0123456789abcdef") == 3
+    assert cli.run("access", "end-session", "--key", key_id) == 3
+    assert cli.run("access", "revoke-key", key_id) == 0
+    assert cli.run("access", "keys") == 0
+    assert "revoked" in cli.out
+    assert "窗口 3" in cli.out
+    assert cli.run("access", "revoke-key", "aaaaaaaaaa") == 3
+
+
+def test_a_new_claim_link_ends_the_sessions_of_the_old_one(access: Access) -> None:
+    holder, other = b"\x01" * 32, b"\x02" * 32
+    old = access.use_claim_link(access.create_claim_link(holder))
+    somebody_elses = access.use_claim_link(access.create_claim_link(other))
+    link = access.create_claim_link(holder)
+    assert access.check_session(old, WALLET).subject == holder, "a link that nobody used ends nothing"
+    new = access.use_claim_link(link)
+    with pytest.raises(NotPermitted):
+        access.check_session(old, WALLET)
+    assert access.check_session(new, WALLET).subject == holder
+    assert access.check_session(somebody_elses, WALLET).subject == other
+    with pytest.raises(NotFound):
+        access.use_claim_link(link)
+
+
+def test_a_replacement_needs_the_right_to_issue(world: World, access: Access) -> None:
+    issued, _ = world.issue()
+    body = {"reason": "迁址", "fields": world.application(1, premises="云岭省春城市别处路2号").fields}
+    with TestClient(create_app(world.service)) as client:
+        path = f"/api/v1/certificates/{issued.pid.hex()}/replace"
+        for scopes, status in (
+            (["cert.status"], 403),
+            (["cert.issue"], 403),
+            (["cert.issue", "cert.status"], 201),
+        ):
+            headers = bearer(key(access, *scopes, authority=MARKET.authority_id))
+            answer = client.post(path, json=body, headers={**headers, "Idempotency-Key": "0123456789abcdef"})
+            assert answer.status_code == status, (scopes, answer.text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Li Lei", "LI LEI", True), ("Li Lei", " Li  Lei ", True), ("Ｌｉ Ｌｅｉ", "li lei", True),
+        ("ﬁnn", "FINN", True), ("李雷", "韩梅梅", False), ("Li Lei", "LiLei", False),
+    ],
+)  # fmt: skip
+def test_one_rule_says_whether_two_are_the_same(world: World, one: str, other: str, same: bool) -> None:
+    assert is_same_person(one, other) is same
+    issued, _ = world.issue()
+    world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="cancelled")
+    erase = world.service.erasing.erase
+    if same:
+        with pytest.raises(Malformed, match="second person"):
+            erase(issued.pid, basis="consent-withdrawn", requested_by=one, approved_by=other)
+    else:
+        assert erase(issued.pid, basis="consent-withdrawn", requested_by=one, approved_by=other)
+
+
+def test_the_limit_above_which_approval_is_needed_counts_over_the_day(world: World) -> None:
+    seals, issuing = world.service.seals, world.service.issuing
+    seals.authorise(SM2, SealPolicy(second_approval_above=3), by="reviewer")
+    ask = [world.application(number, seal=SM2) for number in range(1, 7)]
+    assert all(outcome.issued for outcome in issuing.issue(ask[:2]))
+    assert all(outcome.issued for outcome in issuing.issue(ask[2:3]))
+    with pytest.raises(NotPermitted) as caught:
+        issuing.issue(ask[3:4])
+    assert caught.value.code == "SEAL_NEEDS_APPROVAL"
+    assert all(outcome.repeated for outcome in issuing.issue(ask[:3])), "the same again is no use of the seal"
+    number = seals.request_many(SM2, 2, by="clerk")
+    seals.approve_many(number, by="reviewer")
+    assert all(outcome.issued for outcome in issuing.issue(ask[:5], approval=number)), "three of them are old"
+    world.clock.advance(days=1)
+    assert all(outcome.issued for outcome in issuing.issue([world.application(7, seal=SM2)]))
+
+
+def test_a_code_for_one_counter_is_for_no_other_and_not_used_up_by_one(world: World) -> None:
+    issued, _ = world.issue()
+    shown = world.service.presenting.start(
+        issued.pid, purpose="窗口办事", level=Level.NAMED, audience="春城政务 3 号窗口"
+    )
+    code, _ = world.service.presenting.code(shown, world.clock.now())
+    for other in ("", "春城政务 4 号窗口"):
+        report = world.verify(code, verifier=other)
+        assert (report.verdict, report.code) == (Verdict.INDETERMINATE, "CODE_FOR_ANOTHER")
+        assert report.facts["presentation"]["audience"] == "春城政务 3 号窗口"  # type: ignore[index]
+        assert "ecertificate" not in report.facts
+    report = world.verify(code, verifier="春城政务 ３ 号窗口")
+    assert report.verdict is Verdict.PASSED
+    assert report.facts["presentation"]["audience"] == "春城政务 3 号窗口"  # type: ignore[index]
+    with pytest.raises(Malformed):
+        world.service.presenting.start(issued.pid, purpose="x", level=Level.NAMED, audience="\u202e")
+    with pytest.raises(Malformed):
+        world.service.presenting.start(
+            issued.pid, purpose="x", level=Level.NAMED, audience=" ", ttl=timedelta(seconds=60)
+        )
