@@ -800,6 +800,14 @@ def claim_unfinished(
     return rows
 
 
+def backlog(connection: Connection, at: int) -> tuple[int, int]:
+    """How many e-certificates are reserved and not issued, and how many wait for a later version."""
+    table = _t(ECertificateRow)
+    unfinished = sa.select(sa.func.count()).where(table.c.step != "ISSUED", table.c.step != "ERASED")
+    due = sa.select(sa.func.count()).where(table.c.archive_due_at <= at)
+    return int(connection.execute(unfinished).scalar_one()), int(connection.execute(due).scalar_one())
+
+
 def release_claims(connection: Connection, ecertificate_ids: Sequence[int] | None = None) -> None:
     """Lets go of these, or of all: then nobody else may work on the register."""
     table = _t(ECertificateRow)

@@ -13,7 +13,7 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 
@@ -38,7 +38,7 @@ from issuer.presenting import Presenting
 from issuer.publishing import Publishing
 from issuer.resealing import Resealing
 from issuer.seals import Seals
-from issuer.sql import release_claims
+from issuer.sql import release_claims, to_micros
 from issuer.statuses import Statuses
 from keys.composite import CompositeKeyProvider
 from keys.custody import FileKeyProvider, KeyProvider, KeyPurpose, SigningKey
@@ -69,7 +69,7 @@ from trust.app.members import BUNDLE_TYPE, MemberBundles
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
 from trust.app.reporting import Reporting
 from trust.app.settings import OutsideTsaSettings, Settings
-from trust.app.sql import forget_erased
+from trust.app.sql import forget_erased, prune_answers
 from trust.encoding import cose
 from trust.fetching import fetch_named, get, post
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
@@ -85,6 +85,7 @@ _SIGNED_ANY_DAY = frozenset({KeyPurpose.REPORT, KeyPurpose.CHECKPOINT})
 """A report says by which clock it was made: verifying goes on. A checkpoint has no time, its entries were asked for."""
 STANDING_FILE = "standing"
 _CRL_SECONDS, _BUNDLE_SECONDS = 30.0, 60.0
+_ANSWERS_KEPT = timedelta(days=7)
 
 _log = logging.getLogger("yinzheng.keeping")
 
@@ -355,6 +356,7 @@ def _open(
             outside_crls.run,
             member_bundles.run,
             reporting.prune,
+            lambda: _forget_answers(database, clock),
         ),
     )
     stack.callback(keeper.close)
@@ -410,6 +412,12 @@ def _sandboxes(stack: contextlib.ExitStack, given: Sandbox | None) -> Sandboxes:
         },
         stack.enter_context(Sandbox(_DRAWING, niceness=5)),
     )
+
+
+def _forget_answers(database: Database, clock: Clock) -> None:
+    """Answers under an Idempotency-Key: after a week nobody sends a request again."""
+    with database.write() as connection:
+        prune_answers(connection, to_micros(clock.now() - _ANSWERS_KEPT))
 
 
 def _carry_on(issuing: Issuing) -> None:

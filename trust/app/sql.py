@@ -84,6 +84,11 @@ def kept_list(connection: Connection, digest: bytes) -> bytes | None:
     return bytes(found) if found is not None else None
 
 
+def prune_answers(connection: Connection, before: int) -> None:
+    table = _t(IdempotencyRow)
+    connection.execute(sa.delete(table).where(table.c.created_at < before))
+
+
 def prune_reports(connection: Connection, at: int) -> None:
     table = _t(FiledReportRow)
     connection.execute(sa.delete(table).where(table.c.kept_until <= at))

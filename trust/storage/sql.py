@@ -279,7 +279,7 @@ def _begin(connection: Connection) -> None:
 def _postgresql_engine(where: str) -> Engine:
     try:
         url = make_url(where)
-    except ArgumentError as exc:
+    except (ArgumentError, ValueError) as exc:
         raise Malformed("The database URL cannot be read.", "Give postgresql+psycopg://host/name.") from exc
     if url.drivername != "postgresql+psycopg":
         raise Malformed(

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from anyio import fail_after, sleep
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -110,7 +111,10 @@ class RequestFrame:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), (b"x-trace-id", trace_id.encode())]
+                message["headers"] = [
+                    *(_without_host(each, headers) for each in message.get("headers", [])),
+                    (b"x-trace-id", trace_id.encode()),
+                ]
             await send(message)
 
         try:
@@ -150,6 +154,17 @@ class RequestFrame:
                     "trace_id": trace_id,
                 },
             )
+
+
+def _without_host(header: tuple[bytes, bytes], asked: dict[bytes, bytes]) -> tuple[bytes, bytes]:
+    """A redirect leads to another path here, and never where the request's Host header says."""
+    name, value = header
+    if name.lower() != b"location" or b"://" not in value:
+        return header
+    parts = urlsplit(value.decode("latin-1"))
+    if parts.netloc != asked.get(b"host", b"").decode("latin-1"):
+        return header
+    return name, urlunsplit(("", "", parts.path or "/", parts.query, parts.fragment)).encode("latin-1")
 
 
 def _is_anonymous_upload(scope: Scope, headers: dict[bytes, bytes]) -> bool:

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from trust.app.words import VIOLATIONS_ZH
 from trust.model import errors
-from trust.model.errors import Busy, ProfileViolation, TrustError
+from trust.model.errors import Busy, OperationalError, ProfileViolation, TrustError
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("yinzheng.http")
@@ -41,6 +41,19 @@ _BY_CLASS: tuple[tuple[type[TrustError], int], ...] = (
     (errors.EvidenceUnavailableError, 422),
     (errors.OperationalError, 503),
 )
+_OURS_ALONE = frozenset(
+    {
+        "STORAGE_FAILED",
+        "KEY_UNAVAILABLE",
+        "TOKEN_UNAVAILABLE",
+        "TOKEN_PIN",
+        "TOKEN_KEY",
+        "ROW_EDITED",
+        "INTERNAL",
+    }
+)
+"""Errors whose texts name parts of this service."""
+
 _TITLES = {
     400: "Bad request",
     401: "Not signed in",
@@ -130,7 +143,13 @@ def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
                 f"{len(exc.violations)} field(s) cannot be accepted.",
                 violations=violations,
             )
-        response = answer(request, status, exc.code, exc.what, todo=exc.todo)
+        if isinstance(exc, OperationalError) and exc.code in _OURS_ALONE:
+            # The text names a database, a folder or a key: that is for the log.
+            response = answer(
+                request, status, exc.code, "The service cannot do this now.", todo="Try again later."
+            )
+        else:
+            response = answer(request, status, exc.code, exc.what, todo=exc.todo)
         if isinstance(exc, Busy):
             response.headers["Retry-After"] = str(exc.retry_after)
         return response

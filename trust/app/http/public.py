@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+import shutil
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 
 from issuer.publishing import AnchoredList
+from issuer.sql import backlog, to_micros
 from keys.pki.ocsp import MAX_REQUEST_BYTES
 from trust.app.compose import Service
 from trust.app.http.middleware import Metrics
@@ -26,8 +28,11 @@ from trust.encoding.digests import sha256
 from trust.encoding.plain_zip import encode_zip
 from trust.encoding.status_list import MEDIA_TYPE
 from trust.model.errors import NotFound
+from trust.model.seal import SealState
 
 _TILE = re.compile(r"(?:entries|\d{1,2})(?:/x\d{3}){0,6}/\d{3}(?:\.p/\d{1,3})?", re.ASCII)
+_LEAST_FREE = 64 * 1024 * 1024
+"""Bytes on the disk of the data folder below which nothing should be sent here."""
 _BYTES = "application/octet-stream"
 _IMMUTABLE = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=31536000, immutable"}
 _CRL = re.compile(r"^[A-Za-z0-9-]{1,64}(?:\.[0-9]{1,4})?$", re.ASCII)
@@ -177,6 +182,8 @@ def public_router(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter
             "ecert_ledger_halted": float(service.log.halted is not None),
             "ecert_ledger_scrubbed_entries": float(service.keeper.scrubbing.entries),
             "ecert_register_edited_rows": float(_edited_rows(service)),
+            "ecert_disk_free_bytes": float(shutil.disk_usage(service.settings.data).free),
+            **_backlog(service),
         }
         gauges |= lanes.gauges()
         if (witnessing := service.keeper.witnessing) is not None:
@@ -207,9 +214,27 @@ def _tile(folder: Path, path: str, request: Request) -> Response:
     return FileResponse(file, media_type=_BYTES, headers=headers)
 
 
+def _has_seals_in_term(service: Service) -> bool:
+    """Every authority that has active seals has one whose certificate is in its term."""
+    at = service.clock.now()
+    active: dict[str, bool] = {}
+    for seal in service.seals.list():
+        if seal.state is SealState.ACTIVE:
+            in_term = seal.not_before <= at <= seal.not_after
+            active[seal.authority_id] = active.get(seal.authority_id, False) or in_term
+    return all(active.values())
+
+
 def _edited_rows(service: Service) -> int:
     checking = service.keeper.checking
     return len(checking.findings) if checking is not None else 0
+
+
+def _backlog(service: Service) -> dict[str, float]:
+    at = to_micros(service.clock.now())
+    with service.database.read() as connection:
+        unfinished, due = backlog(connection, at)
+    return {"ecert_unfinished_drafts": float(unfinished), "ecert_archive_due": float(due)}
 
 
 def _readiness(service: Service) -> dict[str, bool]:
@@ -222,6 +247,8 @@ def _readiness(service: Service) -> dict[str, bool]:
     return {
         "database": works(lambda: service.authorities.list() is not None),
         "register": works(lambda: not _edited_rows(service) and service.guard.lost_entry is None),
+        "disk": works(lambda: shutil.disk_usage(service.settings.data).free >= _LEAST_FREE),
+        "seals": works(lambda: _has_seals_in_term(service)),
         "keys": works(lambda: service.authorities.service_key("present")),
         "ledger": works(lambda: service.log.halted is None and service.log.checkpoint().size >= 2),
         "trust_list": works(lambda: service.publishing.trust_list(service.clock.now())),

@@ -1,0 +1,136 @@
+"""What an operator's day depends on: readiness that tells, answers that tell strangers nothing, a start that holds."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from support.world import World
+
+from issuer import sql
+from trust.app import compose, serving
+from trust.app.http.app import create_app
+from trust.app.settings import read_settings
+from trust.app.tables import IdempotencyRow
+from trust.model.errors import Malformed, StorageError
+from trust.storage.sql import Database
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def parts_of(world: World) -> dict[str, bool]:
+    with TestClient(create_app(world.service)) as client:
+        answer = client.get("/readyz")
+    parts: dict[str, bool] = answer.json()["parts"]
+    assert (answer.status_code == 200) is all(parts.values())
+    return parts
+
+
+def test_readiness_tells_a_full_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all(parts_of(world).values())
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1, 1, 1024))
+    assert [name for name, is_well in parts_of(world).items() if not is_well] == ["disk"]
+
+
+def test_readiness_tells_that_an_authority_has_no_seal_in_its_term(world: World) -> None:
+    world.clock.advance(days=365 * 6)
+    assert not parts_of(world)["seals"]
+
+
+def test_readiness_tells_an_edited_row_after_the_next_pass(world: World) -> None:
+    with world.service.database.write() as connection:
+        connection.execute(sql.sa.text("UPDATE authority SET name_zh = '别的局'"))
+    checking = world.service.keeper.checking
+    assert checking is not None
+    checking.run_pass()
+    assert not parts_of(world)["register"]
+
+
+def test_gauges_tell_what_waits(world: World) -> None:
+    issuing = world.service.issuing
+    world.issue(1)
+    issuing._reserve(issuing.check(world.application(2)))
+    world.clock.advance(days=2)
+    with TestClient(create_app(world.service)) as client:
+        text = client.get("/metrics").text
+    assert "ecert_unfinished_drafts 1.0" in text
+    assert "ecert_archive_due 1.0" in text
+    assert "ecert_register_edited_rows 0.0" in text
+
+
+def test_a_strangers_answer_names_no_address_and_no_folder(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise StorageError(
+            "The database postgresql://secret-host/x in /srv/private failed.", "Check /srv/private."
+        )
+
+    monkeypatch.setattr(type(world.service.publishing), "trust_list", fails)
+    with TestClient(create_app(world.service), raise_server_exceptions=False) as client:
+        for headers in ({}, {"Accept": "text/html"}):
+            answer = client.get("/.well-known/ecert/trust-list.jws", headers=headers)
+            assert answer.status_code == 503, answer.text
+            assert "secret-host" not in answer.text
+            assert "private" not in answer.text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "v.chuncheng.example"])
+def test_a_redirect_stays_here_whatever_the_host_header_says(world: World, host: str) -> None:
+    with TestClient(create_app(world.service), follow_redirects=False) as client:
+        answer = client.get("/verify/?a=b", headers={"Host": host})
+    assert answer.status_code in (307, 308)
+    assert answer.headers["location"] == "/verify?a=b"
+
+
+def test_stored_answers_are_forgotten_after_a_week(world: World) -> None:
+    at = world.clock.now()
+    with world.service.database.write() as connection:
+        for days in (1, 6, 8, 100):
+            sql.insert(
+                connection,
+                IdempotencyRow(
+                    key=bytes([days]) * 32,
+                    body_hash=bytes(32),
+                    created_at=sql.to_micros(at - timedelta(days=days)),
+                ),
+            )
+    compose._forget_answers(world.service.database, world.clock)
+    with world.service.database.read() as connection:
+        assert {bytes(row.key)[0] for row in sql.all_rows(connection, IdempotencyRow)} == {1, 6}
+
+
+@pytest.mark.parametrize(
+    "where", ["postgresql+psycopg://h:abc/x", "postgresql+psycopg://u:p@[::1/x", "x", "mysql://x", "://"]
+)
+def test_an_address_that_is_none_is_refused_in_words(where: str) -> None:
+    with pytest.raises(Malformed):
+        Database(where)
+
+
+def test_an_empty_database_address_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DATABASE_URL", "")
+    assert read_settings(tmp_path).database_url is None
+
+
+def test_a_worker_begins_as_the_single_process_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    issuing = world.service.issuing
+    issuing._reserve(issuing.check(world.application(1)))
+    world.clock.advance(minutes=10)
+    monkeypatch.setattr(serving, "open_service", lambda settings: world.service)
+    serving.worker_app()
+    assert (
+        issuing.issued(identifier=_only_identifier(world)).number
+        == world.application(1).fields["licence_number"]
+    )
+    assert world.service.keeper._threads
+
+
+def _only_identifier(world: World) -> str:
+    with world.service.database.read() as connection:
+        (row,) = sql.all_rows(connection, sql.ECertificateRow)
+    return str(row.identifier)
