@@ -33,9 +33,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import cbor2
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
-from sqlmodel import SQLModel
+from sqlalchemy.engine import Connection
 
 from issuer import sql
 from issuer.lives import STATUS_OF_LIFE
@@ -196,7 +194,7 @@ class RegisterGuard:
     def announce(self, connection: Connection) -> object:
         rows = []
         for table, key in changed_rows(connection):
-            row = _row(connection, table, key)
+            row = sql.row_at(connection, table, key)
             mac = self._mac_of_recorded(table, row) if row is not None else b""
             rows.append([table, list(key), mac])
         return self._store(connection, rows, is_enrolment=False) if rows else None
@@ -227,8 +225,8 @@ class RegisterGuard:
             sql.serialise(connection, "enrolment")
             rows = []
             for table in RECORDED:
-                for row in map(_values, connection.execute(sa.select(_table(table)))):
-                    rows.append([table, list(_key(table, row)), self._mac_of_recorded(table, row)])
+                for row in sql.rows_of(connection, table):
+                    rows.append([table, list(sql.key_of(table, row)), self._mac_of_recorded(table, row)])
             announced = self._store(connection, rows, is_enrolment=True)
         self._append([announced])
 
@@ -244,8 +242,8 @@ class RegisterGuard:
         with self._database.read() as connection:
             left = {key for key, said in self._said.items() if said.mac}
             for table in RECORDED:
-                for row in map(_values, connection.execute(sa.select(_table(table)))):
-                    key = (table, _key(table, row))
+                for row in sql.rows_of(connection, table):
+                    key = (table, sql.key_of(table, row))
                     left.discard(key)
                     said = self._said.get(key)
                     if said is None or not hmac.compare_digest(said.mac, self._mac_of_recorded(table, row)):
@@ -332,7 +330,7 @@ class RegisterGuard:
     # --- recorded rows ---
 
     def _check_recorded(self, connection: Connection, table: str, row: Mapping[str, Any]) -> None:
-        key = (table, _key(table, row))
+        key = (table, sql.key_of(table, row))
         if key in changed_rows(connection):
             return  # changed by this very transaction
         self._look()
@@ -380,7 +378,7 @@ class RegisterGuard:
         if time.monotonic() - said.seen_at > _SNAPSHOT_SECONDS:
             return False
         with self._database.read() as connection:
-            row = _row(connection, *key)
+            row = sql.row_at(connection, *key)
         now = self._mac_of_recorded(key[0], row) if row is not None else b""
         return hmac.compare_digest(now, said.mac)
 
@@ -393,7 +391,7 @@ class RegisterGuard:
             self._check_entry(ref, row["entry_seq"])
         if not self.is_status_of(ref, row):
             with self._database.read() as connection:
-                now = _row(connection, "ecertificate", (row["id"],))
+                now = sql.row_at(connection, "ecertificate", (row["id"],))
             if now is None or not self.is_status_of(ref, now):
                 raise _edited("ecertificate", "its status is not what the ledger says")
             raise Busy("The e-certificate is being changed at this moment.", "Ask again.", retry_after=1)
@@ -449,36 +447,15 @@ class RegisterGuard:
             for rows in self._without_mac(table):
                 with self._database.write() as connection:
                     for row in rows:
-                        where = [column == row[column.name] for column in _table(table).primary_key]
-                        changes = {"mac": self.mac(table, row)}
-                        connection.execute(sa.update(_table(table)).where(*where).values(**changes))
+                        sql.set_mac(connection, table, sql.key_of(table, row), self.mac(table, row) or b"")
 
     def _without_mac(self, table: str) -> Iterator[list[dict[str, Any]]]:
         while True:
             with self._database.read() as connection:
-                statement = sa.select(_table(table)).where(_table(table).c.mac.is_(None)).limit(_AT_ONCE)
-                rows = [_values(row) for row in connection.execute(statement)]
+                rows = sql.rows_without_mac(connection, table, _AT_ONCE)
             if not rows:
                 return
             yield rows
-
-
-def _values(row: Row[Any]) -> dict[str, Any]:
-    return dict(row._mapping)
-
-
-def _table(name: str) -> sa.Table:
-    return SQLModel.metadata.tables[name]
-
-
-def _key(table: str, row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[column.name] for column in _table(table).primary_key)
-
-
-def _row(connection: Connection, table: str, key: tuple[Any, ...]) -> Mapping[str, Any] | None:
-    where = [column == value for column, value in zip(_table(table).primary_key, key, strict=True)]
-    row = connection.execute(sa.select(_table(table)).where(*where)).one_or_none()
-    return _values(row) if row is not None else None
 
 
 def _shown(key: Key) -> str:

@@ -10,10 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
-from sqlmodel import SQLModel
-
+from issuer import sql
 from issuer.guarding import WITH_MAC, RegisterGuard
 from ledger.log import Log
 from trust.encoding.commitment import ecertificate_ref
@@ -81,10 +78,9 @@ def _check_ecertificates(
     suspects = [row for row, what in _unfitting(log, guard, rows)]
     if not suspects:
         return
-    table = _table("ecertificate")
     with database.read() as connection:
-        wanted = sa.select(table).where(table.c.id.in_([row["id"] for row in suspects]))
-        again = [dict(row._mapping) for row in connection.execute(wanted)]
+        found = (sql.row_at(connection, "ecertificate", (row["id"],)) for row in suspects)
+        again = [row for row in found if row is not None]
     for row, what in _unfitting(log, guard, again):
         yield RegisterFinding("ecertificate", str(row["id"]), what)
 
@@ -107,32 +103,17 @@ def _unfitting(
 
 def _portions(database: Database, name: str) -> Iterator[list[dict[str, Any]]]:
     """All rows in the order of their keys, a portion in one transaction."""
-    table = _table(name)
-    key = tuple(table.primary_key)
     after: tuple[Any, ...] | None = None
     while True:
         with database.read() as connection:
-            rows = _portion(connection, table, key, after)
+            rows = sql.portion_of(connection, name, after, _AT_ONCE)
         if not rows:
             return
         yield rows
-        after = tuple(rows[-1][column.name] for column in key)
-
-
-def _portion(
-    connection: Connection, table: sa.Table, key: tuple[sa.Column[Any], ...], after: tuple[Any, ...] | None
-) -> list[dict[str, Any]]:
-    statement = sa.select(table).order_by(*key).limit(_AT_ONCE)
-    if after is not None:
-        statement = statement.where(sa.tuple_(*key) > sa.tuple_(*(sa.literal(each) for each in after)))
-    return [dict(row._mapping) for row in connection.execute(statement)]
+        after = sql.key_of(name, rows[-1])
 
 
 def _finding(table: str, row: Mapping[str, Any]) -> RegisterFinding:
-    key = [row[column.name] for column in _table(table).primary_key]
+    key = sql.key_of(table, row)
     shown = " ".join(each.hex() if isinstance(each, bytes) else str(each) for each in key)
     return RegisterFinding(table, shown, "It was edited or put in by another hand.")
-
-
-def _table(name: str) -> sa.Table:
-    return SQLModel.metadata.tables[name]

@@ -11,7 +11,7 @@ DONE. What a crash leaves INTENDED is carried on by `issuer.issuing.resume_unfin
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -532,6 +532,50 @@ def delete(connection: Connection, kind: type[SQLModel], where: dict[str, Any]) 
 
 def _is_key(table: sa.Table, key: Sequence[Any]) -> list[sa.ColumnElement[bool]]:
     return [column == value for column, value in zip(table.primary_key, key, strict=True)]
+
+
+def key_of(name: str, row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The primary key of a row of this table."""
+    return tuple(row[column.name] for column in _named(name).primary_key)
+
+
+def rows_of(connection: Connection, name: str) -> Iterator[dict[str, Any]]:
+    """Every row of a small table as it stands, whatever its guard would say."""
+    for row in connection.execute(sa.select(_named(name))):
+        yield dict(row._mapping)
+
+
+def row_at(connection: Connection, name: str, key: Sequence[Any]) -> dict[str, Any] | None:
+    """One row as it stands."""
+    row = connection.execute(sa.select(_named(name)).where(*_is_key(_named(name), key))).one_or_none()
+    return dict(row._mapping) if row is not None else None
+
+
+def portion_of(
+    connection: Connection, name: str, after: Sequence[Any] | None, limit: int
+) -> list[dict[str, Any]]:
+    """The next rows of a large table as they stand, in the order of their keys, behind the key `after`."""
+    table = _named(name)
+    key = tuple(table.primary_key)
+    statement = sa.select(table).order_by(*key).limit(limit)
+    if after is not None:
+        statement = statement.where(sa.tuple_(*key) > sa.tuple_(*(sa.literal(each) for each in after)))
+    return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def rows_without_mac(connection: Connection, name: str, limit: int) -> list[dict[str, Any]]:
+    """Rows from before there were MACs."""
+    statement = sa.select(_named(name)).where(_named(name).c.mac.is_(None)).limit(limit)
+    return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def set_mac(connection: Connection, name: str, key: Sequence[Any], mac: bytes) -> None:
+    table = _named(name)
+    connection.execute(sa.update(table).where(*_is_key(table, key)).values(mac=mac))
+
+
+def _named(name: str) -> sa.Table:
+    return SQLModel.metadata.tables[name]
 
 
 def serialise(connection: Connection, what: str) -> None:
