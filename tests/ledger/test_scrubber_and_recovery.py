@@ -82,6 +82,8 @@ def test_a_log_in_order_is_scrubbed_without_a_word(world: World) -> None:
     [
         ("UPDATE ledger_entry SET entry_bytes = leaf_hash WHERE seq = 40", "Entry 40 has been changed"),
         ("UPDATE ledger_entry SET leaf_hash = (SELECT root FROM ledger_state) WHERE seq = 300", "Entry 300"),
+        ("UPDATE ledger_entry SET at_ms = at_ms + 1 WHERE seq = 40", "Entry 40 has been changed"),
+        ("UPDATE ledger_entry SET subject_id = 7 WHERE seq = 1", "Entry 1 has been changed"),
         ("DELETE FROM ledger_entry WHERE seq = 257", "Entry 257 is gone"),
         ("DELETE FROM ledger_entry WHERE seq >= 590", "Entry 590 is gone"),
         ("UPDATE ledger_state SET size = size - 5", "signed for"),
@@ -110,6 +112,25 @@ def flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
+
+
+def test_partial_tiles_of_earlier_sizes_are_watched_as_long_as_they_are_served(world: World) -> None:
+    log = world.open()
+    for _ in range(3):
+        world.append(log, 5)
+        log.publish()
+    size = str(log.size)
+    partials = [each for each in world.files() if ".p/" in each]
+    old = [each for each in partials if not each.endswith(f"/{size}")]
+    assert len(old) >= 6, "of both trees, and of the bundles"
+    run_scrub(world)
+    for path in old:
+        kept = (world.folder / path).read_bytes()
+        flip(world.folder / path)
+        with pytest.raises(LedgerHalted, match="earlier size"):
+            run_scrub(world)
+        (world.folder / path).write_bytes(kept)
+    run_scrub(world)
 
 
 @pytest.mark.parametrize("spoil", [flip, Path.unlink], ids=["changed", "deleted"])
