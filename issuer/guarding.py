@@ -146,6 +146,9 @@ class RegisterGuard:
         Rows that were read unguarded before, or that were edited while nobody ran, are named in the log.
         """
         self._log = log
+        with self._database.write() as connection:
+            at = sql.to_micros(self._clock.now())
+            sql.leave_gap_of_operations(connection, log.last_operation_id, at)
         self._look(always=True)
         if not self._events:
             self._take_over()

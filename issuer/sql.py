@@ -852,6 +852,21 @@ def backlog(connection: Connection, at: int) -> tuple[int, int]:
     return int(connection.execute(unfinished).scalar_one()), int(connection.execute(due).scalar_one())
 
 
+def leave_gap_of_operations(connection: Connection, given_out: int, at: int) -> None:
+    """Goes on behind `given_out`: a register that was restored from a copy does not know the numbers that it gave out
+    since, and the ledger takes none of them twice."""
+    table = _t(OperationRow)
+    if int(connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0) >= given_out:
+        return
+    mark = OperationRow(
+        id=given_out, ecertificate_id=0, kind="GAP", actor="register", salt=b"", at=at, done=True
+    )
+    insert(connection, mark)
+    if connection.dialect.name == "postgresql":
+        sequence = sa.func.pg_get_serial_sequence("operation", "id")
+        connection.execute(sa.select(sa.func.setval(sequence, given_out)))
+
+
 def release_claims(connection: Connection, ecertificate_ids: Sequence[int] | None = None) -> None:
     """Lets go of these, or of all: then nobody else may work on the register."""
     table = _t(ECertificateRow)

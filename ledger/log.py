@@ -314,6 +314,13 @@ class Log:
         return decode_entry(data)
 
     @property
+    def last_operation_id(self) -> int:
+        """The largest operation id that an entry was ever asked for with."""
+        with self._database.read() as connection:
+            state = sql.read_state(connection)
+        return state.last_operation_id if state is not None else 0
+
+    @property
     def is_recovered(self) -> bool:
         """Was the database ever made again from the published files?"""
         return self._epoch > 1

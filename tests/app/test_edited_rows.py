@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlmodel import SQLModel
+from support.cli import Cli
 from support.world import World
 
 from issuer import sql
@@ -22,6 +23,7 @@ from trust.app.compose import open_service
 from trust.model.clock import SystemEntropy
 from trust.model.errors import LedgerHalted, NotPermitted, OperationalError, StorageError
 from trust.model.report import Verdict
+from trust.model.seal import SealState
 from trust.model.status import StatusAct
 from trust.sandbox import Sandbox
 
@@ -85,8 +87,11 @@ class Attacked:
         return check_register(self.service.database, self.service.log, self.service.guard, documents=True)[1]
 
     def restart(self) -> None:
-        settings, sandbox, clock = self.service.settings, self.service.sandbox, self.world.clock
         self.service.close()
+        self.restart_closed()
+
+    def restart_closed(self) -> None:
+        settings, sandbox, clock = self.service.settings, self.service.sandbox, self.world.clock
         self.service = self.world.service = open_service(settings, clock=clock, sandbox=sandbox)
         self.access = Access(self.service.database, clock, SystemEntropy())
 
@@ -263,6 +268,57 @@ def test_without_the_events_that_the_ledger_commits_to_nobody_is_let_in(attacked
     attacked.service.guard.enrol()  # the operator's word, after looking
     attacked.access.check_api_key(attacked.key, "desk")
     assert attacked.findings() == []
+
+
+def test_after_a_restore_the_register_goes_on_when_an_operator_has_looked(attacked: Attacked) -> None:
+    """The database of this morning beside the ledger of tonight."""
+    register = attacked.service.settings.data / "register.sqlite"
+    attacked.service.close()
+    morning = register.read_bytes()
+    attacked.restart_closed()
+    evening_key = attacked.access.create_api_key("晚间", authority_id=None, scopes=["desk"], days=30)
+    attacked.access.revoke_api_key(attacked.gone_key.split("_")[2])
+    attacked.service.seals.freeze("chuncheng-market-p256", by="keeper", note="调查")
+    attacked.service.close()
+    register.write_bytes(morning)
+    attacked.restart_closed()
+    for key in (attacked.key, attacked.gone_key, evening_key):
+        with pytest.raises(NotPermitted):
+            attacked.access.check_api_key(key, "desk")
+    assert attacked.findings()
+    attacked.service.guard.enrol()
+    assert attacked.findings() == []
+    attacked.access.check_api_key(attacked.key, "desk")
+    # As the operator was told: what the copy does not know has to be done again.
+    attacked.access.check_api_key(attacked.gone_key, "admin")
+    attacked.access.revoke_api_key(attacked.gone_key.split("_")[2])
+    with pytest.raises(NotPermitted):
+        attacked.access.check_api_key(attacked.gone_key, "admin")
+    attacked.service.seals.freeze("chuncheng-market-p256", by="keeper", note="调查")
+    assert attacked.service.seals.get("chuncheng-market-p256").state is SealState.FROZEN
+    attacked.restart()
+    assert attacked.findings() == []
+
+
+def test_recheck_lists_edited_rows_and_an_operator_may_accept_them(cli: Cli) -> None:
+    assert cli.run("ledger", "recheck") == 0, cli.err
+    assert "The register is what the ledger says." in cli.out
+    with closing(sqlite3.connect(cli.data / "register.sqlite")) as register:
+        register.execute("UPDATE authority SET name_zh = '别的局' WHERE id = 'chuncheng-market'")
+        register.commit()
+    assert cli.run("ledger", "recheck", "--json") == 1
+    (found,) = cli.lines()[0]["register"]  # type: ignore[misc]
+    assert (found["table"], found["key"]) == ("authority", "chuncheng-market")
+    assert cli.run("ledger", "recheck") == 1
+    assert "authority [chuncheng-market]" in cli.err
+    assert cli.run("authority", "list") == 4, "nothing is said of a row that is not believed"
+    assert cli.run("ledger", "accept-register", "--yes") == 0, cli.err
+    assert "authority chuncheng-market" in cli.out
+    assert cli.run("ledger", "recheck") == 0, cli.err
+    assert cli.run("authority", "list") == 0
+    assert "别的局" in cli.out
+    assert cli.run("ledger", "accept-register") == 0
+    assert "already" in cli.out
 
 
 def test_an_event_put_in_by_hand_counts_for_nothing(attacked: Attacked) -> None:
