@@ -28,7 +28,7 @@ def test_the_whole_main_job_comes_out_as_expected(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     lines = done.stdout.splitlines()
     assert sum(line.startswith("   ✔ ") for line in lines) > 30
-    assert not [line for line in lines if "✘" in line or "[/" in line or "[bold" in line]
+    assert not [line for line in lines if "✖" in line or "[/" in line or "[bold" in line]
     assert [line[0] for line in lines if re.match(r"\d\. ", line)] == list("12345678")
     assert len(list((tmp_path / "out" / "licences").glob("*.pdf"))) > 20
 

@@ -304,7 +304,7 @@ def test_recheck_lists_edited_rows_and_an_operator_may_accept_them(cli: Cli) -> 
     assert cli.run("ledger", "recheck") == 0, cli.err
     assert "The register is what the ledger says." in cli.out
     with closing(sqlite3.connect(cli.data / "register.sqlite")) as register:
-        register.execute("UPDATE authority SET name_zh = '别的局' WHERE id = 'chuncheng-market'")
+        register.execute("UPDATE authority SET name_en = 'Another Bureau' WHERE id = 'chuncheng-market'")
         register.commit()
     assert cli.run("ledger", "recheck", "--json") == 1
     (found,) = cli.lines()[0]["register"]  # type: ignore[misc]
@@ -316,7 +316,7 @@ def test_recheck_lists_edited_rows_and_an_operator_may_accept_them(cli: Cli) -> 
     assert "authority chuncheng-market" in cli.out
     assert cli.run("ledger", "recheck") == 0, cli.err
     assert cli.run("authority", "list") == 0
-    assert "别的局" in cli.out
+    assert "Another Bureau" in cli.out
     assert cli.run("ledger", "accept-register") == 0
     assert "already" in cli.out
 
