@@ -240,18 +240,35 @@ class RegisterGuard:
 
     def differing(self) -> list[tuple[str, str]]:
         """Rows of the recorded tables that do not count as they are: table and key; also those that are gone."""
-        self._look(always=True)
+        suspects = self._suspects()
+        if not suspects:
+            return []
+        # Perhaps they were changed while they were read: looked at once more, by themselves.
         found = []
+        for key in suspects:
+            with self._turn:
+                self._look(always=True)
+                with self._database.read() as connection:
+                    row = sql.row_at(connection, *key)
+                mac = self._mac_of_recorded(key[0], row) if row is not None else b""
+                if not self._is_said(key, mac) and not self._is_announced(key, mac):
+                    found.append((key[0], _shown(key)))
+        return found
+
+    def _suspects(self) -> list[Key]:
+        self._look(always=True)
+        said = dict(self._said)
+        left = {key for key, each in said.items() if each.mac}
+        found: list[Key] = []
         with self._database.read() as connection:
-            left = {key for key, said in self._said.items() if said.mac}
             for table in RECORDED:
                 for row in sql.rows_of(connection, table):
                     key = (table, sql.key_of(table, row))
                     left.discard(key)
-                    said = self._said.get(key)
-                    if said is None or not hmac.compare_digest(said.mac, self._mac_of_recorded(table, row)):
-                        found.append((table, _shown(key)))
-        return found + [(key[0], _shown(key)) for key in left]
+                    mac = self._mac_of_recorded(table, row)
+                    if key not in said or not hmac.compare_digest(said[key].mac, mac):
+                        found.append(key)
+        return [*found, *sorted(left, key=str)]
 
     def _store(self, connection: Connection, rows: list[list[Any]], *, is_enrolment: bool) -> _Announced:
         operation = sql.OperationRow(
@@ -366,12 +383,12 @@ class RegisterGuard:
         """The change is stored with its MAC, and the ledger has not taken it yet. The newest one counts."""
         said = self._said.get(key)
         newest = said.operation_id if said is not None else 0
-        announced = b""
+        announced: bytes | None = None
         for each in self._pending() if self._lost is None else ():
             for table, row, announced_mac in cbor2.loads(each.payload)[3]:
                 if (table, tuple(row)) == key and each.operation_id > newest:
                     newest, announced = each.operation_id, announced_mac
-        return hmac.compare_digest(announced, mac)
+        return announced is not None and hmac.compare_digest(announced, mac)
 
     def _was_said_just_now(self, key: Key, mac: bytes) -> bool:
         """A transaction that began before the row was changed sees it as it was, while the database has it new."""

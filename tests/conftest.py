@@ -56,18 +56,20 @@ def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
 @pytest.fixture
 def new_postgres_database(postgres_server: str) -> Callable[[], str]:
     """Makes an empty database on the test server and gives its URL."""
+    return lambda: _make_database(postgres_server)
 
-    def make() -> str:
-        import psycopg
-        from sqlalchemy.engine import make_url
 
-        name = f"test_{os.getpid()}_{next(_numbers)}"
-        with psycopg.connect(postgres_server, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        url = make_url(postgres_server).set(drivername="postgresql+psycopg", database=name)
-        return url.render_as_string(hide_password=False)
+def _make_database(server: str, template: str | None = None) -> str:
+    """The URL of a new database: an empty one, or a copy of `template`, which nobody is connected to."""
+    import psycopg
+    from sqlalchemy.engine import make_url
 
-    return make
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    copied = f" TEMPLATE {make_url(template).database}" if template is not None else ""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}{copied}")
+    url = make_url(server).set(drivername="postgresql+psycopg", database=name)
+    return url.render_as_string(hide_password=False)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -92,6 +94,17 @@ def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template") / "data"
     make_world(folder).close()
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_template(
+    postgres_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str, str]:
+    """The same on PostgreSQL: its folder, its database and its lock store's."""
+    folder = tmp_path_factory.mktemp("template") / "data"
+    database, lock = _make_database(postgres_server), _make_database(postgres_server)
+    make_world(folder, database_url=database, lock_url=lock).close()
+    return folder, database, lock
 
 
 @pytest.fixture
@@ -123,8 +136,11 @@ def stored_world(
         shutil.copytree(template_folder, folder)
         made = make_world(folder, sandbox=sandbox)
     else:
-        new = request.getfixturevalue("new_postgres_database")
-        made = make_world(folder, database_url=new(), lock_url=new(), sandbox=sandbox)
+        template, *urls = request.getfixturevalue("postgres_template")
+        server = request.getfixturevalue("postgres_server")
+        shutil.copytree(template, folder)
+        database, lock = (_make_database(server, url) for url in urls)
+        made = make_world(folder, database_url=database, lock_url=lock, sandbox=sandbox)
     try:
         yield made
     finally:
