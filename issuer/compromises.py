@@ -20,6 +20,7 @@ from sqlalchemy.engine import Connection
 from issuer import sql
 from issuer.archive import sql as archive_sql
 from issuer.authorities import PKI_FAMILIES, ROLES, Authorities, family_of
+from issuer.reaching_back import check_second_person
 from issuer.seals import ESeal, Seals, SealUse
 from keys.pki.build import Profile
 from keys.pki.read import read_x509_cert
@@ -63,23 +64,28 @@ class Compromises:
     authorities: Authorities
     seals: Seals
 
-    def declare(self, ca_id: str, since: datetime, *, by: str, note: str = "") -> Touched:
+    def declare(
+        self, ca_id: str, since: datetime, *, by: str, note: str = "", approved_by: str | None = None
+    ) -> Touched:
         """Withdraws an authority since a time. The same again, or an earlier time, completes what is missing.
 
-        Raises `NotFound`, and `Malformed` for a time to come and for a root.
+        Raises `NotFound`, `Malformed` for a time to come and for a root, and `NotPermitted` without a second person
+        where it reaches far back.
         """
         at = self.authorities.clock.now()
         if since > at:
             raise Malformed(
                 "The time lies in the future.", "Give the time since when others may have the key."
             )
+        check_second_person(since, at, by=by, approved_by=approved_by)
         since = whole_second(since)
         self._withdraw(ca_id, since, at)
         touched = self.touched(ca_id, since)
         for seal_id in touched.seals:
             seal = self.seals.get(seal_id)
             if seal.state in _NOT_REVOKED:
-                self.seals.revoke(seal_id, by=by, note=note or f"{ca_id} compromised", since=since)
+                why = note or f"{ca_id} compromised"
+                self.seals.revoke(seal_id, by=by, note=why, since=since, approved_by=approved_by)
         return touched
 
     def touched(self, ca_id: str, since: datetime) -> Touched:

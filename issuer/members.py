@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from issuer import sql
+from issuer.reaching_back import check_second_person
 from keys.pki.read import ca_term
 from trust.encoding.digests import sha256
 from trust.encoding.trust_list import MemberUse, TrustedAnchor, TrustedMember, TrustState
@@ -77,12 +78,23 @@ class Members:
                 values = _row(entry).model_dump(exclude={"id"})
                 sql.update(connection, sql.TrustMemberRow, {"id": entry.member_id}, values)
 
-    def withdraw(self, member_id: str, state: TrustState, since: datetime | None = None) -> None:
+    def withdraw(
+        self,
+        member_id: str,
+        state: TrustState,
+        since: datetime | None = None,
+        *,
+        by: str = "operator",
+        approved_by: str | None = None,
+    ) -> None:
         """From `since` on (now, if not given) the member is not believed; for one whose roots are compromised, at all.
 
-        Raises `NotFound`.
+        Raises `NotFound`, and `NotPermitted` without a second person where it reaches far back, as the latter does.
         """
         self.get(member_id)
+        at = self.clock.now()
+        reaches_to = None if state is TrustState.COMPROMISED else since or at
+        check_second_person(reaches_to, at, by=by, approved_by=approved_by)
         at = whole_second(since or self.clock.now())
         values = {"state": state.value, "since": sql.to_micros(at)}
         with self.database.write() as connection:

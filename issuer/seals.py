@@ -29,6 +29,7 @@ from issuer import sql
 from issuer.artwork import SealPicture, draw_seal, seal_data_png, seal_pdf
 from issuer.authorities import Authorities
 from issuer.identities import SealIdentity, list_identities
+from issuer.reaching_back import check_second_person
 from issuer.seal_data import SealType, make_seal_data
 from issuer.seal_policy import check_allows, day_of, decode_policy, encode_policy
 from issuer.sealing.use import SealInUse
@@ -307,17 +308,33 @@ class Seals:
         return self.get(seal_id)
 
     def report_lost(
-        self, seal_id: str, *, by: str = OPERATOR, note: str = "", since: datetime | None = None
+        self,
+        seal_id: str,
+        *,
+        by: str = OPERATOR,
+        note: str = "",
+        since: datetime | None = None,
+        approved_by: str | None = None,
     ) -> ESeal:
-        """挂失. What was sealed since `since` (default: now) no longer counts, even if the seal is found again."""
-        self._act(seal_id, SealAct.REPORT_LOST, by=by, note=note, effective_at=since)
+        """挂失. What was sealed since `since` (default: now) no longer counts, even if the seal is found again.
+
+        Further back than three days somebody else has to approve it (`issuer.reaching_back`).
+        """
+        self._reach_back(seal_id, SealAct.REPORT_LOST, by, note, since, approved_by)
         return self.get(seal_id)
 
     def revoke(
-        self, seal_id: str, *, by: str = OPERATOR, note: str = "", since: datetime | None = None
+        self,
+        seal_id: str,
+        *,
+        by: str = OPERATOR,
+        note: str = "",
+        since: datetime | None = None,
+        approved_by: str | None = None,
     ) -> ESeal:
-        """注销, for good; the certificate goes on its CA's list. `since`: when its key was known to others."""
-        self._act(seal_id, SealAct.REVOKE, by=by, note=note, effective_at=since)
+        """注销, for good; the certificate goes on its CA's list. `since`: when its key was known to others; further
+        back than three days somebody else has to approve it."""
+        self._reach_back(seal_id, SealAct.REVOKE, by, note, since, approved_by)
         return self.get(seal_id)
 
     # --- what there is ---
@@ -547,6 +564,20 @@ class Seals:
             if row.state is SealState.ACTIVE:
                 self._retire_renewed(row.seal_id, OPERATOR)
         return len(events)
+
+    def _reach_back(
+        self,
+        seal_id: str,
+        act: SealAct,
+        by: str,
+        note: str,
+        since: datetime | None,
+        approved_by: str | None,
+    ) -> None:
+        at, made = self.authorities.clock.now(), self.get(seal_id).not_before
+        check_second_person(max(since or at, made), at, by=by, approved_by=approved_by)
+        detail = _person(approved_by) if approved_by is not None else ""
+        self._act(seal_id, act, by=by, note=note, detail=detail, effective_at=since)
 
     def _act(
         self,

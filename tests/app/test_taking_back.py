@@ -17,7 +17,7 @@ from trust.model.clock import SystemEntropy
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.model.people import is_same_person
 from trust.model.report import Verdict
-from trust.model.seal import SealPolicy
+from trust.model.seal import SealPolicy, SealState
 from trust.model.status import StatusAct
 
 SM2 = "chuncheng-market-sm2"
@@ -181,3 +181,53 @@ def test_a_code_for_one_counter_is_for_no_other_and_not_used_up_by_one(world: Wo
         world.service.presenting.start(
             issued.pid, purpose="x", level=Level.NAMED, audience=" ", ttl=timedelta(seconds=60)
         )
+
+
+def test_what_reaches_far_back_needs_a_second_person_and_what_holds_from_now_does_not(world: World) -> None:
+    seals, clock = world.service.seals, world.clock
+    clock.advance(days=30)
+    _, pdf = world.issue()
+    clock.advance(days=10)
+    at = clock.now()
+    for since, approved_by in (
+        (at - timedelta(hours=73), None),
+        (at - timedelta(days=20), ""),
+        (at - timedelta(days=20), "Keeper 1"),
+        (at - timedelta(days=20), " keeper  1 "),
+    ):
+        for act in (seals.report_lost, seals.revoke):
+            with pytest.raises(NotPermitted) as caught:
+                act(SM2, by="keeper 1", since=since, approved_by=approved_by)
+            assert caught.value.code == "NEEDS_SECOND_PERSON"
+        with pytest.raises(NotPermitted):
+            world.service.compromises.declare(
+                "seal-ca-SM2-SM3", since, by="keeper 1", approved_by=approved_by
+            )
+    assert world.verify(pdf).verdict is Verdict.PASSED
+    seals.freeze(SM2, by="keeper 1")
+    seals.unfreeze(SM2, by="keeper 2")
+    assert seals.report_lost(SM2, by="keeper 1", since=at - timedelta(hours=71)).state is SealState.LOST
+    assert world.verify(pdf).verdict is Verdict.PASSED
+    seals.revoke(SM2, by="keeper 1", since=at - timedelta(days=20), approved_by="chief 2")
+    assert seals.history(SM2)[-1].detail == "chief 2"
+    assert world.verify(pdf).verdict is Verdict.FAILED
+
+
+def test_over_http_one_key_cannot_reach_far_back(world: World, access: Access) -> None:
+    world.clock.advance(days=30)
+    since = (world.clock.now() - timedelta(days=10)).isoformat()
+    headers = bearer(key(access, "seal", "seal.review", authority=MARKET.authority_id))
+    with TestClient(create_app(world.service)) as client:
+        for act in ("report-lost", "revoke"):
+            answer = client.post(f"/api/v1/seals/{SM2}/{act}", json={"since": since}, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (403, "NEEDS_SECOND_PERSON"), answer.text
+        assert client.post(f"/api/v1/seals/{SM2}/report-lost", json={}, headers=headers).status_code == 200
+
+
+def test_commands_that_reach_far_back_name_two_people(cli: Cli) -> None:
+    assert cli.run("trust", "compromised", "nobody") == 3
+    since = "2020-01-01T00:00:00+08:00"
+    assert cli.run("pki", "compromised", "tsa-SM2-SM3", "--since", since, "--by", "甲") == 3
+    assert "second person" in cli.err
+    two = ("--by", "甲", "--approved-by", "乙")
+    assert cli.run("pki", "compromised", "tsa-SM2-SM3", "--since", since, *two) == 0, cli.err

@@ -90,7 +90,7 @@ def test_a_deployment_is_added_by_its_address_and_its_lists_are_renewed(
     assert cli.run("trust", "refresh", "jinchuan") == 4
     assert "HTTP 503" in cli.err
     assert cli.run("verify", file) == 1, "what is kept stays"
-    assert cli.run("trust", "compromised", "jinchuan") == 0
+    assert cli.run("trust", "compromised", "jinchuan", "--by", "甲", "--approved-by", "乙") == 0
     assert cli.run("verify", file) == 2
     assert "UNKNOWN_ISSUER" in cli.out
 
@@ -183,7 +183,7 @@ def test_the_page_says_who_is_trusted_for_what(
         for root in (*world.service.publishing.roots(), *neighbour.world.service.publishing.roots()[:1]):
             fingerprint = root_fingerprint(root)
             assert f"{fingerprint[:8]} {fingerprint[8:16]}" in page
-        world.service.members.withdraw("jinchuan", TrustState.COMPROMISED)
+        world.service.members.withdraw("jinchuan", TrustState.COMPROMISED, approved_by="second")
         assert {"en": "not trusted", "zh-CN": "已终止信任"}[language] in client.get(
             f"/trust?lang={language}"
         ).text

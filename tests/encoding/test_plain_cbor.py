@@ -64,10 +64,10 @@ DOORS = {
 @pytest.mark.parametrize("depth", [2, 40, 400])
 def test_maps_as_keys_cost_nothing(door: str, depth: int) -> None:
     """Forty of them, in 81 bytes of a QR code, would have taken the general encoder days."""
-    began = time.process_time()
+    began = time.thread_time()
     with pytest.raises(Malformed):
         DOORS[door](nested_keys(depth))
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
 
 
 REFUSED = {

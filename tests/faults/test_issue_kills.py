@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from support.world import World, make_world
 
 from issuer import sql
 from ledger.recheck import recheck
+from trust.encoding.entry import EntryKind
 from trust.model.report import Verdict
 
 MOMENTS = [
@@ -60,12 +62,15 @@ def _check_whole(world: World, sealed_before: dict[int, bytes]) -> None:
         rows = sql.all_rows(connection, sql.ECertificateRow)
         operations = sql.all_rows(connection, sql.OperationRow, kind="ISSUED")
         steps_of_seals = len(sql.all_rows(connection, sql.SealEventRow))
+        events = len(sql.register_events(connection))
     assert sorted(row.number for row in rows) == [f"JY2990101{n:07d}" for n in (1, 2, 3)]
     assert {row.step for row in rows} == {"ISSUED"}
     assert len(operations) == 3
     assert all(operation.done for operation in operations)
     assert len({row.entry_seq for row in rows}) == 3
-    assert world.service.log.size == 2 + steps_of_seals + 3
+    kinds = Counter(entry.kind for _, entry in world.service.log.entries())
+    assert (kinds[EntryKind.ISSUED], kinds[EntryKind.SEAL_EVENT]) == (3, steps_of_seals)
+    assert kinds[EntryKind.REGISTER_EVENT] == events
     sealed_after = _stored(world, "sealed")
     for ecertificate_id, sealed in sealed_before.items():
         assert sealed_after[ecertificate_id] == sealed, "what was sealed and stored was sealed again"

@@ -16,6 +16,7 @@ from support.world import MARKET, START, World
 
 from issuer import sql
 from issuer.artwork import round_seal, seal_data_png, seal_pdf
+from issuer.issuing import CLAIMED_FOR
 from issuer.seals import ESeal, Seals, event_commit
 from keys.suites import Suite
 from ledger.recheck import recheck
@@ -421,6 +422,7 @@ def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(
             with pytest.raises(PowerCut):
                 world.try_issue(world.application(number, seal=seal))
     service.seals.freeze(NEW)
+    world.clock.advance(seconds=CLAIMED_FOR.total_seconds() + 1)  # a dead process holds nothing for longer
     outcomes = service.issuing.resume_unfinished()
     assert sorted(o.error.code if o.error else "issued" for o in outcomes) == ["SEAL_NOT_USABLE", "issued"]
     service.seals.unfreeze(NEW)
@@ -531,6 +533,7 @@ def test_drafts_that_wait_do_not_hold_up_those_behind_them(
             with pytest.raises(PowerCut):
                 world.try_issue(world.application(number, seal=seal))
     service.seals.freeze(NEW)
+    world.clock.advance(seconds=CLAIMED_FOR.total_seconds() + 1)  # a dead process holds nothing for longer
     outcomes = service.issuing.resume_unfinished()
     assert [o.error.code if o.error else "issued" for o in outcomes] == [
         "SEAL_NOT_USABLE", "SEAL_NOT_USABLE", "issued",

@@ -69,6 +69,6 @@ def test_no_character_is_lost_whatever_the_title(title: str) -> None:
 
 
 def test_a_very_long_title_takes_no_time() -> None:
-    start = time.process_time()
+    start = time.thread_time()
     title_lines("关于" + "示例工程建设" * 300 + "的批复", WIDEST)
-    assert time.process_time() - start < 2
+    assert time.thread_time() - start < 2

@@ -81,9 +81,9 @@ def test_a_length_whose_last_octet_is_0x80_is_a_definite_one(tmp_path: Path) -> 
     frames = (seal_frame(cert, size, token) for size in range(400))
     encoded = next(each for each in frames if each[:2] == b"\x30\x82" and each[3] == 0x80)
     parsed = cms.ContentInfo.load(encoded)
-    started = time.process_time()
+    started = time.thread_time()
     assert parsed.dump() == encoded
-    assert time.process_time() - started < 1  # with the library alone, twenty
+    assert time.thread_time() - started < 1  # with the library alone, twenty
 
 
 @given(st.integers(0, 70_000))

@@ -160,7 +160,7 @@ def test_whose_it_is_is_said_and_a_report_of_it_can_be_repeated(two: Two) -> Non
     two.other.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
     two.own.service.member_bundles.take("jinchuan", two.other.packed_bundle())
     assert two.verdict(pdf) == (Verdict.FAILED, "REVOKED")
-    two.own.service.members.withdraw("jinchuan", TrustState.COMPROMISED)
+    two.own.service.members.withdraw("jinchuan", TrustState.COMPROMISED, approved_by="second")
     assert two.verdict(pdf) == UNKNOWN
     again = repeat_check(two.own.service, filed["report_code"], pdf)
     assert again.is_same
@@ -214,7 +214,7 @@ def test_what_was_made_before_a_member_retired_still_counts(two: Two) -> None:
 def test_nothing_of_a_compromised_member_counts(two: Two) -> None:
     _, pdf = two.other.issue(1)
     two.join()
-    two.own.service.members.withdraw("jinchuan", TrustState.COMPROMISED)
+    two.own.service.members.withdraw("jinchuan", TrustState.COMPROMISED, approved_by="second")
     assert two.verdict(pdf) == UNKNOWN
     assert two.verdict(shown(pdf).code) == UNKNOWN
     assert not any("members/" in name for name in unpack_bundle(two.own.packed_bundle()).files)

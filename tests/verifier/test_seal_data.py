@@ -455,7 +455,7 @@ def test_bytes_that_are_no_seal_are_one_clear_finding(world: SealDataWorld, data
 
 def test_a_list_of_many_empty_elements_is_read_in_one_pass() -> None:
     """In the square of its length this would be minutes."""
-    started = time.process_time()
+    started = time.thread_time()
     with pytest.raises(Malformed):
         ses.decode_seal(sequence(*[b"\x04\x00"] * (ses.MAX_SEAL_BYTES // 2 - 10)))
-    assert time.process_time() - started < 3
+    assert time.thread_time() - started < 30

@@ -288,6 +288,13 @@ def compromised(
     ],
     by: Annotated[str, typer.Option("--by", help=t("经办人", "who acts"))] = "operator",
     note: Annotated[str, typer.Option("--note", help=t("说明", "a note for the history"))] = "",
+    approved_by: Annotated[
+        str | None,
+        typer.Option(
+            "--approved-by",
+            help=t("批准人（追溯超过三天时必填）", "who approves; needed further back than three days"),
+        ),
+    ] = None,
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -297,7 +304,7 @@ def compromised(
     moment = instant(since)
     assert moment is not None, "the option is required"
     with open_for_command(data) as service:
-        touched = service.compromises.declare(ca_id, moment, by=by, note=note)
+        touched = service.compromises.declare(ca_id, moment, by=by, note=note, approved_by=approved_by)
         service.publishing.trust_list(service.clock.now())
     if json:
         console.print_json(

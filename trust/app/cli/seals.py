@@ -19,6 +19,13 @@ Data = Annotated[Path | None, typer.Option("--data", help=t("数据目录", "dat
 Json = Annotated[bool, typer.Option("--json", help=t("输出 JSON", "print JSON for machines"))]
 By = Annotated[str, typer.Option("--by", help=t("经办人", "who acts"))]
 Note = Annotated[str, typer.Option("--note", help=t("说明", "a note for the history"))]
+ApprovedBy = Annotated[
+    str | None,
+    typer.Option(
+        "--approved-by",
+        help=t("批准人（追溯超过三天时必填）", "who approves; needed further back than three days"),
+    ),
+]
 Since = Annotated[
     str | None,
     typer.Option("--since", help=t("自何时起（ISO 8601，带时区）", "since when (ISO 8601 with zone)")),
@@ -178,19 +185,29 @@ def seal_unfreeze(seal_id: str, by: By = OPERATOR, note: Note = "", data: Data =
 
 @seal_app.command("report-lost", help=t("挂失印章", "report a seal as lost"))
 def seal_report_lost(
-    seal_id: str, by: By = OPERATOR, note: Note = "", since: Since = None, data: Data = None
+    seal_id: str,
+    by: By = OPERATOR,
+    note: Note = "",
+    since: Since = None,
+    approved_by: ApprovedBy = None,
+    data: Data = None,
 ) -> None:
     with opened_service(data) as service:
-        service.seals.report_lost(seal_id, by=by, note=note, since=_time(since))
+        service.seals.report_lost(seal_id, by=by, note=note, since=_time(since), approved_by=approved_by)
         _show_touched(service, seal_id, _time(since))
 
 
 @seal_app.command("revoke", help=t("注销印章，不可恢复", "revoke a seal for good"))
 def seal_revoke(
-    seal_id: str, by: By = OPERATOR, note: Note = "", since: Since = None, data: Data = None
+    seal_id: str,
+    by: By = OPERATOR,
+    note: Note = "",
+    since: Since = None,
+    approved_by: ApprovedBy = None,
+    data: Data = None,
 ) -> None:
     with opened_service(data) as service:
-        service.seals.revoke(seal_id, by=by, note=note, since=_time(since))
+        service.seals.revoke(seal_id, by=by, note=note, since=_time(since), approved_by=approved_by)
         _show_touched(service, seal_id, _time(since))
 
 

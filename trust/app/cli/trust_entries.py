@@ -15,7 +15,7 @@ import typer
 
 from trust.app.cli import console
 from trust.app.cli.console import t
-from trust.app.cli.seals import Data, Json, opened_service
+from trust.app.cli.seals import OPERATOR, ApprovedBy, By, Data, Json, opened_service
 from trust.app.cli.verifying import instant, read_anchor
 from trust.model.errors import Malformed, TrustError
 
@@ -168,27 +168,48 @@ def refresh(
         raise typer.Exit(console.show_error(failed))
 
 
-def _withdraw(member_id: str, state: str, since: str | None, data: Path | None, json: bool) -> None:
+def _withdraw(
+    member_id: str,
+    state: str,
+    since: str | None,
+    by: str,
+    approved_by: str | None,
+    data: Path | None,
+    json: bool,
+) -> None:
     with opened_service(data) as service:
         from trust.encoding.trust_list import TrustState
 
-        service.members.withdraw(member_id, TrustState(state), instant(since))
+        service.members.withdraw(member_id, TrustState(state), instant(since), by=by, approved_by=approved_by)
         _print_members([k for k in service.member_bundles.list() if k.entry.member_id == member_id], json)
 
 
 @trust_app.command(
     "retire", help=t("不再信任其此后签发的证照", "what it issues from then on is not believed")
 )
-def retire(member_id: MemberId, since: Since = None, data: Data = None, json: Json = False) -> None:
-    _withdraw(member_id, "retired", since, data, json)
+def retire(
+    member_id: MemberId,
+    since: Since = None,
+    by: By = OPERATOR,
+    approved_by: ApprovedBy = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    _withdraw(member_id, "retired", since, by, approved_by, data, json)
 
 
 @trust_app.command(
     "compromised",
     help=t("对方信任根已泄露：一概不信", "its roots are known to others: believe nothing of it"),
 )
-def compromised(member_id: MemberId, data: Data = None, json: Json = False) -> None:
-    _withdraw(member_id, "compromised", None, data, json)
+def compromised(
+    member_id: MemberId,
+    by: By = OPERATOR,
+    approved_by: ApprovedBy = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    _withdraw(member_id, "compromised", None, by, approved_by, data, json)
 
 
 @trust_app.command(

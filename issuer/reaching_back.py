@@ -1,0 +1,35 @@
+"""Acts that take effect in the past: one person may go back three days, further only with a second one.
+
+What was sealed since then no longer passes, so one hand with one key could take a department's documents of years
+out of force. To freeze a seal, or to report it lost from now on, stays one person's act and holds at once.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from trust.model.errors import NotPermitted
+from trust.model.people import is_same_person
+
+BY_ONE_PERSON: Final = timedelta(hours=72)
+
+
+def check_second_person(since: datetime | None, at: datetime, *, by: str, approved_by: str | None) -> None:
+    """Raises `NotPermitted` (NEEDS_SECOND_PERSON) where the act of `by` needs somebody else's approval.
+
+    `since` None: it reaches back to the beginning.
+    """
+    reaches_far = since is None or at - since > BY_ONE_PERSON
+    is_approved = (
+        approved_by is not None and bool(approved_by.strip()) and not is_same_person(by, approved_by)
+    )
+    if reaches_far and not is_approved:
+        raise NotPermitted(
+            "What reaches back more than three days needs a second person.",
+            "Freeze the seal or report it lost from now on, which holds at once, and name at the command line who acts "
+            "and who approves: --by A --approved-by B.",
+            code="NEEDS_SECOND_PERSON",
+            zh="追溯超过三天的操作须有第二人批准。可先冻结或从现在起挂失（立即生效），再在命令行写明经办人和批准人："
+            "--by 甲 --approved-by 乙。",
+        )
