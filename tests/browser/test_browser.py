@@ -31,7 +31,7 @@ def test_a_file_is_dropped_and_passes(watched: Any, served: Any, tmp_path: Path)
     )
     page.wait_for_selector(".verdict.is-green")
     assert page.title().startswith("Valid")
-    assert page.evaluate("document.activeElement.matches('[data-headline]')")
+    page.wait_for_function("() => document.activeElement.matches('[data-headline]')")
     page.get_by_role("button", name="中文").click()
     page.wait_for_selector("text=核验通过")
     with page.expect_download() as download:
@@ -77,7 +77,7 @@ def test_a_holder_shows_a_counter_scans_and_the_holder_sees_it(watched: Any, ser
     desk.keyboard.press("Enter")
     desk.wait_for_selector(".verdict.is-green")
     assert "阿依古丽·买买提" in desk.text_content(".compare")
-    assert desk.evaluate("document.activeElement.id") == "code"
+    desk.wait_for_function("() => document.activeElement.id === 'code'")
     assert desk.text_content("[data-said]").startswith("Valid")
     desk.wait_for_timeout(400)  # sooner, it would be the scanner's own second suffix
     desk.keyboard.press("Enter")

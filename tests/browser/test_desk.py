@@ -19,6 +19,7 @@ from trust.pdf.drawing import draw_page
 
 SCANS = 100
 A_SCAN_EVERY = 0.5
+A_GAP = 0.4
 SUFFIXES = ("Enter", "Tab", "", "Enter Enter", "Tab Enter", "Enter Tab")
 LANGUAGES = ("zh-CN", "en")
 _SHOWN = """() => {
@@ -116,9 +117,15 @@ def test_a_hundred_scans_at_two_a_second_give_a_hundred_verdicts_in_order(watche
     sent = sent_codes(page)
     given: list[Scan] = []
     begun = time.monotonic()
+    least = 0.0
     for number, scan in enumerate(scans(world, SCANS)):
-        page.wait_for_timeout(max(0.0, begun + number * A_SCAN_EVERY - time.monotonic()) * 1000)
-        type_scan(page, scan.text, SUFFIXES[number % len(SUFFIXES)])
+        wait = max(least, begun + number * A_SCAN_EVERY - time.monotonic())
+        page.wait_for_timeout(wait * 1000)
+        suffix = SUFFIXES[number % len(SUFFIXES)]
+        type_scan(page, scan.text, suffix)
+        # Where typing is slow on a busy machine: a hand needs this long for the next code, and without a suffix the
+        # silence is all that tells two scans apart.
+        least = 0.0 if suffix else A_GAP
         given.append(scan)
         match number % 7:  # a hand on the mouse between the scans
             case 2:
@@ -173,13 +180,13 @@ def test_the_keyboard_still_leads_through_the_page(watched: Any, served: Any) ->
     page = watched.page()
     sign_in(page, served[0])
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "purpose"
+    page.wait_for_function("() => document.activeElement.id === 'purpose'")
     page.keyboard.press("ArrowDown")
     assert page.input_value("#purpose") == "window"
     page.keyboard.press("Shift+Tab")
     page.keyboard.type("abc", delay=100)
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "purpose"
+    page.wait_for_function("() => document.activeElement.id === 'purpose'")
     assert page.input_value("#code") == "abc"
     page.wait_for_timeout(1000)
     assert page.locator(".verdict").count() == 0
