@@ -852,11 +852,15 @@ def backlog(connection: Connection, at: int) -> tuple[int, int]:
     return int(connection.execute(unfinished).scalar_one()), int(connection.execute(due).scalar_one())
 
 
+def last_operation_id(connection: Connection) -> int:
+    """The largest that the register knows of, 0 for none."""
+    return int(connection.execute(sa.select(sa.func.max(_t(OperationRow).c.id))).scalar() or 0)
+
+
 def leave_gap_of_operations(connection: Connection, given_out: int, at: int) -> None:
     """Goes on behind `given_out`: a register that was restored from a copy does not know the numbers that it gave out
     since, and the ledger takes none of them twice."""
-    table = _t(OperationRow)
-    if int(connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0) >= given_out:
+    if last_operation_id(connection) >= given_out:
         return
     mark = OperationRow(
         id=given_out, ecertificate_id=0, kind="GAP", actor="register", salt=b"", at=at, done=True
@@ -865,6 +869,12 @@ def leave_gap_of_operations(connection: Connection, given_out: int, at: int) -> 
     if connection.dialect.name == "postgresql":
         sequence = sa.func.pg_get_serial_sequence("operation", "id")
         connection.execute(sa.select(sa.func.setval(sequence, given_out)))
+
+
+def has_claims(connection: Connection) -> bool:
+    table = _t(ECertificateRow)
+    claimed = sa.select(table.c.id).where(table.c.step != "ISSUED", table.c.claimed_until.is_not(None))
+    return connection.execute(claimed.limit(1)).first() is not None
 
 
 def release_claims(connection: Connection, ecertificate_ids: Sequence[int] | None = None) -> None:

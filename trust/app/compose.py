@@ -38,7 +38,7 @@ from issuer.presenting import Presenting
 from issuer.publishing import Publishing
 from issuer.resealing import Resealing
 from issuer.seals import Seals
-from issuer.sql import release_claims, to_micros
+from issuer.sql import has_claims, release_claims, to_micros
 from issuer.statuses import Statuses
 from keys.composite import CompositeKeyProvider
 from keys.custody import FileKeyProvider, KeyProvider, KeyPurpose, SigningKey
@@ -301,8 +301,11 @@ def _open(
     )
     guard.attach(log)
     if settings.database_url is None:
-        with database.write() as connection:
-            release_claims(connection)  # of a process that died: this one is alone
+        with database.read() as connection:
+            is_claimed = has_claims(connection)
+        if is_claimed:
+            with database.write() as connection:
+                release_claims(connection)  # of a process that died: this one is alone
     keys.before_signing.append(lambda purpose: None if purpose in _SIGNED_ANY_DAY else log.check_clock())
     seals = Seals(authorities, log, entropy)
     issuing = Issuing(
