@@ -6,8 +6,8 @@ Two kinds of tables:
                    REGISTER_EVENT of the ledger, which commits to the MAC of the row as it was left. A row counts only
                    as the newest event about it says; one without an event was put in by hand. So yesterday's row, with
                    yesterday's MAC, is found out too, and so is a row that is gone.
-    with a MAC     many rows, whose deciding columns are written once: e-certificates, documents, holders, claim links,
-                   sessions. The MAC is in the row. What ends them is not in these columns: of an e-certificate the
+    with a MAC     many rows, whose deciding columns are written once: e-certificates, operations, documents, holders,
+                   claim links, sessions. The MAC is in the row. What ends them is not in these columns: of an e-certificate the
                    ledger says it (`ledger.standing`).
 
 The MAC is over its version, the table and every deciding column, under a key that is not in the database.
@@ -36,7 +36,7 @@ import cbor2
 from sqlalchemy.engine import Connection
 
 from issuer import sql
-from issuer.lives import STATUS_OF_LIFE
+from issuer.lives import STATUS_AFTER, STATUS_OF_LIFE
 from ledger.lifecycle import Life
 from ledger.log import AppendRequest, Log
 from trust.encoding.commitment import ecertificate_ref
@@ -81,6 +81,8 @@ WITH_MAC: Final[Mapping[str, tuple[str, ...]]] = {
         *("number", "serial", "version", "seal_id", "status_list", "status_index", "replaces_id", "ref_salt"),
         *("commit_salts", "created_at"),
     ),
+    # What was announced is carried on later: one put in by hand would be an act that nobody decided.
+    "operation": ("id", "ecertificate_id", "kind", "reason", "note", "actor", "salt", "at"),
     "document": ("ecertificate_id", "kind", "content"),
     "holder": ("holder_ref", "ecertificate_id"),
     "claim_link": ("token_hash", "holder_ref", "expires_at"),
@@ -425,18 +427,19 @@ class RegisterGuard:
         life = self._log.standing.life_of(ref)
         if life is Life.ERASED:
             return row["status"] in (Status.REVOKED.value, Status.REPLACED.value)
-        said = STATUS_OF_LIFE[life].value
-        # While an act is under way the register is a step behind, and never better than what the ledger had before.
-        return row["status"] == said or (
-            row["pending_operation"] is not None and said != Status.VALID.value and self._is_under_way(row)
+        said = STATUS_OF_LIFE[life]
+        # While an act is under way the register is a step behind.
+        return row["status"] == said.value or (
+            row["pending_operation"] is not None and self._is_under_way(row, said)
         )
 
-    def _is_under_way(self, row: Mapping[str, Any]) -> bool:
-        """The act that waits is the last entry about it: only then may the register be behind."""
+    def _is_under_way(self, row: Mapping[str, Any], said: Status) -> bool:
+        """The act that waits leads to where the ledger is already: only then may the register be behind."""
         with self._database.read() as connection:
             operation = sql.one_row(connection, sql.OperationRow, id=row["pending_operation"])
         return (
             operation is not None
+            and STATUS_AFTER.get(operation.kind) is said
             and not operation.done
             and operation.ecertificate_id == row["id"]
             and operation.entry_seq is None

@@ -310,6 +310,7 @@ class OperationRow(SQLModel, table=True):
     at: int = Field(sa_type=sa.BigInteger)
     done: bool = False
     entry_seq: int | None = Field(default=None, sa_type=sa.BigInteger)
+    mac: bytes | None = _blob(nullable=True)
 
 
 class PresentationRow(SQLModel, table=True):
@@ -903,7 +904,7 @@ def pending_operations(connection: Connection, *, erasures: bool = False) -> lis
         .where(certs.c.pending_operation.is_not(None), (operations.c.kind == "ERASED") == erasures)
         .order_by(operations.c.id)
     )
-    return [OperationRow(**row._mapping) for row in rows]
+    return [believed(connection, OperationRow, row) for row in rows]
 
 
 def issued_but_not_replacing(connection: Connection) -> list[bytes]:

@@ -201,6 +201,60 @@ def test_an_entry_put_in_by_hand_is_neither_believed_nor_signed(attacked: Attack
         attacked.restart()
 
 
+def test_an_act_announced_by_hand_is_not_carried_out(attacked: Attacked) -> None:
+    """The keeper completes what was announced: by whom, the row of the operation must show."""
+    with attacked.service.database.write() as connection:
+        row = sql.get_ecertificate(connection, pid=attacked.suspended.pid)
+        values = {"id": 10**6, "cert": row.id, "actor": row.authority_id, "salt": bytes(64)}
+        connection.execute(
+            sa.text(
+                "INSERT INTO operation (id, ecertificate_id, kind, reason, actor, salt, at, done)"
+                " VALUES (:id, :cert, 'REINSTATED', 'x', :actor, :salt, 0, false)"
+            ),
+            values,
+        )
+        connection.execute(
+            sa.text("UPDATE ecertificate SET pending_operation = :id WHERE id = :cert"), values
+        )
+    size = attacked.service.log.size
+    with pytest.raises(StorageError):
+        attacked.service.statuses.resume_pending()
+    assert attacked.service.log.size == size
+    assert attacked.verdict(attacked.suspended_pdf) is not Verdict.PASSED
+    assert "operation" in {each.table for each in attacked.findings()}
+
+
+def test_an_act_whose_completion_a_crash_prevented_is_no_edited_row(attacked: Attacked) -> None:
+    """Every act: the ledger has it, the register not yet; the pass finds nothing, and the next round completes it."""
+    statuses, pid = attacked.service.statuses, attacked.valid.pid
+    for act, reason in (
+        (StatusAct.SUSPEND, "调查"), (StatusAct.REINSTATE, "结束"), (StatusAct.REVOKE, "penalty"),
+    ):  # fmt: skip
+        operation_id = statuses._announce(pid, act, reason, "", None)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(attacked.service.log), "publish", _power_cut)
+            with pytest.raises(KeyboardInterrupt):
+                statuses._complete(operation_id)
+        assert attacked.findings() == []
+        assert attacked.verdict(attacked.valid_pdf) is Verdict.INDETERMINATE
+        assert statuses.resume_pending() == 1
+        assert attacked.findings() == []
+    assert attacked.verdict(attacked.valid_pdf) is Verdict.FAILED
+
+
+def _power_cut(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_licence_whose_entry_the_row_does_not_know_yet_is_not_gone(attacked: Attacked) -> None:
+    log = attacked.service.log
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(log), "receipt", _power_cut)
+        with pytest.raises(KeyboardInterrupt):
+            attacked.world.try_issue(attacked.world.application(8))
+    assert attacked.findings() == []
+
+
 def test_a_key_put_in_by_hand_opens_nothing(attacked: Attacked) -> None:
     from trust.encoding.digests import sha256
 

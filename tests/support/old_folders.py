@@ -17,7 +17,7 @@ from support.world import World, make_world
 from trust.app import compose
 from trust.sandbox import Sandbox
 
-_SINCE_0008 = ("ecertificate", "document", "holder", "presentation", "claim_link", "web_session")
+_SINCE_0008 = ("operation", "ecertificate", "document", "holder", "presentation", "claim_link", "web_session")
 
 
 class _NoGuard:

@@ -10,7 +10,15 @@ _KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    for table in ("ecertificate", "document", "holder", "presentation", "claim_link", "web_session"):
+    for table in (
+        "operation",
+        "ecertificate",
+        "document",
+        "holder",
+        "presentation",
+        "claim_link",
+        "web_session",
+    ):
         op.add_column(table, sa.Column("mac", sa.LargeBinary(32), nullable=True))
     op.create_table(
         "register_event",
