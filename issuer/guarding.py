@@ -7,8 +7,8 @@ Two kinds of tables:
                    as the newest event about it says; one without an event was put in by hand. So yesterday's row, with
                    yesterday's MAC, is found out too, and so is a row that is gone.
     with a MAC     many rows, whose deciding columns are written once: e-certificates, operations, documents, holders,
-                   claim links, sessions. The MAC is in the row. What ends them is not in these columns: of an e-certificate the
-                   ledger says it (`ledger.standing`).
+                   claim links, sessions. The MAC is in the row. What ends them is not in these columns: of an
+                   e-certificate the ledger says it (`ledger.standing`).
 
 The MAC is over its version, the table and every deciding column, under a key that is not in the database.
 

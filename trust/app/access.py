@@ -15,22 +15,19 @@ from __future__ import annotations
 
 import base64
 import hmac
-import logging
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from issuer.sql import all_rows, from_micros, insert, one_row, to_micros, update
 from trust.app import sql
 from trust.app.tables import ApiKeyRow, AuditRow, ClaimLinkRow, WebSessionRow
+from trust.app.unbelieved import instead_of_edited
 from trust.encoding.digests import sha256
 from trust.model.clock import Clock, Entropy
-from trust.model.errors import Malformed, NotFound, NotPermitted, StorageError
+from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.storage.sql import Database
-
-_log = logging.getLogger("yinzheng.register")
 
 SCOPES = (
     "cert.issue",
@@ -172,7 +169,7 @@ class Access:
         return caller
 
     def _key(self, key_id: str) -> ApiKeyRow | None:
-        with _unbelieved_is_unauthenticated(), self.database.read() as connection:
+        with instead_of_edited(_unauthenticated), self.database.read() as connection:
             found: ApiKeyRow | None = one_row(connection, ApiKeyRow, id=key_id)
         return found
 
@@ -242,7 +239,7 @@ class Access:
     def check_session(self, token: str, kind: str) -> WebSession:
         """Raises `NotPermitted` (UNAUTHENTICATED) for a session that is not, or no longer."""
         now = to_micros(self.clock.now())
-        with _unbelieved_is_unauthenticated(), self.database.read() as connection:
+        with instead_of_edited(_unauthenticated), self.database.read() as connection:
             row = one_row(connection, WebSessionRow, token_hash=_token_hash(token))
         if row is None or row.kind != kind or row.expires_at <= now:
             raise _unauthenticated()
@@ -337,18 +334,6 @@ class Access:
 
 def _in_force(row: ApiKeyRow, at: int) -> bool:
     return row.revoked_at is None and row.expires_at > at
-
-
-@contextmanager
-def _unbelieved_is_unauthenticated() -> Iterator[None]:
-    """A key or session that somebody wrote into the database opens nothing, and its bearer learns no more than that."""
-    try:
-        yield
-    except StorageError as exc:
-        if exc.code != "ROW_EDITED":
-            raise
-        _log.critical("a row of the register was asked for and not believed", extra={"what": exc.what})
-        raise _unauthenticated() from exc
 
 
 def _unauthenticated() -> NotPermitted:

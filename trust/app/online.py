@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,18 +12,17 @@ from issuer.drafting import display_fields
 from issuer.presenting import Level, Presenting
 from issuer.publishing import Publishing
 from trust.app.members import MemberBundles
+from trust.app.unbelieved import instead_of_edited
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.encoding.trust_list import TrustList
 from trust.model.ecertificate import IssuedECertificate
-from trust.model.errors import Conflict, EvidenceUnavailableError, StorageError
+from trust.model.errors import Conflict, EvidenceUnavailableError
 from trust.model.report import Finding, Freshness, Result
 from trust.model.status import Status
 from trust.storage.sql import Database
 from verifier.evidence import NO_MEMBERS, Evidence, StatusFact
 from verifier.trust_list import check_trust_list
 from verifier.verifying import LiveFact, status_finding, validity_finding
-
-_log = logging.getLogger("yinzheng.register")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ class _Register:
     database: Database
 
     def look_up(self, pid: bytes, status_list: int, index: int, at: datetime) -> StatusFact:
-        with _unbelieved_is_unknown(), self.database.read() as connection:
+        with instead_of_edited(_edited), self.database.read() as connection:
             row = sql.find_ecertificate(connection, pid=pid)
         if row is None:
             raise EvidenceUnavailableError(
@@ -82,32 +78,25 @@ class _Register:
         )
 
     def pid_of_file(self, sha256: bytes) -> bytes | None:
-        with _unbelieved_is_unknown(), self.database.read() as connection:
+        with instead_of_edited(_edited), self.database.read() as connection:
             row = sql.find_ecertificate(connection, issued_sha256=sha256)
             if row is None and (later := archive_sql.version_with(connection, sha256)) is not None:
                 row = sql.find_ecertificate(connection, id=later.ecertificate_id)
         return bytes(row.pid) if row is not None else None
 
     def is_erased(self, pid: bytes) -> bool:
-        with _unbelieved_is_unknown(), self.database.read() as connection:
+        with instead_of_edited(_edited), self.database.read() as connection:
             row = sql.find_ecertificate(connection, pid=pid)
         return row is not None and row.step == "ERASED"
 
 
-@contextmanager
-def _unbelieved_is_unknown() -> Iterator[None]:
+def _edited() -> EvidenceUnavailableError:
     """A row that somebody edited says nothing of the e-certificate: that it was edited is ours to mend."""
-    try:
-        yield
-    except StorageError as exc:
-        if exc.code != "ROW_EDITED":
-            raise
-        _log.critical("a row of the register was asked for and not believed", extra={"what": exc.what})
-        raise EvidenceUnavailableError(
-            "What the register says of it was changed by another hand.",
-            "Ask the issuing department.",
-            code="REGISTER_EDITED",
-        ) from exc
+    return EvidenceUnavailableError(
+        "What the register says of it was changed by another hand.",
+        "Ask the issuing department.",
+        code="REGISTER_EDITED",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +108,7 @@ class OnlineLiveCodes:
     def redeem(self, handle: bytes, verifier: str, at: datetime) -> LiveFact:
         fresh = Freshness(at, None, online=True)
         try:
-            with _unbelieved_is_unknown():
+            with instead_of_edited(_edited):
                 redeemed = self.presenting.redeem(handle, verifier, at)
         except (Conflict, EvidenceUnavailableError) as exc:
             finding = Finding("code.live", Result.INDETERMINATE, exc.code, exc.what)
