@@ -1,8 +1,9 @@
-"""What a process gives up before it opens files of others: files, the network, signals (Linux; landlock(7)).
+"""What a process gives up before it opens files of others: files, the network, signals, root's powers (Linux).
 
-Landlock takes rights away from a process for good, without root. After `confine` it can read where its own program
-lies and nowhere else: no key, no passphrase, no register, whatever a hostile file makes of it. Kernels before 5.13 do
-not know it; limits on memory and time hold there all the same (`trust.sandbox`).
+Landlock (landlock(7)) takes rights away from a process for good, without root. After `confine` it can read where its
+own program lies and nowhere else: no key, no passphrase, no register, whatever a hostile file makes of it. Kernels
+before 5.13 do not know it; limits on memory and time hold there all the same (`trust.sandbox`). Which system calls are
+left is `trust.syscalls`' matter. What root may do beyond others (capabilities(7)) goes too, also inside a name space.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ _VERSION_ONLY, _PATH_BENEATH = 1, 1
 _SET_NO_NEW_PRIVS = 38
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
 _NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000
+_DROP_FROM_BOUNDING_SET, _AMBIENT, _CLEAR_ALL, _LAST_CAPABILITY = 24, 47, 4, 63
+_CAPABILITIES_V3 = 0x20080522
 _SHARED = (
     "/usr/share/zoneinfo",
     "/usr/share/fonts",
@@ -44,7 +47,18 @@ def confine() -> bool:
         # A new network namespace has no route to anywhere; without root it needs a user namespace too.
         if libc.unshare(_NEW_NETWORK) != 0:
             libc.unshare(_NEW_USER | _NEW_NETWORK)
-    return _restrict(libc, _places_of_the_program())
+    is_restricted = _restrict(libc, _places_of_the_program())
+    _drop_capabilities(libc)
+    return is_restricted
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> None:
+    nothing = ctypes.c_ulong(0)
+    libc.prctl(_AMBIENT, ctypes.c_ulong(_CLEAR_ALL), nothing, nothing, nothing)
+    for number in range(_LAST_CAPABILITY + 1):  # the kernel refuses those that it does not have
+        libc.prctl(_DROP_FROM_BOUNDING_SET, ctypes.c_ulong(number), nothing, nothing, nothing)
+    with contextlib.suppress(AttributeError):
+        libc.capset(struct.pack("=Ii", _CAPABILITIES_V3, 0), struct.pack("=6I", *(0,) * 6))
 
 
 def _places_of_the_program() -> set[str]:
@@ -80,7 +94,7 @@ def _restrict(libc: ctypes.CDLL, readable: set[str]) -> bool:
                     libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0)
                 finally:
                     os.close(folder)
-        libc.prctl(_SET_NO_NEW_PRIVS, *(ctypes.c_ulong(each) for each in (1, 0, 0, 0)))
+        libc.prctl(_SET_NO_NEW_PRIVS, *(ctypes.c_ulong(value) for value in (1, 0, 0, 0)))
         return bool(libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
     finally:
         os.close(ruleset)

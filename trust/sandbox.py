@@ -1,15 +1,19 @@
-"""The sandbox: a worker process that opens what untrusted people send.
+"""The sandbox: worker processes that open what untrusted people send.
 
 A parser of PDF or pictures may hang, eat memory or be taken over by a hostile file. So it runs in a process
-of its own that has little to lose: no environment, no network and no files but its program's where the kernel
-lets us take them away, caps on memory, processor time, files and processes, and a wall clock kept by the
-parent. Jobs and answers are JSON over pipes, with binary parts beside them, both capped. A worker is warm (its
-imports are done) and is thrown away after any failure, after a time-out, and after a number of jobs.
+of its own that has little to lose: no environment, no network, no files but its program's and no system calls but
+those of reading where the kernel lets us take them away, caps on memory, processor time, files and processes, and a
+wall clock kept by the parent. Jobs and answers are JSON over pipes, with binary parts beside them, both capped.
+
+Workers are forked from a process that has imported everything and read nothing (`trust.fork_server`), so a new one
+costs milliseconds. By default a worker lives for one job: what it read, and whatever took it over, ends with it. One
+that broke a limit or met what nobody foresaw ends too.
 
 What a worker may be asked for is said when the pool is made: names, and the "module:function" behind each,
 imported before the worker gives up its rights; a module's `prepare()`, if it has one, is called before that too.
-The answer to a job that broke a limit is `EvidenceUnavailableError` with code LIMIT_EXCEEDED; errors of our own
-tree come back as themselves; anything else comes back as `EvidenceUnavailableError` with code CANNOT_BE_READ.
+The answer to a job that broke a limit is `EvidenceUnavailableError` with code LIMIT_EXCEEDED; what a reader may say of
+a file (`_SAID_OF_FILES`) comes back as itself; anything else, also an answer that is not in its form, comes back as
+`EvidenceUnavailableError` with code CANNOT_BE_READ. A worker cannot say that the service is broken.
 A worker that does not even start has seen no file: that is `OperationalError` with code READER_DOWN, ours to mend, and
 its reason is logged. There is no other way out, so nothing that is opened here can become a 500 or a hang.
 """
@@ -17,33 +21,42 @@ its reason is logged. There is no other way out, so nothing that is opened here 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import logging
 import os
 import queue
-import resource
+import re
 import select
+import signal
+import socket
 import struct
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import IO, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
-from trust.confinement import confine
-from trust.model import errors
-from trust.model.errors import EvidenceUnavailableError, OperationalError, TrustError
+from trust.fork_server import CANNOT_BE_READ, FAILED, HEADER, HELLO, UNFILTERED
+from trust.model.errors import (
+    EvidenceUnavailableError,
+    Malformed,
+    OperationalError,
+    TrustError,
+    VerificationError,
+)
 
-_HEADER = struct.Struct(">II")
+T = TypeVar("T")
 _MAX_ANSWER = 4 * 1024 * 1024
-_CANNOT_BE_READ = "CANNOT_BE_READ"
-_READY = b"ready"
 _START_SECONDS = 120.0
 """Importing what reads files takes a second; a busy machine may take long. No file is being read yet."""
 _MAX_REASON = 400
+_SAID_OF_FILES: Mapping[str, type[TrustError]] = {
+    kind.__name__: kind for kind in (VerificationError, EvidenceUnavailableError, Malformed)
+}
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_MAX_SAID = 1000
 
 _log = logging.getLogger("yinzheng.sandbox")
 
@@ -56,7 +69,7 @@ class Limits:
     cpu_seconds: int = 10
     memory_bytes: int = 1024 * 1024 * 1024
     open_files: int = 32
-    jobs: int = 200
+    jobs: int = 1
 
 
 class Apart(str):
@@ -83,9 +96,25 @@ class Sandbox:
         self._pools = [_Pool(group, workers, limits or Limits(), niceness) for group in groups if group]
         self._of = {job: pool for pool in self._pools for job in pool.jobs}
 
-    def run(self, job: str, arguments: dict[str, Any], attachments: Sequence[bytes]) -> dict[str, Any]:
-        """The job's answer. Raises as the module says."""
-        return self._of[job].run(job, arguments, attachments)
+    def run(
+        self,
+        job: str,
+        arguments: dict[str, Any],
+        attachments: Sequence[bytes],
+        decode: Callable[[dict[str, Any]], T],
+    ) -> T:
+        """The job's answer, as `decode` reads it. Raises as the module says.
+
+        An answer comes from a process that a hostile file may have taken over: what `decode` cannot make sense of is
+        an answer of no worth, and says nothing of the file. Errors of our own tree that it raises pass.
+        """
+        answer = self._of[job].run(job, arguments, attachments)
+        try:
+            return decode(answer)
+        except TrustError:
+            raise
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as exc:
+            raise _cannot_be_read() from exc
 
     def warm_up(self) -> None:
         """Starts one worker of each pool ahead of its first job."""
@@ -108,11 +137,15 @@ class Sandbox:
 
 
 class _Pool:
+    """Workers for some jobs, all forked from one process."""
+
     def __init__(self, jobs: Mapping[str, str], workers: int, limits: Limits, niceness: int) -> None:
         self.jobs = dict(jobs)
         self._limits = limits
         self._niceness = niceness
         self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        self._fork_server: _ForkServer | None = None
+        self._server_lock = threading.Lock()
         for _ in range(workers):
             self._idle.put(None)
 
@@ -120,34 +153,61 @@ class _Pool:
         worker = self._idle.get()
         keep: _Worker | None = None
         try:
-            if worker is None or not worker.is_alive():
-                if worker is not None:
-                    worker.stop()
-                worker = None
-                worker = _Worker(self.jobs, self._limits, self._niceness)
+            worker = self._ready(worker)
             answer = worker.ask(job, arguments, attachments)
             # One that met what nobody foresaw may not be what it was.
-            if worker.jobs_left > 0 and answer.get("error", {}).get("code") != _CANNOT_BE_READ:
+            if worker.jobs_left > 0 and not (isinstance(answer, _Said) and answer.code == CANNOT_BE_READ):
                 keep = worker
         finally:
             if worker is not None and keep is None:
                 worker.stop()
+                keep = self._next_one()
             self._idle.put(keep)
-        if "error" in answer:
-            raise _error_from(answer["error"])
-        result = answer["result"]
-        assert isinstance(result, dict)
-        return result
+        if isinstance(answer, _Said):
+            raise answer.kind(answer.what, answer.todo, code=answer.code)
+        return answer
+
+    def _ready(self, worker: _Worker | None) -> _Worker:
+        """A worker that waits for a job: the given one, or a new one in its place. Raises `OperationalError`."""
+        if worker is not None:
+            if worker.is_ready():
+                return worker
+            worker.stop()
+        worker = _Worker(self._opened(), self._limits)
+        if worker.is_ready():
+            return worker
+        worker.stop()
+        raise _down(worker.reason)
+
+    def _next_one(self) -> _Worker | None:
+        """Asked for now, so that the next job finds it made."""
+        try:
+            fork_server = self._fork_server
+            return (
+                _Worker(fork_server, self._limits)
+                if fork_server is not None and fork_server.is_alive()
+                else None
+            )
+        except OSError:
+            return None
+
+    def _opened(self) -> _ForkServer:
+        with self._server_lock:
+            if self._fork_server is None or not self._fork_server.is_alive():
+                if self._fork_server is not None:
+                    self._fork_server.close()
+                self._fork_server = _ForkServer(self.jobs, self._limits, self._niceness)
+            return self._fork_server
 
     def warm_up(self) -> None:
         worker = self._idle.get()
         try:
-            worker = worker or _Worker(self.jobs, self._limits, self._niceness)
+            worker = self._ready(worker)
         finally:
             self._idle.put(worker)
 
     def workers(self) -> list[int]:
-        return [worker.pid for worker in list(self._idle.queue) if worker is not None]
+        return [worker.pid for worker in list(self._idle.queue) if worker is not None and worker.is_ready()]
 
     def close(self) -> None:
         with contextlib.suppress(queue.Empty):
@@ -155,20 +215,33 @@ class _Pool:
                 worker = self._idle.get_nowait()
                 if worker is not None:
                     worker.stop()
+        with self._server_lock:
+            if self._fork_server is not None:
+                self._fork_server.close()
+                self._fork_server = None
 
 
-class _Worker:
+class _ForkServer:
+    """The process that workers are forked from. Raises `OperationalError` (READER_DOWN) if it cannot start."""
+
     def __init__(self, jobs: Mapping[str, str], limits: Limits, niceness: int) -> None:
-        self._limits = limits
-        self.jobs_left = limits.jobs
         root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        told = {**_as_dict(limits), "niceness": niceness}
+        told = {**asdict(limits), "niceness": niceness}
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module, no input in it
-                [sys.executable, "-m", "trust.sandbox", json.dumps(jobs), json.dumps(told)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                [
+                    sys.executable,
+                    "-m",
+                    "trust.fork_server",
+                    str(theirs.fileno()),
+                    json.dumps(jobs),
+                    json.dumps(told),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
                 cwd="/",
                 env={
                     "PYTHONPATH": root,
@@ -179,56 +252,118 @@ class _Worker:
                 start_new_session=True,
             )
         except OSError as exc:
+            self._channel.close()
             raise _down(str(exc)) from exc
+        finally:
+            theirs.close()
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
-        """Raises `OperationalError` (READER_DOWN)."""
-        stdout, stderr = self._process.stdout, self._process.stderr
-        assert stdout is not None
+        stderr = self._process.stderr
         assert stderr is not None
-        try:
-            if _read_exactly(stdout, len(_READY), time.monotonic() + _START_SECONDS) == _READY:
+        self._channel.settimeout(_START_SECONDS)
+        with contextlib.suppress(OSError):
+            if self._channel.recv(1024):
+                self._channel.settimeout(None)
                 stderr.close()
                 return
-        except (OSError, EOFError):
-            pass
         self._process.kill()
         lines = stderr.read().decode("utf-8", "replace").strip().splitlines()
-        stderr.close()
-        self.stop()
+        self.close()
         raise _down(lines[-1][:_MAX_REASON] if lines else "it ended without a word")
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, job: str, arguments: dict[str, Any], attachments: Sequence[bytes]) -> dict[str, Any]:
+    def fork(self, jobs_from: int, answers_to: int) -> None:
+        """Asks for a worker on these pipes; the worker says when it is there. Raises `OSError`."""
+        socket.send_fds(self._channel, [b"new"], [jobs_from, answers_to])
+
+    def reap(self, pid: int) -> None:
+        with contextlib.suppress(OSError):
+            self._channel.send(b"reap %d" % pid)
+
+    def close(self) -> None:
+        """Its workers end with it."""
+        self._process.kill()
+        self._channel.close()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+        self._process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a worker said of a file instead of an answer."""
+
+    kind: type[TrustError]
+    code: str
+    what: str
+    todo: str
+
+
+class _Worker:
+    def __init__(self, fork_server: _ForkServer, limits: Limits) -> None:
+        """Asks for the process and does not wait for it. Raises `OSError`."""
+        self._fork_server = fork_server
+        self._limits = limits
+        self.jobs_left = limits.jobs
+        self.pid = 0
+        self.reason = "it ended without a word"
+        self._kill_lock = threading.Lock()
+        jobs_from, self._jobs = os.pipe()
+        self._answers, answers_to = os.pipe()
+        try:
+            fork_server.fork(jobs_from, answers_to)
+        except OSError:
+            os.close(self._jobs)
+            os.close(self._answers)
+            raise
+        finally:
+            os.close(jobs_from)
+            os.close(answers_to)
+
+    def is_ready(self) -> bool:
+        """Whether it waits for a job; waits until it has started. Afterwards it has nothing to say unasked."""
+        if self.pid:
+            return self._fork_server.is_alive() and not _has_something(self._answers, 0.0)
+        deadline = time.monotonic() + _START_SECONDS
+        try:
+            said, number = HELLO.unpack(_read_exactly(self._answers, HELLO.size, deadline))
+            if said == FAILED:
+                self.reason = _read_exactly(self._answers, min(number, _MAX_REASON), deadline).decode()
+                return False
+        except (OSError, EOFError, ValueError):
+            return False
+        if said == UNFILTERED:
+            _warn_once()
+        self.pid = number
+        return True
+
+    def ask(
+        self, job: str, arguments: dict[str, Any], attachments: Sequence[bytes]
+    ) -> dict[str, Any] | _Said:
         self.jobs_left -= 1
         deadline = time.monotonic() + self._limits.wall_seconds
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        killer = threading.Timer(self._limits.wall_seconds, self._process.kill)
+        killer = threading.Timer(self._limits.wall_seconds, self._kill)
         killer.daemon = True
         killer.start()
         try:
-            header = json.dumps({"job": job, "arguments": arguments, "sizes": [len(a) for a in attachments]})
-            stdin.write(
-                _HEADER.pack(len(header.encode()), sum(len(a) for a in attachments)) + header.encode()
-            )
+            header = json.dumps(
+                {"job": job, "arguments": arguments, "sizes": [len(each) for each in attachments]}
+            ).encode()
+            _write(self._jobs, HEADER.pack(len(header), sum(len(each) for each in attachments)) + header)
             for attachment in attachments:
-                stdin.write(attachment)
-            stdin.flush()
-            size, _ = _HEADER.unpack(_read_exactly(stdout, _HEADER.size, deadline))
+                _write(self._jobs, attachment)
+            size, _ = HEADER.unpack(_read_exactly(self._answers, HEADER.size, deadline))
             if size > _MAX_ANSWER:
                 raise EOFError
-            answer: dict[str, Any] = json.loads(_read_exactly(stdout, size, deadline))
-        except (OSError, EOFError, ValueError, struct.error) as exc:
+            return _taken(_read_exactly(self._answers, size, deadline))
+        except (OSError, EOFError, struct.error) as exc:
             self.jobs_left = 0
+            if not self._fork_server.is_alive():
+                # No file reaches that process: its workers ended with it.
+                raise _down("the process that makes its workers ended") from exc
             raise EvidenceUnavailableError(
                 "Opening the file took too much time or memory, or broke the reader.",
                 "If it is genuine, ask its issuer for a fresh copy.",
@@ -236,15 +371,52 @@ class _Worker:
             ) from exc
         finally:
             killer.cancel()
-        return answer
+
+    def _kill(self) -> None:
+        # Its id is its own until it was reaped.
+        with self._kill_lock, contextlib.suppress(ProcessLookupError):
+            if self.pid:
+                os.kill(self.pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        self._process.wait()
+        if not self.pid:
+            self.is_ready()
+        self._kill()
+        with self._kill_lock:
+            if self.pid:
+                self._fork_server.reap(self.pid)
+            self.pid = 0
+        os.close(self._jobs)
+        os.close(self._answers)
+
+
+def _taken(encoded: bytes) -> dict[str, Any] | _Said:
+    """An answer in its form; whatever else a worker may have sent says that the file cannot be read."""
+    unread = _cannot_be_read()
+    nothing = _Said(type(unread), unread.code, unread.what, unread.todo)
+    try:
+        answer = json.loads(encoded)
+    except (ValueError, RecursionError):
+        return nothing
+    if not isinstance(answer, dict):
+        return nothing
+    if isinstance(result := answer.get("result"), dict):
+        return result
+    if not isinstance(error := answer.get("error"), dict):
+        return nothing
+    kind = _SAID_OF_FILES.get(str(error.get("class")))
+    code, what, todo = (error.get(name) for name in ("code", "what", "todo"))
+    if kind is None or not (isinstance(code, str) and isinstance(what, str) and isinstance(todo, str)):
+        return nothing
+    if not _CODE.fullmatch(code) or len(what) + len(todo) > _MAX_SAID:
+        return nothing
+    return _Said(kind, code, what, todo)
+
+
+def _cannot_be_read() -> EvidenceUnavailableError:
+    return EvidenceUnavailableError(
+        "The file cannot be read.", "If it is genuine, ask its issuer for a fresh copy.", code=CANNOT_BE_READ
+    )
 
 
 def _down(reason: str) -> OperationalError:
@@ -256,13 +428,28 @@ def _down(reason: str) -> OperationalError:
     )
 
 
-def _read_exactly(stream: IO[bytes], count: int, deadline: float) -> bytes:
+_warned = threading.Event()
+
+
+def _warn_once() -> None:
+    if not _warned.is_set():
+        _warned.set()
+        _log.warning("no list of system calls for workers that read files: this kernel or machine knows none")
+
+
+def _has_something(descriptor: int, seconds: float) -> bool:
+    """Whether there is something to read, the end included. With poll: select knows the first 1024 descriptors only."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(max(0.0, seconds) * 1000))
+
+
+def _read_exactly(descriptor: int, count: int, deadline: float) -> bytes:
     parts: list[bytes] = []
     while count:
-        ready, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
+        if not _has_something(descriptor, deadline - time.monotonic()):
             raise EOFError
-        part = os.read(stream.fileno(), min(count, 1 << 16))
+        part = os.read(descriptor, min(count, 1 << 16))
         if not part:
             raise EOFError
         parts.append(part)
@@ -270,88 +457,7 @@ def _read_exactly(stream: IO[bytes], count: int, deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def _as_dict(limits: Limits) -> dict[str, float | int]:
-    return {
-        "cpu_seconds": limits.cpu_seconds,
-        "memory_bytes": limits.memory_bytes,
-        "open_files": limits.open_files,
-    }
-
-
-def _error_from(described: dict[str, str]) -> TrustError:
-    kind = getattr(errors, described["class"], None)
-    if not (isinstance(kind, type) and issubclass(kind, TrustError)) or kind is errors.ProfileViolation:
-        kind = EvidenceUnavailableError
-    return kind(described["what"], described["todo"], code=described["code"])
-
-
-# --- The worker's side -------------------------------------------------------------------------------------
-
-
-def _serve(jobs: dict[str, str], limits: dict[str, Any]) -> None:
-    functions = {}
-    for job, place in jobs.items():
-        module, function = place.split(":")
-        imported = importlib.import_module(module)
-        functions[job] = getattr(imported, function)
-        # What is loaded at the first use only would be out of reach by then.
-        getattr(imported, "prepare", lambda: None)()
-    silent = os.open(os.devnull, os.O_WRONLY)
-    _give_up_rights(limits)
-    os.dup2(silent, sys.stderr.fileno())  # from here on nobody listens
-    os.close(silent)
-    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
-    stdout.write(_READY)
-    stdout.flush()
-    while head := stdin.read(_HEADER.size):
-        size, _ = _HEADER.unpack(head)
-        request = json.loads(stdin.read(size))
-        attachments = [stdin.read(length) for length in request["sizes"]]
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        resource.setrlimit(
-            resource.RLIMIT_CPU,
-            (int(used.ru_utime + used.ru_stime) + limits["cpu_seconds"] + 1, resource.RLIM_INFINITY),
-        )
-        answer = _answer(functions, request, attachments)
-        encoded = json.dumps(answer).encode()
-        stdout.write(_HEADER.pack(len(encoded), 0) + encoded)
-        stdout.flush()
-
-
-def _answer(functions: dict[str, Any], request: dict[str, Any], attachments: list[bytes]) -> dict[str, Any]:
-    try:
-        return {"result": functions[request["job"]](request["arguments"], attachments)}
-    except TrustError as exc:
-        kind = next(c for c in type(exc).__mro__ if hasattr(errors, c.__name__)).__name__
-        return {"error": {"class": kind, "code": exc.code, "what": exc.what, "todo": exc.todo}}
-    except MemoryError:
-        raise SystemExit(1) from None
-    except Exception:  # whatever a parser raises on hostile input, it only means: not readable
-        return {
-            "error": {
-                "class": "EvidenceUnavailableError",
-                "code": _CANNOT_BE_READ,
-                "what": "The file cannot be read.",
-                "todo": "If it is genuine, ask its issuer for a fresh copy.",
-            }
-        }
-
-
-def _give_up_rights(limits: dict[str, Any]) -> None:
-    """Takes away what a reader does not need. Best effort only where the kernel may say no (`confine`)."""
-    os.nice(limits["niceness"])
-    # Linux may share the processors out between sessions first (sched(7), autogroup), and a worker is one of its own.
-    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
-        group.write(str(limits["niceness"]))
-    resource.setrlimit(resource.RLIMIT_AS, (limits["memory_bytes"], limits["memory_bytes"]))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limits["open_files"], limits["open_files"]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    confine()
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-    sys.setrecursionlimit(400)
-
-
-if __name__ == "__main__":
-    _serve(json.loads(sys.argv[1]), json.loads(sys.argv[2]))
+def _write(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]

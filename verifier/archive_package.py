@@ -35,7 +35,7 @@ from trust.encoding.archive_package import (
 from trust.encoding.digests import sha256, sm3
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
 from trust.encoding.trust_list import TrustList, encode_trust_list
-from trust.model.errors import Malformed, TrustError, VerificationError
+from trust.model.errors import Malformed, OperationalError, TrustError, VerificationError
 from trust.model.report import Finding, Report, Result, Verdict, decide
 from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox import Sandbox
@@ -233,10 +233,12 @@ def _versions(
     paths = [path for number in range(max(1, count)) for path in receipt_paths(number)]
     blobs = [package.files.get(path, b"") for path in paths]
     try:
-        answer = sandbox.run("archived-versions", {}, [licence, encode_trust_list(trust_list), *blobs])
+        given = [licence, encode_trust_list(trust_list), *blobs]
+        return sandbox.run("archived-versions", {}, given, decode_versions)
+    except OperationalError:
+        raise  # ours to mend, and no word about the file
     except TrustError as exc:
         return ArchivedVersions((Finding("archive.versions", Result.INDETERMINATE, exc.code, exc.what),), ())
-    return decode_versions(answer)
 
 
 def _readability(sandbox: Sandbox, licence: bytes) -> Readability:
@@ -244,7 +246,9 @@ def _readability(sandbox: Sandbox, licence: bytes) -> Readability:
         large = Finding("file.size", Result.FAILED, "TOO_LARGE", f"{len(licence)} bytes")
         return Readability((), (large,), {"size": len(licence)}, None)
     try:
-        return decode_readability(sandbox.run("archived-file", {}, [licence]))
+        return sandbox.run("archived-file", {}, [licence], decode_readability)
+    except OperationalError:
+        raise
     except TrustError as exc:
         failed = Finding("file.opens", Result.FAILED, exc.code, exc.what)
         return Readability((failed,), (), {"size": len(licence)}, None)

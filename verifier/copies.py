@@ -9,14 +9,15 @@ from __future__ import annotations
 import base64
 import difflib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pypdfium2
 from PIL import Image, ImageChops, ImageDraw
 
 from trust.model.errors import Malformed, TrustError
-from trust.pdf.drawing import draw_page
+from trust.pdf.drawing import decode_png, draw_page
 from verifier.pictures import read_codes
 
 _MAX_PAGES = 20
@@ -25,6 +26,26 @@ _MAX_CHARACTERS = 200
 _CELL = 12
 _SEEN = 60
 _PIXELS_WIDE, _PIXELS_FOR_CODES = 900, 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Lines that differ (`page`, `was`, `now`), how many more there are, the pages of both, and the copy with marks."""
+
+    lines: Sequence[Mapping[str, Any]]
+    more: int
+    pages: Sequence[int]
+    png: bytes
+
+
+def decode_compared(answer: dict[str, Any]) -> Compared:
+    """What `compare_job` answered. Raises `ValueError` for anything else."""
+    lines, numbers = answer["lines"], [answer["more"], *answer["pages"]]
+    texts = [each[name] for each in lines for name in ("was", "now")]
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(each, int) for each in numbers):
+        raise ValueError("not a comparison")
+    lines = [{"page": int(each["page"]), "was": each["was"], "now": each["now"]} for each in lines]
+    return Compared(lines, numbers[0], numbers[1:], decode_png(answer))
 
 
 def read_copy_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ sandbox judges: what a seal's place shows goes out beside the findings, to be co
 from __future__ import annotations
 
 import base64
+import importlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -41,10 +42,21 @@ from verifier.steps import Examination, Steps, decode_findings, encode_findings
 from verifier.versions import check_time_stamps, check_versions
 
 _MAX_SHOWN = 64
+_LOADED_AT_FIRST_USE = (
+    "_strptime",
+    "encodings.ascii",
+    "encodings.utf_16_be",
+    "lxml.etree",
+    "pyhanko.pdf_utils.filters",
+    "pyhanko.pdf_utils.metadata.xmp_xml",
+)
+"""Every worker of one job would load them anew."""
 
 
 def prepare() -> None:
     """Loads what is loaded at its first use, before the sandbox takes the files away."""
+    for module in _LOADED_AT_FIRST_USE:
+        importlib.import_module(module)
     asn1.register()
     engine_name()
     quiet_library()

@@ -34,6 +34,14 @@ def read_picture_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[
     return {"texts": read_codes(blobs[0])}
 
 
+def decode_texts(answer: dict[str, Any]) -> list[str]:
+    """The texts in the answer of a job that reads codes. Raises `ValueError` for anything else."""
+    texts = answer["texts"]
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("not a list of texts")
+    return texts
+
+
 def read_codes(data: bytes) -> list[str]:
     """The texts of all QR codes in a picture. Raises `Malformed` (UNREADABLE) where there is none."""
     if len(data) > MAX_FILE_BYTES:

@@ -28,7 +28,9 @@ def encode_findings(findings: Sequence[Finding]) -> list[list[str]]:
 
 
 def decode_findings(encoded: Sequence[Sequence[str]]) -> list[Finding]:
-    """The inverse of `encode_findings`."""
+    """The inverse of `encode_findings`. Raises `ValueError` for anything else."""
+    if not all(isinstance(text, str) for finding in encoded for text in finding):
+        raise ValueError("findings are texts")
     return [Finding(check, Result(result), code, detail) for check, result, code, detail in encoded]
 
 

@@ -55,7 +55,7 @@ from verifier.examine import decode_examination
 from verifier.headlines import headline_of
 from verifier.kinds import name_kind, name_typed
 from verifier.members import deployment_facts, deployment_finding
-from verifier.pictures import looks_like_picture
+from verifier.pictures import decode_texts, looks_like_picture
 from verifier.seal_picture import ComparedBefore, SealOnPage
 from verifier.steps import Examination, is_ahead
 
@@ -167,7 +167,7 @@ class Verifier:
 
     def _verify_picture(self, data: bytes, evidence: Evidence, at: datetime, verifier: str) -> Report:
         try:
-            texts: list[str] = self._sandbox.run("read-picture", {}, [data])["texts"]
+            texts = self._sandbox.run("read-picture", {}, [data], decode_texts)
         except OperationalError:
             raise  # ours to mend, and no word about the picture
         except TrustError as exc:
@@ -203,7 +203,7 @@ class Verifier:
     def _verify_scan(self, data: bytes, evidence: Evidence, at: datetime, unsealed: Report) -> Report:
         """A PDF without a signature that shows one of our codes is judged by the code, and is not what was issued."""
         try:
-            texts: list[str] = self._sandbox.run("read-pages", {}, [data])["texts"]
+            texts = self._sandbox.run("read-pages", {}, [data], decode_texts)
         except OperationalError:
             raise
         except TrustError:
@@ -285,15 +285,17 @@ class Verifier:
     def _examine(
         self, data: bytes, evidence: Evidence, at: datetime, anchors: Sequence[bytes]
     ) -> Examination:
-        answer = self._sandbox.run(
+        return self._sandbox.run(
             "examine-pdf",
             {"verified_at": at.isoformat(), "anchors": len(anchors)},
             [data, evidence.trust_list_payload, *anchors, *evidence.crls],
+            lambda answer: decode_examination(answer, self._compare),
         )
-        return decode_examination(answer, self._compare)
 
     def _compare_apart(self, seal: SealOnPage) -> None:
-        self._sandbox.run("compare-seal", {"width_mm": seal.width_mm}, [seal.shown, seal.picture])
+        self._sandbox.run(
+            "compare-seal", {"width_mm": seal.width_mm}, [seal.shown, seal.picture], lambda answer: None
+        )
 
 
 def _several(kind: str, printed: Sequence[Report], at: datetime) -> Report:

@@ -147,7 +147,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(world: World, monkeypatch: 
 def test_a_reader_of_the_public_comes_after_everybody() -> None:
     with Sandbox({"read-picture": "verifier.pictures:read_picture_job"}, workers=1, niceness=15) as sandbox:
         with pytest.raises(Malformed):
-            sandbox.run("read-picture", {}, [b"nothing"])
+            sandbox.run("read-picture", {}, [b"nothing"], dict)
         (worker,) = sandbox.workers()
         own = os.getpriority(os.PRIO_PROCESS, 0)
         assert os.getpriority(os.PRIO_PROCESS, worker) == min(19, own + 15)

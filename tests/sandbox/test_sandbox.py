@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
+import resource
+import signal
 import socket
 import threading
 import time
@@ -16,7 +19,7 @@ from support import hostile_jobs
 
 from keys.sm2 import engine_name
 from trust.confinement import landlock_version
-from trust.model.errors import EvidenceUnavailableError, OperationalError
+from trust.model.errors import EvidenceUnavailableError, OperationalError, VerificationError
 from trust.sandbox import Apart, Limits, Sandbox
 
 _JOBS = {
@@ -33,7 +36,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def pid_in(sandbox: Sandbox, job: str = "who") -> int:
-    return int(sandbox.run(job, {}, [])["pid"])
+    return int(sandbox.run(job, {}, [], dict)["pid"])
 
 
 @pytest.mark.parametrize("job", ["hang", "spin", "talk", "leave", "grow"])
@@ -41,7 +44,7 @@ def test_what_breaks_a_limit_ends_in_time_and_with_its_worker(sandbox: Sandbox, 
     before = pid_in(sandbox)
     started = time.monotonic()
     with pytest.raises(EvidenceUnavailableError) as refused:
-        sandbox.run(job, {}, [])
+        sandbox.run(job, {}, [], dict)
     assert refused.value.code == "LIMIT_EXCEEDED"
     assert time.monotonic() - started < _LIMITS.wall_seconds + 3
     assert pid_in(sandbox) != before
@@ -52,7 +55,7 @@ def test_what_breaks_a_limit_ends_in_time_and_with_its_worker(sandbox: Sandbox, 
 def test_what_nobody_foresaw_ends_with_its_worker(sandbox: Sandbox, job: str) -> None:
     before = pid_in(sandbox)
     with pytest.raises(EvidenceUnavailableError) as refused:
-        sandbox.run(job, {}, [])
+        sandbox.run(job, {}, [], dict)
     assert refused.value.code == "CANNOT_BE_READ"
     assert "library" not in str(refused.value)
     assert pid_in(sandbox) != before
@@ -61,14 +64,13 @@ def test_what_nobody_foresaw_ends_with_its_worker(sandbox: Sandbox, job: str) ->
 def test_nothing_is_written(sandbox: Sandbox, tmp_path: Path) -> None:
     path = tmp_path / "left"
     with pytest.raises(EvidenceUnavailableError):
-        sandbox.run("write", {"path": str(path)}, [])
+        sandbox.run("write", {"path": str(path)}, [], dict)
     assert not path.exists() or path.read_bytes() == b""
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="RLIMIT_NPROC does not bind root (setrlimit(2))")
 def test_no_process_is_made(sandbox: Sandbox) -> None:
     with pytest.raises(EvidenceUnavailableError):
-        sandbox.run("multiply", {}, [])
+        sandbox.run("multiply", {}, [], dict)
 
 
 _FILES = pytest.mark.skipif(landlock_version() < 1, reason="this kernel has no Landlock")
@@ -80,24 +82,24 @@ def test_no_file_but_the_programs_own_is_read(sandbox: Sandbox, tmp_path: Path) 
     secret.write_bytes(b"\x2d")
     for path in (secret, Path("/etc/passwd"), Path("/proc/self/environ"), Path(__file__)):
         with pytest.raises(EvidenceUnavailableError):
-            sandbox.run("read", {"path": str(path)}, [])
+            sandbox.run("read", {"path": str(path)}, [], dict)
     for folder in (tmp_path, Path("/"), Path.home(), Path(__file__).parents[2]):
         with pytest.raises(EvidenceUnavailableError):
-            sandbox.run("look_around", {"path": str(folder)}, [])
-    assert sandbox.run("read", {"path": hostile_jobs.__file__}, [])["first"] == "22"
+            sandbox.run("look_around", {"path": str(folder)}, [], dict)
+    assert sandbox.run("read", {"path": hostile_jobs.__file__}, [], dict)["first"] == "22"
 
 
 @_FILES
 def test_no_program_is_started(sandbox: Sandbox) -> None:
     with pytest.raises(EvidenceUnavailableError) as refused:
-        sandbox.run("execute", {}, [])
+        sandbox.run("execute", {}, [], dict)
     assert refused.value.code == "CANNOT_BE_READ", "refused by the kernel, and not ended"
 
 
 @pytest.mark.skipif(landlock_version() < 6, reason="this kernel's Landlock does not keep signals in")
 def test_nobody_outside_is_signalled(sandbox: Sandbox) -> None:
     with pytest.raises(EvidenceUnavailableError):
-        sandbox.run("kill", {"pid": os.getpid()}, [])
+        sandbox.run("kill", {"pid": os.getpid()}, [], dict)
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
@@ -106,7 +108,7 @@ def test_nobody_is_called(sandbox: Sandbox) -> None:
         listening.settimeout(0.5)
         host, port = listening.getsockname()
         with pytest.raises(EvidenceUnavailableError):
-            sandbox.run("call", {"host": host, "port": port}, [])
+            sandbox.run("call", {"host": host, "port": port}, [], dict)
         with pytest.raises(TimeoutError):
             listening.accept()
 
@@ -114,7 +116,7 @@ def test_nobody_is_called(sandbox: Sandbox) -> None:
 def test_a_worker_has_no_secrets_and_is_replaced_after_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "of the service")
     with Sandbox(_JOBS, workers=1, limits=_LIMITS) as sandbox:
-        answers = [sandbox.run("who", {}, [b"12", b""]) for _ in range(_LIMITS.jobs + 1)]
+        answers = [sandbox.run("who", {}, [b"12", b""], dict) for _ in range(_LIMITS.jobs + 1)]
     assert {answer["secret"] for answer in answers} == {None}
     assert answers[0]["sizes"] == [2, 0]
     pids = [answer["pid"] for answer in answers]
@@ -123,7 +125,7 @@ def test_a_worker_has_no_secrets_and_is_replaced_after_its_jobs(monkeypatch: pyt
 
 def test_who_judges_files_has_what_it_needs_at_hand() -> None:
     with Sandbox({"engine": "tests.support.probing_jobs:engine"}, workers=1) as sandbox:
-        assert sandbox.run("engine", {}, [])["engine"] == engine_name() == "libcrypto"
+        assert sandbox.run("engine", {}, [], dict)["engine"] == engine_name() == "libcrypto"
 
 
 def test_who_decodes_pictures_does_nothing_else() -> None:
@@ -141,7 +143,7 @@ def test_many_ask_at_once_and_each_has_its_own_answer() -> None:
 
         def ask(size: int) -> list[int]:
             barrier.wait()
-            return list(sandbox.run("who", {}, [bytes(size)])["sizes"])
+            return list(sandbox.run("who", {}, [bytes(size)], dict)["sizes"])
 
         assert list(pool.map(ask, range(8))) == [[size] for size in range(8)]
         assert len(sandbox.workers()) == 2
@@ -161,7 +163,7 @@ def test_a_worker_that_cannot_start_is_our_fault_and_says_why(
     with Sandbox({"job": place}, workers=1) as broken:
         for _ in range(2):  # its place in the pool is not lost
             with pytest.raises(OperationalError) as refused:
-                broken.run("job", {}, [b"a file"])
+                broken.run("job", {}, [b"a file"], dict)
             assert refused.value.code == "READER_DOWN"
             assert reason in refused.value.what
             assert "nothing about the file" in refused.value.todo
@@ -171,5 +173,132 @@ def test_a_worker_that_cannot_start_is_our_fault_and_says_why(
 def test_an_interpreter_that_is_not_there_is_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trust.sandbox.sys.executable", "/nowhere/python")
     with Sandbox(_JOBS, workers=1) as broken, pytest.raises(OperationalError) as refused:
-        broken.run("who", {}, [])
+        broken.run("who", {}, [], dict)
     assert refused.value.code == "READER_DOWN"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"error": {"class": "LedgerHalted", "code": "LEDGER_HALTED", "what": "stop", "todo": ""}}',
+        '{"error": {"class": "OperationalError", "code": "READER_DOWN", "what": "down", "todo": ""}}',
+        '{"error": {"class": "NumberTaken", "code": "ALREADY_ISSUED", "what": "taken", "todo": ""}}',
+        '{"error": {"class": "TrustError", "code": "ERROR", "what": "", "todo": ""}}',
+        '{"error": {"class": "VerificationError", "code": "low case", "what": "", "todo": ""}}',
+        '{"error": {"class": "VerificationError", "code": "FORMAT_FAILURE", "what": 1, "todo": ""}}',
+        '{"error": {"class": "VerificationError", "code": "FORMAT_FAILURE", "what": "'
+        + "x" * 2000
+        + '", "todo": ""}}',
+        '{"error": {"class": ["VerificationError"]}}',
+        '{"error": "VerificationError"}',
+        '{"result": [1]}',
+        '{"result": null}',
+        "[]",
+        "null",
+        "{}",
+        "not JSON",
+        "[" * 100_000,
+        "9" * 5000,
+        "\ud800",
+    ],
+)
+def test_a_worker_cannot_speak_for_the_service(sandbox: Sandbox, said: str) -> None:
+    with pytest.raises(EvidenceUnavailableError) as refused:
+        sandbox.run("forge", {"said": said.encode("utf-8", "replace").decode()}, [], dict)
+    assert refused.value.code == "CANNOT_BE_READ"
+
+
+def test_what_a_worker_may_say_of_a_file_comes_back() -> None:
+    said = {"class": "VerificationError", "code": "FORMAT_FAILURE", "what": "It is bad.", "todo": "Ask."}
+    with Sandbox(_JOBS, workers=1) as sandbox, pytest.raises(VerificationError) as refused:
+        sandbox.run("forge", {"said": json.dumps({"error": said})}, [], dict)
+    assert (refused.value.code, refused.value.what, refused.value.todo) == (
+        "FORMAT_FAILURE",
+        "It is bad.",
+        "Ask.",
+    )
+
+
+@pytest.mark.parametrize("wrong", [KeyError, TypeError, ValueError, AttributeError])
+def test_an_answer_that_makes_no_sense_says_that_the_file_cannot_be_read(
+    sandbox: Sandbox, wrong: type[Exception]
+) -> None:
+    def decode(answer: object) -> None:
+        raise wrong("this is not what was asked for")
+
+    with pytest.raises(EvidenceUnavailableError) as refused:
+        sandbox.run("who", {}, [], decode)
+    assert refused.value.code == "CANNOT_BE_READ"
+
+
+def test_an_answer_that_was_given_before_it_was_asked_for_is_not_taken(sandbox: Sandbox) -> None:
+    assert sandbox.run("forge_next", {}, [], dict)["pid"] == 1
+    assert pid_in(sandbox) != 1
+
+
+def test_a_worker_lives_for_one_job_unless_told_otherwise() -> None:
+    with Sandbox(_JOBS, workers=1) as sandbox:
+        assert len({pid_in(sandbox) for _ in range(3)}) == 3
+
+
+@pytest.mark.parametrize("when", ["between jobs", "before the first"])
+def test_a_process_that_forks_no_longer_is_replaced(when: str) -> None:
+    with Sandbox(_JOBS, workers=1, limits=Limits()) as sandbox:
+        if when == "between jobs":
+            pid_in(sandbox)
+        else:
+            sandbox.warm_up()
+        (pool,) = sandbox._pools
+        assert pool._fork_server is not None
+        os.kill(pool._fork_server._process.pid, signal.SIGKILL)
+        pool._fork_server._process.wait()
+        for _ in range(2):
+            assert pid_in(sandbox)
+
+
+def test_no_worker_outlives_the_sandbox() -> None:
+    sandbox = Sandbox(_JOBS, workers=2, limits=Limits())
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: pid_in(sandbox), range(4)))
+    waiting = sandbox.workers()
+    sandbox.close()
+    assert len(waiting) == 2
+    deadline = time.monotonic() + 20
+    while any(_is_running(pid) for pid in waiting) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(_is_running(pid) for pid in waiting)
+
+
+def test_no_descriptor_is_left_behind() -> None:
+    with Sandbox(_JOBS, workers=1, limits=Limits()) as sandbox:
+        pid_in(sandbox)
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(30):
+            pid_in(sandbox)
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_more_than_a_thousand_descriptors_are_no_reason_to_refuse_a_file() -> None:
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)] if _may_open(1400) else []
+    if not held:
+        pytest.skip("this process may not open that many files")
+    try:
+        with Sandbox(_JOBS, workers=1, limits=Limits()) as sandbox:
+            assert pid_in(sandbox)
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+
+
+def _may_open(count: int) -> bool:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count <= hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= count
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False

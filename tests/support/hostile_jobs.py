@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import time
@@ -82,3 +83,42 @@ def nest(arguments: Arguments, blobs: Sequence[bytes]) -> Arguments:
         return deeper(depth + 1)
 
     return {"depth": deeper(0)}
+
+
+def tell_errors(arguments: Arguments, blobs: Sequence[bytes]) -> Arguments:
+    """The error number of each system call in `calls`: name, number, arguments (whole numbers or text)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    found = {}
+    for name, number, given in arguments["calls"]:
+        ctypes.set_errno(0)
+        values = [each.encode() if isinstance(each, str) else ctypes.c_long(each) for each in given]
+        result = libc.syscall(ctypes.c_long(number), *values)
+        if name in ("fork", "vfork") and result == 0:
+            os._exit(0)
+        found[name] = ctypes.get_errno() if result == -1 else 0
+    return {"errors": found}
+
+
+def keep(arguments: Arguments, blobs: Sequence[bytes]) -> Arguments:
+    """Holds what it was given for as long as its process lives, as a careless library may."""
+    _kept.append(blobs[0][:])
+    return {"pid": os.getpid()}
+
+
+_kept: list[bytes] = []
+
+
+def forge(arguments: Arguments, blobs: Sequence[bytes]) -> Arguments:
+    """Says, past the frame of its answer, what the service itself might say."""
+    said = arguments["said"].encode()
+    os.write(1, len(said).to_bytes(4, "big") + bytes(4) + said)
+    os._exit(0)
+
+
+def forge_next(arguments: Arguments, blobs: Sequence[bytes]) -> Arguments:
+    """Answers, and answers the next job before it was asked."""
+    said = b'{"result": {"pid": 1, "sizes": [], "secret": null}}'
+    for _ in range(2):
+        os.write(1, len(said).to_bytes(4, "big") + bytes(4) + said)
+    time.sleep(60)
+    return {}

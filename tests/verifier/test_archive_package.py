@@ -26,12 +26,13 @@ from trust.encoding.archive_package import (
     encode_metadata,
     encode_package,
 )
-from trust.model.errors import Malformed
+from trust.model.errors import Malformed, OperationalError
 from trust.model.report import Result, Verdict
 from trust.model.status import StatusAct
 from trust.sandbox import Sandbox
 from verifier.archive_package import FourProperties, Property, check_package
 from verifier.readability import examine_readability
+from verifier.verifying import SANDBOX_JOBS
 
 ALL = tuple(Property)
 Spoil = Callable[[dict[str, bytes]], None]
@@ -201,6 +202,19 @@ def test_a_file_that_cannot_be_opened_is_not_usable(judge: Callable[..., FourPro
     found = results(judge(lambda files: files.update({LICENCE: files[LICENCE][:-100]})))
     assert found[Property.USABILITY] is Verdict.FAILED
     assert found[Property.SAFETY] is Verdict.INDETERMINATE
+
+
+@pytest.mark.parametrize("broken", ["archived-versions", "archived-file", "examine-pdf"])
+def test_a_reader_that_cannot_start_is_no_word_about_the_package(
+    exported: tuple[Exported, Exported], broken: str
+) -> None:
+    with (
+        Sandbox({**SANDBOX_JOBS, broken: "tests.support.no_such_module:job"}, workers=1) as sandbox,
+        pytest.raises(OperationalError) as refused,
+    ):
+        package = decode_package(exported[0].package)
+        check_package(package, sandbox, package.manifest.made_at)
+    assert refused.value.code == "READER_DOWN"
 
 
 @pytest.mark.parametrize("path", [LICENCE, METADATA_XML, "receipts/0.der", "evidence/roots.json"])

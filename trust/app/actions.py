@@ -6,7 +6,6 @@ sandbox; reports as JSON with their words.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from issuer.archive.archiving import ArchivedVersion
 from issuer.catalogue import TypeProfile, load_profile
 from issuer.issuing import Outcome
+from issuer.sealing.intake import decode_prepared
 from trust.app.compose import Service
 from trust.app.lanes import Lane
 from trust.app.records import Record, read_picture, record_from
@@ -160,11 +160,11 @@ def stamp_application(
     place = _place(said.get("place"))
     wanted_seal, wanted_authority = said.get("seal"), said.get("authority")
     try:
-        looked_at = service.sandbox.run("check-stampable", {}, [pdf])
+        prepared = service.sandbox.run("check-stampable", {}, [pdf], decode_prepared)
     except EvidenceUnavailableError as exc:
         raise Malformed(exc.what, "Save it anew from its source.", code=exc.code) from exc
-    if looked_at["pdf"] is not None:
-        pdf = base64.b64decode(looked_at["pdf"])
+    if prepared is not None:
+        pdf = prepared
     record = record_from(1, said["fields"], profile, None)
     found = find_authority(service, authority or wanted_authority, profile)
     return Application(

@@ -13,9 +13,9 @@ register, and is the one whose digest was sealed.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from issuer import sql
 from issuer.rendering.photo import photo_jpeg
@@ -26,8 +26,12 @@ from trust.encoding.digests import sha256
 from trust.model.ecertificate import IssuedECertificate
 from trust.model.errors import NotFound, ProfileViolation, TrustError
 from trust.model.report import Report, Verdict
+from trust.pdf.drawing import decode_png
 from trust.pdf.reading import MAX_FILE_BYTES
+from verifier.copies import decode_compared
+from verifier.pictures import decode_texts
 
+T = TypeVar("T")
 _READ = "cert.read"
 
 
@@ -50,15 +54,15 @@ def see(service: Service, caller: ApiCaller, report: Report, given: bytes) -> Si
         pid = believed_pid(report)
         if pid is not None:
             _own(service, caller, pid)
-            return Sight(_drawing(service, "draw-page", given)["png"])
+            return Sight(_base64(_drawing(service, "draw-page", decode_png, given)))
         original = _original_of(service, caller, given)
         if original is None:
             return None
         issued = service.issuing.issued_file(original.pid)
-        found = _drawing(service, "compare-copy", issued, given)
+        found = _drawing(service, "compare-copy", decode_compared, issued, given)
     except TrustError:
         return None  # what cannot be drawn or found is not shown; the verdict stands
-    return Sight(found["png"], original.pid.hex(), found["lines"], found["more"], found["pages"])
+    return Sight(_base64(found.png), original.pid.hex(), found.lines, found.more, found.pages)
 
 
 def portrait_of(service: Service, report: Mapping[str, Any]) -> str | None:
@@ -88,7 +92,7 @@ def original_for(service: Service, caller: ApiCaller, pid: bytes) -> bytes:
 
 def _original_of(service: Service, caller: ApiCaller, given: bytes) -> IssuedECertificate | None:
     at = service.clock.now()
-    for text in _drawing(service, "read-copy", given)["texts"]:
+    for text in _drawing(service, "read-copy", decode_texts, given):
         report = (
             service.verifier.verify_text(text, service.evidence(at), at) if "/Q/" in text.upper() else None
         )
@@ -109,5 +113,9 @@ def _own(service: Service, caller: ApiCaller, pid: bytes) -> IssuedECertificate:
     return found
 
 
-def _drawing(service: Service, job: str, *files: bytes) -> dict[str, Any]:
-    return service.sandboxes.drawing.run(job, {"page": 0}, files)
+def _drawing(service: Service, job: str, decode: Callable[[dict[str, Any]], T], *files: bytes) -> T:
+    return service.sandboxes.drawing.run(job, {"page": 0}, files, decode)
+
+
+def _base64(png: bytes) -> str:
+    return base64.b64encode(png).decode()

@@ -13,11 +13,20 @@ from trust.model.errors import Malformed
 
 _PIXELS_WIDE = 1240
 _MAX_PIXELS = 12_000_000
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def draw_page_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
     """The page numbered `page` (0-based, -1 the last) of the PDF, with its seal, as PNG in base64."""
     return {"png": base64.b64encode(draw_page(blobs[0], int(arguments.get("page", 0)))).decode()}
+
+
+def decode_png(answer: dict[str, Any]) -> bytes:
+    """The picture in the answer of a job that draws. Raises `ValueError` for anything else."""
+    png = base64.b64decode(answer["png"], validate=True)
+    if not png.startswith(_PNG):
+        raise ValueError("not a PNG")
+    return png
 
 
 def draw_page(pdf: bytes, page: int, *, pixels_wide: int = _PIXELS_WIDE) -> bytes:

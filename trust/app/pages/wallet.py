@@ -36,6 +36,7 @@ from trust.encoding.digests import sha256
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
 from trust.model.errors import NotFound
 from trust.model.status import Status
+from trust.pdf.drawing import decode_png
 from verifier.sentences import Language
 
 SHOW = "show"
@@ -141,9 +142,8 @@ def wallet_router(shell: Shell) -> APIRouter:
     @router.get("/wallet/{pid}/page.png")
     def picture(request: Request, pid: str) -> Response:
         pdf = shell.service.issuing.issued_file(_owned(shell, request, pid).pid)
-        drawn = shell.service.sandboxes.drawing.run("draw-page", {"page": 0}, [pdf])
         return Response(
-            base64.b64decode(drawn["png"]),
+            shell.service.sandboxes.drawing.run("draw-page", {"page": 0}, [pdf], decode_png),
             media_type="image/png",
             headers={"cache-control": "private, no-store"},
         )
