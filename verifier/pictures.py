@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import zxingcpp
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from trust.model.errors import Malformed
+from trust.pdf.drawing import seconds_left
 from trust.pdf.reading import MAX_FILE_BYTES
 
 _MAX_PIXELS = 64_000_000
@@ -21,6 +23,9 @@ _MAX_JPEG_PIXELS = 220_000_000
 _ENOUGH_PIXELS = 16_000_000
 _MAX_FRAMES = 20
 """Scanners write a TIFF of many pages."""
+_MAX_PIXELS_OF_ALL = 400_000_000
+"""Of all pages together: twenty of them in 450 dpi."""
+_SECONDS_A_FRAME = 1.0
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """Each has a beginning below; the library knows some forty others, and would try them all."""
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
@@ -54,7 +59,13 @@ def read_codes(data: bytes) -> list[str]:
                 raise Malformed("The picture has too many pixels.", "Make it smaller.", code="TOO_LARGE")
             if picture.format == "JPEG" and pixels > _ENOUGH_PIXELS:
                 picture.draft("L", (picture.width // 2, picture.height // 2))
+            left = _MAX_PIXELS_OF_ALL
             for frame in itertools.islice(ImageSequence.Iterator(picture), _MAX_FRAMES):
+                left -= frame.width * frame.height
+                if texts and (left < 0 or seconds_left() < _SECONDS_A_FRAME):
+                    break  # what was found so far is an answer; ended in the middle, there would be none
+                if left < 0:
+                    raise Malformed("The pages have too many pixels.", "Send one page.", code="TOO_LARGE")
                 texts.update(dict.fromkeys(_codes_on(frame)))
     except Image.DecompressionBombError as exc:
         raise Malformed("The picture has too many pixels.", "Make it smaller.", code="TOO_LARGE") from exc
@@ -82,7 +93,10 @@ def _limit_of_ours() -> Iterator[None]:
 
 
 def _codes_on(frame: Image.Image) -> list[str]:
-    for grey in _on_paper(frame):
+    for full in _on_paper(frame):
+        # The time of a search grows with the pixels, and a code that is there is large enough.
+        factor = math.isqrt(max(1, full.width * full.height // _ENOUGH_PIXELS))
+        grey = full.reduce(factor) if factor > 1 else full
         found = zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
         if texts := [code.text for code in found if code.text]:
             return texts

@@ -11,11 +11,12 @@ from typing import Any
 import pypdfium2
 
 from trust.model.errors import Malformed, TrustError
-from trust.pdf.drawing import draw_page
+from trust.pdf.drawing import draw_page, seconds_left
 from verifier.pictures import read_codes
 
 MAX_PAGES = 20
 _PIXELS_WIDE = 2000
+_SECONDS_A_PAGE = 1.5
 _ONCE_MORE_WIDE = 3200
 """A small code on a large page is a few pixels a module at the first size."""
 
@@ -31,7 +32,11 @@ def read_pages_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[st
     finally:
         document.close()
     texts: dict[str, None] = {}
+    looked_at = 0
     for number in range(min(pages, MAX_PAGES)):
+        if seconds_left() < _SECONDS_A_PAGE:
+            break  # what was found so far is an answer; ended in the middle, there would be none
+        looked_at += 1
         for pixels_wide in (_PIXELS_WIDE, _ONCE_MORE_WIDE):
             try:
                 found = read_codes(draw_page(blobs[0], number, pixels_wide=pixels_wide))
@@ -39,4 +44,4 @@ def read_pages_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[st
                 continue  # a page without a code, or one that cannot be drawn
             texts.update(dict.fromkeys(found))
             break
-    return {"texts": list(texts), "pages": pages, "looked_at": min(pages, MAX_PAGES)}
+    return {"texts": list(texts), "pages": pages, "looked_at": looked_at}

@@ -208,11 +208,11 @@ def test_a_file_that_cannot_be_opened_is_not_usable(judge: Callable[..., FourPro
 def test_a_reader_that_cannot_start_is_no_word_about_the_package(
     exported: tuple[Exported, Exported], broken: str
 ) -> None:
+    package = decode_package(exported[0].package)
     with (
         Sandbox({**SANDBOX_JOBS, broken: "tests.support.no_such_module:job"}, workers=1) as sandbox,
         pytest.raises(OperationalError) as refused,
     ):
-        package = decode_package(exported[0].package)
         check_package(package, sandbox, package.manifest.made_at)
     assert refused.value.code == "READER_DOWN"
 

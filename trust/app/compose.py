@@ -409,7 +409,9 @@ def _sandboxes(stack: contextlib.ExitStack, given: Sandbox | None) -> Sandboxes:
     return Sandboxes(
         {
             lane: stack.enter_context(
-                Sandbox(SERVICE_READING_JOBS, workers=size.readers, niceness=size.niceness)
+                Sandbox(
+                    SERVICE_READING_JOBS, workers=size.readers, limits=size.limits, niceness=size.niceness
+                )
             )
             for lane, size in SIZES.items()
         },

@@ -1,30 +1,36 @@
 """Three queues in front of the sandbox: the public's, the counters' and the machines'.
 
 Whoever sends much waits behind his own kind. Each lane has readers of its own (`Sandboxes`), threads of its own and
-a short queue; what does not fit is told at once when to come back, before its body is read. The public's readers run
-with less of the processor than anything else, and one client has a few places only, so that a flood from one address
-leaves room for the next visitor.
+a queue; what does not fit is told at once when to come back, before its body is read. The public's readers run
+with less of the processor than anything else, and give a file up sooner.
 
     public    no key and no session                 few readers, many visitors
     counter   the desk: somebody is standing there  readers that nobody else can take
     machine   API keys, and our own jobs
+
+In the public lane addresses take turns. Who has nothing under way comes before who has, and nobody takes a second
+reader while two are not left free for others: with five of them, three addresses that send the worst there is leave one
+for the next visitor. Many behind one address queue; they are refused only where the lane is half full and theirs is
+more than a few.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
+import itertools
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, Event, to_thread
 
 from trust.model.errors import Busy, RequestError
-from trust.sandbox import Sandbox
+from trust.sandbox import Limits, Sandbox
 
 T = TypeVar("T")
 _UPLOAD_AGAIN = 5
@@ -38,21 +44,41 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LaneSize:
-    """How much of everything at once. `per_client` counts what one address has inside; None: not counted."""
+    """How much of everything at once: requests that bring a file (`uploads`, and `held_bytes` of what they announce),
+    those of them that wait for one of the `readers`, and codes that are looked up.
+
+    `per_client` is how many requests one address may have inside, `crowded` the same once the lane is half full; None:
+    addresses are not told apart.
+    """
 
     readers: int
     waiting: int
     uploads: int
     codes: int
     per_client: int | None = None
+    crowded: int = 6
+    held_bytes: int = 1 << 30
     niceness: int = 0
+    limits: Limits = field(default_factory=Limits)
 
 
 SIZES: Mapping[Lane, LaneSize] = {
-    Lane.PUBLIC: LaneSize(readers=1, waiting=12, uploads=48, codes=8, per_client=6, niceness=15),
+    Lane.PUBLIC: LaneSize(
+        readers=5,
+        waiting=123,
+        uploads=128,
+        codes=8,
+        per_client=60,
+        held_bytes=512 << 20,
+        niceness=15,
+        # Five readers on two processors: four seconds of one are ten on the clock.
+        limits=Limits(wall_seconds=15, cpu_seconds=4),
+    ),
     Lane.COUNTER: LaneSize(readers=2, waiting=48, uploads=64, codes=16),
     Lane.MACHINE: LaneSize(readers=2, waiting=32, uploads=64, codes=16, niceness=5),
 }
+_asking: ContextVar[Hashable | None] = ContextVar("client", default=None)
+"""Whose request this is, within `Lanes.admitted`: its task hands it on to its work."""
 
 
 class TooManyAtOnce(RequestError):
@@ -76,13 +102,18 @@ class Lanes:
         self._lanes = {lane: _Lane(size) for lane, size in sizes.items()}
 
     @contextlib.contextmanager
-    def admitted(self, lane: Lane, client: str | None) -> Iterator[None]:
-        """Around a whole request, before its body is read. `client` is its address.
+    def admitted(self, lane: Lane, client: str | None, announced: int = 0) -> Iterator[None]:
+        """Around a whole request, before its body is read. `client` is its address, `announced` its length in bytes.
 
         Raises `Busy`, and `TooManyAtOnce` where one client has too much under way.
         """
-        with self._lanes[lane].admitted(_network(client)):
-            yield
+        network = network_of(client)
+        with self._lanes[lane].admitted(network, announced):
+            token = _asking.set(network)
+            try:
+                yield
+            finally:
+                _asking.reset(token)
 
     def check_room(self, lane: Lane) -> None:
         """Raises `Busy` if no more file would be taken in."""
@@ -90,11 +121,11 @@ class Lanes:
 
     async def read(self, lane: Lane, work: Callable[[], T]) -> T:
         """Runs what waits for a reader, in a thread. Raises `Busy`."""
-        return await self._lanes[lane].files.run(work)
+        return await self._lanes[lane].files.run(work, _asking.get())
 
     async def decode(self, lane: Lane, work: Callable[[], T]) -> T:
         """Runs what needs no reader: the text of a code. Raises `Busy`."""
-        return await self._lanes[lane].codes.run(work)
+        return await self._lanes[lane].codes.run(work, _asking.get())
 
     def gauges(self) -> dict[str, float]:
         return {
@@ -110,27 +141,37 @@ class Lanes:
 
 class _Lane:
     def __init__(self, size: LaneSize) -> None:
-        self.files = _Queue(size.readers, size.waiting)
-        self.codes = _Queue(size.codes, 4 * size.codes)
+        takes_turns = size.per_client is not None
+        self.files = _Queue(size.readers, size.waiting, takes_turns=takes_turns)
+        self.codes = _Queue(size.codes, size.uploads, takes_turns=takes_turns)
         self.uploads = 0
         self._size = size
+        self._bytes = 0
         self._clients: Counter[str] = Counter()
 
     @contextlib.contextmanager
-    def admitted(self, client: str | None) -> Iterator[None]:
-        most = self._size.per_client
-        if client is not None and most is not None and self._clients[client] >= most:
+    def admitted(self, client: str | None, announced: int) -> Iterator[None]:
+        size = self._size
+        is_crowded = self.uploads >= size.uploads // 2 or self._bytes >= size.held_bytes // 2
+        is_counted = client is not None and size.per_client is not None
+        if is_counted and self._clients[client or ""] >= (
+            size.crowded if is_crowded else size.per_client or 0
+        ):
             raise TooManyAtOnce(
                 "More is under way from this address than it may have.", "Wait for an answer first."
             )
         self.check_room()
+        if self._bytes + announced > size.held_bytes:
+            raise Busy("Too many files are on their way.", "Try again shortly.", retry_after=_UPLOAD_AGAIN)
         self.uploads += 1
+        self._bytes += announced
         if client is not None:
             self._clients[client] += 1
         try:
             yield
         finally:
             self.uploads -= 1
+            self._bytes -= announced
             if client is not None:
                 self._clients[client] -= 1
                 if not self._clients[client]:
@@ -143,14 +184,23 @@ class _Lane:
 
 
 class _Queue:
-    """Work in threads: `threads` at once, `waiting` behind them, and no more."""
+    """Work in threads: `threads` at once, `waiting` behind them, and no more.
 
-    def __init__(self, threads: int, waiting: int) -> None:
+    Where addresses take turns, the next is who has least under way, and among those who has waited longest since he
+    last began. Otherwise, and for who is not counted, it is first come, first served.
+    """
+
+    def __init__(self, threads: int, waiting: int, *, takes_turns: bool = False) -> None:
         self.inside = 0
         self._threads = threads
         self._most = threads + waiting
+        self._takes_turns = takes_turns
         self._limiter = CapacityLimiter(threads)
         self._seconds = 0.2  # of one job: a running mean
+        self._running: Counter[Hashable] = Counter()
+        self._waiting: dict[Hashable, deque[Event]] = {}
+        self._began: dict[Hashable, int] = {}
+        self._turns = itertools.count(1)
 
     def check_room(self) -> None:
         if self.inside >= self._most:
@@ -159,13 +209,59 @@ class _Queue:
                 "All readers are at work.", "Try again shortly.", retry_after=min(30, max(1, round(wait)))
             )
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T], client: Hashable | None) -> T:
         self.check_room()
+        # Who is not counted is a client of his own each time.
+        client = object() if client is None or not self._takes_turns else client
         self.inside += 1
         try:
-            return await to_thread.run_sync(lambda: self._timed(work), limiter=self._limiter)
+            await self._turn(client)
+            try:
+                return await to_thread.run_sync(lambda: self._timed(work), limiter=self._limiter)
+            finally:
+                self._leave(client)
         finally:
             self.inside -= 1
+
+    async def _turn(self, client: Hashable) -> None:
+        turn = Event()
+        self._waiting.setdefault(client, deque()).append(turn)
+        self._call_next()
+        try:
+            await turn.wait()
+        except BaseException:  # who hangs up gives his place back
+            if turn.is_set():
+                self._leave(client)
+            else:
+                self._waiting[client].remove(turn)
+                self._forget(client)
+            raise
+
+    def _call_next(self) -> None:
+        while ready := [client for client in self._waiting if self._may_begin(client)]:
+            client = min(ready, key=lambda each: (self._running[each], self._began.get(each, 0)))
+            self._running[client] += 1
+            self._began[client] = next(self._turns)
+            self._waiting[client].popleft().set()
+            if not self._waiting[client]:
+                del self._waiting[client]
+
+    def _may_begin(self, client: Hashable) -> bool:
+        free = self._threads - self._running.total()
+        return free > 2 * self._running[client]
+
+    def _leave(self, client: Hashable) -> None:
+        self._running[client] -= 1
+        self._forget(client)
+        self._call_next()
+
+    def _forget(self, client: Hashable) -> None:
+        if not self._waiting.get(client, True):
+            del self._waiting[client]
+        if not self._running[client]:
+            del self._running[client]
+            if client not in self._waiting:
+                self._began.pop(client, None)
 
     def _timed(self, work: Callable[[], T]) -> T:
         started = time.monotonic()
@@ -175,7 +271,7 @@ class _Queue:
             self._seconds += (time.monotonic() - started - self._seconds) / 8
 
 
-def _network(client: str | None) -> str | None:
+def network_of(client: str | None) -> str | None:
     """One visitor: an IPv4 address, or the /64 of an IPv6 address, of which anyone has as many as he likes.
 
     None, and not counted: this machine itself, which is a proxy that does not say for whom it asks.

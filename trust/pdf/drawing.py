@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import base64
+import ctypes
 import io
+import math
+import resource
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import pypdfium2
+from PIL import Image
+from pypdfium2 import internal, raw
 
-from trust.model.errors import Malformed
+from trust.model.errors import EvidenceUnavailableError, Malformed
 
 _PIXELS_WIDE = 1240
 _MAX_PIXELS = 12_000_000
+_MAX_OBJECTS = 50_000
+"""On one page, each as often as it is shown. A map has ten thousand."""
+_MAX_IMAGE_PIXELS = 400_000_000
+"""Of all pictures on one page: ten scans of it in 600 dpi."""
+_MAX_PAINTED, _MAX_PAINTED_THROUGH = 500, 40
+"""How often one page may be painted all over; and with what is seen through, which takes ten times as long."""
+_SECONDS_TO_SPARE = 0.7
+"""Of the processor, below which a drawing is given up: enough to say so before the process is ended."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -29,8 +43,18 @@ def decode_png(answer: dict[str, Any]) -> bytes:
     return png
 
 
+def seconds_left() -> float:
+    """Processor time until this process is ended (`trust.sandbox`); infinite where nobody said."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_CPU)
+    return float("inf") if soft == resource.RLIM_INFINITY else soft - time.process_time()
+
+
 def draw_page(pdf: bytes, page: int, *, pixels_wide: int = _PIXELS_WIDE) -> bytes:
-    """PNG, 1240 pixels wide unless told otherwise. Raises `Malformed` for a page that cannot be drawn."""
+    """PNG, 1240 pixels wide unless told otherwise.
+
+    Raises `Malformed` for a page that cannot be drawn, and `EvidenceUnavailableError` (LIMIT_EXCEEDED) for one that
+    takes too much: objects, pixels of its pictures, time.
+    """
     try:
         document = pypdfium2.PdfDocument(pdf)
     except pypdfium2.PdfiumError as exc:
@@ -41,10 +65,79 @@ def draw_page(pdf: bytes, page: int, *, pixels_wide: int = _PIXELS_WIDE) -> byte
         scale = pixels_wide / drawn.get_width()
         if pixels_wide * drawn.get_height() * scale > _MAX_PIXELS:
             raise Malformed("The page is too long to draw.", "Open the PDF itself.", code="LIMIT_EXCEEDED")
-        picture = drawn.render(scale=scale, may_draw_forms=True).to_pil()
+        _check_work(drawn)
+        picture = _render(document, drawn, scale)
         drawn.close()
     finally:
         document.close()
     out = io.BytesIO()
     picture.convert("RGB").save(out, "PNG", optimize=False)
     return out.getvalue()
+
+
+def _render(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, scale: float) -> Image.Image:
+    """As the library's own `render`, but in steps, so that it can be given up."""
+    width, height = math.ceil(page.get_width() * scale), math.ceil(page.get_height() * scale)
+    if width < 1 or height < 1:
+        raise Malformed("The page has no area.", "Open the PDF itself.", code="BROKEN_PDF")
+    bitmap = pypdfium2.PdfBitmap.new_native(width, height, format=raw.FPDFBitmap_BGR)
+    bitmap.fill_rect((255, 255, 255, 255), 0, 0, width, height)
+    given = (bitmap, page, 0, 0, width, height, 0, raw.FPDF_ANNOT)
+    pause = raw.IFSDK_PAUSE(version=1)
+    internal.set_callback(pause, "NeedToPauseNow", lambda _: int(seconds_left() < _SECONDS_TO_SPARE))
+    status = raw.FPDF_RenderPageBitmap_Start(*given, pause)
+    raw.FPDF_RenderPage_Close(page)
+    if status != raw.FPDF_RENDER_DONE:
+        raise _too_much()
+    if page.formenv:
+        raw.FPDF_FFLDraw(page.formenv, *given)
+    picture: Image.Image = bitmap.to_pil()
+    return picture
+
+
+def _check_work(page: pypdfium2.PdfPage) -> None:
+    """Counts what drawing would have to do, before it is done. Raises `EvidenceUnavailableError`."""
+    left, bottom, right, top = page.get_bbox()
+    area = max(1.0, (right - left) * (top - bottom))
+    objects = pixels = 0
+    painted = painted_through = 0.0
+    edges = [ctypes.c_float() for _ in range(4)]
+    width, height = ctypes.c_uint(), ctypes.c_uint()
+    waiting = [
+        (raw.FPDFPage_GetObject(page, at), False) for at in range(_at_most(raw.FPDFPage_CountObjects(page)))
+    ]
+    while waiting:
+        shown, is_through = waiting.pop()
+        objects += 1
+        is_through = is_through or bool(raw.FPDFPageObj_HasTransparency(shown))
+        if raw.FPDFPageObj_GetBounds(shown, *edges):
+            x0, y0, x1, y1 = (each.value for each in edges)
+            covered = (
+                max(0.0, min(x1, right) - max(x0, left)) * max(0.0, min(y1, top) - max(y0, bottom)) / area
+            )
+            painted += covered
+            painted_through += covered if is_through else 0.0
+        kind = raw.FPDFPageObj_GetType(shown)
+        if kind == raw.FPDF_PAGEOBJ_IMAGE and raw.FPDFImageObj_GetImagePixelSize(shown, width, height):
+            pixels += width.value * height.value
+        elif kind == raw.FPDF_PAGEOBJ_FORM:
+            count = (
+                _at_most(raw.FPDFFormObj_CountObjects(shown) + objects + len(waiting))
+                - objects
+                - len(waiting)
+            )
+            waiting += [(raw.FPDFFormObj_GetObject(shown, at), is_through) for at in range(count)]
+        if pixels > _MAX_IMAGE_PIXELS or painted > _MAX_PAINTED or painted_through > _MAX_PAINTED_THROUGH:
+            raise _too_much()
+
+
+def _at_most(objects: int) -> int:
+    if objects > _MAX_OBJECTS:
+        raise _too_much()
+    return objects
+
+
+def _too_much() -> EvidenceUnavailableError:
+    return EvidenceUnavailableError(
+        "The page takes too much to draw.", "Open the PDF itself.", code="LIMIT_EXCEEDED"
+    )

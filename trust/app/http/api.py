@@ -42,6 +42,7 @@ from trust.app.http.idempotency import Idempotency
 from trust.app.http.keys import keys_router
 from trust.app.http.middleware import Metrics
 from trust.app.http.seals import seals_router
+from trust.app.http.sender import sender_of
 from trust.app.lanes import Lane, Lanes
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.ecertificate import Application, IssuedECertificate
@@ -532,7 +533,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
         if content_type not in ("multipart/form-data", "application/json"):
             return _unsupported()
         lane, label = await asking(authorization)
-        with lanes.admitted(lane, request.client.host if request.client else None):
+        with lanes.admitted(lane, *sender_of(request)):
             if content_type == "application/json":
                 code = _code_of(await request.body())
                 return await lanes.decode(lane, lambda: verified(code, lane, label))

@@ -16,6 +16,7 @@ from fastapi import Request
 
 from trust.app.access import ApiCaller
 from trust.app.actions import believed_pid, report_json, verify_and_file
+from trust.app.http.sender import sender_of
 from trust.app.i18n import text
 from trust.app.lanes import Lane, Lanes
 from trust.app.pages.shell import Shell
@@ -48,7 +49,7 @@ class Checking:
     @contextlib.contextmanager
     def admitted(self, request: Request, lane: Lane) -> Iterator[None]:
         """Around a request that brings something to check, before its form is read. Raises as `Lanes.admitted`."""
-        with self._lanes.admitted(lane, request.client.host if request.client else None):
+        with self._lanes.admitted(lane, *sender_of(request)):
             yield
 
     async def check(

@@ -108,7 +108,8 @@ def public_router(shell: Shell, checking: Checking) -> APIRouter:
     async def _result_of(request: Request, kind: str, encoded: str) -> Response:
         _check_shape(encoded)
         code = f"HTTPS://{shell.service.settings.host}/{kind}/{encoded}"
-        return _verdict_page(shell, request, await checking.check(code, language_of(request)))
+        with checking.admitted(request, Lane.PUBLIC):
+            return _verdict_page(shell, request, await checking.check(code, language_of(request)))
 
     return router
 
