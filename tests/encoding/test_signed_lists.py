@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import cbor2
 import pytest
@@ -53,7 +52,6 @@ from verifier.trust_list import check_trust_list
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 LATER = AT + timedelta(days=7)
 ADDRESS = "https://v.chuncheng.example/status/1"
-TOKENS = Path(__file__).resolve().parents[3] / "shared" / "vectors" / "tokens"
 KEY = ec.generate_private_key(ec.SECP256R1())
 SPKI = KEY.public_key().public_bytes(
     serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -205,18 +203,15 @@ def test_an_index_outside_the_list_is_malformed() -> None:
 
 
 def test_the_bits_are_those_of_the_drafts_example() -> None:
-    path = TOKENS / "status-list" / "status_list_encoding2_cbor.txt"
-    if not path.exists():
-        pytest.skip("../shared/vectors/tokens is not here")
-    text = path.read_text()
-    encoded = bytes.fromhex("".join(text.split("encoded:")[1].split()))
+    # draft-ietf-oauth-status-list, its example of a list of two bits as CBOR
+    encoded = bytes.fromhex("a2646269747302636c73744b78da3be9f2130003df0207")
     value = cbor2.loads(encoded)  # the draft's keys do not stand in deterministic order, so ours refuses it
     with pytest.raises(Malformed):
         decode_cbor(encoded, max_bytes=1000)
     packed = zlib.decompress(value["lst"])
     assert packed == bytes((0xC9, 0x44, 0xF9))
     numbers = [packed[n // 4] >> 2 * (n % 4) & 3 for n in range(12)]
-    assert numbers == [1, 2, 0, 3, 0, 1, 0, 1, 1, 2, 3, 3]  # draft-ietf-oauth-status-list, 2-bit example
+    assert numbers == [1, 2, 0, 3, 0, 1, 0, 1, 1, 2, 3, 3]
     meaning = {0: Status.VALID, 1: Status.REVOKED, 2: Status.SUSPENDED, 3: Status.REPLACED}
     made = pack({index: meaning[number] for index, number in enumerate(numbers)})
     assert made[:3] == packed
