@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-import time
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
 from sqlalchemy.engine import Connection
+from support.limits import HANG_SECONDS
 from support.world import MARKET, START, World
 
 from issuer import sql
@@ -464,14 +465,22 @@ def test_a_freeze_while_another_step_is_recorded_is_not_undone(
 ) -> None:
     service, seal = stored_world.service, "chuncheng-market-sm2"
     freezes: list[Future[ESeal]] = []
+    has_begun = threading.Event()
     real = sql.one_row
+
+    def frozen() -> ESeal:
+        has_begun.set()
+        return service.seals.freeze(seal)
 
     def read_then_frozen(connection: Connection, kind: Any, /, **where: Any) -> Any:
         row = real(connection, kind, **where)
         if kind is sql.SealRow and row.pending_event is not None and not freezes:
-            freezes.append(pool.submit(service.seals.freeze, seal))
-            # The freeze has to wait for this very step, so it cannot be waited for; a second is enough for it to try.
-            time.sleep(1)
+            freezes.append(pool.submit(frozen))
+            # It has to wait for this very step, so its end cannot be waited for; a third of a second after it began
+            # it would long be through if nothing held it up.
+            assert has_begun.wait(HANG_SECONDS)
+            held_up = wait(freezes, timeout=0.3).not_done
+            assert held_up
         return row
 
     publish = type(service.log).publish
