@@ -7,14 +7,12 @@ import sys
 from pathlib import Path
 
 from support.limits import HANG_SECONDS
+from support.product import modules_of_extra_only
 from support.world import World
 
 from trust.app.archiving import export_package
 
-SERVER_ONLY = [
-    "alembic", "fastapi", "fontTools", "httpx2", "jinja2", "pkcs11", "psycopg", "pydantic_settings", "qrcode",
-    "sqlalchemy", "sqlmodel", "starlette", "typst", "uvicorn",
-]  # fmt: skip
+SERVER_ONLY = sorted(modules_of_extra_only("server"))
 
 PROGRAM = f"""
 import sys
@@ -39,6 +37,22 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         cwd=root,
         timeout=HANG_SECONDS,
     )
+
+
+def test_a_servers_libraries_are_known_here() -> None:
+    known = {
+        "alembic",
+        "fastapi",
+        "pkcs11",
+        "psycopg",
+        "qrcode",
+        "sqlalchemy",
+        "starlette",
+        "typst",
+        "uvicorn",
+    }
+    assert known < set(SERVER_ONLY)
+    assert not {"cbor2", "cryptography", "pyhanko", "typer"} & set(SERVER_ONLY)
 
 
 def test_the_base_install_verifies_offline(world: World, tmp_path: Path) -> None:

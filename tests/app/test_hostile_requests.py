@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,13 +14,13 @@ from fastapi.testclient import TestClient
 from support.pages_browser import Browser
 from support.pages_world import World as PagesWorld
 from support.producers import contract
+from support.routes import api_routes
 from support.world import FOOD, World
 
-from trust.app.access import Access
+from trust.app.access import SCOPES, Access
 from trust.app.http.app import create_app
 from trust.model.clock import SystemEntropy
 
-SCOPES = ["cert.issue", "cert.status", "cert.read", "cert.present", "verify"]
 VALUES: dict[str, bytes] = {
     "nested": b"[" * 100_000,
     "nested objects": b'{"a":' * 100_000,
@@ -78,22 +78,14 @@ def hostile(world: World) -> Iterator[tuple[TestClient, list[str | None], str]]:
 
 
 def operations(client: TestClient) -> list[tuple[str, APIRoute]]:
-    """Methods and routes; the framework keeps those of each router in the router."""
+    """Methods and routes."""
     found = [
         (method, route)
-        for route in within(client.app.routes)  # type: ignore[attr-defined]
+        for route in api_routes(client.app)  # type: ignore[arg-type]
         for method in sorted(route.methods & {"GET", "POST"})
     ]
     assert len(found) > 60
     return found
-
-
-def within(routes: Sequence[Any]) -> Iterator[APIRoute]:
-    for route in routes:
-        if isinstance(route, APIRoute):
-            yield route
-        elif hasattr(route, "original_router"):
-            yield from within(route.original_router.routes)
 
 
 def sent(client: TestClient, method: str, path: str, key: str | None, **more: Any) -> int:

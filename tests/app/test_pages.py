@@ -11,6 +11,7 @@ import pytest
 from anyio.from_thread import BlockingPortal
 from support.pages_browser import Browser
 from support.pages_world import DESK, HOLDER_NAME, PERSON, World
+from support.routes import pages_not_among
 
 from issuer.presenting import Level
 from trust.app.i18n import LANGUAGES, as_language, load_texts, preferred_language, text
@@ -33,6 +34,7 @@ PUBLIC = (
     "/ledger/explained",
     "/seals",
     "/trust",
+    "/r",
 )
 
 
@@ -72,6 +74,13 @@ def test_every_page_carries_the_headers_and_is_not_kept(browser: Browser, path: 
     for name, value in SECURITY_HEADERS.items():
         assert answer.headers[name] == value
     assert answer.headers["cache-control"] == "no-store"
+
+
+def test_no_page_that_a_stranger_gets_is_left_out(browser: Browser, pages_world: World) -> None:
+    for template in pages_not_among(pages_world.app, [path.partition("?")[0] for path in PUBLIC]):
+        path = re.sub(r"\{[^}]*\}", "ABCD", template)
+        answer = browser.get(path)
+        assert (answer.status_code, answer.url.path) != (200, path), f"{template} belongs to PUBLIC"
 
 
 @pytest.mark.parametrize("path", PUBLIC)

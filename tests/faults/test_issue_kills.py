@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from faults.issue_child import MOMENTS
 from support.limits import HANG_SECONDS
 from support.world import World, make_world
 
@@ -17,11 +18,6 @@ from issuer import sql
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind
 from trust.model.report import Verdict
-
-MOMENTS = [
-    "reserving", "reserved", "laid-out", "sealed", "storing-sealed", "stored-sealed", "appending", "appended",
-    "receipts", "spliced", "storing-issued", "stored-issued",
-]  # fmt: skip
 
 
 @pytest.mark.faults

@@ -129,6 +129,7 @@ def test_the_script_makes_the_same_records_again():
         "approval.csv": make_samples.approval_rows(),
         "bad-rows.csv": make_samples.bad_rows(),
     }
+    assert set(made) == {file.name for file in SAMPLES.glob("*.csv")}
     for name, expected in made.items():
         assert [row for _, row in rows(name)] == expected
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from issuer import sql
 from support.pages_world import World
+from support.routes import pages_not_among
 from trust.encoding.codes import STEP_SECONDS
 
 
@@ -34,7 +36,15 @@ def sign_in(page: Any, world: World) -> None:
 
 
 def every_page(watched: Any, world: World, *, language: str, width: int) -> Iterator[tuple[str, Any]]:
-    """Every page there is, each in the state in which people see it."""
+    """Every page there is, each in the state in which people see it. Fails at the end if one was left out."""
+    seen = []
+    for name, page in _pages(watched, world, language=language, width=width):
+        seen.append(urlsplit(page.url).path)
+        yield name, page
+    assert pages_not_among(world.app, seen) == set()
+
+
+def _pages(watched: Any, world: World, *, language: str, width: int) -> Iterator[tuple[str, Any]]:
     page = watched.page(language=language, width=width)
     ledger = ("/ledger", "/ledger?index=7", "/ledger/explained")
     paths = (
@@ -46,6 +56,9 @@ def every_page(watched: Any, world: World, *, language: str, width: int) -> Iter
         "/wallet/claim/ABCDEFGHIJKLMNOPQRSTUVWXYZ",
         "/P/ABCD",
         "/Q/ABCD",
+        "/seals",
+        "/trust",
+        "/r",
     )
     for path in (*paths, *ledger):
         page.goto(path)
@@ -64,6 +77,10 @@ def every_page(watched: Any, world: World, *, language: str, width: int) -> Iter
         page.locator("[data-drop] button").click()
         page.wait_for_selector(f".verdict.is-{colour}")
         yield f"verdict {colour}", page
+        if colour == "green":
+            style = page.locator(".filed link").first.get_attribute("href")
+            page.goto(style.partition("/print.css")[0])
+            yield "report", page
     open_wallet(page, world)
     yield "wallet", page
     pid = world.valid.pid.hex()
