@@ -59,6 +59,12 @@ def new_postgres_database(postgres_server: str) -> Callable[[], str]:
     return lambda: _make_database(postgres_server)
 
 
+@pytest.fixture
+def new_database_from(postgres_server: str) -> Callable[[str], str]:
+    """Makes a copy of a database on the test server and gives its URL."""
+    return lambda template: _make_database(postgres_server, template)
+
+
 def _make_database(server: str, template: str | None = None) -> str:
     """The URL of a new database: an empty one, or a copy of `template`, which nobody is connected to."""
     import psycopg

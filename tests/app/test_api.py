@@ -11,7 +11,7 @@ from typing import Any
 import pypdfium2
 import pytest
 from fastapi.testclient import TestClient
-from support.world import FOOD, World
+from support.world import FOOD, METRICS_TOKEN, World
 
 from ledger.proof import check_detached_receipt
 from trust.app.access import Access
@@ -280,7 +280,7 @@ def test_operators_get_health_metrics_and_version(api: Api) -> None:
     assert api.get("/livez").json() == {"status": "ok"}
     ready = api.get("/readyz")
     assert ready.status_code == 200, ready.text
-    metrics = api.get("/metrics").text
+    metrics = api.get("/metrics", key=METRICS_TOKEN).text
     assert 'ecert_verifications_total{method="' in metrics
     assert "ecert_ledger_size" in metrics
     assert api.get("/version").json()["name"] == "yinzheng"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from support.world import World
+from support.world import FOR_OPERATORS, World
 
 from issuer import sql
 from trust.app import compose, serving
@@ -56,7 +56,7 @@ def test_gauges_tell_what_waits(world: World) -> None:
     issuing._reserve(issuing.check(world.application(2)))
     world.clock.advance(days=2)
     with TestClient(create_app(world.service)) as client:
-        text = client.get("/metrics").text
+        text = client.get("/metrics", headers=FOR_OPERATORS).text
     assert "ecert_unfinished_drafts 1.0" in text
     assert "ecert_archive_due 1.0" in text
     assert "ecert_register_edited_rows 0.0" in text
@@ -122,6 +122,7 @@ def test_a_worker_begins_as_the_single_process_does(world: World, monkeypatch: p
     issuing._reserve(issuing.check(world.application(1)))
     world.clock.advance(minutes=10)
     monkeypatch.setattr(serving, "open_service", lambda settings: world.service)
+    monkeypatch.setattr(serving.signal, "signal", lambda number, handler: None)
     serving.worker_app()
     assert (
         issuing.issued(identifier=_only_identifier(world)).number

@@ -23,6 +23,8 @@ from trust.sandbox import Sandbox
 from verifier.bundle import evidence_from_bundle
 from verifier.verifying import Verifier
 
+METRICS_TOKEN = "for-operators-only-in-tests"
+FOR_OPERATORS = {"authorization": f"Bearer {METRICS_TOKEN}"}
 NAME_SEAL = "chuncheng-market-person"
 
 MARKET = IssuingAuthority(
@@ -189,6 +191,7 @@ def settings_at(
         language="en",
         kdf_rounds=1000,
         clock_gap=timedelta(days=100 * 366),  # tests move their clocks by years
+        metrics_token=METRICS_TOKEN,
     )
 
 

@@ -188,8 +188,8 @@ class Service:
 class ServiceSecrets:
     """Keys for HMACs, derived from one random secret of the installation (HKDF, one label each).
 
-    Several hosts on one database have the same one. It is made once (`create`): a new one in the place of a lost one
-    would open nothing that was kept under the old.
+    Several hosts on one database have the same one. It is made once, with the data folder (`create`): a new one in the
+    place of a lost one, or of one that is in another folder, would open nothing that was kept under the old.
     """
 
     def __init__(self, folder: Path, *, create: bool = False) -> None:
@@ -197,7 +197,8 @@ class ServiceSecrets:
         if not path.exists():
             if not create:
                 raise KeyUnavailable(
-                    f"The service secret {path} is missing.", "Restore it from the copy of the keys folder."
+                    f"The service secret {path} is missing.",
+                    "Set YINZHENG_KEYS to the folder of the keys, or restore it from the copy of that folder.",
                 )
             create_durably(path, secrets.token_bytes(32))
             path.chmod(0o600)
@@ -260,7 +261,7 @@ def _open(
     lock_database = stack.enter_context(Database(settings.lock_url or data / "lock" / "lock.sqlite"))
     migrate_register(database)
     migrate_ledger(ledger_database)
-    service_secrets = ServiceSecrets(data / "keys", create=create)
+    service_secrets = ServiceSecrets(settings.keys_folder)
     guard = database.guard = RegisterGuard(database, service_secrets.derive("register rows"), clock)
     keys = open_keys(settings)
     time_stamps = [
@@ -434,7 +435,7 @@ def _carry_on(issuing: Issuing) -> None:
 
 def open_keys(settings: Settings) -> CompositeKeyProvider:
     """The keys of a data folder: in files, and in a token where the settings name one. Opens none of them."""
-    folder = settings.data / "keys"
+    folder = settings.keys_folder
     files = FileKeyProvider(folder, settings.read_passphrase, kdf_rounds=settings.kdf_rounds)
     if (token := settings.token) is None:
         return CompositeKeyProvider(files)
@@ -487,10 +488,12 @@ def _witnessing(
 
 
 def _make_data_folder(settings: Settings) -> None:
-    for folder in (settings.data, settings.data / "keys", settings.data / "lock"):
+    is_new = not (settings.data / "host").exists()
+    for folder in (settings.data, settings.data / "lock", *([settings.keys_folder] if is_new else [])):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not settings.passphrase and not settings.passphrase_file.exists():
         create_durably(settings.passphrase_file, secrets.token_urlsafe(32).encode() + b"\n")
         os.chmod(settings.passphrase_file, 0o600)
-    if not (settings.data / "host").exists():
+    if is_new:
+        ServiceSecrets(settings.keys_folder, create=True)
         create_durably(settings.data / "host", settings.host.encode() + b"\n")

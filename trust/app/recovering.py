@@ -62,7 +62,7 @@ def recover_ledger(
             log_vkey=vkey_of(settings.origin, key),
             identities=RegisterIdentities(register),
             even_if_not_behind=even_if_not_behind,
-            state_key=StateKey(ServiceSecrets(data / "keys").derive("ledger state")),
+            state_key=StateKey(ServiceSecrets(settings.keys_folder).derive("ledger state")),
             on_progress=on_progress,
         )
         # In our own folder, never in a mirror.

@@ -1,8 +1,20 @@
-"""Running the service: one process on SQLite, several on PostgreSQL."""
+"""Running the service: one process on SQLite, several on PostgreSQL.
+
+SIGTERM and SIGINT stop it in order: nothing new is accepted, what was begun is answered, everything is closed, and
+the exit code is 0. SIGHUP starts the workers again one after the other, the new one before the old one goes; a
+single process has nothing to take its place, so it stays as it is. Neither of them reads settings anew.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -10,14 +22,18 @@ from fastapi import FastAPI
 
 from trust.app.compose import Service, open_service
 from trust.app.http.app import create_app
+from trust.app.http.ending import PatientProtocol
 from trust.app.http.middleware import set_up_logging
 from trust.app.lanes import Lane
 from trust.app.settings import Settings, read_settings
 from trust.confinement import landlock_version
-from trust.model.errors import Malformed, TrustError
+from trust.model.errors import Malformed, OperationalError, TrustError
 
 _WORKER_SECONDS = 120
 """How long a worker may take to come up, on a slow machine, before it is taken for dead."""
+
+_METRICS_SECONDS = 5
+"""How long the end waits for a scrape that is under way."""
 
 _log = logging.getLogger("yinzheng.serving")
 
@@ -40,10 +56,9 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         "log_config": None,
         "access_log": False,
         "server_header": False,
+        "http": PatientProtocol,
     }
     if workers > 1:
-        import os
-
         os.environ["YINZHENG_DATA"] = str(settings.data)
         uvicorn.run(
             "trust.app.serving:worker_app",
@@ -53,20 +68,84 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             **common,
         )
         return
-    service = open_service(settings)
-    try:
+    with _signals_that_end_in_order(), open_service(settings) as service:
         _begin(service)
-        uvicorn.run(create_app(service), **common)
-    finally:
-        service.close()
+        app = create_app(service)
+        with _answering_metrics(settings, app):
+            uvicorn.run(app, **common)
 
 
 def worker_app() -> FastAPI:
     """What each of several workers runs: a service of its own on the common database."""
+    signal.signal(signal.SIGHUP, _stay)  # a terminal sends it to all; the first process knows what to do
     set_up_logging()
-    service = open_service(read_settings())
+    settings = read_settings()
+    service = open_service(settings)
     _begin(service)
-    return create_app(service, close_service=True)
+    app = create_app(service, close_service=True)
+    _answering_metrics(settings, app).__enter__()  # until the process ends
+    return app
+
+
+@contextlib.contextmanager
+def _signals_that_end_in_order() -> Iterator[None]:
+    """uvicorn gives a signal on when it has ended, and by default that would be the end of the process there."""
+    handlers = {signal.SIGTERM: _leave, signal.SIGHUP: _stay}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _stay(number: int, frame: FrameType | None) -> None:
+    """Not `SIG_IGN`: that would be inherited by the programs that are started here."""
+
+
+@contextlib.contextmanager
+def _answering_metrics(settings: Settings, app: FastAPI) -> Iterator[None]:
+    """While the block runs, /metrics is answered at the operators' address, where there is one.
+
+    Several workers listen there side by side, and the kernel picks one for each connection: a scrape tells the
+    counters of one of them, as it does at the public address. Raises `OperationalError` where nobody can listen.
+    """
+    if settings.metrics_listen is None:
+        yield
+        return
+    host, port = settings.metrics_listen
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, proto=socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+    except OSError as exc:
+        listener.close()
+        raise OperationalError(
+            f"Nobody can listen at {host} port {port} for metrics.",
+            "Correct YINZHENG_METRICS_LISTEN: an address of this machine, and a port that nothing else uses.",
+            code="METRICS_ADDRESS",
+        ) from exc
+    config = uvicorn.Config(
+        app.state.metrics_app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), name="metrics", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(timeout=_METRICS_SECONDS)
 
 
 def _begin(service: Service) -> None:

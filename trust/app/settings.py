@@ -8,6 +8,8 @@
 | YINZHENG_HOST             | host name in codes, at most 24 characters                    | v.yinzheng.example  |
 | YINZHENG_BASE_URL         | address under which lists are published                      | https://<host>      |
 | YINZHENG_ORIGIN           | name of the ledger                                           | <host>/ledger       |
+| YINZHENG_KEYS             | folder of the private keys and the service secret, which     | <data>/keys         |
+|                           | may be on another disk than the data                         |                     |
 | YINZHENG_PASSPHRASE       | passphrase of the key files                                  |                     |
 | YINZHENG_PASSPHRASE_FILE  | file that holds it                                           | <data>/passphrase   |
 | YINZHENG_PKCS11_MODULE    | shared library of a token (PKCS #11); unset: keys in files   |                     |
@@ -28,12 +30,17 @@
 | YINZHENG_SCRUB_EVERY      | seconds between two readings of the whole ledger             | 600                 |
 | YINZHENG_CLOCK_GAP        | days after the last entry of the ledger after which a clock  | 60                  |
 |                           | that no second clock confirms needs an operator's word       |                     |
+| YINZHENG_METRICS_LISTEN   | address and port at which /metrics is answered to anybody    |                     |
+| YINZHENG_METRICS_TOKEN    | bearer token that gets /metrics at the public address        |                     |
+| YINZHENG_METRICS_TOKEN_FILE | file that holds it                                         |                     |
 | YINZHENG_LANG             | zh-CN or en                                                  | from LANG           |
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -49,6 +56,7 @@ from trust.app.keeping import KeepingSettings
 from trust.model.errors import KeyUnavailable, Malformed
 
 MAX_HOST = 24
+_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{15,199}[A-Za-z0-9\-._~+/=]", re.ASCII)
 
 
 class _Environment(BaseSettings):
@@ -60,6 +68,7 @@ class _Environment(BaseSettings):
     host: str | None = None
     base_url: str | None = None
     origin: str | None = None
+    keys: Path | None = None
     passphrase: str | None = None
     passphrase_file: Path | None = None
     lang: str | None = None
@@ -77,6 +86,9 @@ class _Environment(BaseSettings):
     time_stamp_wait: float = Field(default=5, gt=0)
     scrub_every: float = Field(default=600, gt=0)
     clock_gap: float = Field(default=DAYS_WITHOUT_A_WORD, ge=1)
+    metrics_listen: str | None = None
+    metrics_token: str | None = None
+    metrics_token_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +155,17 @@ class Settings:
     time_stamps: tuple[OutsideTsaSettings | None, ...] = (None,)
     """In the order in which they are asked; None is our own."""
     time_stamp_wait: timedelta = timedelta(seconds=5)
+    keys: Path | None = None
+    """Where it is not in the data folder."""
     clock_gap: timedelta = timedelta(days=DAYS_WITHOUT_A_WORD)
+    metrics_listen: tuple[str, int] | None = None
+    """Address and port."""
+    metrics_token: str | None = field(default=None, repr=False)
+
+    @property
+    def keys_folder(self) -> Path:
+        """Private keys, each encrypted, and the service secret."""
+        return self.keys or self.data / "keys"
 
     def read_passphrase(self) -> bytes:
         """The passphrase of the key files. Raises `KeyUnavailable` where there is none."""
@@ -180,6 +202,7 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
         host=host,
         base_url=(environment.base_url or f"https://{host}").rstrip("/"),
         origin=environment.origin or f"{host}/ledger",
+        keys=environment.keys.resolve() if environment.keys else None,
         passphrase=environment.passphrase,
         passphrase_file=environment.passphrase_file or folder / "passphrase",
         language="zh-CN" if lang.lower().startswith("zh") else "en",
@@ -195,7 +218,44 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
         time_stamps=parse_time_stamps(environment.time_stamps),
         time_stamp_wait=timedelta(seconds=environment.time_stamp_wait),
         clock_gap=timedelta(days=environment.clock_gap),
+        metrics_listen=_address(environment.metrics_listen) if environment.metrics_listen else None,
+        metrics_token=_metrics_token(environment),
     )
+
+
+def _address(text: str) -> tuple[str, int]:
+    """`127.0.0.1:9100`, `[::1]:9100`."""
+    host, _, port = text.strip().rpartition(":")
+    try:
+        found = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        found = None
+    if found is None or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+        raise Malformed(
+            f"{text!r} in YINZHENG_METRICS_LISTEN is no address and port.",
+            "Write for example: 127.0.0.1:9100",
+        )
+    return str(found), int(port)
+
+
+def _metrics_token(environment: _Environment) -> str | None:
+    token = environment.metrics_token
+    if not token and environment.metrics_token_file is not None:
+        try:
+            token = environment.metrics_token_file.read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise Malformed(
+                f"The file {environment.metrics_token_file} of the token for metrics cannot be read.",
+                "Correct YINZHENG_METRICS_TOKEN_FILE.",
+            ) from exc
+    elif not token:
+        return None
+    if not _TOKEN.fullmatch(token):
+        raise Malformed(
+            "The token for metrics has to be 16 to 200 letters, digits and -._~+/=.",
+            "Make one with: openssl rand -hex 24",
+        )
+    return token
 
 
 def parse_time_stamps(text: str) -> tuple[OutsideTsaSettings | None, ...]:

@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from trust.app.access import Access
 from trust.app.compose import Service
 from trust.app.http.api import api_router
+from trust.app.http.metrics import metrics_app
 from trust.app.http.middleware import Metrics, RequestFrame
 from trust.app.http.problems import add_problem_handlers
 from trust.app.http.public import public_router
@@ -43,6 +44,7 @@ def create_app(
     access = Access(service.database, service.clock, SystemEntropy())
     metrics = Metrics()
     lanes = Lanes(sizes)
+    app.state.metrics_app = metrics_app(service, metrics, lanes)  # for an address of its own: see `serving`
     app.include_router(api_router(service, access, metrics, lanes))
     app.include_router(public_router(service, metrics, lanes))
     add_pages(app, service, access, lanes, policy=service.policy)

@@ -18,9 +18,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 
 from issuer.publishing import AnchoredList
-from issuer.sql import backlog, to_micros
 from keys.pki.ocsp import MAX_REQUEST_BYTES
 from trust.app.compose import Service
+from trust.app.http.metrics import answer_on_the_public_address, edited_rows
 from trust.app.http.middleware import Metrics
 from trust.app.lanes import Lanes
 from trust.app.members import BUNDLE_PATH, BUNDLE_TYPE
@@ -176,20 +176,9 @@ def public_router(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter
         )
 
     @router.get("/metrics", tags=["operator"], operation_id="metrics")
-    def read_metrics() -> Response:
-        gauges = {
-            "ecert_ledger_size": float(service.log.checkpoint().size),
-            "ecert_ledger_halted": float(service.log.halted is not None),
-            "ecert_ledger_scrubbed_entries": float(service.keeper.scrubbing.entries),
-            "ecert_register_edited_rows": float(_edited_rows(service)),
-            "ecert_disk_free_bytes": float(shutil.disk_usage(service.settings.data).free),
-            **_backlog(service),
-        }
-        gauges |= lanes.gauges()
-        if (witnessing := service.keeper.witnessing) is not None:
-            quorum_at = witnessing.quorum_at
-            gauges["ecert_ledger_quorum_time_seconds"] = quorum_at.timestamp() if quorum_at else 0.0
-        return PlainTextResponse(metrics.text(gauges), media_type="text/plain; version=0.0.4")
+    def read_metrics(request: Request) -> Response:
+        """Counts and gauges in the form that Prometheus reads, to the operators' bearer token."""
+        return answer_on_the_public_address(service, metrics, lanes, request)
 
     @router.get("/version", tags=["operator"], operation_id="version")
     def read_version() -> Any:
@@ -225,18 +214,6 @@ def _has_seals_in_term(service: Service) -> bool:
     return all(active.values())
 
 
-def _edited_rows(service: Service) -> int:
-    checking = service.keeper.checking
-    return len(checking.findings) if checking is not None else 0
-
-
-def _backlog(service: Service) -> dict[str, float]:
-    at = to_micros(service.clock.now())
-    with service.database.read() as connection:
-        unfinished, due = backlog(connection, at)
-    return {"ecert_unfinished_drafts": float(unfinished), "ecert_archive_due": float(due)}
-
-
 def _readiness(service: Service) -> dict[str, bool]:
     def works(question: Any) -> bool:
         try:
@@ -246,7 +223,7 @@ def _readiness(service: Service) -> dict[str, bool]:
 
     return {
         "database": works(lambda: service.authorities.list() is not None),
-        "register": works(lambda: not _edited_rows(service) and service.guard.lost_entry is None),
+        "register": works(lambda: not edited_rows(service) and service.guard.lost_entry is None),
         "disk": works(lambda: shutil.disk_usage(service.settings.data).free >= _LEAST_FREE),
         "seals": works(lambda: _has_seals_in_term(service)),
         "keys": works(lambda: service.authorities.service_key("present")),
