@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -28,7 +29,7 @@ from trust.sandbox import Sandbox
 
 SMALL = {
     **SIZES,
-    Lane.PUBLIC: LaneSize(readers=1, waiting=1, uploads=3, codes=1, per_client=2),
+    Lane.PUBLIC: LaneSize(readers=1, waiting=1, uploads=4, codes=1, per_client=3, crowded=2),
 }
 
 
@@ -61,17 +62,126 @@ def test_one_client_leaves_room_for_the_next() -> None:
         for address in ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"):
             inside.enter_context(lanes.admitted(Lane.PUBLIC, address))
         with pytest.raises(TooManyAtOnce), lanes.admitted(Lane.PUBLIC, "2001:db8:1:2::77"):
-            pass
-        with lanes.admitted(Lane.PUBLIC, "2001:db8:1:3::1"):
-            pass
-        with lanes.admitted(Lane.PUBLIC, "192.0.2.7"), pytest.raises(Busy), lanes.admitted(Lane.PUBLIC, None):
-            pass  # three uploads, and no more of whomever
+            pass  # half full: two are many
+        for address in ("2001:db8:1:3::1", "192.0.2.7"):
+            inside.enter_context(lanes.admitted(Lane.PUBLIC, address))
+        with pytest.raises(Busy), lanes.admitted(Lane.PUBLIC, None):
+            pass  # four uploads, and no more of whomever
         with lanes.admitted(Lane.COUNTER, "2001:db8:1:2::1"):
             pass
     with ExitStack() as inside:
-        for _ in range(3):  # a proxy on this machine that does not say for whom it asks
+        for _ in range(4):  # a proxy on this machine that does not say for whom it asks
             inside.enter_context(lanes.admitted(Lane.PUBLIC, "127.0.0.1"))
     assert not any(lanes.gauges().values())
+
+
+def test_what_is_announced_counts_before_it_has_come() -> None:
+    lanes = Lanes({**SIZES, Lane.PUBLIC: replace(SIZES[Lane.PUBLIC], held_bytes=100)})
+    with lanes.admitted(Lane.PUBLIC, "192.0.2.1", 60):
+        with pytest.raises(Busy), lanes.admitted(Lane.PUBLIC, "192.0.2.2", 41):
+            pass
+        with lanes.admitted(Lane.PUBLIC, "192.0.2.2", 40):
+            pass
+    assert not any(lanes.gauges().values())
+
+
+def _turns(sizes: LaneSize, asked: list[str], *, at_once: int) -> list[str]:
+    """Who is read in which order, where everybody has asked before the first is done."""
+    began: list[str] = []
+    release = threading.Semaphore(0)
+
+    def work(client: str) -> None:
+        began.append(client)
+        assert release.acquire(timeout=HANG_SECONDS)
+
+    async def ask(lanes: Lanes, client: str) -> None:
+        with lanes.admitted(Lane.PUBLIC, client):
+            await lanes.read(Lane.PUBLIC, lambda: work(client))
+
+    async def everybody() -> None:
+        lanes = Lanes({**SIZES, Lane.PUBLIC: sizes})
+        async with anyio.create_task_group() as group:
+            for client in asked:
+                group.start_soon(ask, lanes, client)
+                await anyio.sleep(0)
+            for done in range(len(asked)):
+                with anyio.fail_after(HANG_SECONDS):
+                    while len(began) < min(done + at_once, len(asked)):
+                        await anyio.sleep(0.001)
+                release.release()
+        assert not any(lanes.gauges().values())
+
+    anyio.run(everybody)
+    return began
+
+
+def test_addresses_take_turns() -> None:
+    one = LaneSize(readers=1, waiting=50, uploads=60, codes=1, per_client=50)
+    asked = ["192.0.2.1"] * 4 + ["192.0.2.2"] * 2 + ["192.0.2.3"]
+    assert _turns(one, asked, at_once=1) == [
+        *("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.1"),
+    ]
+
+
+def test_three_addresses_leave_a_reader_for_the_next_visitor() -> None:
+    asked = [f"192.0.2.{number}" for number in (1, 2, 3) for _ in range(6)]
+    size = SIZES[Lane.PUBLIC]
+    began: list[str] = []
+    release = threading.Event()
+
+    async def flood_and_visit() -> None:
+        lanes = Lanes()
+
+        async def ask(client: str) -> None:
+            with lanes.admitted(Lane.PUBLIC, client):
+                await lanes.read(Lane.PUBLIC, lambda: (began.append(client), release.wait(HANG_SECONDS)))
+
+        async with anyio.create_task_group() as group:
+            for client in asked:
+                group.start_soon(ask, client)
+                await anyio.sleep(0)
+            await anyio.sleep(0.05)
+            assert len(began) < size.readers
+            with lanes.admitted(Lane.PUBLIC, "198.51.100.1"), anyio.fail_after(HANG_SECONDS):
+                assert await lanes.read(Lane.PUBLIC, lambda: "a verdict") == "a verdict"
+            assert len(began) < len(asked), "the others are still there"
+            release.set()
+        assert sorted(began) == sorted(asked), "and all of them were served"
+        assert not any(lanes.gauges().values())
+
+    anyio.run(flood_and_visit)
+
+
+def test_who_hangs_up_while_he_waits_gives_his_turn_away() -> None:
+    release = threading.Event()
+
+    async def wait_and_leave() -> None:
+        lanes = Lanes(
+            {**SIZES, Lane.PUBLIC: LaneSize(readers=1, waiting=9, uploads=9, codes=1, per_client=9)}
+        )
+
+        async def ask(client: str) -> None:
+            with lanes.admitted(Lane.PUBLIC, client):
+                await lanes.read(Lane.PUBLIC, lambda: release.wait(HANG_SECONDS))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask, "192.0.2.1")
+            await anyio.sleep(0.01)
+            async with anyio.create_task_group() as leaving:
+                for client in ("192.0.2.1", "192.0.2.2", "192.0.2.2"):
+                    leaving.start_soon(ask, client)
+                await anyio.sleep(0.01)
+                leaving.cancel_scope.cancel()
+            release.set()
+        with lanes.admitted(Lane.PUBLIC, "192.0.2.2"):
+            assert await lanes.read(Lane.PUBLIC, lambda: "his turn") == "his turn"
+        assert not any(lanes.gauges().values())
+
+    anyio.run(wait_and_leave)
+
+
+def test_fifty_behind_one_address_queue_and_are_not_refused() -> None:
+    assert len(_turns(SIZES[Lane.PUBLIC], ["192.0.2.1"] * 50, at_once=2)) == 50
 
 
 @pytest.fixture

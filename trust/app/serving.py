@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -19,12 +20,15 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from trust.app.compose import Service, open_service
 from trust.app.http.app import create_app
-from trust.app.http.ending import PatientProtocol
+from trust.app.http.connections import GuardedProtocol, raise_descriptor_limit
 from trust.app.http.middleware import set_up_logging
 from trust.app.lanes import Lane
+from trust.app.run_as import leave_root
 from trust.app.settings import Settings, read_settings
 from trust.confinement import landlock_version
 from trust.model.errors import Malformed, OperationalError, TrustError
@@ -32,6 +36,7 @@ from trust.model.errors import Malformed, OperationalError, TrustError
 _WORKER_SECONDS = 120
 """How long a worker may take to come up, on a slow machine, before it is taken for dead."""
 
+_BACKLOG = 2048
 _METRICS_SECONDS = 5
 """How long the end waits for a scrape that is under way."""
 
@@ -50,29 +55,52 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         _log.warning(
             "no Landlock in this kernel: who reads files of strangers could read those of the service"
         )
+    raise_descriptor_limit()
+    listener = _listen(host, port)  # a port below 1024 is root's to open
+    leave_root(settings)
     common: dict[str, Any] = {
-        "host": host,
-        "port": port,
         "log_config": None,
         "access_log": False,
         "server_header": False,
-        "http": PatientProtocol,
+        "http": GuardedProtocol,
+        "ws": "none",
+        "proxy_headers": bool(settings.proxies),
+        "forwarded_allow_ips": list(settings.proxies),
     }
     if workers > 1:
         os.environ["YINZHENG_DATA"] = str(settings.data)
-        uvicorn.run(
+        config = uvicorn.Config(
             "trust.app.serving:worker_app",
             factory=True,
             workers=workers,
             timeout_worker_healthcheck=_WORKER_SECONDS,
             **common,
         )
+        Multiprocess(config, sockets=[listener]).run()
         return
     with _signals_that_end_in_order(), open_service(settings) as service:
         _begin(service)
         app = create_app(service)
         with _answering_metrics(settings, app):
-            uvicorn.run(app, **common)
+            server = uvicorn.Server(uvicorn.Config(app, **common))
+            server.run(sockets=[listener])
+            if not server.started:
+                sys.exit(STARTUP_FAILURE)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as exc:
+        raise OperationalError(
+            f"Nobody can listen at {host} port {port}: {exc.strerror}.",
+            "Give an address of this machine and a port that nothing else uses (--host, --port).",
+            code="ADDRESS_IN_USE",
+        ) from exc
+    listener.set_inheritable(True)
+    _log.info("listening at %s port %s", *listener.getsockname()[:2])
+    return listener
 
 
 def worker_app() -> FastAPI:

@@ -33,6 +33,9 @@
 | YINZHENG_METRICS_LISTEN   | address and port at which /metrics is answered to anybody    |                     |
 | YINZHENG_METRICS_TOKEN    | bearer token that gets /metrics at the public address        |                     |
 | YINZHENG_METRICS_TOKEN_FILE | file that holds it                                         |                     |
+| YINZHENG_PROXIES          | addresses or networks of proxies in front, with commas: they |                     |
+|                           | say for whom they ask (X-Forwarded-For); nobody else does    |                     |
+| YINZHENG_USER             | the user that `serve` becomes when root starts it            |                     |
 | YINZHENG_LANG             | zh-CN or en                                                  | from LANG           |
 """
 
@@ -86,6 +89,8 @@ class _Environment(BaseSettings):
     time_stamp_wait: float = Field(default=5, gt=0)
     scrub_every: float = Field(default=600, gt=0)
     clock_gap: float = Field(default=DAYS_WITHOUT_A_WORD, ge=1)
+    proxies: str = ""
+    user: str | None = None
     metrics_listen: str | None = None
     metrics_token: str | None = None
     metrics_token_file: Path | None = None
@@ -161,6 +166,9 @@ class Settings:
     metrics_listen: tuple[str, int] | None = None
     """Address and port."""
     metrics_token: str | None = field(default=None, repr=False)
+    proxies: tuple[str, ...] = ()
+    """Addresses and networks."""
+    user: str | None = None
 
     @property
     def keys_folder(self) -> Path:
@@ -220,7 +228,19 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
         clock_gap=timedelta(days=environment.clock_gap),
         metrics_listen=_address(environment.metrics_listen) if environment.metrics_listen else None,
         metrics_token=_metrics_token(environment),
+        proxies=tuple(_network(each) for each in _listed(environment.proxies)),
+        user=environment.user or None,
     )
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text)) if "/" in text else str(ipaddress.ip_address(text))
+    except ValueError as exc:
+        raise Malformed(
+            f"{text!r} in YINZHENG_PROXIES is no address and no network.",
+            "Write for example: 127.0.0.1, 10.20.0.0/16",
+        ) from exc
 
 
 def _address(text: str) -> tuple[str, int]:

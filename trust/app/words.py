@@ -74,6 +74,7 @@ ERRORS_ZH = {
     "QR_TOO_LONG": "二维码内容过长。",
     "NOT_SEALABLE": "文件不能再加盖这枚印章。",
     "NOT_SPLICEABLE": "文件不能写入账本回执。",
+    "ADDRESS_IN_USE": "服务的地址无法监听，请检查 --host 和 --port：应为本机地址，且端口未被占用。",
     "METRICS_ADDRESS": "监控指标的地址无法监听，请检查 YINZHENG_METRICS_LISTEN：应为本机地址，且端口未被占用。",
     "NOT_INITIALISED": "数据目录尚未初始化，请先运行 yinzheng init。",
     "ROW_EDITED": "数据库中有记录被他人改动，不予采用。请管理员运行 yinzheng ledger recheck 查明。",

@@ -6,6 +6,7 @@ fields, and a path may hold an identifier. Bodies, queries and headers are never
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import re
@@ -83,12 +84,16 @@ class RequestFrame:
         self._lanes = lanes
         self._body_seconds = body_seconds or BODY_SECONDS
         self._metrics = metrics
+        self._has_warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
+        if not self._has_warned and b"x-forwarded-for" in headers and _is_this_machine(scope.get("client")):
+            self._has_warned = True
+            _log.warning("a proxy on this machine is not named: see YINZHENG_PROXIES")
         parent = _TRACEPARENT.match(headers.get(b"traceparent", b"").decode("latin-1"))
         trace_id = parent.group(1) if parent else secrets.token_hex(16)
         scope.setdefault("state", {})["trace_id"] = trace_id
@@ -175,6 +180,13 @@ def _is_anonymous_upload(scope: Scope, headers: dict[bytes, bytes]) -> bool:
         and headers.get(b"content-type", b"").startswith(b"multipart/")
         and b"authorization" not in headers
     )
+
+
+def _is_this_machine(client: tuple[str, int] | None) -> bool:
+    try:
+        return client is not None and ipaddress.ip_address(client[0]).is_loopback
+    except ValueError:
+        return False
 
 
 class _TooLarge(Exception):

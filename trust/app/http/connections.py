@@ -1,0 +1,185 @@
+"""What a connection may cost before a request is whole, and how strictly its head is read.
+
+A client that sends nothing, or a byte now and then, holds a descriptor. So a head has `HEAD_SECONDS` from its first
+byte, a body `BODY_SECONDS`, and an answer is not waited for longer than `ANSWER_SECONDS` while nobody takes it. There
+are as many connections as the process has descriptors to spare; when they are used up, the address that holds most
+of them gives one back: the oldest that waits for its client. Whose request is being answered is never cut off.
+
+A head is read as RFC 9112 has it and no wider: a proxy in front that reads otherwise than the server lets two requests
+pass for one. Lines end in CR LF, nothing is folded, a length and chunks are not announced together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import resource
+import time
+from collections import Counter
+from typing import Any
+
+import h11
+
+from trust.app.http.ending import PatientProtocol
+from trust.app.lanes import network_of
+
+HEAD_SECONDS = 10.0
+BODY_SECONDS = 75.0
+"""The application answers 408 after a minute; this is for who goes on sending to an answer that was given."""
+ANSWER_SECONDS = 60.0
+_TAKEN_AT_LEAST = 64 * 1024
+"""In that time."""
+MAX_HEAD_BYTES, MAX_FIELDS = 32 * 1024, 100
+_LOOK_EVERY = 1.0
+_KEPT_DESCRIPTORS = 160
+"""Databases, workers, the ledger's files."""
+_MOST, _FEWEST = 4000, 24
+_NEITHER_CR_NOR_LF = re.compile(rb"(?<!\r)\n|\r(?!\n)|\n[ \t]")
+_FRAMING = re.compile(rb"\r\n(transfer-encoding|content-length)[ \t]*:", re.IGNORECASE)
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+def raise_descriptor_limit() -> None:
+    """As many files as the system lets this process have, up to what it can use."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * _MOST + _KEPT_DESCRIPTORS
+    most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def most_connections() -> int:
+    """One descriptor each, and one for the file that comes over it."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        _MOST if soft == resource.RLIM_INFINITY else max(_FEWEST, min(_MOST, (soft - _KEPT_DESCRIPTORS) // 2))
+    )
+
+
+class StrictConnection(h11.Connection):
+    """Refuses heads that h11 would still read: see above."""
+
+    def next_event(self) -> Any:
+        if self.their_state is h11.IDLE:
+            check_head(self.trailing_data[0])
+        return super().next_event()
+
+
+def check_head(received: bytes) -> None:
+    """Raises `h11.RemoteProtocolError` for the beginning of a request that is not in its form."""
+    end = received.find(b"\r\n\r\n")
+    head = received[: end + 2] if end >= 0 else received[: MAX_HEAD_BYTES + 1]
+    if end < 0 and head.endswith(b"\r"):
+        head = head[:-1]  # its LF may be on its way
+    if len(head) > MAX_HEAD_BYTES or head.count(b"\n") > MAX_FIELDS + 1:
+        raise h11.RemoteProtocolError("The head of the request is too long.", error_status_hint=431)
+    if _NEITHER_CR_NOR_LF.search(head):
+        raise h11.RemoteProtocolError("The head of the request is not in its form.")
+    if len({name.lower() for name in _FRAMING.findall(head)}) > 1:
+        raise h11.RemoteProtocolError("The request has two lengths.")
+
+
+class GuardedProtocol(PatientProtocol):
+    """What uvicorn makes for each connection."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.conn = StrictConnection(h11.SERVER, MAX_HEAD_BYTES)
+        self.since = time.monotonic()
+        self._phase = "head"
+        self._left = 0
+        self.network: str | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.network = network_of(self.client[0]) or self.client[0] if self.client else None
+        if not _open_connections.has_room_for(self):
+            transport.write(_FULL)
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        _open_connections.discard(self)
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        self.look()
+
+    def look(self) -> None:
+        """Notes since when the client has been waited for, or that it is not."""
+        left = self.transport.get_write_buffer_size()
+        if left and (self.flow.write_paused or self.transport.is_closing()):
+            phase = "answer"
+        elif self.transport.is_closing():
+            phase = "closing"
+        elif self.conn.their_state is h11.IDLE:
+            # Between two requests uvicorn closes by itself, as long as nothing comes.
+            phase = "head" if self.cycle is None or self.conn.trailing_data[0] else "between"
+        elif self.conn.their_state is h11.SEND_BODY:
+            phase = "body"
+        else:
+            phase = "answering"
+        is_taken = phase == "answer" and left + _TAKEN_AT_LEAST <= self._left
+        if phase != self._phase or is_taken:
+            self._phase, self.since, self._left = phase, time.monotonic(), left
+
+    @property
+    def waits_for_client(self) -> bool:
+        return self._phase != "answering"
+
+    def is_overdue(self, at: float) -> bool:
+        self.look()
+        limits = {
+            "head": HEAD_SECONDS,
+            "between": HEAD_SECONDS,
+            "body": BODY_SECONDS,
+            "answer": ANSWER_SECONDS,
+            "closing": HEAD_SECONDS,
+        }
+        return self._phase in limits and at - self.since > limits[self._phase]
+
+
+class _OpenConnections:
+    """All of this process."""
+
+    def __init__(self) -> None:
+        self._open: set[GuardedProtocol] = set()
+        self._looking: asyncio.AbstractEventLoop | None = None
+
+    def has_room_for(self, new: GuardedProtocol) -> bool:
+        """Takes it in; False where its own address would have to give the place."""
+        if self._looking is not new.loop:  # one loop a process; tests have one after the other
+            self._open = {each for each in self._open if not each.loop.is_closed()}
+            self._looking = new.loop
+            new.loop.call_later(_LOOK_EVERY, self._look, new.loop)
+        if len(self._open) >= most_connections() and not self._make_room(new):
+            return False
+        self._open.add(new)
+        return True
+
+    def discard(self, gone: GuardedProtocol) -> None:
+        self._open.discard(gone)
+
+    def _make_room(self, new: GuardedProtocol) -> bool:
+        held = Counter(each.network for each in self._open)
+        held[new.network] += 1
+        waiting = [
+            each for each in self._open if each.waits_for_client and held[each.network] >= held[new.network]
+        ]
+        if not waiting:
+            return False
+        given_back = min(waiting, key=lambda each: (-held[each.network], each.since))
+        given_back.transport.abort()
+        self._open.discard(given_back)
+        return True
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        at = time.monotonic()
+        for each in [each for each in self._open if each.is_overdue(at)]:
+            each.transport.abort()
+        loop.call_later(_LOOK_EVERY, self._look, loop)
+
+
+_open_connections = _OpenConnections()
