@@ -44,7 +44,7 @@ def main() -> int:
                 service.archiving.renew(pids[:1])
             at = service.clock.now()
             bundle = Path(name) / f"bundle-{suite.value}"
-            service.publishing.write_bundle(bundle, service.log.checkpoint_note(), at)
+            service.publishing.write_bundle(bundle, at)
             evidence = evidence_from_bundle(bundle, at)
             files = {versions: service.archiving.file(pids[0], versions) for versions in (0, 1, 10)}
             millis: dict[int, list[float]] = {versions: [] for versions in files}

@@ -469,42 +469,45 @@ class Publishing:
 
     # --- offline bundle ---
 
-    def write_bundle(
-        self, folder: Path, checkpoint_note: str, at: datetime, members: Mapping[str, bytes] | None = None
-    ) -> None:
+    def write_bundle(self, folder: Path, at: datetime, members: Mapping[str, bytes] | None = None) -> None:
         """A bundle as a folder; `members` are files of other deployments to stand beside ours. The trust list is
         written last: a half-written folder is an old bundle or none."""
-        files = self.bundle(checkpoint_note, at) | dict(members or {})
+        files = self.bundle(at) | dict(members or {})
         for stale in (*folder.glob("crls/*.crl"), *folder.glob("members/*/crls/*.crl")):
             if stale.relative_to(folder).as_posix() not in files:
                 stale.unlink()
-        for name in sorted(files, key=lambda each: (each == TRUST_LIST_FILE, each)):
+        for name in sorted(files, key=lambda each: (each == TRUST_LIST_FILE, each == "bundle.json", each)):
             write_durably(folder / name, files[name])
 
-    def bundle(
-        self, checkpoint_note: str, at: datetime, *, max_age: timedelta | None = _BUNDLED_AGE
-    ) -> dict[str, bytes]:
+    def bundle(self, at: datetime, *, max_age: timedelta | None = _BUNDLED_AGE) -> dict[str, bytes]:
         """The files of an offline bundle (see `verifier.bundle`), by name. `max_age` as for `status_list`."""
         roots = [{"spki": base64.b64encode(r).decode(), "sha256": sha256(r).hex()} for r in self.roots()]
         crls = self.authorities.known_crls(at)
         files = {f"crls/{ca_id}.crl": der for ca_id, der, _ in crls}
+        next_update = {f"crl {ca_id}": until.isoformat() for ca_id, _, until in crls}
         for number in self.status_list_numbers():
             listed = self.status_list(number, at, max_age=max_age)
             files[f"status/{number}.cwt"] = listed.encoded
             files[f"status/{number}.tlog-proof"] = self._witnessed(listed.proof).encode()
-        files["checkpoint"] = checkpoint_note.encode()
+            decoded = decode_status_list(cose.decode_sign1(listed.encoded, max_bytes=MAX_LIST_BYTES).payload)
+            next_update[f"status_list {number}"] = decoded.expires_at.isoformat()
+        files["checkpoint"] = self._newest_note().encode()  # after the lists: it covers what they say
         files["roots.json"] = json.dumps({"roots": roots}, indent=2).encode() + b"\n"
-        updates = {
-            "made_at": at.isoformat(),
-            "next_update": {
-                "trust_list": (at + _NEXT_UPDATE).isoformat(),
-                "status_lists": (at + _STATUS_VALID).isoformat(),
-                **{f"crl {ca_id}": until.isoformat() for ca_id, _, until in crls},
-            },
-        }
-        files["bundle.json"] = json.dumps(updates, indent=2).encode() + b"\n"
         files[TRUST_LIST_FILE] = self.trust_list(at)
+        trust_list = decode_trust_list(jws.payload_of(files[TRUST_LIST_FILE]))
+        next_update["trust_list"] = trust_list.next_update.isoformat()
+        described = {
+            "made_at": at.isoformat(),
+            "next_update": next_update,
+            "files": {name: sha256(data).hex() for name, data in sorted(files.items())},
+        }
+        files["bundle.json"] = json.dumps(described, indent=2).encode() + b"\n"
         return files
+
+    def _newest_note(self) -> str:
+        """The newest signed checkpoint, with the lines of witnesses if they have cosigned it already."""
+        newest, published = self.log.checkpoint_note(), self.log.published_note()
+        return published if published.split("\n\n")[0] == newest.split("\n\n")[0] else newest
 
 
 def _listed(row: sql.PublishedStatusListRow) -> StatusList | None:

@@ -51,6 +51,7 @@ def postgres_server() -> Iterator[str]:
 def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a command line has seen of trust lists is not carried from one test to the next, nor into a home."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setenv("YINZHENG_SEEN", str(tmp_path_factory.getbasetemp() / "no-folder-of-the-machine"))
 
 
 @pytest.fixture

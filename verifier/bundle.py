@@ -5,11 +5,14 @@
     status/<n>.cwt      status lists
     status/<n>.tlog-proof  for each the receipt of the ledger entry that anchors it
     crls/<sha256>.crl   revocation lists of every CA in the trust list
-    checkpoint          the ledger's newest signed checkpoint
-    bundle.json         when it was made and when the next of each list is due, for people
+    checkpoint          the ledger's newest signed checkpoint, made after the lists
+    bundle.json         when it was made, when the next of each list is due, and SHA-256 of each file; not signed
     members/<id>/…      the same of every other deployment in the trust list (its own members left out)
 
 What is missing or out of date is recorded as a finding, not raised: the checks that need it will say INDETERMINATE.
+So is what does not belong together: a status list that was due to be replaced when another list of the bundle was
+made (somebody put an old one beside new ones), and files that `bundle.json` describes otherwise (half a copy).
+And so is what is older than something seen before (`verifier.seen`).
 """
 
 from __future__ import annotations
@@ -18,16 +21,19 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from keys.pki.read import read_x509_cert
+from ledger.checkpoint import Checkpoint
+from ledger.logkeys import check_log_checkpoint
 from ledger.text import decode_utf8
 from trust.encoding.digests import sha256
 from trust.encoding.plain_zip import decode_zip
 from trust.encoding.status_list import StatusList
 from trust.encoding.trust_list import TrustedMember, TrustList
-from trust.model.errors import EvidenceUnavailableError, Malformed, TrustError
+from trust.model.errors import EvidenceUnavailableError, Malformed, TrustError, VerificationError
 from trust.model.report import Finding, Result
 from verifier.evidence import (
     NO_MEMBERS,
@@ -39,30 +45,14 @@ from verifier.evidence import (
     check_status_list,
 )
 from verifier.members import ListedMembers, missing, narrow
-from verifier.trust_list import check_trust_list, check_trust_list_age
+from verifier.revocation import signed_lists
+from verifier.seen import NOTHING_SEEN, Mark, Marks, SeenLists, worth_keeping
+from verifier.trust_list import check_trust_list, check_trust_list_age, ledger_keys, signing_root
 
 MAX_BUNDLE_BYTES = 64 * 1024 * 1024
 MEMBERS = "members"
-
-
-class SeenLists(Protocol):
-    """What was seen of trust lists before, by their roots (DER): an older one is not believed again."""
-
-    def least_seq(self, roots: Sequence[bytes]) -> int:
-        """The highest number seen under these roots; 0 if none was."""
-
-    def note(self, roots: Sequence[bytes], seq: int) -> None: ...
-
-
-class NothingSeen:
-    def least_seq(self, roots: Sequence[bytes]) -> int:
-        return 0
-
-    def note(self, roots: Sequence[bytes], seq: int) -> None:
-        pass
-
-
-NOTHING_SEEN: SeenLists = NothingSeen()
+TRUST_LIST = "trust-list.jws"
+_SKEW = timedelta(minutes=1)
 
 
 class BundleFiles(Protocol):
@@ -144,6 +134,10 @@ class CheckedBundle:
     problems: Sequence[Finding]
     seal_certs: frozenset[str]
     """SHA-256 (hex) of the certificates of its seals."""
+    root: bytes
+    """The root (DER) that signed the trust list."""
+    marks: Marks
+    """How new each list is that was signed as it has to be."""
 
     def evidence(self, at: datetime) -> Evidence:
         try:
@@ -154,28 +148,184 @@ class CheckedBundle:
         return Evidence(self.trust_list, self.crls, status, None, online=False, problems=self.problems)
 
 
-def check_bundle(files: BundleFiles, roots: Sequence[bytes], least_seq: int = 0) -> CheckedBundle:
-    """The signatures in a bundle, by pinned roots (DER).
+def check_bundle(files: BundleFiles, roots: Sequence[bytes], seen: Marks | None = None) -> CheckedBundle:
+    """The signatures in a bundle, by pinned roots (DER), and that no list is older than what was `seen` of it.
 
     Raises OSError where there is no trust list, `VerificationError` or `Malformed` where it is not to be believed.
     """
-    compact = files.read("trust-list.jws")
-    trust_list = check_trust_list(compact, roots, least_seq=least_seq)
+    seen = seen or {}
+    compact = files.read(TRUST_LIST)
+    least = seen.get("trust-list", Mark(0, 0))
+    trust_list = check_trust_list(compact, roots, least_seq=least.number)
+    marks = {"trust-list": Mark(trust_list.seq, _seconds(trust_list.issued_at))}
+    if marks["trust-list"].is_older_than(least):
+        raise VerificationError(
+            "The trust list is older than another of the same number, which was seen before.",
+            "Fetch the newest trust list.",
+            code="TRUST_LIST_ROLLED_BACK",
+        )
     problems: list[Finding] = []
     lists: dict[int, tuple[StatusList, LedgerAnchor]] = {}
     for number in trust_list.status_lists:
+        check = f"status-list.{number}"
         try:
             encoded = files.read(f"status/{number}.cwt")
             proof = files.read(f"status/{number}.tlog-proof")
             listed = check_status_list(encoded, number, trust_list)
-            lists[number] = (listed, check_anchor(encoded, listed, decode_utf8(proof), trust_list))
+            anchor = check_anchor(encoded, listed, decode_utf8(proof), trust_list)
         except OSError:
             continue  # whoever needs the list will find that it is not at hand
         except Exception as exc:  # another's list may hold anything: what cannot be checked is not believed
             what = exc.what if isinstance(exc, TrustError) else f"cannot be read: {type(exc).__name__}"
-            problems.append(Finding(f"status-list.{number}", Result.INDETERMINATE, "STATUS_LIST_BAD", what))
+            problems.append(Finding(check, Result.INDETERMINATE, "STATUS_LIST_BAD", what))
+            continue
+        name = f"{check} {listed.ledger_origin}"
+        marks[name] = Mark(listed.ledger_size, _seconds(listed.issued_at))
+        if name in seen and marks[name].is_older_than(seen[name]):
+            problems.append(_rolled_back(check, f"status list {number}"))
+        else:
+            lists[number] = (listed, anchor)
+    crls, marks_of_crls = _crls_not_older(files.crls(), trust_list, seen, problems)
+    checkpoint = _checkpoint(files, trust_list, seen, problems)
+    if checkpoint is not None:
+        marks[f"checkpoint {checkpoint.origin}"] = _mark_of(checkpoint)
+    if not problems:
+        mixed = _what_is_mixed(files, trust_list, lists, checkpoint)
+        problems += [Finding("bundle", Result.INDETERMINATE, "BUNDLE_MIXED", what) for what in mixed[:1]]
     seal_certs = frozenset(sha256(seal.certs[0]).hex() for seal in trust_list.seals)
-    return CheckedBundle(compact, trust_list, lists, files.crls(), tuple(problems), seal_certs)
+    root = signing_root(compact, roots)
+    return CheckedBundle(
+        compact, trust_list, lists, crls, tuple(problems), seal_certs, root, {**marks, **marks_of_crls}
+    )
+
+
+def _crls_not_older(
+    crls: Sequence[bytes], trust_list: TrustList, seen: Marks, problems: list[Finding]
+) -> tuple[Sequence[bytes], dict[str, Mark]]:
+    """Without those that are older than one of the same CA that was seen; and the marks of the newest of each.
+
+    A list that no CA of the trust list signed proves nothing, is no mark, and stays for whoever can use it.
+    """
+    marks: dict[str, Mark] = {}
+    kept = []
+    issuers = _cas_of(trust_list)
+    for der in crls:
+        made = signed_lists(der, issuers)
+        named = {f"crl.{sha256(read_x509_cert(ca).public_key).hex()}": _seconds(at) for ca, at in made}
+        for name, seconds in named.items():
+            marks[name] = max(marks.get(name, Mark(0, 0)), Mark(0, seconds))
+        if not any(
+            name in seen and Mark(0, made_at).is_older_than(seen[name]) for name, made_at in named.items()
+        ):
+            kept.append(der)
+    if any(name in seen and mark.is_older_than(seen[name]) for name, mark in marks.items()):
+        problems.append(_rolled_back("crl", "a revocation list"))
+    return tuple(kept), marks
+
+
+def _cas_of(trust_list: TrustList) -> list[bytes]:
+    """The certificates (DER) of all CAs that the trust list names."""
+    chains = [(each.certs, each.root) for each in trust_list.seals]
+    chains += [(each.certs, each.root) for each in trust_list.makers]
+    chains += [(each.certs, each.root) for each in trust_list.tsas]
+    found = [cert for certs, root in chains for cert in (*certs[1:], root)]
+    return list(dict.fromkeys([*found, *(each.cert for each in trust_list.anchors)]))
+
+
+def _checkpoint(
+    files: BundleFiles, trust_list: TrustList, seen: Marks, problems: list[Finding]
+) -> Checkpoint | None:
+    """The bundle's checkpoint, if it has one that the ledger's keys signed."""
+    try:
+        note = decode_utf8(files.read("checkpoint"))
+    except OSError:
+        return None
+    except Malformed as exc:
+        problems.append(Finding("checkpoint", Result.INDETERMINATE, "CHECKPOINT_BAD", exc.what))
+        return None
+    try:
+        checkpoint = check_log_checkpoint(note, ledger_keys(trust_list))
+    except (Malformed, VerificationError) as exc:
+        problems.append(Finding("checkpoint", Result.INDETERMINATE, "CHECKPOINT_BAD", exc.what))
+        return None
+    known, mark = seen.get(f"checkpoint {checkpoint.origin}"), _mark_of(checkpoint)
+    if known is not None and mark.contradicts(known):
+        what = f"another root of size {checkpoint.size} was seen before"
+        problems.append(Finding("checkpoint", Result.INDETERMINATE, "TWO_HISTORIES", what))
+    elif known is not None and mark.is_older_than(known):
+        problems.append(_rolled_back("checkpoint", "the checkpoint"))
+    return checkpoint
+
+
+def _what_is_mixed(
+    files: BundleFiles,
+    trust_list: TrustList,
+    lists: Mapping[int, tuple[StatusList, LedgerAnchor]],
+    checkpoint: Checkpoint | None,
+) -> list[str]:
+    """In what the parts of a bundle do not belong together."""
+    made_at = max([trust_list.issued_at, *(listed.issued_at for listed, _ in lists.values())])
+    found = [
+        f"status list {number} was due to be replaced before another list of the bundle was made"
+        for number, (listed, _) in lists.items()
+        if listed.issued_at + timedelta(seconds=listed.ttl_seconds) < made_at
+    ]
+    told = _described(files)
+    digests = told.get("files") if isinstance(told, dict) else None
+    if not isinstance(digests, dict):
+        return found  # by an earlier version, which did not describe them
+    if checkpoint is not None and any(each.ledger_size > checkpoint.size for each, _ in lists.values()):
+        found.append("the checkpoint is older than a status list")
+    # Receipts prove themselves, and a line of a witness that is not there yet changes nothing.
+    names = [TRUST_LIST, "checkpoint", *(f"status/{number}.cwt" for number in lists)]
+    for name in names:
+        try:
+            if name in digests and sha256(files.read(name)).hex() != digests[name]:
+                found.append(f"{name} is not the file that bundle.json describes")
+        except OSError:
+            continue  # what is missing is told where it is needed
+    stated = {digest for digest in digests.values() if isinstance(digest, str)}
+    if any(sha256(der).hex() not in stated for der in files.crls()):
+        found.append("bundle.json does not describe one of the revocation lists")
+    if not _are_times(told, trust_list, lists):
+        found.append("bundle.json states other times than its lists")
+    return found
+
+
+def _described(files: BundleFiles) -> Any:
+    try:
+        return json.loads(files.read("bundle.json"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _are_times(
+    told: Mapping[str, Any], trust_list: TrustList, lists: Mapping[int, tuple[StatusList, LedgerAnchor]]
+) -> bool:
+    """Are the stated times those of the lists? None is newer than the bundle."""
+    ends = {"trust_list": trust_list.next_update}
+    ends |= {f"status_list {number}": listed.expires_at for number, (listed, _) in lists.items()}
+    try:
+        made_at = datetime.fromisoformat(told["made_at"])
+        latest = max([trust_list.issued_at, *(listed.issued_at for listed, _ in lists.values())])
+        return latest <= made_at + _SKEW and all(
+            datetime.fromisoformat(told["next_update"][name]) == end for name, end in ends.items()
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def _mark_of(checkpoint: Checkpoint) -> Mark:
+    return Mark(checkpoint.size, 0, checkpoint.root.hex())
+
+
+def _rolled_back(check: str, what: str) -> Finding:
+    detail = f"a newer one than {what} was seen before"
+    return Finding(check, Result.INDETERMINATE, "LIST_ROLLED_BACK", detail)
+
+
+def _seconds(at: datetime) -> int:
+    return int(at.astimezone(UTC).timestamp())
 
 
 def evidence_from_bundle(
@@ -195,13 +345,13 @@ def open_bundle(
     """A bundle whose signatures are checked once, for as many questions as there are.
 
     `roots` are the pinned public keys (DER). Without any, those in the bundle are taken, which is as good as
-    the hand that gave it: the caller shows their fingerprints. A trust list that is older than one that was `seen`
+    the hand that gave it: the caller shows their fingerprints. A list that is older than one that was `seen`
     is not believed; that holds for the members too. Raises `EvidenceUnavailableError` if it is no bundle.
     """
     files = find_bundle(bundle) if isinstance(bundle, Path) else bundle
     pinned = tuple(roots) or bundled_roots(files, bundle)
     try:
-        return OpenBundle(files, pinned, seen, check_bundle(files, pinned, seen.least_seq(pinned)))
+        return OpenBundle(files, pinned, seen, check_bundle(files, pinned, seen.marks(pinned)))
     except OSError as exc:
         raise no_bundle(_name(bundle)) from exc
     except TrustError as exc:
@@ -222,9 +372,9 @@ class OpenBundle:
         if isinstance(self.checked, Finding):
             return Evidence.without_list(self.checked)
         evidence = self.checked.evidence(at)
+        note_seen(self.seen, self.checked, at)
         if evidence.trust_list is None:
             return evidence
-        self.seen.note(self.roots, self.checked.trust_list.seq)
         members = ListedMembers(self.checked.trust_list, _BundledMembers(self, self.checked.trust_list, at))
         return replace(evidence, members=members)
 
@@ -237,7 +387,7 @@ class OpenBundle:
     def _open(self, entry: TrustedMember) -> CheckedBundle | str:
         files = self.files.member(entry.member_id)
         try:
-            return check_bundle(files, entry.roots, self.seen.least_seq(entry.roots))
+            return check_bundle(files, entry.roots, self.seen.marks(entry.roots))
         except OSError:
             return f"the lists of {entry.member_id} are not at hand"
         except TrustError as exc:
@@ -254,10 +404,14 @@ class _BundledMembers:
         checked = self.opened.member(entry)
         if isinstance(checked, str):
             return missing(entry, checked)
-        member = member_at(entry, checked, self.own, self.at)
-        if member.evidence.trust_list is not None:
-            self.opened.seen.note(entry.roots, checked.trust_list.seq)
-        return member
+        note_seen(self.opened.seen, checked, self.at)
+        return member_at(entry, checked, self.own, self.at)
+
+
+def note_seen(seen: SeenLists, checked: CheckedBundle, at: datetime) -> None:
+    """Remembers the lists of a bundle, stale ones too: they are older than whatever comes after them."""
+    if marks := worth_keeping(checked.marks, at):
+        seen.note(checked.root, marks)
 
 
 def member_at(entry: TrustedMember, checked: CheckedBundle, own: TrustList, at: datetime) -> Member:

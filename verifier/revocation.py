@@ -19,9 +19,10 @@ from typing import Any
 
 from asn1crypto import crl
 
+from keys import asn1
 from keys.pki.read import read_x509_cert
 from keys.suites import check_signature
-from trust.model.errors import EvidenceUnavailableError, VerificationError
+from trust.model.errors import EvidenceUnavailableError, Malformed, VerificationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,10 @@ class RevocationLists:
         return min((end for end in ends if end is not None), default=None)
 
     def _proven_until(self, issuer: bytes, moment: datetime, at: datetime) -> datetime | None:
-        fresh = [each.next_update for each in self._of(issuer, self._fresh)]
+        fresh = [each.next_update for each in self.of_issuer(issuer, self._fresh)]
         if fresh and max(fresh) >= at:
             return max(fresh)
-        if any(each.this_update >= moment for each in self._of(issuer, self._archived)):
+        if any(each.this_update >= moment for each in self.of_issuer(issuer, self._archived)):
             return None
         if fresh:
             raise EvidenceUnavailableError(
@@ -76,7 +77,7 @@ class RevocationLists:
         """
         for cert, issuer in zip(chain, (*chain[1:], root), strict=True):
             serial = read_x509_cert(cert).serial
-            for each in self._of(issuer, self._archived):
+            for each in self.of_issuer(issuer, self._archived):
                 if any(revoked == serial and since <= moment for revoked, since in _entries(each)):
                     raise VerificationError(
                         "A certificate above the signature was revoked by then.", code="SEAL_CERT_REVOKED"
@@ -90,15 +91,22 @@ class RevocationLists:
         """
         chosen = list(self._fresh)
         for issuer in dict.fromkeys(issuers):
-            fresh = self._of(issuer, self._fresh)
-            archived = max(self._of(issuer, self._archived), key=lambda each: each.this_update, default=None)
+            fresh = self.of_issuer(issuer, self._fresh)
+            archived = max(
+                self.of_issuer(issuer, self._archived), key=lambda each: each.this_update, default=None
+            )
             if archived is not None and all(archived.this_update > each.this_update for each in fresh):
                 chosen = [each for each in chosen if each not in fresh] + [archived]
         return [each.der for each in chosen]
 
-    def _of(self, issuer: bytes, lists: Sequence[_List]) -> list[_List]:
+    def of_issuer(self, issuer: bytes, lists: Sequence[_List] | None = None) -> list[_List]:
+        """Those of the lists that this CA (DER) signed; without any given, of the fresh ones."""
         subject = read_x509_cert(issuer).subject
-        return [each for each in lists if each.issuer == subject and self._is_signed(each, issuer)]
+        return [
+            each
+            for each in (self._fresh if lists is None else lists)
+            if each.issuer == subject and self._is_signed(each, issuer)
+        ]
 
     def _is_signed(self, each: _List, issuer: bytes) -> bool:
         key = (each.der, issuer)
@@ -115,6 +123,16 @@ class RevocationLists:
             except VerificationError:
                 self._signed[key] = False
         return self._signed[key]
+
+
+def signed_lists(der: bytes, cas: Sequence[bytes]) -> list[tuple[bytes, datetime]]:
+    """Which of these CAs (DER) signed this list, and when it was made; none for what cannot be read."""
+    asn1.register()
+    try:
+        listed = RevocationLists([der])
+        return [(ca, each.this_update) for ca in cas for each in listed.of_issuer(ca)]
+    except (Malformed, *asn1.NOT_READABLE):
+        return []
 
 
 def _read(der: bytes) -> _List:

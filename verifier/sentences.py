@@ -161,6 +161,36 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "Do not use this bundle; fetch a new one, or go online.",
         ),
     ),
+    "LIST_ROLLED_BACK": (
+        (
+            "离线包中的列表比此前见过的旧：此后可能已有证照被吊销，当前状态因此无法确认。",
+            "请重新获取最新的离线包，或联网核验；确需采信旧列表的，用 --forget-lists 并写明理由。",
+        ),
+        (
+            "A list in the bundle is older than one seen here before, so what was revoked since is not known.",
+            "Fetch the newest bundle, or go online; --forget-lists with a reason believes old ones again.",
+        ),
+    ),
+    "BUNDLE_MIXED": (
+        (
+            "离线包中的各个文件不是同一次制作的（可能有人放入了旧列表，或没有复制完整），当前状态因此无法确认。",
+            "请重新获取整个离线包，或联网核验。",
+        ),
+        (
+            "The files of this bundle are not of one making (an old list, or half a copy): the status is not known.",
+            "Fetch the whole bundle again, or go online.",
+        ),
+    ),
+    "TWO_HISTORIES": (
+        (
+            "同一账本出现了两份互相矛盾的记录，当前状态因此无法确认。",
+            "请保留这份离线包，告知发布方和监督部门，并联网核验。",
+        ),
+        (
+            "The ledger shows another history than the one seen here before, so the status is not known.",
+            "Keep this bundle, tell its publisher and whoever supervises it, and go online.",
+        ),
+    ),
     "ERASED": (
         (
             "登记簿已按规定删除了这份证照的资料，无法与登记文件比对。",
@@ -527,6 +557,10 @@ _REASONS: Mapping[str, tuple[str, str]] = {
 
 CHECKS: Mapping[str, tuple[str, str]] = {
     "trust-list": ("信任列表", "Trust list"),
+    "status-list": ("状态列表", "Status list"),
+    "crl": ("吊销列表", "Revocation lists"),
+    "checkpoint": ("账本检查点", "Checkpoint of the ledger"),
+    "bundle": ("离线包完整一致", "The bundle is whole"),
     "file.signatures": ("文件中的签名均可见", "Every signature in the file is shown"),
     "file.end": ("末个签名覆盖到文件结尾", "The last signature covers the file to its end"),
     "signature": ("签名", "Signature"),

@@ -120,6 +120,14 @@ def _payload_signed_by(compact: bytes, roots: Sequence[bytes]) -> bytes:
     )
 
 
+def signing_root(compact: bytes, roots: Sequence[bytes]) -> bytes:
+    """Which of the roots signed the list. Raises `VerificationError`."""
+    for root in roots:
+        if signed_payload(compact, root, TYP) is not None:
+            return root
+    raise VerificationError("No pinned root signed the trust list.", code="TRUST_LIST_BAD")
+
+
 def signed_payload(compact: bytes, spki: bytes, typ: str) -> bytes | None:
     """The payload of a compact JWS that this key (SubjectPublicKeyInfo, DER) signed as `typ`; None if it did not."""
     try:

@@ -90,6 +90,7 @@ _REQUIRED_FILE = (
     "validity",
 )
 REQUIRED_FOREIGN = ("file.format", "file.signatures", "file.active-content", "signature.1", "file.end")
+_OF_LICENCES = ("status-list.", "checkpoint", "bundle")
 _REQUIRED_OF_MEMBERS = ("issuer.deployment",)
 _REQUIRED_PRINTED = ("code.format", "code.signature", "issuer.entitled", "status", "validity")
 
@@ -266,8 +267,8 @@ class Verifier:
         if any(each.code == "NO_SEAL" for each in examined.findings):
             return self._verify_scan(data, evidence, at, _judge_file(examined, evidence, at, None))
         if anchors:
-            # A status list says nothing of files of others: one that is bad takes nothing from them.
-            problems = [each for each in evidence.problems if not each.check.startswith("status-list.")]
+            # Our ledger and its lists say nothing of files of others: one that is bad takes nothing from them.
+            problems = [each for each in evidence.problems if not each.check.startswith(_OF_LICENCES)]
             return _report(
                 "pdf",
                 at,

@@ -104,9 +104,10 @@ def test_an_older_bundle_is_not_believed_again(cli: Cli) -> None:
     assert finding["code"] == "TRUST_LIST_ROLLED_BACK"
     now = datetime.now(UTC).isoformat()
     assert cli.run("verify", "--offline", cli.folder / "old", "--at", now, pdf) == 0, "asked about a time"
-    state = Path(os.environ["XDG_STATE_HOME"]) / "yinzheng" / "trust-lists.json"
+    state = Path(os.environ["XDG_STATE_HOME"]) / "yinzheng" / "seen-lists.json"
     state.write_text("nonsense")
     assert cli.run("verify", "--offline", cli.folder / "old", pdf) == 0, "as on the first day"
+    assert "not believed" in cli.err
 
 
 def test_a_second_writer_is_told_to_wait(cli: Cli) -> None:

@@ -154,13 +154,13 @@ class World:
         """A fresh offline bundle."""
         self._bundles.append(1)
         folder = self.folder / f"bundle-{len(self._bundles)}"
-        note, members = self.service.log.checkpoint_note(), self.service.member_bundles.files()
-        self.service.publishing.write_bundle(folder, note, self.clock.now(), members)
+        members = self.service.member_bundles.files()
+        self.service.publishing.write_bundle(folder, self.clock.now(), members)
         return folder
 
     def packed_bundle(self) -> bytes:
         """The same as one zip file, as others fetch it."""
-        files = self.service.publishing.bundle(self.service.log.checkpoint_note(), self.clock.now())
+        files = self.service.publishing.bundle(self.clock.now())
         return encode_zip(files | self.service.member_bundles.files())
 
     def verify_offline(self, given: bytes | str, bundle: Path, *, at: datetime | None = None) -> Report:

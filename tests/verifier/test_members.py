@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from support.seen import SeenBefore
 from support.shown import Shown, altered, saved_anew, shown
 from support.world import JINCHUAN, MARKET, START, World, make_neighbour, world_in
 
@@ -383,22 +384,12 @@ def test_a_report_of_a_member_is_genuine_as_long_as_the_member_is_trusted_with_r
 
 
 def test_an_older_bundle_of_a_member_is_noticed_by_whoever_saw_a_newer_one(two: Two) -> None:
-    class Seen:
-        def __init__(self) -> None:
-            self.known: dict[tuple[bytes, ...], int] = {}
-
-        def least_seq(self, roots: Any) -> int:
-            return self.known.get(tuple(roots), 0)
-
-        def note(self, roots: Any, seq: int) -> None:
-            self.known[tuple(roots)] = max(seq, self.least_seq(roots))
-
     _, pdf = two.other.issue(1)
     two.join()
     old = two.own.bundle()
     two.put_forward(hours=13)
     two.own.service.member_bundles.take("jinchuan", two.other.packed_bundle())
-    new, seen = two.own.bundle(), Seen()
+    new, seen = two.own.bundle(), SeenBefore()
     at = two.own.clock.now()
     verifier = Verifier(two.own.service.sandbox, live=None)
 
@@ -445,6 +436,7 @@ def test_whatever_a_member_signs_breaks_nothing_here(two: Two) -> None:
     two.join()
     bundles, at = two.own.service.member_bundles, START
     files = dict(unpack_bundle(two.other.packed_bundle()).files)
+    del files["bundle.json"]  # which describes the list as it was
     listed = json.loads(payload_of(files["trust-list.jws"]))
     tried = taken = 0
     for path in _paths(listed):

@@ -100,7 +100,7 @@ def receipt_of(service: Service, pid: bytes, number: int) -> bytes:
 
 def _bundle(service: Service, at: datetime) -> dict[str, bytes]:
     service.log.publish()
-    return service.publishing.bundle(service.log.checkpoint_note(), at)
+    return service.publishing.bundle(at)
 
 
 _WORDS = {

@@ -293,9 +293,7 @@ def _verify_files(run: _Run) -> None:
 
 
 def _write_bundle(run: _Run) -> None:
-    run.service.publishing.write_bundle(
-        run.out / "bundle", run.service.log.checkpoint_note(), run.service.clock.now()
-    )
+    run.service.publishing.write_bundle(run.out / "bundle", run.service.clock.now())
 
 
 def _verify_offline(run: _Run, data: bytes | str) -> Report:
@@ -377,7 +375,7 @@ def _archive(run: _Run) -> None:
     at = service.clock.now()
     with tempfile.TemporaryDirectory(prefix="yinzheng-demo-") as folder:
         bundle = Path(folder)
-        service.publishing.write_bundle(bundle, service.log.checkpoint_note(), at)
+        service.publishing.write_bundle(bundle, at)
         evidence, verifier = evidence_from_bundle(bundle, at), Verifier(service.sandbox, live=None)
         report = verifier.verify_bytes(service.archiving.file(issued.pid), evidence, at)
     run.expect(f"{name}-archived-offline", report, "OK")

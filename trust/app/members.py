@@ -395,8 +395,8 @@ def _time(micros: int | None) -> datetime | None:
 def write_bundle(service: Service, path: Path) -> None:
     """Our offline bundle, the members' lists in it: a folder, or a zip file where the name ends so."""
     service.log.publish()
-    note, at, members = service.log.checkpoint_note(), service.clock.now(), service.member_bundles.files()
+    at, members = service.clock.now(), service.member_bundles.files()
     if path.suffix == ".zip":
-        write_durably(path, encode_zip(service.publishing.bundle(note, at) | members))
+        write_durably(path, encode_zip(service.publishing.bundle(at) | members))
     else:
-        service.publishing.write_bundle(path, note, at, members)
+        service.publishing.write_bundle(path, at, members)

@@ -160,6 +160,7 @@ ERRORS_ZH = {
     "TRUST_LIST_BAD": "信任列表不是由所固定的信任根签发的。",
     "TRUST_LIST_ROLLED_BACK": "对方给出的列表比已保存的旧，不予采用。",
     "STATUS_LIST_BAD": "离线包中的状态列表不可信，不予采用。",
+    "SEEN_NOT_WRITTEN": "记住列表的文件无法改写，请由有写权限的用户操作。",
     "NO_PACKAGE": "不是 yinzheng archive export 生成的移交包，或已损坏。",
     "NO_BUNDLE": "不是离线核验包，请用 yinzheng bundle 生成。",
     "REASON": "缺少或不正确的事由。",

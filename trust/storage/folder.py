@@ -78,12 +78,14 @@ class DataFolderLock:
         self.release()
 
 
-def write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """On return `path` holds exactly `data`, also after a power cut; readers see the old file or the new.
+
+    `mode`: its permissions, whatever the process takes away from new files; None leaves that to the process.
 
     Raises `StorageError` if the file was not replaced, `DurabilityUnknown` if that is not certain.
     """
-    with _temporary_copy(path, data) as copy:
+    with _temporary_copy(path, data, mode) as copy:
         try:
             copy.replace(path)
         except OSError as exc:
@@ -143,13 +145,15 @@ def _is_there_with(path: Path, data: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def _temporary_copy(path: Path, data: bytes) -> Iterator[Path]:
+def _temporary_copy(path: Path, data: bytes, mode: int | None = None) -> Iterator[Path]:
     """A synced file beside `path`, gone again on leaving if it was not moved."""
     _make_folder(path.parent)
     copy = path.parent / f".{path.name}.{os.getpid()}.{next(_serial)}.tmp"
     try:
         try:
             with open(copy, "wb") as file:
+                if mode is not None:
+                    os.fchmod(file.fileno(), mode)
                 file.write(data)
                 file.flush()
                 _sync(file.fileno(), copy)

@@ -467,7 +467,7 @@ def present(
 
 @app.command(help=t("核验文件、二维码文本或图片", "verify files, codes or pictures"))
 def verify(
-    objects: Annotated[list[str], typer.Argument(metavar="FILE|CODE|PICTURE…")],
+    objects: Annotated[list[str] | None, typer.Argument(metavar="FILE|CODE|PICTURE…")] = None,
     offline: Annotated[Path | None, typer.Option("--offline", help=t("离线核验包", "offline bundle"))] = None,
     trust_anchor: Annotated[list[Path] | None, typer.Option("--trust-anchor", help="CERT.pem")] = None,
     crl: Annotated[
@@ -484,11 +484,33 @@ def verify(
         list[str] | None, typer.Option("--trust-root", help=t("信任根指纹", "pinned fingerprint"))
     ] = None,
     at: Annotated[str | None, typer.Option("--at", help=t("核验时间", "time, RFC 3339"))] = None,
+    forget_lists: Annotated[
+        bool,
+        typer.Option(
+            "--forget-lists",
+            help=t(
+                "忘记此前见过的列表（须写明 --reason；可用 --trust-root 限定）",
+                "forget which lists were seen, for a --reason; only those under --trust-root if given",
+            ),
+        ),
+    ] = False,
+    reason: Annotated[
+        str, typer.Option("--reason", help=t("忘记的理由，会保留", "why they are forgotten; it is kept"))
+    ] = "",
     data: Data = None,
     json: Json = False,
 ) -> None:
+    from trust.app.cli.verifying import forget_lists as forget
     from trust.app.cli.verifying import verify_objects
 
+    if reason and not forget_lists:
+        raise Malformed("A reason is given for --forget-lists only.", "Leave --reason out.", code="USAGE")
+    if forget_lists:
+        forget(reason, trust_root or [], json)
+    if not objects:
+        if forget_lists:
+            return
+        raise Malformed("There is nothing to verify.", "Name a file, a code or a picture.", code="USAGE")
     code = verify_objects(
         objects,
         offline=offline,

@@ -26,7 +26,7 @@ from typing import Any, TextIO
 
 from trust.app.cli import console
 from trust.app.cli.console import t
-from trust.app.cli.verifying import EXIT, judging
+from trust.app.cli.verifying import EXIT, is_behind, judging
 from trust.encoding.digests import sha256
 from trust.encoding.plain_text import printable
 from trust.model.errors import Malformed
@@ -52,7 +52,7 @@ def verify_everything(
             path for path in what.rglob("*") if path.is_file() and out.resolve() not in path.resolve().parents
         )
         total = len(paths)
-        judged_by = _evidence_named(offline)
+        judged_by = _evidence_named(offline, roots)
         done = _results_so_far(out, judged_by)
         work = lambda stack: _files(stack, what, paths, done, offline, roots, data)  # noqa: E731
     elif what.is_file():
@@ -154,10 +154,13 @@ def _result(name: str, digest: str, report: Report) -> Result:
     }
 
 
-def _evidence_named(offline: Path | None) -> str:
-    """What a run is judged by: another bundle may say something else of the same file."""
+def _evidence_named(offline: Path | None, roots: Sequence[str]) -> str:
+    """What a run is judged by: another bundle may say something else of the same file, and so may the same one once a
+    newer was seen."""
     if offline is None:
         return "online"
+    if is_behind(offline, roots):
+        return "an old bundle"
     paths = sorted(path for path in offline.rglob("*") if path.is_file()) if offline.is_dir() else [offline]
     try:
         return "bundle " + sha256(b"".join(sha256(path.read_bytes()) for path in paths)).hex()
@@ -180,7 +183,7 @@ def _results_so_far(out: Path, judged_by: str) -> dict[str, Result]:
             continue
         if set(value) != set(_COLUMNS):
             found, is_same = {}, value.get("judged_by") == judged_by
-        elif is_same and str(value["verified_at"]) > oldest:
+        elif is_same and judged_by != "an old bundle" and str(value["verified_at"]) > oldest:
             found[value["name"]] = value
     return found
 

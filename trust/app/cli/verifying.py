@@ -16,14 +16,15 @@ from rich.text import Text
 from keys import asn1
 from trust.app.cli import console
 from trust.app.cli.console import t
-from trust.app.cli.seen import SeenHere
+from trust.app.cli.seen import SeenHere, forget
 from trust.encoding.plain_text import printable
 from trust.encoding.report import encode_report
 from trust.model.errors import Malformed
-from trust.model.report import Colour, Report, Result, Verdict
+from trust.model.report import Colour, Finding, Report, Result, Verdict
 from trust.sandbox import Sandbox
-from verifier.bundle import NOTHING_SEEN, open_bundle, read_roots
+from verifier.bundle import open_bundle, read_roots
 from verifier.evidence import Evidence, ListedStatus
+from verifier.seen import NOTHING_SEEN
 from verifier.sentences import CHECKS, NOT_CHECKED, messages_of, seal_words, signer_words, words_for
 from verifier.trust_list import root_fingerprint
 from verifier.verifying import SANDBOX_JOBS, Verifier
@@ -41,6 +42,8 @@ _SIGNS = {
     Colour.GREY: ("?", "bold"),
 }
 MARKS = {Result.PASSED: "✔", Result.FAILED: "✖", Result.INDETERMINATE: "▲", Result.NOT_CHECKED: "–"}
+
+_BEHIND = {"TRUST_LIST_ROLLED_BACK", "LIST_ROLLED_BACK", "TWO_HISTORIES"}
 
 Judge = Callable[[bytes | str, datetime], Report]
 
@@ -80,6 +83,21 @@ def verify_objects(
             print_report(each, report, json)
             codes.append(EXIT[report.verdict] if report.was_read else console.EXIT_USAGE)
     return console.worst_of(codes)
+
+
+def forget_lists(reason: str, roots: Sequence[str], json: bool) -> None:
+    """Which lists were seen is forgotten, on the user's word. Raises `Malformed` without a reason."""
+    count = forget(reason, roots)
+    if json:
+        console.print_json({"forgotten": count})
+    else:
+        console.out.print(
+            t(
+                f"已忘记 {count} 个部署的列表，理由已保留：下一份离线包将如第一天一样被采信。",
+                f"Forgot the lists of {count} deployment(s) and kept the reason: the next bundle is believed as on the "
+                "first day.",
+            )
+        )
 
 
 def _print_unread(name: str, exc: Malformed, json: bool) -> None:
@@ -140,8 +158,8 @@ def judging(
 ) -> Iterator[Judge]:
     """What judges one object after another, from `workers` threads at once.
 
-    An offline bundle with an older trust list than one that was seen here is not believed, unless somebody asks what
-    held in the past.
+    Lists in an offline bundle that are older than those that were seen here are not believed, unless somebody asks
+    what held in the past; then none is remembered either.
     """
     if offline is None and not anchors:
         with _online_judge(data) as judge:
@@ -165,6 +183,13 @@ def judging(
             listed = ", ".join(root_fingerprint(root)[:16] for root in pinned)
             console.err.print(t(f"信任根：{listed}…", f"Trust roots: {listed}…"))
         yield judge_offline
+
+
+def is_behind(offline: Path, roots: Sequence[str]) -> bool:
+    """Has something newer than what is in this bundle been seen here? Then nothing that it once said counts."""
+    opened = open_bundle(offline, roots=pinned_roots(offline, roots), seen=SeenHere())
+    found = [opened.checked] if isinstance(opened.checked, Finding) else opened.checked.problems
+    return any(each.code in _BEHIND for each in found)
 
 
 @contextlib.contextmanager

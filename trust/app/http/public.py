@@ -94,7 +94,7 @@ def public_router(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter
         with bundle_lock:
             kept = bundles.get("newest")
             if kept is None or at - kept[0] > _BUNDLE_CACHE:
-                files = service.publishing.bundle(service.log.published_note(), at, max_age=None)
+                files = service.publishing.bundle(at, max_age=None)
                 kept = bundles["newest"] = (at, encode_zip(files | service.member_bundles.files()))
         return kept[1]
 
