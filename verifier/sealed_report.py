@@ -17,27 +17,31 @@ from trust.model.errors import Malformed, TrustError, VerificationError
 from trust.model.report import Result
 from verifier.bundle import BundleFiles, find_bundle, no_bundle
 from verifier.members import deployment_finding, narrow
+from verifier.seen import NOTHING_SEEN, Mark, SeenLists
 from verifier.trust_list import check_trust_list, signed_payload
 
 _MAX_BYTES = 2 * 1024 * 1024
 
 
-def check_sealed_report(encoded: bytes, bundle: Path, roots: Sequence[bytes]) -> dict[str, Any]:
+def check_sealed_report(
+    encoded: bytes, bundle: Path, roots: Sequence[bytes], seen: SeenLists = NOTHING_SEEN
+) -> dict[str, Any]:
     """The report that was signed. `encoded`: the report's JSON with its `report_seal`, or the seal alone.
 
-    Raises `Malformed`, `EvidenceUnavailableError` (NO_BUNDLE) and `VerificationError` (REPORT_BAD).
+    Raises `Malformed`, `EvidenceUnavailableError` (NO_BUNDLE) and `VerificationError` (REPORT_BAD; for a trust list
+    older than one that was `seen` TRUST_LIST_ROLLED_BACK).
     """
     seal = _seal_of(encoded)
     files = find_bundle(bundle)
     try:
-        trust_list = check_trust_list(files.read("trust-list.jws"), roots)
+        trust_list = check_trust_list(files.read("trust-list.jws"), roots, least_seq=_least(seen, roots))
     except OSError as exc:
         raise no_bundle(str(bundle)) from exc
     value = _signed_by(trust_list, seal)
     if value is not None:
         return value
     for entry in trust_list.members:
-        value = _signed_by_member(files, entry, trust_list, seal)
+        value = _signed_by_member(files, entry, trust_list, seal, seen)
         if value is not None:
             return value
     raise VerificationError(
@@ -45,6 +49,10 @@ def check_sealed_report(encoded: bytes, bundle: Path, roots: Sequence[bytes]) ->
         "Ask whoever made the check for the file as it was saved, or look the report code up.",
         code="REPORT_BAD",
     )
+
+
+def _least(seen: SeenLists, roots: Sequence[bytes]) -> int:
+    return seen.marks(roots).get("trust-list", Mark(0, 0)).number
 
 
 def _signed_by(trust_list: TrustList, seal: bytes) -> dict[str, Any] | None:
@@ -61,12 +69,16 @@ def _signed_by(trust_list: TrustList, seal: bytes) -> dict[str, Any] | None:
 
 
 def _signed_by_member(
-    files: BundleFiles, entry: TrustedMember, own: TrustList, seal: bytes
+    files: BundleFiles, entry: TrustedMember, own: TrustList, seal: bytes, seen: SeenLists
 ) -> dict[str, Any] | None:
     if entry.state is TrustState.COMPROMISED:
         return None
     try:
-        listed = check_trust_list(files.member(entry.member_id).read("trust-list.jws"), entry.roots)
+        listed = check_trust_list(
+            files.member(entry.member_id).read("trust-list.jws"),
+            entry.roots,
+            least_seq=_least(seen, entry.roots),
+        )
     except (OSError, TrustError):
         return None  # it is not at hand: then it is not this that shows who signed
     value = _signed_by(narrow(listed, entry, own), seal)

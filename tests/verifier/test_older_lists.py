@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from fastapi.testclient import TestClient
 from support.seen import SeenBefore
 from support.world import World, world_in
 
@@ -22,15 +23,19 @@ from ledger.checkpoint import Checkpoint, format_checkpoint
 from ledger.note import signed_note
 from ledger.publisher import vkey_of
 from trust.app.compose import CheckpointKey
+from trust.app.http.app import create_app
+from trust.app.members import BUNDLE_PATH
 from trust.encoding import cose
 from trust.encoding.digests import sha256
 from trust.encoding.jws import compact, payload_of, signing_input
 from trust.encoding.plain_zip import encode_zip
 from trust.encoding.trust_list import TYP, decode_trust_list, encode_trust_list
+from trust.model.errors import VerificationError
 from trust.model.report import Colour, Report, Verdict
 from trust.model.status import StatusAct
 from trust.sandbox import Sandbox
 from verifier.bundle import evidence_from_bundle, read_roots, unpack_bundle
+from verifier.sealed_report import check_sealed_report
 from verifier.seen import NOTHING_SEEN, SeenLists
 from verifier.verifying import Verifier
 
@@ -243,12 +248,21 @@ def test_a_root_of_a_stranger_beside_ours_plants_no_number(days: Days) -> None:
     assert seen.marks(read_roots(bundle))["trust-list"].number < 2**40
 
 
+def test_a_report_is_not_believed_by_an_older_trust_list_than_one_that_was_seen(days: Days) -> None:
+    """The key that signs reports may have been withdrawn since."""
+    world, seen = days.world, SeenBefore()
+    with TestClient(create_app(world.service)) as client:
+        report = client.post("/api/v1/verifications", files={"file": ("x.pdf", days.pdf)}).content
+    new, roots = world.bundle(), read_roots(days.old)
+    assert check_sealed_report(report, days.old, roots, seen)["code"] == "REVOKED"
+    days.judge(new, seen)
+    assert check_sealed_report(report, new, roots, seen)["code"] == "REVOKED"
+    with pytest.raises(VerificationError) as refused:
+        check_sealed_report(report, days.old, roots, seen)
+    assert refused.value.code == "TRUST_LIST_ROLLED_BACK"
+
+
 def test_a_bundle_over_http_belongs_together(days: Days) -> None:
-    from fastapi.testclient import TestClient
-
-    from trust.app.http.app import create_app
-    from trust.app.members import BUNDLE_PATH
-
     days.world.clock.advance(minutes=4)
     days.world.issue(40)
     with TestClient(create_app(days.world.service)) as client:

@@ -10,6 +10,7 @@ import typer
 from trust.app.cli import console
 from trust.app.cli.console import t
 from trust.app.cli.seals import Data, Json, opened_service
+from trust.app.cli.seen import SeenHere
 from trust.app.cli.verifying import EXIT, object_named, pinned_roots, print_report
 from trust.model.report import Verdict
 
@@ -49,7 +50,9 @@ def check(
 ) -> None:
     from verifier.sealed_report import check_sealed_report
 
-    value = check_sealed_report(file.read_bytes(), offline, pinned_roots(offline, trust_root or []))
+    value = check_sealed_report(
+        file.read_bytes(), offline, pinned_roots(offline, trust_root or []), SeenHere()
+    )
     if json:
         console.print_json(value)
         return
