@@ -69,6 +69,17 @@ class LockStore:
                 "Another process publishes this log, or a backup was restored. Find out which, then restart.",
             )
 
+    def bring_up(self, origin: str, *, old: LockedHead | None, new: LockedHead) -> None:
+        """For recovery alone, which has made both trees out of their entries, the roots of `old` among them: then
+        no proof is needed. Raises `LedgerHalted` backwards, and `HeadMoved`."""
+        if old is not None and new.size <= old.size:
+            raise LedgerHalted(f"The log cannot go back from size {old.size} to {new.size}.")
+        with self._database.write() as connection:
+            if old is None:
+                sql.insert_locked_head(connection, origin, new)
+            elif not sql.swap_locked_head(connection, origin, old=old, new=new):
+                raise HeadMoved("The lock store was changed meanwhile.", "Does another process publish?")
+
 
 def _check_step(
     old: LockedHead | None, new: LockedHead, consistency: Sequence[bytes], sm3_consistency: Sequence[bytes]

@@ -38,6 +38,7 @@ from ledger.logkeys import (
     statement_commit,
 )
 from ledger.note import KeyKind, VerifierKey, signed_note
+from ledger.outside import Outside
 from ledger.proof import Receipt
 from ledger.publisher import CheckpointSigner, FindSigner, Publisher, vkey_of
 from ledger.sequencing import GENESIS_SIZE, LOG_ACTOR, Appended, AppendRequest, Batch, new_state
@@ -59,7 +60,7 @@ from trust.model.errors import (
 from trust.storage.errors import DurabilityUnknown
 from trust.storage.sql import Database
 
-__all__ = ["GENESIS_SIZE", "AppendRequest", "Appended", "CheckpointSigner", "Log"]
+__all__ = ["GENESIS_SIZE", "AppendRequest", "Appended", "CheckpointSigner", "Log", "stored_keys"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _QUEUE_LIMIT: Final = 4096
@@ -86,6 +87,7 @@ class Log:
         clock_limit: timedelta = timedelta(days=DAYS_WITHOUT_A_WORD),
         state_key: StateKey = StateKey(),
         standing_file: StandingFile | None = None,
+        outside: Sequence[Outside] = (),
     ) -> None:
         """Begins the log, or opens it after checking its heads. `folder` becomes the served root.
 
@@ -96,7 +98,8 @@ class Log:
         the log is missing, `Conflict` if it is another log's database.
         `second_clocks`, `accepted_at` and `clock_limit` are those of `ledger.clockguard`. `state_key`: the MAC of
         the head; one without is taken over once, where nothing in the log says that it had one. `standing_file`:
-        where `standing` is kept from one start to the next.
+        where `standing` is kept from one start to the next. `outside`: what is asked before anything is signed
+        (`ledger.outside`).
         """
         check_log_origin(origin)
         self._clock_guard = ClockGuard(
@@ -122,6 +125,7 @@ class Log:
             is_cosigned=is_cosigned,
             find_signer=find_signer,
             state_key=state_key,
+            outside=outside,
         )
         self.standing = Standing(database, state_key, standing_file)
         if self._has_taken_over and self.standing.register_events():
@@ -223,8 +227,7 @@ class Log:
 
     def stored_keys(self) -> LogKeys:
         """`keys`, with what another process may have changed since this one published last."""
-        with self._database.read() as connection:
-            return keys_from_statements(self._origin, sql.read_key_statements(connection))
+        return stored_keys(self._database, self._origin)
 
     @property
     def vkey(self) -> VerifierKey:
@@ -499,6 +502,12 @@ class Log:
     def _check_not_writing_here(self) -> None:
         if self._database.is_writing_here():
             raise RuntimeError("the ledger writes in a thread of its own: end your transaction first")
+
+
+def stored_keys(database: Database, origin: str) -> LogKeys:
+    """The keys of the log as its stored statements say, whether it is open or not."""
+    with database.read() as connection:
+        return keys_from_statements(origin, sql.read_key_statements(connection))
 
 
 def _add(batch: Batch, requests: Sequence[AppendRequest]) -> list[Appended] | Conflict:

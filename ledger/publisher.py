@@ -9,6 +9,7 @@ it so (each step durable before the next):
     3. L goes from its old head to D's, if D's trees continue it: checked with proofs, every time
     4. the head is signed, and the signed notes are put into L: a signature that is made once is kept,
        so that a restart publishes the same bytes (SM2 and ML-DSA do not sign twice alike)
+       The mark outside the folder (`ledger.outside`), where there is one, takes them too
     5. the checkpoint files are replaced, the one of the SHA-256 tree last
 
 There are two trees over the same entries. The SHA-256 tree is the log as the world knows it (C2SP). The SM3
@@ -42,6 +43,7 @@ from ledger.lockedhead import LockedHead
 from ledger.lockstore import HeadMoved, LockStore
 from ledger.logkeys import LogKeys, check_log_checkpoint, keys_from_statements
 from ledger.note import KeyKind, VerifierKey, check_note, parse_note, signed_note
+from ledger.outside import Known, Outside, check_outside
 from ledger.proof import Receipt
 from ledger.sequencing import GENESIS_SIZE
 from ledger.sql import LogState
@@ -158,10 +160,12 @@ class Publisher:
         is_cosigned: bool = False,
         find_signer: FindSigner = lambda vkey: None,
         state_key: StateKey = StateKey(),
+        outside: Sequence[Outside] = (),
     ) -> None:
         """Checks the invariant, mends what a crash left unfinished, and publishes.
 
-        `is_cosigned`: the checkpoint file waits for witnesses (`cosigned`). Raises `LedgerHalted` if the heads
+        `is_cosigned`: the checkpoint file waits for witnesses (`cosigned`). `outside` is asked before anything is
+        signed. Raises `LedgerHalted` if the heads
         contradict each other.
         """
         self._database = database
@@ -173,6 +177,7 @@ class Publisher:
         self._is_cosigned = is_cosigned
         self._find_signer = find_signer
         self._state_key = state_key
+        self._outside = tuple(outside)
         self._sha256 = _Tree("sha256", files, "")
         self._sm3 = _Tree("sm3", self._sm3_files, f"{SM3_FOLDER}/")
         self._trees = (self._sha256, self._sm3)
@@ -337,12 +342,14 @@ class Publisher:
         self._read_keys(connection)
         if locked is None:
             self._check_new(state)
+            check_outside(self._outside, self._known(None))
         else:
             if locked.is_signed:
                 self._open(locked)
             self._write_missing_files(connection, locked.size)
             self._check_stored(connection, state, locked)
             self._check_published(locked)
+            check_outside(self._outside, self._known(locked))
         return self._publish(connection, state, locked)
 
     def _publish_next(self, connection: Connection) -> SignedHead:
@@ -376,6 +383,16 @@ class Publisher:
             )
         return state, locked
 
+    def _known(self, locked: LockedHead | None) -> Known:
+        size = locked.size if locked is not None else 0
+        return Known(
+            keys=self._keys,
+            size=size,
+            note=decode_utf8(locked.note) if locked is not None else "",
+            root_of=lambda smaller: self._sha256.root(smaller, size=size),
+            consistency=lambda old, new: self._sha256.reader.prove_consistency(old_size=old, size=new),
+        )
+
     def _read_keys(self, connection: Connection) -> None:
         statements = sql.read_key_statements(connection)
         if statements == self._statements:
@@ -405,6 +422,8 @@ class Publisher:
         if not locked.is_signed:
             locked = self._sign(locked)
         head = self._open(locked)
+        for memory in self._outside:
+            memory.keep(self._known(locked))
         if self._sm3_files.read_checkpoint() != locked.sm3_note:
             self._sm3_files.write_checkpoint(locked.sm3_note)
         published = self._files.read_checkpoint()
@@ -561,7 +580,8 @@ class Publisher:
         if checkpoint.size > locked.size:
             raise LedgerHalted(
                 f"Size {checkpoint.size} is published, but only {locked.size} is locked.",
-                "Restore the lock store; never start with an older one.",
+                "If this is a copy that was made while the service ran, `yinzheng ledger recover` finds the way on. "
+                "Otherwise restore the lock store.",
             )
         if self._sha256.root(checkpoint.size, size=locked.size) != checkpoint.root:
             raise LedgerHalted(f"Another root of size {checkpoint.size} has been published.", _INSPECT)

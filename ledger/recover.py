@@ -1,9 +1,14 @@
 """Rebuilds the log's database out of its published files, after a restored backup or a lost disk.
 
-The published bundles hold every entry that was ever signed for. They are read from the first to the locked
-head, every entry is held against all before it (`ledger.following`), and both roots have to be the locked
-ones; only then is the database emptied and filled again, in one transaction. What was appended but never
-published is not in the files: nobody has been given a receipt for it, and its callers ask again.
+The published bundles hold every entry that was ever signed for. They are read from the first one to the newest head
+that is known to be signed: the locked one, or a signed checkpoint that says more (the published one, that of a mirror,
+the mark outside the folder). What a copy under load has not of a bundle is taken from the database's own rows. Every
+entry is held against all before it (`ledger.following`), and the roots have to be the signed ones; only then is the
+database emptied and filled again, in one transaction, and a lock store that was behind is brought up. What was appended
+but never published is not in the files: nobody has been given a receipt for it, and its callers ask again. A database
+that holds all of it already keeps its rows.
+
+A checkpoint of the copy alone does not say that nothing was signed after it: whoever goes on from there says so.
 
 The files do not say which of the caller's operations an entry came from, nor his numbers for e-certificates:
 `Identities` brings those back from the register. What the register does not know (it was restored too) gets
@@ -14,24 +19,29 @@ The new state has the next epoch, so that a process that still runs on the old o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from sqlalchemy.engine import Connection
 
 from ledger import sql
+from ledger.checkpoint import parse_checkpoint
 from ledger.following import Disagreement, Follower
+from ledger.lockedhead import LockedHead
 from ledger.lockstore import LockStore
-from ledger.note import VerifierKey
+from ledger.logkeys import check_log_checkpoint
+from ledger.note import VerifierKey, parse_note
 from ledger.sequencing import new_state
 from ledger.sql import LastEntries, LogState, StoredEntry, SubjectHead
 from ledger.statekey import StateKey
+from ledger.text import decode_utf8
 from ledger.tilefolder import TileFolder
 from ledger.tiles import TILE_WIDTH, Tile
 from trust.encoding import merkle
 from trust.encoding.entry import NO_REF, Entry, decode_entry
-from trust.model.errors import Conflict, LedgerHalted, Malformed, VerificationError
+from trust.encoding.merkle import CompactRange
+from trust.model.errors import Conflict, LedgerHalted, Malformed, StorageError, VerificationError
 from trust.storage.sql import Database
 
 Progress = Callable[[int, int], None]
@@ -51,11 +61,12 @@ class Identities(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """`unknown_refs`: e-certificates in the log that the register does not know."""
+    """`unknown_refs`: e-certificates in the log that the register does not know. `locked`: what the lock store knew."""
 
     size: int
     had: int
     unknown_refs: int
+    locked: int
 
 
 def recover(
@@ -67,89 +78,229 @@ def recover(
     identities: Identities,
     even_if_not_behind: bool = False,
     state_key: StateKey = StateKey(),
+    known_outside: Sequence[str] = (),
+    nothing_issued_since: bool = False,
     on_progress: Progress = lambda done, total: None,
 ) -> Recovered:
-    """Brings the database back to the locked head. No process may have the log open.
+    """Brings the database and the lock store to the newest head that is known to be signed. No process may have the
+    log open.
 
-    `even_if_not_behind` also replaces a database whose rows are damaged; what it had stored and never signed
-    for is gone then.
+    `known_outside` are signed checkpoints that were not restored together with this copy. `even_if_not_behind` also
+    replaces a database whose rows are damaged; what it had stored and never signed for is gone then.
+    `nothing_issued_since`: the operator's word that nothing was signed after what the copy itself knows.
 
-    Raises `Conflict` if the database is not behind, `LedgerHalted` if the lock store does not know the log,
-    and `VerificationError`, naming the entry, if the files are not those of the locked head. Then nothing has
-    been changed.
+    Raises `Conflict` if nothing is behind, or without that word where it is needed; `LedgerHalted` if nothing says how
+    far the log was signed; and `VerificationError`, naming the entry, if the files do not give the signed head. Then
+    nothing has been changed.
     """
     origin = log_vkey.name
     locked = lock_store.head(origin)
-    if locked is None:
-        raise LedgerHalted(
-            "The lock store does not know this log, so nothing says how far it was signed.",
-            "Restore the lock store. If it is lost for good, close this log and begin a new one.",
+    target = _newest_signed(origin, locked, files, known_outside)
+    old = _state(database)
+    is_lock_behind = locked is None or locked.size < target.size
+    if old is not None and old.size >= target.size and not is_lock_behind and not even_if_not_behind:
+        raise Conflict(
+            f"The database is not behind: it holds {old.size} entries, {target.size} are signed for.",
+            "If its rows are damaged, say so with --force.",
         )
+    if is_lock_behind and not target.is_from_outside and not nothing_issued_since:
+        raise Conflict(
+            f"The lock store knows size {locked.size if locked else 0}, and size {target.size} is signed. Nothing "
+            "outside this folder says whether more was signed after it was copied.",
+            "Give a mirror with --from, or the mark. Only if the service was stopped for good when the copy was made, "
+            "say --nothing-issued-since. Otherwise close this ledger (docs/OPERATIONS.md).",
+            code="LEDGER_MAY_BE_BEHIND",
+        )
+    source = _Source(files, database)
     with sql.last_entries() as last_entries:
-        follower = _follow(files, locked.size, origin, last_entries, on_progress)
-        if (follower.tree.root(), follower.sm3_tree.root()) != (locked.root, locked.sm3_root):
+        follower, roots = _follow(
+            source, target.size, origin, last_entries, locked.size if locked else 0, on_progress
+        )
+        if locked is not None and roots != (locked.root, locked.sm3_root):
             raise VerificationError(f"The files do not give the locked roots of size {locked.size}.")
+        if follower.tree.root() != target.root:
+            raise VerificationError(f"The files do not give the signed root of size {target.size}.")
         try:
             keys = follower.keys()
         except Disagreement as exc:
             raise VerificationError(exc.what) from exc
         if log_vkey not in [each.vkey for each in keys.keys]:
             raise VerificationError("The key that the log is known by is not among the keys in the files.")
-        with database.write() as connection:
-            sql.lock_creation(connection)
-            old = sql.read_state(connection)
-            if old is not None and old.size >= locked.size and not even_if_not_behind:
-                raise Conflict(
-                    f"The database is not behind: it holds {old.size} entries, {locked.size} are signed for.",
-                    "If its rows are damaged, say so with --force.",
-                )
-            sql.delete_everything(connection)
-            unknown: dict[bytes, int] = {}
+        if target.note:
+            check_log_checkpoint(target.note, keys)
+        unknown: dict[bytes, int] = {}
+        if old is None or old.size < target.size or even_if_not_behind:
+            _fill(database, source, follower, last_entries, identities, state_key, unknown)
+        else:
+            _check_rows(database, old, target, state_key)
+    if is_lock_behind:
+        head = LockedHead(size=target.size, root=follower.tree.root(), sm3_root=follower.sm3_tree.root())
+        lock_store.bring_up(origin, old=locked, new=head)
+    return Recovered(target.size, old.size if old else 0, len(unknown), locked.size if locked else 0)
 
-            def subject_id(ref: bytes) -> int:
-                known = identities.subject_id(ref)
-                return known if known is not None else unknown.setdefault(ref, -1 - len(unknown))
 
-            last_operation_id = _insert_rows(connection, files, locked.size, subject_id, identities)
-            last_subject_id = _insert_subjects(connection, last_entries, subject_id)
-            sql.write_actor_counts(connection, sorted(follower.counts.items()))
-            for seq, note in follower.statements:
-                sql.insert_key_statement(connection, seq, note)
-            state = LogState(
-                origin=origin,
-                size=follower.size,
-                root=follower.tree.root(),
-                edge=b"".join(follower.tree.hashes),
-                sm3_edge=b"".join(follower.sm3_tree.hashes),
-                last_leaf_hash=follower.leaf,
-                last_at_ms=follower.at_ms,
-                epoch=(old or new_state(origin)).epoch + 1,
-                last_operation_id=last_operation_id,
-                last_subject_id=last_subject_id,
-            )
-            sql.insert_state(connection, state_key.sealed(state))
-    return Recovered(locked.size, old.size if old else 0, len(unknown))
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The newest head that is known to be signed. `note`: the checkpoint that says so, if it is not the lock store."""
+
+    size: int
+    root: bytes
+    note: str
+    is_from_outside: bool
+
+
+def _newest_signed(
+    origin: str, locked: LockedHead | None, files: TileFolder, known_outside: Sequence[str]
+) -> _Target:
+    found = [_Target(locked.size, locked.root, "", False)] if locked is not None else []
+    published = files.read_checkpoint()
+    notes = [(decode_utf8(published), False)] if published is not None else []
+    for note, is_from_outside in [*((each, True) for each in known_outside), *notes]:
+        checkpoint = parse_checkpoint(parse_note(note).text)
+        if checkpoint.origin != origin:
+            raise VerificationError(f"The checkpoint is of the log {checkpoint.origin}, not of {origin}.")
+        found.append(_Target(checkpoint.size, checkpoint.root, note, is_from_outside))
+    if not found:
+        raise LedgerHalted(
+            "The lock store does not know this log, so nothing says how far it was signed.",
+            "Restore the lock store. If it is lost for good, close this log and begin a new one.",
+        )
+    newest = max(found, key=lambda each: (each.size, each.is_from_outside))
+    if any(each.size == newest.size and each.root != newest.root for each in found):
+        raise VerificationError(f"Two histories are signed: size {newest.size} has two roots.")
+    return newest
+
+
+def _state(database: Database) -> LogState | None:
+    with database.read() as connection:
+        return sql.read_state(connection)
+
+
+def _fill(
+    database: Database,
+    source: _Source,
+    follower: Follower,
+    last_entries: LastEntries,
+    identities: Identities,
+    state_key: StateKey,
+    unknown: dict[bytes, int],
+) -> None:
+    """Empties the database and fills it with what was followed, in one transaction."""
+
+    def subject_id(ref: bytes) -> int:
+        known = identities.subject_id(ref)
+        return known if known is not None else unknown.setdefault(ref, -1 - len(unknown))
+
+    with database.write() as connection:
+        sql.lock_creation(connection)
+        old = sql.read_state(connection)
+        sql.delete_everything(connection)
+        last_operation_id = _insert_rows(connection, source, follower.size, subject_id, identities)
+        last_subject_id = _insert_subjects(connection, last_entries, subject_id)
+        sql.write_actor_counts(connection, sorted(follower.counts.items()))
+        for seq, note in follower.statements:
+            sql.insert_key_statement(connection, seq, note)
+        state = LogState(
+            origin=follower.origin,
+            size=follower.size,
+            root=follower.tree.root(),
+            edge=b"".join(follower.tree.hashes),
+            sm3_edge=b"".join(follower.sm3_tree.hashes),
+            last_leaf_hash=follower.leaf,
+            last_at_ms=follower.at_ms,
+            epoch=(old or new_state(follower.origin)).epoch + 1,
+            # What the old rows were asked for with stays given out, even where nobody remembers it.
+            last_operation_id=max(last_operation_id, old.last_operation_id if old else 0),
+            last_subject_id=max(last_subject_id, old.last_subject_id if old else 0),
+        )
+        sql.insert_state(connection, state_key.sealed(state))
+
+
+def _check_rows(database: Database, state: LogState, target: _Target, state_key: StateKey) -> None:
+    """The rows that stay give the signed root and the stored one. Raises `VerificationError`, `LedgerHalted`."""
+    state_key.check(state)
+    tree, root = CompactRange(), b""
+    for start in range(0, state.size, _ROWS_AT_ONCE):
+        with database.read() as connection:
+            for row in sql.read_entries(connection, start=start, end=min(state.size, start + _ROWS_AT_ONCE)):
+                tree.append(merkle.leaf_hash(row.entry_bytes))
+                if tree.size == target.size:
+                    root = tree.root()
+    if root != target.root or tree.root() != state.root:
+        raise VerificationError(
+            "The rows of the database are not those of the signed log; --force replaces them."
+        )
+
+
+class _Source:
+    """The entries of a tile: out of the files or, where a copy under load has not got them, out of the rows."""
+
+    def __init__(self, files: TileFolder, database: Database) -> None:
+        self._files = files
+        self._database = database
+        self._rows: dict[int, tuple[bytes, ...]] = {}
+
+    def read_bundle(self, tile: Tile) -> tuple[bytes, ...]:
+        """Raises `StorageError` where neither has them."""
+        if tile.start in self._rows:
+            return self._rows[tile.start]
+        widths = [tile, *reversed(self._files.larger(tile))]
+        missing: StorageError | None = None
+        for each in widths:
+            try:
+                return self._files.read_bundle(each)[: tile.width]
+            except StorageError as exc:
+                missing = missing or exc
+        with self._database.read() as connection:
+            rows = sql.read_entries(connection, start=tile.start, end=tile.start + tile.width)
+        if len(rows) != tile.width:
+            raise StorageError(
+                f"The entries from {tile.start} to {tile.start + tile.width - 1} are neither in the files nor in the "
+                "database.",
+                "Give a mirror with --from. Where there is none, close this ledger: docs/OPERATIONS.md.",
+            ) from missing
+        self._rows[tile.start] = tuple(row.entry_bytes for row in rows)
+        return self._rows[tile.start]
+
+    def read_statement(self, seq: int) -> str:
+        try:
+            return self._files.read_statement(seq)
+        except StorageError:
+            with self._database.read() as connection:
+                kept = dict(sql.read_key_statements(connection))
+            if seq not in kept:
+                raise
+            return kept[seq]
 
 
 def _follow(
-    files: TileFolder, size: int, origin: str, last_entries: LastEntries, on_progress: Progress
-) -> Follower:
-    follower = Follower(origin, last_entries, files.read_statement)
+    source: _Source,
+    size: int,
+    origin: str,
+    last_entries: LastEntries,
+    locked_size: int,
+    on_progress: Progress,
+) -> tuple[Follower, tuple[bytes, bytes]]:
+    """What the entries say, and the roots of both trees at the locked size."""
+    follower = Follower(origin, last_entries, source.read_statement)
+    roots = (follower.tree.root(), follower.sm3_tree.root())
     for tile in _tiles(size):
         try:
-            for entry_bytes in files.read_bundle(tile):
+            for entry_bytes in source.read_bundle(tile):
                 follower.follow(entry_bytes)
+                if follower.size == locked_size:
+                    roots = (follower.tree.root(), follower.sm3_tree.root())
         except Disagreement as exc:
             raise VerificationError(f"Entry {exc.seq} in the files: {exc.what}") from exc
         except Malformed as exc:
             raise VerificationError(f"The bundle from entry {tile.start} on is damaged: {exc.what}") from exc
         on_progress(tile.start + tile.width, 2 * size)
-    return follower
+    return follower, roots
 
 
 def _insert_rows(
     connection: Connection,
-    files: TileFolder,
+    source: _Source,
     size: int,
     subject_id: Callable[[bytes], int],
     identities: Identities,
@@ -158,7 +309,7 @@ def _insert_rows(
     rows: list[StoredEntry] = []
     largest = 0
     for tile in _tiles(size):
-        for entry_bytes in files.read_bundle(tile):
+        for entry_bytes in source.read_bundle(tile):
             entry = decode_entry(entry_bytes)
             operation_id = identities.operation_id(entry)
             largest = max(largest, operation_id or 0)

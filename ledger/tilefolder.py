@@ -87,6 +87,13 @@ class TileFolder:
         widths = sorted(int(each.name) for each in partials.glob("*") if each.name.isdigit())
         return [Tile(tile.level, tile.index, width) for width in widths if 0 < width < tile.width]
 
+    def larger(self, tile: Tile) -> list[Tile]:
+        """Partial tiles of later sizes in the place of a bundle, the widest first."""
+        full = self._folder / entries_path(Tile(tile.level, tile.index))
+        partials = full.with_name(f"{full.name}.p")
+        widths = sorted(int(each.name) for each in partials.glob("*") if each.name.isdigit())
+        return [Tile(tile.level, tile.index, width) for width in reversed(widths) if width > tile.width]
+
     def read_exactly(self, tile: Tile, path_of: Callable[[Tile], str]) -> bytes:
         """One file, and no larger tile in its place. Raises `StorageError`."""
         try:

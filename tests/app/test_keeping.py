@@ -16,6 +16,7 @@ from support.witness_world import POST_QUANTUM_KEY, WITNESS_KEY, WitnessWorld
 from ledger.audit import audit
 from ledger.log import Log
 from ledger.note import parse_note
+from ledger.outside import WitnessMemory
 from ledger.proof import check_receipt, format_receipt
 from ledger.recheck import recheck
 from ledger.tilefolder import TileFolder
@@ -177,6 +178,29 @@ def test_a_log_rolled_back_behind_its_witness_is_stopped_by_the_evidence(kept: K
             other.append(restored, 1)
     finally:
         other.close()
+
+
+def test_a_restored_copy_asks_the_witnesses_before_it_signs_anything(kept: Kept, tmp_path: Path) -> None:
+    """Its database holds entries that are not signed for yet: at the start they would be."""
+    kept.world.append(kept.log, 5)
+    kept.witnessing.round()
+    other = World(tmp_path / "restored", tmp_path / "r.db", tmp_path / "l.db")
+    try:
+        restored = other.open(is_cosigned=True)
+        other.append(restored, 2)
+        locked = other.lock_store.head(ORIGIN)
+        memory = WitnessMemory(kept.witnesses)
+        with pytest.raises(LedgerHalted, match="signed"):
+            other.open(is_cosigned=True, outside=[memory])
+        assert other.lock_store.head(ORIGIN) == locked
+        kept.is_there = False
+        other.open(is_cosigned=True, outside=[memory])
+        assert not memory.answered, "then it is said that a copy is not noticed"
+    finally:
+        other.close()
+    kept.is_there = True
+    kept.world.open(is_cosigned=True, outside=[memory])
+    assert memory.answered
 
 
 def test_a_witness_that_has_seen_more_of_the_same_tree_stops_nobody(kept: Kept) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ledger import sql
 from ledger.lockstore import LockStore
 from ledger.log import Appended, AppendRequest, Log
 from ledger.note import SignerKey
+from ledger.outside import Outside
 from ledger.recheck import RecheckReport, recheck
 from trust.encoding.entry import EntryKind
 from trust.storage.sql import Database
@@ -46,7 +48,12 @@ class World:
         self._logs: list[Log] = []
 
     def open(
-        self, *, queue_limit: int = 4096, database: Database | None = None, is_cosigned: bool = False
+        self,
+        *,
+        queue_limit: int = 4096,
+        database: Database | None = None,
+        is_cosigned: bool = False,
+        outside: Sequence[Outside] = (),
     ) -> Log:
         log = Log(
             database=database or self.database,
@@ -57,6 +64,7 @@ class World:
             clock=self.clock,
             queue_limit=queue_limit,
             is_cosigned=is_cosigned,
+            outside=outside,
         )
         self._logs.append(log)
         return log

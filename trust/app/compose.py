@@ -46,8 +46,9 @@ from keys.outside_tsa import MAX_ANSWER_BYTES, QUERY_TYPE, REPLY_TYPE, OutsideTs
 from keys.sm2.encoding import parse_spki
 from keys.suites import Suite
 from ledger.lockstore import LockStore
-from ledger.log import Log
+from ledger.log import Log, stored_keys
 from ledger.note import KeyKind
+from ledger.outside import Mark, Outside, WitnessMemory
 from ledger.publisher import vkey_of
 from ledger.standing import StandingFile
 from ledger.statekey import StateKey
@@ -83,7 +84,7 @@ from verifier.verifying import SANDBOX_JOBS, Verifier
 
 _SIGNED_ANY_DAY = frozenset({KeyPurpose.REPORT, KeyPurpose.CHECKPOINT})
 """A report says by which clock it was made: verifying goes on. A checkpoint has no time, its entries were asked for."""
-STANDING_FILE = "standing"
+STANDING_FILE, MARKED_FILE = "standing", "ledger-mark"
 _CRL_SECONDS, _BUNDLE_SECONDS = 30.0, 60.0
 _ANSWERS_KEPT = timedelta(days=7)
 
@@ -155,6 +156,8 @@ class Service:
     secrets: ServiceSecrets
     policy: Policy | None
     keeper: Keeper
+    is_copy_noticed: bool
+    """Is there a memory outside the folder that tells when a copy from before is started?"""
     _open: contextlib.ExitStack
 
     @property
@@ -217,11 +220,13 @@ def open_service(
     clock: Clock | None = None,
     entropy: Entropy | None = None,
     sandbox: Sandbox | None = None,
+    ask_witnesses: bool = False,
 ) -> Service:
     """Opens the service. `create` makes what is missing (`yinzheng init`); without it a missing part raises
     `OperationalError`, and a data folder that another process writes to raises `Conflict`.
 
-    A `sandbox` that is given is used and stays the caller's; otherwise the service has its own.
+    A `sandbox` that is given is used and stays the caller's; otherwise the service has its own. `ask_witnesses`: the
+    witnesses of the policy are asked, before anything is signed, whether they know more of the ledger than this folder.
     """
     with contextlib.ExitStack() as stack:
         service = _open(
@@ -231,6 +236,7 @@ def open_service(
             clock,
             entropy or SystemEntropy(),
             sandbox,
+            ask_witnesses,
         )
         stack.pop_all()
     return service
@@ -243,6 +249,7 @@ def _open(
     given_clock: Clock | None,
     entropy: Entropy,
     sandbox: Sandbox | None,
+    ask_witnesses: bool,
 ) -> Service:
     data = settings.data
     clock = given_clock or SystemClock()
@@ -280,6 +287,22 @@ def _open(
         if given_clock is None
         else []
     )
+    outside: list[Outside] = []
+    if settings.ledger_mark is not None:
+        outside.append(Mark(settings.ledger_mark, data / MARKED_FILE))
+    witnesses = witness_memory = None
+    if policy is not None:
+        witnesses = stack.enter_context(
+            Witnesses(
+                policy,
+                log_vkeys=lambda: [key.vkey for key in stored_keys(ledger_database, settings.origin).keys],
+                clock=clock,
+                plain_http_hosts=settings.plain_http_witnesses,
+            )
+        )
+        if ask_witnesses:
+            witness_memory = WitnessMemory(witnesses)
+            outside.append(witness_memory)
     log = stack.enter_context(
         Log(
             database=ledger_database,
@@ -298,6 +321,7 @@ def _open(
             clock_limit=settings.clock_gap,
             state_key=StateKey(service_secrets.derive("ledger state")),
             standing_file=StandingFile(data / STANDING_FILE, service_secrets.derive("ledger standing")),
+            outside=outside,
         )
     )
     guard.attach(log)
@@ -342,7 +366,7 @@ def _open(
             private_hosts=settings.private_crl_hosts,
         ),
     )
-    witnessing = _witnessing(log, policy, clock, settings, stack) if policy is not None else None
+    witnessing = Witnessing(log, witnesses, clock, settings.keeping) if witnesses is not None else None
     if witnessing is not None:
         asked_for_time = Asked(witnessing.witnesses, log.checkpoint_note, log.consistency)
     keeper = Keeper(
@@ -399,6 +423,11 @@ def _open(
         secrets=service_secrets,
         policy=policy,
         keeper=keeper,
+        is_copy_noticed=(
+            settings.lock_url is not None
+            or settings.ledger_mark is not None
+            or (witness_memory is not None and witness_memory.answered)
+        ),
         _open=opened,
     )
 
@@ -471,20 +500,6 @@ def _checkpoint_keys(authorities: Authorities, keys: KeyProvider) -> list[Checkp
     return [
         CheckpointKey(keys.open(row.key_id, KeyPurpose.CHECKPOINT)) for row in authorities.checkpoint_keys()
     ]
-
-
-def _witnessing(
-    log: Log, policy: Policy, clock: Clock, settings: Settings, stack: contextlib.ExitStack
-) -> Witnessing:
-    witnesses = stack.enter_context(
-        Witnesses(
-            policy,
-            log_vkeys=lambda: [key.vkey for key in log.stored_keys().keys],
-            clock=clock,
-            plain_http_hosts=settings.plain_http_witnesses,
-        )
-    )
-    return Witnessing(log, witnesses, clock, settings.keeping)
 
 
 def _make_data_folder(settings: Settings) -> None:

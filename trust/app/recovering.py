@@ -16,11 +16,13 @@ from issuer.seals import event_commit
 from issuer.statuses import status_commit
 from keys.custody import KeyPurpose
 from ledger.lockstore import LockStore
+from ledger.outside import Mark
 from ledger.publisher import vkey_of
 from ledger.recover import Recovered, recover
 from ledger.statekey import StateKey
+from ledger.text import decode_utf8
 from ledger.tilefolder import SM3_FOLDER, TileFolder
-from trust.app.compose import CheckpointKey, ServiceSecrets, open_keys
+from trust.app.compose import MARKED_FILE, CheckpointKey, ServiceSecrets, open_keys
 from trust.app.database import migrate_ledger, migrate_register
 from trust.app.settings import Settings
 from trust.encoding.commitment import ecertificate_ref
@@ -36,9 +38,13 @@ def recover_ledger(
     source: Path | None,
     *,
     even_if_not_behind: bool = False,
+    nothing_issued_since: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Recovered:
     """Fills the ledger's database out of `source` (by default the service's own published files).
+
+    The checkpoint of a mirror and the mark outside the folder say how far the ledger was signed; without either, the
+    operator does (`nothing_issued_since`).
 
     Raises what `ledger.recover.recover` raises, and `Conflict` while the service runs on SQLite. On PostgreSQL
     stop every process first; one that was forgotten stops by itself at its next entry.
@@ -63,12 +69,28 @@ def recover_ledger(
             identities=RegisterIdentities(register),
             even_if_not_behind=even_if_not_behind,
             state_key=StateKey(ServiceSecrets(settings.keys_folder).derive("ledger state")),
+            known_outside=_known_outside(settings, source),
+            nothing_issued_since=nothing_issued_since,
             on_progress=on_progress,
         )
         # In our own folder, never in a mirror.
         for folder in (data / "ledger", data / "ledger" / SM3_FOLDER):
             TileFolder(folder).set_aside_beyond(recovered.size)
         return recovered
+
+
+def _known_outside(settings: Settings, source: Path | None) -> list[str]:
+    """Signed checkpoints that were not restored together with the data folder."""
+    found = []
+    if settings.ledger_mark is not None:
+        marked = Mark(settings.ledger_mark, settings.data / MARKED_FILE).note()
+        if marked is not None:
+            found.append(marked)
+    if source is not None and not source.resolve().is_relative_to(settings.data):
+        published = TileFolder(source).read_checkpoint()
+        if published is not None:
+            found.append(decode_utf8(published))
+    return found
 
 
 class RegisterIdentities:

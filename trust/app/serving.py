@@ -78,7 +78,11 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         )
         Multiprocess(config, sockets=[listener]).run()
         return
-    with _signals_that_end_in_order(), open_service(settings) as service:
+    with (
+        _signals_that_end_in_order(),
+        open_service(settings, ask_witnesses=True) as service,
+    ):
+        _tell_what_is_not_noticed(service)
         _begin(service)
         app = create_app(service)
         with _answering_metrics(settings, app):
@@ -108,7 +112,8 @@ def worker_app() -> FastAPI:
     signal.signal(signal.SIGHUP, _stay)  # a terminal sends it to all; the first process knows what to do
     set_up_logging()
     settings = read_settings()
-    service = open_service(settings)
+    service = open_service(settings, ask_witnesses=True)
+    _tell_what_is_not_noticed(service)
     _begin(service)
     app = create_app(service, close_service=True)
     _answering_metrics(settings, app).__enter__()  # until the process ends
@@ -174,6 +179,16 @@ def _answering_metrics(settings: Settings, app: FastAPI) -> Iterator[None]:
     finally:
         server.should_exit = True
         thread.join(timeout=_METRICS_SECONDS)
+
+
+def _tell_what_is_not_noticed(service: Service) -> None:
+    if not service.is_copy_noticed:
+        _log.warning(
+            "started without a memory outside the data folder: if this folder is a copy from before, "
+            "two histories may be signed, and nothing here can tell; set YINZHENG_LEDGER_MARK, "
+            "YINZHENG_LOCK_URL or a policy of witnesses (docs/OPERATIONS.md)",
+            extra={"code": "COPY_NOT_NOTICED"},
+        )
 
 
 def _begin(service: Service) -> None:

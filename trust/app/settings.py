@@ -5,6 +5,7 @@
 | YINZHENG_DATA             | data folder                                                  | ./yinzheng-data     |
 | DATABASE_URL              | PostgreSQL; unset means SQLite files in the data folder      |                     |
 | YINZHENG_LOCK_URL         | database of the ledger's lock store, another instance        | file in data folder |
+| YINZHENG_LEDGER_MARK      | file on another disk that keeps the newest signed checkpoint |                     |
 | YINZHENG_HOST             | host name in codes, at most 24 characters                    | v.yinzheng.example  |
 | YINZHENG_BASE_URL         | address under which lists are published                      | https://<host>      |
 | YINZHENG_ORIGIN           | name of the ledger                                           | <host>/ledger       |
@@ -68,6 +69,7 @@ class _Environment(BaseSettings):
     data: Path = Path("yinzheng-data")
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
     lock_url: str | None = None
+    ledger_mark: Path | None = None
     host: str | None = None
     base_url: str | None = None
     origin: str | None = None
@@ -169,6 +171,7 @@ class Settings:
     proxies: tuple[str, ...] = ()
     """Addresses and networks."""
     user: str | None = None
+    ledger_mark: Path | None = None
 
     @property
     def keys_folder(self) -> Path:
@@ -206,7 +209,7 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
     return Settings(
         data=folder,
         database_url=environment.database_url or None,  # set to nothing is not set
-        lock_url=environment.lock_url,
+        lock_url=environment.lock_url or None,
         host=host,
         base_url=(environment.base_url or f"https://{host}").rstrip("/"),
         origin=environment.origin or f"{host}/ledger",
@@ -226,11 +229,23 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
         time_stamps=parse_time_stamps(environment.time_stamps),
         time_stamp_wait=timedelta(seconds=environment.time_stamp_wait),
         clock_gap=timedelta(days=environment.clock_gap),
+        ledger_mark=_mark(environment.ledger_mark, folder),
         metrics_listen=_address(environment.metrics_listen) if environment.metrics_listen else None,
         metrics_token=_metrics_token(environment),
         proxies=tuple(_network(each) for each in _listed(environment.proxies)),
         user=environment.user or None,
     )
+
+
+def _mark(path: Path | None, folder: Path) -> Path | None:
+    if path is None:
+        return None
+    if not path.is_absolute() or path.resolve().is_relative_to(folder):
+        raise Malformed(
+            f"YINZHENG_LEDGER_MARK ({path}) has to lie outside the data folder.",
+            "Name a file by its whole path, on another disk: it is there to be left out of copies.",
+        )
+    return path
 
 
 def _network(text: str) -> str:

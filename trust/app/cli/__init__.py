@@ -98,7 +98,7 @@ def _service(data: Path | None, *, create: bool = False) -> Any:
     from trust.app.compose import open_service
     from trust.app.settings import read_settings
 
-    return open_service(read_settings(data), create=create)
+    return open_service(read_settings(data), create=create, ask_witnesses=True)
 
 
 def open_for_command(data: Path | None) -> Any:

@@ -189,6 +189,16 @@ def recover(
         bool,
         typer.Option("--force", help=t("数据库并未落后也重建", "also when the database is not behind")),
     ] = False,
+    nothing_issued_since: Annotated[
+        bool,
+        typer.Option(
+            "--nothing-issued-since",
+            help=t(
+                "确认制作备份之后服务未再签发任何内容（没有镜像和标记时）",
+                "say that the service signed nothing after the copy was made, where no mirror or mark tells",
+            ),
+        ),
+    ] = False,
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -204,7 +214,13 @@ def recover(
             advance(now - seen)
             seen = now
 
-        found = recover_ledger(read_settings(data), source, even_if_not_behind=force, on_progress=on_progress)
+        found = recover_ledger(
+            read_settings(data),
+            source,
+            even_if_not_behind=force,
+            nothing_issued_since=nothing_issued_since,
+            on_progress=on_progress,
+        )
     if json:
         console.print_json({"size": found.size, "had": found.had, "unknown": found.unknown_refs})
         return
@@ -214,6 +230,13 @@ def recover(
             f"The database had {found.had} entries and has {found.size} now.",
         )
     )
+    if found.locked < found.size:
+        console.out.print(
+            t(
+                f"锁定记录由 {found.locked} 补到 {found.size}。",
+                f"The lock store knew size {found.locked} and knows {found.size} now.",
+            )
+        )
     if found.unknown_refs:
         console.out.print(
             t(

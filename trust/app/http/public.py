@@ -170,7 +170,7 @@ def public_router(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter
         ready = all(parts.values())
         status = 200 if ready else 503
         return Response(
-            json.dumps({"status": "ok" if ready else "not ready", "parts": parts}),
+            json.dumps({"status": "ok" if ready else "not ready", "parts": parts, "notes": _notes(service)}),
             status,
             media_type="application/json",
         )
@@ -212,6 +212,11 @@ def _has_seals_in_term(service: Service) -> bool:
             in_term = seal.not_before <= at <= seal.not_after
             active[seal.authority_id] = active.get(seal.authority_id, False) or in_term
     return all(active.values())
+
+
+def _notes(service: Service) -> list[str]:
+    """What an operator should know, and what does not keep the service from its work."""
+    return [] if service.is_copy_noticed else ["COPY_NOT_NOTICED"]
 
 
 def _readiness(service: Service) -> dict[str, bool]:

@@ -1,0 +1,347 @@
+"""Yesterday's copy of a whole data folder, started: what notices it, and how the service goes on.
+
+A copy is real: the folder of a service, copied while it was closed (cold), or put together from files of two moments
+(hot: that is what copying file by file under load gives).
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from support.world import START, StoppedClock, World, settings_at
+
+from issuer.register_check import check_register
+from trust.app import serving
+from trust.app.compose import open_service
+from trust.app.http.app import create_app
+from trust.app.recovering import recover_ledger
+from trust.app.settings import Settings, read_settings
+from trust.model.errors import Conflict, LedgerHalted, Malformed, OperationalError, StorageError
+from trust.model.report import Verdict
+from trust.model.status import StatusAct
+from trust.sandbox import Sandbox
+
+
+@dataclass
+class Site:
+    """A service that is opened, closed, copied and restored."""
+
+    folder: Path
+    settings: Settings
+    sandbox: Sandbox
+    clock: StoppedClock = field(default_factory=lambda: StoppedClock(START))
+    world: World | None = None
+
+    def open(self) -> World:
+        service = open_service(self.settings, clock=self.clock, sandbox=self.sandbox)
+        self.world = World(service, self.clock, self.folder)
+        return self.world
+
+    def close(self) -> None:
+        if self.world is not None:
+            self.world.close()
+            self.world = None
+
+    def copy(self, name: str) -> Path:
+        """Of the closed folder."""
+        self.close()
+        return Path(shutil.copytree(self.settings.data, self.folder / name))
+
+    def restore(self, *copies: tuple[Path, str]) -> None:
+        """Whole, or parts of it by their names."""
+        self.close()
+        data = self.settings.data
+        for copy, part in copies:
+            for there in data.glob(part) if part != "*" else [data]:
+                shutil.rmtree(there) if there.is_dir() else there.unlink()
+            if part == "*":
+                shutil.copytree(copy, data)
+            for found in copy.glob(part) if part != "*" else []:
+                shutil.copytree(found, data / found.name) if found.is_dir() else shutil.copy2(
+                    found, data / found.name
+                )
+
+    def with_mark(self, path: Path) -> None:
+        self.settings = replace(self.settings, ledger_mark=path)
+
+
+@pytest.fixture
+def site(template_folder: Path, tmp_path: Path, sandbox: Sandbox) -> Iterator[Site]:
+    data = tmp_path / "data"
+    shutil.copytree(template_folder, data)
+    made = Site(tmp_path, settings_at(data), sandbox)
+    (tmp_path / "elsewhere").mkdir()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def marked(site: Site) -> Site:
+    site.with_mark(site.folder / "elsewhere" / "mark")
+    return site
+
+
+def everything(copy: Path) -> tuple[Path, str]:
+    return copy, "*"
+
+
+# --- noticed ---
+
+
+def test_a_cold_copy_refuses_to_sign_where_a_mark_knows_more(marked: Site) -> None:
+    world = marked.open()
+    world.issue(1)
+    copy = marked.copy("yesterday")
+    size = marked.open().service.log.checkpoint().size
+    marked.world.issue(2)  # type: ignore[union-attr]
+    newest = marked.world.service.log.checkpoint().size  # type: ignore[union-attr]
+    marked.restore(everything(copy))
+    locked = (marked.settings.data / "lock" / "lock.sqlite").read_bytes()
+    with pytest.raises(LedgerHalted) as refused:
+        marked.open()
+    assert f"size {size}" in refused.value.what
+    assert f"size {newest}" in refused.value.what
+    assert "ledger recover" in refused.value.todo
+    assert (marked.settings.data / "lock" / "lock.sqlite").read_bytes() == locked, "nothing was signed"
+
+
+def test_a_second_history_of_the_same_size_is_found_out_by_the_mark(marked: Site) -> None:
+    marked.open().issue(1)
+    copy = marked.copy("yesterday")
+    marked.open().issue(2)
+    marked.close()
+    elsewhere = replace(marked.settings, data=copy, ledger_mark=None)
+    service = open_service(elsewhere, clock=marked.clock, sandbox=marked.sandbox)
+    other = World(service, marked.clock, copy)
+    other.issue(3)
+    other.close()
+    marked.restore(everything(copy))
+    with pytest.raises(LedgerHalted, match="two histories"):
+        marked.open()
+
+
+@pytest.mark.postgres
+def test_a_cold_copy_refuses_where_the_lock_store_is_elsewhere(
+    site: Site, new_postgres_database: Callable[[], str]
+) -> None:
+    site.settings = replace(site.settings, lock_url=new_postgres_database())
+    shutil.rmtree(site.settings.data)
+    world = World(
+        open_service(site.settings, create=True, clock=site.clock, sandbox=site.sandbox),
+        site.clock,
+        site.folder,
+    )
+    site.world = world
+    copy = site.copy("yesterday")
+    service = site.open().service
+    service.log.pause("x", "y")
+    service.log.resume()
+    service.authorities.add(replace(world.market))
+    service.log.publish()
+    assert service.is_copy_noticed
+    site.restore(everything(copy))
+    with pytest.raises(LedgerHalted, match="behind the lock store"):
+        site.open()
+
+
+def test_without_a_memory_outside_the_start_says_what_it_cannot_tell(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = site.open()
+    with caplog.at_level(logging.WARNING, "yinzheng.serving"):
+        serving._tell_what_is_not_noticed(world.service)
+    (said,) = caplog.records
+    assert "two histories" in said.getMessage()
+    with TestClient(create_app(world.service)) as client:
+        answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["notes"]) == (200, ["COPY_NOT_NOTICED"])
+    site.close()
+    site.with_mark(site.folder / "elsewhere" / "mark")
+    caplog.clear()
+    serving._tell_what_is_not_noticed(site.open().service)
+    assert not caplog.records
+    with TestClient(create_app(site.world.service)) as client:  # type: ignore[union-attr]
+        assert client.get("/readyz").json()["notes"] == []
+
+
+def test_a_mark_that_is_gone_is_not_begun_anew_by_itself(marked: Site) -> None:
+    """The other disk is not mounted."""
+    marked.open().issue(1)
+    marked.close()
+    mark = marked.settings.ledger_mark
+    assert mark is not None
+    mark.rename(mark.with_name("unmounted"))
+    with pytest.raises(OperationalError, match="is gone") as refused:
+        marked.open()
+    assert "Mount" in refused.value.todo
+    shutil.rmtree(mark.parent)
+    with pytest.raises(OperationalError, match="is gone"):
+        marked.open()
+    mark.parent.mkdir()
+    (marked.settings.data / "ledger-mark").unlink()  # the operator's word that it is lost for good
+    marked.open().issue(2)
+    assert mark.exists()
+
+
+@pytest.mark.parametrize("spoil", ["damaged", "of another ledger", "unsigned"])
+def test_a_mark_that_is_not_this_ledgers_stops_the_start_and_says_so(marked: Site, spoil: str) -> None:
+    marked.open().issue(1)
+    marked.close()
+    mark = marked.settings.ledger_mark
+    assert mark is not None
+    text = mark.read_text()
+    match spoil:
+        case "damaged":
+            mark.write_text("nonsense")
+        case "of another ledger":
+            mark.write_text(text.replace("chuncheng", "jinchuan"))
+        case "unsigned":
+            head, _, lines = text.partition("\n\n")
+            mark.write_text(f"{head}\n\n{lines[:-8]}AAAA{lines[-4:]}")
+    with pytest.raises(LedgerHalted, match="mark"):
+        marked.open()
+    mark.write_text(text)
+    marked.open().issue(2)
+
+
+def test_while_the_mark_cannot_be_written_nothing_is_published(marked: Site) -> None:
+    world = marked.open()
+    mark = marked.settings.ledger_mark
+    assert mark is not None
+    mark.parent.rename(mark.parent.with_name("unplugged"))
+    published = (marked.settings.data / "ledger" / "checkpoint").read_bytes()
+    with pytest.raises(OperationalError, match="mark"):
+        world.issue(1)
+    assert (marked.settings.data / "ledger" / "checkpoint").read_bytes() == published
+    mark.parent.with_name("unplugged").rename(mark.parent)
+    assert world.verify(world.issue(1)[1]).code == "OK"
+
+
+def test_a_copy_that_was_started_beside_the_running_service_stops_one_of_the_two(marked: Site) -> None:
+    marked.open()
+    copy = marked.copy("twin")
+    world = marked.open()
+    beside = replace(marked.settings, data=copy)
+    twin = World(open_service(beside, clock=marked.clock, sandbox=marked.sandbox), marked.clock, copy)
+    try:
+        twin.issue(1)
+        with pytest.raises(LedgerHalted, match=r"two histories|copy from before"):
+            world.issue(2)
+    finally:
+        twin.close()
+
+
+def test_a_mark_inside_the_data_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for path in (tmp_path / "data" / "mark", Path("relative")):
+        monkeypatch.setenv("YINZHENG_LEDGER_MARK", str(path))
+        with pytest.raises(Malformed, match="outside the data folder"):
+            read_settings(tmp_path / "data")
+
+
+# --- the way on ---
+
+
+def is_whole(site: Site, *pdfs: bytes) -> None:
+    """Everything that was issued passes, the ledger rechecks, and more can be issued."""
+    world = site.open()
+    if world.service.guard.differing() or world.service.guard.lost_entry is not None:
+        world.service.guard.enrol()  # `ledger accept-register`
+    assert [world.verify(pdf).code for pdf in pdfs] == ["OK"] * len(pdfs)
+    _, pdf = world.issue(50)
+    assert world.verify(pdf).code == "OK"
+    assert world.verify_offline(pdf, world.bundle()).code == "OK"
+    assert check_register(world.service.database, world.service.log, world.service.guard)[1] == []
+
+
+@pytest.mark.parametrize("has_rows", [False, True])
+def test_a_hot_copy_goes_on_from_its_published_files(site: Site, has_rows: bool) -> None:
+    """Lock store copied first, the published files last; the database before or after what was issued meanwhile."""
+    _, first = site.open().issue(1)
+    early = site.copy("early")
+    _, second = site.open().issue(2)
+    late = site.copy("late")
+    site.restore((early, "lock"), (late, "ledger"), (late if has_rows else early, "ledger.sqlite*"))
+    with pytest.raises(LedgerHalted, match="is published, but only") as refused:
+        site.open()
+    assert "ledger recover" in refused.value.todo
+    with pytest.raises(Conflict) as unsure:
+        recover_ledger(site.settings, None)
+    assert unsure.value.code == "LEDGER_MAY_BE_BEHIND"
+    with pytest.raises(LedgerHalted):
+        site.open()
+    found = recover_ledger(site.settings, None, nothing_issued_since=True)
+    assert found.locked < found.size
+    is_whole(site, first, second)
+
+
+def test_a_hot_copy_whose_newest_bundle_is_missing_takes_it_from_its_rows(site: Site) -> None:
+    _, first = site.open().issue(1)
+    early = site.copy("early")
+    _, second = site.open().issue(2)
+    late = site.copy("late")
+    site.restore((early, "lock"), (late, "ledger"), (late, "ledger.sqlite*"))
+    for bundle in (site.settings.data / "ledger" / "tile" / "entries").rglob("*"):
+        if bundle.is_file():
+            bundle.unlink()
+    recover_ledger(site.settings, None, nothing_issued_since=True)
+    is_whole(site, first, second)
+
+
+def test_a_cold_copy_goes_on_with_a_mirror_and_needs_no_word_for_it(marked: Site) -> None:
+    _, first = marked.open().issue(1)
+    copy = marked.copy("yesterday")
+    world = marked.open()
+    world.issue(2)
+    mirror = Path(shutil.copytree(marked.settings.data / "ledger", marked.folder / "mirror"))
+    marked.restore(everything(copy))
+    before = {p: p.read_bytes() for p in marked.settings.data.rglob("*.sqlite") if p.is_file()}
+    with pytest.raises(StorageError, match="neither in the files nor in the database") as refused:
+        recover_ledger(marked.settings, None)
+    assert "--from" in refused.value.todo
+    for path, data in before.items():
+        with closing(sqlite3.connect(path)) as opened:
+            assert opened.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert data
+    with pytest.raises(LedgerHalted):
+        marked.open()
+    found = recover_ledger(marked.settings, mirror)
+    assert found.unknown_refs == 1, "what was issued since is in the ledger, and not in the copy's register"
+    is_whole(marked, first)
+
+
+def test_a_mirror_that_is_older_than_the_mark_does_not_do(marked: Site) -> None:
+    marked.open().issue(1)
+    copy = marked.copy("yesterday")
+    mirror = Path(shutil.copytree(copy / "ledger", marked.folder / "mirror"))
+    marked.open().issue(2)
+    marked.restore(everything(copy))
+    with pytest.raises(StorageError, match="neither in the files"):
+        recover_ledger(marked.settings, mirror, nothing_issued_since=True)
+    with pytest.raises(LedgerHalted):
+        marked.open()
+
+
+def test_a_licence_that_was_revoked_after_the_copy_does_not_pass_after_the_recovery(marked: Site) -> None:
+    issued, pdf = marked.open().issue(1)
+    copy = marked.copy("yesterday")
+    world = marked.open()
+    world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    world.service.log.publish()
+    mirror = Path(shutil.copytree(marked.settings.data / "ledger", marked.folder / "mirror"))
+    marked.restore(everything(copy))
+    recover_ledger(marked.settings, mirror)
+    world = marked.open()
+    assert world.verify(pdf).verdict is not Verdict.PASSED
+    world.service.guard.enrol()
+    assert world.verify(pdf).verdict is not Verdict.PASSED
+    assert world.verify_offline(pdf, world.bundle()).code == "REVOKED"
