@@ -148,12 +148,6 @@ class RegisterGuard:
         Rows that were read unguarded before, or that were edited while nobody ran, are named in the log.
         """
         self._log = log
-        given_out = log.last_operation_id
-        with self._database.read() as connection:
-            is_behind = sql.last_operation_id(connection) < given_out
-        if is_behind:
-            with self._database.write() as connection:
-                sql.leave_gap_of_operations(connection, given_out, sql.to_micros(self._clock.now()))
         self._look(always=True)
         if not self._events:
             self._take_over()

@@ -24,6 +24,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy.engine import Connection
+
 from issuer import sql
 from issuer.authorities import Authorities
 from issuer.catalogue import TypeProfile, load_profile, shown_fields
@@ -151,6 +153,8 @@ class Issuing:
     entropy: Entropy
     host: str
     holder_key: bytes
+    ids_given_out: int = 0
+    """Behind which number a restored register goes on; 0 where it knows all of them."""
 
     # --- the use case ---
 
@@ -485,6 +489,7 @@ class Issuing:
             serial = replaced.serial if replaced else self._new_serial()
             identifier, data = self._data_for(checked, pid, serial, version, place)
             row = sql.ECertificateRow(
+                id=self._id_behind_gap(connection),
                 pid=pid,
                 identifier=identifier,
                 request_key=request_key,
@@ -833,6 +838,12 @@ class Issuing:
 
     def _further_for(self, application: Application, legal: ESeal) -> list[FurtherSeal]:
         return choose_further(self.seals, application, load_profile(application.type_short), legal)
+
+    def _id_behind_gap(self, connection: Connection) -> int | None:
+        """None: the database has the next one. In a restored register it would be one that was given out before."""
+        if not self.ids_given_out or sql.highest_ecertificate_id(connection) >= self.ids_given_out:
+            return None
+        return self.ids_given_out + 1
 
     def _new_serial(self) -> str:
         """20 random characters: an identifier tells nothing about how many there are or who has them."""

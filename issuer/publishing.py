@@ -376,13 +376,18 @@ class Publishing:
                     rows = sql.ecertificates_with(connection, subjects.values())
                     known.update(_found_places(subjects, rows, lives))
             lost = {ref for ref in missing if ref not in known}
-            if lost and not self.log.is_recovered:
+            if lost and not self._is_restored():
                 raise StorageError(
                     f"{len(lost)} e-certificate(s) that are not in force are gone from the register.",
                     "Run `yinzheng ledger recheck` and find out who changed the database.",
                     code="ROW_EDITED",
                 )
         return known
+
+    def _is_restored(self) -> bool:
+        """Then what the ledger has and the register has not is no sign of another hand."""
+        with self.authorities.database.read() as connection:
+            return self.log.is_recovered or sql.has_gap(connection)
 
     def _store_status_list(
         self, number: int, encoded: bytes, size: int, at: datetime

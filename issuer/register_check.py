@@ -65,7 +65,9 @@ def check_register(
             if len(found) >= MOST_FINDINGS:
                 return read, found[:MOST_FINDINGS]
             pause()
-    if issued < issued_before and not log.is_recovered:
+    with database.read() as connection:
+        is_restored = log.is_recovered or sql.has_gap(connection)
+    if issued < issued_before and not is_restored:
         found.append(
             RegisterFinding("ecertificate", "", f"{issued_before - issued} that the ledger has are gone.")
         )

@@ -45,6 +45,13 @@ def _blob(*, nullable: bool = False) -> Any:
     return Field(sa_column=sa.Column(sa.LargeBinary, nullable=nullable))
 
 
+GAP = "GAP"
+"""The kind of the operation that marks a restored register's gap."""
+
+NUMBERS_LEFT_OUT = 1_000_000
+"""More than a service can have given out between a copy and its restore, of what the ledger does not count."""
+
+
 class AuthorityRow(SQLModel, table=True):
     __tablename__ = "authority"
     id: str = Field(primary_key=True, max_length=32)
@@ -470,9 +477,9 @@ def all_rows(connection: Connection, kind: type[SQLModel], /, **where: Any) -> l
     statement = sa.select(table)
     for column, value in where.items():
         statement = statement.where(table.c[column] == value)
-    return [
-        believed(connection, kind, row) for row in connection.execute(statement.order_by(*table.primary_key))
-    ]
+    # Fetched before they are judged: an exception would keep the statement open, and with it yesterday's view.
+    rows = connection.execute(statement.order_by(*table.primary_key)).all()
+    return [believed(connection, kind, row) for row in rows]
 
 
 def one_row(connection: Connection, kind: type[SQLModel], /, **where: Any) -> Any:
@@ -621,7 +628,7 @@ def pending_seal_events(connection: Connection) -> list[SealEventRow]:
     """Steps in the lives of seals that no ledger entry records yet, oldest first."""
     table = _t(SealEventRow)
     rows = connection.execute(sa.select(table).where(table.c.entry_seq.is_(None)).order_by(table.c.id))
-    return [believed(connection, SealEventRow, row) for row in rows]
+    return [believed(connection, SealEventRow, row) for row in rows.all()]
 
 
 def seal_uses_on(connection: Connection, seal_id: str, day: int) -> int:
@@ -795,7 +802,7 @@ def issued_with_digests(
     """(e-certificate, its data file) by the SHA-256 of the issued file; erased ones are not known any more."""
     table = _t(ECertificateRow)
     statement = sa.select(table).where(table.c.issued_sha256.in_(digests), table.c.step == "ISSUED")
-    rows = [believed(connection, ECertificateRow, row) for row in connection.execute(statement)]
+    rows = [believed(connection, ECertificateRow, row) for row in connection.execute(statement).all()]
     return {
         bytes(row.issued_sha256 or b""): (row, get_document(connection, row.id or 0, "data")) for row in rows
     }
@@ -839,7 +846,7 @@ def claim_unfinished(
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    rows = [believed(connection, ECertificateRow, row) for row in connection.execute(statement)]
+    rows = [believed(connection, ECertificateRow, row) for row in connection.execute(statement).all()]
     ids = [row.id for row in rows]
     connection.execute(sa.update(table).where(table.c.id.in_(ids)).values(claimed_until=until))
     return rows
@@ -864,12 +871,75 @@ def leave_gap_of_operations(connection: Connection, given_out: int, at: int) -> 
     if last_operation_id(connection) >= given_out:
         return
     mark = OperationRow(
-        id=given_out, ecertificate_id=0, kind="GAP", actor="register", salt=b"", at=at, done=True
+        id=given_out, ecertificate_id=0, kind=GAP, actor="register", salt=b"", at=at, done=True
     )
     insert(connection, mark)
+    _set_sequence(connection, OperationRow, given_out)
+
+
+def leave_gaps(
+    connection: Connection, *, last_ecertificate_id: int, lost: int, secret: bytes, at: int
+) -> None:
+    """The same for every other number that counts: e-certificates, uses of seals and approvals, CRLs, trust lists,
+    and a new status list in the place of the one whose places were given out since. `lost`: how many e-certificates
+    the ledger has and the register has not. What ends by itself (codes that are shown) ends now."""
     if connection.dialect.name == "postgresql":
-        sequence = sa.func.pg_get_serial_sequence("operation", "id")
-        connection.execute(sa.select(sa.func.setval(sequence, given_out)))
+        highest = connection.execute(sa.select(sa.func.max(_t(ECertificateRow).c.id))).scalar() or 0
+        _set_sequence(connection, ECertificateRow, max(highest, last_ecertificate_id, 1))
+    uses, approvals = _t(SealUseRow), _t(SealApprovalRow)
+    use_id = int(connection.execute(sa.select(sa.func.max(uses.c.id))).scalar() or 0) + NUMBERS_LEFT_OUT
+    mark = SealUseRow(id=use_id, seal_id="", ecertificate_id=0, by="register", day=0, at=at)
+    insert(connection, mark)
+    _set_sequence(connection, SealUseRow, use_id)
+    approval_id = (
+        int(connection.execute(sa.select(sa.func.max(approvals.c.id))).scalar() or 0) + NUMBERS_LEFT_OUT
+    )
+    mark_of_approvals = SealApprovalRow(
+        id=approval_id, seal_id="", count=0, requested_by="register", expires_at=0
+    )
+    insert(connection, mark_of_approvals)
+    _set_sequence(connection, SealApprovalRow, approval_id)
+    # An approval that the copy has open may have been used since.
+    update(connection, SealApprovalRow, {"used_at": None}, {"used_at": at})
+    crls = _t(CrlRow)
+    connection.execute(sa.update(crls).values(number=crls.c.number + NUMBERS_LEFT_OUT, this_update=0))
+    seq = newest_trust_list_seq(connection)
+    if seq is not None:
+        insert(connection, TrustListRow(seq=seq + NUMBERS_LEFT_OUT, compact=b"", issued_at=at))
+    lists = _t(StatusListRow)
+    newest_list = connection.execute(sa.select(sa.func.max(lists.c.number))).scalar()
+    if newest_list is not None:
+        # One more may have been begun since with the very next place, and then one for every 2^18.
+        insert(connection, StatusListRow(number=newest_list + 2 + lost // ENTRIES, secret=secret, used=0))
+    shown = _t(PresentationRow)
+    connection.execute(
+        sa.update(shown).where(shown.c.used_at.is_(None), shown.c.stopped_at.is_(None)).values(stopped_at=at)
+    )
+
+
+def has_gap(connection: Connection) -> bool:
+    """Was the register ever restored from a copy that was older than the ledger?"""
+    table = _t(OperationRow)
+    rows = connection.execute(sa.select(table).where(table.c.ecertificate_id == 0, table.c.kind == GAP))
+    return any(believed(connection, OperationRow, row) for row in rows)
+
+
+def highest_ecertificate_id(connection: Connection) -> int:
+    return int(connection.execute(sa.select(sa.func.max(_t(ECertificateRow).c.id))).scalar() or 0)
+
+
+def count_in_ledger(connection: Connection) -> int:
+    """How many e-certificates have their entry, as far as the register knows."""
+    table = _t(ECertificateRow)
+    counted = sa.select(sa.func.count()).where(table.c.entry_seq.is_not(None))
+    return int(connection.execute(counted).scalar_one())
+
+
+def _set_sequence(connection: Connection, kind: type[SQLModel], last: int) -> None:
+    """SQLite goes on behind the largest number that is there."""
+    if connection.dialect.name == "postgresql":
+        sequence = sa.func.pg_get_serial_sequence(_t(kind).name, "id")
+        connection.execute(sa.select(sa.func.setval(sequence, last)))
 
 
 def has_claims(connection: Connection) -> bool:
@@ -904,7 +974,7 @@ def pending_operations(connection: Connection, *, erasures: bool = False) -> lis
         .where(certs.c.pending_operation.is_not(None), (operations.c.kind == "ERASED") == erasures)
         .order_by(operations.c.id)
     )
-    return [believed(connection, OperationRow, row) for row in rows]
+    return [believed(connection, OperationRow, row) for row in rows.all()]
 
 
 def issued_but_not_replacing(connection: Connection) -> list[bytes]:
@@ -1064,7 +1134,7 @@ def ecertificates_of_holder(connection: Connection, holder_ref: bytes) -> list[E
         .where(holders.c.holder_ref == holder_ref, certs.c.step == "ISSUED")
         .order_by(certs.c.id.desc())
     )
-    return [believed(connection, ECertificateRow, row) for row in rows]
+    return [believed(connection, ECertificateRow, row) for row in rows.all()]
 
 
 def holder_refs_of(connection: Connection, ecertificate_id: int) -> list[bytes]:
@@ -1101,7 +1171,7 @@ def presentations_of(
         .order_by(table.c.used_at.desc())
         .limit(limit)
     )
-    return [believed(connection, PresentationRow, row) for row in rows]
+    return [believed(connection, PresentationRow, row) for row in rows.all()]
 
 
 def _t(kind: type[SQLModel]) -> sa.Table:

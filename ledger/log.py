@@ -324,6 +324,13 @@ class Log:
         return state.last_operation_id if state is not None else 0
 
     @property
+    def last_subject_id(self) -> int:
+        """The largest number of an e-certificate that an entry was ever asked for with."""
+        with self._database.read() as connection:
+            state = sql.read_state(connection)
+        return state.last_subject_id if state is not None else 0
+
+    @property
     def is_recovered(self) -> bool:
         """Was the database ever made again from the published files?"""
         return self._epoch > 1

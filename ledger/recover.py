@@ -32,7 +32,7 @@ from ledger.lockedhead import LockedHead
 from ledger.lockstore import LockStore
 from ledger.logkeys import check_log_checkpoint
 from ledger.note import VerifierKey, parse_note
-from ledger.sequencing import new_state
+from ledger.sequencing import LOG_ACTOR, new_state
 from ledger.sql import LastEntries, LogState, StoredEntry, SubjectHead
 from ledger.statekey import StateKey
 from ledger.text import decode_utf8
@@ -47,6 +47,8 @@ from trust.storage.sql import Database
 Progress = Callable[[int, int], None]
 
 _ROWS_AT_ONCE: Final = 1024
+NUMBERS_LEFT_OUT: Final = 1_000_000
+"""More than a caller can have given out between a copy and its restore."""
 
 
 class Identities(Protocol):
@@ -195,8 +197,11 @@ def _fill(
         sql.lock_creation(connection)
         old = sql.read_state(connection)
         sql.delete_everything(connection)
-        last_operation_id = _insert_rows(connection, source, follower.size, subject_id, identities)
+        last_operation_id, nobodys = _insert_rows(connection, source, follower.size, subject_id, identities)
         last_subject_id = _insert_subjects(connection, last_entries, subject_id)
+        # What the register does not remember was given out all the same.
+        last_operation_id += NUMBERS_LEFT_OUT if nobodys else 0
+        last_subject_id += NUMBERS_LEFT_OUT if unknown else 0
         sql.write_actor_counts(connection, sorted(follower.counts.items()))
         for seq, note in follower.statements:
             sql.insert_key_statement(connection, seq, note)
@@ -304,15 +309,17 @@ def _insert_rows(
     size: int,
     subject_id: Callable[[bytes], int],
     identities: Identities,
-) -> int:
-    """Reads the files a second time, which have been found good. Returns the largest operation id."""
+) -> tuple[int, int]:
+    """Reads the files a second time, which have been found good. Returns the largest operation id, and how many
+    entries nobody remembers to have asked for."""
     rows: list[StoredEntry] = []
-    largest = 0
+    largest = nobodys = 0
     for tile in _tiles(size):
         for entry_bytes in source.read_bundle(tile):
             entry = decode_entry(entry_bytes)
             operation_id = identities.operation_id(entry)
             largest = max(largest, operation_id or 0)
+            nobodys += operation_id is None and entry.actor != LOG_ACTOR
             subject = None if entry.ref == NO_REF else subject_id(entry.ref)
             leaf = merkle.leaf_hash(entry_bytes)
             rows.append(StoredEntry(entry.seq, operation_id, subject, entry.at_ms, leaf, entry_bytes))
@@ -320,7 +327,7 @@ def _insert_rows(
             sql.insert_entries(connection, rows)
             rows.clear()
     sql.insert_entries(connection, rows)
-    return largest
+    return largest, nobodys
 
 
 def _insert_subjects(

@@ -11,66 +11,24 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from support.world import START, StoppedClock, World, settings_at
+from support.sites import Site
+from support.world import World, settings_at
 
 from issuer.register_check import check_register
 from trust.app import serving
 from trust.app.compose import open_service
 from trust.app.http.app import create_app
 from trust.app.recovering import recover_ledger
-from trust.app.settings import Settings, read_settings
+from trust.app.settings import read_settings
 from trust.model.errors import Conflict, LedgerHalted, Malformed, OperationalError, StorageError
 from trust.model.report import Verdict
 from trust.model.status import StatusAct
 from trust.sandbox import Sandbox
-
-
-@dataclass
-class Site:
-    """A service that is opened, closed, copied and restored."""
-
-    folder: Path
-    settings: Settings
-    sandbox: Sandbox
-    clock: StoppedClock = field(default_factory=lambda: StoppedClock(START))
-    world: World | None = None
-
-    def open(self) -> World:
-        service = open_service(self.settings, clock=self.clock, sandbox=self.sandbox)
-        self.world = World(service, self.clock, self.folder)
-        return self.world
-
-    def close(self) -> None:
-        if self.world is not None:
-            self.world.close()
-            self.world = None
-
-    def copy(self, name: str) -> Path:
-        """Of the closed folder."""
-        self.close()
-        return Path(shutil.copytree(self.settings.data, self.folder / name))
-
-    def restore(self, *copies: tuple[Path, str]) -> None:
-        """Whole, or parts of it by their names."""
-        self.close()
-        data = self.settings.data
-        for copy, part in copies:
-            for there in data.glob(part) if part != "*" else [data]:
-                shutil.rmtree(there) if there.is_dir() else there.unlink()
-            if part == "*":
-                shutil.copytree(copy, data)
-            for found in copy.glob(part) if part != "*" else []:
-                shutil.copytree(found, data / found.name) if found.is_dir() else shutil.copy2(
-                    found, data / found.name
-                )
-
-    def with_mark(self, path: Path) -> None:
-        self.settings = replace(self.settings, ledger_mark=path)
 
 
 @pytest.fixture

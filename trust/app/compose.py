@@ -27,6 +27,7 @@ from issuer.authorities import Authorities
 from issuer.catalogue import load_catalogue
 from issuer.compromises import Compromises
 from issuer.erasing import Erasing
+from issuer.gaps import leave_gaps
 from issuer.guarding import RegisterGuard
 from issuer.identities import SealIdentities
 from issuer.issuing import Issuing
@@ -38,7 +39,7 @@ from issuer.presenting import Presenting
 from issuer.publishing import Publishing
 from issuer.resealing import Resealing
 from issuer.seals import Seals
-from issuer.sql import has_claims, release_claims, to_micros
+from issuer.sql import has_claims, highest_ecertificate_id, release_claims, to_micros
 from issuer.statuses import Statuses
 from keys.composite import CompositeKeyProvider
 from keys.custody import FileKeyProvider, KeyProvider, KeyPurpose, SigningKey
@@ -70,7 +71,7 @@ from trust.app.members import BUNDLE_TYPE, MemberBundles
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
 from trust.app.reporting import Reporting
 from trust.app.settings import OutsideTsaSettings, Settings
-from trust.app.sql import forget_erased, prune_answers
+from trust.app.sql import end_everything_open, forget_erased, prune_answers
 from trust.encoding import cose
 from trust.fetching import fetch_named, get, post
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
@@ -324,6 +325,9 @@ def _open(
             outside=outside,
         )
     )
+    if leave_gaps(database, log, clock, entropy) is not None:
+        with database.write() as connection:
+            end_everything_open(connection)
     guard.attach(log)
     if settings.database_url is None:
         with database.read() as connection:
@@ -334,7 +338,15 @@ def _open(
     keys.before_signing.append(lambda purpose: None if purpose in _SIGNED_ANY_DAY else log.check_clock())
     seals = Seals(authorities, log, entropy)
     issuing = Issuing(
-        database, log, authorities, seals, clock, entropy, settings.host, service_secrets.derive("holder")
+        database,
+        log,
+        authorities,
+        seals,
+        clock,
+        entropy,
+        settings.host,
+        service_secrets.derive("holder"),
+        _ids_given_out(database, log),
     )
     presenting = Presenting(issuing, service_secrets.derive("live-code"))
     publishing = Publishing(
@@ -430,6 +442,13 @@ def _open(
         ),
         _open=opened,
     )
+
+
+def _ids_given_out(database: Database, log: Log) -> int:
+    """Behind which number e-certificates go on in a restored register; 0 where it knows all of them."""
+    given_out = log.last_subject_id
+    with database.read() as connection:
+        return given_out if highest_ecertificate_id(connection) < given_out else 0
 
 
 def _sandboxes(stack: contextlib.ExitStack, given: Sandbox | None) -> Sandboxes:

@@ -44,6 +44,12 @@ def delete_sessions_of(connection: Connection, kind: str, subject: bytes) -> Non
     connection.execute(sa.delete(table).where(table.c.kind == kind, table.c.subject == subject))
 
 
+def end_everything_open(connection: Connection) -> None:
+    """Every session and link, used or not: after a restore nobody can tell which were ended or used since."""
+    for kind in (WebSessionRow, ClaimLinkRow):
+        connection.execute(sa.delete(_t(kind)))
+
+
 def delete_expired_sessions(connection: Connection, at: int) -> None:
     table = _t(WebSessionRow)
     connection.execute(sa.delete(table).where(table.c.expires_at <= at))

@@ -76,6 +76,7 @@ def accept_register(
     with _service(data) as service:
         differing = service.guard.differing()
         if not differing and service.guard.lost_entry is None:
+            _follow_ledger(service)
             console.out.print(
                 t("登记库与账本一致，无需确认。", "The register is what the ledger says already.")
             )
@@ -89,8 +90,22 @@ def accept_register(
         if not yes and not typer.confirm(question):
             raise typer.Exit(console.EXIT_FAILED)
         service.guard.enrol()
+        _follow_ledger(service)
         console.out.print(
             t("已记入账本，登记库按现状有效。", "Recorded in the ledger: the register counts as it is.")
+        )
+
+
+def _follow_ledger(service: Any) -> None:
+    from issuer.gaps import follow_ledger
+
+    changed = follow_ledger(service.database, service.log, service.clock)
+    if changed:
+        console.out.print(
+            t(
+                f"{changed} 件证照的状态已按账本补上（事由随丢失的记录一并丢失）。",
+                f"{changed} e-certificate(s) have the status again that the ledger says; its reasons are lost.",
+            )
         )
 
 

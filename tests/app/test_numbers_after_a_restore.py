@@ -1,0 +1,186 @@
+"""After a restore no number is given out a second time, and what was spent stays spent.
+
+A day: a copy in the morning, work until the evening, then the copy comes back: the register alone, or the whole folder
+with the later entries out of a mirror.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from support.sites import Site
+from support.world import World, settings_at
+
+from issuer.gaps import follow_ledger
+from issuer.presenting import Level
+from issuer.register_check import check_register
+from keys.pki.read import read_x509_cert
+from keys.suites import Suite
+from trust.app.access import Access
+from trust.app.recovering import recover_ledger
+from trust.encoding import jws
+from trust.encoding.trust_list import decode_trust_list
+from trust.model.clock import SystemEntropy
+from trust.model.errors import NotFound, NotPermitted, OperationalError
+from trust.model.report import Verdict
+from trust.model.status import Status, StatusAct
+from trust.sandbox import Sandbox
+
+_NUMBERS = {
+    "e-certificate": "SELECT id FROM ecertificate",
+    "public id": "SELECT pid FROM ecertificate",
+    "identifier": "SELECT identifier FROM ecertificate",
+    "place in a status list": "SELECT status_list || '.' || status_index FROM ecertificate",
+    "operation": "SELECT id FROM operation WHERE kind <> 'GAP'",
+    "use of a seal": "SELECT id FROM seal_use WHERE seal_id <> ''",
+    "approval": "SELECT id FROM seal_approval WHERE seal_id <> ''",
+    "CRL": "SELECT ca_id || '.' || number FROM crl",
+    "trust list": "SELECT seq FROM trust_list WHERE length(compact) > 0",
+}
+
+
+def numbers(world: World) -> dict[str, set[object]]:
+    with world.service.database.read() as connection:
+        found = {name: {row[0] for row in connection.execute(sa.text(s))} for name, s in _NUMBERS.items()}
+    certs = (seal.certs[0] for seal in world.service.seals.list() if seal.certs)
+    found["X.509 serial"] = {read_x509_cert(cert).serial for cert in certs}
+    return found
+
+
+def work(world: World, first: int) -> list[bytes]:
+    """What a day gives out, of everything that has a number."""
+    service = world.service
+    pdfs = [world.issue(number)[1] for number in (first, first + 1)]
+    service.seals.make(f"seal-{first}", world.market.authority_id, Suite.P256_SHA256)
+    service.seals.request_many(f"seal-{first}", 3, by="clerk")
+    world.clock.advance(hours=13)  # time for new lists of every kind
+    service.authorities.crls(world.clock.now())
+    service.publishing.trust_list(world.clock.now())
+    service.log.publish()
+    return pdfs
+
+
+@dataclass
+class Day:
+    site: Site
+    world: World
+    morning: dict[str, set[object]]
+    evening: dict[str, set[object]]
+    spent: str
+    spent_at: datetime
+    revoked: bytes
+    suspended_pid: bytes
+    kept: bytes
+    session: str
+    link: str
+    told: str
+    """What was said before an operator had looked."""
+
+
+@pytest.fixture(scope="module", params=["register", "folder"])
+def day(
+    request: pytest.FixtureRequest,
+    template_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    sandbox: Sandbox,
+) -> Iterator[Day]:
+    tmp_path = tmp_path_factory.mktemp("day")
+    data = tmp_path / "data"
+    shutil.copytree(template_folder, data)
+    site = Site(tmp_path, settings_at(data), sandbox)
+    world = site.open()
+    kept_one, kept = world.issue(1)
+    revoked, revoked_pdf = world.issue(2)
+    suspended, _ = world.issue(3)
+    work(world, 4)
+    shown = world.service.presenting.start(kept_one.pid, purpose="核验", level=Level.MASKED)
+    code, _ = world.service.presenting.code(shown, world.clock.now())
+    access = Access(world.service.database, world.clock, SystemEntropy())
+    link, session = access.create_claim_link(b"h" * 32), access.open_session("wallet", b"h" * 32, 100)
+    copy = site.copy("morning")
+    world = site.open()
+    morning, at = numbers(world), world.clock.now()
+    assert world.verify(code).verdict is Verdict.PASSED, "used once"
+    work(world, 10)
+    world.service.statuses.change(revoked.pid, StatusAct.REVOKE, reason="penalty")
+    world.service.statuses.change(suspended.pid, StatusAct.SUSPEND, reason="调查")
+    world.service.log.publish()
+    evening = numbers(world)
+    mirror = Path(shutil.copytree(data / "ledger", tmp_path / "mirror"))
+    if request.param == "register":
+        site.restore((copy, "register.sqlite*"))
+    else:
+        site.restore((copy, "*"))
+        recover_ledger(site.settings, mirror)
+    world = site.open()
+    with pytest.raises(OperationalError) as refused:
+        world.verify(revoked_pdf)
+    accept(world)
+    yield Day(
+        site, world, morning, evening, code, at, revoked_pdf, suspended.pid, kept, session, link,
+        refused.value.todo,
+    )  # fmt: skip
+    site.close()
+
+
+def accept(world: World) -> None:
+    """`ledger accept-register`."""
+    world.service.guard.enrol()
+    follow_ledger(world.service.database, world.service.log, world.clock)
+
+
+def test_no_number_is_given_out_a_second_time(day: Day) -> None:
+    before = numbers(day.world)
+    pdfs = work(day.world, 20)
+    after = numbers(day.world)
+    for name, given in day.evening.items():
+        new = after[name] - before[name]
+        assert given - day.morning[name] or name == "X.509 serial", f"the day gave out no {name}"
+        assert new, f"nothing new of {name}"
+        assert not new & given, f"{name} given out twice"
+    assert [day.world.verify(pdf).code for pdf in (day.kept, *pdfs)] == ["OK"] * 3
+    assert check_register(day.world.service.database, day.world.service.log, day.world.service.guard)[1] == []
+
+
+def test_lists_after_a_restore_are_newer_than_those_before(day: Day) -> None:
+    bundle = day.world.bundle()
+    listed = decode_trust_list(jws.payload_of((bundle / "trust-list.jws").read_bytes()))
+    assert listed.seq > max(int(str(each)) for each in day.evening["trust list"])
+    assert day.world.verify_offline(day.kept, bundle).code == "OK"
+
+
+def test_what_happened_since_the_copy_holds_and_can_be_gone_on_from(day: Day) -> None:
+    world = day.world
+    assert "accept-register" in day.told
+    assert world.verify(day.revoked).code == "REVOKED"
+    assert world.verify_offline(day.revoked, world.bundle()).code == "REVOKED"
+    assert world.service.issuing.issued(pid=day.suspended_pid).status is Status.SUSPENDED
+    world.service.statuses.change(day.suspended_pid, StatusAct.REINSTATE, reason="查清")
+    assert world.service.issuing.issued(pid=day.suspended_pid).status is Status.VALID
+    day.site.close()
+    world = day.world = day.site.open()
+    assert world.verify(day.revoked).code == "REVOKED"
+    assert follow_ledger(world.service.database, world.service.log, world.clock) == 0
+    assert check_register(world.service.database, world.service.log, world.service.guard)[1] == []
+
+
+def test_what_was_spent_or_opened_before_the_restore_is_not_accepted_again(day: Day) -> None:
+    """Asked at the very second at which it was used: a machine may be restored within the life of a code."""
+    again = day.world.verify(day.spent, at=day.spent_at)
+    assert again.verdict is not Verdict.PASSED
+    access = Access(day.world.service.database, day.site.clock, SystemEntropy())
+    with pytest.raises(NotPermitted):
+        access.check_session(day.session, "wallet")
+    with pytest.raises(NotFound):
+        access.use_claim_link(day.link)
+    issued, _ = day.world.issue(90)
+    presenting = day.world.service.presenting
+    shown = presenting.start(issued.pid, purpose="核验", level=Level.MASKED)
+    code, _ = presenting.code(shown, day.world.clock.now())
+    assert day.world.verify(code).verdict is Verdict.PASSED, "new ones work"
