@@ -117,6 +117,8 @@ class Publishing:
     host: str
     log: Log
     witness_policy: str = ""
+    closed_ledgers: Sequence[TrustedLedgerKey] = ()
+    """The keys of ledgers that came before this one (`ledger.closing`)."""
     _at_hand: dict[str, object] = field(default_factory=dict)
 
     # --- trust list ---
@@ -214,7 +216,8 @@ class Publishing:
             ledger_keys=tuple(
                 TrustedLedgerKey(format_vkey(key.vkey), key.from_size, key.until_size)
                 for key in self.log.stored_keys().keys
-            ),
+            )
+            + tuple(self.closed_ledgers),
             authorities=tuple(
                 TrustedAuthority(
                     a.authority_id, a.uscc, a.name_zh, a.name_en, tuple(sorted(self._types_of(a.functions)))

@@ -131,11 +131,7 @@ class Batch:
         """The log's very first entry: its parameters. The keys come second (`add_key_event`), so that a log
         has two entries at least: a proof in a tree of one leaf has no hashes, and a COSE receipt cannot
         express that (RFC 9942: the path has at least one)."""
-        parameters = (
-            f"yinzheng-ledger\norigin {self._old.origin}\nentry 1\nhash sha256\nhash sm3\n"
-            f"tree-head {TREE_HEAD_EVERY}\n"
-        )
-        self._plan_own(EntryKind.GENESIS, commit=sha256(parameters.encode()))
+        self._plan_own(EntryKind.GENESIS, commit=genesis_commit(self._old.origin))
 
     def next_own_seq(self) -> int:
         """The number that the next entry of the log's own will have, unless something is added before."""
@@ -286,6 +282,14 @@ class Batch:
         self._last_leaf_hash = leaf
         self.entries.append(stored)
         return stored
+
+
+def genesis_commit(origin: str) -> bytes:
+    """What the first entry of a log commits to: its parameters."""
+    parameters = (
+        f"yinzheng-ledger\norigin {origin}\nentry 1\nhash sha256\nhash sm3\ntree-head {TREE_HEAD_EVERY}\n"
+    )
+    return sha256(parameters.encode())
 
 
 def new_state(origin: str) -> LogState:

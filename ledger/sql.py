@@ -240,6 +240,27 @@ def delete_everything(connection: Connection) -> None:
         connection.execute(sa.delete(table))
 
 
+def delete_entries(connection: Connection, *, start: int, end: int) -> None:
+    """For entries that come back in another form; see `ledger.closing`."""
+    connection.execute(sa.delete(_entry).where(_entry.c.seq >= start, _entry.c.seq < end))
+
+
+def replace_index(
+    connection: Connection,
+    *,
+    subjects: Sequence[SubjectHead],
+    counts: Sequence[tuple[str, int]],
+    statements: Sequence[tuple[int, str]],
+) -> None:
+    """Everything beside entries and state, made anew."""
+    for table in (_subject, _actor, _keys):
+        connection.execute(sa.delete(table))
+    write_subject_heads(connection, subjects)
+    write_actor_counts(connection, counts)
+    for seq, note in statements:
+        insert_key_statement(connection, seq, note)
+
+
 def read_subject_heads(connection: Connection, subject_ids: Collection[int]) -> dict[int, SubjectHead]:
     rows = (SubjectHead._make(row) for row in _rows_in(connection, _subject, "subject_id", subject_ids))
     return {row.subject_id: row for row in rows}

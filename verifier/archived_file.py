@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from keys import asn1
-from ledger.proof import DetachedReceipt, check_embedded_receipt, format_detached_receipt, parse_receipt
+from ledger.proof import DetachedReceipt, format_detached_receipt, parse_receipt
 from trust.encoding.commitment import document_commit, ecertificate_ref
 from trust.encoding.digests import sha256
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
@@ -24,8 +24,8 @@ from trust.model.report import Finding, Result
 from trust.pdf.data_file import read_data_file
 from trust.pdf.gap import check_gaps
 from trust.pdf.reading import open_pdf
+from verifier.receipts import check_trusted_receipt
 from verifier.steps import decode_findings, encode_findings
-from verifier.trust_list import ledger_keys
 from verifier.versions import LaterVersion, check_versions, split_versions
 
 T = TypeVar("T")
@@ -113,9 +113,9 @@ def _check_receipt(
     """The receipt opens to this very version of this e-certificate."""
     _check_text(receipt)
     decoded = decode_receipt(receipt[0])
-    proven = check_embedded_receipt(decoded.entry, decoded.proof, log_keys=ledger_keys(trust_list))
+    proven = check_trusted_receipt(decoded.entry, decoded.proof, trust_list)
     entry, openings = proven.entry, decoded.openings
-    if entry.log != trust_list.ledger_origin or entry.kind is not EntryKind.LATER_VERSION:
+    if entry.log != proven.checkpoint.origin or entry.kind is not EntryKind.LATER_VERSION:
         raise VerificationError("The receipt is not that of a later version.", code="LEDGER_MISMATCH")
     if openings.content != sealed.content or entry.actor != sealed.issuer:
         raise VerificationError("The receipt commits to other data.", code="LEDGER_MISMATCH")

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from keys.suites import Suite, check_signature
-from ledger.note import parse_vkey
 from ledger.proof import check_detached_receipt, parse_detached_receipt
 from ledger.witness.policy import check_cosigned_checkpoint, parse_policy
 from trust.encoding import cose
@@ -212,7 +211,7 @@ def _witnesses(note: str, trust_list: TrustList) -> tuple[str, ...]:
     if not trust_list.witness_policy:
         return ()
     policy = parse_policy(trust_list.witness_policy.encode())
-    vkeys = [parse_vkey(key.vkey) for key in trust_list.ledger_keys]
+    vkeys = [key.vkey for key in ledger_keys(trust_list).keys]
     try:
         cosigned = check_cosigned_checkpoint(note, policy, log_vkeys=vkeys).cosigned_at
     except VerificationError as exc:

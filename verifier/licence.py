@@ -19,7 +19,6 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 
 from keys.pki.chain import ChainTrust
 from keys.pki.read import read_x509_cert
-from ledger.proof import check_embedded_receipt
 from trust.encoding.commitment import DocumentDigests, document_commit, ecertificate_ref
 from trust.encoding.digests import sha256
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
@@ -35,11 +34,11 @@ from trust.pdf.gap import SignedGap
 from verifier.frame import CheckedSeal, check_seal
 from verifier.further import SealInPdf, seals_in_pdf
 from verifier.pdf import SecondOpinion, allows_later_seals, appearance_of, check_not_shown, second_opinion
+from verifier.receipts import check_trusted_receipt
 from verifier.revocation import RevocationLists
 from verifier.seal_data import SealDataTrust, check_listed, judge_seal
 from verifier.seal_picture import Compare, seal_on_page
 from verifier.steps import Examination, Steps, check_not_ahead, is_ahead
-from verifier.trust_list import ledger_keys
 
 PICTURE = "seal.picture"
 """The check that what a page shows is the seal's own picture."""
@@ -312,9 +311,9 @@ def _check_receipt(
             code="NOT_IN_LEDGER",
         )
     receipt = decode_receipt(last.receipt)
-    proven = check_embedded_receipt(receipt.entry, receipt.proof, log_keys=ledger_keys(trust_list))
+    proven = check_trusted_receipt(receipt.entry, receipt.proof, trust_list)
     entry, openings = proven.entry, receipt.openings
-    if entry.log != trust_list.ledger_origin or entry.kind is not EntryKind.ISSUED:
+    if entry.log != proven.checkpoint.origin or entry.kind is not EntryKind.ISSUED:
         raise VerificationError(
             "The receipt is not for an issue in the trusted ledger.", code="LEDGER_MISMATCH"
         )

@@ -314,6 +314,16 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("文件已盖章，但没有账本回执，签发尚未完成。", "请向签发机构索取签发后的文件。"),
         ("Sealed, but without a ledger receipt: its issue was not completed.", "Ask for the issued file."),
     ),
+    "LEDGER_CLOSED": (
+        (
+            "登记这份证照的账本已经关闭，关闭前最后一段记录已丢失，因此无法确认。",
+            "请向签发部门核实，或请其重新签发；这不说明证照是假的。",
+        ),
+        (
+            "The ledger that holds this was closed after its last entries were lost, so nothing can be concluded.",
+            "Ask the issuing department, or have it issued anew; it does not mean a forgery.",
+        ),
+    ),
     "NOT_ENTITLED": (
         ("盖章机构无权签发此类证照。", "不要采信，请联系主管部门。"),
         (

@@ -142,9 +142,25 @@ def signed_payload(compact: bytes, spki: bytes, typ: str) -> bytes | None:
 
 def ledger_keys(trust_list: TrustList) -> LogKeys:
     """The trusted keys of the ledger. Raises `Malformed` for one that cannot be read."""
+    keys = _parsed_keys(trust_list)
     return LogKeys(
-        trust_list.ledger_origin,
-        tuple(
-            LogKey(parse_vkey(each.vkey), each.from_size, each.until_size) for each in trust_list.ledger_keys
-        ),
+        trust_list.ledger_origin, tuple(each for each in keys if each.vkey.name == trust_list.ledger_origin)
+    )
+
+
+def closed_ledgers(trust_list: TrustList) -> dict[str, LogKeys]:
+    """By their names the ledgers that came before, under whose names nothing is added any more.
+
+    Their keys stand beside those of the ledger, under the old names, and each has an end. Raises `Malformed`.
+    """
+    found: dict[str, tuple[LogKey, ...]] = {}
+    for key in _parsed_keys(trust_list):
+        if key.vkey.name != trust_list.ledger_origin and key.until_size is not None:
+            found[key.vkey.name] = (*found.get(key.vkey.name, ()), key)
+    return {origin: LogKeys(origin, keys) for origin, keys in found.items()}
+
+
+def _parsed_keys(trust_list: TrustList) -> tuple[LogKey, ...]:
+    return tuple(
+        LogKey(parse_vkey(each.vkey), each.from_size, each.until_size) for each in trust_list.ledger_keys
     )

@@ -6,11 +6,11 @@ A copy is real: the folder of a service, copied while it was closed (cold), or p
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,9 @@ from support.sites import Site
 from support.world import World, settings_at
 
 from issuer.register_check import check_register
-from trust.app import serving
+from ledger.recheck import recheck
+from trust.app import closing, serving
+from trust.app.closing import close_ledger
 from trust.app.compose import open_service
 from trust.app.http.app import create_app
 from trust.app.recovering import recover_ledger
@@ -267,7 +269,7 @@ def test_a_cold_copy_goes_on_with_a_mirror_and_needs_no_word_for_it(marked: Site
         recover_ledger(marked.settings, None)
     assert "--from" in refused.value.todo
     for path, data in before.items():
-        with closing(sqlite3.connect(path)) as opened:
+        with contextlib.closing(sqlite3.connect(path)) as opened:
             assert opened.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert data
     with pytest.raises(LedgerHalted):
@@ -303,3 +305,94 @@ def test_a_licence_that_was_revoked_after_the_copy_does_not_pass_after_the_recov
     world.service.guard.enrol()
     assert world.verify(pdf).verdict is not Verdict.PASSED
     assert world.verify_offline(pdf, world.bundle()).code == "REVOKED"
+
+
+def lost(marked: Site) -> tuple[bytes, bytes, bytes, str]:
+    """A cold copy, a licence that was revoked before it and one that was issued after it; no mirror."""
+    world = marked.open()
+    _, first = world.issue(1)
+    revoked, revoked_pdf = world.issue(2)
+    world.service.statuses.change(revoked.pid, StatusAct.REVOKE, reason="penalty")
+    copy = marked.copy("yesterday")
+    _, after = marked.open().issue(3)
+    marked.restore(everything(copy))
+    return first, revoked_pdf, after, marked.settings.origin
+
+
+def test_a_ledger_whose_entries_are_lost_is_closed_and_another_goes_on(marked: Site) -> None:
+    first, revoked, after, old = lost(marked)
+    with pytest.raises(StorageError, match="neither in the files"):
+        recover_ledger(marked.settings, None)
+    new = f"{old}/2"
+    for typed, begun in (("another name", new), (old.upper(), new), (old, old)):
+        with pytest.raises(Malformed):
+            close_ledger(marked.settings, typed, begun)
+    with pytest.raises(LedgerHalted):
+        marked.open()
+    size = close_ledger(marked.settings, old, new)
+    marked.settings = replace(marked.settings, origin=new)
+    world = marked.open()
+    world.service.guard.enrol()
+    assert world.service.log.checkpoint().origin == new
+    assert recheck(
+        world.service.ledger_database,
+        world.service.ledger_folder,
+        world.service.lock_store,
+        log_vkey=world.service.log.vkey,
+    ).is_clean
+    _, pdf = world.issue(50)
+    bundle = world.bundle()
+    for judge in (world.verify, lambda given: world.verify_offline(given, bundle)):
+        assert judge(first).code == "OK", "its receipt is of the closed ledger"
+        assert judge(first).facts["ledger"]["origin"] == old  # type: ignore[index]
+        assert judge(pdf).facts["ledger"]["origin"] == new  # type: ignore[index]
+        assert judge(pdf).code == "OK"
+        assert judge(revoked).code == "REVOKED"
+        report = judge(after)
+        assert (report.verdict, report.code) == (Verdict.INDETERMINATE, "LEDGER_CLOSED"), report.findings
+    assert check_register(world.service.database, world.service.log, world.service.guard)[1] == []
+    assert (marked.settings.data / "closed").is_dir()
+    assert size < world.service.log.size
+    marked.close()
+    assert read_settings(marked.settings.data).origin == new, "remembered in the folder"
+    marked.open().issue(51)
+
+
+def test_a_crash_while_a_ledger_is_closed_is_carried_on(
+    marked: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PowerCut(BaseException):
+        pass
+
+    def cut(*_: object) -> None:
+        raise PowerCut
+
+    first, _, _, old = lost(marked)
+    mark = marked.settings.ledger_mark
+    assert mark is not None
+    copy, marked_at, before = marked.copy("lost"), mark.read_bytes(), marked.settings
+    for step in ("lock_new", "_forget_lists", "_put_aside", "write_durably"):
+        marked.settings = before
+        marked.restore(everything(copy))
+        mark.write_bytes(marked_at)
+        with monkeypatch.context() as patched:
+            patched.setattr(closing, step, cut)
+            with pytest.raises(PowerCut):
+                close_ledger(marked.settings, old, f"{old}/2")
+        close_ledger(marked.settings, old, f"{old}/2")
+        marked.settings = replace(before, origin=f"{old}/2")
+        world = marked.open()
+        world.service.guard.enrol()
+        assert world.verify(first).code == "OK", step
+
+
+def test_the_list_of_closed_ledgers_is_believed_from_this_service_alone(marked: Site) -> None:
+    _, _, _, old = lost(marked)
+    close_ledger(marked.settings, old, f"{old}/2")
+    marked.settings = replace(marked.settings, origin=f"{old}/2")
+    path = marked.settings.data / "closed-ledgers"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(StorageError, match="not written by this service"):
+        marked.open()

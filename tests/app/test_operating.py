@@ -121,7 +121,7 @@ def test_a_worker_begins_as_the_single_process_does(world: World, monkeypatch: p
     issuing = world.service.issuing
     issuing._reserve(issuing.check(world.application(1)))
     world.clock.advance(minutes=10)
-    monkeypatch.setattr(serving, "open_service", lambda settings: world.service)
+    monkeypatch.setattr(serving, "open_service", lambda settings, **more: world.service)
     monkeypatch.setattr(serving.signal, "signal", lambda number, handler: None)
     serving.worker_app()
     assert (

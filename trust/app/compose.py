@@ -7,16 +7,18 @@ it go. Nothing here decides anything about certificates.
 from __future__ import annotations
 
 import contextlib
+import hmac
 import logging
 import os
 import secrets
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 
+import cbor2
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -73,9 +75,10 @@ from trust.app.reporting import Reporting
 from trust.app.settings import OutsideTsaSettings, Settings
 from trust.app.sql import end_everything_open, forget_erased, prune_answers
 from trust.encoding import cose
+from trust.encoding.trust_list import TrustedLedgerKey
 from trust.fetching import fetch_named, get, post
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
-from trust.model.errors import KeyUnavailable, OperationalError
+from trust.model.errors import KeyUnavailable, OperationalError, StorageError
 from trust.sandbox import Apart, Sandbox
 from trust.storage.folder import DataFolderLock, create_durably
 from trust.storage.sql import Database
@@ -85,7 +88,7 @@ from verifier.verifying import SANDBOX_JOBS, Verifier
 
 _SIGNED_ANY_DAY = frozenset({KeyPurpose.REPORT, KeyPurpose.CHECKPOINT})
 """A report says by which clock it was made: verifying goes on. A checkpoint has no time, its entries were asked for."""
-STANDING_FILE, MARKED_FILE = "standing", "ledger-mark"
+STANDING_FILE, MARKED_FILE, CLOSED_FILE = "standing", "ledger-mark", "closed-ledgers"
 _CRL_SECONDS, _BUNDLE_SECONDS = 30.0, 60.0
 _ANSWERS_KEPT = timedelta(days=7)
 
@@ -212,6 +215,19 @@ class ServiceSecrets:
 
     def derive(self, label: str) -> bytes:
         return HKDF(hashes.SHA256(), 32, None, label.encode()).derive(self._secret)
+
+
+def read_closed_ledgers(path: Path, key: bytes) -> Mapping[str, Sequence[TrustedLedgerKey]]:
+    """The ledgers that came before this one, by name (`trust.app.closing`). Raises `StorageError` for a file that
+    this service did not write."""
+    try:
+        found = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    mac, encoded = found[:32], found[32:]
+    if not hmac.compare_digest(mac, hmac.digest(key, encoded, "sha256")):
+        raise StorageError(f"{path} was not written by this service.", "Restore it from a copy.")
+    return {origin: tuple(TrustedLedgerKey(*each) for each in kept) for origin, kept in cbor2.loads(encoded)}
 
 
 def open_service(
@@ -348,9 +364,16 @@ def _open(
         service_secrets.derive("holder"),
         _ids_given_out(database, log),
     )
+    closed = read_closed_ledgers(data / CLOSED_FILE, service_secrets.derive("closed ledgers"))
     presenting = Presenting(issuing, service_secrets.derive("live-code"))
     publishing = Publishing(
-        authorities, seals, load_catalogue(), settings.host, log, published_policy(policy) if policy else ""
+        authorities,
+        seals,
+        load_catalogue(),
+        settings.host,
+        log,
+        published_policy(policy) if policy else "",
+        [key for each in closed.values() for key in each],
     )
     statuses, erasing = Statuses(issuing), Erasing(issuing, forget_erased)
     ocsp = Ocsp(authorities)

@@ -60,6 +60,7 @@ from trust.app.keeping import KeepingSettings
 from trust.model.errors import KeyUnavailable, Malformed
 
 MAX_HOST = 24
+ORIGIN_FILE = "origin"
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{15,199}[A-Za-z0-9\-._~+/=]", re.ASCII)
 
 
@@ -198,7 +199,7 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
     """Raises `Malformed` for a setting that cannot be used. `data` and `language` win over the environment."""
     environment = _Environment()
     folder = (data or environment.data).resolve()
-    remembered = _remembered_host(folder)
+    remembered = _remembered(folder / "host")
     host = (environment.host or remembered or "v.yinzheng.example").lower()
     if len(host) > MAX_HOST or not host.replace(".", "").replace("-", "").replace(":", "").isalnum():
         raise Malformed(
@@ -212,7 +213,7 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
         lock_url=environment.lock_url or None,
         host=host,
         base_url=(environment.base_url or f"https://{host}").rstrip("/"),
-        origin=environment.origin or f"{host}/ledger",
+        origin=environment.origin or _remembered(folder / ORIGIN_FILE) or f"{host}/ledger",
         keys=environment.keys.resolve() if environment.keys else None,
         passphrase=environment.passphrase,
         passphrase_file=environment.passphrase_file or folder / "passphrase",
@@ -355,9 +356,10 @@ def parse_keeps(text: str) -> frozenset[tuple[KeyPurpose, Suite]]:
     return frozenset(found)
 
 
-def _remembered_host(folder: Path) -> str | None:
-    """The host that `init` wrote down: codes on paper carry it, so it stays what it was."""
+def _remembered(path: Path) -> str | None:
+    """The host that `init` wrote down: codes on paper carry it, so it stays what it was. The name of a ledger that was
+    begun in the place of another, as well."""
     try:
-        return (folder / "host").read_text().strip() or None
+        return path.read_text().strip() or None
     except OSError:
         return None

@@ -22,7 +22,9 @@ digits). Payload, times in RFC 3339:
                  "uses":["seal","present","report"],"divisions":["53"] or null,"type_codes":[…] or null,
                  "not_before":…,"not_after":… or null,"state":…,"since":…}]}
 
-A ledger key signs checkpoints of from_size <= size < until_size; `witnesses` says who cosigns them. A seal or key may
+A ledger key signs checkpoints of from_size <= size < until_size. A key under another name than `origin` is one of a
+ledger that this one continues and that is closed (`ledger.closing`): it proves the receipts of old files. `witnesses`
+says who cosigns them. A seal or key may
 do only what its entry says; a key with `types` signs for these types only. `state` is active, retired or compromised;
 `since` says from when a retired or compromised one counts as such. `certs` start with the end entity and leave out the
 root. `idle` are intervals in which the seal was frozen or reported lost: what it was used for in them does not count.

@@ -11,6 +11,7 @@ import typer
 from trust.app.cli import console
 from trust.app.cli.console import t
 from trust.app.cli.witness import witness_app
+from trust.model.errors import Malformed
 
 if TYPE_CHECKING:
     from ledger.audit import AuditReport
@@ -166,7 +167,6 @@ def recheck(
 
 def _looks(only: str | None) -> tuple[Look, ...]:
     from ledger.recheck import EVERYWHERE, Look
-    from trust.model.errors import Malformed
 
     if only is None:
         return EVERYWHERE
@@ -214,9 +214,31 @@ def recover(
             ),
         ),
     ] = False,
+    close: Annotated[
+        str | None,
+        typer.Option(
+            "--close",
+            metavar="ORIGIN",
+            help=t(
+                "关闭这份账本（键入其名称；不可撤销，仅在丢失的条目无处可寻时使用），与 --begin 同用",
+                "close this ledger, typed by its name, for good: where lost entries are nowhere; with --begin",
+            ),
+        ),
+    ] = None,
+    begin: Annotated[
+        str | None,
+        typer.Option("--begin", metavar="ORIGIN", help=t("新账本的名称", "the name of the new ledger")),
+    ] = None,
     data: Data = None,
     json: Json = False,
 ) -> None:
+    if (close is None) != (begin is None):
+        raise Malformed(
+            "A ledger is closed and another begun in one step.", "Give --close and --begin.", code="USAGE"
+        )
+    if close is not None and begin is not None:
+        _close(close, begin, data, json)
+        return
     from trust.app.recovering import recover_ledger
     from trust.app.settings import read_settings
 
@@ -261,6 +283,24 @@ def recover(
             )
         )
     console.out.print(t("请运行 yinzheng ledger recheck。", "Run `yinzheng ledger recheck` next."))
+
+
+def _close(old: str, new: str, data: Path | None, json: bool) -> None:
+    from trust.app.closing import close_ledger
+    from trust.app.settings import read_settings
+
+    size = close_ledger(read_settings(data), old, new)
+    if json:
+        console.print_json({"closed": old, "size": size, "begun": new})
+        return
+    console.out.print(
+        t(
+            f"账本 {old} 已在 {size} 条处关闭，新账本 {new} 承接其全部条目。请运行 yinzheng ledger accept-register，"
+            "重新生成离线包，并公告此事。",
+            f"The ledger {old} is closed at size {size}; {new} goes on with its entries. "
+            "Run `yinzheng ledger accept-register`, write a new bundle, and publish what happened and why.",
+        )
+    )
 
 
 @ledger_app.command("cosign", help=t("现在请见证方会签", "ask the witnesses for cosignatures now"))

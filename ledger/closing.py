@@ -1,0 +1,193 @@
+"""Closes a log that cannot go on, and begins another that takes over its entries.
+
+A log that has signed more entries than anybody still has cannot be continued: whatever came next would be a second
+history. Its name is closed at the last size that is at hand. The new log, under a name of its own, takes over every
+entry up to there: same number, time, actor, reference and commitment, with hashes and statements of keys of its own.
+So everything that points at an entry by its number goes on pointing at it, and what was signed under the old name goes
+on being proven by the old receipts, up to that size.
+
+Nothing of this can be undone; it is done on an operator's word alone, who types the old name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ledger import sql
+from ledger.following import Follower
+from ledger.lockedhead import LockedHead
+from ledger.lockstore import LockStore
+from ledger.logkeys import LogKey, LogKeys, format_statement, keys_from_statements, statement_commit
+from ledger.note import KeyKind, VerifierKey, signed_note
+from ledger.publisher import CheckpointSigner, vkey_of
+from ledger.recover import NUMBERS_LEFT_OUT
+from ledger.sequencing import genesis_commit
+from ledger.sql import LogState, StoredEntry, SubjectHead
+from ledger.statekey import StateKey
+from trust.encoding import merkle
+from trust.encoding.entry import EntryKind, PreviousEntry, check_log_origin, decode_entry, encode_entry
+from trust.encoding.merkle import CompactRange
+from trust.model.errors import Conflict, LedgerHalted, Malformed
+from trust.storage.sql import Database
+
+_ROWS_AT_ONCE: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedLog:
+    """A log that nothing is added to any more, and its keys: none signs more than `size`."""
+
+    keys: LogKeys
+    size: int
+
+
+def closed_log(database: Database, lock_store: LockStore, origin: str) -> ClosedLog:
+    """The log as it is closed here: at what this copy has locked. Changes nothing.
+
+    Raises `LedgerHalted` where database and lock store do not agree, and `Conflict` for another log's database.
+    """
+    with database.read() as connection:
+        state, statements = sql.read_state(connection), sql.read_key_statements(connection)
+    if state is None or state.origin != origin:
+        raise Conflict(f"The database does not hold the log {origin}.", "Type the name that it has now.")
+    locked = lock_store.head(origin)
+    if locked is None or locked.size > state.size:
+        raise LedgerHalted(
+            "The database holds fewer entries than the lock store knows.",
+            "Run `yinzheng ledger recover` first: entries that are at hand come back.",
+        )
+    keys = tuple(
+        replace(each, until_size=locked.size + 1) if each.until_size is None else each
+        for each in keys_from_statements(origin, statements).keys
+    )
+    return ClosedLog(LogKeys(origin, keys), locked.size)
+
+
+def begin_anew(
+    database: Database,
+    lock_store: LockStore,
+    closed: ClosedLog,
+    new_origin: str,
+    *,
+    signers: Sequence[CheckpointSigner],
+    state_key: StateKey = StateKey(),
+) -> None:
+    """Makes the log in the database one of the name `new_origin`, signed by `signers`. No process may have it open.
+
+    All or nothing; what the lock store is told afterwards is told again by a repetition. Raises `LedgerHalted` where
+    the entries are not those of the closed log.
+    """
+    check_log_origin(new_origin)
+    old_origin = closed.keys.origin
+    if new_origin == old_origin:
+        raise Malformed("The new ledger has the name of the old one.", "Choose another name.")
+    if lock_store.head(new_origin) is not None:
+        raise Conflict(f"The lock store knows a ledger {new_origin} already.", "Choose another name.")
+    locked = lock_store.head(old_origin)
+    vkeys = {vkey_of(new_origin, each): each for each in signers}
+    with sql.last_entries() as last_entries, database.write() as connection:
+        sql.lock_creation(connection)
+        old = sql.read_state(connection)
+        if old is None or locked is None or old.origin != old_origin:
+            raise Conflict(f"The database does not hold the log {old_origin}.")
+        state_key.check(old)
+        statements: dict[int, str] = {}
+        follower = Follower(new_origin, last_entries, statements.__getitem__)
+        before = CompactRange()
+        ids: dict[bytes, int] = {}
+        for start in range(0, old.size, _ROWS_AT_ONCE):
+            end = min(old.size, start + _ROWS_AT_ONCE)
+            rows = sql.read_entries(connection, start=start, end=end)
+            if len(rows) != end - start:
+                raise LedgerHalted(f"Of the entries {start} to {end - 1} some are gone.", "Run recheck.")
+            taken = []
+            for row in rows:
+                before.append(merkle.leaf_hash(row.entry_bytes))
+                if before.size == locked.size and before.root() != locked.root:
+                    raise LedgerHalted("The entries do not give the locked root.", "Run recheck.")
+                taken.append(_taken_over(row, follower, new_origin, vkeys, statements))
+                if row.subject_id is not None:
+                    ids[decode_entry(row.entry_bytes).ref] = row.subject_id
+            sql.delete_entries(connection, start=start, end=end)
+            sql.insert_entries(connection, taken)
+        if before.root() != old.root:
+            raise LedgerHalted("The entries do not give the stored root.", "Run recheck.")
+        sql.replace_index(
+            connection,
+            subjects=[
+                SubjectHead(ids[ref], seq, leaf, ref, life) for ref, seq, leaf, life in last_entries.all()
+            ],
+            counts=sorted(follower.counts.items()),
+            statements=sorted(statements.items()),
+        )
+        new = _state(old, follower)
+        if not sql.swap_state(connection, old=old, new=state_key.sealed(new)):
+            raise LedgerHalted("The log grew while its state was held.", "Does another program write to it?")
+    lock_new(database, lock_store, new_origin)
+
+
+def lock_new(database: Database, lock_store: LockStore, origin: str) -> None:
+    """Binds the lock store to the new log as it was taken over; a repetition changes nothing."""
+    if lock_store.head(origin) is not None:
+        return
+    with database.read() as connection:
+        state = sql.read_state(connection)
+    if state is None or state.origin != origin:
+        raise Conflict(f"The database does not hold the log {origin}.")
+    sm3_root = state.compact_range(algorithm="sm3").root()
+    lock_store.bring_up(origin, old=None, new=LockedHead(size=state.size, root=state.root, sm3_root=sm3_root))
+
+
+def _taken_over(
+    row: StoredEntry,
+    follower: Follower,
+    origin: str,
+    vkeys: dict[VerifierKey, CheckpointSigner],
+    statements: dict[int, str],
+) -> StoredEntry:
+    entry = decode_entry(row.entry_bytes)
+    commit = entry.commit
+    if entry.kind is EntryKind.GENESIS:
+        commit = genesis_commit(origin)
+    elif entry.kind is EntryKind.TREE_HEAD:
+        commit = follower.sm3_tree.root()
+    elif entry.kind is EntryKind.KEY_EVENT:
+        # Who signed under the old name says nothing under the new one: its present keys do, from the first.
+        statements[entry.seq] = _statement(origin, entry.seq, vkeys)
+        commit = statement_commit(statements[entry.seq])
+    prev_ref = entry.prev_ref
+    if prev_ref is not None:
+        last = follower.last_entries.get(entry.ref)
+        assert last is not None, "an entry before it was taken over"
+        prev_ref = PreviousEntry(seq=last[0], leaf_hash=last[1])
+    new = replace(entry, log=origin, prev=follower.leaf, prev_ref=prev_ref, commit=commit)
+    data = encode_entry(new)
+    follower.follow(data)
+    return StoredEntry(row.seq, row.operation_id, row.subject_id, row.at_ms, follower.leaf, data)
+
+
+def _statement(origin: str, seq: int, vkeys: dict[VerifierKey, CheckpointSigner]) -> str:
+    ordered = sorted(vkeys, key=lambda vkey: vkey.kind is not KeyKind.ED25519)
+    text = format_statement(origin, seq, ordered)
+    return signed_note(text, [(vkey, vkeys[vkey].sign(text.encode())) for vkey in ordered])
+
+
+def _state(old: LogState, follower: Follower) -> LogState:
+    return replace(
+        old,
+        origin=follower.origin,
+        root=follower.tree.root(),
+        edge=b"".join(follower.tree.hashes),
+        sm3_edge=b"".join(follower.sm3_tree.hashes),
+        last_leaf_hash=follower.leaf,
+        epoch=old.epoch + 1,
+        # What was given out after the size at which the old log is closed, nobody knows any more.
+        last_operation_id=old.last_operation_id + NUMBERS_LEFT_OUT,
+        last_subject_id=old.last_subject_id + NUMBERS_LEFT_OUT,
+        mac=None,
+    )
+
+
+__all__ = ["ClosedLog", "LogKey", "begin_anew", "closed_log", "lock_new"]

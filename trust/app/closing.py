@@ -1,0 +1,134 @@
+"""`yinzheng ledger recover --close OLD --begin NEW`: a ledger that lost what it signed is closed, and another begins.
+
+Files of the data folder:
+
+    origin              the name of the ledger, once it is not the one that comes of the host
+    closed-ledgers      the closed ones: HMAC-SHA256, then CBOR [[origin, [[vkey, from, until], …]], …]
+    closed/<name>/      their published files, for whoever still asks for them
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import re
+from pathlib import Path
+
+import cbor2
+
+from issuer import sql
+from issuer.authorities import Authorities
+from keys.custody import KeyPurpose
+from ledger import sql as ledger_sql
+from ledger.closing import ClosedLog, begin_anew, closed_log, lock_new
+from ledger.lockstore import LockStore
+from ledger.note import format_vkey
+from ledger.publisher import vkey_of
+from ledger.statekey import StateKey
+from trust.app.compose import (
+    CLOSED_FILE,
+    MARKED_FILE,
+    STANDING_FILE,
+    CheckpointKey,
+    ServiceSecrets,
+    open_keys,
+    read_closed_ledgers,
+)
+from trust.app.database import migrate_ledger, migrate_register
+from trust.app.settings import ORIGIN_FILE, Settings
+from trust.encoding.entry import check_log_origin
+from trust.encoding.trust_list import TrustedLedgerKey
+from trust.model.clock import SystemClock
+from trust.model.errors import Malformed
+from trust.storage.folder import DataFolderLock, write_durably
+from trust.storage.sql import Database
+
+
+def close_ledger(settings: Settings, typed: str, new_origin: str) -> int:
+    """Closes the ledger of this data folder, whose name the operator has typed, and begins `new_origin`.
+
+    Returns the size at which it is closed. A repetition after a crash carries on. Raises `Malformed` for another name,
+    `Conflict` while the service runs, and what `ledger.closing` raises; then nothing has been changed.
+    """
+    if typed != settings.origin:
+        raise Malformed(
+            f"The ledger of this data folder is {settings.origin}, not {typed}.",
+            "Type its name as it is: closing it cannot be undone.",
+        )
+    check_log_origin(new_origin)
+    if new_origin == typed:
+        raise Malformed("The new ledger has the name of the old one.", "Choose another name.")
+    data = settings.data
+    with contextlib.ExitStack() as stack:
+        if settings.database_url is None:
+            stack.enter_context(DataFolderLock(data))
+        register = stack.enter_context(Database(settings.database_url or data / "register.sqlite"))
+        ledger = stack.enter_context(Database(settings.database_url or data / "ledger.sqlite"))
+        lock = stack.enter_context(Database(settings.lock_url or data / "lock" / "lock.sqlite"))
+        migrate_register(register)
+        migrate_ledger(ledger)
+        secrets, lock_store, keys = ServiceSecrets(data / "keys"), LockStore(lock), open_keys(settings)
+        key = secrets.derive("closed ledgers")
+        with ledger.read() as connection:
+            state = ledger_sql.read_state(connection)
+        # Otherwise a repetition, after the entries were taken over.
+        if state is None or state.origin != new_origin:
+            closed = closed_log(ledger, lock_store, typed)
+            held = [
+                CheckpointKey(keys.open(row.key_id, KeyPurpose.CHECKPOINT))
+                for row in Authorities(register, keys, SystemClock(), settings.base_url).checkpoint_keys()
+            ]
+            present = {each.vkey for each in closed.keys.keys if each.until_size == closed.size + 1}
+            signers = [each for each in held if vkey_of(typed, each) in present]
+            _remember(data / CLOSED_FILE, key, closed)
+            begin_anew(
+                ledger,
+                lock_store,
+                closed,
+                new_origin,
+                signers=signers,
+                state_key=StateKey(secrets.derive("ledger state")),
+            )
+        lock_new(ledger, lock_store, new_origin)
+        _forget_lists(register)
+        _put_aside(settings, typed)
+        write_durably(data / ORIGIN_FILE, new_origin.encode() + b"\n")
+        (size,) = (
+            max(each.until_size or 0 for each in kept) - 1
+            for origin, kept in read_closed_ledgers(data / CLOSED_FILE, key).items()
+            if origin == typed
+        )
+        return size
+
+
+def _remember(path: Path, key: bytes, closed: ClosedLog) -> None:
+    known = dict(read_closed_ledgers(path, key))
+    known[closed.keys.origin] = tuple(
+        TrustedLedgerKey(format_vkey(each.vkey), each.from_size, each.until_size) for each in closed.keys.keys
+    )
+    encoded = cbor2.dumps(
+        [[origin, [[k.vkey, k.from_size, k.until_size] for k in kept]] for origin, kept in known.items()]
+    )
+    write_durably(path, hmac.digest(key, encoded, "sha256") + encoded)
+
+
+def _forget_lists(register: Database) -> None:
+    """The published status lists name the old ledger; they are made anew."""
+    with register.write() as connection:
+        for number in sql.status_list_numbers(connection):
+            sql.forget_status_lists(connection, number, 1 << 62)
+
+
+def _put_aside(settings: Settings, origin: str) -> None:
+    """The published files of the closed ledger, its mark, and what was followed of it."""
+    data, name = settings.data, re.sub(r"[^a-zA-Z0-9.-]", "_", origin)
+    aside = data / "closed" / name
+    published = data / "ledger" / "checkpoint"
+    if published.exists() and published.read_text("utf-8", "replace").startswith(f"{origin}\n"):
+        aside.parent.mkdir(exist_ok=True)
+        (data / "ledger").rename(aside)
+    mark = settings.ledger_mark
+    if mark is not None and mark.exists() and mark.read_text("utf-8", "replace").startswith(f"{origin}\n"):
+        mark.rename(mark.with_name(f"{mark.name}.closed-{name}"))
+    for file in (data / MARKED_FILE, data / STANDING_FILE):
+        file.unlink(missing_ok=True)
