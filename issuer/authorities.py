@@ -89,6 +89,10 @@ class Authorities:
         ):
             self._ensure_service_key(use, purpose, suite)
 
+    def set_up_later_keys(self) -> None:
+        """Makes the keys that came after the first versions: an upgraded folder has none, and would sign no report."""
+        self._ensure_service_key("report", KeyPurpose.REPORT, Suite.P256_SHA256)
+
     def _ensure_tree(self, family: Suite, at: datetime) -> None:
         name = family.value.split("-")[0]
         self._ensure_ca(

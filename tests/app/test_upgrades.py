@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,13 +10,16 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from support.old_folders import make_folder_of_0008
-from support.world import World, make_world
+from fastapi.testclient import TestClient
+from support.old_folders import OLD_SCHEMAS, make_folder_of_0008, turn_back
+from support.world import START, StoppedClock, World, make_world, settings_at
 
 from issuer.presenting import Level
 from issuer.register_check import check_register
 from ledger.recheck import recheck
 from trust.app.access import Access
+from trust.app.compose import open_service
+from trust.app.http.app import create_app
 from trust.model.clock import SystemEntropy
 from trust.model.errors import LedgerHalted, NotPermitted, OperationalError
 from trust.model.report import Verdict
@@ -37,10 +41,16 @@ def fill(world: World) -> None:
     KEPT["bundle"] = world.bundle()
 
 
+@pytest.fixture(scope="module")
+def folder_of_0008(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Path:
+    folder = tmp_path_factory.mktemp("0008") / "data"
+    make_folder_of_0008(folder, sandbox, fill)
+    return folder
+
+
 @pytest.fixture
-def old_folder(tmp_path: Path, sandbox: Sandbox) -> Path:
-    make_folder_of_0008(tmp_path / "data", sandbox, fill)
-    return tmp_path / "data"
+def old_folder(folder_of_0008: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder_of_0008, tmp_path / "data"))
 
 
 def test_everything_in_a_folder_of_0008_works_after_the_upgrade(old_folder: Path, sandbox: Sandbox) -> None:
@@ -74,6 +84,39 @@ def test_everything_in_a_folder_of_0008_works_after_the_upgrade(old_folder: Path
     with pytest.raises(NotPermitted):
         Access(world.service.database, world.clock, SystemEntropy()).check_session(KEPT["session"], "desk")
     world.close()
+
+
+@pytest.mark.parametrize("schema", OLD_SCHEMAS)
+def test_a_folder_of_every_older_schema_works_after_the_upgrade(
+    old_folder: Path, sandbox: Sandbox, schema: str
+) -> None:
+    """Opened as `serve` opens it: nothing is set up anew."""
+    turn_back(old_folder, schema)
+    clock = StoppedClock(START)
+    service = open_service(settings_at(old_folder), clock=clock, sandbox=sandbox)
+    world = World(service, clock, old_folder)
+    try:
+        assert world.verify(KEPT["valid pdf"]).verdict is Verdict.PASSED
+        assert world.verify(KEPT["revoked pdf"]).code == "REVOKED"
+        assert world.verify_offline(KEPT["valid pdf"], KEPT["bundle"]).verdict is Verdict.PASSED
+        issued, pdf = world.issue(3)
+        service.statuses.change(KEPT["valid"].pid, StatusAct.SUSPEND, reason="调查")
+        bundle = world.bundle()
+        assert world.verify_offline(KEPT["valid pdf"], bundle).code == "SUSPENDED"
+        assert world.verify_offline(pdf, bundle).verdict is Verdict.PASSED
+        clock.advance(days=2)
+        service.archiving.run()
+        assert service.archiving.versions(issued.pid)
+        with TestClient(create_app(service)) as client:
+            assert client.get("/readyz").status_code == 200
+            filed = client.post("/api/v1/verifications", files={"file": ("x.pdf", pdf)})
+            assert filed.json()["report_code"]
+        assert check_register(service.database, service.log, service.guard, documents=True)[1] == []
+        assert recheck(
+            service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey
+        ).is_clean
+    finally:
+        world.close()
 
 
 def test_a_head_that_loses_its_mac_later_is_not_taken_over_again(old_folder: Path, sandbox: Sandbox) -> None:

@@ -1,6 +1,12 @@
 """Data folders as earlier versions left them: made by today's code without what came later, and turned back in schema.
 
 0008    the last before rows were guarded: no MACs, no REGISTER_EVENT entries, no MAC of the ledger's head
+0007    no other deployments, no CAs outside in the trust list
+0006    no filed reports, and no key that signs them
+0005    no revocation lists and time-stamps of CAs outside
+0003    no later versions of files, no states of CAs
+0002    no OCSP responders
+0001    no certificates of CAs outside for seals
 """
 
 from __future__ import annotations
@@ -16,6 +22,33 @@ from ledger.statekey import StateKey
 from support.world import World, make_world
 from trust.app import compose
 from trust.sandbox import Sandbox
+
+_BEFORE = {
+    "0007": ("DROP TABLE trust_member", "DROP TABLE trust_anchor", "DROP TABLE member_bundle"),
+    "0006": (
+        "DROP TABLE filed_report",
+        "DROP TABLE kept_list",
+        "DELETE FROM service_key WHERE use = 'report'",
+    ),
+    "0005": (
+        "DROP INDEX ix_seal_identity_id",
+        "ALTER TABLE seal DROP COLUMN identity_id",
+        "ALTER TABLE seal_identity DROP COLUMN revoked_at",
+        "DROP TABLE outside_crl",
+        "DROP TABLE outside_tsa",
+    ),
+    "0003": (
+        "ALTER TABLE ca DROP COLUMN state",
+        "ALTER TABLE ca DROP COLUMN since",
+        "DROP INDEX ecertificate_archive_due",
+        "ALTER TABLE ecertificate DROP COLUMN archive_due_at",
+        "DROP TABLE later_version",
+    ),
+    "0002": ("DROP TABLE ocsp_responder",),
+    "0001": ("DROP TABLE seal_identity",),
+}
+"""By schema, newest first, what turns the one after it back."""
+OLD_SCHEMAS = tuple(_BEFORE)
 
 _SINCE_0008 = ("operation", "ecertificate", "document", "holder", "presentation", "claim_link", "web_session")
 
@@ -56,3 +89,15 @@ def make_folder_of_0008(folder: Path, sandbox: Sandbox, fill: Any) -> None:
         ledger.execute("ALTER TABLE ledger_state DROP COLUMN mac")
         ledger.execute("UPDATE ledger_version SET version_num = '0001'")
         ledger.commit()
+
+
+def turn_back(folder: Path, schema: str) -> None:
+    """A folder of 0008 becomes one of an older schema, without what that one could not have."""
+    with closing(sqlite3.connect(folder / "register.sqlite")) as register:
+        for each, statements in _BEFORE.items():
+            for statement in statements:
+                register.execute(statement)
+            register.execute("UPDATE register_version SET version_num = ?", (each,))
+            if each == schema:
+                break
+        register.commit()

@@ -295,6 +295,8 @@ def _open(
     authorities = Authorities(database, keys, clock, settings.base_url, time_stamps)
     if create:
         authorities.set_up()
+    else:
+        authorities.set_up_later_keys()
     lock_store = LockStore(lock_database)
     policy = read_policy(data / POLICY_FILE)
     # Of this machine's clock others can speak; a clock that was handed in goes its own way.
