@@ -44,6 +44,9 @@ def leave_gaps(database: Database, log: Log, clock: Clock, entropy: Entropy) -> 
         return None
     at = sql.to_micros(clock.now())
     with database.write() as connection:
+        sql.serialise(connection, "gap")
+        if sql.last_operation_id(connection) >= given_out:
+            return None  # another process was faster
         lost = max(0, log.standing.issued() - sql.count_in_ledger(connection))
         sql.leave_gap_of_operations(connection, given_out, at)
         sql.leave_gaps(

@@ -110,3 +110,25 @@ def test_a_proof_can_carry_its_entry_and_the_sm3_tree_has_its_own_checkpoint(cli
     assert origin.endswith("/ledger/sm3")
     assert sha256.startswith("sha256 ")
     assert cli.run("ledger", "cosign", "--data", cli.data) == 3
+
+
+def test_a_ledger_is_closed_by_its_typed_name_alone_and_another_goes_on(cli: Cli) -> None:
+    assert cli.run("issue", "FOOD", "--from", cli.csv(1), "--out", cli.folder / "pdf") == 0
+    (pdf,) = (cli.folder / "pdf").glob("*.pdf")
+    assert cli.run("ledger", "checkpoint") == 0
+    old = cli.out.splitlines()[0]
+    recover = ("ledger", "recover")
+    assert cli.run(*recover, "--close", old) == 3
+    assert cli.run(*recover, "--close", "something else", "--begin", f"{old}/2") == 3
+    assert "Type its name" in cli.err
+    assert cli.run(*recover, "--close", old, "--begin", old) == 3
+    assert cli.run(*recover, "--close", old, "--begin", f"{old}/2") == 0, cli.err
+    assert "publish what happened" in cli.out
+    assert cli.run(*recover, "--close", old, "--begin", f"{old}/3") == 3, "it is closed already"
+    assert cli.run("ledger", "accept-register", "--yes") == 0, cli.err
+    assert cli.run("ledger", "recheck") == 0, cli.err
+    assert cli.run("ledger", "checkpoint") == 0
+    assert cli.out.splitlines()[0] == f"{old}/2"
+    assert cli.run("verify", pdf) == 0, cli.out
+    assert cli.run("bundle", cli.folder / "bundle.zip") == 0
+    assert cli.run("verify", "--offline", cli.folder / "bundle.zip", pdf) == 0, cli.out

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from support.sites import Site
 from support.world import World, settings_at
 
+from issuer import sql
 from issuer.gaps import follow_ledger
 from issuer.presenting import Level
 from issuer.register_check import check_register
@@ -184,3 +185,25 @@ def test_what_was_spent_or_opened_before_the_restore_is_not_accepted_again(day: 
     shown = presenting.start(issued.pid, purpose="核验", level=Level.MASKED)
     code, _ = presenting.code(shown, day.world.clock.now())
     assert day.world.verify(code).verdict is Verdict.PASSED, "new ones work"
+
+
+def test_both_databases_go_on_behind_the_gap(stored_world: World) -> None:
+    service, clock = stored_world.service, stored_world.clock
+    stored_world.issue(1)
+    service.seals.request_many("chuncheng-market-sm2", 3, by="clerk")
+    before = numbers(stored_world)
+    operation, ecertificate = service.log.last_operation_id + 5000, service.log.last_subject_id + 500
+    with service.database.write() as connection:
+        at = sql.to_micros(clock.now())
+        sql.leave_gap_of_operations(connection, operation, at)
+        sql.leave_gaps(connection, last_ecertificate_id=ecertificate, lost=0, secret=b"s" * 32, at=at)
+    issuing = replace(service.issuing, ids_given_out=ecertificate if service.database.is_sqlite else 0)
+    (outcome,) = issuing.issue([stored_world.application(2, seal="chuncheng-market-sm2")])
+    assert outcome.issued is not None, outcome.error
+    service.seals.request_many("chuncheng-market-sm2", 3, by="clerk")
+    new = {name: found - before[name] for name, found in numbers(stored_world).items()}
+    assert new["e-certificate"] == {ecertificate + 1}
+    assert min(new["operation"]) > operation  # type: ignore[type-var]
+    for name in ("use of a seal", "approval"):
+        assert min(new[name]) > sql.NUMBERS_LEFT_OUT  # type: ignore[type-var]
+    assert check_register(service.database, service.log, service.guard)[1] == []

@@ -277,9 +277,10 @@ def recover(
     if found.unknown_refs:
         console.out.print(
             t(
-                f"账本中有 {found.unknown_refs} 件证照为登记库所不知：请恢复较新的登记库备份。",
+                f"账本中有 {found.unknown_refs} 件证照为登记库所不知：请恢复较新的登记库备份，"
+                "或运行 yinzheng ledger accept-register 后继续。",
                 f"{found.unknown_refs} e-certificates in the ledger are unknown to the register: "
-                "restore a newer backup of the register.",
+                "restore a newer backup of the register, or go on without them (`yinzheng ledger accept-register`).",
             )
         )
     console.out.print(t("请运行 yinzheng ledger recheck。", "Run `yinzheng ledger recheck` next."))
