@@ -12,7 +12,6 @@ Whatever is kept elsewhere does not go back with them:
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from ledger.checkpoint import Checkpoint, parse_checkpoint
 from ledger.logkeys import LogKeys, check_log_checkpoint
 from ledger.note import parse_note
 from ledger.text import decode_utf8
-from ledger.witness.client import ProveConsistency, Witnesses
+from ledger.witness.client import HistoryContradicted, ProveConsistency, Witnesses
 from trust.model.errors import LedgerHalted, Malformed, OperationalError, StorageError, VerificationError
 from trust.storage.folder import write_durably
 
@@ -157,9 +156,13 @@ class WitnessMemory:
     def check(self, known: Known) -> None:
         if not known.note:
             return
-        with contextlib.suppress(Malformed, VerificationError):
+        try:
             outcomes = self._witnesses.cosign(known.note, known.consistency).outcomes
-            self.answered = any(each.cosigned_at is not None for each in outcomes)
+        except HistoryContradicted as exc:
+            raise LedgerHalted(f"{exc.what} ({exc.url})", WAY_ON) from exc
+        except (Malformed, VerificationError):
+            return  # a note of ours that is not good is found elsewhere
+        self.answered = any(each.cosigned_at is not None for each in outcomes)
 
     def keep(self, known: Known) -> None:
         """Witnesses are asked by the keeper."""

@@ -190,8 +190,9 @@ def test_a_restored_copy_asks_the_witnesses_before_it_signs_anything(kept: Kept,
         other.append(restored, 2)
         locked = other.lock_store.head(ORIGIN)
         memory = WitnessMemory(kept.witnesses)
-        with pytest.raises(LedgerHalted, match="signed"):
+        with pytest.raises(LedgerHalted, match="signed") as refused:
             other.open(is_cosigned=True, outside=[memory])
+        assert "ledger recover" in refused.value.todo
         assert other.lock_store.head(ORIGIN) == locked
         kept.is_there = False
         other.open(is_cosigned=True, outside=[memory])
