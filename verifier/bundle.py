@@ -25,7 +25,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from keys.pki.read import read_x509_cert
 from ledger.checkpoint import Checkpoint
 from ledger.logkeys import check_log_checkpoint
 from ledger.text import decode_utf8
@@ -208,15 +207,11 @@ def _crls_not_older(
     """
     marks: dict[str, Mark] = {}
     kept = []
-    issuers = _cas_of(trust_list)
-    for der in crls:
-        made = signed_lists(der, issuers)
-        named = {f"crl.{sha256(read_x509_cert(ca).public_key).hex()}": _seconds(at) for ca, at in made}
-        for name, seconds in named.items():
-            marks[name] = max(marks.get(name, Mark(0, 0)), Mark(0, seconds))
-        if not any(
-            name in seen and Mark(0, made_at).is_older_than(seen[name]) for name, made_at in named.items()
-        ):
+    for der, signed in zip(crls, signed_lists(crls, _cas_of(trust_list)), strict=True):
+        named = {f"crl.{key}": Mark(0, _seconds(made_at)) for key, made_at in signed.items()}
+        for name, mark in named.items():
+            marks[name] = max(marks.get(name, mark), mark)
+        if not any(name in seen and mark.is_older_than(seen[name]) for name, mark in named.items()):
             kept.append(der)
     if any(name in seen and mark.is_older_than(seen[name]) for name, mark in marks.items()):
         problems.append(_rolled_back("crl", "a revocation list"))

@@ -12,6 +12,7 @@ found, because the trust list says from when on a seal or an authority is not be
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,7 @@ from asn1crypto import crl
 from keys import asn1
 from keys.pki.read import read_x509_cert
 from keys.suites import check_signature
+from trust.encoding.digests import sha256
 from trust.model.errors import EvidenceUnavailableError, Malformed, VerificationError
 
 
@@ -54,10 +56,10 @@ class RevocationLists:
         return min((end for end in ends if end is not None), default=None)
 
     def _proven_until(self, issuer: bytes, moment: datetime, at: datetime) -> datetime | None:
-        fresh = [each.next_update for each in self.of_issuer(issuer, self._fresh)]
+        fresh = [each.next_update for each in self._of(issuer, self._fresh)]
         if fresh and max(fresh) >= at:
             return max(fresh)
-        if any(each.this_update >= moment for each in self.of_issuer(issuer, self._archived)):
+        if any(each.this_update >= moment for each in self._of(issuer, self._archived)):
             return None
         if fresh:
             raise EvidenceUnavailableError(
@@ -77,7 +79,7 @@ class RevocationLists:
         """
         for cert, issuer in zip(chain, (*chain[1:], root), strict=True):
             serial = read_x509_cert(cert).serial
-            for each in self.of_issuer(issuer, self._archived):
+            for each in self._of(issuer, self._archived):
                 if any(revoked == serial and since <= moment for revoked, since in _entries(each)):
                     raise VerificationError(
                         "A certificate above the signature was revoked by then.", code="SEAL_CERT_REVOKED"
@@ -91,22 +93,15 @@ class RevocationLists:
         """
         chosen = list(self._fresh)
         for issuer in dict.fromkeys(issuers):
-            fresh = self.of_issuer(issuer, self._fresh)
-            archived = max(
-                self.of_issuer(issuer, self._archived), key=lambda each: each.this_update, default=None
-            )
+            fresh = self._of(issuer, self._fresh)
+            archived = max(self._of(issuer, self._archived), key=lambda each: each.this_update, default=None)
             if archived is not None and all(archived.this_update > each.this_update for each in fresh):
                 chosen = [each for each in chosen if each not in fresh] + [archived]
         return [each.der for each in chosen]
 
-    def of_issuer(self, issuer: bytes, lists: Sequence[_List] | None = None) -> list[_List]:
-        """Those of the lists that this CA (DER) signed; without any given, of the fresh ones."""
+    def _of(self, issuer: bytes, lists: Sequence[_List]) -> list[_List]:
         subject = read_x509_cert(issuer).subject
-        return [
-            each
-            for each in (self._fresh if lists is None else lists)
-            if each.issuer == subject and self._is_signed(each, issuer)
-        ]
+        return [each for each in lists if each.issuer == subject and self._is_signed(each, issuer)]
 
     def _is_signed(self, each: _List, issuer: bytes) -> bool:
         key = (each.der, issuer)
@@ -125,14 +120,31 @@ class RevocationLists:
         return self._signed[key]
 
 
-def signed_lists(der: bytes, cas: Sequence[bytes]) -> list[tuple[bytes, datetime]]:
-    """Which of these CAs (DER) signed this list, and when it was made; none for what cannot be read."""
+def signed_lists(lists: Sequence[bytes], cas: Sequence[bytes]) -> list[dict[str, datetime]]:
+    """For each list (DER) which of these CAs (DER) signed it, by SHA-256 of the CA's key (hex), and when it was made.
+
+    None signed what cannot be read, and a CA with a key of a kind that is not known here signed nothing.
+    """
     asn1.register()
-    try:
-        listed = RevocationLists([der])
-        return [(ca, each.this_update) for ca in cas for each in listed.of_issuer(ca)]
-    except (Malformed, *asn1.NOT_READABLE):
-        return []
+    by_issuer: dict[bytes, list[tuple[int, _List]]] = {}
+    for place, der in enumerate(lists):
+        with contextlib.suppress(*asn1.NOT_READABLE):
+            each = _read(der)
+            by_issuer.setdefault(each.issuer, []).append((place, each))
+    signed: list[dict[str, datetime]] = [{} for _ in lists]
+    for ca in cas:
+        with contextlib.suppress(Malformed):
+            facts = read_x509_cert(ca)
+            for place, each in by_issuer.get(facts.subject, ()):
+                with contextlib.suppress(VerificationError, *asn1.NOT_READABLE):
+                    check_signature(
+                        facts.suite,
+                        facts.public_key,
+                        each.parsed["tbs_cert_list"].dump(),
+                        each.parsed["signature"].native,
+                    )
+                    signed[place][sha256(facts.public_key).hex()] = each.this_update
+    return signed
 
 
 def _read(der: bytes) -> _List:
