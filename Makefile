@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := trust issuer verifier ledger keys
 JOBS ?= 2
 
-.PHONY: demo test check lint types arrows format bench bench-ledger bench-seal bench-archive bench-verify fuzz serve lock clean
+.PHONY: demo test check lint types arrows format bench bench-ledger bench-seal bench-archive bench-verify fuzz serve lock sbom clean
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The locks are complete, so nothing is resolved: pip would take a newer release of what a locked package asks for.
@@ -82,6 +82,14 @@ lock:
 	$(LOCK) --group build --extra server --output-file requirements.lock
 	$(LOCK) --group build --extra server --extra dev --constraint requirements.lock --output-file requirements-test.lock
 	$(LOCK:pyproject.toml=) --group fuzz --output-file requirements-fuzz.lock
+	$(LOCK:pyproject.toml=) --group sbom --output-file requirements-sbom.lock
+
+# What each lock installs, as CycloneDX lists in build/bom.
+sbom: $(VENV)/tested
+	$(PYTHON) -m venv build/sbom
+	build/sbom/bin/python -m pip --disable-pip-version-check $(INSTALL) requirements-sbom.lock
+	build/sbom/bin/python .ci/sbom.py --out build/bom --installed "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+		requirements.lock requirements-test.lock requirements-fuzz.lock requirements-sbom.lock
 
 clean:
 	rm -rf $(VENV) demo-out bench/out build *.egg-info
