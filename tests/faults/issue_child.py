@@ -1,6 +1,4 @@
-"""A process that issues records and kills itself at one named moment. Run by test_issue_kills.py.
-
-    python issue_child.py FOLDER MOMENT OCCURRENCE
+"""Processes that issue records and kill themselves at one named moment. Started through `support.forked`.
 
 Each moment is a call of the real service, wrapped here: the process gets SIGKILL just before or just after it.
 Nothing in the product knows of this.
@@ -17,6 +15,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
 
+from support.forks import serve  # noqa: E402
 from support.world import make_world  # noqa: E402
 
 from issuer import issuing, sql  # noqa: E402
@@ -68,13 +67,12 @@ MOMENTS: dict[str, Callable[[int], None]] = {
 }
 
 
-def main() -> None:
-    folder, moment, occurrence = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    world = make_world(folder)
+def issue_until_killed(folder: str, moment: str, occurrence: int) -> None:
+    world = make_world(Path(folder))
     MOMENTS[moment](occurrence)
     world.try_issue(*(world.application(number) for number in range(1, 4)))
     world.close()
 
 
 if __name__ == "__main__":
-    main()
+    serve({"issue-until-killed": issue_until_killed})

@@ -8,7 +8,6 @@ where a new Python needs a second for its imports. What the forks report is said
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import sys
@@ -21,6 +20,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 
 from sqlalchemy import event  # noqa: E402
 from sqlalchemy.engine import Engine  # noqa: E402
+from support.forks import serve  # noqa: E402
 from support.killed_ledger import BATCHES, OpenLog, Place, Reporter, batch  # noqa: E402
 from support.killed_ledger import new_subject as new  # noqa: E402
 
@@ -124,28 +124,5 @@ JOBS: dict[str, Callable[..., None]] = {
 }
 
 
-def main() -> None:
-    while line := _read_line():
-        job = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            REPORTER.say("pid", os.getpid())
-            JOBS[job.pop("job")](**job)
-            os._exit(0)
-        _, status = os.waitpid(pid, 0)
-        # The newline before it ends a line that the fork did not live to finish.
-        os.write(1, f"\nexit {os.waitstatus_to_exitcode(status)}\n".encode())
-
-
-def _read_line() -> bytes:
-    """Byte by byte: what follows the line may be for the fork."""
-    line = b""
-    while not line.endswith(b"\n"):
-        if not (byte := os.read(0, 1)):
-            return b""
-        line += byte
-    return line
-
-
 if __name__ == "__main__":
-    main()
+    serve(JOBS)

@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.limits import HANG_SECONDS
+from support.forked import Forking, forking
 from support.world import make_world
 
 from issuer import sql
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind
 from trust.model.report import Verdict
+from trust.sandbox import Sandbox
+
+
+@pytest.fixture(scope="module")
+def fork() -> Iterator[Forking]:
+    with forking("full_disk_child.py") as found:
+        yield found
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("room", [40_000, 400_000, 1_500_000])
 def test_a_full_disk_loses_nothing_that_was_acknowledged(
-    room: int, template_folder: Path, tmp_path: Path
+    room: int, template_folder: Path, tmp_path: Path, fork: Forking, sandbox: Sandbox
 ) -> None:
     folder = tmp_path / "data"
     shutil.copytree(template_folder, folder)
-    child = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("full_disk_child.py")), str(folder), str(room)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=HANG_SECONDS,
-    )
-    lines = [line.split() for line in child.stdout.splitlines()]
-    assert lines, child.stderr
-    assert lines[-1][0] == "refused", child.stdout + child.stderr
+    child = fork.start("issue-until-full", folder=str(folder), room=room)
+    assert child.finish() == 0
+    lines = [line.split() for line in child.lines]
+    assert lines[-1][0] == "refused", child.lines
     acknowledged = [line[1] for line in lines if line[0] == "issued"]
-    world = make_world(folder)
+    world = make_world(folder, sandbox=sandbox)
     try:
         world.service.issuing.resume_unfinished()
         for identifier in acknowledged:

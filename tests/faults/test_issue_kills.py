@@ -4,38 +4,39 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from faults.issue_child import MOMENTS
-from support.limits import HANG_SECONDS
+from support.forked import Forking, forking
 from support.world import World, make_world
 
 from issuer import sql
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind
 from trust.model.report import Verdict
+from trust.sandbox import Sandbox
+
+
+@pytest.fixture(scope="module")
+def fork() -> Iterator[Forking]:
+    with forking("issue_child.py") as found:
+        yield found
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_issue_is_carried_on_exactly_once(
-    moment: str, template_folder: Path, tmp_path: Path
+    moment: str, template_folder: Path, tmp_path: Path, fork: Forking, sandbox: Sandbox
 ) -> None:
     folder = tmp_path / "data"
     shutil.copytree(template_folder, folder)
-    occurrence = "1" if moment in ("appending", "appended", "receipts", "stored-issued") else "2"
-    child = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("issue_child.py")), str(folder), moment, occurrence],
-        capture_output=True,
-        check=False,
-        timeout=HANG_SECONDS,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
-    world = make_world(folder)
+    occurrence = 1 if moment in ("appending", "appended", "receipts", "stored-issued") else 2
+    child = fork.start("issue-until-killed", folder=str(folder), moment=moment, occurrence=occurrence)
+    assert child.finish() == -signal.SIGKILL
+    world = make_world(folder, sandbox=sandbox)
     try:
         sealed_before = _stored(world, "sealed")
         world.service.issuing.resume_unfinished()

@@ -85,7 +85,10 @@ def stop_and_check(servers: Servers, folder: Path, *, name: str, times: int, see
         if chance.random() < 0.9:  # else while they open the log
             for process in processes:
                 process.read_until("open")
-        time.sleep(chance.uniform(0, 0.4))
+                # Work that was done, and not time alone: a busy machine does less in it.
+                for _ in range(chance.randrange(8)):
+                    process.read_until("answered")
+        time.sleep(chance.uniform(0, 0.1))
         stopped = chance.choice([[servers.log], [servers.log], [servers.lock], [servers.log, servers.lock]])
         for server in stopped:
             server.stop_immediately()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from support.limits import HANG_SECONDS
 
-_SCRIPT = Path(__file__).resolve().parents[1] / "faults" / "ledger_child.py"
+_PROGRAMS = Path(__file__).resolve().parents[1] / "faults"
 
 
 class Forked:
@@ -79,8 +79,9 @@ class Forking:
 
 
 @contextmanager
-def forking() -> Iterator[Forking]:
-    command = [sys.executable, str(_SCRIPT)]
+def forking(program: str = "ledger_child.py") -> Iterator[Forking]:
+    """A parent of forks that runs this program of tests/faults."""
+    command = [sys.executable, str(_PROGRAMS / program)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         try:
             yield Forking(parent)
