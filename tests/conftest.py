@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from support.postgres import wheel
 from support.token import SoftHsm, start_softhsm
 from support.ways import WAYS, sealing_way
-from support.world import World, make_world
+from support.world import World, make_neighbour, make_world
 
 from trust.app.compose import SERVICE_SANDBOX_JOBS
 from trust.sandbox import Sandbox
@@ -26,6 +27,9 @@ from trust.sandbox import Sandbox
 # Under faketime a wait with a limit would last as long as the clock is ahead: only the time of day may be another.
 # Read by the library when a process starts, so it holds for the workers of xdist and for what tests start.
 os.environ.setdefault("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+# Hundreds of processes are started here: without compiled modules each of them compiles the product again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 _numbers = itertools.count()
 # Examples are not timed: a busy machine is no fault of theirs.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -100,6 +104,14 @@ def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with keys, departments and seals, made once: making RSA keys takes its time."""
     folder = tmp_path_factory.mktemp("template") / "data"
     make_world(folder).close()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def neighbour_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of another deployment (`make_neighbour`), made once."""
+    folder = tmp_path_factory.mktemp("template") / "data"
+    make_neighbour(folder).close()
     return folder
 
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from support.borrowed import lend
 from support.cli import Cli
 from support.pages_browser import Browser
 from support.pages_world import World, make_world
+
+from trust.sandbox import Sandbox
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +39,14 @@ def browser(pages_world: World, portal: BlockingPortal) -> Iterator[Browser]:
 
 @pytest.fixture
 def cli(
-    template_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    template_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    sandbox: Sandbox,
 ) -> Cli:
+    """The command line in a data folder with departments and seals. Its readers are those of the test process."""
+    lend(sandbox, monkeypatch)
     data = tmp_path / "data"
     shutil.copytree(template_folder, data)
     for name, value in (

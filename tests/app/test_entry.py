@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.limits import HANG_SECONDS
-from support.world import World
+from support.world import world_in
+
+from trust.sandbox import Sandbox
 
 PROGRAM = Path(sys.executable).with_name("yinzheng")
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,12 +34,19 @@ def run(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[byte
     )
 
 
-@pytest.fixture
-def files(world: World, tmp_path: Path) -> dict[str, Path]:
+@pytest.fixture(scope="module")
+def files(
+    template_folder: Path, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Path]]:
+    """What is there to be verified, the bundle for it, and the time at which it is."""
+    tmp_path = tmp_path_factory.mktemp("entry")
+    world = world_in(template_folder, tmp_path / "data", sandbox)
     _, pdf = world.issue()
+    _, rare = world.issue(2, holder_name="𠮷祥示例餐饮有限公司")
     found = {}
     for name, data in {
         "good": pdf,
+        "rare": rare,
         "altered": pdf[:11] + bytes((pdf[11] ^ 1,)) + pdf[12:],
         "unread": b"\0nothing\0" * 9,
         "unsealed": b"",
@@ -46,7 +56,8 @@ def files(world: World, tmp_path: Path) -> dict[str, Path]:
     found["bundle"] = world.bundle()
     found["missing"] = tmp_path / "missing.pdf"
     found["at"] = Path(world.clock.now().isoformat())
-    return found
+    yield found
+    world.close()
 
 
 def verify(files: dict[str, Path], *names: str, **more: str) -> subprocess.CompletedProcess[bytes]:
@@ -157,13 +168,7 @@ def test_a_full_disk_is_our_fault(files: dict[str, Path], form: tuple[str, ...])
 
 @pytest.mark.parametrize("encoding", ["gbk", "gb2312", "ascii", "latin-1", "utf-8"])
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
-def test_no_character_set_ends_a_command(
-    files: dict[str, Path], encoding: str, language: str, world: World
-) -> None:
-    _, rare = world.issue(2, holder_name="𠮷祥示例餐饮有限公司")
-    files["rare"] = files["good"].with_name("rare.pdf")
-    files["rare"].write_bytes(rare)
-    files["bundle"] = world.bundle()
+def test_no_character_set_ends_a_command(files: dict[str, Path], encoding: str, language: str) -> None:
     more = {"PYTHONIOENCODING": encoding, "YINZHENG_LANG": language}
     for name, code in (("rare", 0), ("altered", 1)):
         command = ("verify", "--offline", files["bundle"], "--at", files["at"], files[name])

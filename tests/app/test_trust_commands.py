@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -44,8 +45,9 @@ class Neighbour:
 
 
 @pytest.fixture
-def neighbour(tmp_path: Path, sandbox: Sandbox) -> Iterator[Neighbour]:
+def neighbour(neighbour_template: Path, tmp_path: Path, sandbox: Sandbox) -> Iterator[Neighbour]:
     now = datetime.now(UTC)
+    shutil.copytree(neighbour_template, tmp_path / "neighbour")
     world = make_neighbour(tmp_path / "neighbour", sandbox=sandbox, at=now - timedelta(minutes=2))
     with world.service, plain_server() as server:
         yield Neighbour(world, server)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.world import World, make_world
+from support.world import World
 
 from issuer.archive import sql as archive_sql
 from issuer.issuing import FIRST_ARCHIVED_AFTER
@@ -26,13 +25,6 @@ from verifier.trust_list import ledger_keys
 from verifier.versions import version_digests
 
 SUITES = ("sm2", "rsa3072", "p256")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = make_world(tmp_path / "data")
-    yield made
-    made.close()
 
 
 def archive(world: World, pid: bytes) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyhanko.pdf_utils.reader import PdfFileReader
 from support.ways import WAYS, sealing_way
-from support.world import MARKET, NAME_SEAL, World, make_world
+from support.world import MARKET, NAME_SEAL, World, world_in
 
 import issuer.issuing
 import trust.pdf.further
@@ -20,6 +20,7 @@ from trust.model.report import Verdict
 from trust.model.seal import SealRole
 from trust.pdf.gap import check_gaps
 from trust.pdf.update import Version
+from trust.sandbox import Sandbox
 
 ABROAD = "chuncheng-market-rsa3072"
 COMBINATIONS = {
@@ -30,8 +31,10 @@ COMBINATIONS = {
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = make_world(tmp_path_factory.mktemp("further") / "data")
+def world(
+    template_folder: Path, tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox
+) -> Iterator[World]:
+    made = world_in(template_folder, tmp_path_factory.mktemp("further") / "data", sandbox)
     made.add_name_seal()
     yield made
     made.close()

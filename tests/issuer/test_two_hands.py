@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -46,9 +47,12 @@ def test_twenty_equal_requests_at_once_are_one_licence(stored_world: World) -> N
 
 @pytest.mark.postgres
 def test_three_processes_with_equal_requests_make_one_licence_each_time(
-    new_postgres_database: Callable[[], str], tmp_path: Path
+    postgres_template: tuple[Path, str, str], new_database_from: Callable[[str], str], tmp_path: Path
 ) -> None:
-    folder, database, lock = tmp_path / "data", new_postgres_database(), new_postgres_database()
+    template, *urls = postgres_template
+    folder = tmp_path / "data"
+    shutil.copytree(template, folder)
+    database, lock = (new_database_from(url) for url in urls)
     world = make_world(folder, database_url=database, lock_url=lock)
     program = [sys.executable, "-m", "support.equal_requests", str(folder), database, lock, "7"]
     path = os.pathsep.join(str(TESTS / each) for each in (".", ".."))

@@ -227,6 +227,8 @@ def make_neighbour(
     """Another deployment: another city's service, with one department and one seal."""
     clock = StoppedClock(at)
     service = open_service(settings_at(folder, host=host), create=True, clock=clock, sandbox=sandbox)
+    if service.seals.list():
+        return World(service, clock, folder, JINCHUAN)  # a copy of a template
     service.authorities.add(JINCHUAN)
     service.seals.make(f"{JINCHUAN.authority_id}-sm2", JINCHUAN.authority_id, Suite.SM2_SM3)
     return World(service, clock, folder, JINCHUAN)

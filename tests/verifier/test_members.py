@@ -81,8 +81,9 @@ class Two:
 
 
 @pytest.fixture
-def two(template_folder: Path, tmp_path: Path, sandbox: Sandbox) -> Iterator[Two]:
+def two(template_folder: Path, neighbour_template: Path, tmp_path: Path, sandbox: Sandbox) -> Iterator[Two]:
     own = world_in(template_folder, tmp_path / "own", sandbox)
+    shutil.copytree(neighbour_template, tmp_path / "other")
     other = make_neighbour(tmp_path / "other", sandbox=sandbox)
     try:
         yield Two(own, other)

@@ -6,13 +6,15 @@ import dataclasses
 import random
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from support.ways import WAYS, sealing_way
-from support.world import NAME_SEAL, World, make_world
+from support.world import NAME_SEAL, World, world_in
 
 from trust.model.report import Result
 from trust.pdf.gap import check_gaps
+from trust.sandbox import Sandbox
 from verifier.bundle import evidence_from_bundle
 from verifier.evidence import Evidence
 from verifier.examine import examine_pdf
@@ -38,8 +40,10 @@ class Licence:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = make_world(tmp_path_factory.mktemp("several") / "data")
+def world(
+    template_folder: Path, tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox
+) -> Iterator[World]:
+    made = world_in(template_folder, tmp_path_factory.mktemp("several") / "data", sandbox)
     made.add_name_seal()
     yield made
     made.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from support.world import World, make_world
+from support.world import World, make_world, world_in
 
 from keys.suites import Suite
 from trust.encoding.digests import digest
@@ -18,11 +18,14 @@ from trust.model.report import Report, Verdict
 from trust.pdf.gap import check_gaps
 from trust.pdf.reading import open_pdf
 from trust.pdf.update import CONTENTS_HEX_DIGITS, Evidence, encode_update, read_version
+from trust.sandbox import Sandbox
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = make_world(tmp_path_factory.mktemp("versions") / "data")
+def world(
+    template_folder: Path, tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox
+) -> Iterator[World]:
+    made = world_in(template_folder, tmp_path_factory.mktemp("versions") / "data", sandbox)
     yield made
     made.close()
 
