@@ -14,8 +14,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-import rjieba
-
 from issuer.rendering.fonts import text_width
 
 _OPENING = frozenset("（《〈“‘「『【〔［([{")
@@ -64,6 +62,8 @@ def _balanced(widths: Sequence[float], count: int, widest: float) -> list[int] |
 
 def _units(title: str) -> list[str]:
     """Runs that stay on one line."""
+    import rjieba  # its dictionary is read on import, which takes a fifth of a second, and few commands lay out a title
+
     words = [word for word in rjieba.cut(title) if word]
     last_of = max((at for at, word in enumerate(words) if word == "的"), default=-1)
     ends_with_kind = last_of >= 0 and 0 < len("".join(words[last_of + 1 :])) <= _LONGEST_KIND
