@@ -114,3 +114,20 @@ def test_indefinite_lengths_are_still_written_definite_and_changes_are_seen() ->
     numbers = core.SequenceOf.load(der(0x30, b"\x02\x01\x05" * 128), spec=core.Integer)  # 30 82 01 80
     numbers.append(6)
     assert numbers.dump() == der(0x30, b"\x02\x01\x05" * 128 + b"\x02\x01\x06")
+
+
+@pytest.mark.parametrize(
+    ("header", "is_indefinite"),
+    [
+        ("3080", True),
+        ("3081 80", False),
+        ("a080 3080", True),
+        ("bf8100 80", True),  # a tag above 30 takes octets of its own
+        ("bf8100 8180", False),
+        ("bf1f 80", True),
+        ("bf1f 8180", False),
+        ("bf818000 820180", False),
+    ],
+)
+def test_an_indefinite_length_is_told_from_one_that_ends_like_it(header: str, is_indefinite: bool) -> None:
+    assert asn1._is_indefinite(bytes.fromhex(header)) is is_indefinite

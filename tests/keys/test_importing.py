@@ -119,6 +119,8 @@ def test_a_chain_ends_at_a_root_that_was_given(cas: dict[Suite, OutsideCa], keys
     root = (f"{ca.name} Root", ca.root_key)
     no_ca = ca.make(f"{ca.name} CA", spki_of(ca.key), issuer=root)
     assert code_of(cert, [no_ca], [ca.root], public_key=spki) == "X509_CHAIN"
+    signs_no_certs = ca.make(f"{ca.name} CA", spki_of(ca.key), issuer=root, ca=True, usage={"crl_sign"})
+    assert code_of(cert, [signs_no_certs], [ca.root], public_key=spki) == "X509_CHAIN"
     old = ca.make(
         f"{ca.name} CA", spki_of(ca.key), issuer=root, ca=True, usage={"key_cert_sign"}, days=(-9, -1)
     )

@@ -104,6 +104,11 @@ def test_a_row_that_breaks_a_chain_is_named(published: World, field: str, value:
         ("DELETE FROM ledger_entry WHERE seq = 40", 40),
         ("DELETE FROM ledger_entry WHERE seq >= 600", 600),
         ("UPDATE ledger_entry SET seq = 1000 WHERE seq = 40", 40),
+        (
+            "INSERT INTO ledger_entry (seq, at_ms, leaf_hash, entry_bytes)"
+            " SELECT 1000, at_ms, leaf_hash, entry_bytes FROM ledger_entry WHERE seq = 40",
+            1000,
+        ),
         ("UPDATE ledger_subject SET seq = 4 WHERE subject_id = 3", 4),
         ("UPDATE ledger_actor SET count = count + 1", None),
         ("UPDATE ledger_state SET root = last_leaf_hash", None),

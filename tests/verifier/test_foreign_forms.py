@@ -11,12 +11,17 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from asn1crypto import algos, pem
 from asn1crypto import cms as asn1_cms
-from asn1crypto import pem
+from asn1crypto import keys as asn1_keys
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import signers
 from pyhanko.sign.fields import SigFieldSpec
 from pyhanko_certvalidator.registry import SimpleCertificateStore
+from pyhanko_certvalidator.sig_validate import SignatureValidationContext
 from support import odd_pdfs
 from support.producers import Producer
 from support.signed_by_hand import (
@@ -37,7 +42,9 @@ from support.signed_by_hand import (
 )
 
 from trust.model.report import Report, Result, Verdict, decide
+from verifier import foreign
 from verifier.examine import Examination, examine_pdf
+from verifier.foreign_signatures import NotSupported
 from verifier.sentences import words_for
 from verifier.verifying import REQUIRED_FOREIGN
 
@@ -422,3 +429,32 @@ def _anchor_for(name: str, pdf: bytes) -> bytes:
         return bytes(list(held["content"]["certificates"])[-1].chosen.dump())
     named = "sm2-root" if name.startswith("sm2") else "root-free" if "free" in name else "root"
     return bytes(pem.unarmor((_SHARED / f"{named}.pem").read_bytes())[2])
+
+
+def test_of_a_kind_that_is_named_at_length_only_the_beginning_is_said() -> None:
+    who = hand("ecdsa")
+    pdf = signed_letter(lambda signed: cms(who, signed), sub_filter=b"/" + b"X" * 100)
+    (told,) = {f.detail for f in examine(pdf, who.root).findings if "XXX" in f.detail}
+    assert told.endswith("X" * 59 + "…")
+    assert told.count("X") == 59
+
+
+@pytest.mark.parametrize("digest_name", ["sha1", "md5", "sm3", "sha224", None])
+def test_ecdsa_named_by_its_kind_of_key_counts_with_sha_2_only(digest_name: str | None) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    spki = asn1_keys.PublicKeyInfo.load(
+        key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    named = algos.SignedDigestAlgorithm({"algorithm": algos.SignedDigestAlgorithmId("1.2.840.10045.2.1")})
+
+    def check(name: str | None, made: bytes) -> None:
+        context = SignatureValidationContext(contextual_md_algorithm=name)
+        foreign._Validator().validate_signature(made, b"signed", spki, named, context)
+
+    check("sha256", key.sign(b"signed", ec.ECDSA(hashes.SHA256())))
+    kinds = {"sha1": hashes.SHA1(), "md5": hashes.MD5(), "sm3": hashes.SM3(), "sha224": hashes.SHA224()}
+    made = key.sign(b"signed", ec.ECDSA(kinds.get(digest_name or "", hashes.SHA256())))
+    with pytest.raises((InvalidSignature, NotSupported)):
+        check(digest_name, made)
