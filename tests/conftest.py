@@ -36,6 +36,22 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a module makes once is made once: its tests stay together, or each worker of xdist would make it too.
+
+    The largest groups come first, and the tests that stand alone fill up the end.
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and _shares_what_its_module_made(item):
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}-{item.path.stem}"))
+
+
+def _shares_what_its_module_made(item: pytest.Item) -> bool:
+    found = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
+    return any(each[-1].scope == "module" for each in found)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """URI of a PostgreSQL server for this test process."""
