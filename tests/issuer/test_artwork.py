@@ -10,6 +10,7 @@ import pypdfium2
 import pytest
 from PIL import Image, ImageChops, ImageFilter
 
+from issuer import artwork
 from issuer.artwork import round_seal, seal_data_png, seal_pdf, seal_png
 from trust.model.errors import Malformed
 
@@ -154,3 +155,14 @@ def test_what_no_seal_can_carry_is_refused(name, second, diameter):
 def test_the_fullest_seal_fits_into_seal_data(diameter):
     seal = round_seal("彝族傣族藏族羌族" * 3, "彝族傣族自治县专用章", CODE, diameter_mm=diameter)
     assert len(seal_data_png(seal)) < 14_900
+
+
+def test_letters_of_an_oval_seal_are_smaller_from_the_fifteenth_on() -> None:
+    def size(count: int) -> float:
+        """The height of the first stroke of the first letter, which is the same one each time."""
+        first = next(artwork._oval_arc("口" * count, 22.5, 15.0))
+        (x0, y0), (x1, y1) = re.findall(r"(-?[\d.]+),(-?[\d.]+)", first)[1:3]
+        return math.dist((float(x0), float(y0)), (float(x1), float(y1)))
+
+    assert size(13) == pytest.approx(size(14), rel=0.01)
+    assert size(15) == pytest.approx(size(14) * 4.0 / 4.6, rel=0.01)

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image, ImageDraw
 from sqlalchemy.engine import Connection
 from support.limits import HANG_SECONDS
-from support.world import MARKET, START, World
+from support.world import MARKET, NAME_SEAL, START, World
 
 from issuer import sql
-from issuer.artwork import round_seal, seal_data_png, seal_pdf
+from issuer.artwork import draw_seal, round_seal, seal_data_png, seal_pdf
 from issuer.issuing import CLAIMED_FOR
 from issuer.seals import ESeal, Seals, event_commit
 from keys.suites import Suite
@@ -686,3 +686,23 @@ def test_no_two_seals_have_one_code(world: World) -> None:
     with pytest.raises(Conflict, match="belongs to another seal"):
         seals.apply(pair[1], MARKET.authority_id, Suite.SM2_SM3, by="张示例")
     seals.apply(pair[0], MARKET.authority_id, Suite.SM2_SM3, by="张示例")
+
+
+def test_a_square_seal_shows_the_person_and_a_round_one_the_authority(world: World) -> None:
+    world.add_name_seal()
+    for seal, shape, shown in (
+        (NAME_SEAL, SealShape.SQUARE, "沈青禾"),
+        ("chuncheng-market-sm2", SealShape.ROUND, MARKET.name_zh),
+    ):
+        with world.service.database.read() as connection:
+            row = sql.one_row(connection, sql.SealRow, id=seal)
+        assert row is not None
+        drawn = draw_seal(
+            shape,
+            shown,
+            row.second_line,
+            width_mm=row.width_mm,
+            code=seal_code(MARKET.uscc, seal),
+            artwork=None,
+        )
+        assert row.picture_svg == drawn.svg
