@@ -176,3 +176,15 @@ def test_of_several_seals_the_lost_one_is_exchanged_and_the_others_stay(
     assert report.verdict is Verdict.PASSED, report.findings
     assert (report.facts["seal"]["id"], report.facts["further_seals"][0]["id"]) == expected
     assert offline(world, service.issuing.issued_file(outcome.issued.pid)).verdict is Verdict.FAILED
+
+
+def test_later_versions_that_a_compromised_authority_stamped_are_named(world: World) -> None:
+    issued, _ = world.issue(1)
+    world.clock.advance(days=1, hours=1)
+    since = world.clock.now()
+    (renewal,) = world.service.archiving.renew([issued.pid])
+    assert renewal.error is None
+    world.clock.advance(hours=1)
+    (touched,) = world.service.compromises.declare("tsa-SM2-SM3", since, by="x").files
+    assert (touched.pid, touched.version, touched.seal_id) == (issued.pid, renewal.number, None)
+    assert since <= touched.at <= world.clock.now()
