@@ -56,7 +56,7 @@ class Outside(Protocol):
         """Takes in what was signed just now, before it is published; durable on return. Raises as `check`."""
 
 
-class Mark:
+class LedgerMark:
     """The newest signed checkpoint in a file outside the data folder. `remembered` is a file inside it that says that
     there is a mark: one that is gone (a disk that is not there) is not begun anew by itself."""
 

@@ -51,7 +51,7 @@ from keys.suites import Suite
 from ledger.lockstore import LockStore
 from ledger.log import Log, stored_keys
 from ledger.note import KeyKind
-from ledger.outside import Mark, Outside, WitnessMemory
+from ledger.outside import LedgerMark, Outside, WitnessMemory
 from ledger.publisher import vkey_of
 from ledger.standing import StandingFile
 from ledger.statekey import StateKey
@@ -308,7 +308,7 @@ def _open(
     )
     outside: list[Outside] = []
     if settings.ledger_mark is not None:
-        outside.append(Mark(settings.ledger_mark, data / MARKED_FILE))
+        outside.append(LedgerMark(settings.ledger_mark, data / MARKED_FILE))
     witnesses = witness_memory = None
     if policy is not None:
         witnesses = stack.enter_context(

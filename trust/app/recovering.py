@@ -16,7 +16,7 @@ from issuer.seals import event_commit
 from issuer.statuses import status_commit
 from keys.custody import KeyPurpose
 from ledger.lockstore import LockStore
-from ledger.outside import Mark
+from ledger.outside import LedgerMark
 from ledger.publisher import vkey_of
 from ledger.recover import Recovered, recover
 from ledger.statekey import StateKey
@@ -83,7 +83,7 @@ def _known_outside(settings: Settings, source: Path | None) -> list[str]:
     """Signed checkpoints that were not restored together with the data folder."""
     found = []
     if settings.ledger_mark is not None:
-        marked = Mark(settings.ledger_mark, settings.data / MARKED_FILE).note()
+        marked = LedgerMark(settings.ledger_mark, settings.data / MARKED_FILE).note()
         if marked is not None:
             found.append(marked)
     if source is not None and not source.resolve().is_relative_to(settings.data):
