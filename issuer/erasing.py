@@ -27,7 +27,7 @@ from issuer.statuses import status_commit
 from ledger.log import AppendRequest
 from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.entry import EntryKind
-from trust.model.errors import Conflict, Malformed
+from trust.model.errors import Conflict, Malformed, StorageError
 from trust.model.people import is_same_person
 from trust.model.status import Status
 
@@ -79,11 +79,16 @@ class Erasing:
         return self._complete(self._announce(pid, basis, f"{requested_by.strip()}|{approved_by.strip()}"))
 
     def resume_pending(self) -> int:
-        """Completes what was announced and not completed; says how many."""
+        """As `Statuses.resume_pending`."""
         with self.issuing.database.read() as connection:
-            operations = sql.pending_operations(connection, erasures=True)
+            operations, refused = sql.pending_operations(connection, erasures=True)
         for operation in operations:
-            self._complete(operation.id or 0)
+            try:
+                self._complete(operation.id or 0)
+            except StorageError as exc:
+                refused = refused or exc
+        if refused is not None:
+            raise refused
         return len(operations)
 
     def _announce(self, pid: bytes, basis: str, roles: str) -> int:

@@ -84,6 +84,7 @@ from trust.model.errors import (
     NumberTaken,
     OperationalError,
     RequestError,
+    StorageError,
     TimeStampUnavailable,
     TrustError,
 )
@@ -280,19 +281,20 @@ class Issuing:
             at = self.clock.now()
             with self.database.write() as connection:
                 # What has to wait stays unfinished and must not stand before the rest.
-                rows = sql.claim_unfinished(
+                rows, looked_at = sql.claim_unfinished(
                     connection,
                     BATCH,
                     after=last,
                     now=sql.to_micros(at),
                     until=sql.to_micros(at + CLAIMED_FOR),
                 )
-            if not rows:
+            if not looked_at:
                 return outcomes
-            last = rows[-1].id or 0
+            last = looked_at
             ids = [row.id or 0 for row in rows]
             with self._letting_go(ids):
-                finished = self._finish([self._draft_from(row) for row in rows])
+                drafts, finished = self._drafts_from(rows)
+                finished += self._finish(drafts)
             outcomes += finished
             if any(outcome.issued is None for outcome in finished):
                 self._let_go(ids)
@@ -854,9 +856,17 @@ class Issuing:
             characters.append(_SERIAL_ALPHABET[rest])
         return "".join(characters)
 
-    def _draft_from(self, row: sql.ECertificateRow) -> Draft:
-        with self.database.read() as connection:
-            return self._draft_of(row, sql.get_document(connection, row.id or 0, "data"))
+    def _drafts_from(self, rows: Sequence[sql.ECertificateRow]) -> tuple[list[Draft], list[Outcome]]:
+        """What can be carried on, and why the rest cannot: data that somebody edited stop only their own draft."""
+        drafts: list[Draft] = []
+        refused: list[Outcome] = []
+        for number, row in enumerate(rows, 1):
+            try:
+                with self.database.read() as connection:
+                    drafts.append(self._draft_of(row, sql.get_document(connection, row.id or 0, "data")))
+            except (NotFound, StorageError) as exc:
+                refused.append(Outcome(number, None, exc))
+        return drafts, refused
 
     def _draft_of(self, row: sql.ECertificateRow, data: bytes) -> Draft:
         return Draft(

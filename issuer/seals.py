@@ -556,10 +556,15 @@ class Seals:
     # --- steps ---
 
     def resume_pending(self) -> int:
-        """Completes what was announced and not completed; says how many."""
+        """Completes what was announced and not completed; says how many.
+
+        Raises `StorageError` (ROW_EDITED) for the first that somebody edited, once the others are through.
+        """
         with self.authorities.database.read() as connection:
-            events = sql.pending_seal_events(connection)
+            events, refused = sql.pending_seal_events(connection)
         self._record(events)
+        if refused is not None:
+            raise refused
         for row in self.list():
             if row.state is SealState.ACTIVE:
                 self._retire_renewed(row.seal_id, OPERATOR)

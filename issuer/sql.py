@@ -22,7 +22,7 @@ from sqlmodel import Field, SQLModel
 
 from trust.encoding.digests import sha256
 from trust.encoding.status_list import ENTRIES
-from trust.model.errors import Conflict, NotFound
+from trust.model.errors import Conflict, NotFound, StorageError
 from trust.model.status import Status
 from trust.storage.guard import guard_of, note_change
 
@@ -497,6 +497,20 @@ def believed(connection: Connection, kind: type[_Row], row: sa.Row[Any]) -> _Row
     return kind(**values)
 
 
+def _believable(
+    connection: Connection, kind: type[_Row], rows: Sequence[sa.Row[Any]]
+) -> tuple[list[_Row], StorageError | None]:
+    """The rows that nobody edited, so that one that somebody did keeps none of them waiting; and the first reason."""
+    found: list[_Row] = []
+    refused: StorageError | None = None
+    for row in rows:
+        try:
+            found.append(believed(connection, kind, row))
+        except StorageError as exc:
+            refused = refused or exc
+    return found, refused
+
+
 def update(
     connection: Connection, kind: type[SQLModel], where: dict[str, Any], values: dict[str, Any]
 ) -> int:
@@ -624,11 +638,11 @@ def caller_of(connection: Connection, operation_id: int) -> str:
     return str(noted or "")
 
 
-def pending_seal_events(connection: Connection) -> list[SealEventRow]:
-    """Steps in the lives of seals that no ledger entry records yet, oldest first."""
+def pending_seal_events(connection: Connection) -> tuple[list[SealEventRow], StorageError | None]:
+    """Steps in the lives of seals that no ledger entry records yet, oldest first; why others are not believed."""
     table = _t(SealEventRow)
     rows = connection.execute(sa.select(table).where(table.c.entry_seq.is_(None)).order_by(table.c.id))
-    return [believed(connection, SealEventRow, row) for row in rows.all()]
+    return _believable(connection, SealEventRow, rows.all())
 
 
 def seal_uses_on(connection: Connection, seal_id: str, day: int) -> int:
@@ -828,10 +842,12 @@ def newest_version(connection: Connection, authority_id: str, type_short: str, n
 
 def claim_unfinished(
     connection: Connection, limit: int, *, after: int, now: int, until: int
-) -> list[ECertificateRow]:
+) -> tuple[list[ECertificateRow], int]:
     """What is reserved, not issued and in nobody's hands, oldest first, behind the row `after`: claimed from now on.
+    And the last row that was looked at, 0 where there is none.
 
-    On PostgreSQL rows that another transaction is just claiming are passed over.
+    On PostgreSQL rows that another transaction is just claiming are passed over; so are edited ones everywhere, which
+    the pass over the register names: they keep none of the others waiting.
     """
     table = _t(ECertificateRow)
     statement = (
@@ -846,10 +862,11 @@ def claim_unfinished(
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    rows = [believed(connection, ECertificateRow, row) for row in connection.execute(statement).all()]
+    found = connection.execute(statement).all()
+    rows, _ = _believable(connection, ECertificateRow, found)
     ids = [row.id for row in rows]
     connection.execute(sa.update(table).where(table.c.id.in_(ids)).values(claimed_until=until))
-    return rows
+    return rows, found[-1].id if found else 0
 
 
 def backlog(connection: Connection, at: int) -> tuple[int, int]:
@@ -965,8 +982,10 @@ def lock_ecertificate(connection: Connection, ecertificate_id: int) -> ECertific
     return believed(connection, ECertificateRow, row) if row is not None else None
 
 
-def pending_operations(connection: Connection, *, erasures: bool = False) -> list[OperationRow]:
-    """Status acts (or erasures) that were announced and not completed, oldest first."""
+def pending_operations(
+    connection: Connection, *, erasures: bool = False
+) -> tuple[list[OperationRow], StorageError | None]:
+    """Status acts (or erasures) that were announced and not completed, oldest first; why others are not believed."""
     certs, operations = _t(ECertificateRow), _t(OperationRow)
     rows = connection.execute(
         sa.select(operations)
@@ -974,7 +993,7 @@ def pending_operations(connection: Connection, *, erasures: bool = False) -> lis
         .where(certs.c.pending_operation.is_not(None), (operations.c.kind == "ERASED") == erasures)
         .order_by(operations.c.id)
     )
-    return [believed(connection, OperationRow, row) for row in rows.all()]
+    return _believable(connection, OperationRow, rows.all())
 
 
 def issued_but_not_replacing(connection: Connection) -> list[bytes]:

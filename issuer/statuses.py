@@ -11,6 +11,7 @@ version's reservation, and completed once the new version is issued.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from issuer import sql
 from issuer.issuing import Issuing, Outcome
@@ -18,7 +19,7 @@ from ledger.log import AppendRequest
 from trust.encoding.commitment import content_root, ecertificate_ref
 from trust.encoding.entry import EntryKind
 from trust.model.ecertificate import Application, IssuedECertificate
-from trust.model.errors import Conflict, Malformed, NotPermitted
+from trust.model.errors import Conflict, Malformed, NotPermitted, StorageError
 from trust.model.status import RevocationReason, Status, StatusAct, next_status
 
 _KINDS = {
@@ -72,16 +73,27 @@ class Statuses:
         return outcome
 
     def resume_pending(self) -> int:
-        """Completes what was announced and not completed; says how many."""
+        """Completes what was announced and not completed; says how many.
+
+        Raises `StorageError` (ROW_EDITED) for the first that somebody edited, once the others are through.
+        """
         with self.issuing.database.read() as connection:
-            operations = sql.pending_operations(connection)
+            operations, refused = sql.pending_operations(connection)
             unreplaced = sql.issued_but_not_replacing(connection)
-        for operation in operations:
-            self._complete(operation.id or 0)
-        for pid in unreplaced:
-            # The new version was issued, and the crash came before the old one was marked.
-            self._complete(self._announce(pid, StatusAct.REPLACE, "replaced", "", None))
+        steps = [partial(self._complete, operation.id or 0) for operation in operations]
+        # The new version was issued, and the crash came before the old one was marked.
+        steps += [partial(self._replace_at_last, pid) for pid in unreplaced]
+        for step in steps:
+            try:
+                step()
+            except StorageError as exc:
+                refused = refused or exc
+        if refused is not None:
+            raise refused
         return len(operations) + len(unreplaced)
+
+    def _replace_at_last(self, pid: bytes) -> None:
+        self._complete(self._announce(pid, StatusAct.REPLACE, "replaced", "", None))
 
     def _announce(self, pid: bytes, act: StatusAct, reason: str, note: str, actor: str | None) -> int:
         at = self.issuing.clock.now()

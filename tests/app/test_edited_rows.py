@@ -224,6 +224,52 @@ def test_an_act_announced_by_hand_is_not_carried_out(attacked: Attacked) -> None
     assert "operation" in {each.table for each in attacked.findings()}
 
 
+def test_a_draft_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked) -> None:
+    issuing = attacked.service.issuing
+    for number in (71, 72, 73):
+        issuing._reserve(issuing.check(attacked.world.application(number)))
+    attacked.world.clock.advance(minutes=10)  # who claimed them is gone
+    with attacked.service.database.read() as connection:
+        first, second, third = connection.execute(
+            sa.text("SELECT id FROM ecertificate WHERE step != 'ISSUED' ORDER BY id")
+        ).scalars()
+    attacked.run("UPDATE ecertificate SET type_short = 'MEDPR' WHERE id = :id", id=first)
+    attacked.run("UPDATE document SET content = :data WHERE ecertificate_id = :id", id=second, data=b"{}")
+    outcomes = issuing.resume_unfinished()
+    assert [outcome.issued is not None for outcome in outcomes].count(True) == 1
+    with attacked.service.database.read() as connection:
+        steps = dict(
+            connection.execute(
+                sa.text("SELECT id, step FROM ecertificate WHERE id IN (:a, :b, :c)"),
+                {"a": first, "b": second, "c": third},
+            ).all()
+        )
+    assert steps[third] == "ISSUED"
+    assert steps[first] != "ISSUED"
+    assert steps[second] != "ISSUED"
+    assert {"ecertificate", "document"} <= {each.table for each in attacked.findings()}
+
+
+def test_an_act_that_somebody_edited_keeps_no_other_waiting(
+    attacked: Attacked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses = attacked.service.statuses
+    with monkeypatch.context() as stopped:
+        stopped.setattr(type(statuses), "_complete", lambda self, operation_id: None)
+        for pid in (attacked.valid.pid, attacked.suspended.pid):
+            statuses._announce(pid, StatusAct.REVOKE, "penalty", "", None)
+    with attacked.service.database.read() as connection:
+        pending = list(
+            connection.execute(sa.text("SELECT id FROM operation WHERE done = false ORDER BY id")).scalars()
+        )
+    assert len(pending) == 2
+    attacked.run("UPDATE operation SET reason = 'rescinded' WHERE id = :id", id=pending[0])
+    with pytest.raises(StorageError):
+        statuses.resume_pending()
+    assert attacked.verdict(attacked.suspended_pdf) is Verdict.FAILED, "the other revocation is through"
+    assert attacked.verdict(attacked.valid_pdf) is not Verdict.PASSED
+
+
 def test_an_act_whose_completion_a_crash_prevented_is_no_edited_row(attacked: Attacked) -> None:
     """Every act: the ledger has it, the register not yet; the pass finds nothing, and the next round completes it."""
     statuses, pid = attacked.service.statuses, attacked.valid.pid
