@@ -311,6 +311,7 @@ class _Worker:
         self.pid = 0
         self.reason = "it ended without a word"
         self._kill_lock = threading.Lock()
+        self._is_stopped = False
         jobs_from, self._jobs = os.pipe()
         self._answers, answers_to = os.pipe()
         try:
@@ -379,6 +380,10 @@ class _Worker:
                 os.kill(self.pid, signal.SIGKILL)
 
     def stop(self) -> None:
+        """Ends it. A second time does nothing: its descriptors are somebody else's by then."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
         if not self.pid:
             self.is_ready()
         self._kill()

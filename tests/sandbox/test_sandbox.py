@@ -256,6 +256,21 @@ def test_a_process_that_forks_no_longer_is_replaced(when: str) -> None:
             assert pid_in(sandbox)
 
 
+def test_a_worker_whose_successor_cannot_start_is_stopped_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing its descriptors a second time would close those that somebody else has by then."""
+    with Sandbox(_JOBS, workers=1, limits=Limits()) as sandbox:
+        pid_in(sandbox)
+        (pool,) = sandbox._pools
+        assert pool._fork_server is not None
+        os.kill(pool._fork_server._process.pid, signal.SIGKILL)
+        pool._fork_server._process.wait()
+        monkeypatch.setattr("trust.sandbox.sys.executable", "/nowhere/python")
+        with pytest.raises(OperationalError):
+            sandbox.run("who", {}, [], dict)
+        monkeypatch.undo()
+        assert pid_in(sandbox)
+
+
 def test_no_worker_outlives_the_sandbox() -> None:
     sandbox = Sandbox(_JOBS, workers=2, limits=Limits())
     with ThreadPoolExecutor(2) as pool:
