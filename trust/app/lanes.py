@@ -1,17 +1,17 @@
 """Three queues in front of the sandbox: the public's, the counters' and the machines'.
 
-Whoever sends much waits behind his own kind. Each lane has readers of its own (`Sandboxes`), threads of its own and
-a queue; what does not fit is told at once when to come back, before its body is read. The public's readers run
-with less of the processor than anything else, and give a file up sooner.
+A busy client queues behind clients of its own class. Each lane has readers of its own (`Sandboxes`), threads of its own
+and a queue; a request that does not fit is refused before its body is read, with a time to come back. The public's
+readers get less of the processor than anything else, and give a file up sooner.
 
     public    no key and no session                 few readers, many visitors
     counter   the desk: somebody is standing there  readers that nobody else can take
     machine   API keys, and our own jobs
 
-In the public lane addresses take turns. Who has nothing under way comes before who has, and nobody takes a second
-reader while two are not left free for others: with five of them, three addresses that send the worst there is leave one
-for the next visitor. Many behind one address queue; they are refused only where the lane is half full and theirs is
-more than a few.
+In the public lane addresses take turns. The next reader goes to the address that has the fewest at work; a second
+reader goes to an address only if two others stay free. With five readers, three addresses that send the worst files
+therefore leave one for the next visitor. Visitors behind one address queue, and are refused only if the lane is half
+full and their address has more than a few requests in it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ SIZES: Mapping[Lane, LaneSize] = {
     Lane.MACHINE: LaneSize(readers=2, waiting=32, uploads=64, codes=16, niceness=5),
 }
 _asking: ContextVar[Hashable | None] = ContextVar("client", default=None)
-"""Whose request this is, within `Lanes.admitted`: its task hands it on to its work."""
+"""The client of the request that this task serves; set within `Lanes.admitted`."""
 
 
 class TooManyAtOnce(RequestError):
@@ -186,8 +186,8 @@ class _Lane:
 class _Queue:
     """Work in threads: `threads` at once, `waiting` behind them, and no more.
 
-    Where addresses take turns, the next is who has least under way, and among those who has waited longest since he
-    last began. Otherwise, and for who is not counted, it is first come, first served.
+    If clients take turns, the next job is of the client with the fewest jobs at work, and among those of the client
+    whose last job began first. Otherwise, and for clients that are not counted, it is first come, first served.
     """
 
     def __init__(self, threads: int, waiting: int, *, takes_turns: bool = False) -> None:
@@ -211,7 +211,7 @@ class _Queue:
 
     async def run(self, work: Callable[[], T], client: Hashable | None) -> T:
         self.check_room()
-        # Who is not counted is a client of his own each time.
+        # A request that is not counted is a client of its own.
         client = object() if client is None or not self._takes_turns else client
         self.inside += 1
         try:
@@ -229,7 +229,7 @@ class _Queue:
         self._call_next()
         try:
             await turn.wait()
-        except BaseException:  # who hangs up gives his place back
+        except BaseException:  # the client hung up: its place is free again
             if turn.is_set():
                 self._leave(client)
             else:

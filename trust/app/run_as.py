@@ -1,4 +1,4 @@
-"""Giving up root: a service that anybody can send files to should have little to lose."""
+"""Giving up root: a service to which anybody can send files should not have its powers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _log = logging.getLogger("yinzheng.serving")
 
 
 def leave_root(settings: Settings) -> None:
-    """Becomes `YINZHENG_USER` where root started this process, and warns where nobody was named. For good.
+    """Becomes the user named in `YINZHENG_USER` if root started this process; warns if none is named.
 
-    Raises `Malformed` for a user that there is not, and for files of the service that would be another's.
+    This cannot be undone. Raises `Malformed` for an unknown user, and if files of the service belong to another user.
     """
     if os.geteuid() != 0:
         return

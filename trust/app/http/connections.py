@@ -1,12 +1,13 @@
 """What a connection may cost before a request is whole, and how strictly its head is read.
 
 A client that sends nothing, or a byte now and then, holds a descriptor. So a head has `HEAD_SECONDS` from its first
-byte, a body `BODY_SECONDS`, and an answer is not waited for longer than `ANSWER_SECONDS` while nobody takes it. There
-are as many connections as the process has descriptors to spare; when they are used up, the address that holds most
-of them gives one back: the oldest that waits for its client. Whose request is being answered is never cut off.
+byte, a body `BODY_SECONDS`, and a connection is closed when its client takes less than 64 KiB of an answer in
+`ANSWER_SECONDS`. There are as many connections as the process has descriptors to spare. When they are used up, the
+address with the most connections loses one: of those that wait for their client, the one that has waited longest. A
+connection whose request is being worked on is never closed.
 
-A head is read as RFC 9112 has it and no wider: a proxy in front that reads otherwise than the server lets two requests
-pass for one. Lines end in CR LF, nothing is folded, a length and chunks are not announced together.
+Heads are read strictly by RFC 9112: if a proxy in front and the server read one differently, two requests can pass for
+one. Lines end in CR LF, fields are not folded, and Content-Length and Transfer-Encoding do not come together.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from trust.app.lanes import network_of
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 75.0
-"""The application answers 408 after a minute; this is for who goes on sending to an answer that was given."""
+"""The application answers 408 after a minute; this is for clients that go on sending after they were answered."""
 ANSWER_SECONDS = 60.0
 _TAKEN_AT_LEAST = 64 * 1024
 """In that time."""
@@ -82,7 +83,7 @@ def check_head(received: bytes) -> None:
 
 
 class GuardedProtocol(PatientProtocol):
-    """What uvicorn makes for each connection."""
+    """The protocol of one connection, made by uvicorn."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -108,7 +109,7 @@ class GuardedProtocol(PatientProtocol):
         self.look()
 
     def look(self) -> None:
-        """Notes since when the client has been waited for, or that it is not."""
+        """Notes what the connection waits for, and since when."""
         left = self.transport.get_write_buffer_size()
         if left and (self.flow.write_paused or self.transport.is_closing()):
             phase = "answer"
@@ -149,7 +150,7 @@ class _OpenConnections:
         self._looking: asyncio.AbstractEventLoop | None = None
 
     def has_room_for(self, new: GuardedProtocol) -> bool:
-        """Takes it in; False where its own address would have to give the place."""
+        """Takes a new connection in; False if no address with as many connections as its own can lose one."""
         if self._looking is not new.loop:  # one loop a process; tests have one after the other
             self._open = {each for each in self._open if not each.loop.is_closed()}
             self._looking = new.loop
