@@ -5,6 +5,7 @@ import itertools
 import math
 import re
 import xml.etree.ElementTree as ElementTree
+from hashlib import sha256
 
 import pypdfium2
 import pytest
@@ -166,3 +167,22 @@ def test_letters_of_an_oval_seal_are_smaller_from_the_fifteenth_on() -> None:
 
     assert size(13) == pytest.approx(size(14), rel=0.01)
     assert size(15) == pytest.approx(size(14) * 4.0 / 4.6, rel=0.01)
+
+
+def test_a_seal_is_drawn_as_it_was() -> None:
+    """Seals that are made again look as those before them. Whoever changes how they are drawn writes new digests."""
+    name = NAMES[-1] + "会"
+    drawn = {
+        "round": (round_seal(name[:n], line) for n in range(4, 25) for line in ("", "行政许可专用章")),
+        "oval": (artwork.oval_seal(name[:n], "发票专用章") for n in range(4, 25)),
+        "square": (artwork.square_seal(name[:n]) for n in range(2, 13)),
+    }
+    digests = {
+        shape: sha256("".join(each.svg for each in pictures).encode()).hexdigest()[:32]
+        for shape, pictures in drawn.items()
+    }
+    assert digests == {
+        "round": "62d7118666bdaffc3e90be1117410107",
+        "oval": "d6fb1e817d88c700394f2e9f6d222f9c",
+        "square": "d36ae59b55f274fb41f3f1b76eb4513a",
+    }
