@@ -534,6 +534,10 @@ def test_a_photograph_of_any_mode_becomes_a_plain_jpeg(mode):
     assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (413, 578))
 
 
+def test_the_smallest_photograph_is_taken():
+    assert photo_jpeg(picture(size=(180, 240)))
+
+
 def test_what_hides_in_a_photograph_is_dropped():
     exif = Image.Exif()
     exif[0x010E] = "SECRET-PLACE"
@@ -550,6 +554,8 @@ def test_what_hides_in_a_photograph_is_dropped():
         (picture()[:60], "PHOTO_UNREADABLE"),
         (bytes(2_000_001), "PHOTO_TOO_LARGE"),
         (picture(size=(100, 140)), "PHOTO_TOO_SMALL"),
+        (picture(size=(179, 240)), "PHOTO_TOO_SMALL"),
+        (picture(size=(180, 239)), "PHOTO_TOO_SMALL"),
         (picture("1", (6000, 6000)), "PHOTO_TOO_LARGE"),
         (picture(form="GIF"), "PHOTO_UNREADABLE"),
     ],
