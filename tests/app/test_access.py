@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from issuer.sql import insert
 from trust.app.access import DESK, WALLET, Access
 from trust.app.database import migrate_register
+from trust.app.sql import audit_rows
+from trust.app.tables import AuditRow
 from trust.model.clock import SystemEntropy
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.storage.sql import Database
@@ -218,3 +221,14 @@ def test_the_trail_tells_what_was_done_to_one_and_by_one(access: Access, clock: 
     ]
     assert access.audit_by("desk:a", since=clock.now()) == []
     assert access.audit_of(pid, actions=["download"]) == []
+
+
+def test_the_trail_is_read_from_an_instant_on(access: Access) -> None:
+    with access.database.write() as connection:
+        for at in (10, 20, 30):
+            insert(connection, AuditRow(at=at, actor="counter 3", action="look", outcome="OK"))
+    with access.database.read() as connection:
+        assert [row.at for row in audit_rows(connection, actor="counter 3", since=20)] == [30, 20]
+        assert [row.at for row in audit_rows(connection, actor="counter 3", since=31)] == []
+        assert [row.at for row in audit_rows(connection, actor="counter 3", limit=1)] == [30]
+        assert audit_rows(connection, actor="counter 4") == []

@@ -7,13 +7,16 @@ import io
 from pathlib import Path
 
 import pytest
+from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.writer import copy_into_new_writer
 from support import odd_pdfs
 from support.world import World
 
 from issuer.sealing.pdf import prepare_stampable
 from trust.model.report import Verdict
+from trust.pdf import reading
 from trust.pdf.reading import PdfRefused, open_pdf
+from trust.pdf.standards import has_rgb_intent
 
 _ODD_ENDS = {
     name: (lambda rewrite=rewrite: rewrite(odd_pdfs.letter())) for name, rewrite in odd_pdfs.REWRITTEN.items()
@@ -126,3 +129,35 @@ def test_the_collected_inputs_get_the_right_answer(world: World) -> None:
             continue
         report = world.verify(stamped(world, path.read_bytes(), number))
         assert report.verdict is Verdict.PASSED, (path.name, report.findings)
+
+
+@pytest.mark.parametrize(("most", "is_refused"), [(3, False), (2, True)])
+def test_a_tree_is_walked_as_far_as_it_may_be_large(most: int, is_refused: bool) -> None:
+    leaf = generic.DictionaryObject()
+    for _ in range(2):
+        above = generic.DictionaryObject()
+        above[generic.pdf_name("/Kids")] = generic.ArrayObject([leaf])
+        leaf = above
+    parent = generic.DictionaryObject({generic.pdf_name("/Names"): leaf})
+    if is_refused:
+        with pytest.raises(PdfRefused) as refused:
+            reading._has_leaves(parent, "/Names", "/Leaves", most)
+        assert refused.value.code == "LIMIT_EXCEEDED"
+    else:
+        assert not reading._has_leaves(parent, "/Names", "/Leaves", most)
+
+
+@pytest.mark.parametrize(
+    ("root", "is_rgb"),
+    [
+        ({"/OutputIntents": [{"/DestOutputProfile": {"/N": 3}}]}, True),
+        ({"/OutputIntents": [{"/DestOutputProfile": {"/N": 4}}]}, False),
+        ({"/OutputIntents": [{"/DestOutputProfile": {"/N": 3}}, {"/DestOutputProfile": {"/N": 1}}]}, False),
+        ({"/OutputIntents": [{}, {"/DestOutputProfile": {"/N": 3}}]}, True),
+        ({"/OutputIntents": [{}]}, False),
+        ({"/OutputIntents": [{"/DestOutputProfile": {}}]}, False),
+        ({}, False),
+    ],
+)
+def test_an_intent_is_rgb_only_if_each_of_its_profiles_is(root: dict[str, object], is_rgb: bool) -> None:
+    assert has_rgb_intent(root) is is_rgb
