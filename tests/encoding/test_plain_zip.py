@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trust.encoding.archive_package import decode_package
 from trust.encoding.plain_zip import MAX_FILES, decode_zip, encode_zip
 from trust.model.errors import Malformed
 
@@ -90,3 +91,11 @@ def test_names_that_none_of_ours_has_are_not_written() -> None:
     for name in ("", "..", "../a", "a//b", "a/b/c/d/e/f", "a b"):
         with pytest.raises(Malformed):
             encode_zip({name: b""})
+
+
+def test_a_package_is_looked_into_up_to_256_mebibytes() -> None:
+    most = 256 * 1024 * 1024
+    for size, code in ((most, "NO_PACKAGE"), (most + 1, "TOO_LARGE")):
+        with pytest.raises(Malformed) as refused:
+            decode_package(bytes(size))
+        assert refused.value.code == code
