@@ -402,3 +402,21 @@ def test_the_published_tables_are_read(name: str, rows: int) -> None:
 def test_the_published_garbled_tables_are_refused() -> None:
     refused(CASES / "12-wrong-encoding/double.csv", "ENCODED_TWICE")
     refused(CASES / "12-wrong-encoding/mixed.csv", "TWO_ENCODINGS")
+
+
+@pytest.mark.parametrize(
+    ("row", "is_read"),
+    [
+        ({"a": "b", "c": ["d", "e"]}, True),
+        ({"a": []}, True),
+        ({"a": ["b", 1]}, False),
+        ({"a": 1}, False),
+        ({"a": None}, False),
+        ({"a": {"b": "c"}}, False),
+    ],
+)
+def test_an_object_holds_texts_and_lists_of_texts(
+    tmp_path: Path, row: dict[str, object], is_read: bool
+) -> None:
+    (record,) = read(write(tmp_path / "t.json", json.dumps([row])))
+    assert ({**record.fields} == row and not record.problems) is is_read, record
