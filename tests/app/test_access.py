@@ -232,3 +232,10 @@ def test_the_trail_is_read_from_an_instant_on(access: Access) -> None:
         assert [row.at for row in audit_rows(connection, actor="counter 3", since=31)] == []
         assert [row.at for row in audit_rows(connection, actor="counter 3", limit=1)] == [30]
         assert audit_rows(connection, actor="counter 4") == []
+
+
+def test_ending_a_session_that_is_not_there_is_refused(access: Access) -> None:
+    with pytest.raises(NotFound):
+        access.end_sessions(session_id="nobody's")
+    with pytest.raises(NotFound):
+        access.end_sessions(key_id="nobody's")

@@ -575,3 +575,8 @@ def test_the_register_of_seals_says_which_is_in_force(
     finally:
         for seal in seals.list():
             seals.unfreeze(seal.seal_id, note="test")
+
+
+@pytest.mark.parametrize("path", ["/P/AB1D", "/P/" + "A" * 5000, "/p/%41-", "/Q/AB%20CD", "/q/0000"])
+def test_what_cannot_be_a_code_of_ours_has_no_page(browser: Browser, path: str) -> None:
+    assert browser.get(path).status_code == 404
