@@ -14,7 +14,7 @@ from support.world import World
 
 from issuer.sealing.pdf import prepare_stampable
 from trust.model.report import Verdict
-from trust.pdf import reading
+from trust.pdf import lasting, reading
 from trust.pdf.reading import PdfRefused, open_pdf
 from trust.pdf.standards import has_rgb_intent
 
@@ -161,3 +161,17 @@ def test_a_tree_is_walked_as_far_as_it_may_be_large(most: int, is_refused: bool)
 )
 def test_an_intent_is_rgb_only_if_each_of_its_profiles_is(root: dict[str, object], is_rgb: bool) -> None:
     assert has_rgb_intent(root) is is_rgb
+
+
+@pytest.mark.parametrize(
+    ("keys", "name", "is_norm"),
+    [
+        (("/BaseVersion", "/ExtensionLevel", "/URL"), "/URL", True),
+        (("/ExtensionLevel", "/URL"), "/URL", False),
+        (("/BaseVersion", "/URL"), "/URL", False),
+        (("/BaseVersion", "/ExtensionLevel", "/F"), "/F", False),
+    ],
+)
+def test_only_an_extension_may_name_an_address(keys: tuple[str, ...], name: str, is_norm: bool) -> None:
+    found = generic.DictionaryObject({generic.pdf_name(key): generic.NullObject() for key in keys})
+    assert lasting._names_a_norm(found, name) is is_norm
