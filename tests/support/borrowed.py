@@ -6,8 +6,8 @@ command and not about its workers, the command is given those of the test proces
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import pytest
 
@@ -15,13 +15,21 @@ from trust.app import compose
 from trust.app.cli import verifying
 from trust.sandbox import Sandbox
 
+T = TypeVar("T")
+
 
 class _Borrowed:
     def __init__(self, owner: Sandbox) -> None:
         self._owner = owner
 
-    def run(self, job: str, arguments: dict[str, Any], attachments: Sequence[bytes]) -> dict[str, Any]:
-        return self._owner.run(job, arguments, attachments)
+    def run(
+        self,
+        job: str,
+        arguments: dict[str, Any],
+        attachments: Sequence[bytes],
+        decode: Callable[[dict[str, Any]], T],
+    ) -> T:
+        return self._owner.run(job, arguments, attachments, decode)
 
     def warm_up(self) -> None:
         self._owner.warm_up()
