@@ -72,6 +72,26 @@ def test_keys_and_passphrase_live_apart_from_the_data(
     assert len(list(keys.glob("*.key.pem"))) >= 8
     assert (keys / "service-secret").stat().st_mode & 0o777 == 0o600
 
+    # What looks after a ledger finds them there too.
+    for command in (
+        ("ledger", "recheck"),
+        ("ledger", "recover", "--force"),
+        ("ledger", "accept-register", "--yes"),
+        ("bundle", str(tmp_path / "bundle.zip")),
+        (
+            "ledger",
+            "recover",
+            "--close",
+            "v.chuncheng.example/ledger",
+            "--begin",
+            "v.chuncheng.example/ledger/2",
+        ),
+        ("ledger", "accept-register", "--yes"),
+        ("ledger", "recheck"),
+    ):
+        assert apart.run(*command) == 0, (command, apart.err)
+    assert not (data / "keys").exists()
+
     # Whoever forgets the setting is told of it, and no second set of keys is made.
     monkeypatch.delenv("YINZHENG_KEYS")
     for command in (("issue", "FOOD", "--from", apart.csv(2)), ("init",)):

@@ -67,7 +67,7 @@ def close_ledger(settings: Settings, typed: str, new_origin: str) -> int:
         lock = stack.enter_context(Database(settings.lock_url or data / "lock" / "lock.sqlite"))
         migrate_register(register)
         migrate_ledger(ledger)
-        secrets, lock_store, keys = ServiceSecrets(data / "keys"), LockStore(lock), open_keys(settings)
+        secrets, lock_store, keys = ServiceSecrets(settings.keys_folder), LockStore(lock), open_keys(settings)
         key = secrets.derive("closed ledgers")
         with ledger.read() as connection:
             state = ledger_sql.read_state(connection)

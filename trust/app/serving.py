@@ -56,8 +56,12 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             "no Landlock in this kernel: who reads files of strangers could read those of the service"
         )
     raise_descriptor_limit()
-    listener = _listen(host, port)  # a port below 1024 is root's to open
-    leave_root(settings)
+    with _listen(host, port) as listener:  # a port below 1024 is root's to open
+        leave_root(settings)
+        _serve(settings, listener, workers)
+
+
+def _serve(settings: Settings, listener: socket.socket, workers: int) -> None:
     common: dict[str, Any] = {
         "log_config": None,
         "access_log": False,
@@ -78,10 +82,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         )
         Multiprocess(config, sockets=[listener]).run()
         return
-    with (
-        _signals_that_end_in_order(),
-        open_service(settings, ask_witnesses=True) as service,
-    ):
+    with _signals_that_end_in_order(), open_service(settings, ask_witnesses=True) as service:
         _tell_what_is_not_noticed(service)
         _begin(service)
         app = create_app(service)
