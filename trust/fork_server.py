@@ -41,6 +41,7 @@ HELLO = struct.Struct(">cI")
 READY, UNFILTERED, FAILED = b"r", b"u", b"f"
 CANNOT_BE_READ = "CANNOT_BE_READ"
 _PARENT_DEATH_SIGNAL = 1
+_REAP_EVERY = 0.02
 _IS_LINUX = sys.platform == "linux"
 
 Job = Callable[[dict[str, Any], Sequence[bytes]], dict[str, Any]]
@@ -60,13 +61,19 @@ def main(channel: socket.socket, jobs: Mapping[str, str], limits: Mapping[str, A
     gc.freeze()  # the collector of a reader would touch, and so copy, every page of what was imported
     channel.send(json.dumps({"landlock": has_landlock}).encode())
     os.dup2(silent, sys.stderr.fileno())  # from here on nobody listens
+    ending: set[int] = set()
     while True:
-        message, given, _, _ = socket.recv_fds(channel, 64, 2)
+        # Taking a process down takes milliseconds while the next one is waited for: they are reaped in between.
+        ending = {pid for pid in ending if not _is_reaped(pid)}
+        channel.settimeout(_REAP_EVERY if ending else None)
+        try:
+            message, given, _, _ = socket.recv_fds(channel, 64, 2)
+        except TimeoutError:
+            continue
         if not message:
             return
         if message.startswith(b"reap "):
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(int(message.removeprefix(b"reap ")), 0)
+            ending.add(int(message.removeprefix(b"reap ")))
             continue
         try:
             child = os.fork()
@@ -77,6 +84,13 @@ def main(channel: socket.socket, jobs: Mapping[str, str], limits: Mapping[str, A
                 _become_reader(channel, given[0], given[1], functions, limits)
         for descriptor in given:
             os.close(descriptor)
+
+
+def _is_reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
 
 
 def _say_why(answers: int, reason: str) -> None:

@@ -160,8 +160,8 @@ class _Pool:
                 keep = worker
         finally:
             if worker is not None and keep is None:
-                worker.stop()
                 keep = self._next_one()
+                worker.stop()
             self._idle.put(keep)
         if isinstance(answer, _Said):
             raise answer.kind(answer.what, answer.todo, code=answer.code)

@@ -94,12 +94,16 @@ def _serve(settings: Settings, listener: socket.socket, workers: int) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    # asyncio sends small parts at once (TCP_NODELAY) only where the protocol was named; the kernel would wait 40 ms.
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, proto=socket.IPPROTO_TCP)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except OSError as exc:
+        listener.close()
         raise OperationalError(
-            f"Nobody can listen at {host} port {port}: {exc.strerror}.",
+            f"Nobody can listen at {host} port {port}: {exc.strerror or exc}.",
             "Give an address of this machine and a port that nothing else uses (--host, --port).",
             code="ADDRESS_IN_USE",
         ) from exc
