@@ -70,7 +70,7 @@ SIZES: Mapping[Lane, LaneSize] = {
         codes=8,
         per_client=60,
         held_bytes=512 << 20,
-        niceness=15,
+        niceness=19,
         # Five readers on two processors: four seconds of one are ten on the clock.
         limits=Limits(wall_seconds=15, cpu_seconds=4),
     ),
