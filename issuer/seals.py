@@ -64,6 +64,7 @@ _SEAL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PERSON = re.compile(r"(?!\s)[^|\x00-\x1f\x7f]{1,64}(?<!\s)")
 _MAX_NOTE = 200
 _APPROVAL_HOURS = 24
+_LONGEST_REQUEST = timedelta(days=7)
 _MOST_USES = 100_000
 _EVENT_FIELDS = ("act", "at", "by", "detail", "effective_at", "note", "seal_id")
 _SALT_BYTES = 16
@@ -477,7 +478,8 @@ class Seals:
     ) -> None:
         """Records a use in the transaction that stores what was sealed.
 
-        Raises `Conflict` if the seal was taken out of use meanwhile, or its day's limit is reached.
+        Raises `Conflict` if the seal was taken out of use meanwhile, or its day's limit is reached; `NotPermitted` if
+        it is used more often today than its policy and the approvals let through.
         """
         # Read again, and before the count: of a freeze and a use at the same time, one is first.
         sql.serialise(connection, f"use of seal {seal.seal_id}")
@@ -486,9 +488,18 @@ class Seals:
             raise Conflict(
                 f"The seal {seal.seal_id} is {row.state}.", "Use an active seal.", code="SEAL_NOT_USABLE"
             )
-        day, limit = day_of(at), decode_policy(row.policy).per_day
-        if limit is not None and sql.seal_uses_on(connection, seal.seal_id, day) >= limit:
+        day, policy = day_of(at), decode_policy(row.policy)
+        limit, alone = policy.per_day, policy.second_approval_above
+        used = sql.seal_uses_on(connection, seal.seal_id, day) if (limit, alone) != (None, None) else 0
+        if limit is not None and used >= limit:
             raise _limit_reached(seal.seal_id, limit)
+        # Requests at the same time may have been let through one by one (`check_many`): here they are counted together.
+        if (
+            alone is not None
+            and used >= alone
+            and not _is_approved(connection, seal.seal_id, used - alone, at)
+        ):
+            raise _needs_approval(seal.seal_id, 1)
         use = sql.SealUseRow(
             seal_id=seal.seal_id, ecertificate_id=ecertificate_id, by=by, day=day, at=sql.to_micros(at)
         )
@@ -863,6 +874,23 @@ def _approves(row: Any, seal_id: str, count: int, at: int) -> bool:
         and bool(row.count >= count)
         and bool(at < row.expires_at)
     )
+
+
+def _is_approved(connection: Connection, seal_id: str, above: int, at: datetime) -> bool:
+    """Whether a second person approved one more use, `above` uses after the day's limit.
+
+    Approvals of the last days count, as a large request may take more than one: all of them together for what is above
+    the limit, and one alone for what came after it, whatever was used before there was a limit.
+    """
+    since = sql.to_micros(at - _LONGEST_REQUEST)
+    rows = [
+        row
+        for row in sql.all_rows(connection, sql.SealApprovalRow, seal_id=seal_id)
+        if row.approved_by is not None and (row.used_at or 0) >= since
+    ]
+    if above < sum(row.count for row in rows):
+        return True
+    return any(sql.seal_uses_since(connection, seal_id, row.used_at) < row.count for row in rows)
 
 
 def _limit_reached(seal_id: str, limit: int) -> Conflict:

@@ -651,6 +651,12 @@ def seal_uses_on(connection: Connection, seal_id: str, day: int) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
+def seal_uses_since(connection: Connection, seal_id: str, since: int) -> int:
+    table = _t(SealUseRow)
+    statement = sa.select(sa.func.count()).where(table.c.seal_id == seal_id, table.c.at >= since)
+    return int(connection.execute(statement).scalar_one())
+
+
 def seal_uses(
     connection: Connection, seal_id: str, since: int, until: int, limit: int
 ) -> list[tuple[SealUseRow, bytes]]:

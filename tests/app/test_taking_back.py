@@ -161,6 +161,37 @@ def test_the_limit_above_which_approval_is_needed_counts_over_the_day(world: Wor
     assert all(outcome.issued for outcome in issuing.issue([world.application(7, seal=SM2)]))
 
 
+def test_requests_at_the_same_time_are_counted_together(world: World) -> None:
+    """Each of them was let through before the other had used the seal."""
+    seals, issuing = world.service.seals, world.service.issuing
+    seals.authorise(SM2, SealPolicy(second_approval_above=3), by="reviewer")
+    ask = [world.application(number, seal=SM2) for number in range(1, 6)]
+    for part in (ask[:2], ask[2:4]):
+        issuing.check_many(part, None)
+    outcomes = [*issuing.issue_checked(ask[:2]), *issuing.issue_checked(ask[2:4])]
+    assert [outcome.issued is not None for outcome in outcomes] == [True, True, True, False]
+    assert outcomes[-1].error is not None
+    assert outcomes[-1].error.code == "SEAL_NEEDS_APPROVAL"
+    number = seals.request_many(SM2, 2, by="clerk")
+    seals.approve_many(number, by="reviewer")
+    assert all(outcome.issued for outcome in issuing.issue(ask[3:], approval=number))
+    with pytest.raises(NotPermitted):
+        issuing.issue([world.application(6, seal=SM2)])
+
+
+def test_an_approval_counts_whatever_was_used_before_there_was_a_limit(world: World) -> None:
+    seals, issuing = world.service.seals, world.service.issuing
+    ask = [world.application(number, seal=SM2) for number in range(1, 9)]
+    assert all(outcome.issued for outcome in issuing.issue(ask[:5]))
+    world.clock.advance(minutes=1)
+    seals.authorise(SM2, SealPolicy(second_approval_above=1), by="reviewer")
+    number = seals.request_many(SM2, 2, by="clerk")
+    seals.approve_many(number, by="reviewer")
+    assert all(outcome.issued for outcome in issuing.issue(ask[5:7], approval=number))
+    with pytest.raises(NotPermitted):
+        issuing.issue(ask[7:])
+
+
 def test_a_code_for_one_counter_is_for_no_other_and_not_used_up_by_one(world: World) -> None:
     issued, _ = world.issue()
     shown = world.service.presenting.start(
