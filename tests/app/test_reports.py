@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pypdfium2
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from support.world import FOOD, World
 
@@ -99,6 +100,18 @@ def test_the_check_is_repeated_with_the_evidence_of_then(client: TestClient, wor
         repeat_check(world.service, str(passed["report_code"]), pdf + b"\n")
     payload = json.loads(payload_of(str(passed["report_seal"]).encode()))
     assert payload["report_code"] == passed["report_code"]
+
+
+@pytest.mark.parametrize("table", ["trust_list", "kept_list"])
+def test_a_check_is_not_repeated_without_a_list_of_then(client: TestClient, world: World, table: str) -> None:
+    _, pdf = world.issue(1)
+    code = str(report_of(client, pdf)["report_code"])
+    assert repeat_check(world.service, code, pdf).is_same
+    with world.service.database.write() as connection:
+        assert connection.execute(sa.text(f"DELETE FROM {table}")).rowcount > 0
+    with pytest.raises(EvidenceUnavailableError) as refused:
+        repeat_check(world.service, code, pdf)
+    assert refused.value.code == "NOT_REPEATABLE"
 
 
 def test_live_codes_and_what_was_not_read(client: TestClient, world: World) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from support.seen import SeenBefore
 from support.shown import Shown, altered, saved_anew, shown
@@ -27,9 +28,17 @@ from trust.app.members import Proposal
 from trust.encoding import cose
 from trust.encoding.digests import sha256
 from trust.encoding.jws import compact, payload_of, signing_input
+from trust.encoding.kept_evidence import decode_kept_evidence
 from trust.encoding.plain_zip import encode_zip
 from trust.encoding.trust_list import TYP, MemberUse, TrustedMember, TrustState
-from trust.model.errors import Conflict, Malformed, NotFound, TrustError, VerificationError
+from trust.model.errors import (
+    Conflict,
+    EvidenceUnavailableError,
+    Malformed,
+    NotFound,
+    TrustError,
+    VerificationError,
+)
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
 from trust.sandbox import Sandbox
@@ -167,6 +176,17 @@ def test_whose_it_is_is_said_and_a_report_of_it_can_be_repeated(two: Two) -> Non
     again = repeat_check(two.own.service, filed["report_code"], pdf)
     assert again.is_same
     assert again.report.verdict is Verdict.PASSED
+    # Without the member's trust list of then nothing is said.
+    kept = decode_kept_evidence(two.own.service.reporting._row(filed["report_code"]).evidence or b"")
+    assert kept.member is not None
+    with two.own.service.database.write() as connection:
+        gone = connection.execute(
+            sa.text("DELETE FROM kept_list WHERE sha256 = :digest"), {"digest": kept.member.trust_list}
+        )
+        assert gone.rowcount == 1
+    with pytest.raises(EvidenceUnavailableError) as refused:
+        repeat_check(two.own.service, filed["report_code"], pdf)
+    assert refused.value.code == "NOT_REPEATABLE"
 
 
 LIMITS: dict[str, tuple[dict[str, Any], tuple[Verdict, str], tuple[Verdict, str]]] = {
