@@ -574,11 +574,11 @@ class Seals:
         with self.authorities.database.read() as connection:
             events, refused = sql.pending_seal_events(connection)
         self._record(events)
-        if refused is not None:
-            raise refused
         for row in self.list():
             if row.state is SealState.ACTIVE:
                 self._retire_renewed(row.seal_id, OPERATOR)
+        if refused is not None:
+            raise refused
         return len(events)
 
     def _reach_back(
