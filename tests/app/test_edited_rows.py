@@ -18,6 +18,7 @@ from issuer import sql
 from issuer.guarding import RECORDED, WITH_MAC
 from issuer.presenting import Level
 from issuer.register_check import RegisterFinding, check_register
+from keys.suites import Suite
 from trust.app.access import Access
 from trust.app.compose import open_service
 from trust.model.clock import SystemEntropy
@@ -268,6 +269,27 @@ def test_an_act_that_somebody_edited_keeps_no_other_waiting(
         statuses.resume_pending()
     assert attacked.verdict(attacked.suspended_pdf) is Verdict.FAILED, "the other revocation is through"
     assert attacked.verdict(attacked.valid_pdf) is not Verdict.PASSED
+
+
+def test_an_event_of_a_seal_that_somebody_edited_keeps_no_renewed_seal_in_use(
+    attacked: Attacked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seals, old, new = attacked.service.seals, "chuncheng-market-sm2", "chuncheng-market-sm2-2027"
+    with monkeypatch.context() as stopped:
+        stopped.setattr(type(seals), "_retire_renewed", lambda *_: None)
+        seals.apply(new, "chuncheng-market", Suite.SM2_SM3, by="clerk 1", renews=old)
+        seals.approve(new, by="reviewer 1")
+        seals.make_approved(new, by="maker 1")
+        seals.record(new, by="keeper 1")
+    with monkeypatch.context() as stopped:
+        stopped.setattr(type(seals), "_record", _power_cut)
+        with pytest.raises(KeyboardInterrupt):
+            seals.apply("chuncheng-market-third", "chuncheng-market", Suite.SM2_SM3, by="clerk 1")
+    attacked.run("UPDATE seal_event SET by = 'clerk 2' WHERE entry_seq IS NULL")
+    assert seals.get(old).state is SealState.ACTIVE
+    with pytest.raises(StorageError):
+        seals.resume_pending()
+    assert seals.get(old).state is SealState.RENEWED
 
 
 def test_an_act_whose_completion_a_crash_prevented_is_no_edited_row(attacked: Attacked) -> None:
