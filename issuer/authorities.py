@@ -27,6 +27,7 @@ from trust.model.clock import Clock
 from trust.model.ecertificate import IssuingAuthority
 from trust.model.errors import ClockDoubted, Conflict, KeyUnavailable, Malformed, NotFound
 from trust.model.parties import UnifiedSocialCreditCode
+from trust.storage import tables
 from trust.storage.sql import Database
 
 PKI_FAMILIES = (Suite.SM2_SM3, Suite.RSA3072_SHA256)
@@ -140,9 +141,9 @@ class Authorities:
         at: datetime,
     ) -> None:
         with self.database.read() as connection:
-            if sql.one_row(connection, sql.CaRow, id=ca_id) is not None:
+            if tables.one_row(connection, sql.CaRow, id=ca_id) is not None:
                 return
-            above = sql.one_row(connection, sql.CaRow, id=parent) if parent else None
+            above = tables.one_row(connection, sql.CaRow, id=parent) if parent else None
         purpose = {
             Profile.ROOT: KeyPurpose.ROOT_CA,
             Profile.ISSUING: KeyPurpose.ISSUING_CA,
@@ -171,11 +172,11 @@ class Authorities:
                 cert=cert,
                 parent=parent,
             )
-            sql.insert(connection, row)
+            tables.insert(connection, row)
 
     def _ensure_service_key(self, use: str, purpose: KeyPurpose, suite: Suite) -> None:
         with self.database.read() as connection:
-            if sql.one_row(connection, sql.ServiceKeyRow, use=use) is not None:
+            if tables.one_row(connection, sql.ServiceKeyRow, use=use) is not None:
                 return
         self.add_service_key(use, purpose, suite)
 
@@ -189,11 +190,11 @@ class Authorities:
             suite=suite.value,
             spki=record.public_key,
             state="active",
-            not_before=sql.to_micros(at - timedelta(minutes=5)),
-            not_after=sql.to_micros(at + timedelta(days=365 * _SERVICE_YEARS)),
+            not_before=tables.to_micros(at - timedelta(minutes=5)),
+            not_after=tables.to_micros(at + timedelta(days=365 * _SERVICE_YEARS)),
         )
         with self.database.write() as connection:
-            sql.insert(connection, row)
+            tables.insert(connection, row)
         return row
 
     # --- service keys and time-stamps ---
@@ -201,7 +202,7 @@ class Authorities:
     def service_key(self, use: str) -> sql.ServiceKeyRow:
         """The active key for a use. Raises `KeyUnavailable`."""
         with self.database.read() as connection:
-            rows = sql.all_rows(connection, sql.ServiceKeyRow, use=use, state="active")
+            rows = tables.all_rows(connection, sql.ServiceKeyRow, use=use, state="active")
         if not rows:
             raise KeyUnavailable(f"There is no active key for {use}.", "Run `yinzheng init`.")
         newest: sql.ServiceKeyRow = max(rows, key=lambda row: row.not_before)
@@ -214,7 +215,8 @@ class Authorities:
                 row
                 for use in LEDGER_KEYS
                 for row in sorted(
-                    sql.all_rows(connection, sql.ServiceKeyRow, use=use), key=lambda row: int(row.not_before)
+                    tables.all_rows(connection, sql.ServiceKeyRow, use=use),
+                    key=lambda row: int(row.not_before),
                 )
             ]
 
@@ -251,7 +253,7 @@ class Authorities:
 
     def _ca(self, ca_id: str) -> sql.CaRow:
         with self.database.read() as connection:
-            row: sql.CaRow | None = sql.one_row(connection, sql.CaRow, id=ca_id)
+            row: sql.CaRow | None = tables.one_row(connection, sql.CaRow, id=ca_id)
         if row is None:
             raise KeyUnavailable(f"There is no certification authority {ca_id}.", "Run `yinzheng init`.")
         return row
@@ -263,7 +265,7 @@ class Authorities:
     def generations(self, ca_id: str) -> Sequence[sql.CaRow]:
         """Every generation of a CA or authority, oldest first."""
         with self.database.read() as connection:
-            rows = sql.all_rows(connection, sql.CaRow)
+            rows = tables.all_rows(connection, sql.CaRow)
         found = (row for row in rows if row.id == ca_id or row.id.startswith(f"{ca_id}."))
         return sorted(found, key=lambda row: generation_of(row.id))
 
@@ -298,14 +300,14 @@ class Authorities:
         # What a CA issued goes on under it; it still signs its lists.
         if profile is not Profile.ISSUING and old.state == TrustState.ACTIVE.value:
             with self.database.write() as connection:
-                values = {"state": TrustState.RETIRED.value, "since": sql.to_micros(at)}
-                sql.update(connection, sql.CaRow, {"id": old.id}, values)
+                values = {"state": TrustState.RETIRED.value, "since": tables.to_micros(at)}
+                tables.update(connection, sql.CaRow, {"id": old.id}, values)
         return new_id
 
     def known_certs(self) -> list[bytes]:
         """The certificates (DER) of all CAs and roots: ours, and those above what came from outside."""
         with self.database.read() as connection:
-            rows = sql.all_rows(connection, sql.CaRow)
+            rows = tables.all_rows(connection, sql.CaRow)
             identities, tsas = list_identities(connection), list_outside_tsas(connection)
         known = [bytes(row.cert) for row in rows if Profile(row.kind).is_ca]
         outside = [cert for each in identities for cert in (*each.certs[1:], each.root)]
@@ -330,11 +332,11 @@ class Authorities:
 
         `no_older_than`: a list that was made before is made anew too.
         """
-        oldest = sql.to_micros(no_older_than) if no_older_than is not None else 0
+        oldest = tables.to_micros(no_older_than) if no_older_than is not None else 0
         with self.database.read() as connection:
-            cas = [row for row in sql.all_rows(connection, sql.CaRow) if Profile(row.kind).is_ca]
-            known = {row.ca_id: row for row in sql.all_rows(connection, sql.CrlRow)}
-            revoked = sql.all_rows(connection, sql.RevokedCertRow)
+            cas = [row for row in tables.all_rows(connection, sql.CaRow) if Profile(row.kind).is_ca]
+            known = {row.ca_id: row for row in tables.all_rows(connection, sql.CrlRow)}
+            revoked = tables.all_rows(connection, sql.RevokedCertRow)
         listed = []
         for ca in cas:
             row = known.get(ca.id)
@@ -343,7 +345,7 @@ class Authorities:
                 row is None
                 or newest > row.this_update
                 or row.this_update < oldest
-                or not -_CLOCK_SKEW < at - sql.from_micros(row.this_update) <= _CRL_REFRESH
+                or not -_CLOCK_SKEW < at - tables.from_micros(row.this_update) <= _CRL_REFRESH
             ):
                 try:
                     row = self._make_crl(ca, [r for r in revoked if r.ca_id == ca.id], row, at)
@@ -351,7 +353,7 @@ class Authorities:
                     # Reading goes on with what there is; how old it is, a verifier sees.
                     if row is None:
                         raise
-            listed.append((ca.id, bytes(row.der), sql.from_micros(row.next_update)))
+            listed.append((ca.id, bytes(row.der), tables.from_micros(row.next_update)))
         return listed
 
     def known_crls(
@@ -359,9 +361,9 @@ class Authorities:
     ) -> list[tuple[str, bytes, datetime]]:
         """`crls`, and the lists of CAs outside that are kept, as they are."""
         with self.database.read() as connection:
-            rows = sql.all_rows(connection, sql.OutsideCrlRow)
+            rows = tables.all_rows(connection, sql.OutsideCrlRow)
         outside = [
-            (f"outside-{row.issuer_id}", bytes(row.der), sql.from_micros(row.next_update))
+            (f"outside-{row.issuer_id}", bytes(row.der), tables.from_micros(row.next_update))
             for row in rows
             if row.der is not None
         ]
@@ -375,7 +377,7 @@ class Authorities:
         der = make_crl(
             self.keys.open(ca.key_id, purpose),
             bytes(ca.cert),
-            [RevokedSerial(int(r.serial), sql.from_micros(r.revoked_at)) for r in revoked],
+            [RevokedSerial(int(r.serial), tables.from_micros(r.revoked_at)) for r in revoked],
             number=number,
             this_update=at,
             next_update=at + _CRL_TERM,
@@ -384,12 +386,12 @@ class Authorities:
             ca_id=ca.id,
             number=number,
             der=der,
-            this_update=sql.to_micros(at),
-            next_update=sql.to_micros(at + _CRL_TERM),
+            this_update=tables.to_micros(at),
+            next_update=tables.to_micros(at + _CRL_TERM),
         )
         with self.database.write() as connection:
-            sql.serialise(connection, "crl")
-            known: sql.CrlRow | None = sql.one_row(connection, sql.CrlRow, ca_id=ca.id)
+            tables.serialise(connection, "crl")
+            known: sql.CrlRow | None = tables.one_row(connection, sql.CrlRow, ca_id=ca.id)
             if known is not None and known.number >= number and known.this_update >= row.this_update:
                 return known  # another process was faster, and its list is no older
             sql.put_crl(connection, row)
@@ -406,14 +408,14 @@ class Authorities:
             )
         UnifiedSocialCreditCode(authority.uscc)
         with self.database.write() as connection:
-            known = sql.one_row(connection, sql.AuthorityRow, id=authority.authority_id)
+            known = tables.one_row(connection, sql.AuthorityRow, id=authority.authority_id)
             if known is not None:
                 if _authority(known) == authority:
                     return
                 raise Conflict(
                     f"The id {authority.authority_id} belongs to another authority.", "Choose another id."
                 )
-            if sql.one_row(connection, sql.AuthorityRow, uscc=authority.uscc) is not None:
+            if tables.one_row(connection, sql.AuthorityRow, uscc=authority.uscc) is not None:
                 raise Conflict(
                     "An authority with this credit code is registered under another id.", "Use that one."
                 )
@@ -423,17 +425,17 @@ class Authorities:
                 name_zh=authority.name_zh,
                 name_en=authority.name_en,
                 functions=json.dumps(list(authority.functions)),
-                created_at=sql.to_micros(self.clock.now()),
+                created_at=tables.to_micros(self.clock.now()),
             )
-            sql.insert(connection, row)
+            tables.insert(connection, row)
 
     def list(self) -> list[IssuingAuthority]:
         with self.database.read() as connection:
-            return [_authority(row) for row in sql.all_rows(connection, sql.AuthorityRow)]
+            return [_authority(row) for row in tables.all_rows(connection, sql.AuthorityRow)]
 
     def get(self, authority_id: str) -> IssuingAuthority:
         with self.database.read() as connection:
-            row = sql.one_row(connection, sql.AuthorityRow, id=authority_id)
+            row = tables.one_row(connection, sql.AuthorityRow, id=authority_id)
         if row is None:
             raise NotFound(
                 f"There is no authority {authority_id}.",

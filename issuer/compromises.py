@@ -30,6 +30,7 @@ from trust.encoding.trust_list import TrustState
 from trust.model.clock import whole_second
 from trust.model.errors import Malformed, NotFound
 from trust.model.seal import SealState
+from trust.storage import tables
 
 _CERT_STARTS_BEFORE = timedelta(minutes=5)
 """`Authorities` dates certificates back by this, for clocks that stand behind."""
@@ -105,12 +106,12 @@ class Compromises:
 
     def _withdraw(self, ca_id: str, since: datetime, at: datetime) -> None:
         row = self._get(ca_id)
-        moment = sql.to_micros(since) if row.since is None else min(sql.to_micros(since), row.since)
+        moment = tables.to_micros(since) if row.since is None else min(tables.to_micros(since), row.since)
         with self.authorities.database.write() as connection:
-            sql.serialise(connection, "certification authorities")
+            tables.serialise(connection, "certification authorities")
             values = {"state": TrustState.COMPROMISED.value, "since": moment}
-            sql.update(connection, sql.CaRow, {"id": ca_id}, values)
-            _put_on_list(connection, row, moment, sql.to_micros(at))
+            tables.update(connection, sql.CaRow, {"id": ca_id}, values)
+            _put_on_list(connection, row, moment, tables.to_micros(at))
 
     def _stamped(self, row: sql.CaRow, since: datetime) -> list[TouchedFile]:
         """What this generation of a time-stamp authority stamped since, sealed files and later versions."""
@@ -123,11 +124,11 @@ class Compromises:
             for use in self.seals.uses(seal.seal_id, since=since, until=until)
         ]
         suites = [suite.value for suite in Suite if family_of(suite) is family]
-        end = sql.to_micros(until) if until is not None else 1 << 62
+        end = tables.to_micros(until) if until is not None else 1 << 62
         with self.authorities.database.read() as connection:
-            later = archive_sql.stamped_between(connection, suites, sql.to_micros(since), end)
+            later = archive_sql.stamped_between(connection, suites, tables.to_micros(since), end)
         files += [
-            TouchedFile(pid, version.number, sql.from_micros(version.stamped_at), None)
+            TouchedFile(pid, version.number, tables.from_micros(version.stamped_at), None)
             for pid, version in later
         ]
         return files
@@ -156,12 +157,12 @@ def _put_on_list(connection: Connection, row: sql.CaRow, since: int, at: int) ->
     """On the revocation list of the root above; an earlier time moves what stands there."""
     assert row.parent is not None, "only what has a root above can be withdrawn"
     serial = str(read_x509_cert(bytes(row.cert)).serial)
-    if sql.one_row(connection, sql.RevokedCertRow, ca_id=row.parent, serial=serial) is None:
+    if tables.one_row(connection, sql.RevokedCertRow, ca_id=row.parent, serial=serial) is None:
         entry = sql.RevokedCertRow(ca_id=row.parent, serial=serial, revoked_at=since, entered_at=at)
-        sql.insert(connection, entry)
+        tables.insert(connection, entry)
     else:
         times = {"revoked_at": since, "entered_at": at}
-        sql.update(connection, sql.RevokedCertRow, {"ca_id": row.parent, "serial": serial}, times)
+        tables.update(connection, sql.RevokedCertRow, {"ca_id": row.parent, "serial": serial}, times)
 
 
 def _is_made_by(seal: ESeal, maker: bytes, since: datetime) -> bool:

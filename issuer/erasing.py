@@ -30,6 +30,7 @@ from trust.encoding.entry import EntryKind
 from trust.model.errors import Conflict, Malformed, StorageError
 from trust.model.people import is_same_person
 from trust.model.status import Status
+from trust.storage import tables
 
 _MAX_NAME = 64
 
@@ -99,7 +100,7 @@ class Erasing:
                     f"An e-certificate that is {row.status} cannot be erased.",
                     "Revoke it first, with the reason `cancelled` if it has expired or is given up.",
                 )
-            operation_id: int = sql.insert(
+            operation_id: int = tables.insert(
                 connection,
                 sql.OperationRow(
                     ecertificate_id=row.id or 0,
@@ -108,7 +109,7 @@ class Erasing:
                     note=roles,
                     actor=row.authority_id,
                     salt=self.issuing.entropy.bytes(16 * 4),
-                    at=sql.to_micros(self.issuing.clock.now()),
+                    at=tables.to_micros(self.issuing.clock.now()),
                 ),
             )
             sql.claim_for_operation(connection, row.id or 0, Status(row.status), operation_id)
@@ -116,7 +117,7 @@ class Erasing:
 
     def _complete(self, operation_id: int) -> Erased:
         with self.issuing.database.read() as connection:
-            operation = sql.one_row(connection, sql.OperationRow, id=operation_id)
+            operation = tables.one_row(connection, sql.OperationRow, id=operation_id)
             row = sql.get_ecertificate(connection, id=operation.ecertificate_id)
         request = AppendRequest(
             operation_id=operation_id,
@@ -132,7 +133,7 @@ class Erasing:
         except Conflict:
             with self.issuing.database.write() as connection:
                 where = {"id": row.id, "pending_operation": operation_id}
-                sql.update(connection, sql.ECertificateRow, where, {"pending_operation": None})
+                tables.update(connection, sql.ECertificateRow, where, {"pending_operation": None})
             raise
         self.issuing.log.publish()
         with self.issuing.database.write() as connection:
@@ -140,7 +141,7 @@ class Erasing:
             rows["later_version"] = archive_sql.erase_versions(connection, row.id or 0)
             rows |= self.forget(connection, bytes(row.pid), lone_holder_refs)
             # The erasure's own note and salt stay: they say who decided, and open its commitment.
-            sql.update(
+            tables.update(
                 connection,
                 sql.OperationRow,
                 {"id": operation_id},

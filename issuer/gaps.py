@@ -18,6 +18,7 @@ from ledger.log import Log
 from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.entry import Entry
 from trust.model.clock import Clock, Entropy
+from trust.storage import tables
 from trust.storage.sql import Database
 
 _log = logging.getLogger("yinzheng.register")
@@ -42,9 +43,9 @@ def leave_gaps(database: Database, log: Log, clock: Clock, entropy: Entropy) -> 
         known = sql.last_operation_id(connection)
     if known >= given_out:
         return None
-    at = sql.to_micros(clock.now())
+    at = tables.to_micros(clock.now())
     with database.write() as connection:
-        sql.serialise(connection, "gap")
+        tables.serialise(connection, "gap")
         if sql.last_operation_id(connection) >= given_out:
             return None  # another process was faster
         lost = max(0, log.standing.issued() - sql.count_in_ledger(connection))
@@ -83,7 +84,7 @@ def follow_ledger(database: Database, log: Log, clock: Clock) -> int:
     for ref, entry in last.items():
         ecertificate_id, life = behind[ref]
         with database.write() as connection:
-            row = sql.row_at(connection, "ecertificate", (ecertificate_id,))
+            row = tables.row_at(connection, "ecertificate", (ecertificate_id,))
             known = sql.last_entry_seq(connection, ecertificate_id)
             if row is None or row["step"] != "ISSUED" or (known is not None and known >= entry.seq):
                 continue
@@ -96,13 +97,13 @@ def follow_ledger(database: Database, log: Log, clock: Clock) -> int:
                 done=True,
                 entry_seq=entry.seq,
             )
-            sql.insert(connection, operation)
+            tables.insert(connection, operation)
             values = {
                 "status": STATUS_OF_LIFE[life].value,
                 "status_reason": None,
                 "status_at": entry.at_ms * 1000,
                 "pending_operation": None,
             }
-            sql.update(connection, sql.ECertificateRow, {"id": ecertificate_id}, values)
+            tables.update(connection, sql.ECertificateRow, {"id": ecertificate_id}, values)
             changed += 1
     return changed

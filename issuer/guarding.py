@@ -44,6 +44,7 @@ from trust.encoding.entry import NO_REF, EntryKind
 from trust.model.clock import Clock
 from trust.model.errors import Busy, NotFound, OperationalError, StorageError, VerificationError
 from trust.model.status import Status
+from trust.storage import tables
 from trust.storage.guard import Key, changed_rows
 from trust.storage.sql import Database
 
@@ -196,7 +197,7 @@ class RegisterGuard:
     def announce(self, connection: Connection) -> object:
         rows = []
         for table, key in changed_rows(connection):
-            row = sql.row_at(connection, table, key)
+            row = tables.row_at(connection, table, key)
             mac = self._mac_of_recorded(table, row) if row is not None else b""
             rows.append([table, list(key), mac])
         return self._store(connection, rows, is_enrolment=False) if rows else None
@@ -224,11 +225,11 @@ class RegisterGuard:
     def enrol(self) -> None:
         """Says of all rows of the recorded tables that they count as they are."""
         with self._database.write() as connection:
-            sql.serialise(connection, "enrolment")
+            tables.serialise(connection, "enrolment")
             rows = []
             for table in RECORDED:
-                for row in sql.rows_of(connection, table):
-                    rows.append([table, list(sql.key_of(table, row)), self._mac_of_recorded(table, row)])
+                for row in tables.rows_of(connection, table):
+                    rows.append([table, list(tables.key_of(table, row)), self._mac_of_recorded(table, row)])
             announced = self._store(connection, rows, is_enrolment=True)
         self._append([announced])
 
@@ -248,7 +249,7 @@ class RegisterGuard:
             with self._turn:
                 self._look(always=True)
                 with self._database.read() as connection:
-                    row = sql.row_at(connection, *key)
+                    row = tables.row_at(connection, *key)
                 mac = self._mac_of_recorded(key[0], row) if row is not None else b""
                 if not self._is_said(key, mac) and not self._is_announced(key, mac):
                     found.append((key[0], _shown(key)))
@@ -261,8 +262,8 @@ class RegisterGuard:
         found: list[Key] = []
         with self._database.read() as connection:
             for table in RECORDED:
-                for row in sql.rows_of(connection, table):
-                    key = (table, sql.key_of(table, row))
+                for row in tables.rows_of(connection, table):
+                    key = (table, tables.key_of(table, row))
                     left.discard(key)
                     mac = self._mac_of_recorded(table, row)
                     if key not in said or not hmac.compare_digest(said[key].mac, mac):
@@ -276,12 +277,12 @@ class RegisterGuard:
             actor=ACTOR,
             salt=b"",
             done=True,  # nobody but the guard carries it on
-            at=sql.to_micros(self._clock.now()),
+            at=tables.to_micros(self._clock.now()),
         )
-        operation_id = int(sql.insert(connection, operation))
+        operation_id = int(tables.insert(connection, operation))
         payload = cbor2.dumps([_VERSION, operation_id, is_enrolment, rows])
         commit = self._hmac(payload)
-        sql.insert(
+        tables.insert(
             connection, sql.RegisterEventRow(operation_id=operation_id, payload=payload, commitment=commit)
         )
         return _Announced(operation_id, commit, payload)
@@ -349,7 +350,7 @@ class RegisterGuard:
     # --- recorded rows ---
 
     def _check_recorded(self, connection: Connection, table: str, row: Mapping[str, Any]) -> None:
-        key = (table, sql.key_of(table, row))
+        key = (table, tables.key_of(table, row))
         if key in changed_rows(connection):
             return  # changed by this very transaction
         self._look()
@@ -397,7 +398,7 @@ class RegisterGuard:
         if time.monotonic() - said.seen_at > _SNAPSHOT_SECONDS:
             return False
         with self._database.read() as connection:
-            row = sql.row_at(connection, *key)
+            row = tables.row_at(connection, *key)
         now = self._mac_of_recorded(key[0], row) if row is not None else b""
         return hmac.compare_digest(now, said.mac)
 
@@ -410,7 +411,7 @@ class RegisterGuard:
             self._check_entry(ref, row["entry_seq"])
         if not self.is_status_of(ref, row):
             with self._database.read() as connection:
-                now = sql.row_at(connection, "ecertificate", (row["id"],))
+                now = tables.row_at(connection, "ecertificate", (row["id"],))
             if now is None or not self.is_status_of(ref, now):
                 raise _edited("ecertificate", "its status is not what the ledger says")
             raise Busy("The e-certificate is being changed at this moment.", "Ask again.", retry_after=1)
@@ -430,7 +431,7 @@ class RegisterGuard:
     def _is_under_way(self, row: Mapping[str, Any], said: Status) -> bool:
         """The act that waits leads to where the ledger is already: only then may the register be behind."""
         with self._database.read() as connection:
-            operation = sql.one_row(connection, sql.OperationRow, id=row["pending_operation"])
+            operation = tables.one_row(connection, sql.OperationRow, id=row["pending_operation"])
         return (
             operation is not None
             and STATUS_AFTER.get(operation.kind) is said
@@ -467,12 +468,14 @@ class RegisterGuard:
             for rows in self._without_mac(table):
                 with self._database.write() as connection:
                     for row in rows:
-                        sql.set_mac(connection, table, sql.key_of(table, row), self.mac(table, row) or b"")
+                        tables.set_mac(
+                            connection, table, tables.key_of(table, row), self.mac(table, row) or b""
+                        )
 
     def _without_mac(self, table: str) -> Iterator[list[dict[str, Any]]]:
         while True:
             with self._database.read() as connection:
-                rows = sql.rows_without_mac(connection, table, _AT_ONCE)
+                rows = tables.rows_without_mac(connection, table, _AT_ONCE)
             if not rows:
                 return
             yield rows

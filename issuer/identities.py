@@ -26,6 +26,7 @@ from trust.encoding.der import split_elements
 from trust.encoding.digests import sha256
 from trust.model.clock import Clock
 from trust.model.errors import Malformed, NotFound
+from trust.storage import tables
 from trust.storage.sql import Database
 
 
@@ -107,7 +108,7 @@ class SealIdentities:
     def get(self, identity_id: str) -> SealIdentity:
         """Raises `NotFound`."""
         with self.database.read() as connection:
-            row = sql.one_row(connection, sql.SealIdentityRow, id=identity_id)
+            row = tables.one_row(connection, sql.SealIdentityRow, id=identity_id)
         if row is None:
             raise NotFound(
                 f"No certificate {identity_id} was imported.", "List them with `yinzheng pki list`."
@@ -123,20 +124,20 @@ class SealIdentities:
             key_id=key_id,
             certs=b"".join(chain.certs),
             root=chain.root,
-            not_before=sql.to_micros(chain.not_before),
-            not_after=sql.to_micros(chain.not_after),
-            imported_at=sql.to_micros(self.clock.now()),
+            not_before=tables.to_micros(chain.not_before),
+            not_after=tables.to_micros(chain.not_after),
+            imported_at=tables.to_micros(self.clock.now()),
         )
         with self.database.write() as connection:
-            sql.serialise(connection, "seal identity")
-            if sql.one_row(connection, sql.SealIdentityRow, id=identity_id) is None:
-                sql.insert(connection, row)
+            tables.serialise(connection, "seal identity")
+            if tables.one_row(connection, sql.SealIdentityRow, id=identity_id) is None:
+                tables.insert(connection, row)
         return self.get(identity_id)
 
 
 def list_identities(connection: Connection) -> list[SealIdentity]:
     """All that were imported, in the caller's transaction."""
-    return [_identity(row) for row in sql.all_rows(connection, sql.SealIdentityRow)]
+    return [_identity(row) for row in tables.all_rows(connection, sql.SealIdentityRow)]
 
 
 def _identity(row: sql.SealIdentityRow) -> SealIdentity:
@@ -147,7 +148,7 @@ def _identity(row: sql.SealIdentityRow) -> SealIdentity:
         key_id=row.key_id,
         certs=split_elements(bytes(row.certs)),
         root=bytes(row.root),
-        not_before=sql.from_micros(row.not_before),
-        not_after=sql.from_micros(row.not_after),
-        revoked_at=sql.from_micros(row.revoked_at) if row.revoked_at is not None else None,
+        not_before=tables.from_micros(row.not_before),
+        not_after=tables.from_micros(row.not_after),
+        revoked_at=tables.from_micros(row.revoked_at) if row.revoked_at is not None else None,
     )

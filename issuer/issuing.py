@@ -91,6 +91,7 @@ from trust.model.errors import (
 from trust.model.identifiers import make, parse
 from trust.model.parties import Holder, UnifiedSocialCreditCode
 from trust.model.status import Status
+from trust.storage import tables
 from trust.storage.sql import Database
 
 FIRST_ARCHIVED_AFTER = timedelta(days=1)
@@ -285,8 +286,8 @@ class Issuing:
                     connection,
                     BATCH,
                     after=last,
-                    now=sql.to_micros(at),
-                    until=sql.to_micros(at + CLAIMED_FOR),
+                    now=tables.to_micros(at),
+                    until=tables.to_micros(at + CLAIMED_FOR),
                 )
             if not looked_at:
                 return outcomes
@@ -323,13 +324,13 @@ class Issuing:
             rows: list[sql.ECertificateRow] = [
                 row
                 for text in spellings
-                for row in sql.all_rows(connection, sql.ECertificateRow, number=text, step="ISSUED")
+                for row in tables.all_rows(connection, sql.ECertificateRow, number=text, step="ISSUED")
             ]
             file = None if rows else _FILE_NAME.fullmatch(wanted.strip())
             if file is not None:
                 where = {"type_short": file["type"], "number": file["number"], "step": "ISSUED"}
                 version = {"version": int(file["version"])} if file["version"] else {}
-                rows = sql.all_rows(connection, sql.ECertificateRow, **where, **version)
+                rows = tables.all_rows(connection, sql.ECertificateRow, **where, **version)
         if not rows:
             raise NotFound(
                 "There is no such e-certificate.",
@@ -465,7 +466,7 @@ class Issuing:
         at = self.clock.now()
         seal = self._seal_for(application)
         with self.database.write() as connection:
-            sql.serialise(connection, "reserve")
+            tables.serialise(connection, "reserve")
             version, replaced = 1, None
             if application.replaces is not None:
                 replaced = sql.get_ecertificate(connection, pid=application.replaces, step="ISSUED")
@@ -481,8 +482,8 @@ class Issuing:
                 if bytes(known.fields_digest) != checked.digest:
                     raise _taken(checked.profile, bytes(known.pid))
                 if known.step != "ISSUED":
-                    claim = {"claimed_until": sql.to_micros(at + CLAIMED_FOR)}
-                    sql.update(connection, sql.ECertificateRow, {"id": known.id}, claim)
+                    claim = {"claimed_until": tables.to_micros(at + CLAIMED_FOR)}
+                    tables.update(connection, sql.ECertificateRow, {"id": known.id}, claim)
                 return replace(
                     self._draft_of(known, sql.get_document(connection, known.id or 0, "data")), repeated=True
                 )
@@ -510,11 +511,11 @@ class Issuing:
                 replaces_id=replaced.id if replaced else None,
                 ref_salt=self.entropy.bytes(SALT_BYTES),
                 commit_salts=self.entropy.bytes(SALT_BYTES * len(COMMITTED)),
-                created_at=sql.to_micros(at),
-                claimed_until=sql.to_micros(at + CLAIMED_FOR),
+                created_at=tables.to_micros(at),
+                claimed_until=tables.to_micros(at + CLAIMED_FOR),
             )
-            row.id = sql.insert(connection, row)
-            row.operation_id = sql.insert(
+            row.id = tables.insert(connection, row)
+            row.operation_id = tables.insert(
                 connection,
                 sql.OperationRow(
                     ecertificate_id=row.id or 0,
@@ -522,10 +523,10 @@ class Issuing:
                     actor=authority.authority_id,
                     note=application.caller,
                     salt=b"",
-                    at=sql.to_micros(at),
+                    at=tables.to_micros(at),
                 ),
             )
-            sql.update(connection, sql.ECertificateRow, {"id": row.id}, {"operation_id": row.operation_id})
+            tables.update(connection, sql.ECertificateRow, {"id": row.id}, {"operation_id": row.operation_id})
             self._store_inputs(connection, row.id or 0, checked, data)
             if further := self._further_for(application, seal):
                 sql.put_document(connection, row.id or 0, "further", encode_further(further))
@@ -690,7 +691,7 @@ class Issuing:
         with self.database.write() as connection:
             # In one order everywhere, so that two documents with the same seals never wait for each other.
             used = sorted((seal, *(each.seal for each in further)), key=lambda used: used.seal_id)
-            sql.serialise(connection, f"use of seal {used[0].seal_id}")
+            tables.serialise(connection, f"use of seal {used[0].seal_id}")
             stored = sql.find_document(connection, draft.ecertificate_id, "sealed")
             if stored is not None:
                 # The same request came twice at once: what was stored first stands, and is one use.
@@ -698,7 +699,7 @@ class Issuing:
             for one in used:
                 self.seals.write_down_use(connection, one, draft.ecertificate_id, at, by=caller)
             sql.put_document(connection, draft.ecertificate_id, "sealed", sealed)
-            sql.update(connection, sql.ECertificateRow, {"id": draft.ecertificate_id}, {"step": "SEALED"})
+            tables.update(connection, sql.ECertificateRow, {"id": draft.ecertificate_id}, {"step": "SEALED"})
         return SealedECertificate(draft, sealed)
 
     def _lay_out(
@@ -789,7 +790,7 @@ class Issuing:
             )
         appended = self.log.append(requests)
         receipts = self.log.receipt([entry.seq for entry in appended])
-        at = sql.to_micros(self.clock.now())
+        at = tables.to_micros(self.clock.now())
         finished = []
         with self.database.read() as connection:
             further = {
@@ -814,7 +815,7 @@ class Issuing:
                 if locked is None or locked.step == "ISSUED":
                     continue  # another hand was faster with the same request: what it stored stands
                 sql.put_document(connection, draft.ecertificate_id, "issued", issued)
-                sql.update(
+                tables.update(
                     connection,
                     sql.ECertificateRow,
                     {"id": draft.ecertificate_id},
@@ -823,11 +824,11 @@ class Issuing:
                         "entry_seq": seq,
                         "issued_sha256": sha256(issued),
                         "issued_at": at,
-                        "archive_due_at": sql.to_micros(sql.from_micros(at) + FIRST_ARCHIVED_AFTER),
+                        "archive_due_at": tables.to_micros(tables.from_micros(at) + FIRST_ARCHIVED_AFTER),
                         "claimed_until": None,
                     },
                 )
-                sql.update(
+                tables.update(
                     connection, sql.OperationRow, {"id": draft.operation_id}, {"done": True, "entry_seq": seq}
                 )
 
@@ -878,7 +879,7 @@ class Issuing:
             authority_id=row.authority_id,
             seal_id=row.seal_id,
             data=data,
-            created_at=sql.from_micros(row.created_at),
+            created_at=tables.from_micros(row.created_at),
         )
 
 
@@ -895,12 +896,12 @@ def issued_from(row: sql.ECertificateRow, data: bytes) -> IssuedECertificate:
         version=row.version,
         status=Status(row.status),
         status_reason=row.status_reason,
-        status_at=sql.from_micros(row.status_at) if row.status_at is not None else None,
+        status_at=tables.from_micros(row.status_at) if row.status_at is not None else None,
         status_list=row.status_list,
         status_index=row.status_index,
         data=data,
         entry_seq=row.entry_seq if row.entry_seq is not None else -1,
-        issued_at=sql.from_micros(row.issued_at or row.created_at),
+        issued_at=tables.from_micros(row.issued_at or row.created_at),
     )
 
 

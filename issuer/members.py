@@ -23,6 +23,7 @@ from trust.encoding.digests import sha256
 from trust.encoding.trust_list import MemberUse, TrustedAnchor, TrustedMember, TrustState
 from trust.model.clock import Clock, whole_second
 from trust.model.errors import Conflict, Malformed, NotFound
+from trust.storage import tables
 from trust.storage.sql import Database
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -46,7 +47,7 @@ class Members:
     def get(self, member_id: str) -> TrustedMember:
         """Raises `NotFound`."""
         with self.database.read() as connection:
-            row = sql.one_row(connection, sql.TrustMemberRow, id=member_id)
+            row = tables.one_row(connection, sql.TrustMemberRow, id=member_id)
         if row is None:
             raise NotFound(
                 f"There is no member {member_id}.", "List them with `yinzheng trust list`.", code="NO_MEMBER"
@@ -60,7 +61,7 @@ class Members:
         """
         _check(entry)
         with self.database.write() as connection:
-            sql.serialise(connection, "members")
+            tables.serialise(connection, "members")
             known = {each.member_id: each for each in list_members(connection)}
             if is_new == (entry.member_id in known):
                 raise Conflict(
@@ -73,10 +74,10 @@ class Members:
                 if taken.get(host, entry.member_id) != entry.member_id:
                     raise Conflict(f"{host} stands in codes of {taken[host]}.", "Name other hosts.")
             if is_new:
-                sql.insert(connection, _row(entry))
+                tables.insert(connection, _row(entry))
             else:
                 values = _row(entry).model_dump(exclude={"id"})
-                sql.update(connection, sql.TrustMemberRow, {"id": entry.member_id}, values)
+                tables.update(connection, sql.TrustMemberRow, {"id": entry.member_id}, values)
 
     def withdraw(
         self,
@@ -96,9 +97,9 @@ class Members:
         reaches_to = None if state is TrustState.COMPROMISED else since or at
         check_second_person(reaches_to, at, by=by, approved_by=approved_by)
         at = whole_second(since or self.clock.now())
-        values = {"state": state.value, "since": sql.to_micros(at)}
+        values = {"state": state.value, "since": tables.to_micros(at)}
         with self.database.write() as connection:
-            sql.update(connection, sql.TrustMemberRow, {"id": member_id}, values)
+            tables.update(connection, sql.TrustMemberRow, {"id": member_id}, values)
 
     def anchors(self) -> builtins.list[tuple[str, TrustedAnchor]]:
         """With the id of each: the beginning of its certificate's SHA-256, hex."""
@@ -116,25 +117,28 @@ class Members:
             name_zh=name_zh,
             name_en=name_en,
             cert=cert,
-            not_before=sql.to_micros(begins),
-            not_after=sql.to_micros(min(ends, not_after) if not_after else ends),
+            not_before=tables.to_micros(begins),
+            not_after=tables.to_micros(min(ends, not_after) if not_after else ends),
             state=TrustState.ACTIVE.value,
-            added_at=sql.to_micros(self.clock.now()),
+            added_at=tables.to_micros(self.clock.now()),
         )
         with self.database.write() as connection:
-            sql.serialise(connection, "members")
-            if sql.one_row(connection, sql.TrustAnchorRow, id=row.id) is not None:
+            tables.serialise(connection, "members")
+            if tables.one_row(connection, sql.TrustAnchorRow, id=row.id) is not None:
                 raise Conflict(
                     "This CA is in the trust list already.", "List them with `yinzheng trust list`."
                 )
-            sql.insert(connection, row)
+            tables.insert(connection, row)
         return row.id
 
     def withdraw_anchor(self, wanted: str) -> None:
         """From now on nothing is judged under this CA. Raises `NotFound`."""
-        values = {"state": TrustState.RETIRED.value, "since": sql.to_micros(whole_second(self.clock.now()))}
+        values = {
+            "state": TrustState.RETIRED.value,
+            "since": tables.to_micros(whole_second(self.clock.now())),
+        }
         with self.database.write() as connection:
-            if not sql.update(connection, sql.TrustAnchorRow, {"id": wanted}, values):
+            if not tables.update(connection, sql.TrustAnchorRow, {"id": wanted}, values):
                 raise NotFound(f"There is no CA {wanted}.", "List them with `yinzheng trust list`.")
 
 
@@ -144,7 +148,7 @@ def anchor_id(cert: bytes) -> str:
 
 def list_members(connection: Connection) -> list[TrustedMember]:
     """In the caller's transaction."""
-    return [_member(row) for row in sql.all_rows(connection, sql.TrustMemberRow)]
+    return [_member(row) for row in tables.all_rows(connection, sql.TrustMemberRow)]
 
 
 def list_anchors(connection: Connection) -> list[TrustedAnchor]:
@@ -156,10 +160,10 @@ def list_anchors(connection: Connection) -> list[TrustedAnchor]:
             row.name_zh,
             row.name_en,
             bytes(row.cert),
-            sql.from_micros(row.not_before),
-            sql.from_micros(row.not_after),
+            tables.from_micros(row.not_before),
+            tables.from_micros(row.not_after),
         )
-        for row in sql.all_rows(connection, sql.TrustAnchorRow)
+        for row in tables.all_rows(connection, sql.TrustAnchorRow)
     ]
 
 
@@ -200,10 +204,10 @@ def _row(entry: TrustedMember) -> sql.TrustMemberRow:
         uses=json.dumps([use.value for use in entry.uses]),
         divisions=listed(entry.divisions),
         type_codes=listed(entry.type_codes),
-        not_before=sql.to_micros(entry.not_before),
-        not_after=sql.to_micros(entry.not_after) if entry.not_after else None,
+        not_before=tables.to_micros(entry.not_before),
+        not_after=tables.to_micros(entry.not_after) if entry.not_after else None,
         state=entry.state.value,
-        since=sql.to_micros(entry.since) if entry.since else None,
+        since=tables.to_micros(entry.since) if entry.since else None,
     )
 
 
@@ -223,10 +227,10 @@ def _member(row: sql.TrustMemberRow) -> TrustedMember:
         tuple(MemberUse(each) for each in json.loads(row.uses)),
         listed(row.divisions),
         listed(row.type_codes),
-        sql.from_micros(row.not_before),
+        tables.from_micros(row.not_before),
         _time(row.not_after),
     )
 
 
 def _time(micros: int | None) -> datetime | None:
-    return sql.from_micros(micros) if micros is not None else None
+    return tables.from_micros(micros) if micros is not None else None

@@ -18,6 +18,7 @@ from keys.pki.ocsp import GOOD, UNKNOWN, CertStatus, Responder, Revoked, make_re
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from trust.model.errors import Malformed, NotFound, OperationalError
+from trust.storage import tables
 
 _CLOCK_SKEW = timedelta(minutes=1)
 _RESPONDER_TERM, _RENEWED_BEFORE = timedelta(days=30), timedelta(days=10)
@@ -37,7 +38,7 @@ class Ocsp:
         """
         at = self.authorities.clock.now()
         with self.authorities.database.read() as connection:
-            ca: sql.CaRow | None = sql.one_row(connection, sql.CaRow, id=ca_id)
+            ca: sql.CaRow | None = tables.one_row(connection, sql.CaRow, id=ca_id)
         if ca is None or not Profile(ca.kind).is_ca:
             raise NotFound("There is no such certification authority.", "The certificates name them.")
         try:
@@ -49,8 +50,8 @@ class Ocsp:
             with self.authorities.database.read() as connection:
                 issued = {_serial_of(cert) for cert in sql.x509_certs_under(connection, ca_id)}
                 revoked = {
-                    int(row.serial): sql.from_micros(row.revoked_at)
-                    for row in sql.all_rows(connection, sql.RevokedCertRow, ca_id=ca_id)
+                    int(row.serial): tables.from_micros(row.revoked_at)
+                    for row in tables.all_rows(connection, sql.RevokedCertRow, ca_id=ca_id)
                 }
 
             def status_of(serial: int) -> CertStatus:
@@ -69,7 +70,9 @@ class Ocsp:
         """
         at = self.authorities.clock.now()
         with self.authorities.database.read() as connection:
-            ca = next((row for row in sql.all_rows(connection, sql.CaRow) if bytes(row.cert) == issuer), None)
+            ca = next(
+                (row for row in tables.all_rows(connection, sql.CaRow) if bytes(row.cert) == issuer), None
+            )
         if ca is None:
             return None
         # How the certificate is named, not what is signed: SHA-256 is read by all, SM3 by few.
@@ -79,11 +82,11 @@ class Ocsp:
     def _responder(self, ca: sql.CaRow, at: datetime) -> Responder:
         keys = self.authorities.keys
         with self.authorities.database.read() as connection:
-            row: sql.OcspResponderRow | None = sql.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
+            row: sql.OcspResponderRow | None = tables.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
         # One that is good for longer than a term was made by a clock that was ahead, and is not good yet.
         if (
             row is None
-            or not _RENEWED_BEFORE <= sql.from_micros(row.not_after) - at <= _RESPONDER_TERM + _CLOCK_SKEW
+            or not _RENEWED_BEFORE <= tables.from_micros(row.not_after) - at <= _RESPONDER_TERM + _CLOCK_SKEW
         ):
             row = self._make_responder(ca, row, at)
         return Responder(keys.open(row.key_id, KeyPurpose.OCSP), bytes(row.cert), bytes(ca.cert))
@@ -114,14 +117,16 @@ class Ocsp:
             not_after=not_after,
             crl_address=None,
         )
-        row = sql.OcspResponderRow(ca_id=ca.id, key_id=key_id, cert=cert, not_after=sql.to_micros(not_after))
+        row = sql.OcspResponderRow(
+            ca_id=ca.id, key_id=key_id, cert=cert, not_after=tables.to_micros(not_after)
+        )
         with authorities.database.write() as connection:
-            sql.serialise(connection, "ocsp responder")
-            known: sql.OcspResponderRow | None = sql.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
+            tables.serialise(connection, "ocsp responder")
+            known: sql.OcspResponderRow | None = tables.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
             if known is not None and (old is None or bytes(known.cert) != bytes(old.cert)):
                 return known  # another process was faster
-            sql.delete(connection, sql.OcspResponderRow, {"ca_id": ca.id})
-            sql.insert(connection, row)
+            tables.delete(connection, sql.OcspResponderRow, {"ca_id": ca.id})
+            tables.insert(connection, row)
         return row
 
 

@@ -30,6 +30,7 @@ from keys.pki.read import read_x509_cert
 from trust.encoding.digests import sha256
 from trust.model.clock import Clock
 from trust.model.errors import Malformed, TrustError
+from trust.storage import tables
 from trust.storage.sql import Database
 
 MAX_CRL_BYTES = 16 * 1024 * 1024
@@ -90,7 +91,7 @@ class OutsideCrls:
     def list(self) -> list[KeptCrl]:
         with self.database.read() as connection:
             issuers = _issuers(connection)
-            rows = {row.issuer_id: row for row in sql.all_rows(connection, sql.OutsideCrlRow)}
+            rows = {row.issuer_id: row for row in tables.all_rows(connection, sql.OutsideCrlRow)}
         return [_kept(issuer, rows.get(issuer.issuer_id)) for issuer in issuers]
 
     def refresh(self) -> Sequence[Refreshed]:
@@ -104,7 +105,7 @@ class OutsideCrls:
         at = self.clock.now()
         with self.database.read() as connection:
             issuers = _issuers(connection)
-            rows = {row.issuer_id: row for row in sql.all_rows(connection, sql.OutsideCrlRow)}
+            rows = {row.issuer_id: row for row in tables.all_rows(connection, sql.OutsideCrlRow)}
         for issuer in issuers:
             if _is_due(rows.get(issuer.issuer_id), at):
                 done = self._refresh(issuer)
@@ -148,7 +149,7 @@ class OutsideCrls:
                 return Refreshed(issuer.issuer_id, issuer.name, is_new)
         with self.database.write() as connection:
             row = _row(connection, issuer.issuer_id)
-            row.tried_at, row.problem = sql.to_micros(self.clock.now()), f"{error.code}: {error.what}"
+            row.tried_at, row.problem = tables.to_micros(self.clock.now()), f"{error.code}: {error.what}"
             sql.put_outside_crl(connection, row)
         return Refreshed(issuer.issuer_id, issuer.name, False, error)
 
@@ -157,15 +158,15 @@ class OutsideCrls:
         at = self.clock.now()
         checked = check_crl(der, issuer.cert, addresses=issuer.common, at=at)
         with self.database.write() as connection:
-            sql.serialise(connection, "outside crl")
+            tables.serialise(connection, "outside crl")
             row = _row(connection, issuer.issuer_id)
             is_new = row.der is None or bytes(row.der) != der
             if is_new:
                 _check_not_older(row, checked, at)
                 row.der, row.number = der, str(checked.number) if checked.number is not None else None
-                row.this_update = sql.to_micros(checked.this_update)
-                row.next_update = sql.to_micros(checked.next_update)
-            row.tried_at, row.problem = sql.to_micros(at), None
+                row.this_update = tables.to_micros(checked.this_update)
+                row.next_update = tables.to_micros(checked.next_update)
+            row.tried_at, row.problem = tables.to_micros(at), None
             sql.put_outside_crl(connection, row)
             if is_new:
                 _note_revocations(connection)
@@ -175,9 +176,9 @@ class OutsideCrls:
 def _check_not_older(row: sql.OutsideCrlRow, checked: CheckedCrl, at: datetime) -> None:
     """An old list, shown again, would bring back what was revoked since. One that is kept and dated in the future was
     taken by a clock that was wrong, and keeps no other away."""
-    if row.this_update is not None and sql.from_micros(row.this_update) > at + _CLOCK_SKEW:
+    if row.this_update is not None and tables.from_micros(row.this_update) > at + _CLOCK_SKEW:
         return
-    is_older = row.this_update is not None and sql.to_micros(checked.this_update) < row.this_update
+    is_older = row.this_update is not None and tables.to_micros(checked.this_update) < row.this_update
     is_lower = row.number is not None and checked.number is not None and checked.number < int(row.number)
     if is_older or is_lower:
         raise Malformed(
@@ -218,7 +219,7 @@ def _note_revocations(connection: Connection) -> None:
     A hold may be lifted (RFC 5280 §5.3.1), so what is listed no more is taken back.
     """
     revoked: dict[bytes, dict[int, datetime]] = {}
-    kept = {row.issuer_id: row for row in sql.all_rows(connection, sql.OutsideCrlRow)}
+    kept = {row.issuer_id: row for row in tables.all_rows(connection, sql.OutsideCrlRow)}
     for issuer in _issuers(connection):
         row = kept.get(issuer.issuer_id)
         if row is not None and row.der is not None:
@@ -227,16 +228,16 @@ def _note_revocations(connection: Connection) -> None:
         since = _revoked_since((*identity.certs, identity.root), revoked)
         if since != identity.revoked_at:
             where = {"id": identity.identity_id}
-            sql.update(connection, sql.SealIdentityRow, where, {"revoked_at": _micros(since)})
+            tables.update(connection, sql.SealIdentityRow, where, {"revoked_at": _micros(since)})
     for tsa in list_outside_tsas(connection):
         since = _revoked_since((*tsa.certs, tsa.root), revoked)
         if since != tsa.revoked_at:
             where = {"id": tsa.tsa_id}
-            sql.update(connection, sql.OutsideTsaRow, where, {"revoked_at": _micros(since)})
+            tables.update(connection, sql.OutsideTsaRow, where, {"revoked_at": _micros(since)})
 
 
 def _micros(at: datetime | None) -> int | None:
-    return sql.to_micros(at) if at is not None else None
+    return tables.to_micros(at) if at is not None else None
 
 
 def _revoked_since(chain: Sequence[bytes], revoked: dict[bytes, dict[int, datetime]]) -> datetime | None:
@@ -249,7 +250,7 @@ def _revoked_since(chain: Sequence[bytes], revoked: dict[bytes, dict[int, dateti
 
 
 def _row(connection: Connection, issuer_id: str) -> sql.OutsideCrlRow:
-    known: sql.OutsideCrlRow | None = sql.one_row(connection, sql.OutsideCrlRow, issuer_id=issuer_id)
+    known: sql.OutsideCrlRow | None = tables.one_row(connection, sql.OutsideCrlRow, issuer_id=issuer_id)
     return known or sql.OutsideCrlRow(issuer_id=issuer_id)
 
 
@@ -258,12 +259,12 @@ def _is_due(row: sql.OutsideCrlRow | None, at: datetime) -> bool:
         return True
     pause = _AGAIN_AFTER if row.problem is None else _AGAIN_AFTER_FAILURE
     # A try that lies ahead was dated by a clock that was wrong then.
-    return not timedelta(0) <= at - sql.from_micros(row.tried_at) < pause
+    return not timedelta(0) <= at - tables.from_micros(row.tried_at) < pause
 
 
 def _kept(issuer: CrlIssuer, row: sql.OutsideCrlRow | None) -> KeptCrl:
     def time(micros: int | None) -> datetime | None:
-        return sql.from_micros(micros) if micros is not None else None
+        return tables.from_micros(micros) if micros is not None else None
 
     return KeptCrl(
         issuer.issuer_id,

@@ -19,6 +19,7 @@ from trust.encoding.der import split_elements
 from trust.encoding.digests import sha256
 from trust.encoding.trust_list import TrustState
 from trust.model.clock import Clock
+from trust.storage import tables
 from trust.storage.sql import Database
 
 
@@ -43,7 +44,7 @@ def pin_outside_tsa(database: Database, clock: Clock, certs: Sequence[bytes]) ->
     """
     tsa_id = sha256(certs[0])[:16].hex()
     with database.read() as connection:
-        known = sql.one_row(connection, sql.OutsideTsaRow, id=tsa_id)
+        known = tables.one_row(connection, sql.OutsideTsaRow, id=tsa_id)
     if known is not None:
         return _pinned(known)
     at = clock.now()
@@ -53,24 +54,24 @@ def pin_outside_tsa(database: Database, clock: Clock, certs: Sequence[bytes]) ->
         suite=chain.suite.value,
         certs=b"".join(chain.certs),
         root=chain.root,
-        added_at=sql.to_micros(at),
+        added_at=tables.to_micros(at),
     )
     with database.write() as connection:
-        sql.serialise(connection, "outside tsa")
-        known = sql.one_row(connection, sql.OutsideTsaRow, id=tsa_id)
+        tables.serialise(connection, "outside tsa")
+        known = tables.one_row(connection, sql.OutsideTsaRow, id=tsa_id)
         if known is None:
-            sql.insert(connection, row)
+            tables.insert(connection, row)
     return _pinned(known or row)
 
 
 def list_outside_tsas(connection: Connection) -> list[PinnedTsa]:
     """All that were ever pinned, in the caller's transaction."""
-    return [_pinned(row) for row in sql.all_rows(connection, sql.OutsideTsaRow)]
+    return [_pinned(row) for row in tables.all_rows(connection, sql.OutsideTsaRow)]
 
 
 def _pinned(row: sql.OutsideTsaRow) -> PinnedTsa:
     def time(micros: int | None) -> datetime | None:
-        return sql.from_micros(micros) if micros is not None else None
+        return tables.from_micros(micros) if micros is not None else None
 
     return PinnedTsa(
         tsa_id=row.id,

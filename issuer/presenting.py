@@ -25,6 +25,7 @@ from trust.encoding.digests import sha256
 from trust.model.ecertificate import IssuedECertificate
 from trust.model.errors import Conflict, Malformed, NotFound
 from trust.model.people import is_same_person
+from trust.storage import tables
 
 MAX_SESSION = timedelta(minutes=5)
 _STEP = timedelta(seconds=STEP_SECONDS)
@@ -95,7 +96,7 @@ class Presenting:
         session = self.issuing.entropy.bytes(10)
         with self.issuing.database.write() as connection:
             row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
-            sql.insert(
+            tables.insert(
                 connection,
                 sql.PresentationRow(
                     session_hash=sha256(session),
@@ -103,8 +104,8 @@ class Presenting:
                     purpose=purpose,
                     audience=audience,
                     level=int(level),
-                    started_at=sql.to_micros(at),
-                    expires_at=sql.to_micros(at + ttl),
+                    started_at=tables.to_micros(at),
+                    expires_at=tables.to_micros(at + ttl),
                 ),
             )
         return Presentation(session, at, at + ttl)
@@ -118,50 +119,50 @@ class Presenting:
     def look(self, session: bytes) -> Presentation:
         """The state of a session, for the holder's own page. Raises `NotFound`."""
         with self.issuing.database.read() as connection:
-            row = sql.one_row(connection, sql.PresentationRow, session_hash=sha256(session))
+            row = tables.one_row(connection, sql.PresentationRow, session_hash=sha256(session))
         if row is None:
             raise NotFound("There is no such presentation.")
         return Presentation(
             session,
-            sql.from_micros(row.started_at),
-            sql.from_micros(row.stopped_at or row.expires_at),
-            sql.from_micros(row.used_at) if row.used_at is not None else None,
+            tables.from_micros(row.started_at),
+            tables.from_micros(row.stopped_at or row.expires_at),
+            tables.from_micros(row.used_at) if row.used_at is not None else None,
             row.used_by,
         )
 
     def stop(self, session: bytes) -> None:
         """Ends showing; doing it twice is fine."""
-        at = sql.to_micros(self.issuing.clock.now())
+        at = tables.to_micros(self.issuing.clock.now())
         with self.issuing.database.write() as connection:
             where = {"session_hash": sha256(session), "stopped_at": None}
-            sql.update(connection, sql.PresentationRow, where, {"stopped_at": at})
+            tables.update(connection, sql.PresentationRow, where, {"stopped_at": at})
 
     def redeem(self, handle: bytes, verifier: str, at: datetime) -> Redeemed:
         """Uses a code, once. Raises `Malformed` (NOT_OURS) for one that this service did not make."""
         live = decode_live_handle(handle, self.server_key)
         session_hash = sha256(live.session)
         with self.issuing.database.read() as connection:
-            row = sql.one_row(connection, sql.PresentationRow, session_hash=session_hash)
+            row = tables.one_row(connection, sql.PresentationRow, session_hash=session_hash)
         if row is None:
             raise Malformed("This service did not make the code.", code="NOT_OURS")
         level, meant_for = Level(row.level), row.audience
         if meant_for and not is_same_person(meant_for, verifier):
             return Redeemed("ELSEWHERE", None, row.purpose, level, audience=meant_for)
-        step_ends = sql.from_micros(row.started_at) + (live.step + 2) * _STEP + _GRACE
-        begins = sql.from_micros(row.started_at) + live.step * _STEP - _GRACE
-        in_time = begins <= at <= step_ends and at < sql.from_micros(row.stopped_at or row.expires_at)
+        step_ends = tables.from_micros(row.started_at) + (live.step + 2) * _STEP + _GRACE
+        begins = tables.from_micros(row.started_at) + live.step * _STEP - _GRACE
+        in_time = begins <= at <= step_ends and at < tables.from_micros(row.stopped_at or row.expires_at)
         if row.used_at is None:
             if not in_time:
                 return Redeemed("EXPIRED", None, row.purpose, level)
             with self.issuing.database.write() as connection:
-                first = sql.use_presentation(connection, session_hash, verifier, sql.to_micros(at))
+                first = sql.use_presentation(connection, session_hash, verifier, tables.to_micros(at))
             if first:
                 return Redeemed("FRESH", self._shown(row.ecertificate_id), row.purpose, level, at, meant_for)
             with self.issuing.database.read() as connection:
-                row = sql.one_row(connection, sql.PresentationRow, session_hash=session_hash)
+                row = tables.one_row(connection, sql.PresentationRow, session_hash=session_hash)
         if row.used_at is None:
             return Redeemed("EXPIRED", None, row.purpose, level)
-        used_at = sql.from_micros(row.used_at)
+        used_at = tables.from_micros(row.used_at)
         if verifier and row.used_by == verifier and at - used_at <= _REPEAT:
             return Redeemed(
                 "REPEAT", self._shown(row.ecertificate_id), row.purpose, level, used_at, meant_for

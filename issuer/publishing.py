@@ -65,6 +65,7 @@ from trust.model.errors import (
     VerificationError,
 )
 from trust.model.seal import SealState
+from trust.storage import tables
 from trust.storage.folder import write_durably
 
 _log = logging.getLogger("yinzheng.publishing")
@@ -170,7 +171,7 @@ class Publishing:
         if isinstance(known, _Published) and known.listed.seq == seq:
             return known
         with self.authorities.database.read() as connection:
-            row = sql.one_row(connection, sql.TrustListRow, seq=seq)
+            row = tables.one_row(connection, sql.TrustListRow, seq=seq)
         compact = bytes(row.compact)
         payload = jws.payload_of(compact)
         known = self._at_hand["list"] = _Published(compact, payload, decode_trust_list(payload))
@@ -186,22 +187,22 @@ class Publishing:
         signed = jws.signing_input(encode_trust_list(wanted), TYP, sha256(bytes(root.spki)))
         finished = jws.compact(signed, cose.raw_signature(root.suite, key.sign(signed)))
         with self.authorities.database.write() as connection:
-            sql.serialise(connection, "trust list")
+            tables.serialise(connection, "trust list")
             # Another process may have published this number meanwhile: theirs counts, ours was not seen.
-            known = sql.one_row(connection, sql.TrustListRow, seq=wanted.seq)
+            known = tables.one_row(connection, sql.TrustListRow, seq=wanted.seq)
             if known is not None:
                 return bytes(known.compact)
             row = sql.TrustListRow(
-                seq=wanted.seq, compact=finished, issued_at=sql.to_micros(wanted.issued_at)
+                seq=wanted.seq, compact=finished, issued_at=tables.to_micros(wanted.issued_at)
             )
-            sql.insert(connection, row)
+            tables.insert(connection, row)
         return finished
 
     def _present_state(self, at: datetime) -> TrustList:
         with self.authorities.database.read() as connection:
-            rows = sorted(sql.all_rows(connection, sql.CaRow), key=lambda row: row.id)
+            rows = sorted(tables.all_rows(connection, sql.CaRow), key=lambda row: row.id)
             cas = {row.id: row for row in rows}
-            service_keys = sql.all_rows(connection, sql.ServiceKeyRow)
+            service_keys = tables.all_rows(connection, sql.ServiceKeyRow)
             numbers = sql.status_list_numbers(connection)
             outside_tsas = list_outside_tsas(connection)
             anchors, members = list_anchors(connection), list_members(connection)
@@ -396,10 +397,10 @@ class Publishing:
         self, number: int, encoded: bytes, size: int, at: datetime
     ) -> sql.PublishedStatusListRow:
         """Before it is anchored: what an entry commits to is never lost."""
-        micros = sql.to_micros(at)
+        micros = tables.to_micros(at)
         with self.authorities.database.write() as connection:
-            sql.forget_status_lists(connection, number, sql.to_micros(at - _STATUS_KEPT))
-            operation_id = sql.insert(
+            sql.forget_status_lists(connection, number, tables.to_micros(at - _STATUS_KEPT))
+            operation_id = tables.insert(
                 connection,
                 sql.OperationRow(
                     ecertificate_id=0,
@@ -412,7 +413,7 @@ class Publishing:
             row = sql.PublishedStatusListRow(
                 number=number, encoded=encoded, issued_at=micros, ledger_size=size, operation_id=operation_id
             )
-            row.id = sql.insert(connection, row)
+            row.id = tables.insert(connection, row)
         return row
 
     def _anchored_or_last(self, row: sql.PublishedStatusListRow, packed: bytes) -> AnchoredList:
@@ -455,9 +456,9 @@ class Publishing:
                 DetachedReceipt(entry_bytes=appended.entry_bytes, receipt=receipt)
             )
             with self.authorities.database.write() as connection:
-                sql.update(connection, sql.PublishedStatusListRow, {"id": row.id}, {"proof": proof})
+                tables.update(connection, sql.PublishedStatusListRow, {"id": row.id}, {"proof": proof})
                 values = {"done": True, "entry_seq": appended.seq}
-                sql.update(connection, sql.OperationRow, {"id": row.operation_id}, values)
+                tables.update(connection, sql.OperationRow, {"id": row.operation_id}, values)
         return AnchoredList(encoded, proof)
 
     def _witnessed(self, proof: str) -> str:
@@ -560,17 +561,17 @@ def _trusted_type(profile: TypeProfile) -> TrustedType:
 
 
 def _state_of(row: sql.CaRow) -> tuple[TrustState, datetime | None]:
-    return TrustState(row.state), sql.from_micros(row.since) if row.since is not None else None
+    return TrustState(row.state), tables.from_micros(row.since) if row.since is not None else None
 
 
 def _trusted_key(row: sql.ServiceKeyRow) -> TrustedKey:
     return TrustedKey(
         TrustState(row.state),
-        sql.from_micros(row.since) if row.since is not None else None,
+        tables.from_micros(row.since) if row.since is not None else None,
         cose.key_id(bytes(row.spki)),
         Suite(row.suite).value,
         bytes(row.spki),
         row.use,
-        sql.from_micros(row.not_before),
-        sql.from_micros(row.not_after),
+        tables.from_micros(row.not_before),
+        tables.from_micros(row.not_after),
     )

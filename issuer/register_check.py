@@ -15,6 +15,7 @@ from issuer.guarding import WITH_MAC, RegisterGuard
 from ledger.log import Log
 from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.entry import EntryKind
+from trust.storage import tables
 from trust.storage.sql import Database
 
 MOST_FINDINGS: Final = 100
@@ -82,7 +83,7 @@ def _check_ecertificates(
     if not suspects:
         return
     with database.read() as connection:
-        found = (sql.row_at(connection, "ecertificate", (row["id"],)) for row in suspects)
+        found = (tables.row_at(connection, "ecertificate", (row["id"],)) for row in suspects)
         again = [row for row in found if row is not None]
     for row, what in _unfitting(log, guard, again):
         yield RegisterFinding("ecertificate", str(row["id"]), what)
@@ -109,14 +110,14 @@ def _portions(database: Database, name: str) -> Iterator[list[dict[str, Any]]]:
     after: tuple[Any, ...] | None = None
     while True:
         with database.read() as connection:
-            rows = sql.portion_of(connection, name, after, _AT_ONCE)
+            rows = tables.portion_of(connection, name, after, _AT_ONCE)
         if not rows:
             return
         yield rows
-        after = sql.key_of(name, rows[-1])
+        after = tables.key_of(name, rows[-1])
 
 
 def _finding(table: str, row: Mapping[str, Any]) -> RegisterFinding:
-    key = sql.key_of(table, row)
+    key = tables.key_of(table, row)
     shown = " ".join(each.hex() if isinstance(each, bytes) else str(each) for each in key)
     return RegisterFinding(table, shown, "It was edited or put in by another hand.")

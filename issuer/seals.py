@@ -53,6 +53,7 @@ from trust.model.seal import (
     next_seal_state,
     seal_code,
 )
+from trust.storage import tables
 
 OPERATOR = "operator"
 """Who acts at the machine's own command line."""
@@ -214,14 +215,14 @@ class Seals:
             renews=renews,
             applied_by=_person(by),
             state=SealState.APPLIED.value,
-            state_since=sql.to_micros(at),
+            state_since=tables.to_micros(at),
         )
         with self.authorities.database.write() as connection:
-            sql.serialise(connection, "seals")
-            known = sql.one_row(connection, sql.SealRow, id=seal_id)
+            tables.serialise(connection, "seals")
+            known = tables.one_row(connection, sql.SealRow, id=seal_id)
             if known is None:
                 _check_code_is_free(connection, authority.uscc, seal_id)
-                sql.insert(connection, row)
+                tables.insert(connection, row)
                 events = [self._announce(connection, seal_id, SealAct.APPLY, by=by, note=note, at=at)]
             else:
                 same = ("authority_id", "suite", "name", "second_line", "shape", "width_mm", "renews")
@@ -251,7 +252,7 @@ class Seals:
         for an identity of another suite, outside its term, revoked, or of another seal.
         """
         with self.authorities.database.read() as connection:
-            row = sql.one_row(connection, sql.SealRow, id=seal_id)
+            row = tables.one_row(connection, sql.SealRow, id=seal_id)
         if row is None:
             raise self._unknown(seal_id)
         next_seal_state(SealState(row.state), SealAct.MAKE)
@@ -343,17 +344,17 @@ class Seals:
     def list(self) -> list[ESeal]:
         """Every seal that was made."""
         with self.authorities.database.read() as connection:
-            rows = [row for row in sql.all_rows(connection, sql.SealRow) if row.cert is not None]
+            rows = [row for row in tables.all_rows(connection, sql.SealRow) if row.cert is not None]
             return _seals(connection, rows)
 
     def applications(self) -> Sequence[SealApplication]:
         """Every seal that is not made, rejected ones included."""
         with self.authorities.database.read() as connection:
-            return [_application(row) for row in sql.all_rows(connection, sql.SealRow) if row.cert is None]
+            return [_application(row) for row in tables.all_rows(connection, sql.SealRow) if row.cert is None]
 
     def application(self, seal_id: str) -> SealApplication:
         with self.authorities.database.read() as connection:
-            row = sql.one_row(connection, sql.SealRow, id=seal_id)
+            row = tables.one_row(connection, sql.SealRow, id=seal_id)
         if row is None:
             raise self._unknown(seal_id)
         return _application(row)
@@ -361,7 +362,7 @@ class Seals:
     def preview(self, seal_id: str) -> SealPicture:
         """The picture of a seal, made or not: what a reviewer approves."""
         with self.authorities.database.read() as connection:
-            row = sql.one_row(connection, sql.SealRow, id=seal_id)
+            row = tables.one_row(connection, sql.SealRow, id=seal_id)
         if row is None:
             raise self._unknown(seal_id)
         return self._picture(row)
@@ -376,12 +377,12 @@ class Seals:
         """Every step, oldest first."""
         self.application(seal_id)
         with self.authorities.database.read() as connection:
-            return [_event(row) for row in sql.all_rows(connection, sql.SealEventRow, seal_id=seal_id)]
+            return [_event(row) for row in tables.all_rows(connection, sql.SealEventRow, seal_id=seal_id)]
 
     def idle(self) -> dict[str, Sequence[Idle]]:
         """By seal, the intervals in which it was frozen or lost."""
         with self.authorities.database.read() as connection:
-            rows = sql.all_rows(connection, sql.SealEventRow)
+            rows = tables.all_rows(connection, sql.SealEventRow)
         found: dict[str, Any] = {}
         for row in rows:
             intervals = found.setdefault(row.seal_id, [])
@@ -407,11 +408,11 @@ class Seals:
         From the beginning of the second of `since`.
         """
         self.get(seal_id)
-        start = sql.to_micros(whole_second(since)) if since else 0
-        end = sql.to_micros(until) if until else 1 << 62
+        start = tables.to_micros(whole_second(since)) if since else 0
+        end = tables.to_micros(until) if until else 1 << 62
         with self.authorities.database.read() as connection:
             rows = sql.seal_uses(connection, seal_id, start, end, _MOST_USES)
-        return [SealUse(sql.from_micros(use.at), use.by, pid, use.approval) for use, pid in rows]
+        return [SealUse(tables.from_micros(use.at), use.by, pid, use.approval) for use, pid in rows]
 
     def for_authority(self, authority_id: str) -> ESeal:
         """What is used where a request names no seal: the authority's first active one, SM2 before others."""
@@ -482,8 +483,8 @@ class Seals:
         it is used more often today than its policy and the approvals let through.
         """
         # Read again, and before the count: of a freeze and a use at the same time, one is first.
-        sql.serialise(connection, f"use of seal {seal.seal_id}")
-        row = sql.one_row(connection, sql.SealRow, id=seal.seal_id)
+        tables.serialise(connection, f"use of seal {seal.seal_id}")
+        row = tables.one_row(connection, sql.SealRow, id=seal.seal_id)
         if row.state != SealState.ACTIVE.value:
             raise Conflict(
                 f"The seal {seal.seal_id} is {row.state}.", "Use an active seal.", code="SEAL_NOT_USABLE"
@@ -501,9 +502,9 @@ class Seals:
         ):
             raise _needs_approval(seal.seal_id, 1)
         use = sql.SealUseRow(
-            seal_id=seal.seal_id, ecertificate_id=ecertificate_id, by=by, day=day, at=sql.to_micros(at)
+            seal_id=seal.seal_id, ecertificate_id=ecertificate_id, by=by, day=day, at=tables.to_micros(at)
         )
-        sql.insert(connection, use)
+        tables.insert(connection, use)
 
     # --- many documents at once ---
 
@@ -514,10 +515,10 @@ class Seals:
             raise Malformed("The number of documents is at least 1.")
         expires = self.authorities.clock.now() + timedelta(hours=_APPROVAL_HOURS)
         row = sql.SealApprovalRow(
-            seal_id=seal_id, count=count, requested_by=_person(by), expires_at=sql.to_micros(expires)
+            seal_id=seal_id, count=count, requested_by=_person(by), expires_at=tables.to_micros(expires)
         )
         with self.authorities.database.write() as connection:
-            number: int = sql.insert(connection, row)
+            number: int = tables.insert(connection, row)
         return number
 
     def approve_many(self, number: int, *, by: str, seal_id: str | None = None) -> None:
@@ -529,7 +530,7 @@ class Seals:
             if is_same_person(row.requested_by, _person(by)):
                 raise NotPermitted("Nobody approves a request of their own.", "A second person has to.")
             where = {"id": number, "approved_by": None}
-            if sql.update(connection, sql.SealApprovalRow, where, {"approved_by": by}) != 1:
+            if tables.update(connection, sql.SealApprovalRow, where, {"approved_by": by}) != 1:
                 raise Conflict(f"The request {number} is approved already.")
 
     def check_many(self, counts: Mapping[str, int], approval: int | None, at: datetime) -> None:
@@ -541,8 +542,10 @@ class Seals:
             with self.authorities.database.write() as connection:
                 where = {"id": approval, "used_at": None}
                 if not _approves(
-                    _approval(connection, approval), seal_id, count, sql.to_micros(at)
-                ) or not sql.update(connection, sql.SealApprovalRow, where, {"used_at": sql.to_micros(at)}):
+                    _approval(connection, approval), seal_id, count, tables.to_micros(at)
+                ) or not tables.update(
+                    connection, sql.SealApprovalRow, where, {"used_at": tables.to_micros(at)}
+                ):
                     raise _needs_approval(seal_id, count)
 
     def foresee_many(self, counts: Mapping[str, int], approval: int | None, at: datetime) -> None:
@@ -550,7 +553,7 @@ class Seals:
         for seal_id, count in self._above_limit(counts, at):
             with self.authorities.database.read() as connection:
                 row = _approval(connection, approval)
-            if not _approves(row, seal_id, count, sql.to_micros(at)):
+            if not _approves(row, seal_id, count, tables.to_micros(at)):
                 raise _needs_approval(seal_id, count)
 
     def _above_limit(self, counts: Mapping[str, int], at: datetime) -> Iterator[tuple[str, int]]:
@@ -611,16 +614,16 @@ class Seals:
         if effective_at is not None:
             effective_at = whole_second(effective_at)
         with self.authorities.database.write() as connection:
-            sql.serialise(connection, f"use of seal {seal_id}")
+            tables.serialise(connection, f"use of seal {seal_id}")
             # Asked behind every use that was first: what was sealed while a freeze waited came before it.
             at = self.authorities.clock.now()
-            row = sql.one_row(connection, sql.SealRow, id=seal_id)
+            row = tables.one_row(connection, sql.SealRow, id=seal_id)
             if row is None:
                 raise self._unknown(seal_id)
             state = next_seal_state(SealState(row.state), act)
             if effective_at is not None and row.not_before is not None:
                 # A seal does nothing before its term, and there are times that no list or certificate can say.
-                effective_at = max(effective_at, sql.from_micros(row.not_before))
+                effective_at = max(effective_at, tables.from_micros(row.not_before))
             if row.pending_event is not None and act not in RESTRICTING:
                 raise Conflict(f"The seal {seal_id} is being changed by somebody else.", "Try again.")
             event = self._announce(
@@ -642,7 +645,7 @@ class Seals:
                 # What is made is stored now and takes effect with the state; a policy, when it is recorded.
                 changes = {"pending_event": event.id, **(values or {})}
             where = {"id": seal_id, "state": row.state, "pending_event": row.pending_event}
-            if sql.update(connection, sql.SealRow, where, changes) != 1:
+            if tables.update(connection, sql.SealRow, where, changes) != 1:
                 raise Conflict(f"The seal {seal_id} is being changed by somebody else.", "Try again.")
         try:
             self._record([event])
@@ -666,7 +669,11 @@ class Seals:
         if len(note) > _MAX_NOTE:
             raise Malformed(f"A note has at most {_MAX_NOTE} characters.", "Shorten it.")
         operation = sql.OperationRow(
-            ecertificate_id=0, kind=EntryKind.SEAL_EVENT.name, actor=OPERATOR, salt=b"", at=sql.to_micros(at)
+            ecertificate_id=0,
+            kind=EntryKind.SEAL_EVENT.name,
+            actor=OPERATOR,
+            salt=b"",
+            at=tables.to_micros(at),
         )
         event = sql.SealEventRow(
             seal_id=seal_id,
@@ -674,12 +681,12 @@ class Seals:
             by=_person(by),
             note=note,
             detail=detail,
-            at=sql.to_micros(at),
-            effective_at=sql.to_micros(effective_at or at),
+            at=tables.to_micros(at),
+            effective_at=tables.to_micros(effective_at or at),
             salt=self.entropy.bytes(_SALT_BYTES * len(_EVENT_FIELDS)),
-            operation_id=sql.insert(connection, operation),
+            operation_id=tables.insert(connection, operation),
         )
-        event.id = sql.insert(connection, event)
+        event.id = tables.insert(connection, event)
         return event
 
     def _record(self, events: Sequence[sql.SealEventRow]) -> None:
@@ -703,18 +710,18 @@ class Seals:
         with self.authorities.database.write() as connection:
             for event, entry in zip(events, appended, strict=True):
                 # A freeze between reading the seal's state and writing it would be undone.
-                sql.serialise(connection, f"use of seal {event.seal_id}")
+                tables.serialise(connection, f"use of seal {event.seal_id}")
                 unrecorded = {"id": event.id, "entry_seq": None}
-                is_new = sql.update(connection, sql.SealEventRow, unrecorded, {"entry_seq": entry.seq})
+                is_new = tables.update(connection, sql.SealEventRow, unrecorded, {"entry_seq": entry.seq})
                 if is_new and event.act == SealAct.AUTHORISE.value:
-                    sql.update(connection, sql.SealRow, {"id": event.seal_id}, {"policy": event.detail})
+                    tables.update(connection, sql.SealRow, {"id": event.seal_id}, {"policy": event.detail})
                 done = {"done": True, "entry_seq": entry.seq}
-                sql.update(connection, sql.OperationRow, {"id": event.operation_id}, done)
-                row = sql.one_row(connection, sql.SealRow, id=event.seal_id)
+                tables.update(connection, sql.OperationRow, {"id": event.operation_id}, done)
+                row = tables.one_row(connection, sql.SealRow, id=event.seal_id)
                 if row.pending_event == event.id:
                     state = next_seal_state(SealState(row.state), SealAct(event.act))
                     changes = {"state": state.value, "pending_event": None, "state_since": event.at}
-                    sql.update(connection, sql.SealRow, {"id": event.seal_id}, changes)
+                    tables.update(connection, sql.SealRow, {"id": event.seal_id}, changes)
 
     def _with_fresh_key(self, row: sql.SealRow) -> _Keyed:
         """A key made now, with a certificate of our own CA."""
@@ -760,7 +767,7 @@ class Seals:
                 code="IDENTITY_REVOKED",
             )
         with self.authorities.database.read() as connection:
-            other = sql.one_row(connection, sql.SealRow, identity_id=identity.identity_id)
+            other = tables.one_row(connection, sql.SealRow, identity_id=identity.identity_id)
         if other is not None and other.id != row.id:
             raise _identity_in_use(identity.identity_id)
         self.authorities.keys.open(identity.key_id, KeyPurpose.SEAL)  # what is not there is told of now
@@ -799,8 +806,8 @@ class Seals:
             "picture_svg": picture.svg,
             "picture_pdf": seal_pdf(picture),
             "seal_data": seal_data,
-            "not_before": sql.to_micros(keyed.not_before.replace(microsecond=0)),
-            "not_after": sql.to_micros(keyed.not_after.replace(microsecond=0)),
+            "not_before": tables.to_micros(keyed.not_before.replace(microsecond=0)),
+            "not_after": tables.to_micros(keyed.not_after.replace(microsecond=0)),
         }
 
     def _picture(self, row: sql.SealRow) -> SealPicture:
@@ -818,8 +825,8 @@ class Seals:
     def _retire_renewed(self, seal_id: str, by: str) -> None:
         """The seal that this one takes the place of, if it still is in use."""
         with self.authorities.database.read() as connection:
-            row = sql.one_row(connection, sql.SealRow, id=seal_id)
-            old = sql.one_row(connection, sql.SealRow, id=row.renews) if row and row.renews else None
+            row = tables.one_row(connection, sql.SealRow, id=seal_id)
+            old = tables.one_row(connection, sql.SealRow, id=row.renews) if row and row.renews else None
         if old is not None and old.state == SealState.ACTIVE.value:
             self._act(old.id, SealAct.RENEW, by=by, note=f"renewed by {seal_id}")
 
@@ -832,7 +839,7 @@ class Seals:
             revoked_at=event.effective_at,
             entered_at=event.at,
         )
-        sql.insert(connection, revoked)
+        tables.insert(connection, revoked)
 
     def _check_second_person(self, seal_id: str, by: str) -> None:
         if is_same_person(self.application(seal_id).applied_by, by):
@@ -840,7 +847,7 @@ class Seals:
 
     def _find(self, seal_id: str) -> ESeal | None:
         with self.authorities.database.read() as connection:
-            row = sql.one_row(connection, sql.SealRow, id=seal_id)
+            row = tables.one_row(connection, sql.SealRow, id=seal_id)
             return _seals(connection, [row])[0] if row is not None and row.cert is not None else None
 
     def _unknown(self, seal_id: str) -> NotFound:
@@ -863,7 +870,7 @@ def _approval(connection: Connection, number: int | None) -> Any:
     """The row of this number; None where there is none, also for a number that no column holds."""
     if number is None or not 0 < number < 1 << 63:
         return None
-    return sql.one_row(connection, sql.SealApprovalRow, id=number)
+    return tables.one_row(connection, sql.SealApprovalRow, id=number)
 
 
 def _approves(row: Any, seal_id: str, count: int, at: int) -> bool:
@@ -882,10 +889,10 @@ def _is_approved(connection: Connection, seal_id: str, above: int, at: datetime)
     Approvals of the last days count, as a large request may take more than one: all of them together for what is above
     the limit, and one alone for what came after it, whatever was used before there was a limit.
     """
-    since = sql.to_micros(at - _LONGEST_REQUEST)
+    since = tables.to_micros(at - _LONGEST_REQUEST)
     rows = [
         row
-        for row in sql.all_rows(connection, sql.SealApprovalRow, seal_id=seal_id)
+        for row in tables.all_rows(connection, sql.SealApprovalRow, seal_id=seal_id)
         if row.approved_by is not None and (row.used_at or 0) >= since
     ]
     if above < sum(row.count for row in rows):
@@ -914,9 +921,9 @@ def _needs_approval(seal_id: str, count: int) -> NotPermitted:
 
 def _check_code_is_free(connection: Connection, uscc: str, seal_id: str) -> None:
     """No two seals have one code. Raises `Conflict` in the rare case that the id gives a code that is taken."""
-    authorities = {row.id: row.uscc for row in sql.all_rows(connection, sql.AuthorityRow)}
+    authorities = {row.id: row.uscc for row in tables.all_rows(connection, sql.AuthorityRow)}
     code = seal_code(uscc, seal_id)
-    for row in sql.all_rows(connection, sql.SealRow):
+    for row in tables.all_rows(connection, sql.SealRow):
         if seal_code(authorities[row.authority_id], row.id) == code:
             raise Conflict(f"The code {code} of this id belongs to another seal.", "Choose another id.")
 
@@ -959,8 +966,8 @@ def _event(row: sql.SealEventRow) -> SealEvent:
         SealAct(row.act),
         row.by,
         row.note,
-        sql.from_micros(row.at),
-        sql.from_micros(row.effective_at),
+        tables.from_micros(row.at),
+        tables.from_micros(row.effective_at),
         row.detail,
         row.entry_seq,
     )
@@ -988,7 +995,7 @@ def _identity_in_use(identity_id: str) -> Conflict:
 
 def _seals(connection: Connection, rows: Sequence[sql.SealRow]) -> list[ESeal]:
     """Seals that are made, with what is above each: the CA that issued it, whatever CA issues today."""
-    cas = {ca.id: ca for ca in sql.all_rows(connection, sql.CaRow)}
+    cas = {ca.id: ca for ca in tables.all_rows(connection, sql.CaRow)}
     is_outside = any(row.identity_id is not None for row in rows)
     identities = {each.identity_id: each for each in list_identities(connection)} if is_outside else {}
     found = []
@@ -1013,9 +1020,9 @@ def _seal(
         suite=Suite(row.suite),
         shape=SealShape(row.shape),
         state=SealState(row.state),
-        state_since=sql.from_micros(row.state_since),
-        not_before=sql.from_micros(row.not_before or 0),
-        not_after=sql.from_micros(row.not_after or 0),
+        state_since=tables.from_micros(row.state_since),
+        not_before=tables.from_micros(row.not_before or 0),
+        not_after=tables.from_micros(row.not_after or 0),
         certs=certs,
         root=root,
         identity_id=row.identity_id,

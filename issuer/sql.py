@@ -11,42 +11,34 @@ DONE. What a crash leaves INTENDED is carried on by `issuer.issuing.resume_unfin
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
-from trust.encoding.digests import sha256
 from trust.encoding.status_list import ENTRIES
 from trust.model.errors import Conflict, NotFound, StorageError
 from trust.model.status import Status
-from trust.storage.guard import guard_of, note_change
-
-_Row = TypeVar("_Row", bound=SQLModel)
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-BigKey = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-
-
-def to_micros(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def from_micros(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
-
-
-def _blob(*, nullable: bool = False) -> Any:
-    return Field(sa_column=sa.Column(sa.LargeBinary, nullable=nullable))
-
+from trust.storage.guard import guard_of
+from trust.storage.tables import (
+    BigKey,
+    all_rows,
+    believable,
+    believed,
+    blob,
+    insert,
+    one_row,
+    set_sequence,
+    table_of,
+    update,
+)
 
 GAP = "GAP"
 """The kind of the operation that marks a restored register's gap."""
+
 
 NUMBERS_LEFT_OUT = 1_000_000
 """More than a service can have given out between a copy and its restore, of what the ledger does not count."""
@@ -73,7 +65,7 @@ class CaRow(SQLModel, table=True):
     kind: str = Field(max_length=16)
     suite: str = Field(max_length=32)
     key_id: str = Field(max_length=64)
-    cert: bytes = _blob()
+    cert: bytes = blob()
     parent: str | None = Field(default=None, max_length=64)
     state: str = Field(default="active", max_length=16)
     since: int | None = Field(default=None, sa_type=sa.BigInteger)
@@ -83,7 +75,7 @@ class CrlRow(SQLModel, table=True):
     __tablename__ = "crl"
     ca_id: str = Field(primary_key=True, max_length=64)
     number: int
-    der: bytes = _blob()
+    der: bytes = blob()
     this_update: int = Field(sa_type=sa.BigInteger)
     next_update: int = Field(sa_type=sa.BigInteger)
 
@@ -115,16 +107,16 @@ class SealRow(SQLModel, table=True):
     shape: str = Field(max_length=16)
     width_mm: float
     height_mm: float
-    artwork: bytes | None = _blob(nullable=True)
+    artwork: bytes | None = blob(nullable=True)
     renews: str | None = Field(default=None, max_length=64)
     applied_by: str = Field(max_length=64)
     key_id: str | None = Field(default=None, max_length=64)
     ca_id: str | None = Field(default=None, max_length=64)
     identity_id: str | None = Field(default=None, unique=True, max_length=32)
-    cert: bytes | None = _blob(nullable=True)
+    cert: bytes | None = blob(nullable=True)
     picture_svg: str | None = None
-    picture_pdf: bytes | None = _blob(nullable=True)
-    seal_data: bytes | None = _blob(nullable=True)
+    picture_pdf: bytes | None = blob(nullable=True)
+    seal_data: bytes | None = blob(nullable=True)
     policy: str = "{}"
     state: str = Field(max_length=16)
     state_since: int = Field(sa_type=sa.BigInteger)
@@ -148,7 +140,7 @@ class SealEventRow(SQLModel, table=True):
     detail: str
     at: int = Field(sa_type=sa.BigInteger)
     effective_at: int = Field(sa_type=sa.BigInteger)
-    salt: bytes = _blob()
+    salt: bytes = blob()
     operation_id: int = Field(sa_type=sa.BigInteger)
     entry_seq: int | None = Field(default=None, sa_type=sa.BigInteger)
 
@@ -187,7 +179,7 @@ class ServiceKeyRow(SQLModel, table=True):
     key_id: str = Field(primary_key=True, max_length=64)
     use: str = Field(index=True, max_length=32)
     suite: str = Field(max_length=32)
-    spki: bytes = _blob()
+    spki: bytes = blob()
     state: str = Field(max_length=16)
     since: int | None = Field(default=None, sa_type=sa.BigInteger)
     not_before: int = Field(sa_type=sa.BigInteger)
@@ -197,7 +189,7 @@ class ServiceKeyRow(SQLModel, table=True):
 class TrustListRow(SQLModel, table=True):
     __tablename__ = "trust_list"
     seq: int = Field(primary_key=True)
-    compact: bytes = _blob()
+    compact: bytes = blob()
     issued_at: int = Field(sa_type=sa.BigInteger)
 
 
@@ -206,7 +198,7 @@ class StatusListRow(SQLModel, table=True):
 
     __tablename__ = "status_list"
     number: int = Field(primary_key=True)
-    secret: bytes = _blob()
+    secret: bytes = blob()
     used: int
 
 
@@ -216,7 +208,7 @@ class PublishedStatusListRow(SQLModel, table=True):
     __tablename__ = "published_status_list"
     id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
     number: int
-    encoded: bytes = _blob()
+    encoded: bytes = blob()
     issued_at: int = Field(sa_type=sa.BigInteger)
     ledger_size: int = Field(sa_type=sa.BigInteger)
     operation_id: int = Field(sa_type=sa.BigInteger)
@@ -230,7 +222,7 @@ class ECertificateRow(SQLModel, table=True):
     pid: bytes = Field(sa_column=sa.Column(sa.LargeBinary(16), unique=True, nullable=False))
     identifier: str = Field(unique=True, max_length=160)
     request_key: str = Field(unique=True, max_length=64)
-    fields_digest: bytes = _blob()
+    fields_digest: bytes = blob()
     authority_id: str = Field(foreign_key="authority.id", max_length=32)
     type_short: str = Field(max_length=8)
     type_version: int
@@ -247,8 +239,8 @@ class ECertificateRow(SQLModel, table=True):
     pending_operation: int | None = Field(default=None, sa_type=sa.BigInteger)
     operation_id: int = Field(default=0, sa_type=sa.BigInteger)
     replaces_id: int | None = Field(default=None, sa_type=sa.BigInteger, index=True)
-    ref_salt: bytes = _blob()
-    commit_salts: bytes = _blob()
+    ref_salt: bytes = blob()
+    commit_salts: bytes = blob()
     entry_seq: int | None = Field(default=None, sa_type=sa.BigInteger)
     issued_sha256: bytes | None = Field(
         default=None, sa_column=sa.Column(sa.LargeBinary(32), nullable=True, index=True)
@@ -257,7 +249,7 @@ class ECertificateRow(SQLModel, table=True):
     issued_at: int | None = Field(default=None, sa_type=sa.BigInteger)
     archive_due_at: int | None = Field(default=None, sa_type=sa.BigInteger)
     claimed_until: int | None = Field(default=None, sa_type=sa.BigInteger)
-    mac: bytes | None = _blob(nullable=True)
+    mac: bytes | None = blob(nullable=True)
     __table_args__ = (
         sa.Index("ecertificate_archive_due", "archive_due_at", "id"),
         # The status list and the list of what a crash left are read by these; both stay short.
@@ -290,7 +282,7 @@ class HolderRow(SQLModel, table=True):
     __tablename__ = "holder"
     holder_ref: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
     ecertificate_id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
-    mac: bytes | None = _blob(nullable=True)
+    mac: bytes | None = blob(nullable=True)
 
 
 class DocumentRow(SQLModel, table=True):
@@ -299,8 +291,8 @@ class DocumentRow(SQLModel, table=True):
     __tablename__ = "document"
     ecertificate_id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
     kind: str = Field(primary_key=True, max_length=16)
-    content: bytes = _blob()
-    mac: bytes | None = _blob(nullable=True)
+    content: bytes = blob()
+    mac: bytes | None = blob(nullable=True)
 
 
 class OperationRow(SQLModel, table=True):
@@ -313,11 +305,11 @@ class OperationRow(SQLModel, table=True):
     reason: str | None = None
     note: str | None = None
     actor: str = Field(max_length=64)
-    salt: bytes = _blob()
+    salt: bytes = blob()
     at: int = Field(sa_type=sa.BigInteger)
     done: bool = False
     entry_seq: int | None = Field(default=None, sa_type=sa.BigInteger)
-    mac: bytes | None = _blob(nullable=True)
+    mac: bytes | None = blob(nullable=True)
 
 
 class PresentationRow(SQLModel, table=True):
@@ -332,7 +324,7 @@ class PresentationRow(SQLModel, table=True):
     used_at: int | None = Field(default=None, sa_type=sa.BigInteger)
     used_by: str | None = None
     stopped_at: int | None = Field(default=None, sa_type=sa.BigInteger)
-    mac: bytes | None = _blob(nullable=True)
+    mac: bytes | None = blob(nullable=True)
 
 
 class SealIdentityRow(SQLModel, table=True):
@@ -346,8 +338,8 @@ class SealIdentityRow(SQLModel, table=True):
     label: str
     suite: str = Field(max_length=32)
     key_id: str = Field(index=True, max_length=64)
-    certs: bytes = _blob()
-    root: bytes = _blob()
+    certs: bytes = blob()
+    root: bytes = blob()
     not_before: int = Field(sa_type=sa.BigInteger)
     not_after: int = Field(sa_type=sa.BigInteger)
     imported_at: int = Field(sa_type=sa.BigInteger)
@@ -362,7 +354,7 @@ class OutsideCrlRow(SQLModel, table=True):
 
     __tablename__ = "outside_crl"
     issuer_id: str = Field(primary_key=True, max_length=32)
-    der: bytes | None = _blob(nullable=True)
+    der: bytes | None = blob(nullable=True)
     number: str | None = Field(default=None, max_length=64)
     this_update: int | None = Field(default=None, sa_type=sa.BigInteger)
     next_update: int | None = Field(default=None, sa_type=sa.BigInteger)
@@ -396,7 +388,7 @@ class TrustAnchorRow(SQLModel, table=True):
     id: str = Field(primary_key=True, max_length=16)
     name_zh: str
     name_en: str
-    cert: bytes = _blob()
+    cert: bytes = blob()
     not_before: int = Field(sa_type=sa.BigInteger)
     not_after: int = Field(sa_type=sa.BigInteger)
     state: str = Field(max_length=16)
@@ -413,8 +405,8 @@ class OutsideTsaRow(SQLModel, table=True):
     __tablename__ = "outside_tsa"
     id: str = Field(primary_key=True, max_length=32)
     suite: str = Field(max_length=32)
-    certs: bytes = _blob()
-    root: bytes = _blob()
+    certs: bytes = blob()
+    root: bytes = blob()
     added_at: int = Field(sa_type=sa.BigInteger)
     state: str = Field(default="active", max_length=16)
     since: int | None = Field(default=None, sa_type=sa.BigInteger)
@@ -426,7 +418,7 @@ class RegisterEventRow(SQLModel, table=True):
 
     __tablename__ = "register_event"
     operation_id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
-    payload: bytes = _blob()
+    payload: bytes = blob()
     commitment: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), unique=True, nullable=False))
 
 
@@ -436,7 +428,7 @@ class OcspResponderRow(SQLModel, table=True):
     __tablename__ = "ocsp_responder"
     ca_id: str = Field(primary_key=True, max_length=64)
     key_id: str = Field(max_length=64)
-    cert: bytes = _blob()
+    cert: bytes = blob()
     not_after: int = Field(sa_type=sa.BigInteger)
 
 
@@ -448,172 +440,9 @@ class Reservation:
     status_index: int
 
 
-# --- Authorities, CAs, keys, seals ---------------------------------------------------------------------
-
-
-def insert(connection: Connection, row: SQLModel) -> Any:
-    """Inserts one row and gives back its generated key, if it has one."""
-    values = row.model_dump(exclude_none=True)
-    table = _t(row.__class__)
-    guard = guard_of(connection)
-    known = {column.name: values.get(column.name) for column in table.c}
-    has_key = all(known[column.name] is not None for column in table.primary_key)
-    if guard is not None and has_key and (mac := guard.mac(table.name, known)) is not None:
-        values["mac"] = mac
-    result = connection.execute(sa.insert(table).values(**values))
-    made = result.inserted_primary_key
-    if guard is not None and made and not has_key:
-        known |= dict(zip((column.name for column in table.primary_key), made, strict=True))
-        if (mac := guard.mac(table.name, known)) is not None:
-            connection.execute(sa.update(table).where(*_is_key(table, made)).values(mac=mac))
-    if guard is not None and made and guard.is_recorded(table.name):
-        note_change(connection, (table.name, tuple(made)))
-    return made[0] if made else None
-
-
-def all_rows(connection: Connection, kind: type[SQLModel], /, **where: Any) -> list[Any]:
-    """Every row of a small table whose columns have these values. Raises `StorageError` (ROW_EDITED)."""
-    table = _t(kind)
-    statement = sa.select(table)
-    for column, value in where.items():
-        statement = statement.where(table.c[column] == value)
-    # Fetched before they are judged: an exception would keep the statement open, and with it yesterday's view.
-    rows = connection.execute(statement.order_by(*table.primary_key)).all()
-    return [believed(connection, kind, row) for row in rows]
-
-
-def one_row(connection: Connection, kind: type[SQLModel], /, **where: Any) -> Any:
-    """The only such row, or None."""
-    found = all_rows(connection, kind, **where)
-    return found[0] if found else None
-
-
-def believed(connection: Connection, kind: type[_Row], row: sa.Row[Any]) -> _Row:
-    """A row as it came from the database, once its guard has nothing against it. Raises `StorageError`."""
-    values = dict(row._mapping)
-    guard = guard_of(connection)
-    if guard is not None:
-        guard.check(connection, _t(kind).name, values)
-    return kind(**values)
-
-
-def _believable(
-    connection: Connection, kind: type[_Row], rows: Sequence[sa.Row[Any]]
-) -> tuple[list[_Row], StorageError | None]:
-    """The rows that nobody edited, so that one that somebody did keeps none of them waiting; and the first reason."""
-    found: list[_Row] = []
-    refused: StorageError | None = None
-    for row in rows:
-        try:
-            found.append(believed(connection, kind, row))
-        except StorageError as exc:
-            refused = refused or exc
-    return found, refused
-
-
-def update(
-    connection: Connection, kind: type[SQLModel], where: dict[str, Any], values: dict[str, Any]
-) -> int:
-    """Changes rows; says how many."""
-    table = _t(kind)
-    conditions = [
-        table.c[column].is_(None) if value is None else table.c[column] == value
-        for column, value in where.items()
-    ]
-    guard = guard_of(connection)
-    is_recorded = guard is not None and guard.is_recorded(table.name, values)
-    has_mac = guard is not None and not guard.columns(table.name).isdisjoint(values)
-    keys: list[tuple[Any, ...]] = []
-    if is_recorded or has_mac:
-        # What is changed was believed before, or an edited row would be blessed with it.
-        found = connection.execute(sa.select(table).where(*conditions).with_for_update()).all()
-        for row in found:
-            believed(connection, kind, row)
-        keys = [tuple(row._mapping[column.name] for column in table.primary_key) for row in found]
-    changed = int(connection.execute(sa.update(table).values(**values).where(*conditions)).rowcount)
-    for key in keys:
-        if is_recorded:
-            note_change(connection, (table.name, key))
-        if guard is not None and has_mac:
-            row = connection.execute(sa.select(table).where(*_is_key(table, key))).one()
-            mac = guard.mac(table.name, dict(row._mapping))
-            connection.execute(sa.update(table).where(*_is_key(table, key)).values(mac=mac))
-    return changed
-
-
-def delete(connection: Connection, kind: type[SQLModel], where: dict[str, Any]) -> None:
-    """Deletes rows of a table of working state; artefacts and operations are never deleted this way."""
-    table = _t(kind)
-    conditions = [table.c[column] == value for column, value in where.items()]
-    guard = guard_of(connection)
-    if guard is not None and guard.is_recorded(table.name):
-        for row in connection.execute(sa.select(*table.primary_key).where(*conditions)):
-            note_change(connection, (table.name, tuple(row)))
-    connection.execute(sa.delete(table).where(*conditions))
-
-
-def _is_key(table: sa.Table, key: Sequence[Any]) -> list[sa.ColumnElement[bool]]:
-    return [column == value for column, value in zip(table.primary_key, key, strict=True)]
-
-
-def key_of(name: str, row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The primary key of a row of this table."""
-    return tuple(row[column.name] for column in _named(name).primary_key)
-
-
-def rows_of(connection: Connection, name: str) -> Iterator[dict[str, Any]]:
-    """Every row of a small table as it stands, whatever its guard would say."""
-    for row in connection.execute(sa.select(_named(name))):
-        yield dict(row._mapping)
-
-
-def row_at(connection: Connection, name: str, key: Sequence[Any]) -> dict[str, Any] | None:
-    """One row as it stands."""
-    row = connection.execute(sa.select(_named(name)).where(*_is_key(_named(name), key))).one_or_none()
-    return dict(row._mapping) if row is not None else None
-
-
-def portion_of(
-    connection: Connection, name: str, after: Sequence[Any] | None, limit: int
-) -> list[dict[str, Any]]:
-    """The next rows of a large table as they stand, in the order of their keys, behind the key `after`."""
-    table = _named(name)
-    key = tuple(table.primary_key)
-    statement = sa.select(table).order_by(*key).limit(limit)
-    if after is not None:
-        statement = statement.where(sa.tuple_(*key) > sa.tuple_(*(sa.literal(each) for each in after)))
-    return [dict(row._mapping) for row in connection.execute(statement)]
-
-
-def rows_without_mac(connection: Connection, name: str, limit: int) -> list[dict[str, Any]]:
-    """Rows from before there were MACs."""
-    statement = sa.select(_named(name)).where(_named(name).c.mac.is_(None)).limit(limit)
-    return [dict(row._mapping) for row in connection.execute(statement)]
-
-
-def set_mac(connection: Connection, name: str, key: Sequence[Any], mac: bytes) -> None:
-    table = _named(name)
-    connection.execute(sa.update(table).where(*_is_key(table, key)).values(mac=mac))
-
-
-def _named(name: str) -> sa.Table:
-    return SQLModel.metadata.tables[name]
-
-
-def serialise(connection: Connection, what: str) -> None:
-    """Lets one process at a time do `what` until the transaction ends.
-
-    On SQLite a write transaction is alone already. On PostgreSQL two processes could both see that something
-    is missing and both make it; the second waits here and then sees the first one's.
-    """
-    if connection.dialect.name == "postgresql":
-        key = int.from_bytes(sha256(f"yinzheng register: {what}".encode())[:8], "big", signed=True)
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
-
-
 def register_events(connection: Connection) -> list[RegisterEventRow]:
     """All of them, oldest first."""
-    table = _t(RegisterEventRow)
+    table = table_of(RegisterEventRow)
     return [
         RegisterEventRow(**row._mapping)
         for row in connection.execute(sa.select(table).order_by(table.c.operation_id))
@@ -622,7 +451,7 @@ def register_events(connection: Connection) -> list[RegisterEventRow]:
 
 def register_events_with(connection: Connection, commitments: Sequence[bytes]) -> dict[bytes, bytes]:
     """The payloads of these commitments, as far as they are stored."""
-    table = _t(RegisterEventRow)
+    table = table_of(RegisterEventRow)
     found: dict[bytes, bytes] = {}
     for start in range(0, len(commitments), 500):
         wanted = table.c.commitment.in_(commitments[start : start + 500])
@@ -633,26 +462,26 @@ def register_events_with(connection: Connection, commitments: Sequence[bytes]) -
 
 def caller_of(connection: Connection, operation_id: int) -> str:
     """Who asked for an issue."""
-    table = _t(OperationRow)
+    table = table_of(OperationRow)
     noted = connection.execute(sa.select(table.c.note).where(table.c.id == operation_id)).scalar_one()
     return str(noted or "")
 
 
 def pending_seal_events(connection: Connection) -> tuple[list[SealEventRow], StorageError | None]:
     """Steps in the lives of seals that no ledger entry records yet, oldest first; why others are not believed."""
-    table = _t(SealEventRow)
+    table = table_of(SealEventRow)
     rows = connection.execute(sa.select(table).where(table.c.entry_seq.is_(None)).order_by(table.c.id))
-    return _believable(connection, SealEventRow, rows.all())
+    return believable(connection, SealEventRow, rows.all())
 
 
 def seal_uses_on(connection: Connection, seal_id: str, day: int) -> int:
-    table = _t(SealUseRow)
+    table = table_of(SealUseRow)
     statement = sa.select(sa.func.count()).where(table.c.seal_id == seal_id, table.c.day == day)
     return int(connection.execute(statement).scalar_one())
 
 
 def seal_uses_since(connection: Connection, seal_id: str, since: int) -> int:
-    table = _t(SealUseRow)
+    table = table_of(SealUseRow)
     statement = sa.select(sa.func.count()).where(table.c.seal_id == seal_id, table.c.at >= since)
     return int(connection.execute(statement).scalar_one())
 
@@ -661,7 +490,7 @@ def seal_uses(
     connection: Connection, seal_id: str, since: int, until: int, limit: int
 ) -> list[tuple[SealUseRow, bytes]]:
     """Uses in since <= at < until, oldest first, each with the public id of what was sealed."""
-    uses, certs = _t(SealUseRow), _t(ECertificateRow)
+    uses, certs = table_of(SealUseRow), table_of(ECertificateRow)
     rows = connection.execute(
         sa.select(uses, certs.c.pid)
         .join(certs, certs.c.id == uses.c.ecertificate_id)
@@ -676,12 +505,12 @@ def seal_uses(
 
 
 def put_crl(connection: Connection, row: CrlRow) -> None:
-    connection.execute(sa.delete(_t(CrlRow)).where(_t(CrlRow).c.ca_id == row.ca_id))
+    connection.execute(sa.delete(table_of(CrlRow)).where(table_of(CrlRow).c.ca_id == row.ca_id))
     insert(connection, row)
 
 
 def put_outside_crl(connection: Connection, row: OutsideCrlRow) -> None:
-    table = _t(OutsideCrlRow)
+    table = table_of(OutsideCrlRow)
     connection.execute(sa.delete(table).where(table.c.issuer_id == row.issuer_id))
     insert(connection, row)
 
@@ -702,7 +531,7 @@ def seals_version(connection: Connection) -> tuple[int, ...]:
     Every change of a seal writes an event in its own transaction, or completes one. Counted and not only the highest
     number: numbers of transactions that run at once do not come in their order.
     """
-    event, identity = _t(SealEventRow), _t(SealIdentityRow)
+    event, identity = table_of(SealEventRow), table_of(SealIdentityRow)
     events = sa.select(
         sa.func.count(),
         sa.func.max(event.c.id),
@@ -717,7 +546,7 @@ def seals_version(connection: Connection) -> tuple[int, ...]:
 
 
 def newest_trust_list_seq(connection: Connection) -> int | None:
-    table = _t(TrustListRow)
+    table = table_of(TrustListRow)
     found = connection.execute(sa.select(sa.func.max(table.c.seq))).scalar()
     return int(found) if found is not None else None
 
@@ -727,7 +556,7 @@ def newest_trust_list_seq(connection: Connection) -> int | None:
 
 def take_status_indexes(connection: Connection, count: int, fresh_secret: bytes) -> list[Reservation]:
     """`count` unused places in status lists; a new list is begun when the newest is full."""
-    table = _t(StatusListRow)
+    table = table_of(StatusListRow)
     taken: list[Reservation] = []
     while len(taken) < count:
         row = connection.execute(
@@ -762,7 +591,7 @@ def status_list_numbers(connection: Connection) -> list[int]:
 def ecertificates_with(connection: Connection, ids: Iterable[int]) -> dict[int, ECertificateRow]:
     """By id, those that there are, with their places in status lists. What the rows say of the status is not asked:
     lists are made of what the ledger says."""
-    table = _t(ECertificateRow)
+    table = table_of(ECertificateRow)
     guard = guard_of(connection)
     wanted = sorted(set(ids))
     found: dict[int, ECertificateRow] = {}
@@ -777,7 +606,7 @@ def ecertificates_with(connection: Connection, ids: Iterable[int]) -> dict[int, 
 
 
 def newest_status_list(connection: Connection, number: int) -> PublishedStatusListRow | None:
-    table = _t(PublishedStatusListRow)
+    table = table_of(PublishedStatusListRow)
     row = connection.execute(
         sa.select(table).where(table.c.number == number).order_by(table.c.id.desc()).limit(1)
     ).one_or_none()
@@ -785,7 +614,7 @@ def newest_status_list(connection: Connection, number: int) -> PublishedStatusLi
 
 
 def newest_anchored_status_list(connection: Connection, number: int) -> PublishedStatusListRow | None:
-    table = _t(PublishedStatusListRow)
+    table = table_of(PublishedStatusListRow)
     row = connection.execute(
         sa.select(table)
         .where(table.c.number == number, table.c.proof.is_not(None))
@@ -797,14 +626,14 @@ def newest_anchored_status_list(connection: Connection, number: int) -> Publishe
 
 def status_lists_of(connection: Connection, number: int) -> list[PublishedStatusListRow]:
     """Every published version that is kept, oldest first."""
-    table = _t(PublishedStatusListRow)
+    table = table_of(PublishedStatusListRow)
     rows = connection.execute(sa.select(table).where(table.c.number == number).order_by(table.c.id))
     return [PublishedStatusListRow(**row._mapping) for row in rows]
 
 
 def forget_status_lists(connection: Connection, number: int, before: int) -> None:
     """Deletes versions issued before that time: they prove nothing any more, and weigh up to 64 KiB each."""
-    table = _t(PublishedStatusListRow)
+    table = table_of(PublishedStatusListRow)
     connection.execute(sa.delete(table).where(table.c.number == number, table.c.issued_at < before))
 
 
@@ -820,7 +649,7 @@ def issued_with_digests(
     connection: Connection, digests: Sequence[bytes]
 ) -> dict[bytes, tuple[ECertificateRow, bytes]]:
     """(e-certificate, its data file) by the SHA-256 of the issued file; erased ones are not known any more."""
-    table = _t(ECertificateRow)
+    table = table_of(ECertificateRow)
     statement = sa.select(table).where(table.c.issued_sha256.in_(digests), table.c.step == "ISSUED")
     rows = [believed(connection, ECertificateRow, row) for row in connection.execute(statement).all()]
     return {
@@ -837,7 +666,7 @@ def get_ecertificate(connection: Connection, **where: Any) -> ECertificateRow:
 
 def newest_version(connection: Connection, authority_id: str, type_short: str, number: str) -> int:
     """The highest version of a licence number, 0 where there is none."""
-    table = _t(ECertificateRow)
+    table = table_of(ECertificateRow)
     found = connection.execute(
         sa.select(sa.func.max(table.c.version)).where(
             table.c.authority_id == authority_id, table.c.type_short == type_short, table.c.number == number
@@ -855,7 +684,7 @@ def claim_unfinished(
     On PostgreSQL rows that another transaction is just claiming are passed over; so are edited ones everywhere, which
     the pass over the register names: they keep none of the others waiting.
     """
-    table = _t(ECertificateRow)
+    table = table_of(ECertificateRow)
     statement = (
         sa.select(table)
         .where(
@@ -869,7 +698,7 @@ def claim_unfinished(
         .with_for_update(skip_locked=True)
     )
     found = connection.execute(statement).all()
-    rows, _ = _believable(connection, ECertificateRow, found)
+    rows, _ = believable(connection, ECertificateRow, found)
     ids = [row.id for row in rows]
     connection.execute(sa.update(table).where(table.c.id.in_(ids)).values(claimed_until=until))
     return rows, found[-1].id if found else 0
@@ -877,7 +706,7 @@ def claim_unfinished(
 
 def backlog(connection: Connection, at: int) -> tuple[int, int]:
     """How many e-certificates are reserved and not issued, and how many wait for a later version."""
-    table = _t(ECertificateRow)
+    table = table_of(ECertificateRow)
     unfinished = sa.select(sa.func.count()).where(table.c.step != "ISSUED", table.c.step != "ERASED")
     due = sa.select(sa.func.count()).where(table.c.archive_due_at <= at)
     return int(connection.execute(unfinished).scalar_one()), int(connection.execute(due).scalar_one())
@@ -885,7 +714,7 @@ def backlog(connection: Connection, at: int) -> tuple[int, int]:
 
 def last_operation_id(connection: Connection) -> int:
     """The largest that the register knows of, 0 for none."""
-    return int(connection.execute(sa.select(sa.func.max(_t(OperationRow).c.id))).scalar() or 0)
+    return int(connection.execute(sa.select(sa.func.max(table_of(OperationRow).c.id))).scalar() or 0)
 
 
 def leave_gap_of_operations(connection: Connection, given_out: int, at: int) -> None:
@@ -897,7 +726,7 @@ def leave_gap_of_operations(connection: Connection, given_out: int, at: int) -> 
         id=given_out, ecertificate_id=0, kind=GAP, actor="register", salt=b"", at=at, done=True
     )
     insert(connection, mark)
-    _set_sequence(connection, OperationRow, given_out)
+    set_sequence(connection, OperationRow, given_out)
 
 
 def leave_gaps(
@@ -907,13 +736,13 @@ def leave_gaps(
     and a new status list in the place of the one whose places were given out since. `lost`: how many e-certificates
     the ledger has and the register has not. What ends by itself (codes that are shown) ends now."""
     if connection.dialect.name == "postgresql":
-        highest = connection.execute(sa.select(sa.func.max(_t(ECertificateRow).c.id))).scalar() or 0
-        _set_sequence(connection, ECertificateRow, max(highest, last_ecertificate_id, 1))
-    uses, approvals = _t(SealUseRow), _t(SealApprovalRow)
+        highest = connection.execute(sa.select(sa.func.max(table_of(ECertificateRow).c.id))).scalar() or 0
+        set_sequence(connection, ECertificateRow, max(highest, last_ecertificate_id, 1))
+    uses, approvals = table_of(SealUseRow), table_of(SealApprovalRow)
     use_id = int(connection.execute(sa.select(sa.func.max(uses.c.id))).scalar() or 0) + NUMBERS_LEFT_OUT
     mark = SealUseRow(id=use_id, seal_id="", ecertificate_id=0, by="register", day=0, at=at)
     insert(connection, mark)
-    _set_sequence(connection, SealUseRow, use_id)
+    set_sequence(connection, SealUseRow, use_id)
     approval_id = (
         int(connection.execute(sa.select(sa.func.max(approvals.c.id))).scalar() or 0) + NUMBERS_LEFT_OUT
     )
@@ -921,20 +750,20 @@ def leave_gaps(
         id=approval_id, seal_id="", count=0, requested_by="register", expires_at=0
     )
     insert(connection, mark_of_approvals)
-    _set_sequence(connection, SealApprovalRow, approval_id)
+    set_sequence(connection, SealApprovalRow, approval_id)
     # An approval that the copy has open may have been used since.
     update(connection, SealApprovalRow, {"used_at": None}, {"used_at": at})
-    crls = _t(CrlRow)
+    crls = table_of(CrlRow)
     connection.execute(sa.update(crls).values(number=crls.c.number + NUMBERS_LEFT_OUT, this_update=0))
     seq = newest_trust_list_seq(connection)
     if seq is not None:
         insert(connection, TrustListRow(seq=seq + NUMBERS_LEFT_OUT, compact=b"", issued_at=at))
-    lists = _t(StatusListRow)
+    lists = table_of(StatusListRow)
     newest_list = connection.execute(sa.select(sa.func.max(lists.c.number))).scalar()
     if newest_list is not None:
         # One more may have been begun since with the very next place, and then one for every 2^18.
         insert(connection, StatusListRow(number=newest_list + 2 + lost // ENTRIES, secret=secret, used=0))
-    shown = _t(PresentationRow)
+    shown = table_of(PresentationRow)
     connection.execute(
         sa.update(shown).where(shown.c.used_at.is_(None), shown.c.stopped_at.is_(None)).values(stopped_at=at)
     )
@@ -942,38 +771,31 @@ def leave_gaps(
 
 def has_gap(connection: Connection) -> bool:
     """Was the register ever restored from a copy that was older than the ledger?"""
-    table = _t(OperationRow)
+    table = table_of(OperationRow)
     rows = connection.execute(sa.select(table).where(table.c.ecertificate_id == 0, table.c.kind == GAP))
     return any(believed(connection, OperationRow, row) for row in rows)
 
 
 def highest_ecertificate_id(connection: Connection) -> int:
-    return int(connection.execute(sa.select(sa.func.max(_t(ECertificateRow).c.id))).scalar() or 0)
+    return int(connection.execute(sa.select(sa.func.max(table_of(ECertificateRow).c.id))).scalar() or 0)
 
 
 def count_in_ledger(connection: Connection) -> int:
     """How many e-certificates have their entry, as far as the register knows."""
-    table = _t(ECertificateRow)
+    table = table_of(ECertificateRow)
     counted = sa.select(sa.func.count()).where(table.c.entry_seq.is_not(None))
     return int(connection.execute(counted).scalar_one())
 
 
-def _set_sequence(connection: Connection, kind: type[SQLModel], last: int) -> None:
-    """SQLite goes on behind the largest number that is there."""
-    if connection.dialect.name == "postgresql":
-        sequence = sa.func.pg_get_serial_sequence(_t(kind).name, "id")
-        connection.execute(sa.select(sa.func.setval(sequence, last)))
-
-
 def has_claims(connection: Connection) -> bool:
-    table = _t(ECertificateRow)
+    table = table_of(ECertificateRow)
     claimed = sa.select(table.c.id).where(table.c.step != "ISSUED", table.c.claimed_until.is_not(None))
     return connection.execute(claimed.limit(1)).first() is not None
 
 
 def release_claims(connection: Connection, ecertificate_ids: Sequence[int] | None = None) -> None:
     """Lets go of these, or of all: then nobody else may work on the register."""
-    table = _t(ECertificateRow)
+    table = table_of(ECertificateRow)
     statement = sa.update(table).where(table.c.claimed_until.is_not(None))
     if ecertificate_ids is not None:
         statement = statement.where(table.c.id.in_(ecertificate_ids))
@@ -982,7 +804,7 @@ def release_claims(connection: Connection, ecertificate_ids: Sequence[int] | Non
 
 def lock_ecertificate(connection: Connection, ecertificate_id: int) -> ECertificateRow | None:
     """The row, which nobody else changes until the transaction ends."""
-    table = _t(ECertificateRow)
+    table = table_of(ECertificateRow)
     statement = sa.select(table).where(table.c.id == ecertificate_id).with_for_update()
     row = connection.execute(statement).one_or_none()
     return believed(connection, ECertificateRow, row) if row is not None else None
@@ -992,19 +814,19 @@ def pending_operations(
     connection: Connection, *, erasures: bool = False
 ) -> tuple[list[OperationRow], StorageError | None]:
     """Status acts (or erasures) that were announced and not completed, oldest first; why others are not believed."""
-    certs, operations = _t(ECertificateRow), _t(OperationRow)
+    certs, operations = table_of(ECertificateRow), table_of(OperationRow)
     rows = connection.execute(
         sa.select(operations)
         .join(certs, certs.c.pending_operation == operations.c.id)
         .where(certs.c.pending_operation.is_not(None), (operations.c.kind == "ERASED") == erasures)
         .order_by(operations.c.id)
     )
-    return _believable(connection, OperationRow, rows.all())
+    return believable(connection, OperationRow, rows.all())
 
 
 def issued_but_not_replacing(connection: Connection) -> list[bytes]:
     """Public ids of e-certificates whose next version is issued while they are not yet marked REPLACED."""
-    old, new = _t(ECertificateRow).alias("old"), _t(ECertificateRow).alias("new")
+    old, new = table_of(ECertificateRow).alias("old"), table_of(ECertificateRow).alias("new")
     rows = connection.execute(
         sa.select(old.c.pid)
         .join(new, new.c.replaces_id == old.c.id)
@@ -1019,7 +841,7 @@ def issued_but_not_replacing(connection: Connection) -> list[bytes]:
 
 def last_entry_seq(connection: Connection, ecertificate_id: int) -> int | None:
     """Number of the last ledger entry about the e-certificate that the register knows of."""
-    table = _t(OperationRow)
+    table = table_of(OperationRow)
     found: int | None = connection.execute(
         sa.select(sa.func.max(table.c.entry_seq)).where(table.c.ecertificate_id == ecertificate_id)
     ).scalar_one()
@@ -1033,7 +855,7 @@ def operations_of(connection: Connection, ecertificate_id: int) -> list[Operatio
 
 def places_in_lists(connection: Connection) -> Iterator[tuple[int, bytes, bytes, int, int]]:
     """Of every e-certificate: id, pid, ref salt (empty once it is erased), status list and index."""
-    table = _t(ECertificateRow)
+    table = table_of(ECertificateRow)
     after = 0
     while True:
         rows = connection.execute(
@@ -1061,7 +883,7 @@ def erase_ecertificate(connection: Connection, ecertificate_id: int) -> tuple[di
     refs = holder_refs_of(connection, ecertificate_id)
     counts: dict[str, int] = {}
     for kind in (DocumentRow, HolderRow, PresentationRow):
-        table = _t(kind)
+        table = table_of(kind)
         result = connection.execute(sa.delete(table).where(table.c.ecertificate_id == ecertificate_id))
         counts[table.name] = int(result.rowcount)
     counts["operation"] = update(
@@ -1118,9 +940,9 @@ def delete_draft(connection: Connection, ecertificate_id: int) -> None:
         (HolderRow, "ecertificate_id"),
         (OperationRow, "ecertificate_id"),
     ):
-        table = _t(kind)
+        table = table_of(kind)
         connection.execute(sa.delete(table).where(table.c[column] == ecertificate_id))
-    table = _t(ECertificateRow)
+    table = table_of(ECertificateRow)
     connection.execute(sa.delete(table).where(table.c.id == ecertificate_id, table.c.step == "DRAFT"))
 
 
@@ -1129,7 +951,7 @@ def put_document(connection: Connection, ecertificate_id: int, kind: str, conten
 
 
 def get_document(connection: Connection, ecertificate_id: int, kind: str) -> bytes:
-    table = _t(DocumentRow)
+    table = table_of(DocumentRow)
     row = connection.execute(
         sa.select(table).where(table.c.ecertificate_id == ecertificate_id, table.c.kind == kind)
     ).one_or_none()
@@ -1152,7 +974,7 @@ def put_holders(connection: Connection, ecertificate_id: int, refs: Iterable[byt
 
 def ecertificates_of_holder(connection: Connection, holder_ref: bytes) -> list[ECertificateRow]:
     """What a holder has, newest first."""
-    certs, holders = _t(ECertificateRow), _t(HolderRow)
+    certs, holders = table_of(ECertificateRow), table_of(HolderRow)
     rows = connection.execute(
         sa.select(certs)
         .join(holders, holders.c.ecertificate_id == certs.c.id)
@@ -1171,7 +993,7 @@ def holder_refs_of(connection: Connection, ecertificate_id: int) -> list[bytes]:
 
 def use_presentation(connection: Connection, session_hash: bytes, used_by: str, at: int) -> bool:
     """One statement decides who is first: True for the one call that used the code."""
-    table = _t(PresentationRow)
+    table = table_of(PresentationRow)
     result = connection.execute(
         sa.update(table)
         .where(
@@ -1189,7 +1011,7 @@ def presentations_of(
     connection: Connection, ecertificate_ids: Sequence[int], limit: int
 ) -> list[PresentationRow]:
     """Who looked, newest first."""
-    table = _t(PresentationRow)
+    table = table_of(PresentationRow)
     rows = connection.execute(
         sa.select(table)
         .where(table.c.ecertificate_id.in_(ecertificate_ids), table.c.used_at.is_not(None))
@@ -1197,8 +1019,3 @@ def presentations_of(
         .limit(limit)
     )
     return [believed(connection, PresentationRow, row) for row in rows.all()]
-
-
-def _t(kind: type[SQLModel]) -> sa.Table:
-    table: sa.Table = kind.__table__  # type: ignore[attr-defined]
-    return table

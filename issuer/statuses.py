@@ -21,6 +21,7 @@ from trust.encoding.entry import EntryKind
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Conflict, Malformed, NotPermitted, StorageError
 from trust.model.status import RevocationReason, Status, StatusAct, next_status
+from trust.storage import tables
 
 _KINDS = {
     StatusAct.SUSPEND: EntryKind.SUSPENDED,
@@ -101,7 +102,7 @@ class Statuses:
             row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
             _check_actor(row.authority_id, actor)
             next_status(Status(row.status), act)
-            operation_id: int = sql.insert(
+            operation_id: int = tables.insert(
                 connection,
                 sql.OperationRow(
                     ecertificate_id=row.id or 0,
@@ -110,7 +111,7 @@ class Statuses:
                     note=note or None,
                     actor=row.authority_id,
                     salt=self.issuing.entropy.bytes(16 * 4),
-                    at=sql.to_micros(at),
+                    at=tables.to_micros(at),
                 ),
             )
             sql.claim_for_operation(connection, row.id or 0, Status(row.status), operation_id)
@@ -118,7 +119,7 @@ class Statuses:
 
     def _complete(self, operation_id: int) -> None:
         with self.issuing.database.read() as connection:
-            operation = sql.one_row(connection, sql.OperationRow, id=operation_id)
+            operation = tables.one_row(connection, sql.OperationRow, id=operation_id)
             row = sql.get_ecertificate(connection, id=operation.ecertificate_id)
             last_seq = sql.last_entry_seq(connection, row.id or 0)
         request = AppendRequest(
@@ -138,12 +139,12 @@ class Statuses:
             # and the claim is let go.
             with self.issuing.database.write() as connection:
                 where = {"id": row.id, "pending_operation": operation_id}
-                sql.update(connection, sql.ECertificateRow, where, {"pending_operation": None})
+                tables.update(connection, sql.ECertificateRow, where, {"pending_operation": None})
             raise
         self.issuing.log.publish()
         act = _ACTS[operation.kind]
         with self.issuing.database.write() as connection:
-            sql.update(
+            tables.update(
                 connection,
                 sql.ECertificateRow,
                 {"id": row.id, "pending_operation": operation_id},
@@ -155,7 +156,7 @@ class Statuses:
                 },
             )
             values = {"done": True, "entry_seq": appended.seq}
-            sql.update(connection, sql.OperationRow, {"id": operation_id}, values)
+            tables.update(connection, sql.OperationRow, {"id": operation_id}, values)
 
 
 def status_commit(operation: sql.OperationRow) -> bytes:

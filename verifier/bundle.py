@@ -32,17 +32,10 @@ from trust.encoding.digests import sha256
 from trust.encoding.plain_zip import decode_zip
 from trust.encoding.status_list import StatusList
 from trust.encoding.trust_list import TrustedMember, TrustList
+from trust.model.answers import LedgerAnchor
 from trust.model.errors import EvidenceUnavailableError, Malformed, TrustError, VerificationError
 from trust.model.report import Finding, Result
-from verifier.evidence import (
-    NO_MEMBERS,
-    Evidence,
-    LedgerAnchor,
-    ListedStatus,
-    Member,
-    check_anchor,
-    check_status_list,
-)
+from verifier.evidence import NO_MEMBERS, Evidence, ListedStatus, Member, check_anchor, check_status_list
 from verifier.members import ListedMembers, missing, narrow
 from verifier.revocation import signed_lists
 from verifier.seen import NOTHING_SEEN, Mark, Marks, SeenLists, worth_keeping

@@ -19,39 +19,15 @@ from trust.encoding.digests import sha256
 from trust.encoding.entry import EntryKind
 from trust.encoding.status_list import MAX_LIST_BYTES, MEDIA_TYPE, StatusList, decode_status_list
 from trust.encoding.trust_list import TrustedMember, TrustList, encode_trust_list
+from trust.model.answers import LedgerAnchor, StatusFact
 from trust.model.errors import EvidenceUnavailableError, VerificationError
 from trust.model.report import Finding, Freshness
-from trust.model.status import Status
 from verifier.trust_list import check_clock_not_behind, ledger_keys
 
 _PAYLOADS: dict[int, tuple[TrustList, bytes]] = {}
+
+
 _MOST_PAYLOADS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class StatusFact:
-    """The status of one e-certificate as far as its source knows it. Reason and time only online."""
-
-    status: Status
-    freshness: Freshness
-    reason: str | None = None
-    changed_at: datetime | None = None
-    anchor: LedgerAnchor | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerAnchor:
-    """Which ledger entry commits to a status list, and the checkpoint that proves it.
-
-    `as_of_size`: the list says what all entries below this number say. `witnesses`: who of those that the trust list
-    names has cosigned that checkpoint, if enough have; none otherwise.
-    """
-
-    index: int
-    appended_at: datetime
-    as_of_size: int
-    checkpoint_size: int
-    witnesses: tuple[str, ...] = ()
 
 
 class StatusSource(Protocol):

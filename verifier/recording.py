@@ -13,16 +13,9 @@ from datetime import datetime
 from trust.encoding.digests import sha256
 from trust.encoding.kept_evidence import FileAnswer, KeptAnchor, KeptEvidence, KeptMember, StatusAnswer
 from trust.encoding.trust_list import TrustedMember, TrustList
+from trust.model.answers import LedgerAnchor, StatusFact
 from trust.model.errors import EvidenceUnavailableError, TrustError
-from verifier.evidence import (
-    Evidence,
-    IssuedFiles,
-    LedgerAnchor,
-    Member,
-    MemberSource,
-    StatusFact,
-    StatusSource,
-)
+from verifier.evidence import Evidence, IssuedFiles, Member, MemberSource, StatusSource
 from verifier.members import narrow
 
 

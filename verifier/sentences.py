@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from trust.encoding.ecertificate_data import CHINA
 from trust.model.report import Colour, Report, Result, Verdict
-
-Language = Literal["zh-CN", "en"]
+from trust.words.language import Language, show_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +39,12 @@ _HEADLINES: Mapping[Language, Mapping[Colour, str]] = {
     },
 }
 
+
 _FOREIGN_HEADLINE: Mapping[Language, str] = {
     "zh-CN": "签名有效，不是本系统证照",
     "en": "Valid signature, but not an e-certificate",
 }
+
 
 _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "OK": (
@@ -547,11 +546,13 @@ _SENTENCES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
 }
 
+
 _UNDATED: Mapping[str, tuple[str, str]] = {
     "REVOKED": ("该证照已被{issuer}废止。", "Revoked by {issuer}."),
     "SUSPENDED": ("该证照已暂停使用。", "Suspended."),
     "REPLACED": ("该证照已换发新证，此版本不再使用。", "Replaced by a newer version."),
 }
+
 
 _FALLBACK: Mapping[Verdict, tuple[tuple[str, str], tuple[str, str]]] = {
     Verdict.PASSED: _SENTENCES["OK"],
@@ -559,11 +560,13 @@ _FALLBACK: Mapping[Verdict, tuple[tuple[str, str], tuple[str, str]]] = {
     Verdict.INDETERMINATE: _SENTENCES["NOT_PROVEN"],
 }
 
+
 _REASONS: Mapping[str, tuple[str, str]] = {
     "rescinded": ("撤销", "Rescinded as granted in error"),
     "penalty": ("吊销", "Revoked as a penalty"),
     "cancelled": ("注销", "Cancelled"),
 }
+
 
 CHECKS: Mapping[str, tuple[str, str]] = {
     "trust-list": ("信任列表", "Trust list"),
@@ -613,6 +616,7 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "code.live": ("动态码在有效时间内且首次使用", "Live code is fresh and used once"),
 }
 
+
 REMARKS: Mapping[str, tuple[str, str]] = {
     "NOT_IN_ORDER": (
         "文件的写法有瑕疵，各种阅读器都会略过",
@@ -637,6 +641,7 @@ REMARKS: Mapping[str, tuple[str, str]] = {
 }
 """What is told beside a verdict and has no say in it, by the code of its finding."""
 
+
 NOT_CHECKED: Mapping[str, tuple[str, str]] = {
     "revocation": ("签名人的证书是否已被吊销", "whether the signer's certificate was revoked"),
     "presenter": ("出示人是否为持证人本人", "whether the person presenting is the holder"),
@@ -652,6 +657,7 @@ _TYPED = {
     "number": "TYPED_NUMBER",
 }
 """What is said where somebody typed something that is no code (`facts["typed"]`)."""
+
 
 _OF_OTHERS = {"STATUS_STALE": "SIGNER_STATUS_UNKNOWN", "UNKNOWN_ISSUER": "UNKNOWN_SIGNER"}
 """What is said otherwise of signed files that are not ours: there no bundle of ours would help."""
@@ -804,17 +810,6 @@ def signer_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str
 def _deployment_name(facts: Mapping[str, Any], side: int) -> str:
     deployment: Mapping[str, Any] = facts.get("deployment") or {}
     return str(deployment.get(("name_zh", "name_en")[side], ""))
-
-
-def show_date(value: str | None, language: Language) -> str:
-    """2026年11月21日 or 21 Nov 2026; a dash for nothing."""
-    if not value:
-        return "—"
-    at = datetime.fromisoformat(value)
-    day = at.astimezone(CHINA) if at.tzinfo else at
-    if language == "zh-CN":
-        return f"{day.year}年{day.month}月{day.day}日"
-    return f"{day.day} {day:%b} {day.year}"
 
 
 def _valid_until(report: Report) -> str | None:

@@ -29,6 +29,7 @@ from trust.encoding.codes import (
 from trust.encoding.commitment import FieldValue
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
 from trust.encoding.trust_list import TrustedMember, TrustList
+from trust.model.answers import LedgerAnchor
 from trust.model.errors import (
     EvidenceUnavailableError,
     Malformed,
@@ -50,7 +51,7 @@ from trust.model.report import (
 from trust.model.status import Status
 from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox import Apart, Sandbox
-from verifier.evidence import Evidence, LedgerAnchor, Member
+from verifier.evidence import Evidence, Member
 from verifier.examine import decode_examination
 from verifier.headlines import headline_of
 from verifier.kinds import name_kind, name_typed

@@ -44,6 +44,7 @@ from trust.model.errors import Conflict, NotFound, TrustError
 from trust.pdf.gap import SignedGap, check_gaps
 from trust.pdf.reading import open_pdf
 from trust.pdf.update import CONTENTS_HEX_DIGITS, Evidence, encode_update, read_version
+from trust.storage import tables
 
 AGAIN_AFTER = timedelta(days=365)
 _BEFORE_CERT_ENDS, _BEFORE_ALGORITHM_ENDS = timedelta(days=90), timedelta(days=365)
@@ -114,15 +115,15 @@ class Archiving:
     def due(self, at: datetime, *, limit: int = 1000) -> list[Due]:
         """What is due at `at`, longest due first."""
         with self.issuing.database.read() as connection:
-            rows = archive_sql.due(connection, sql.to_micros(at), limit)
+            rows = archive_sql.due(connection, tables.to_micros(at), limit)
         return [
-            Due(bytes(row.pid), row.identifier, sql.from_micros(row.archive_due_at), row.versions)
+            Due(bytes(row.pid), row.identifier, tables.from_micros(row.archive_due_at), row.versions)
             for row in rows
         ]
 
     def count_due(self, at: datetime) -> int:
         with self.issuing.database.read() as connection:
-            return archive_sql.count_due(connection, sql.to_micros(at))
+            return archive_sql.count_due(connection, tables.to_micros(at))
 
     def versions(self, pid: bytes) -> list[ArchivedVersion]:
         """The issued file and its later versions, in their order. Raises `NotFound`."""
@@ -139,8 +140,8 @@ class Archiving:
                         "PAdES-B-LTA",
                         bytes(each.sha256),
                         found[-1].sha256,
-                        sql.from_micros(each.stamped_at),
-                        sql.from_micros(each.due_at),
+                        tables.from_micros(each.stamped_at),
+                        tables.from_micros(each.due_at),
                         each.entry_seq,
                     )
                 )
@@ -169,7 +170,7 @@ class Archiving:
         after = (-1, -1)
         while True:
             with self.issuing.database.read() as connection:
-                rows = archive_sql.due(connection, sql.to_micros(at), _BATCH, after=after)
+                rows = archive_sql.due(connection, tables.to_micros(at), _BATCH, after=after)
             if not rows:
                 return
             after = (rows[-1].archive_due_at, rows[-1].id)
@@ -269,8 +270,8 @@ class Archiving:
             commit=document_commit(content, _digests(gap), _split(salts)),
             salts=salts,
             sha256=sha256(data + update),
-            stamped_at=sql.to_micros(stamped_at),
-            due_at=sql.to_micros(_next_due(stamped_at, suite, tsa_cert)),
+            stamped_at=tables.to_micros(stamped_at),
+            due_at=tables.to_micros(_next_due(stamped_at, suite, tsa_cert)),
         )
         return _Made(row, number, update, version)
 
@@ -278,14 +279,14 @@ class Archiving:
         """Step 3. Of two that made the same version, one is refused."""
         version = made.version
         with self.issuing.database.write() as connection:
-            version.operation_id = sql.insert(
+            version.operation_id = tables.insert(
                 connection,
                 sql.OperationRow(
                     ecertificate_id=version.ecertificate_id,
                     kind=EntryKind.LATER_VERSION.name,
                     actor=made.row.authority_id,
                     salt=b"",
-                    at=sql.to_micros(self.issuing.clock.now()),
+                    at=tables.to_micros(self.issuing.clock.now()),
                 ),
             )
             version.id = archive_sql.insert_version(connection, version)
@@ -328,14 +329,16 @@ class Archiving:
                 )
                 kind = archive_sql.receipt_kind(each.number)
                 sql.put_document(connection, each.ecertificate_id, kind, encoded)
-                sql.update(connection, archive_sql.LaterVersionRow, {"id": each.id}, {"entry_seq": entry.seq})
-                sql.update(
+                tables.update(
+                    connection, archive_sql.LaterVersionRow, {"id": each.id}, {"entry_seq": entry.seq}
+                )
+                tables.update(
                     connection,
                     sql.ECertificateRow,
                     {"id": each.ecertificate_id},
                     {"archive_due_at": each.due_at},
                 )
-                sql.update(
+                tables.update(
                     connection,
                     sql.OperationRow,
                     {"id": each.operation_id},

@@ -10,8 +10,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
-from issuer.sql import BigKey, DocumentRow, ECertificateRow, all_rows, delete, insert, one_row
+from issuer.sql import DocumentRow, ECertificateRow
 from trust.model.errors import Conflict
+from trust.storage.tables import BigKey, all_rows, delete, insert, one_row
 
 
 class LaterVersionRow(SQLModel, table=True):

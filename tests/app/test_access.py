@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from issuer.sql import insert
 from trust.app.access import DESK, WALLET, Access
 from trust.app.database import migrate_register
 from trust.app.sql import audit_rows
@@ -19,6 +18,7 @@ from trust.app.tables import AuditRow
 from trust.model.clock import SystemEntropy
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.storage.sql import Database
+from trust.storage.tables import insert
 
 HOLDER = bytes(range(32))
 

@@ -27,6 +27,7 @@ from trust.model.report import Verdict
 from trust.model.seal import SealState
 from trust.model.status import StatusAct
 from trust.sandbox import Sandbox
+from trust.storage import tables
 
 FORGED = 1_900_000_000_000_000
 
@@ -508,7 +509,7 @@ def test_documents_exchanged_by_hand_are_not_shown(attacked: Attacked) -> None:
     shown = service.presenting.start(attacked.valid.pid, purpose="核验", level=Level.NAMED)
     code, _ = service.presenting.code(shown, attacked.world.clock.now())
     with service.database.write() as connection:
-        ids = {row.pid: row.id for row in sql.all_rows(connection, sql.ECertificateRow)}
+        ids = {row.pid: row.id for row in tables.all_rows(connection, sql.ECertificateRow)}
         one, other = ids[attacked.valid.pid], ids[attacked.revoked.pid]
         for table in ("document",):
             connection.execute(
@@ -580,7 +581,7 @@ def full(
             *(sql.TrustMemberRow, sql.TrustAnchorRow, sql.OutsideTsaRow, sql.SealIdentityRow),
             sql.OcspResponderRow,
         ):
-            sql.insert(connection, _made_up(kind))
+            tables.insert(connection, _made_up(kind))
     yield made
     world.close()
 
@@ -588,7 +589,7 @@ def full(
 def _read_all(attacked: Attacked, table: str) -> None:
     kind = next(each for each in SQLModel.__subclasses__() if getattr(each, "__tablename__", "") == table)
     with attacked.service.database.read() as connection:
-        sql.all_rows(connection, kind)
+        tables.all_rows(connection, kind)
 
 
 @pytest.mark.parametrize("table", sorted({*RECORDED, *WITH_MAC}))

@@ -15,6 +15,7 @@ from trust.app.http.app import create_app
 from trust.app.tables import ClaimLinkRow, IdempotencyRow
 from trust.encoding.merkle import check_consistency
 from trust.model.clock import SystemEntropy
+from trust.storage import tables
 
 
 def test_a_consistency_proof_leads_to_the_root_beside_it(
@@ -104,5 +105,5 @@ def test_an_erasure_also_takes_stored_answers_links_and_sessions(stored_world: W
     erased = service.erasing.erase(gone.pid, basis="court-order", requested_by="A", approved_by="B")
     assert (erased.rows["idempotency"], erased.rows["claim_link"]) == (1, 1)
     with service.database.read() as connection:
-        assert issuer_sql.all_rows(connection, IdempotencyRow) == []
-        assert issuer_sql.all_rows(connection, ClaimLinkRow) == []
+        assert tables.all_rows(connection, IdempotencyRow) == []
+        assert tables.all_rows(connection, ClaimLinkRow) == []

@@ -21,12 +21,12 @@ from ledger.note import KeyKind, NoteSignature, SignerKey, format_note, note_lin
 from ledger.proof import DetachedReceipt, Receipt, format_detached_receipt, format_receipt
 from ledger.witness.policy import Group, Policy, PolicyWitness
 from trust.app.http.app import create_app
-from trust.app.i18n import LANGUAGES, text
 from trust.app.pages import ledger
 from trust.app.pages.ledger_drawing import draw_growth, draw_proof
 from trust.encoding import merkle
 from trust.encoding.entry import EntryKind, decode_entry
 from trust.model.errors import LedgerHalted, NotFound, StorageError
+from trust.words.texts import LANGUAGES, text
 
 
 @pytest.fixture

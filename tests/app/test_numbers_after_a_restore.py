@@ -32,6 +32,7 @@ from trust.model.errors import NotFound, NotPermitted, OperationalError
 from trust.model.report import Verdict
 from trust.model.status import Status, StatusAct
 from trust.sandbox import Sandbox
+from trust.storage import tables
 
 _NUMBERS = {
     "e-certificate": "SELECT id FROM ecertificate",
@@ -194,7 +195,7 @@ def test_both_databases_go_on_behind_the_gap(stored_world: World) -> None:
     before = numbers(stored_world)
     operation, ecertificate = service.log.last_operation_id + 5000, service.log.last_subject_id + 500
     with service.database.write() as connection:
-        at = sql.to_micros(clock.now())
+        at = tables.to_micros(clock.now())
         sql.leave_gap_of_operations(connection, operation, at)
         sql.leave_gaps(connection, last_ecertificate_id=ecertificate, lost=0, secret=b"s" * 32, at=at)
     issuing = replace(service.issuing, ids_given_out=ecertificate if service.database.is_sqlite else 0)

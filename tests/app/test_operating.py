@@ -17,6 +17,7 @@ from trust.app.http.app import create_app
 from trust.app.settings import read_settings
 from trust.app.tables import IdempotencyRow
 from trust.model.errors import Malformed, StorageError
+from trust.storage import tables
 from trust.storage.sql import Database
 
 Usage = namedtuple("Usage", "total used free")
@@ -91,17 +92,17 @@ def test_stored_answers_are_forgotten_after_a_week(world: World) -> None:
     at = world.clock.now()
     with world.service.database.write() as connection:
         for days in (1, 6, 8, 100):
-            sql.insert(
+            tables.insert(
                 connection,
                 IdempotencyRow(
                     key=bytes([days]) * 32,
                     body_hash=bytes(32),
-                    created_at=sql.to_micros(at - timedelta(days=days)),
+                    created_at=tables.to_micros(at - timedelta(days=days)),
                 ),
             )
     compose._forget_answers(world.service.database, world.clock)
     with world.service.database.read() as connection:
-        assert {bytes(row.key)[0] for row in sql.all_rows(connection, IdempotencyRow)} == {1, 6}
+        assert {bytes(row.key)[0] for row in tables.all_rows(connection, IdempotencyRow)} == {1, 6}
 
 
 @pytest.mark.parametrize(
@@ -133,5 +134,5 @@ def test_a_worker_begins_as_the_single_process_does(world: World, monkeypatch: p
 
 def _only_identifier(world: World) -> str:
     with world.service.database.read() as connection:
-        (row,) = sql.all_rows(connection, sql.ECertificateRow)
+        (row,) = tables.all_rows(connection, sql.ECertificateRow)
     return str(row.identifier)

@@ -14,11 +14,11 @@ from support.pages_world import DESK, HOLDER_NAME, PERSON, World
 from support.routes import pages_not_among
 
 from issuer.presenting import Level
-from trust.app.i18n import LANGUAGES, as_language, load_texts, preferred_language, text
 from trust.app.pages import SECURITY_HEADERS
 from trust.app.pages.live_code import live_code_svg
 from trust.app.pages.verdict import PURPOSES
 from trust.model.status import Status
+from trust.words.texts import LANGUAGES, as_language, load_texts, preferred_language, text
 
 PUBLIC = (
     "/",

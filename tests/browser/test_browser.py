@@ -11,6 +11,7 @@ import pytest
 from support.browser_pages import every_page, one_step_later, open_wallet, sign_in
 
 from issuer import sql
+from trust.storage import tables
 
 LANGUAGES = ("zh-CN", "en")
 
@@ -88,7 +89,7 @@ def test_a_holder_shows_a_counter_scans_and_the_holder_sees_it(watched: Any, ser
 
 def is_stopped(world: Any) -> bool:
     with world.service.database.read() as connection:
-        shown = sql.all_rows(connection, sql.PresentationRow)
+        shown = tables.all_rows(connection, sql.PresentationRow)
     return max(shown, key=lambda row: row.started_at).stopped_at is not None
 
 

@@ -16,6 +16,7 @@ from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind
 from trust.model.report import Verdict
 from trust.sandbox import Sandbox
+from trust.storage import tables
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(
         )
         assert checked.is_clean, checked.findings
         with service.database.read() as connection:
-            steps_of_seals = len(sql.all_rows(connection, sql.SealEventRow))
+            steps_of_seals = len(tables.all_rows(connection, sql.SealEventRow))
             events = len(sql.register_events(connection))
         kinds = Counter(entry.kind for _, entry in service.log.entries())
         assert kinds[EntryKind.ISSUED] == len(acknowledged) + 1

@@ -18,6 +18,7 @@ from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind
 from trust.model.report import Verdict
 from trust.sandbox import Sandbox
+from trust.storage import tables
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +51,15 @@ def test_a_killed_issue_is_carried_on_exactly_once(
 
 def _stored(world: World, kind: str) -> dict[int, bytes]:
     with world.service.database.read() as connection:
-        rows = sql.all_rows(connection, sql.DocumentRow, kind=kind)
+        rows = tables.all_rows(connection, sql.DocumentRow, kind=kind)
     return {row.ecertificate_id: bytes(row.content) for row in rows}
 
 
 def _check_whole(world: World, sealed_before: dict[int, bytes]) -> None:
     with world.service.database.read() as connection:
-        rows = sql.all_rows(connection, sql.ECertificateRow)
-        operations = sql.all_rows(connection, sql.OperationRow, kind="ISSUED")
-        steps_of_seals = len(sql.all_rows(connection, sql.SealEventRow))
+        rows = tables.all_rows(connection, sql.ECertificateRow)
+        operations = tables.all_rows(connection, sql.OperationRow, kind="ISSUED")
+        steps_of_seals = len(tables.all_rows(connection, sql.SealEventRow))
         events = len(sql.register_events(connection))
     assert sorted(row.number for row in rows) == [f"JY2990101{n:07d}" for n in (1, 2, 3)]
     assert {row.step for row in rows} == {"ISSUED"}

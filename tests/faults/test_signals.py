@@ -18,6 +18,7 @@ from support.world import FOOD, World, make_world
 from issuer import sql
 from trust.app.access import Access
 from trust.model.clock import SystemEntropy
+from trust.storage import tables
 
 pytestmark = [pytest.mark.faults, pytest.mark.allow_hosts(["127.0.0.1"])]
 ASKING = 2
@@ -86,7 +87,7 @@ def key_of(world: World) -> str:
 def issued(world: World) -> list[str]:
     """The pid of everything that was begun, and that all of it was brought to its end."""
     with world.service.database.read() as connection:
-        rows = sql.all_rows(connection, sql.ECertificateRow)
+        rows = tables.all_rows(connection, sql.ECertificateRow)
     assert {row.step for row in rows} == {"ISSUED"}
     world.close()
     return sorted(row.pid.hex() for row in rows)

@@ -18,6 +18,7 @@ from trust.model.identifiers import parse
 from trust.model.report import Verdict
 from trust.model.status import Status
 from trust.pdf.gap import check_gap
+from trust.storage import tables
 
 
 def test_an_issued_ecertificate_passes_online_and_offline(stored_world: World) -> None:
@@ -102,8 +103,8 @@ def test_a_text_too_long_for_the_page_leaves_nothing_behind(world: World) -> Non
     (outcome,) = world.try_issue(world.application(1, business_items=long_items))
     assert outcome.error is not None
     with world.service.database.read() as connection:
-        assert sql.all_rows(connection, sql.ECertificateRow) == []
-        assert sql.all_rows(connection, sql.DocumentRow) == []
+        assert tables.all_rows(connection, sql.ECertificateRow) == []
+        assert tables.all_rows(connection, sql.DocumentRow) == []
     world.issue(1)
 
 

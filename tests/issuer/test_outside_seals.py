@@ -18,6 +18,7 @@ from keys.suites import Suite
 from trust.model.errors import Conflict, NotFound
 from trust.model.report import Report, Verdict
 from trust.model.seal import SealAct
+from trust.storage import tables
 
 SUITES = [Suite.SM2_SM3, Suite.RSA3072_SHA256, Suite.P256_SHA256]
 NAMES = [suite.value for suite in SUITES]
@@ -108,7 +109,7 @@ def test_revoking_a_seal_from_outside_puts_nothing_on_a_list_of_ours(world: Worl
     world.clock.advance(hours=1)
     world.service.seals.revoke(SEAL)
     with world.service.database.read() as connection:
-        assert sql.all_rows(connection, sql.RevokedCertRow) == []
+        assert tables.all_rows(connection, sql.RevokedCertRow) == []
     lists = (ca.crl(world.clock.now()), ca.crl(world.clock.now(), of="root"))
     assert verified(world, pdf, *lists).verdict is Verdict.PASSED, "it was sealed before"
 
@@ -132,7 +133,7 @@ def test_a_seal_stays_under_the_ca_that_made_it_when_the_ca_is_rotated(world: Wo
     seals.revoke(before, since=START)
     seals.revoke("after")
     with world.service.database.read() as connection:
-        listed = {row.serial: row.ca_id for row in sql.all_rows(connection, sql.RevokedCertRow)}
+        listed = {row.serial: row.ca_id for row in tables.all_rows(connection, sql.RevokedCertRow)}
     assert listed == {
         str(read_x509_cert(seals.get(before).cert).serial): new_id.removesuffix(".2"),
         str(read_x509_cert(seals.get("after").cert).serial): new_id,

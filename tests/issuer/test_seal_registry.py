@@ -26,6 +26,7 @@ from trust.encoding.ses import decode_seal
 from trust.model.errors import Conflict, LedgerBusy, Malformed, NotFound, NotPermitted, TrustError
 from trust.model.report import Result, Verdict
 from trust.model.seal import SealAct, SealPolicy, SealShape, SealState, seal_code
+from trust.storage import tables
 
 NEW = "chuncheng-market-new"
 
@@ -89,7 +90,7 @@ def test_every_step_is_a_ledger_entry_that_commits_to_it(world: World) -> None:
     service.seals.authorise(NEW, SealPolicy(types=["FOOD"], per_day=9), by="reviewer 1", note="窗口")
     service.seals.freeze(NEW, by="keeper 2", note="调查")
     with service.database.read() as connection:
-        rows = sql.all_rows(connection, sql.SealEventRow, seal_id=NEW)
+        rows = tables.all_rows(connection, sql.SealEventRow, seal_id=NEW)
     entries = [decode_entry(service.log.entry(row.entry_seq)) for row in rows]
     between = [decode_entry(service.log.entry(seq)) for seq in range(start, service.log.size)]
     assert [entry for entry in between if entry.kind is EntryKind.SEAL_EVENT] == entries
@@ -433,7 +434,7 @@ def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(
 
 def test_a_freeze_that_waited_for_a_use_comes_after_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     service, seal = world.service, "chuncheng-market-sm2"
-    real = sql.serialise
+    real = tables.serialise
 
     turns: list[datetime] = []
 
@@ -466,7 +467,7 @@ def test_a_freeze_while_another_step_is_recorded_is_not_undone(
     service, seal = stored_world.service, "chuncheng-market-sm2"
     freezes: list[Future[ESeal]] = []
     has_begun = threading.Event()
-    real = sql.one_row
+    real = tables.one_row
 
     def frozen() -> ESeal:
         has_begun.set()
@@ -694,7 +695,7 @@ def test_a_square_seal_shows_the_person_and_a_round_one_the_authority(world: Wor
         ("chuncheng-market-sm2", SealShape.ROUND, MARKET.name_zh),
     ):
         with world.service.database.read() as connection:
-            row = sql.one_row(connection, sql.SealRow, id=seal)
+            row = tables.one_row(connection, sql.SealRow, id=seal)
         assert row is not None
         drawn = draw_seal(
             shape,

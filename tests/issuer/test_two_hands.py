@@ -22,6 +22,7 @@ from issuer import sql
 from issuer.issuing import CLAIMED_FOR
 from trust.app.database import migrate_ledger, migrate_register
 from trust.encoding.entry import EntryKind
+from trust.storage import tables
 from trust.storage.sql import Database
 
 REQUESTS = 20
@@ -31,7 +32,7 @@ TESTS = Path(__file__).resolve().parents[1]
 def issued_of(world: World, number: int) -> list[sql.ECertificateRow]:
     wanted = world.application(number).fields["licence_number"]
     with world.service.database.read() as connection:
-        return sql.all_rows(connection, sql.ECertificateRow, number=wanted)
+        return tables.all_rows(connection, sql.ECertificateRow, number=wanted)
 
 
 def test_twenty_equal_requests_at_once_are_one_licence(stored_world: World) -> None:
@@ -42,7 +43,7 @@ def test_twenty_equal_requests_at_once_are_one_licence(stored_world: World) -> N
     entries = [entry for _, entry in stored_world.service.log.entries()]
     assert sum(entry.kind is EntryKind.ISSUED for entry in entries) == 2
     with stored_world.service.database.read() as connection:
-        assert len(sql.all_rows(connection, sql.SealUseRow)) == 2
+        assert len(tables.all_rows(connection, sql.SealUseRow)) == 2
 
 
 @pytest.mark.postgres
@@ -143,7 +144,7 @@ def test_four_processes_migrate_an_empty_database_and_all_of_them_come_up(
             migrate_register(database)
             migrate_ledger(database)
             with database.read() as connection:
-                return len(sql.all_rows(connection, sql.AuthorityRow))
+                return len(tables.all_rows(connection, sql.AuthorityRow))
 
     program = (
         "import sys; from trust.storage.sql import Database; from trust.app.database import *\n"

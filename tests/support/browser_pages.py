@@ -10,14 +10,15 @@ from issuer import sql
 from support.pages_world import World
 from support.routes import pages_not_among
 from trust.encoding.codes import STEP_SECONDS
+from trust.storage import tables
 
 
 def one_step_later(world: World) -> None:
     """Lets every running presentation have begun a step of 15 seconds earlier."""
     with world.service.database.write() as connection:
-        for row in sql.all_rows(connection, sql.PresentationRow, used_at=None):
+        for row in tables.all_rows(connection, sql.PresentationRow, used_at=None):
             begun = {"started_at": row.started_at - STEP_SECONDS * 1_000_000}
-            sql.update(connection, sql.PresentationRow, {"session_hash": row.session_hash}, begun)
+            tables.update(connection, sql.PresentationRow, {"session_hash": row.session_hash}, begun)
 
 
 def open_wallet(page: Any, world: World) -> None:

@@ -12,8 +12,8 @@ import pytest
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate
 
 import trust.model
-from trust.app.words import ERRORS_ZH, VIOLATIONS_ZH
 from trust.model.report import Finding, Report, Result, Verdict
+from trust.words.refusals import ERRORS_ZH, VIOLATIONS_ZH
 from verifier.foreign import code_of
 from verifier.headlines import HEADLINES, headline_of
 from verifier.sentences import _SENTENCES, REMARKS, words_for

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from issuer.sql import all_rows, from_micros, insert, one_row, to_micros, update
 from trust.app import sql
 from trust.app.tables import ApiKeyRow, AuditRow, ClaimLinkRow, WebSessionRow
 from trust.app.unbelieved import instead_of_edited
@@ -28,6 +27,7 @@ from trust.encoding.digests import sha256
 from trust.model.clock import Clock, Entropy
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.storage.sql import Database
+from trust.storage.tables import all_rows, from_micros, insert, one_row, to_micros, update
 
 SCOPES = (
     "cert.issue",

@@ -17,17 +17,17 @@ from issuer.archive.package import Record, package_files
 from issuer.catalogue import load_profile
 from keys.asn1 import embedded_receipt
 from trust.app.compose import Service
-from trust.app.i18n import show_time
 from trust.encoding.archive_package import REPORT, decode_package, encode_package
 from trust.model.ecertificate import IssuedECertificate
 from trust.pdf.gap import check_gaps
+from trust.words.language import Language
+from trust.words.texts import show_time
 from verifier.archive_package import (
     FourProperties,
     check_name,
     check_package,
     encode_four_properties,
 )
-from verifier.sentences import Language
 
 
 @dataclass(frozen=True, slots=True)

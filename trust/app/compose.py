@@ -41,7 +41,7 @@ from issuer.presenting import Presenting
 from issuer.publishing import Publishing
 from issuer.resealing import Resealing
 from issuer.seals import Seals
-from issuer.sql import has_claims, highest_ecertificate_id, release_claims, to_micros
+from issuer.sql import has_claims, highest_ecertificate_id, release_claims
 from issuer.statuses import Statuses
 from keys.composite import CompositeKeyProvider
 from keys.custody import FileKeyProvider, KeyProvider, KeyPurpose, SigningKey
@@ -82,6 +82,7 @@ from trust.model.errors import KeyUnavailable, OperationalError, StorageError
 from trust.sandbox import Apart, Sandbox
 from trust.storage.folder import DataFolderLock, create_durably
 from trust.storage.sql import Database
+from trust.storage.tables import to_micros
 from verifier.bundle import MAX_BUNDLE_BYTES
 from verifier.evidence import Evidence
 from verifier.verifying import SANDBOX_JOBS, Verifier

@@ -13,9 +13,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
-from issuer.sql import serialise
 from trust.model.errors import OperationalError
 from trust.storage.sql import Database
+from trust.storage.tables import serialise
 
 
 def migrate_register(database: Database) -> None:

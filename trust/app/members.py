@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 from asn1crypto import crl as asn1_crl
 from sqlalchemy.engine import Connection
 
-from issuer import sql as issuer_sql
 from issuer.members import Members
 from keys.asn1 import NOT_READABLE
 from trust.app.tables import MemberBundleRow
@@ -30,6 +29,7 @@ from trust.encoding.plain_zip import encode_zip
 from trust.encoding.trust_list import MemberUse, TrustedMember, TrustList, TrustState
 from trust.model.clock import Clock
 from trust.model.errors import Malformed, TrustError, VerificationError
+from trust.storage import tables
 from trust.storage.folder import write_durably
 from trust.storage.sql import Database
 from verifier.bundle import (
@@ -145,7 +145,7 @@ class MemberBundles:
 
     def list(self) -> list[KeptBundle]:
         with self.database.read() as connection:
-            rows = {row.member_id: row for row in issuer_sql.all_rows(connection, MemberBundleRow)}
+            rows = {row.member_id: row for row in tables.all_rows(connection, MemberBundleRow)}
         return [self._kept(entry, rows.get(entry.member_id)) for entry in self.members.list()]
 
     # --- Lists ---
@@ -224,7 +224,7 @@ class MemberBundles:
 
     def _packed(self, member_id: str) -> bytes | None:
         with self.database.read() as connection:
-            row = issuer_sql.one_row(connection, MemberBundleRow, member_id=member_id)
+            row = tables.one_row(connection, MemberBundleRow, member_id=member_id)
         return bytes(row.packed) if row is not None and row.packed is not None else None
 
     def _keep(self, entry: TrustedMember, bundle: PackedBundle, checked: CheckedBundle, at: datetime) -> None:
@@ -232,29 +232,27 @@ class MemberBundles:
         files = {name: data for name, data in bundle.files.items() if not name.startswith(f"{MEMBERS}/")}
         packed = encode_zip(files)
         with self.database.write() as connection:
-            issuer_sql.serialise(connection, "member bundle")
-            row = issuer_sql.one_row(connection, MemberBundleRow, member_id=entry.member_id)
+            tables.serialise(connection, "member bundle")
+            row = tables.one_row(connection, MemberBundleRow, member_id=entry.member_id)
             if row is not None and row.packed is not None:
                 _check_not_older(_earlier(bytes(row.packed), entry), checked, at)
             values = MemberBundleRow(
                 member_id=entry.member_id,
                 sha256=sha256(packed),
                 packed=packed,
-                kept_at=issuer_sql.to_micros(at),
-                tried_at=issuer_sql.to_micros(at),
+                kept_at=tables.to_micros(at),
+                tried_at=tables.to_micros(at),
             )
-            issuer_sql.delete(connection, MemberBundleRow, {"member_id": entry.member_id})
-            issuer_sql.insert(connection, values)
+            tables.delete(connection, MemberBundleRow, {"member_id": entry.member_id})
+            tables.insert(connection, values)
 
     def _note_failure(self, member_id: str, exc: TrustError) -> None:
-        at, problem = issuer_sql.to_micros(self.clock.now()), f"{exc.code}: {exc.what}"
+        at, problem = tables.to_micros(self.clock.now()), f"{exc.code}: {exc.what}"
         with self.database.write() as connection:
-            issuer_sql.serialise(connection, "member bundle")
+            tables.serialise(connection, "member bundle")
             where, noted = {"member_id": member_id}, {"tried_at": at, "problem": problem}
-            if not issuer_sql.update(connection, MemberBundleRow, where, noted):
-                issuer_sql.insert(
-                    connection, MemberBundleRow(member_id=member_id, tried_at=at, problem=problem)
-                )
+            if not tables.update(connection, MemberBundleRow, where, noted):
+                tables.insert(connection, MemberBundleRow(member_id=member_id, tried_at=at, problem=problem))
 
     def _kept(self, entry: TrustedMember, row: MemberBundleRow | None) -> KeptBundle:
         problem = row.problem if row is not None else None
@@ -389,7 +387,7 @@ def _is_due(kept: KeptBundle, at: datetime) -> bool:
 
 
 def _time(micros: int | None) -> datetime | None:
-    return issuer_sql.from_micros(micros) if micros is not None else None
+    return tables.from_micros(micros) if micros is not None else None
 
 
 def write_bundle(service: Service, path: Path) -> None:

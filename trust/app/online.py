@@ -15,12 +15,14 @@ from trust.app.members import MemberBundles
 from trust.app.unbelieved import instead_of_edited
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.encoding.trust_list import TrustList
+from trust.model.answers import StatusFact
 from trust.model.ecertificate import IssuedECertificate
 from trust.model.errors import Conflict, EvidenceUnavailableError
 from trust.model.report import Finding, Freshness, Result
 from trust.model.status import Status
+from trust.storage import tables
 from trust.storage.sql import Database
-from verifier.evidence import NO_MEMBERS, Evidence, StatusFact
+from verifier.evidence import NO_MEMBERS, Evidence
 from verifier.trust_list import check_trust_list
 from verifier.verifying import LiveFact, status_finding, validity_finding
 
@@ -74,7 +76,7 @@ class _Register:
             Status(row.status),
             Freshness(at, None, online=True),
             row.status_reason,
-            sql.from_micros(row.status_at) if row.status_at is not None else None,
+            tables.from_micros(row.status_at) if row.status_at is not None else None,
         )
 
     def pid_of_file(self, sha256: bytes) -> bytes | None:

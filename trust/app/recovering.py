@@ -29,6 +29,7 @@ from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.digests import sha256
 from trust.encoding.entry import Entry, EntryKind
 from trust.model.clock import SystemClock
+from trust.storage import tables
 from trust.storage.folder import DataFolderLock
 from trust.storage.sql import Database
 
@@ -106,18 +107,18 @@ class RegisterIdentities:
             }
             self._erased = {
                 operation.entry_seq: operation.ecertificate_id
-                for operation in sql.all_rows(connection, sql.OperationRow, kind=EntryKind.ISSUED.name)
+                for operation in tables.all_rows(connection, sql.OperationRow, kind=EntryKind.ISSUED.name)
                 if operation.entry_seq is not None
             }
             self._seal_events = {
-                event_commit(row): row.operation_id for row in sql.all_rows(connection, sql.SealEventRow)
+                event_commit(row): row.operation_id for row in tables.all_rows(connection, sql.SealEventRow)
             }
             self._register_events = {
                 bytes(row.commitment): row.operation_id for row in sql.register_events(connection)
             }
             self._versions: dict[bytes, int] = {
                 bytes(row.commit): row.operation_id
-                for row in sql.all_rows(connection, archive_sql.LaterVersionRow)
+                for row in tables.all_rows(connection, archive_sql.LaterVersionRow)
             }
             self._lists = {
                 sha256(bytes(row.encoded)): row.operation_id

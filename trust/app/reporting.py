@@ -35,6 +35,7 @@ from trust.encoding.trust_list import TrustList
 from trust.model.clock import Clock, Entropy
 from trust.model.errors import EvidenceUnavailableError, NotFound, OperationalError
 from trust.model.report import Report
+from trust.storage import tables
 from trust.storage.sql import Database
 from verifier.evidence import Evidence
 from verifier.recording import Recorder, replay
@@ -130,7 +131,7 @@ class Reporting:
         evidence = encode_kept_evidence(kept) if kept is not None else None
         row = FiledReportRow(
             code=code,
-            at=issuer_sql.to_micros(report.verified_at),
+            at=tables.to_micros(report.verified_at),
             kind=report.kind,
             verdict=report.verdict.value,
             headline=report.code,
@@ -138,12 +139,12 @@ class Reporting:
             payload_sha256=sha256(payload),
             evidence=evidence,
             pid=pid,
-            kept_until=issuer_sql.to_micros(report.verified_at + _KEPT[lane]),
+            kept_until=tables.to_micros(report.verified_at + _KEPT[lane]),
         )
         with self._database.write() as connection:
             for each in recorder.lists() if kept is not None else ():
                 sql.keep_list(connection, each)
-            issuer_sql.insert(connection, row)
+            tables.insert(connection, row)
         value: dict[str, Any] = json.loads(payload)
         return value | {"report_seal": sealed.decode()}
 
@@ -152,14 +153,14 @@ class Reporting:
         row = self._row(code)
         return FiledReport(
             code=show_code(row.code),
-            verified_at=issuer_sql.from_micros(row.at),
+            verified_at=tables.from_micros(row.at),
             kind=row.kind,
             verdict=row.verdict,
             headline=row.headline,
             input_sha256=bytes(row.input_sha256) if row.input_sha256 is not None else None,
             payload_sha256=bytes(row.payload_sha256),
             is_repeatable=row.evidence is not None,
-            kept_until=issuer_sql.from_micros(row.kept_until),
+            kept_until=tables.from_micros(row.kept_until),
         )
 
     def evidence_of(self, code: str) -> Evidence:
@@ -173,7 +174,7 @@ class Reporting:
             )
         kept = decode_kept_evidence(bytes(row.evidence))
         with self._database.read() as connection:
-            listed = issuer_sql.one_row(connection, issuer_sql.TrustListRow, seq=kept.trust_list)
+            listed = tables.one_row(connection, issuer_sql.TrustListRow, seq=kept.trust_list)
             crls = [sql.kept_list(connection, digest) for digest in kept.crls]
             wanted = kept.member.trust_list if kept.member is not None else None
             members = sql.kept_list(connection, wanted) if wanted is not None else None
@@ -190,11 +191,11 @@ class Reporting:
     def prune(self) -> None:
         """Removes what need not be kept any longer."""
         with self._database.write() as connection:
-            sql.prune_reports(connection, issuer_sql.to_micros(self._clock.now()))
+            sql.prune_reports(connection, tables.to_micros(self._clock.now()))
 
     def _row(self, code: str) -> FiledReportRow:
         with self._database.read() as connection:
-            row: FiledReportRow | None = issuer_sql.one_row(connection, FiledReportRow, code=read_code(code))
+            row: FiledReportRow | None = tables.one_row(connection, FiledReportRow, code=read_code(code))
         if row is None:
             raise NotFound("There is no report under this code.", "Compare it with the report.")
         return row

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from issuer.sql import BigKey
+from trust.storage.tables import BigKey
 
 
 class ApiKeyRow(SQLModel, table=True):

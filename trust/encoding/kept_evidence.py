@@ -30,7 +30,7 @@ FORMAT = "yinzheng-evidence-1"
 
 @dataclass(frozen=True, slots=True)
 class KeptAnchor:
-    """The ledger entry that anchors a status list, as in `verifier.evidence.LedgerAnchor`."""
+    """The ledger entry that anchors a status list, as in `trust.model.answers.LedgerAnchor`."""
 
     index: int
     appended_at: datetime

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 class TrustError(Exception):
     """Root of the tree. `code` is stable, `what` says what was found, `todo` what the reader can do.
 
-    `zh` says both in Chinese, where the one sentence that its code has (`trust.app.words`) cannot: a line, a
+    `zh` says both in Chinese, where the one sentence that its code has (`trust.words.refusals`) cannot: a line, a
     column, a character.
     """
 

@@ -19,9 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from trust.app.words import ERRORS_ZH, VIOLATIONS_ZH
 from trust.encoding.plain_text import printable
 from trust.model.errors import OperationalError, ProfileViolation, TrustError, Violation
+from trust.words.refusals import ERRORS_ZH, VIOLATIONS_ZH
 
 _DATUM = re.compile(
     r"\d{4}-\d{2}-\d{2}(?:[T ][\d:.]+(?:\+[\d:]+|Z)?)?"  # a day or a time

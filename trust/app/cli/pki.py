@@ -233,7 +233,7 @@ def crls_refresh(
 
 def _problem_words(problem: str | None) -> str:
     """A problem as it is kept, code first, in the user's language."""
-    from trust.app.words import ERRORS_ZH
+    from trust.words.refusals import ERRORS_ZH
 
     code, _, what = (problem or "").partition(": ")
     return ERRORS_ZH.get(code, what) if console.language() == "zh-CN" else what

@@ -16,10 +16,10 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import IntegrityError
 
-from issuer import sql
 from trust.app.tables import IdempotencyRow
 from trust.encoding.digests import sha256
 from trust.model.errors import Conflict, Malformed
+from trust.storage import tables
 from trust.storage.sql import Database
 
 _TAKE_UP = timedelta(minutes=5)
@@ -53,20 +53,22 @@ class Idempotency:
             status, answer = act()
         except BaseException:
             with self.database.write() as connection:
-                sql.delete(connection, IdempotencyRow, {"key": row_key})
+                tables.delete(connection, IdempotencyRow, {"key": row_key})
             raise
         encoded = json.dumps(answer, ensure_ascii=False).encode()
         with self.database.write() as connection:
-            sql.update(connection, IdempotencyRow, {"key": row_key}, {"status": status, "answer": encoded})
+            tables.update(connection, IdempotencyRow, {"key": row_key}, {"status": status, "answer": encoded})
         return JSONResponse(answer, status, {"Cache-Control": "no-store"})
 
     def _begin(self, row_key: bytes, body_hash: bytes, at: datetime) -> JSONResponse | None:
-        now = sql.to_micros(at)
+        now = tables.to_micros(at)
         try:
             with self.database.write() as connection:
-                row = sql.one_row(connection, IdempotencyRow, key=row_key)
+                row = tables.one_row(connection, IdempotencyRow, key=row_key)
                 if row is None:
-                    sql.insert(connection, IdempotencyRow(key=row_key, body_hash=body_hash, created_at=now))
+                    tables.insert(
+                        connection, IdempotencyRow(key=row_key, body_hash=body_hash, created_at=now)
+                    )
                     return None
                 if bytes(row.body_hash) != body_hash:
                     raise Conflict(
@@ -75,13 +77,13 @@ class Idempotency:
                         code="IDEMPOTENCY_CONFLICT",
                     )
                 if row.status is None:
-                    if at - sql.from_micros(row.created_at) < _TAKE_UP:
+                    if at - tables.from_micros(row.created_at) < _TAKE_UP:
                         raise Conflict(
                             "The first request with this key is still running.",
                             "Ask again in a moment.",
                             code="IDEMPOTENCY_IN_PROGRESS",
                         )
-                    sql.update(connection, IdempotencyRow, {"key": row_key}, {"created_at": now})
+                    tables.update(connection, IdempotencyRow, {"key": row_key}, {"created_at": now})
                     return None
         except IntegrityError as exc:
             raise Conflict(

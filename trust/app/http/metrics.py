@@ -14,11 +14,12 @@ import shutil
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from issuer.sql import backlog, to_micros
+from issuer.sql import backlog
 from trust.app.compose import Service
 from trust.app.http.middleware import Metrics
 from trust.app.lanes import Lanes
 from trust.model.errors import NotFound, NotPermitted
+from trust.storage.tables import to_micros
 
 _MEDIA_TYPE = "text/plain; version=0.0.4"
 

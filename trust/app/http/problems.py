@@ -14,9 +14,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from trust.app.words import VIOLATIONS_ZH
 from trust.model import errors
 from trust.model.errors import Busy, OperationalError, ProfileViolation, TrustError
+from trust.words.refusals import VIOLATIONS_ZH
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("yinzheng.http")

@@ -17,13 +17,13 @@ from fastapi import Request
 from trust.app.access import ApiCaller
 from trust.app.actions import believed_pid, report_json, verify_and_file
 from trust.app.http.sender import sender_of
-from trust.app.i18n import text
 from trust.app.lanes import Lane, Lanes
 from trust.app.pages.shell import Shell
 from trust.app.pages.verdict import CarriedReports, VerdictView, view_of
 from trust.app.sight import Sight, portrait_of, see
 from trust.model.report import Finding, Report, Result, Verdict
-from verifier.sentences import Language
+from trust.words.language import Language
+from trust.words.texts import text
 
 PUBLIC = "public"
 

@@ -31,7 +31,8 @@ from trust.app.pages.verdict import PURPOSES
 from trust.app.sight import original_for
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.model.report import Report, Verdict
-from verifier.sentences import Language, words_for
+from trust.words.language import Language
+from verifier.sentences import words_for
 
 _SCAN, _SIGN_OUT, _ORIGINAL = "desk-scan", "desk-sign-out", "desk-original"
 _LAST = 20

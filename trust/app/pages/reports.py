@@ -11,11 +11,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi.params import Path as PathParameter
 from fastapi.responses import HTMLResponse
 
-from trust.app.i18n import text
 from trust.app.pages.shell import Shell, language_of, route_class
 from trust.app.reporting import FiledReport, read_code, show_code
 from trust.model.errors import NotFound
 from trust.model.report import Report, Verdict
+from trust.words.texts import text
 
 
 def reports_router(shell: Shell) -> APIRouter:

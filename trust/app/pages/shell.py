@@ -29,10 +29,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trust.app.access import DESK, WALLET, Access, WebSession
 from trust.app.compose import Service
-from trust.app.i18n import LANGUAGES, as_language, preferred_language, show_time, text
 from trust.app.pages.live_code import address_svg
 from trust.model.errors import Busy, Conflict, NotFound, NotPermitted, RequestError, TrustError
-from verifier.sentences import Language, show_date
+from trust.words.language import Language, show_date
+from trust.words.texts import LANGUAGES, as_language, preferred_language, show_time, text
 
 LANGUAGE_COOKIE = "yz_lang"
 _YEAR_SECONDS = 365 * 24 * 3600

@@ -21,10 +21,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from issuer.catalogue import load_catalogue
-from trust.app.i18n import show_time, text
 from trust.model.errors import NotFound
 from trust.model.parties import CodeType
-from verifier.sentences import CHECKS, NOT_CHECKED, Language, seal_words, show_date
+from trust.words.language import Language, show_date
+from trust.words.texts import show_time, text
+from verifier.sentences import CHECKS, NOT_CHECKED, seal_words
 
 _GOOD_FOR = timedelta(minutes=15)
 _KINDS_OF_DOCUMENT = {

@@ -26,7 +26,6 @@ from issuer.catalogue import load_profile
 from issuer.drafting import display_fields
 from issuer.presenting import Level, Presentation
 from trust.app.access import WALLET, WALLET_HOURS, WebSession
-from trust.app.i18n import show_time, text
 from trust.app.pages.forms import read_form
 from trust.app.pages.live_code import live_code_svg
 from trust.app.pages.shell import Shell, language_of, route_class
@@ -37,7 +36,9 @@ from trust.encoding.ecertificate_data import ECertificateData, decode_ecertifica
 from trust.model.errors import NotFound
 from trust.model.status import Status
 from trust.pdf.drawing import decode_png
-from verifier.sentences import Language
+from trust.storage import tables
+from trust.words.language import Language
+from trust.words.texts import show_time, text
 
 SHOW = "show"
 _SHOW_HOURS = 0.25
@@ -231,7 +232,7 @@ def _card(shell: Shell, owned: Owned, language: Language) -> dict[str, Any]:
         "state": state,
         "act": owned.row.status_reason if owned.row.status_reason in _ACTS else "",
         "reason": owned.row.status_reason if state == Status.SUSPENDED.value else "",
-        "since": sql.from_micros(owned.row.status_at).isoformat()
+        "since": tables.from_micros(owned.row.status_at).isoformat()
         if owned.row.status_at is not None
         else None,
         "may_be_shown": state in (Status.VALID.value, "NOT_YET"),
@@ -258,7 +259,7 @@ def _looks(shell: Shell, owned: Owned, language: Language) -> list[Look]:
     """Who looked, newest first: redeemed live codes, and files or printed codes checked here."""
     looks = [
         Look(
-            sql.from_micros(row.used_at),
+            tables.from_micros(row.used_at),
             row.used_by or text(language, "wallet.someone"),
             text(language, f"level.{Level(row.level).name}"),
             shown_purpose(row.purpose, language),
@@ -317,7 +318,7 @@ def _presentation(shell: Shell, request: Request, owned: Owned) -> Presentation 
     except (binascii.Error, ValueError):
         return None
     with shell.service.database.read() as connection:
-        row = sql.one_row(connection, sql.PresentationRow, session_hash=sha256(session))
+        row = tables.one_row(connection, sql.PresentationRow, session_hash=sha256(session))
     if row is None or row.ecertificate_id != owned.row.id:
         return None
     return shell.service.presenting.look(session)

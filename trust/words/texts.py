@@ -17,7 +17,7 @@ from importlib.resources import files
 from babel.messages.pofile import read_po
 
 from trust.encoding.ecertificate_data import CHINA
-from verifier.sentences import Language, show_date
+from trust.words.language import Language, show_date
 
 LANGUAGES: tuple[Language, ...] = ("zh-CN", "en")
 _FILES: Mapping[Language, str] = {"zh-CN": "zh_CN.po", "en": "en.po"}
@@ -32,7 +32,7 @@ def text(language: Language, key: str, **values: object) -> str:
 @cache
 def load_texts(language: Language) -> Mapping[str, str]:
     """A whole catalogue. An empty translation counts as missing."""
-    with files("trust.app.i18n").joinpath(_FILES[language]).open("rb") as file:
+    with files("trust.words").joinpath(_FILES[language]).open("rb") as file:
         catalogue = read_po(file, locale=language.replace("-", "_"), abort_invalid=True)
     return {str(m.id): str(m.string) for m in catalogue if m.id and m.string}
 

@@ -1,0 +1,212 @@
+"""Rows of tables: times as numbers, and the statements that every room needs.
+
+Tables are tables only; what leaves a room are frozen dataclasses or plain values. Times are stored as microseconds
+since 1970, so that both databases compare them alike. Every row that is read here is judged by the guard of its
+database first (`trust.storage.guard`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import Field, SQLModel
+
+from trust.model.errors import StorageError
+from trust.storage.guard import guard_of, note_change
+
+_Row = TypeVar("_Row", bound=SQLModel)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+BigKey = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def to_micros(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_micros(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def blob(*, nullable: bool = False) -> Any:
+    return Field(sa_column=sa.Column(sa.LargeBinary, nullable=nullable))
+
+
+def insert(connection: Connection, row: SQLModel) -> Any:
+    """Inserts one row and gives back its generated key, if it has one."""
+    values = row.model_dump(exclude_none=True)
+    table = table_of(row.__class__)
+    guard = guard_of(connection)
+    known = {column.name: values.get(column.name) for column in table.c}
+    has_key = all(known[column.name] is not None for column in table.primary_key)
+    if guard is not None and has_key and (mac := guard.mac(table.name, known)) is not None:
+        values["mac"] = mac
+    result = connection.execute(sa.insert(table).values(**values))
+    made = result.inserted_primary_key
+    if guard is not None and made and not has_key:
+        known |= dict(zip((column.name for column in table.primary_key), made, strict=True))
+        if (mac := guard.mac(table.name, known)) is not None:
+            connection.execute(sa.update(table).where(*_is_key(table, made)).values(mac=mac))
+    if guard is not None and made and guard.is_recorded(table.name):
+        note_change(connection, (table.name, tuple(made)))
+    return made[0] if made else None
+
+
+def all_rows(connection: Connection, kind: type[SQLModel], /, **where: Any) -> list[Any]:
+    """Every row of a small table whose columns have these values. Raises `StorageError` (ROW_EDITED)."""
+    table = table_of(kind)
+    statement = sa.select(table)
+    for column, value in where.items():
+        statement = statement.where(table.c[column] == value)
+    # Fetched before they are judged: an exception would keep the statement open, and with it yesterday's view.
+    rows = connection.execute(statement.order_by(*table.primary_key)).all()
+    return [believed(connection, kind, row) for row in rows]
+
+
+def one_row(connection: Connection, kind: type[SQLModel], /, **where: Any) -> Any:
+    """The only such row, or None."""
+    found = all_rows(connection, kind, **where)
+    return found[0] if found else None
+
+
+def believed(connection: Connection, kind: type[_Row], row: sa.Row[Any]) -> _Row:
+    """A row as it came from the database, once its guard has nothing against it. Raises `StorageError`."""
+    values = dict(row._mapping)
+    guard = guard_of(connection)
+    if guard is not None:
+        guard.check(connection, table_of(kind).name, values)
+    return kind(**values)
+
+
+def believable(
+    connection: Connection, kind: type[_Row], rows: Sequence[sa.Row[Any]]
+) -> tuple[list[_Row], StorageError | None]:
+    """The rows that nobody edited, so that one that somebody did keeps none of them waiting; and the first reason."""
+    found: list[_Row] = []
+    refused: StorageError | None = None
+    for row in rows:
+        try:
+            found.append(believed(connection, kind, row))
+        except StorageError as exc:
+            refused = refused or exc
+    return found, refused
+
+
+def update(
+    connection: Connection, kind: type[SQLModel], where: dict[str, Any], values: dict[str, Any]
+) -> int:
+    """Changes rows; says how many."""
+    table = table_of(kind)
+    conditions = [
+        table.c[column].is_(None) if value is None else table.c[column] == value
+        for column, value in where.items()
+    ]
+    guard = guard_of(connection)
+    is_recorded = guard is not None and guard.is_recorded(table.name, values)
+    has_mac = guard is not None and not guard.columns(table.name).isdisjoint(values)
+    keys: list[tuple[Any, ...]] = []
+    if is_recorded or has_mac:
+        # What is changed was believed before, or an edited row would be blessed with it.
+        found = connection.execute(sa.select(table).where(*conditions).with_for_update()).all()
+        for row in found:
+            believed(connection, kind, row)
+        keys = [tuple(row._mapping[column.name] for column in table.primary_key) for row in found]
+    changed = int(connection.execute(sa.update(table).values(**values).where(*conditions)).rowcount)
+    for key in keys:
+        if is_recorded:
+            note_change(connection, (table.name, key))
+        if guard is not None and has_mac:
+            row = connection.execute(sa.select(table).where(*_is_key(table, key))).one()
+            mac = guard.mac(table.name, dict(row._mapping))
+            connection.execute(sa.update(table).where(*_is_key(table, key)).values(mac=mac))
+    return changed
+
+
+def delete(connection: Connection, kind: type[SQLModel], where: dict[str, Any]) -> None:
+    """Deletes rows of a table of working state; artefacts and operations are never deleted this way."""
+    table = table_of(kind)
+    conditions = [table.c[column] == value for column, value in where.items()]
+    guard = guard_of(connection)
+    if guard is not None and guard.is_recorded(table.name):
+        for row in connection.execute(sa.select(*table.primary_key).where(*conditions)):
+            note_change(connection, (table.name, tuple(row)))
+    connection.execute(sa.delete(table).where(*conditions))
+
+
+def _is_key(table: sa.Table, key: Sequence[Any]) -> list[sa.ColumnElement[bool]]:
+    return [column == value for column, value in zip(table.primary_key, key, strict=True)]
+
+
+def key_of(name: str, row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The primary key of a row of this table."""
+    return tuple(row[column.name] for column in _named(name).primary_key)
+
+
+def rows_of(connection: Connection, name: str) -> Iterator[dict[str, Any]]:
+    """Every row of a small table as it stands, whatever its guard would say."""
+    for row in connection.execute(sa.select(_named(name))):
+        yield dict(row._mapping)
+
+
+def row_at(connection: Connection, name: str, key: Sequence[Any]) -> dict[str, Any] | None:
+    """One row as it stands."""
+    row = connection.execute(sa.select(_named(name)).where(*_is_key(_named(name), key))).one_or_none()
+    return dict(row._mapping) if row is not None else None
+
+
+def portion_of(
+    connection: Connection, name: str, after: Sequence[Any] | None, limit: int
+) -> list[dict[str, Any]]:
+    """The next rows of a large table as they stand, in the order of their keys, behind the key `after`."""
+    table = _named(name)
+    key = tuple(table.primary_key)
+    statement = sa.select(table).order_by(*key).limit(limit)
+    if after is not None:
+        statement = statement.where(sa.tuple_(*key) > sa.tuple_(*(sa.literal(each) for each in after)))
+    return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def rows_without_mac(connection: Connection, name: str, limit: int) -> list[dict[str, Any]]:
+    """Rows from before there were MACs."""
+    statement = sa.select(_named(name)).where(_named(name).c.mac.is_(None)).limit(limit)
+    return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def set_mac(connection: Connection, name: str, key: Sequence[Any], mac: bytes) -> None:
+    table = _named(name)
+    connection.execute(sa.update(table).where(*_is_key(table, key)).values(mac=mac))
+
+
+def _named(name: str) -> sa.Table:
+    return SQLModel.metadata.tables[name]
+
+
+def serialise(connection: Connection, what: str) -> None:
+    """Lets one process at a time do `what` until the transaction ends.
+
+    On SQLite a write transaction is alone already. On PostgreSQL two processes could both see that something
+    is missing and both make it; the second waits here and then sees the first one's.
+    """
+    if connection.dialect.name == "postgresql":
+        key = int.from_bytes(hashlib.sha256(f"yinzheng register: {what}".encode()).digest()[:8], "big", signed=True)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+
+def set_sequence(connection: Connection, kind: type[SQLModel], last: int) -> None:
+    """SQLite goes on behind the largest number that is there."""
+    if connection.dialect.name == "postgresql":
+        sequence = sa.func.pg_get_serial_sequence(table_of(kind).name, "id")
+        connection.execute(sa.select(sa.func.setval(sequence, last)))
+
+
+def table_of(kind: type[SQLModel]) -> sa.Table:
+    table: sa.Table = kind.__table__  # type: ignore[attr-defined]
+    return table
