@@ -22,7 +22,7 @@ from support.ways import WAYS, sealing_way
 from support.world import World, make_neighbour, make_world
 
 from trust.app.compose import SERVICE_SANDBOX_JOBS
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 # Under faketime a wait with a limit would last as long as the clock is ahead: only the time of day may be another.
 # Read by the library when a process starts, so it holds for the workers of xdist and for what tests start.

@@ -38,7 +38,7 @@ from trust.encoding.trust_list import TrustList, encode_trust_list
 from trust.model.errors import Malformed, OperationalError, TrustError, VerificationError
 from trust.model.report import Finding, Report, Result, Verdict, decide
 from trust.pdf.reading import MAX_FILE_BYTES
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from verifier.archived_file import ArchivedVersions, decode_versions
 from verifier.bundle import PackedBundle, decode_roots, evidence_from_bundle
 from verifier.evidence import Evidence

@@ -1,6 +1,6 @@
 """Reading the codes off the pages of a PDF that is a picture of something: a scan, or a print saved anew.
 
-Drawing and decoding happen in a worker that does nothing else (`trust.sandbox.Apart`).
+Drawing and decoding happen in a worker that does nothing else (`trust.sandbox.workers.Apart`).
 """
 
 from __future__ import annotations

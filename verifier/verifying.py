@@ -50,7 +50,7 @@ from trust.model.report import (
 )
 from trust.model.status import Status
 from trust.pdf.reading import MAX_FILE_BYTES
-from trust.sandbox import Apart, Sandbox
+from trust.sandbox.workers import Apart, Sandbox
 from verifier.evidence import Evidence, Member
 from verifier.examine import decode_examination
 from verifier.headlines import headline_of

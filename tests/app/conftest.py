@@ -13,7 +13,7 @@ from support.cli import Cli
 from support.pages_browser import Browser
 from support.pages_world import World, make_world
 
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 
 @pytest.fixture(scope="session")

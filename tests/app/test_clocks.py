@@ -29,7 +29,7 @@ from trust.fetching import post
 from trust.model.errors import ClockDoubted, OperationalError, TimeStampUnavailable
 from trust.model.report import Verdict
 from trust.model.status import Status, StatusAct
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from trust.storage.sql import Database
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -30,7 +30,7 @@ from trust.app.settings import read_settings
 from trust.model.errors import Conflict, LedgerHalted, Malformed, OperationalError, StorageError
 from trust.model.report import Verdict
 from trust.model.status import StatusAct
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 
 @pytest.fixture

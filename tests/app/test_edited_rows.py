@@ -26,7 +26,7 @@ from trust.model.errors import LedgerHalted, NotPermitted, OperationalError, Sto
 from trust.model.report import Verdict
 from trust.model.seal import SealState
 from trust.model.status import StatusAct
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from trust.storage import tables
 
 FORGED = 1_900_000_000_000_000

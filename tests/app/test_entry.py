@@ -13,7 +13,7 @@ import pytest
 from support.limits import HANG_SECONDS
 from support.world import world_in
 
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 PROGRAM = Path(sys.executable).with_name("yinzheng")
 ROOT = Path(__file__).resolve().parents[2]

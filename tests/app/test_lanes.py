@@ -22,10 +22,11 @@ from support.world import FOR_OPERATORS, World
 from trust.app.access import Access
 from trust.app.http import middleware
 from trust.app.http.app import create_app
-from trust.app.lanes import SIZES, Lane, Lanes, LaneSize, TooManyAtOnce
 from trust.model.clock import SystemEntropy
 from trust.model.errors import Busy, Malformed
-from trust.sandbox import Sandbox
+from trust.sandbox.lanes import SIZES, Lane, LaneSize
+from trust.sandbox.workers import Sandbox
+from trust.web.lanes import Lanes, TooManyAtOnce
 
 SMALL = {
     **SIZES,

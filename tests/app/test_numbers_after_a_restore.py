@@ -31,7 +31,7 @@ from trust.model.clock import SystemEntropy
 from trust.model.errors import NotFound, NotPermitted, OperationalError
 from trust.model.report import Verdict
 from trust.model.status import Status, StatusAct
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from trust.storage import tables
 
 _NUMBERS = {

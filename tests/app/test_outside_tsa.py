@@ -18,7 +18,7 @@ from trust.app.compose import open_service
 from trust.app.settings import OutsideTsaSettings, parse_time_stamps
 from trust.model.errors import Malformed, TimeStampUnavailable
 from trust.model.report import Verdict
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 SUITES = [Suite.SM2_SM3, Suite.RSA3072_SHA256, Suite.P256_SHA256]

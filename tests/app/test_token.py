@@ -17,7 +17,7 @@ from trust.app.compose import open_service
 from trust.app.settings import TokenSettings, parse_keeps, read_settings
 from trust.model.errors import KeyUnavailable, Malformed
 from trust.model.report import Verdict
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 EVERYTHING = frozenset((purpose, suite) for purpose in KeyPurpose for suite in TOKEN_SUITES)
 

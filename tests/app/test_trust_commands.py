@@ -20,7 +20,7 @@ from trust.app.http.app import create_app
 from trust.app.members import BUNDLE_PATH, Proposal
 from trust.encoding.trust_list import MemberUse, TrustState
 from trust.model.status import StatusAct
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from verifier.bundle import unpack_bundle
 from verifier.trust_list import root_fingerprint
 

@@ -24,7 +24,7 @@ from trust.model.clock import SystemEntropy
 from trust.model.errors import LedgerHalted, NotPermitted, OperationalError
 from trust.model.report import Verdict
 from trust.model.status import StatusAct
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 KEPT: dict[str, Any] = {}
 

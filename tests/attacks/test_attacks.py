@@ -14,7 +14,7 @@ from support.world import START, make_world
 
 from keys import asn1
 from trust.model.report import Report, Result, Verdict
-from trust.sandbox import Limits, Sandbox
+from trust.sandbox.workers import Limits, Sandbox
 from verifier.verifying import SANDBOX_JOBS, Verifier
 
 LIMITS = Limits()

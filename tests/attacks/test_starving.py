@@ -19,10 +19,10 @@ from support.served import Served
 from support.world import World, make_world
 
 from trust.app.access import Access
-from trust.app.lanes import SIZES, Lane
 from trust.model.clock import SystemEntropy
 from trust.model.report import Verdict
-from trust.sandbox import Sandbox
+from trust.sandbox.lanes import SIZES, Lane
+from trust.sandbox.workers import Sandbox
 from verifier.verifying import SANDBOX_JOBS, Verifier
 
 _PUBLIC = SIZES[Lane.PUBLIC].limits

@@ -17,7 +17,7 @@ from issuer import sql
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind
 from trust.model.report import Verdict
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from trust.storage import tables
 
 

@@ -11,7 +11,7 @@ from interop.licences import NAMES, Issued, Sealed
 from support.ways import sealing_way
 from support.world import START, make_world
 
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from verifier.bundle import evidence_from_bundle
 
 

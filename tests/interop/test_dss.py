@@ -13,7 +13,7 @@ from interop.maven import JavaProgram
 from support.world import World, make_world
 
 from trust.model.report import Verdict
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from verifier.bundle import evidence_from_bundle
 
 pytestmark = pytest.mark.interop

@@ -20,7 +20,7 @@ from trust.model.ecertificate import PlaceOnPage
 from trust.model.report import Verdict
 from trust.pdf.reading import open_pdf
 from trust.pdf.standards import read_standards
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 pytestmark = pytest.mark.interop
 VERAPDF = "org.verapdf:validation-model:1.28.2"

@@ -20,7 +20,7 @@ from trust.model.report import Verdict
 from trust.model.seal import SealRole
 from trust.pdf.gap import check_gaps
 from trust.pdf.update import Version
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 ABROAD = "chuncheng-market-rsa3072"
 COMBINATIONS = {

@@ -18,9 +18,9 @@ import pytest
 from support import hostile_jobs
 
 from keys.sm2 import engine_name
-from trust.confinement import landlock_version
 from trust.model.errors import EvidenceUnavailableError, OperationalError, VerificationError
-from trust.sandbox import Apart, Limits, Sandbox
+from trust.sandbox.confinement import landlock_version
+from trust.sandbox.workers import Apart, Limits, Sandbox
 
 _JOBS = {
     name: f"tests.support.hostile_jobs:{name}"
@@ -174,7 +174,7 @@ def test_a_worker_that_cannot_start_is_our_fault_and_says_why(
 
 
 def test_an_interpreter_that_is_not_there_is_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trust.sandbox.sys.executable", "/nowhere/python")
+    monkeypatch.setattr("trust.sandbox.workers.sys.executable", "/nowhere/python")
     with Sandbox(_JOBS, workers=1) as broken, pytest.raises(OperationalError) as refused:
         broken.run("who", {}, [], dict)
     assert refused.value.code == "READER_DOWN"
@@ -267,7 +267,7 @@ def test_a_worker_whose_successor_cannot_start_is_stopped_once(monkeypatch: pyte
         assert pool._fork_server is not None
         os.kill(pool._fork_server._process.pid, signal.SIGKILL)
         pool._fork_server._process.wait()
-        monkeypatch.setattr("trust.sandbox.sys.executable", "/nowhere/python")
+        monkeypatch.setattr("trust.sandbox.workers.sys.executable", "/nowhere/python")
         with pytest.raises(OperationalError):
             sandbox.run("who", {}, [], dict)
         monkeypatch.undo()

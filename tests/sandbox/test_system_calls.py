@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from trust import syscalls
 from trust.model.errors import EvidenceUnavailableError
-from trust.sandbox import Limits, Sandbox
+from trust.sandbox import syscalls
+from trust.sandbox.workers import Limits, Sandbox
 
 _JOBS = {name: f"tests.support.hostile_jobs:{name}" for name in ("tell_errors", "keep", "who")}
 _LIMITS = Limits(wall_seconds=10)

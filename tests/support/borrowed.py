@@ -13,7 +13,7 @@ import pytest
 
 from trust.app import compose
 from trust.app.cli import verifying
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 T = TypeVar("T")
 
@@ -51,4 +51,4 @@ def lend(owner: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until the test ends, whoever would make a sandbox gets this one."""
     for place in (compose, verifying):
         monkeypatch.setattr(place, "Sandbox", lambda *arguments, **options: _Borrowed(owner))
-    monkeypatch.setattr("trust.sandbox.Sandbox", lambda *arguments, **options: _Borrowed(owner))
+    monkeypatch.setattr("trust.sandbox.workers.Sandbox", lambda *arguments, **options: _Borrowed(owner))

@@ -21,7 +21,7 @@ import pytest
 from ledger.statekey import StateKey
 from support.world import World, make_world
 from trust.app import compose
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 _BEFORE = {
     "0007": ("DROP TABLE trust_member", "DROP TABLE trust_anchor", "DROP TABLE member_bundle"),

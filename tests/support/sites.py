@@ -9,7 +9,7 @@ from pathlib import Path
 from support.world import START, StoppedClock, World
 from trust.app.compose import open_service
 from trust.app.settings import Settings
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 
 @dataclass

@@ -19,7 +19,7 @@ from trust.encoding.plain_zip import encode_zip
 from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
 from trust.model.report import Report
 from trust.model.seal import SealShape
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from verifier.bundle import evidence_from_bundle
 from verifier.verifying import Verifier
 

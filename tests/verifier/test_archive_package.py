@@ -29,7 +29,7 @@ from trust.encoding.archive_package import (
 from trust.model.errors import Malformed, OperationalError
 from trust.model.report import Result, Verdict
 from trust.model.status import StatusAct
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from verifier.archive_package import FourProperties, Property, check_package
 from verifier.readability import examine_readability
 from verifier.verifying import SANDBOX_JOBS

@@ -12,7 +12,7 @@ from support.signed_by_hand import NATIONAL, SM2_1, Hand, cms, ecdsa_hand, indef
 
 from trust.encoding.trust_list import TrustedAnchor, TrustState
 from trust.model.report import Colour, Report, Verdict
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from verifier.evidence import Evidence, ListedStatus
 from verifier.sentences import words_for
 from verifier.verifying import Verifier

@@ -38,7 +38,7 @@ from trust.encoding.ses import decode_seal
 from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
 from trust.model.report import Report, Result, Verdict
 from trust.pdf.gap import GapRefused, SignedGap, check_gap
-from trust.sandbox import Apart
+from trust.sandbox.workers import Apart
 from verifier.bundle import evidence_from_bundle
 from verifier.evidence import Evidence
 from verifier.examine import Examination, decode_examination, examine_pdf, examine_pdf_job

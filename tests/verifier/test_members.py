@@ -41,7 +41,7 @@ from trust.model.errors import (
 )
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from verifier.bundle import evidence_from_bundle, read_roots, unpack_bundle
 from verifier.sealed_report import check_sealed_report
 from verifier.sentences import seal_words, words_for

@@ -25,7 +25,7 @@ from keys.suites import Suite
 from trust.app.compose import open_service
 from trust.app.http.app import create_app
 from trust.model.report import Verdict
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from verifier.examine import examine_pdf
 from verifier.verifying import SANDBOX_JOBS, Verifier
 

@@ -20,7 +20,7 @@ from issuer.presenting import Level
 from trust.app.http.app import create_app
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 FORMS = ("file", "code", "picture", "photo")
 

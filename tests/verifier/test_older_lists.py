@@ -33,7 +33,7 @@ from trust.encoding.trust_list import TYP, decode_trust_list, encode_trust_list
 from trust.model.errors import VerificationError
 from trust.model.report import Colour, Report, Verdict
 from trust.model.status import StatusAct
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from verifier.bundle import evidence_from_bundle, read_roots, unpack_bundle
 from verifier.sealed_report import check_sealed_report
 from verifier.seen import NOTHING_SEEN, SeenLists

@@ -14,7 +14,7 @@ from support.world import NAME_SEAL, World, world_in
 
 from trust.model.report import Result
 from trust.pdf.gap import check_gaps
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from verifier.bundle import evidence_from_bundle
 from verifier.evidence import Evidence
 from verifier.examine import examine_pdf

@@ -18,7 +18,7 @@ from trust.model.report import Report, Verdict
 from trust.pdf.gap import check_gaps
 from trust.pdf.reading import open_pdf
 from trust.pdf.update import CONTENTS_HEX_DIGITS, Evidence, encode_update, read_version
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from ledger.witness.policy import Group, Policy, PolicyWitness, format_policy
 from trust.app.keeping import POLICY_FILE, published_policy
 from trust.model.errors import Malformed
 from trust.model.report import Report, Result, Verdict
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from verifier.bundle import evidence_from_bundle
 
 POLICY = Policy(

@@ -15,7 +15,6 @@ from issuer.catalogue import TypeProfile, load_profile
 from issuer.issuing import Outcome
 from issuer.sealing.intake import decode_prepared
 from trust.app.compose import Service
-from trust.app.lanes import Lane
 from trust.app.records import Record, read_picture, record_from
 from trust.app.reporting import FiledReport, Repeated
 from trust.encoding.digests import sha256
@@ -30,6 +29,7 @@ from trust.model.errors import (
     Violation,
 )
 from trust.model.report import Report, Result
+from trust.sandbox.lanes import Lane
 from verifier.evidence import Evidence
 from verifier.recording import Recorder
 from verifier.sentences import messages_of

@@ -68,7 +68,6 @@ from trust.app.keeping import (
     published_policy,
     read_policy,
 )
-from trust.app.lanes import SIZES, Lane, Sandboxes
 from trust.app.members import BUNDLE_TYPE, MemberBundles
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
 from trust.app.reporting import Reporting
@@ -79,7 +78,8 @@ from trust.encoding.trust_list import TrustedLedgerKey
 from trust.fetching import fetch_named, get, post
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trust.model.errors import KeyUnavailable, OperationalError, StorageError
-from trust.sandbox import Apart, Sandbox
+from trust.sandbox.lanes import SIZES, Lane, Sandboxes
+from trust.sandbox.workers import Apart, Sandbox
 from trust.storage.folder import DataFolderLock, create_durably
 from trust.storage.sql import Database
 from trust.storage.tables import to_micros

@@ -25,7 +25,6 @@ from issuer.authorities import Authorities
 from issuer.publishing import Publishing
 from keys.custody import KeyPurpose
 from trust.app import sql
-from trust.app.lanes import Lane
 from trust.app.tables import FiledReportRow
 from trust.encoding import cose, jws
 from trust.encoding.digests import sha256
@@ -35,6 +34,7 @@ from trust.encoding.trust_list import TrustList
 from trust.model.clock import Clock, Entropy
 from trust.model.errors import EvidenceUnavailableError, NotFound, OperationalError
 from trust.model.report import Report
+from trust.sandbox.lanes import Lane
 from trust.storage import tables
 from trust.storage.sql import Database
 from verifier.evidence import Evidence

@@ -27,11 +27,11 @@ from trust.app.compose import Service, open_service
 from trust.app.http.app import create_app
 from trust.app.http.connections import GuardedProtocol, raise_descriptor_limit
 from trust.app.http.middleware import set_up_logging
-from trust.app.lanes import Lane
 from trust.app.run_as import leave_root
 from trust.app.settings import Settings, read_settings
-from trust.confinement import landlock_version
 from trust.model.errors import Malformed, OperationalError, TrustError
+from trust.sandbox.confinement import landlock_version
+from trust.sandbox.lanes import Lane
 
 _WORKER_SECONDS = 120
 """How long a worker may take to come up, on a slow machine, before it is taken for dead."""

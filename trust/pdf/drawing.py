@@ -44,7 +44,7 @@ def decode_png(answer: dict[str, Any]) -> bytes:
 
 
 def seconds_left() -> float:
-    """Processor time until this process is ended (`trust.sandbox`); infinite where nobody said."""
+    """Processor time until this process is ended (`trust.sandbox.workers`); infinite where nobody said."""
     soft, _ = resource.getrlimit(resource.RLIMIT_CPU)
     return float("inf") if soft == resource.RLIM_INFINITY else soft - time.process_time()
 

@@ -196,7 +196,9 @@ def serialise(connection: Connection, what: str) -> None:
     is missing and both make it; the second waits here and then sees the first one's.
     """
     if connection.dialect.name == "postgresql":
-        key = int.from_bytes(hashlib.sha256(f"yinzheng register: {what}".encode()).digest()[:8], "big", signed=True)
+        key = int.from_bytes(
+            hashlib.sha256(f"yinzheng register: {what}".encode()).digest()[:8], "big", signed=True
+        )
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 

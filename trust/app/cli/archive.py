@@ -169,7 +169,7 @@ def check(
 ) -> None:
     from trust.app.cli.verifying import named_roots
     from trust.encoding.archive_package import EVIDENCE, decode_package
-    from trust.sandbox import Sandbox
+    from trust.sandbox.workers import Sandbox
     from verifier.archive_package import check_package
     from verifier.bundle import decode_roots
     from verifier.verifying import SANDBOX_JOBS

@@ -21,7 +21,7 @@ from trust.encoding.plain_text import printable
 from trust.encoding.report import encode_report
 from trust.model.errors import Malformed
 from trust.model.report import Colour, Finding, Report, Result, Verdict
-from trust.sandbox import Sandbox
+from trust.sandbox.workers import Sandbox
 from verifier.bundle import open_bundle, read_roots
 from verifier.evidence import Evidence, ListedStatus
 from verifier.seen import NOTHING_SEEN

@@ -43,12 +43,13 @@ from trust.app.http.keys import keys_router
 from trust.app.http.middleware import Metrics
 from trust.app.http.seals import seals_router
 from trust.app.http.sender import sender_of
-from trust.app.lanes import Lane, Lanes
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.model.status import StatusAct
 from trust.pdf.reading import MAX_FILE_BYTES
+from trust.sandbox.lanes import Lane
+from trust.web.lanes import Lanes
 
 T = TypeVar("T")
 _MAX_PHOTO_BASE64 = 3 * 1024 * 1024

@@ -15,9 +15,10 @@ from trust.app.http.metrics import metrics_app
 from trust.app.http.middleware import Metrics, RequestFrame
 from trust.app.http.problems import add_problem_handlers
 from trust.app.http.public import public_router
-from trust.app.lanes import SIZES, Lane, Lanes, LaneSize
 from trust.app.pages import add_pages, page_errors, security_headers
 from trust.model.clock import SystemEntropy
+from trust.sandbox.lanes import SIZES, Lane, LaneSize
+from trust.web.lanes import Lanes
 
 
 def create_app(

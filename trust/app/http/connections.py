@@ -22,7 +22,7 @@ from typing import Any
 import h11
 
 from trust.app.http.ending import PatientProtocol
-from trust.app.lanes import network_of
+from trust.web.lanes import network_of
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 75.0

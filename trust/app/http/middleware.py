@@ -22,8 +22,9 @@ from anyio import fail_after, sleep
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trust.app.http.problems import problem
-from trust.app.lanes import Lane, Lanes
 from trust.model.errors import Busy
+from trust.sandbox.lanes import Lane
+from trust.web.lanes import Lanes
 
 MAX_BODY = 21 * 1024 * 1024
 BODY_SECONDS = 60.0

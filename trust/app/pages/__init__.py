@@ -20,7 +20,6 @@ from starlette.types import Scope
 from ledger.witness.policy import Policy
 from trust.app.access import Access
 from trust.app.compose import Service
-from trust.app.lanes import Lanes
 from trust.app.pages.checking import Checking
 from trust.app.pages.desk import desk_router
 from trust.app.pages.ledger import ledger_router
@@ -30,6 +29,7 @@ from trust.app.pages.seals import seals_router
 from trust.app.pages.shell import SECURITY_HEADERS, Shell, make_templates, page_for_error, security_headers
 from trust.app.pages.trusted import trusted_router
 from trust.app.pages.wallet import wallet_router
+from trust.web.lanes import Lanes
 
 __all__ = ["SECURITY_HEADERS", "add_pages", "page_errors", "pages_router", "security_headers", "static_app"]
 

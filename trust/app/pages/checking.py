@@ -1,6 +1,6 @@
 """Checking on a page: from what a form sent to a report, its audit line, and its view.
 
-Whoever stands at a counter does not wait behind the public (`trust.app.lanes`).
+Whoever stands at a counter does not wait behind the public (`trust.web.lanes`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from fastapi import Request
 from trust.app.access import ApiCaller
 from trust.app.actions import believed_pid, report_json, verify_and_file
 from trust.app.http.sender import sender_of
-from trust.app.lanes import Lane, Lanes
 from trust.app.pages.shell import Shell
 from trust.app.pages.verdict import CarriedReports, VerdictView, view_of
 from trust.app.sight import Sight, portrait_of, see
 from trust.model.report import Finding, Report, Result, Verdict
+from trust.sandbox.lanes import Lane
+from trust.web.lanes import Lanes
 from trust.words.language import Language
 from trust.words.texts import text
 

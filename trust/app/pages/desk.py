@@ -23,7 +23,6 @@ from fastapi.responses import HTMLResponse
 from issuer import sql
 from issuer.catalogue import load_profile
 from trust.app.access import DESK, DESK_HOURS, WebSession
-from trust.app.lanes import Lane
 from trust.app.pages.checking import Checked, Checking
 from trust.app.pages.forms import Sent, read_form
 from trust.app.pages.shell import Shell, language_of, route_class
@@ -31,6 +30,7 @@ from trust.app.pages.verdict import PURPOSES
 from trust.app.sight import original_for
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.model.report import Report, Verdict
+from trust.sandbox.lanes import Lane
 from trust.words.language import Language
 from verifier.sentences import words_for
 

@@ -17,11 +17,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.params import Path as PathParameter
 from fastapi.responses import HTMLResponse
 
-from trust.app.lanes import Lane
 from trust.app.pages.checking import Checked, Checking
 from trust.app.pages.forms import read_form
 from trust.app.pages.shell import Shell, language_of, route_class
 from trust.model.errors import Malformed, NotFound
+from trust.sandbox.lanes import Lane
 from verifier.kinds import name_typed
 
 _ENCODED = re.compile(r"[A-Za-z2-7]{1,3600}")

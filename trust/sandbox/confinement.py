@@ -2,8 +2,9 @@
 
 Landlock (landlock(7)) takes rights away from a process for good, without root. After `confine` it can read where its
 own program lies and nowhere else: no key, no passphrase, no register, whatever a hostile file makes of it. Kernels
-before 5.13 do not know it; limits on memory and time hold there all the same (`trust.sandbox`). Which system calls are
-left is `trust.syscalls`' matter. What root may do beyond others (capabilities(7)) goes too, also inside a name space.
+before 5.13 do not know it; limits on memory and time hold there all the same (`trust.sandbox.workers`). Which system
+calls are left is `trust.sandbox.syscalls`' matter. What root may do beyond others (capabilities(7)) goes too, also
+inside a name space.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ of its own that has little to lose: no environment, no network, no files but its
 those of reading where the kernel lets us take them away, caps on memory, processor time, files and processes, and a
 wall clock kept by the parent. Jobs and answers are JSON over pipes, with binary parts beside them, both capped.
 
-Workers are forked from a process that has imported everything and read nothing (`trust.fork_server`), so a new one
-costs milliseconds. By default a worker lives for one job: what it read, and whatever took it over, ends with it. One
-that broke a limit or met what nobody foresaw ends too.
+Workers are forked from a process that has imported everything and read nothing (`trust.sandbox.fork_server`), so a
+new one costs milliseconds. By default a worker lives for one job: what it read, and whatever took it over, ends with
+it. One that broke a limit or met what nobody foresaw ends too.
 
 What a worker may be asked for is said when the pool is made: names, and the "module:function" behind each,
 imported before the worker gives up its rights; a module's `prepare()`, if it has one, is called before that too.
@@ -38,7 +38,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from trust.fork_server import CANNOT_BE_READ, FAILED, HEADER, HELLO, UNFILTERED
+import trust
 from trust.model.errors import (
     EvidenceUnavailableError,
     Malformed,
@@ -46,6 +46,7 @@ from trust.model.errors import (
     TrustError,
     VerificationError,
 )
+from trust.sandbox.fork_server import CANNOT_BE_READ, FAILED, HEADER, HELLO, UNFILTERED
 
 T = TypeVar("T")
 _MAX_ANSWER = 4 * 1024 * 1024
@@ -225,7 +226,7 @@ class _ForkServer:
     """The process that workers are forked from. Raises `OperationalError` (READER_DOWN) if it cannot start."""
 
     def __init__(self, jobs: Mapping[str, str], limits: Limits, niceness: int) -> None:
-        root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        root = os.path.dirname(os.path.abspath(next(iter(trust.__path__))))
         told = {**asdict(limits), "niceness": niceness}
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -233,7 +234,7 @@ class _ForkServer:
                 [
                     sys.executable,
                     "-m",
-                    "trust.fork_server",
+                    "trust.sandbox.fork_server",
                     str(theirs.fileno()),
                     json.dumps(jobs),
                     json.dumps(told),

@@ -1,8 +1,8 @@
 """The fork server of the sandbox: a process that has imported everything and read nothing, and forks readers.
 
-It starts once for each pool (`trust.sandbox`), gives up its rights, and then forks a reader whenever it is told to: a
-copy of itself that takes two pipes over, is left the system calls that reading needs, and answers jobs. A reader that
-lives for one file has never had another one in its memory, and costs a fork instead of a start.
+It starts once for each pool (`trust.sandbox.workers`), gives up its rights, and then forks a reader whenever it is
+told to: a copy of itself that takes two pipes over, is left the system calls that reading needs, and answers jobs. A
+reader that lives for one file has never had another one in its memory, and costs a fork instead of a start.
 
 On the channel (a socket pair that keeps messages apart) come:
 
@@ -29,10 +29,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from trust.confinement import confine
 from trust.model import errors
 from trust.model.errors import TrustError
-from trust.syscalls import restrict_system_calls
+from trust.sandbox.confinement import confine
+from trust.sandbox.syscalls import restrict_system_calls
 
 HEADER = struct.Struct(">II")
 """Before a job: the lengths of its header and of all attachments. Before an answer: its length, and 0."""

@@ -1,0 +1,1 @@
+"""Files of strangers are read by workers that can do nothing but read them."""
