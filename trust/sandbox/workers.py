@@ -155,7 +155,15 @@ class _Pool:
         keep: _Worker | None = None
         try:
             worker = self._ready(worker)
-            answer = worker.ask(job, arguments, attachments)
+            try:
+                answer = worker.ask(job, arguments, attachments)
+            except _ForkServerEnded:
+                # No file reaches that process: what ended it was not this one, and another reader is asked once.
+                worker = self._ready(worker)
+                answer = worker.ask(job, arguments, attachments)
+        except _ForkServerEnded as exc:
+            raise _down("the process that makes its workers ended") from exc
+        else:
             # One that met what nobody foresaw may not be what it was.
             if worker.jobs_left > 0 and not (isinstance(answer, _Said) and answer.code == CANNOT_BE_READ):
                 keep = worker
@@ -303,6 +311,10 @@ class _Said:
     todo: str
 
 
+class _ForkServerEnded(Exception):
+    """The process that a worker was forked from ended, and every worker of it with it."""
+
+
 class _Worker:
     def __init__(self, fork_server: _ForkServer, limits: Limits) -> None:
         """Asks for the process and does not wait for it. Raises `OSError`."""
@@ -364,8 +376,7 @@ class _Worker:
         except (OSError, EOFError, struct.error) as exc:
             self.jobs_left = 0
             if not self._fork_server.is_alive():
-                # No file reaches that process: its workers ended with it.
-                raise _down("the process that makes its workers ended") from exc
+                raise _ForkServerEnded from exc  # and this worker with it
             raise EvidenceUnavailableError(
                 "Opening the file took too much time or memory, or broke the reader.",
                 "If it is genuine, ask its issuer for a fresh copy.",
