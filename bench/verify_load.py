@@ -47,11 +47,11 @@ from bench.service import SUITES, Made, opened, seal_id
 from keys import asn1
 from keys.pki.validator import Sm2AwareValidator
 from keys.suites import Suite
-from trust.app.access import Access
 from trust.encoding.digests import sha256
 from trust.model.clock import SystemEntropy
 from trust.model.report import Result, Verdict
 from trust.pdf import reading
+from trust.people.access import open_access
 from verifier.examine import examine_pdf
 from verifier.pdf import quiet_library
 
@@ -300,9 +300,11 @@ def main() -> int:
         with opened(data) as made:
             files = {suite: made.issue(suite)[0] for suite in SUITES}
             results["one core, files/s"] = measure_core(made, files, 3 if short else 7, 4 if short else 8)
-            access = Access(made.service.database, made.service.clock, SystemEntropy())
-            key = access.create_api_key("bench", authority_id=None, scopes=["verify"], days=1)
-            desk = access.create_api_key("counter 1", authority_id=None, scopes=["desk", "verify"], days=1)
+            access = open_access(made.service.database, made.service.clock, SystemEntropy())
+            key = access.clients.create_api_key("bench", authority_id=None, scopes=["verify"], days=1)
+            desk = access.clients.create_api_key(
+                "counter 1", authority_id=None, scopes=["desk", "verify"], days=1
+            )
         pdf = files[Suite.SM2_SM3]
         with served(data, port):
             load(2, 2, with_key(pdf, key), port)

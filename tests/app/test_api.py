@@ -14,11 +14,11 @@ from fastapi.testclient import TestClient
 from support.world import FOOD, METRICS_TOKEN, World
 
 from ledger.proof import check_detached_receipt
-from trust.app.access import Access
 from trust.app.http.app import create_app
 from trust.encoding.digests import sha256
 from trust.encoding.receipt import decode_receipt
 from trust.model.clock import SystemEntropy
+from trust.people.access import open_access
 from verifier.trust_list import ledger_keys
 
 ISSUE_SCOPES = ["cert.issue", "cert.status", "cert.read", "cert.present"]
@@ -29,8 +29,8 @@ class Api:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        access = Access(world.service.database, world.clock, SystemEntropy())
-        make = access.create_api_key
+        access = open_access(world.service.database, world.clock, SystemEntropy())
+        make = access.clients.create_api_key
         self.market = make("market system", authority_id="chuncheng-market", scopes=ISSUE_SCOPES, days=30)
         self.transport = make(
             "transport system", authority_id="yunling-transport", scopes=ISSUE_SCOPES, days=30
@@ -266,7 +266,7 @@ def test_problems_and_logs_repeat_no_personal_data(api: Api, caplog: pytest.LogC
     assert secret not in answer.text
     api.client.get("/Q/ABCDEFGH2345")
     api.client.get("/P/ABCDEFGH2345")
-    from trust.app.http.middleware import JsonFormatter
+    from trust.web.logs import JsonFormatter
 
     lines = [
         JsonFormatter().format(record) for record in caplog.records if record.name.startswith("yinzheng")

@@ -16,7 +16,7 @@ from pyhanko.pdf_utils.writer import copy_into_new_writer
 from support.cli import Cli
 from support.world import FOOD
 
-from trust.app.cli import console
+from trust.terminal import console
 
 
 def test_issue_verify_bundle_revoke_and_recheck(cli: Cli) -> None:

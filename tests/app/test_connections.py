@@ -27,8 +27,8 @@ from support.served import Served
 from support.world import World, make_world
 
 from trust.app import serving
-from trust.app.http import connections
-from trust.app.http.connections import GuardedProtocol, StrictConnection, check_head
+from trust.web import connections
+from trust.web.connections import GuardedProtocol, StrictConnection, check_head
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2", "127.0.0.3"])
 GOOD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -329,7 +329,7 @@ def test_small_parts_of_an_answer_are_sent_at_once() -> None:
 def test_a_process_takes_the_descriptors_that_it_may_have() -> None:
     code = (
         "import resource, json; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 3000));"
-        "from trust.app.http.connections import *; before = most_connections(); raise_descriptor_limit();"
+        "from trust.web.connections import *; before = most_connections(); raise_descriptor_limit();"
         "print(json.dumps([before, most_connections(), resource.getrlimit(resource.RLIMIT_NOFILE)[0]]))"
     )
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 3000:

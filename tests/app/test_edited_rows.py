@@ -19,13 +19,13 @@ from issuer.guarding import RECORDED, WITH_MAC
 from issuer.presenting import Level
 from issuer.register_check import RegisterFinding, check_register
 from keys.suites import Suite
-from trust.app.access import Access
 from trust.app.compose import open_service
 from trust.model.clock import SystemEntropy
 from trust.model.errors import LedgerHalted, NotPermitted, OperationalError, StorageError
 from trust.model.report import Verdict
 from trust.model.seal import SealState
 from trust.model.status import StatusAct
+from trust.people.access import open_access
 from trust.sandbox.workers import Sandbox
 from trust.storage import tables
 
@@ -38,17 +38,19 @@ class Attacked:
     def __init__(self, world: World) -> None:
         self.world = world
         self.service = world.service
-        self.access = Access(self.service.database, world.clock, SystemEntropy())
+        self.access = open_access(self.service.database, world.clock, SystemEntropy())
         self.valid, self.valid_pdf = world.issue(1)
         self.revoked, self.revoked_pdf = world.issue(2)
         self.suspended, self.suspended_pdf = world.issue(3)
         self.service.statuses.change(self.revoked.pid, StatusAct.REVOKE, reason="penalty")
         self.service.statuses.change(self.suspended.pid, StatusAct.SUSPEND, reason="调查")
-        self.key = self.access.create_api_key(
+        self.key = self.access.clients.create_api_key(
             "窗口", authority_id="chuncheng-market", scopes=["desk"], days=30
         )
-        self.gone_key = self.access.create_api_key("旧窗口", authority_id=None, scopes=["admin"], days=30)
-        self.session = self.access.exchange_desk_key(self.key)
+        self.gone_key = self.access.clients.create_api_key(
+            "旧窗口", authority_id=None, scopes=["admin"], days=30
+        )
+        self.session = self.access.sessions.exchange_desk_key(self.key)
         self.service.publishing.trust_list(world.clock.now())
 
     def run(self, statement: str, **values: Any) -> None:
@@ -95,7 +97,7 @@ class Attacked:
     def restart_closed(self) -> None:
         settings, sandbox, clock = self.service.settings, self.service.sandbox, self.world.clock
         self.service = self.world.service = open_service(settings, clock=clock, sandbox=sandbox)
-        self.access = Access(self.service.database, clock, SystemEntropy())
+        self.access = open_access(self.service.database, clock, SystemEntropy())
 
 
 @pytest.fixture
@@ -138,7 +140,7 @@ def test_a_status_set_by_hand_makes_nothing_pass(attacked: Attacked, statements:
 
 def test_rows_set_by_hand_make_nothing_pass_on_postgresql_either(stored_world: World) -> None:
     attacked = _prepared(stored_world)
-    attacked.access.revoke_api_key(attacked.gone_key.split("_")[2])
+    attacked.access.clients.revoke_api_key(attacked.gone_key.split("_")[2])
     attacked.run("UPDATE ecertificate SET status = 'VALID', pending_operation = NULL")
     attacked.run("UPDATE api_key SET revoked_at = NULL")
     attacked.run_on_the_ledger("UPDATE ledger_subject SET life = 1")
@@ -147,7 +149,7 @@ def test_rows_set_by_hand_make_nothing_pass_on_postgresql_either(stored_world: W
             assert attacked.verdict(pdf) is Verdict.INDETERMINATE
             assert attacked.offline(pdf) is Verdict.FAILED
         with pytest.raises(NotPermitted):
-            attacked.access.check_api_key(attacked.gone_key, "admin")
+            attacked.access.clients.check_api_key(attacked.gone_key, "admin")
         assert {"ecertificate", "api_key"} <= {each.table for each in attacked.findings()}
         attacked.restart()
 
@@ -336,7 +338,7 @@ def test_a_key_put_in_by_hand_opens_nothing(attacked: Attacked) -> None:
     )
     for _ in range(2):
         with pytest.raises(NotPermitted) as caught:
-            attacked.access.check_api_key(f"yz_live_aaaaaaaaaa_{secret}", "admin")
+            attacked.access.clients.check_api_key(f"yz_live_aaaaaaaaaa_{secret}", "admin")
         assert caught.value.code == "UNAUTHENTICATED"
         attacked.restart()
     assert ("api_key", "aaaaaaaaaa") in [(each.table, each.key) for each in attacked.findings()]
@@ -347,12 +349,12 @@ def test_a_key_put_in_by_hand_opens_nothing(attacked: Attacked) -> None:
     ["scopes = 'admin desk cert.issue'", "authority_id = NULL", f"expires_at = {FORGED}", "label = 'x'"],
 )
 def test_a_key_widened_by_hand_opens_nothing(attacked: Attacked, change: str) -> None:
-    attacked.access.check_api_key(attacked.key, "desk")
+    attacked.access.clients.check_api_key(attacked.key, "desk")
     attacked.run(f"UPDATE api_key SET {change} WHERE label = '窗口'")
     with pytest.raises(NotPermitted):
-        attacked.access.check_api_key(attacked.key, "desk")
+        attacked.access.clients.check_api_key(attacked.key, "desk")
     with pytest.raises(NotPermitted):
-        attacked.access.check_session(attacked.session, "desk")
+        attacked.access.sessions.check_session(attacked.session, "desk")
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])
@@ -362,7 +364,7 @@ def test_yesterdays_row_of_a_revoked_key_opens_nothing(attacked: Attacked, is_re
     with attacked.service.database.read() as connection:
         yesterday = [dict(row._mapping) for row in connection.execute(sa.select(table))]
     key_id = attacked.gone_key.split("_")[2]
-    attacked.access.revoke_api_key(key_id)
+    attacked.access.clients.revoke_api_key(key_id)
     with attacked.service.database.write() as connection:
         connection.execute(sa.delete(table))
         connection.execute(sa.insert(table), yesterday)
@@ -371,12 +373,12 @@ def test_yesterdays_row_of_a_revoked_key_opens_nothing(attacked: Attacked, is_re
     if is_restarted:
         attacked.restart()
     with pytest.raises(NotPermitted):
-        attacked.access.check_api_key(attacked.gone_key, "admin")
-    attacked.access.check_api_key(attacked.key, "desk")
+        attacked.access.clients.check_api_key(attacked.gone_key, "admin")
+    attacked.access.clients.check_api_key(attacked.key, "desk")
 
 
 def test_without_the_events_that_the_ledger_commits_to_nobody_is_let_in(attacked: Attacked) -> None:
-    attacked.access.revoke_api_key(attacked.gone_key.split("_")[2])
+    attacked.access.clients.revoke_api_key(attacked.gone_key.split("_")[2])
     with attacked.service.database.write() as connection:
         last = connection.execute(sa.text("SELECT max(operation_id) FROM register_event")).scalar_one()
         connection.execute(sa.text("UPDATE api_key SET revoked_at = NULL"))
@@ -384,10 +386,10 @@ def test_without_the_events_that_the_ledger_commits_to_nobody_is_let_in(attacked
     attacked.restart()
     for key in (attacked.gone_key, attacked.key):
         with pytest.raises(NotPermitted):
-            attacked.access.check_api_key(key, "desk")
+            attacked.access.clients.check_api_key(key, "desk")
     assert [each.table for each in attacked.findings()] == ["register_event"]
     attacked.service.guard.enrol()  # the operator's word, after looking
-    attacked.access.check_api_key(attacked.key, "desk")
+    attacked.access.clients.check_api_key(attacked.key, "desk")
     assert attacked.findings() == []
 
 
@@ -397,24 +399,24 @@ def test_after_a_restore_the_register_goes_on_when_an_operator_has_looked(attack
     attacked.service.close()
     morning = register.read_bytes()
     attacked.restart_closed()
-    evening_key = attacked.access.create_api_key("晚间", authority_id=None, scopes=["desk"], days=30)
-    attacked.access.revoke_api_key(attacked.gone_key.split("_")[2])
+    evening_key = attacked.access.clients.create_api_key("晚间", authority_id=None, scopes=["desk"], days=30)
+    attacked.access.clients.revoke_api_key(attacked.gone_key.split("_")[2])
     attacked.service.seals.freeze("chuncheng-market-p256", by="keeper", note="调查")
     attacked.service.close()
     register.write_bytes(morning)
     attacked.restart_closed()
     for key in (attacked.key, attacked.gone_key, evening_key):
         with pytest.raises(NotPermitted):
-            attacked.access.check_api_key(key, "desk")
+            attacked.access.clients.check_api_key(key, "desk")
     assert attacked.findings()
     attacked.service.guard.enrol()
     assert attacked.findings() == []
-    attacked.access.check_api_key(attacked.key, "desk")
+    attacked.access.clients.check_api_key(attacked.key, "desk")
     # As the operator was told: what the copy does not know has to be done again.
-    attacked.access.check_api_key(attacked.gone_key, "admin")
-    attacked.access.revoke_api_key(attacked.gone_key.split("_")[2])
+    attacked.access.clients.check_api_key(attacked.gone_key, "admin")
+    attacked.access.clients.revoke_api_key(attacked.gone_key.split("_")[2])
     with pytest.raises(NotPermitted):
-        attacked.access.check_api_key(attacked.gone_key, "admin")
+        attacked.access.clients.check_api_key(attacked.gone_key, "admin")
     attacked.service.seals.freeze("chuncheng-market-p256", by="keeper", note="调查")
     assert attacked.service.seals.get("chuncheng-market-p256").state is SealState.FROZEN
     attacked.restart()
@@ -453,7 +455,7 @@ def test_an_event_put_in_by_hand_counts_for_nothing(attacked: Attacked) -> None:
     )
     assert attacked.service.guard.resume() == 0
     assert attacked.findings() == []
-    attacked.access.check_api_key(attacked.key, "desk")
+    attacked.access.clients.check_api_key(attacked.key, "desk")
 
 
 def test_sessions_and_links_put_in_by_hand_open_nothing(attacked: Attacked) -> None:
@@ -472,7 +474,7 @@ def test_sessions_and_links_put_in_by_hand_open_nothing(attacked: Attacked) -> N
             mac=mac,
         )
         with pytest.raises(NotPermitted):
-            attacked.access.check_session("A" * 32, "wallet")
+            attacked.access.sessions.check_session("A" * 32, "wallet")
         attacked.run(
             "INSERT INTO claim_link (token_hash, holder_ref, expires_at, mac) VALUES (:hash, :ref, :until, :mac)",
             hash=sha256(b"B" * 26),
@@ -481,7 +483,7 @@ def test_sessions_and_links_put_in_by_hand_open_nothing(attacked: Attacked) -> N
             mac=mac,
         )
         with pytest.raises((StorageError, NotFound)):
-            attacked.access.use_claim_link("B" * 26)
+            attacked.access.invitations.use_claim_link("B" * 26)
         assert {"web_session", "claim_link"} <= {each.table for each in attacked.findings()}
         attacked.run("DELETE FROM claim_link")
 
@@ -573,7 +575,7 @@ def full(
     made = Attacked(world)
     service = made.service
     service.presenting.start(made.valid.pid, purpose="核验", level=Level.NAMED)
-    made.access.create_claim_link(b"\x01" * 32)
+    made.access.invitations.create_claim_link(b"\x01" * 32)
     service.seals.request_many("chuncheng-market-sm2", 300, by="clerk")
     service.seals.revoke("chuncheng-market-p256", by="keeper", note="遗失")
     with service.database.write() as connection:

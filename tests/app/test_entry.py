@@ -89,7 +89,7 @@ def test_of_several_inputs_none_hides_a_forgery(files: dict[str, Path], names: l
 
 @pytest.mark.parametrize("codes", [(2, 0), (0, 2), (2, 3), (1, 2, 3, 0), (4, 1), ()])
 def test_the_worst_of_exit_codes(codes: tuple[int, ...]) -> None:
-    from trust.app.cli.console import worst_of
+    from trust.terminal.console import worst_of
 
     order = [4, 1, 3, 2, 0]
     assert worst_of(codes) == next((code for code in order if code in codes), 0)

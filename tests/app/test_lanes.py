@@ -19,13 +19,13 @@ from fastapi.testclient import TestClient
 from support.limits import HANG_SECONDS
 from support.world import FOR_OPERATORS, World
 
-from trust.app.access import Access
-from trust.app.http import middleware
 from trust.app.http.app import create_app
 from trust.model.clock import SystemEntropy
 from trust.model.errors import Busy, Malformed
+from trust.people.access import open_access
 from trust.sandbox.lanes import SIZES, Lane, LaneSize
 from trust.sandbox.workers import Sandbox
+from trust.web import middleware
 from trust.web.lanes import Lanes, TooManyAtOnce
 
 SMALL = {
@@ -205,8 +205,8 @@ def held(world: World) -> Iterator[threading.Event]:
 
 def test_a_full_public_queue_turns_away_the_public_only(world: World, held: threading.Event) -> None:
     _, pdf = world.issue(1)
-    access = Access(world.service.database, world.clock, SystemEntropy())
-    key = access.create_api_key("counter 3", authority_id=None, scopes=["verify"], days=30)
+    access = open_access(world.service.database, world.clock, SystemEntropy())
+    key = access.clients.create_api_key("counter 3", authority_id=None, scopes=["verify"], days=30)
     file = {"file": ("x.pdf", pdf)}
     with (
         TestClient(create_app(world.service, sizes=SMALL), client=("127.0.0.1", 1)) as client,

@@ -10,12 +10,13 @@ from support.growing import grow_to
 from support.world import World
 
 from issuer import sql as issuer_sql
-from trust.app.access import Access
 from trust.app.http.app import create_app
-from trust.app.tables import ClaimLinkRow, IdempotencyRow
 from trust.encoding.merkle import check_consistency
 from trust.model.clock import SystemEntropy
+from trust.people.access import open_access
+from trust.people.sql import ClaimLinkRow
 from trust.storage import tables
+from trust.web.sql import IdempotencyRow
 
 
 def test_a_consistency_proof_leads_to_the_root_beside_it(
@@ -51,8 +52,10 @@ def test_a_full_queue_is_answered_503_with_the_time_to_come_back(world: World) -
     issued, _ = world.issue()
     world.service.log.pause("Too few witnesses have cosigned the ledger.", "Look at the witnesses.")
     with TestClient(create_app(world.service)) as client:
-        access = Access(world.service.database, world.service.clock, SystemEntropy())
-        key = access.create_api_key("t", authority_id="chuncheng-market", scopes=["cert.status"], days=1)
+        access = open_access(world.service.database, world.service.clock, SystemEntropy())
+        key = access.clients.create_api_key(
+            "t", authority_id="chuncheng-market", scopes=["cert.status"], days=1
+        )
         answer = client.post(
             f"/api/v1/certificates/{issued.pid.hex()}/suspend",
             json={"reason": "inspection"},
@@ -90,18 +93,20 @@ def test_both_trees_and_the_keys_are_served_with_their_caching(world: World) -> 
 def test_an_erasure_also_takes_stored_answers_links_and_sessions(stored_world: World) -> None:
     service = stored_world.service
     gone, _ = stored_world.issue(1, holder_code="91990101MA6K1001XL")
-    access = Access(service.database, service.clock, SystemEntropy())
+    access = open_access(service.database, service.clock, SystemEntropy())
     with service.database.read() as connection:
         refs = issuer_sql.holder_refs_of(connection, 1)
     with TestClient(create_app(service)) as client:
-        key = access.create_api_key("t", authority_id="chuncheng-market", scopes=["cert.status"], days=1)
+        key = access.clients.create_api_key(
+            "t", authority_id="chuncheng-market", scopes=["cert.status"], days=1
+        )
         answer = client.post(
             f"/api/v1/certificates/{gone.pid.hex()}/revoke",
             json={"reason": "cancelled"},
             headers={"Authorization": f"Bearer {key}", "Idempotency-Key": "0123456789abcdef"},
         )
         assert answer.status_code == 200, answer.text
-    access.create_claim_link(refs[0])
+    access.invitations.create_claim_link(refs[0])
     erased = service.erasing.erase(gone.pid, basis="court-order", requested_by="A", approved_by="B")
     assert (erased.rows["idempotency"], erased.rows["claim_link"]) == (1, 1)
     with service.database.read() as connection:

@@ -23,7 +23,6 @@ from issuer.presenting import Level
 from issuer.register_check import check_register
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
-from trust.app.access import Access
 from trust.app.recovering import recover_ledger
 from trust.encoding import jws
 from trust.encoding.trust_list import decode_trust_list
@@ -31,6 +30,7 @@ from trust.model.clock import SystemEntropy
 from trust.model.errors import NotFound, NotPermitted, OperationalError
 from trust.model.report import Verdict
 from trust.model.status import Status, StatusAct
+from trust.people.access import open_access
 from trust.sandbox.workers import Sandbox
 from trust.storage import tables
 
@@ -103,8 +103,11 @@ def day(
     work(world, 4)
     shown = world.service.presenting.start(kept_one.pid, purpose="核验", level=Level.MASKED)
     code, _ = world.service.presenting.code(shown, world.clock.now())
-    access = Access(world.service.database, world.clock, SystemEntropy())
-    link, session = access.create_claim_link(b"h" * 32), access.open_session("wallet", b"h" * 32, 100)
+    access = open_access(world.service.database, world.clock, SystemEntropy())
+    link, session = (
+        access.invitations.create_claim_link(b"h" * 32),
+        access.sessions.open_session("wallet", b"h" * 32, 100),
+    )
     copy = site.copy("morning")
     world = site.open()
     morning, at = numbers(world), world.clock.now()
@@ -176,11 +179,11 @@ def test_what_was_spent_or_opened_before_the_restore_is_not_accepted_again(day: 
     """Asked at the very second at which it was used: a machine may be restored within the life of a code."""
     again = day.world.verify(day.spent, at=day.spent_at)
     assert again.verdict is not Verdict.PASSED
-    access = Access(day.world.service.database, day.site.clock, SystemEntropy())
+    access = open_access(day.world.service.database, day.site.clock, SystemEntropy())
     with pytest.raises(NotPermitted):
-        access.check_session(day.session, "wallet")
+        access.sessions.check_session(day.session, "wallet")
     with pytest.raises(NotFound):
-        access.use_claim_link(day.link)
+        access.invitations.use_claim_link(day.link)
     issued, _ = day.world.issue(90)
     presenting = day.world.service.presenting
     shown = presenting.start(issued.pid, purpose="核验", level=Level.MASKED)

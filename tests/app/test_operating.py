@@ -15,10 +15,10 @@ from issuer import sql
 from trust.app import compose, serving
 from trust.app.http.app import create_app
 from trust.app.settings import read_settings
-from trust.app.tables import IdempotencyRow
 from trust.model.errors import Malformed, StorageError
 from trust.storage import tables
 from trust.storage.sql import Database
+from trust.web.sql import IdempotencyRow
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -15,8 +15,8 @@ from support.routes import pages_not_among
 
 from issuer.presenting import Level
 from trust.app.pages import SECURITY_HEADERS
-from trust.app.pages.live_code import live_code_svg
 from trust.app.pages.verdict import PURPOSES
+from trust.encoding.qr import live_code_svg
 from trust.model.status import Status
 from trust.words.texts import LANGUAGES, as_language, load_texts, preferred_language, text
 
@@ -53,7 +53,7 @@ def hidden(html: str, name: str, *, form: str = "") -> str:
 
 
 def open_wallet(browser: Browser, world: World) -> None:
-    token = world.access.create_claim_link(world.holder_ref)
+    token = world.access.invitations.create_claim_link(world.holder_ref)
     assert title(browser.post(f"/wallet/claim/{token}").text).startswith("My e-certificates")
 
 
@@ -285,7 +285,7 @@ def _first_page(world: World) -> object:
 def test_a_counter_is_let_in_with_its_key_only(browser: Browser, pages_world: World) -> None:
     wrong = browser.post("/desk/sign-in", data={"key": "yz_live_x"})
     assert wrong.status_code == 403
-    other = pages_world.access.create_api_key("x", authority_id=None, scopes=["verify"], days=1)
+    other = pages_world.access.clients.create_api_key("x", authority_id=None, scopes=["verify"], days=1)
     assert "not for a counter" in browser.post("/desk/sign-in", data={"key": other}).text
     sign_in(browser, pages_world)
     (cookie,) = [cookie for cookie in browser.cookies.jar if "desk" in cookie.name]
@@ -396,7 +396,7 @@ def test_the_wallet_names_the_act_its_date_and_the_remedy(browser: Browser, page
 
 
 def test_looking_at_a_claim_page_leaves_the_link_good(browser: Browser, pages_world: World) -> None:
-    token = pages_world.access.create_claim_link(pages_world.holder_ref)
+    token = pages_world.access.invitations.create_claim_link(pages_world.holder_ref)
     for _ in range(3):
         assert browser.get(f"/wallet/claim/{token}").status_code == 200
     assert browser.post(

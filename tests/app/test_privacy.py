@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from support.world import FOOD, World
 
-from trust.app.http.middleware import set_up_logging
 from trust.encoding.digests import sm3
 from trust.model.status import StatusAct
+from trust.web.logs import set_up_logging
 
 NAMES = {
     "name": "春城无人知晓餐饮有限公司",

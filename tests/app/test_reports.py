@@ -146,7 +146,7 @@ def test_a_report_that_cannot_be_filed_is_given_out_all_the_same(
     client: TestClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, pdf = world.issue(1)
-    monkeypatch.setattr("trust.app.tables.FiledReportRow.__table__.name", "nowhere", raising=True)
+    monkeypatch.setattr("verifier.reports.sql.FiledReportRow.__table__.name", "nowhere", raising=True)
     report = report_of(client, pdf)
     assert (report["verdict"], report["report_code"]) == ("PASSED", None)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trust.app.http.middleware import MAX_BODY, Metrics, RequestFrame
+from trust.web.middleware import MAX_BODY, Metrics, RequestFrame
 
 
 def status_of(path: str, length: int, metrics: Metrics) -> int:

@@ -14,10 +14,10 @@ from support.world import FOOD, START, World
 
 from keys.pki.build import Subject
 from keys.suites import Suite
-from trust.app.access import Access
 from trust.app.http.app import create_app
 from trust.encoding.ses import decode_seal
 from trust.model.clock import SystemEntropy
+from trust.people.access import open_access
 
 AUTHORITY = "chuncheng-market"
 
@@ -81,7 +81,7 @@ def test_a_time_that_cannot_be_meant_changes_nothing(cli: Cli, since: str) -> No
 class Api:
     def __init__(self, world: World) -> None:
         self.client = TestClient(create_app(world.service), raise_server_exceptions=False)
-        make = Access(world.service.database, world.clock, SystemEntropy()).create_api_key
+        make = open_access(world.service.database, world.clock, SystemEntropy()).clients.create_api_key
         self.keeper = make("keeper", authority_id=AUTHORITY, scopes=["seal", "seal.review"], days=9)
         self.reviewer = make("reviewer", authority_id=AUTHORITY, scopes=["seal", "seal.review"], days=9)
         self.clerk = make("clerk", authority_id=AUTHORITY, scopes=["cert.issue", "seal"], days=9)
@@ -181,7 +181,7 @@ def test_bad_requests_get_one_clear_problem(api: Api, path: str, body: Any, stat
 
 
 def test_a_certificate_from_outside_is_chosen_by_a_key_of_no_department(world: World, api: Api) -> None:
-    make = Access(world.service.database, world.clock, SystemEntropy()).create_api_key
+    make = open_access(world.service.database, world.clock, SystemEntropy()).clients.create_api_key
     operator = make("operator", authority_id=None, scopes=["seal"], days=9)
     ca = OutsideCa("outside", Suite.SM2_SM3, START)
     _, request = world.service.identities.request(Subject("章", "局"), ca.suite, label="")

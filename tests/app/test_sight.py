@@ -21,7 +21,9 @@ def hidden(html: str, name: str, *, form: str) -> str:
 
 
 def desk(browser: Browser, world: World, authority: str | None, *scopes: str) -> str:
-    key = world.access.create_api_key("counter", authority_id=authority, scopes=["desk", *scopes], days=3)
+    key = world.access.clients.create_api_key(
+        "counter", authority_id=authority, scopes=["desk", *scopes], days=3
+    )
     answer = browser.post("/desk/sign-in", data={"key": key})
     return hidden(answer.text, "token", form="/desk/scan")
 

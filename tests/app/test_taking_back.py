@@ -11,7 +11,6 @@ from support.cli import Cli
 from support.world import MARKET, World
 
 from issuer.presenting import Level
-from trust.app.access import WALLET, Access
 from trust.app.http.app import create_app
 from trust.model.clock import SystemEntropy
 from trust.model.errors import Malformed, NotFound, NotPermitted
@@ -19,17 +18,19 @@ from trust.model.people import is_same_person
 from trust.model.report import Verdict
 from trust.model.seal import SealPolicy, SealState
 from trust.model.status import StatusAct
+from trust.people.access import Access, open_access
+from trust.people.sessions import WALLET
 
 SM2 = "chuncheng-market-sm2"
 
 
 @pytest.fixture
 def access(world: World) -> Access:
-    return Access(world.service.database, world.clock, SystemEntropy())
+    return open_access(world.service.database, world.clock, SystemEntropy())
 
 
 def key(access: Access, *scopes: str, label: str = "窗口", authority: str | None = None) -> str:
-    return access.create_api_key(label, authority_id=authority, scopes=scopes, days=30)
+    return access.clients.create_api_key(label, authority_id=authority, scopes=scopes, days=30)
 
 
 def bearer(made: str) -> dict[str, str]:
@@ -38,7 +39,7 @@ def bearer(made: str) -> dict[str, str]:
 
 def test_keys_are_listed_and_revoked_over_http_at_once(world: World, access: Access) -> None:
     admin, desk = key(access, "admin", label="管理"), key(access, "desk")
-    session = access.exchange_desk_key(desk)
+    session = access.sessions.exchange_desk_key(desk)
     desk_id, admin_id = desk.split("_")[2], admin.split("_")[2]
     with TestClient(create_app(world.service)) as client:
         for nobody in ({}, bearer(desk), bearer(key(access, "admin", authority=MARKET.authority_id))):
@@ -54,15 +55,17 @@ def test_keys_are_listed_and_revoked_over_http_at_once(world: World, access: Acc
         revoked = client.post(f"/api/v1/access/keys/{desk_id}/revoke", headers=bearer(admin))
         assert revoked.json()["state"] == "revoked"
         with pytest.raises(NotPermitted):
-            access.check_session(session, "desk")
+            access.sessions.check_session(session, "desk")
         assert client.post(f"/api/v1/access/keys/{admin_id}/revoke", headers=bearer(admin)).status_code == 409
         assert client.post("/api/v1/access/keys/aaaaaaaaaa/revoke", headers=bearer(admin)).status_code == 404
 
 
 def test_a_session_is_ended_over_http_and_no_other(world: World, access: Access) -> None:
     admin = key(access, "admin")
-    one, other = (access.exchange_desk_key(key(access, "desk", label=label)) for label in ("一", "二"))
-    first = access.list_sessions()[0]
+    one, other = (
+        access.sessions.exchange_desk_key(key(access, "desk", label=label)) for label in ("一", "二")
+    )
+    first = access.sessions.list_sessions()[0]
     with TestClient(create_app(world.service)) as client:
         path = f"/api/v1/access/sessions/{first.session_id}/end"
         assert client.post(path, headers=bearer(admin)).json() == {"ended": 1}
@@ -70,7 +73,7 @@ def test_a_session_is_ended_over_http_and_no_other(world: World, access: Access)
     open_ones = 0
     for session in (one, other):
         try:
-            access.check_session(session, "desk")
+            access.sessions.check_session(session, "desk")
             open_ones += 1
         except NotPermitted:
             pass
@@ -97,17 +100,19 @@ def test_keys_and_sessions_are_listed_and_ended_by_command(cli: Cli) -> None:
 
 def test_a_new_claim_link_ends_the_sessions_of_the_old_one(access: Access) -> None:
     holder, other = b"\x01" * 32, b"\x02" * 32
-    old = access.use_claim_link(access.create_claim_link(holder))
-    somebody_elses = access.use_claim_link(access.create_claim_link(other))
-    link = access.create_claim_link(holder)
-    assert access.check_session(old, WALLET).subject == holder, "a link that nobody used ends nothing"
-    new = access.use_claim_link(link)
+    old = access.invitations.use_claim_link(access.invitations.create_claim_link(holder))
+    somebody_elses = access.invitations.use_claim_link(access.invitations.create_claim_link(other))
+    link = access.invitations.create_claim_link(holder)
+    assert access.sessions.check_session(old, WALLET).subject == holder, (
+        "a link that nobody used ends nothing"
+    )
+    new = access.invitations.use_claim_link(link)
     with pytest.raises(NotPermitted):
-        access.check_session(old, WALLET)
-    assert access.check_session(new, WALLET).subject == holder
-    assert access.check_session(somebody_elses, WALLET).subject == other
+        access.sessions.check_session(old, WALLET)
+    assert access.sessions.check_session(new, WALLET).subject == holder
+    assert access.sessions.check_session(somebody_elses, WALLET).subject == other
     with pytest.raises(NotFound):
-        access.use_claim_link(link)
+        access.invitations.use_claim_link(link)
 
 
 def test_a_replacement_needs_the_right_to_issue(world: World, access: Access) -> None:

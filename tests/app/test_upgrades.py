@@ -17,27 +17,27 @@ from support.world import START, StoppedClock, World, make_world, settings_at
 from issuer.presenting import Level
 from issuer.register_check import check_register
 from ledger.recheck import recheck
-from trust.app.access import Access
 from trust.app.compose import open_service
 from trust.app.http.app import create_app
 from trust.model.clock import SystemEntropy
 from trust.model.errors import LedgerHalted, NotPermitted, OperationalError
 from trust.model.report import Verdict
 from trust.model.status import StatusAct
+from trust.people.access import open_access
 from trust.sandbox.workers import Sandbox
 
 KEPT: dict[str, Any] = {}
 
 
 def fill(world: World) -> None:
-    access = Access(world.service.database, world.clock, SystemEntropy())
+    access = open_access(world.service.database, world.clock, SystemEntropy())
     KEPT["valid"], KEPT["valid pdf"] = world.issue(1)
     KEPT["revoked"], KEPT["revoked pdf"] = world.issue(2)
     world.service.statuses.change(KEPT["revoked"].pid, StatusAct.REVOKE, reason="penalty")
-    KEPT["key"] = access.create_api_key("窗口", authority_id=None, scopes=["desk"], days=30)
-    KEPT["gone key"] = access.create_api_key("旧窗口", authority_id=None, scopes=["desk"], days=30)
-    access.revoke_api_key(KEPT["gone key"].split("_")[2])
-    KEPT["session"] = access.exchange_desk_key(KEPT["key"])
+    KEPT["key"] = access.clients.create_api_key("窗口", authority_id=None, scopes=["desk"], days=30)
+    KEPT["gone key"] = access.clients.create_api_key("旧窗口", authority_id=None, scopes=["desk"], days=30)
+    access.clients.revoke_api_key(KEPT["gone key"].split("_")[2])
+    KEPT["session"] = access.sessions.exchange_desk_key(KEPT["key"])
     KEPT["bundle"] = world.bundle()
 
 
@@ -56,15 +56,15 @@ def old_folder(folder_of_0008: Path, tmp_path: Path) -> Path:
 def test_everything_in_a_folder_of_0008_works_after_the_upgrade(old_folder: Path, sandbox: Sandbox) -> None:
     world = make_world(old_folder, sandbox=sandbox)
     service = world.service
-    access = Access(service.database, world.clock, SystemEntropy())
+    access = open_access(service.database, world.clock, SystemEntropy())
     assert check_register(service.database, service.log, service.guard, documents=True)[1] == []
     assert world.verify(KEPT["valid pdf"]).verdict is Verdict.PASSED
     assert world.verify(KEPT["revoked pdf"]).code == "REVOKED"
     assert world.verify_offline(KEPT["valid pdf"], KEPT["bundle"]).verdict is Verdict.PASSED
-    assert access.check_api_key(KEPT["key"], "desk").label == "窗口"
-    assert access.check_session(KEPT["session"], "desk")
+    assert access.clients.check_api_key(KEPT["key"], "desk").label == "窗口"
+    assert access.sessions.check_session(KEPT["session"], "desk")
     with pytest.raises(NotPermitted):
-        access.check_api_key(KEPT["gone key"], "desk")
+        access.clients.check_api_key(KEPT["gone key"], "desk")
     issued, pdf = world.issue(3)
     shown = service.presenting.start(issued.pid, purpose="核验", level=Level.NAMED)
     code, _ = service.presenting.code(shown, world.clock.now())
@@ -82,7 +82,9 @@ def test_everything_in_a_folder_of_0008_works_after_the_upgrade(old_folder: Path
         register.commit()
     world = make_world(old_folder, sandbox=sandbox)
     with pytest.raises(NotPermitted):
-        Access(world.service.database, world.clock, SystemEntropy()).check_session(KEPT["session"], "desk")
+        open_access(world.service.database, world.clock, SystemEntropy()).sessions.check_session(
+            KEPT["session"], "desk"
+        )
     world.close()
 
 

@@ -13,11 +13,11 @@ from fastapi.testclient import TestClient
 from support.cli import Cli
 from support.world import World
 
-from trust.app.access import Access
 from trust.app.http.app import create_app
 from trust.encoding.digests import sha256
 from trust.model.clock import SystemEntropy
 from trust.model.status import StatusAct
+from trust.people.access import open_access
 
 
 @pytest.fixture
@@ -145,8 +145,8 @@ def test_ten_thousand_digests_over_http(world: World) -> None:
     kept, _ = world.issue(3)
     assert world.service.archiving.renew([kept.pid])[0].error is None
     archived = world.service.archiving.file(kept.pid)
-    access = Access(world.service.database, world.clock, SystemEntropy())
-    key = access.create_api_key("bank", authority_id=None, scopes=["verify"], days=30)
+    access = open_access(world.service.database, world.clock, SystemEntropy())
+    key = access.clients.create_api_key("bank", authority_id=None, scopes=["verify"], days=30)
     headers = {"authorization": f"Bearer {key}"}
     known = [sha256(each).hex() for each in (pdf, revoked, archived)]
     asked = [*known, *(f"{n:064x}" for n in range(9_997))]

@@ -18,9 +18,9 @@ from support.limits import HANG_SECONDS
 from support.served import Served
 from support.world import World, make_world
 
-from trust.app.access import Access
 from trust.model.clock import SystemEntropy
 from trust.model.report import Verdict
+from trust.people.access import open_access
 from trust.sandbox.lanes import SIZES, Lane
 from trust.sandbox.workers import Sandbox
 from verifier.verifying import SANDBOX_JOBS, Verifier
@@ -74,8 +74,8 @@ def test_a_visitor_gets_a_verdict_while_three_addresses_do_their_worst(
     shutil.copytree(template_folder, folder)
     made = make_world(folder)
     _, pdf = made.issue(1)
-    access = Access(made.service.database, made.clock, SystemEntropy())
-    key = access.create_api_key("a counter", authority_id=None, scopes=["verify"], days=30)
+    access = open_access(made.service.database, made.clock, SystemEntropy())
+    key = access.clients.create_api_key("a counter", authority_id=None, scopes=["verify"], days=30)
     made.close()
     files = [make() for make in STARVING.values()]
     served = Served(

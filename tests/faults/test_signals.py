@@ -16,8 +16,8 @@ from support.served import Served
 from support.world import FOOD, World, make_world
 
 from issuer import sql
-from trust.app.access import Access
 from trust.model.clock import SystemEntropy
+from trust.people.access import open_access
 from trust.storage import tables
 
 pytestmark = [pytest.mark.faults, pytest.mark.allow_hosts(["127.0.0.1"])]
@@ -78,8 +78,8 @@ class Department:
 
 
 def key_of(world: World) -> str:
-    access = Access(world.service.database, world.clock, SystemEntropy())
-    return access.create_api_key(
+    access = open_access(world.service.database, world.clock, SystemEntropy())
+    return access.clients.create_api_key(
         "market", authority_id=world.market.authority_id, scopes=["cert.issue"], days=30
     )
 

@@ -22,7 +22,7 @@ def one_step_later(world: World) -> None:
 
 
 def open_wallet(page: Any, world: World) -> None:
-    page.goto("/wallet/claim/" + world.access.create_claim_link(world.holder_ref))
+    page.goto("/wallet/claim/" + world.access.invitations.create_claim_link(world.holder_ref))
     page.locator("main button").click()
     page.wait_for_url("**/wallet")
 

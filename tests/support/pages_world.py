@@ -12,7 +12,6 @@ from fastapi import FastAPI
 
 from issuer.presenting import Level
 from keys.suites import Suite
-from trust.app.access import Access
 from trust.app.compose import Service, open_service
 from trust.app.http.app import create_app
 from trust.app.settings import read_settings
@@ -26,6 +25,7 @@ from trust.model.parties import (
     uscc_check_character,
 )
 from trust.model.status import StatusAct
+from trust.people.access import Access, open_access
 
 DESK = "政务大厅 3 号窗口"
 HOLDER_NAME = "春城百味餐饮管理有限公司"
@@ -64,7 +64,7 @@ def make_world(folder: Path, host: str = "") -> World:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         service = open_service(settings, create=True)
-    access = Access(service.database, service.clock, SystemEntropy())
+    access = open_access(service.database, service.clock, SystemEntropy())
     functions = ("market-regulation",)
     authority = IssuingAuthority(
         "cc-scjg",
@@ -91,7 +91,7 @@ def make_world(folder: Path, host: str = "") -> World:
         service=service,
         access=access,
         holder_ref=service.issuing.holder_ref(Holder(HOLDER_NAME, holder, CodeType.USCC, on=since)),
-        desk_key=access.create_api_key(DESK, authority_id="cc-scjg", scopes=["desk"], days=30),
+        desk_key=access.clients.create_api_key(DESK, authority_id="cc-scjg", scopes=["desk"], days=30),
         **issued,
     )
 

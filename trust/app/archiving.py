@@ -58,11 +58,11 @@ def export_package(service: Service, issued: IssuedECertificate) -> Exported:
 
 def four_properties_page(report: dict[str, Any], language: Language) -> str:
     """The report to print, from its JSON: one page that needs nothing beside it."""
-    from trust.app.pages.shell import make_templates
+    from trust.web.assets import make_templates
 
     side = 1 if language == "en" else 0
     return (
-        make_templates()
+        make_templates(["trust.app.pages"])
         .get_template("four_properties.html")
         .render(
             report=report,

@@ -59,6 +59,7 @@ from ledger.witness.client import Witnesses
 from ledger.witness.policy import Policy
 from trust.app.clocks import Asked, accepted_at, second_clocks
 from trust.app.database import migrate_ledger, migrate_register
+from trust.app.forgetting import forget_erased
 from trust.app.keeping import (
     POLICY_FILE,
     Keeper,
@@ -72,17 +73,18 @@ from trust.app.members import BUNDLE_TYPE, MemberBundles
 from trust.app.online import OnlineEvidence, OnlineLiveCodes
 from trust.app.reporting import Reporting
 from trust.app.settings import OutsideTsaSettings, Settings
-from trust.app.sql import end_everything_open, forget_erased, prune_answers
 from trust.encoding import cose
 from trust.encoding.trust_list import TrustedLedgerKey
 from trust.fetching import fetch_named, get, post
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trust.model.errors import KeyUnavailable, OperationalError, StorageError
+from trust.people.sql import end_everything_open
 from trust.sandbox.lanes import SIZES, Lane, Sandboxes
 from trust.sandbox.workers import Apart, Sandbox
 from trust.storage.folder import DataFolderLock, create_durably
 from trust.storage.sql import Database
 from trust.storage.tables import to_micros
+from trust.web.sql import prune_answers
 from verifier.bundle import MAX_BUNDLE_BYTES
 from verifier.evidence import Evidence
 from verifier.verifying import SANDBOX_JOBS, Verifier

@@ -28,19 +28,19 @@ from ledger.tilefolder import SM3_FOLDER, TileFolder
 from trust.app import samples
 from trust.app.actions import application_from, report_json, stamp_application, verify_online
 from trust.app.archiving import export_package
-from trust.app.cli import console
-from trust.app.cli.console import t
 from trust.app.compose import Service, open_service
-from trust.app.qr import write_qr
 from trust.app.records import read_records
 from trust.app.settings import read_settings
 from trust.encoding.ecertificate_data import CHINA
+from trust.encoding.qr import write_qr
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Conflict, StorageError
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
 from trust.pdf.gap import check_gaps
 from trust.storage.folder import DataFolderLock
+from trust.terminal import console
+from trust.terminal.console import t
 from verifier.archive_package import Property
 from verifier.bundle import evidence_from_bundle
 from verifier.pictures import read_codes
@@ -491,12 +491,12 @@ def serve_demo(out: Path, port: int) -> None:
 def _places(service: Service, base: str, out: Path) -> dict[str, str]:
     """Addresses and a key with which every page works as shown."""
     from issuer import sql
-    from trust.app.access import Access
     from trust.model.clock import SystemEntropy
+    from trust.people.access import open_access
 
-    access = Access(service.database, service.clock, SystemEntropy())
+    access = open_access(service.database, service.clock, SystemEntropy())
     # A key of the department that issued the licences: its desk sees page and differences as well.
-    desk = access.create_api_key(
+    desk = access.clients.create_api_key(
         "demo counter", authority_id="chuncheng-market", scopes=["desk", "verify", "cert.read"], days=1
     )
     with service.database.read() as connection:
@@ -512,5 +512,5 @@ def _places(service: Service, base: str, out: Path) -> dict[str, str]:
         "out": str(out),
         "desk": desk,
         "printed": code[code.index("/Q/") :],
-        "wallet": f"{base}/wallet/claim/{access.create_claim_link(refs[0])}",
+        "wallet": f"{base}/wallet/claim/{access.invitations.create_claim_link(refs[0])}",
     }

@@ -23,7 +23,6 @@ from sqlalchemy.engine import Connection
 
 from issuer.members import Members
 from keys.asn1 import NOT_READABLE
-from trust.app.tables import MemberBundleRow
 from trust.encoding.digests import sha256
 from trust.encoding.plain_zip import encode_zip
 from trust.encoding.trust_list import MemberUse, TrustedMember, TrustList, TrustState
@@ -44,6 +43,7 @@ from verifier.bundle import (
 )
 from verifier.evidence import Member, MemberSource
 from verifier.members import ListedMembers, missing
+from verifier.membership.sql import MemberBundleRow
 from verifier.trust_list import check_trust_list_age, root_fingerprint
 
 if TYPE_CHECKING:

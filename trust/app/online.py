@@ -12,7 +12,6 @@ from issuer.drafting import display_fields
 from issuer.presenting import Level, Presenting
 from issuer.publishing import Publishing
 from trust.app.members import MemberBundles
-from trust.app.unbelieved import instead_of_edited
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.encoding.trust_list import TrustList
 from trust.model.answers import StatusFact
@@ -22,6 +21,7 @@ from trust.model.report import Finding, Freshness, Result
 from trust.model.status import Status
 from trust.storage import tables
 from trust.storage.sql import Database
+from trust.storage.unbelieved import instead_of_edited
 from verifier.evidence import NO_MEMBERS, Evidence
 from verifier.trust_list import check_trust_list
 from verifier.verifying import LiveFact, status_finding, validity_finding

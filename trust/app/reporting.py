@@ -24,8 +24,6 @@ from issuer import sql as issuer_sql
 from issuer.authorities import Authorities
 from issuer.publishing import Publishing
 from keys.custody import KeyPurpose
-from trust.app import sql
-from trust.app.tables import FiledReportRow
 from trust.encoding import cose, jws
 from trust.encoding.digests import sha256
 from trust.encoding.kept_evidence import KeptEvidence, decode_kept_evidence, encode_kept_evidence
@@ -39,6 +37,8 @@ from trust.storage import tables
 from trust.storage.sql import Database
 from verifier.evidence import Evidence
 from verifier.recording import Recorder, replay
+from verifier.reports import sql
+from verifier.reports.sql import FiledReportRow
 from verifier.trust_list import check_trust_list
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

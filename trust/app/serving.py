@@ -25,13 +25,13 @@ from uvicorn.supervisors import Multiprocess
 
 from trust.app.compose import Service, open_service
 from trust.app.http.app import create_app
-from trust.app.http.connections import GuardedProtocol, raise_descriptor_limit
-from trust.app.http.middleware import set_up_logging
 from trust.app.run_as import leave_root
 from trust.app.settings import Settings, read_settings
 from trust.model.errors import Malformed, OperationalError, TrustError
 from trust.sandbox.confinement import landlock_version
 from trust.sandbox.lanes import Lane
+from trust.web.connections import GuardedProtocol, raise_descriptor_limit
+from trust.web.logs import set_up_logging
 
 _WORKER_SECONDS = 120
 """How long a worker may take to come up, on a slow machine, before it is taken for dead."""

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 
 from issuer import sql
 from issuer.rendering.photo import photo_jpeg
-from trust.app.access import ApiCaller
 from trust.app.actions import believed_pid
 from trust.app.compose import Service
 from trust.encoding.digests import sha256
@@ -28,6 +27,7 @@ from trust.model.errors import NotFound, ProfileViolation, TrustError
 from trust.model.report import Report, Verdict
 from trust.pdf.drawing import decode_png
 from trust.pdf.reading import MAX_FILE_BYTES
+from trust.people.api_clients import ApiCaller
 from verifier.copies import decode_compared
 from verifier.pictures import decode_texts
 

@@ -12,15 +12,15 @@ from typing import Annotated, Any
 
 import typer
 
-from trust.app.cli import console
 from trust.app.cli.archive import archive_app
-from trust.app.cli.console import t
 from trust.app.cli.ledger import ledger_app
 from trust.app.cli.pki import import_command, pki_app
 from trust.app.cli.reports import report_app
 from trust.app.cli.seals import seal_app
 from trust.app.cli.trust_entries import trust_app
 from trust.model.errors import Malformed, OperationalError, TrustError
+from trust.terminal import console
+from trust.terminal.console import t
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -77,7 +77,7 @@ def main() -> None:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except TrustError as exc:
-        sys.exit(console.show_error(exc))
+        sys.exit(console.show_error(exc, _name_of_field))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -91,6 +91,18 @@ def main() -> None:
             console.err.print(exc.format_message())
             sys.exit(console.EXIT_USAGE)
         raise
+
+
+def _name_of_field(name: str) -> str:
+    """What a field is called over the person's column, of whichever type it is."""
+    if console.language() == "zh-CN":
+        from issuer.catalogue import load_catalogue
+
+        for profile in load_catalogue().values():
+            known = profile.field_named(name)
+            if known is not None:
+                return known.label.zh
+    return name
 
 
 def _service(data: Path | None, *, create: bool = False) -> Any:
@@ -445,7 +457,7 @@ def present(
 
     with _service(data) as service:
         from issuer.presenting import Level
-        from trust.app.qr import write_qr
+        from trust.encoding.qr import write_qr
 
         issued = service.issuing.named(identifier)
         shown = service.presenting.start(
@@ -760,23 +772,25 @@ def access_new_key(
     data: Data = None,
 ) -> None:
     with _service(data) as service:
-        from trust.app.access import Access
         from trust.model.clock import SystemEntropy
+        from trust.people.access import open_access
 
         if authority is not None:
             service.authorities.get(authority)
-        access = Access(service.database, service.clock, SystemEntropy())
-        console.out.print(access.create_api_key(label, authority_id=authority, scopes=scope, days=days))
+        access = open_access(service.database, service.clock, SystemEntropy())
+        console.out.print(
+            access.clients.create_api_key(label, authority_id=authority, scopes=scope, days=days)
+        )
 
 
 @access_app.command("keys", help=t("列出接口密钥", "list the API keys"))
 def access_keys(data: Data = None, json: Json = False) -> None:
-    from trust.app.access import Access
     from trust.app.http.keys import key_json
     from trust.model.clock import SystemEntropy
+    from trust.people.access import open_access
 
     with _service(data) as service:
-        found = Access(service.database, service.clock, SystemEntropy()).list_api_keys()
+        found = open_access(service.database, service.clock, SystemEntropy()).clients.list_api_keys()
         now = service.clock.now()
     if json:
         for key in found:
@@ -800,22 +814,22 @@ def access_keys(data: Data = None, json: Json = False) -> None:
     "revoke-key", help=t("吊销接口密钥，并结束其会话", "revoke an API key and end its sessions, at once")
 )
 def access_revoke_key(key_id: str, data: Data = None) -> None:
-    from trust.app.access import Access
     from trust.model.clock import SystemEntropy
+    from trust.people.access import open_access
 
     with _service(data) as service:
-        Access(service.database, service.clock, SystemEntropy()).revoke_api_key(key_id)
+        open_access(service.database, service.clock, SystemEntropy()).clients.revoke_api_key(key_id)
         console.out.print(t(f"已吊销 {key_id}。", f"Revoked {key_id}."))
 
 
 @access_app.command("sessions", help=t("列出打开的会话", "list the open sessions"))
 def access_sessions(data: Data = None, json: Json = False) -> None:
-    from trust.app.access import Access
     from trust.app.http.keys import session_json
     from trust.model.clock import SystemEntropy
+    from trust.people.access import open_access
 
     with _service(data) as service:
-        found = Access(service.database, service.clock, SystemEntropy()).list_sessions()
+        found = open_access(service.database, service.clock, SystemEntropy()).sessions.list_sessions()
     for each in found:
         if json:
             console.print_json(session_json(each))
@@ -830,12 +844,12 @@ def access_end_session(
     key: Annotated[str | None, typer.Option(help=t("该密钥的全部会话", "all that this key opened"))] = None,
     data: Data = None,
 ) -> None:
-    from trust.app.access import Access
     from trust.model.clock import SystemEntropy
+    from trust.people.access import open_access
 
     with _service(data) as service:
-        access = Access(service.database, service.clock, SystemEntropy())
-        ended = access.end_sessions(session_id=session_id, key_id=key)
+        access = open_access(service.database, service.clock, SystemEntropy())
+        ended = access.sessions.end_sessions(session_id=session_id, key_id=key)
         console.out.print(t(f"已结束 {ended} 个会话。", f"{ended} ended."))
 
 
@@ -845,13 +859,15 @@ def access_end_session(
 def access_claim_link(identifier: str, data: Data = None) -> None:
     with _service(data) as service:
         from issuer import sql
-        from trust.app.access import Access
         from trust.model.clock import SystemEntropy
+        from trust.people.access import open_access
 
         issued = service.issuing.named(identifier)
-        access = Access(service.database, service.clock, SystemEntropy())
+        access = open_access(service.database, service.clock, SystemEntropy())
         with service.database.read() as connection:
             row = sql.get_ecertificate(connection, pid=issued.pid)
             refs = sql.holder_refs_of(connection, row.id or 0)
         for ref in refs:
-            console.out.print(f"{service.settings.base_url}/wallet/claim/{access.create_claim_link(ref)}")
+            console.out.print(
+                f"{service.settings.base_url}/wallet/claim/{access.invitations.create_claim_link(ref)}"
+            )

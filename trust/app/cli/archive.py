@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trust.app.cli import console
-from trust.app.cli.console import t
 from trust.app.cli.seals import opened_service
 from trust.app.cli.verifying import EXIT, MARKS, instant
 from trust.model.errors import Malformed, TrustError
+from trust.terminal import console
+from trust.terminal.console import t
 
 if TYPE_CHECKING:
     from verifier.archive_package import FourProperties

@@ -14,9 +14,9 @@ from ledger.text import decode_utf8
 from ledger.tilefolder import SM3_FOLDER, TileFolder, statement_path
 from ledger.tiles import Tile, decode_bundle, decode_hashes, entries_path, tile_path
 from ledger.witness.policy import parse_policy
-from trust.app.cli import console
-from trust.app.cli.console import t
 from trust.model.errors import Malformed, StorageError
+from trust.terminal import console
+from trust.terminal.console import t
 
 _TIMEOUT = 20.0
 _MAX_FILE = 256 * 65_537

@@ -14,8 +14,6 @@ from issuer.issuing import BATCH, Foreseen, Outcome
 from issuer.register_check import check_register
 from ledger.recheck import EVERYWHERE, Look, recheck
 from trust.app.actions import application_from, outcome_json, stamp_application
-from trust.app.cli import console
-from trust.app.cli.console import t
 from trust.app.cli.out_folder import (
     check_no_other_file,
     check_out_folder,
@@ -29,6 +27,8 @@ from trust.app.records import Record, read_file, read_records
 from trust.encoding.digests import sha256
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Malformed, ProfileViolation, RequestError
+from trust.terminal import console
+from trust.terminal.console import t
 
 
 def issue_records(

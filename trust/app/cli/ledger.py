@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trust.app.cli import console
-from trust.app.cli.console import t
 from trust.app.cli.witness import witness_app
 from trust.model.errors import Malformed
+from trust.terminal import console
+from trust.terminal.console import t
 
 if TYPE_CHECKING:
     from ledger.audit import AuditReport

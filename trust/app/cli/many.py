@@ -24,14 +24,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
-from trust.app.cli import console
-from trust.app.cli.console import t
 from trust.app.cli.verifying import EXIT, is_behind, judging
 from trust.encoding.digests import sha256
 from trust.encoding.plain_text import printable
 from trust.model.errors import Malformed
 from trust.model.report import Colour, Report, Verdict
 from trust.pdf.reading import MAX_FILE_BYTES
+from trust.terminal import console
+from trust.terminal.console import t
 from verifier.sentences import words_for
 from verifier.verifying import not_read
 

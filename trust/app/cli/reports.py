@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from trust.app.cli import console
-from trust.app.cli.console import t
 from trust.app.cli.seals import Data, Json, opened_service
 from trust.app.cli.seen import SeenHere
 from trust.app.cli.verifying import EXIT, object_named, pinned_roots, print_report
 from trust.model.report import Verdict
+from trust.terminal import console
+from trust.terminal.console import t
 
 report_app = typer.Typer(
     no_args_is_help=True,

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from trust.app.cli import console
-from trust.app.cli.console import t
 from trust.model.errors import Malformed
+from trust.terminal import console
+from trust.terminal.console import t
 
 OPERATOR = "operator"
 seal_app = typer.Typer(no_args_is_help=True, help=t("电子印章", "e-seals"))

@@ -28,11 +28,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trust.app.cli import console
-from trust.app.cli.console import t
 from trust.encoding.digests import sha256
 from trust.model.errors import Malformed, OperationalError
 from trust.storage.folder import folder_turn, write_durably
+from trust.terminal import console
+from trust.terminal.console import t
 from verifier.seen import Mark, Marks, newest
 from verifier.trust_list import root_fingerprint
 

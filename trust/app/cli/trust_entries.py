@@ -13,11 +13,11 @@ from typing import Annotated, Any
 
 import typer
 
-from trust.app.cli import console
-from trust.app.cli.console import t
 from trust.app.cli.seals import OPERATOR, ApprovedBy, By, Data, Json, opened_service
 from trust.app.cli.verifying import instant, read_anchor
 from trust.model.errors import Malformed, TrustError
+from trust.terminal import console
+from trust.terminal.console import t
 
 trust_app = typer.Typer(
     no_args_is_help=True,

@@ -14,14 +14,14 @@ from asn1crypto import crl, pem
 from rich.text import Text
 
 from keys import asn1
-from trust.app.cli import console
-from trust.app.cli.console import t
 from trust.app.cli.seen import SeenHere, forget
 from trust.encoding.plain_text import printable
 from trust.encoding.report import encode_report
 from trust.model.errors import Malformed
 from trust.model.report import Colour, Finding, Report, Result, Verdict
 from trust.sandbox.workers import Sandbox
+from trust.terminal import console
+from trust.terminal.console import t
 from verifier.bundle import open_bundle, read_roots
 from verifier.evidence import Evidence, ListedStatus
 from verifier.seen import NOTHING_SEEN

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trust.app.cli import console
-from trust.app.cli.console import t
 from trust.model.errors import Conflict, NotFound, OperationalError
+from trust.terminal import console
+from trust.terminal.console import t
 
 if TYPE_CHECKING:
     from ledger.notekeys import VerifierKey
@@ -125,9 +125,9 @@ def serve(data: Folder, host: str = "127.0.0.1", port: int = 8410) -> None:
 
     from ledger.witness.keyfile import read_key_file
     from ledger.witness.witness import Witness
-    from trust.app.http.middleware import set_up_logging
     from trust.app.http.witness import create_witness_app
     from trust.model.clock import SystemClock
+    from trust.web.logs import set_up_logging
 
     keys = read_key_file(data / KEY_FILE)
     with _locked(data), _opened(data) as database:

@@ -27,7 +27,6 @@ from issuer.presenting import Level
 from ledger.checkpoint import parse_checkpoint
 from ledger.note import parse_note
 from ledger.proof import format_receipt
-from trust.app.access import Access, ApiCaller
 from trust.app.actions import (
     filed_report_json,
     find_authority,
@@ -38,18 +37,20 @@ from trust.app.actions import (
 from trust.app.archiving import receipt_of
 from trust.app.compose import Service
 from trust.app.digests import check_digests, digest_json
-from trust.app.http.idempotency import Idempotency
 from trust.app.http.keys import keys_router
-from trust.app.http.middleware import Metrics
 from trust.app.http.seals import seals_router
-from trust.app.http.sender import sender_of
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.model.status import StatusAct
 from trust.pdf.reading import MAX_FILE_BYTES
+from trust.people.access import Access
+from trust.people.api_clients import ApiCaller
 from trust.sandbox.lanes import Lane
+from trust.web.idempotency import Idempotency
 from trust.web.lanes import Lanes
+from trust.web.middleware import Metrics
+from trust.web.sender import sender_of
 
 T = TypeVar("T")
 _MAX_PHOTO_BASE64 = 3 * 1024 * 1024
@@ -126,7 +127,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
             raise NotPermitted(
                 "An API key is needed.", "Send it as `Authorization: Bearer …`.", code="UNAUTHENTICATED"
             )
-        return access.check_api_key(key.strip(), scope)
+        return access.clients.check_api_key(key.strip(), scope)
 
     async def in_thread(limiter: CapacityLimiter, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=limiter)
@@ -199,7 +200,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
                 if outcome.error is not None:
                     raise outcome.error
                 assert outcome.issued is not None
-                access.audit(who.label, "issue", outcome.issued.pid, None, "issued")
+                access.trail.record(who.label, "issue", outcome.issued.pid, None, "issued")
                 return (200 if outcome.repeated else 201), _certificate_json(outcome.issued)
 
             return idempotency.run(who.key_id, "issue", idempotency_key, raw, service.clock.now(), act)
@@ -238,7 +239,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
             if outcome.error is not None:
                 raise outcome.error
             assert outcome.issued is not None
-            access.audit(who.label, "stamp", outcome.issued.pid, None, "issued")
+            access.trail.record(who.label, "stamp", outcome.issued.pid, None, "issued")
             return Response(
                 service.issuing.issued_file(outcome.issued.pid),
                 media_type="application/pdf",
@@ -283,7 +284,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
         who = caller(authorization, "cert.read")
         found = own(service.issuing.issued(pid=_pid(pid)), who)
         file = service.archiving.file(found.pid, None if version == "latest" else int(version))
-        access.audit(who.label, "read-file", found.pid, None, "given")
+        access.trail.record(who.label, "read-file", found.pid, None, "given")
         return Response(file, media_type="application/pdf", headers={"Cache-Control": "no-store"})
 
     @router.get(
@@ -297,7 +298,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
         who = caller(authorization, "cert.read")
         found = own(service.issuing.issued(pid=_pid(pid)), who)
         listed = service.archiving.versions(found.pid)
-        access.audit(who.label, "list-versions", found.pid, None, "given")
+        access.trail.record(who.label, "list-versions", found.pid, None, "given")
         base = f"/api/v1/certificates/{found.pid.hex()}"
         items = [
             {
@@ -340,7 +341,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
         who = caller(authorization, "cert.read")
         found = own(service.issuing.issued(pid=_pid(pid)), who)
         der = receipt_of(service, found.pid, number)
-        access.audit(who.label, "read-receipt", found.pid, None, "given")
+        access.trail.record(who.label, "read-receipt", found.pid, None, "given")
         headers = {"Cache-Control": "no-store"}
         if form == "der":
             return Response(der, media_type="application/octet-stream", headers=headers)
@@ -364,7 +365,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
                     changed = service.statuses.change(
                         found.pid, act, reason=body.reason, note=body.note, actor=who.authority_id
                     )
-                    access.audit(who.label, act.value, found.pid, None, changed.status.value)
+                    access.trail.record(who.label, act.value, found.pid, None, changed.status.value)
                     return 200, _certificate_json(changed)
 
                 route = f"{act.value}:{pid}"
@@ -425,7 +426,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
                 if outcome.error is not None:
                     raise outcome.error
                 assert outcome.issued is not None
-                access.audit(who.label, "replace", old.pid, None, "REPLACED")
+                access.trail.record(who.label, "replace", old.pid, None, "REPLACED")
                 return 201, _certificate_json(outcome.issued)
 
             return idempotency.run(
@@ -455,7 +456,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
             ttl=timedelta(seconds=body.ttl_seconds),
         )
         code, changes_at = service.presenting.code(shown, service.clock.now())
-        access.audit(who.label, "present", found.pid, body.purpose, "started")
+        access.trail.record(who.label, "present", found.pid, body.purpose, "started")
         return _private(
             {"code": code, "changes_at": changes_at.isoformat(), "ends_at": shown.expires_at.isoformat()}, 201
         )
@@ -666,7 +667,7 @@ def _private(body: dict[str, Any], status: int = 200) -> JSONResponse:
 
 
 def _unsupported() -> Response:
-    from trust.app.http.problems import problem
+    from trust.web.problems import problem
 
     return problem(415, "UNSUPPORTED_MEDIA", "Send multipart/form-data with a file, or JSON with a code.")
 

@@ -8,17 +8,17 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from trust.app.access import Access
 from trust.app.compose import Service
 from trust.app.http.api import api_router
 from trust.app.http.metrics import metrics_app
-from trust.app.http.middleware import Metrics, RequestFrame
-from trust.app.http.problems import add_problem_handlers
 from trust.app.http.public import public_router
 from trust.app.pages import add_pages, page_errors, security_headers
 from trust.model.clock import SystemEntropy
+from trust.people.access import open_access
 from trust.sandbox.lanes import SIZES, Lane, LaneSize
 from trust.web.lanes import Lanes
+from trust.web.middleware import Metrics, RequestFrame
+from trust.web.problems import add_problem_handlers
 
 
 def create_app(
@@ -42,7 +42,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    access = Access(service.database, service.clock, SystemEntropy())
+    access = open_access(service.database, service.clock, SystemEntropy())
     metrics = Metrics()
     lanes = Lanes(sizes)
     app.state.metrics_app = metrics_app(service, metrics, lanes)  # for an address of its own: see `serving`

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse
 
-from trust.app.access import Access, ApiCaller, ApiKey, OpenSession
 from trust.app.compose import Service
 from trust.model.errors import Conflict, NotPermitted
+from trust.people.access import Access
+from trust.people.api_clients import ApiCaller, ApiKey
+from trust.people.sessions import OpenSession
 
 CallerOf = Callable[[str | None, str], ApiCaller]
 Authorization = Annotated[str | None, Header()]
@@ -34,7 +36,7 @@ def keys_router(service: Service, access: Access, caller: CallerOf) -> APIRouter
         """Every key that there is or was, without its secret."""
         administrator(authorization)
         now = service.clock.now()
-        return _fresh({"keys": [key_json(key, now) for key in access.list_api_keys()]})
+        return _fresh({"keys": [key_json(key, now) for key in access.clients.list_api_keys()]})
 
     @router.post("/keys/{key_id}/revoke", operation_id="revokeApiKey")
     def revoke_key(key_id: str, authorization: Authorization = None) -> JSONResponse:
@@ -42,24 +44,24 @@ def keys_router(service: Service, access: Access, caller: CallerOf) -> APIRouter
         who = administrator(authorization)
         if key_id == who.key_id:
             raise Conflict("A key does not revoke itself.", "Use another, or the command line.")
-        access.revoke_api_key(key_id)
-        access.audit(who.label, "revoke-key", None, None, key_id)
+        access.clients.revoke_api_key(key_id)
+        access.trail.record(who.label, "revoke-key", None, None, key_id)
         now = service.clock.now()
-        (revoked,) = (key for key in access.list_api_keys() if key.key_id == key_id)
+        (revoked,) = (key for key in access.clients.list_api_keys() if key.key_id == key_id)
         return _fresh(key_json(revoked, now))
 
     @router.get("/sessions", operation_id="listSessions")
     def list_sessions(authorization: Authorization = None) -> JSONResponse:
         """Open sessions of counters and wallets; of whom a wallet is, does not stand here."""
         administrator(authorization)
-        return _fresh({"sessions": [session_json(each) for each in access.list_sessions()]})
+        return _fresh({"sessions": [session_json(each) for each in access.sessions.list_sessions()]})
 
     @router.post("/sessions/{session_id}/end", operation_id="endSession")
     def end_session(session_id: str, authorization: Authorization = None) -> JSONResponse:
         """Ends a session at once, on every process."""
         who = administrator(authorization)
-        ended = access.end_sessions(session_id=session_id)
-        access.audit(who.label, "end-session", None, None, session_id)
+        ended = access.sessions.end_sessions(session_id=session_id)
+        access.trail.record(who.label, "end-session", None, None, session_id)
         return _fresh({"ended": ended})
 
     return router

@@ -16,10 +16,10 @@ from fastapi.responses import PlainTextResponse, Response
 
 from issuer.sql import backlog
 from trust.app.compose import Service
-from trust.app.http.middleware import Metrics
 from trust.model.errors import NotFound, NotPermitted
 from trust.storage.tables import to_micros
 from trust.web.lanes import Lanes
+from trust.web.middleware import Metrics
 
 _MEDIA_TYPE = "text/plain; version=0.0.4"
 

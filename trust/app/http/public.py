@@ -21,7 +21,6 @@ from issuer.publishing import AnchoredList
 from keys.pki.ocsp import MAX_REQUEST_BYTES
 from trust.app.compose import Service
 from trust.app.http.metrics import answer_on_the_public_address, edited_rows
-from trust.app.http.middleware import Metrics
 from trust.app.members import BUNDLE_PATH, BUNDLE_TYPE
 from trust.encoding.digests import sha256
 from trust.encoding.plain_zip import encode_zip
@@ -29,6 +28,7 @@ from trust.encoding.status_list import MEDIA_TYPE
 from trust.model.errors import NotFound
 from trust.model.seal import SealState
 from trust.web.lanes import Lanes
+from trust.web.middleware import Metrics
 
 _TILE = re.compile(r"(?:entries|\d{1,2})(?:/x\d{3}){0,6}/\d{3}(?:\.p/\d{1,3})?", re.ASCII)
 _LEAST_FREE = 64 * 1024 * 1024

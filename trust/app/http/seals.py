@@ -19,10 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from issuer.identities import SealIdentity
 from issuer.seals import ESeal, SealApplication, SealEvent
 from keys.suites import Suite
-from trust.app.access import Access, ApiCaller
 from trust.app.compose import Service
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.model.seal import SealPolicy, SealShape
+from trust.people.access import Access
+from trust.people.api_clients import ApiCaller
 
 Authorization = Annotated[str | None, Header()]
 CallerOf = Callable[[str | None, str], ApiCaller]
@@ -82,7 +83,7 @@ def seals_router(service: Service, access: Access, caller: CallerOf) -> APIRoute
         return found
 
     def answer(seal_id: str, who: ApiCaller, act: str, status: int = 200) -> JSONResponse:
-        access.audit(who.label, f"seal.{act}", None, None, "done")
+        access.trail.record(who.label, f"seal.{act}", None, None, "done")
         return JSONResponse(_json_of(seal_id), status, {"Cache-Control": "no-store"})
 
     def _json_of(seal_id: str) -> dict[str, Any]:

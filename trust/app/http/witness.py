@@ -22,8 +22,8 @@ from starlette.requests import ClientDisconnect
 
 from ledger.note import format_vkey
 from ledger.witness.witness import MAX_REQUEST_SIZE, TOO_LARGE, Answer, Witness
-from trust.app.http.middleware import Metrics, RequestFrame
 from trust.model.errors import OperationalError
+from trust.web.middleware import Metrics, RequestFrame
 
 _READ_SECONDS: Final = 20
 _TOO_SLOW: Final = Answer(status=408, body=b"The request did not arrive in time.\n")

@@ -14,15 +14,16 @@ from typing import Any
 
 from fastapi import Request
 
-from trust.app.access import ApiCaller
 from trust.app.actions import believed_pid, report_json, verify_and_file
-from trust.app.http.sender import sender_of
-from trust.app.pages.shell import Shell
+from trust.app.compose import Service
 from trust.app.pages.verdict import CarriedReports, VerdictView, view_of
 from trust.app.sight import Sight, portrait_of, see
 from trust.model.report import Finding, Report, Result, Verdict
+from trust.people.api_clients import ApiCaller
 from trust.sandbox.lanes import Lane
 from trust.web.lanes import Lanes
+from trust.web.sender import sender_of
+from trust.web.shell import Shell
 from trust.words.language import Language
 from trust.words.texts import text
 
@@ -42,7 +43,7 @@ class Checked:
 class Checking:
     """One for the whole app."""
 
-    def __init__(self, shell: Shell, lanes: Lanes) -> None:
+    def __init__(self, shell: Shell[Service], lanes: Lanes) -> None:
         self._shell = shell
         self._lanes = lanes
         self._carried = CarriedReports(shell.service.secrets.derive("page-report"))
@@ -105,7 +106,7 @@ class Checking:
         # What anybody may send and nobody can read leaves no line: the trail cannot be filled with it from outside.
         if report.was_read or actor != PUBLIC:
             action, why = f"verify:{report.kind}", purpose or None
-            self._shell.access.audit(actor, action, believed_pid(report), why, _outcome(report))
+            self._shell.access.trail.record(actor, action, believed_pid(report), why, _outcome(report))
         sight = (
             see(service, caller, report, thing) if caller is not None and isinstance(thing, bytes) else None
         )

@@ -22,15 +22,16 @@ from fastapi.responses import HTMLResponse
 
 from issuer import sql
 from issuer.catalogue import load_profile
-from trust.app.access import DESK, DESK_HOURS, WebSession
+from trust.app.compose import Service
 from trust.app.pages.checking import Checked, Checking
-from trust.app.pages.forms import Sent, read_form
-from trust.app.pages.shell import Shell, language_of, route_class
 from trust.app.pages.verdict import PURPOSES
 from trust.app.sight import original_for
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.model.report import Report, Verdict
+from trust.people.sessions import DESK, DESK_HOURS, WebSession
 from trust.sandbox.lanes import Lane
+from trust.web.forms import Sent, read_form
+from trust.web.shell import Shell, language_of, route_class
 from trust.words.language import Language
 from verifier.sentences import words_for
 
@@ -38,7 +39,7 @@ _SCAN, _SIGN_OUT, _ORIGINAL = "desk-scan", "desk-sign-out", "desk-original"
 _LAST = 20
 
 
-def desk_router(shell: Shell, checking: Checking) -> APIRouter:
+def desk_router(shell: Shell[Service], checking: Checking) -> APIRouter:
     router = APIRouter(
         route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
     )
@@ -54,14 +55,14 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
     async def sign_in(request: Request) -> Response:
         sent = await read_form(request)
         try:
-            token = shell.access.exchange_desk_key(sent.text("key"))
+            token = shell.access.sessions.exchange_desk_key(sent.text("key"))
         except NotPermitted as exc:
             problem = "desk.unknown_key" if exc.code == "UNAUTHENTICATED" else "desk.not_a_desk_key"
             return _sign_in_page(shell, request, sent, problem=problem)
         response: Response = shell.go_to("/desk")
         if sent.text("code"):
             # The scan that found the session ended, without JavaScript.
-            session = shell.access.check_session(token, DESK)
+            session = shell.access.sessions.check_session(token, DESK)
             purpose = _purpose(sent)
             checked = await _check(session, sent.text("code"), language_of(request), purpose)
             response = _station(shell, request, session, checked=checked, purpose=purpose)
@@ -72,7 +73,7 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
     async def sign_out(request: Request) -> Response:
         sent = await read_form(request)
         shell.desk(request).check_form_token(_SIGN_OUT, sent.text("token"))
-        shell.access.close_session(shell.cookie(request, DESK))
+        shell.access.sessions.close_session(shell.cookie(request, DESK))
         response = shell.go_to("/desk")
         shell.drop_cookie(response, DESK)
         return response
@@ -92,7 +93,7 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
         except Malformed as exc:
             if exc.code != "TOO_LARGE":
                 raise
-            checked = checking.too_large(language, verifier=shell.access.desk_label(session.subject))
+            checked = checking.too_large(language, verifier=shell.access.sessions.desk_label(session.subject))
         else:
             session.check_form_token(_SCAN, sent.text("token"))
             purpose = _purpose(sent)
@@ -121,9 +122,9 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
             thing,
             language,
             actor=_actor(session),
-            verifier=shell.access.desk_label(session.subject),
+            verifier=shell.access.sessions.desk_label(session.subject),
             purpose=purpose,
-            caller=shell.access.desk_caller(session.subject),
+            caller=shell.access.sessions.desk_caller(session.subject),
         )
 
     @router.post("/desk/original")
@@ -132,13 +133,13 @@ def desk_router(shell: Shell, checking: Checking) -> APIRouter:
         sent = await read_form(request)
         session = shell.desk(request)
         session.check_form_token(_ORIGINAL, sent.text("token"))
-        caller = shell.access.desk_caller(session.subject)
+        caller = shell.access.sessions.desk_caller(session.subject)
         try:
             pid = bytes.fromhex(sent.text("pid"))
         except ValueError as exc:
             raise NotFound("There is no such e-certificate.") from exc
         pdf = await run_in_threadpool(original_for, shell.service, caller, pid)
-        shell.access.audit(_actor(session), "download", pid, None, "OK")
+        shell.access.trail.record(_actor(session), "download", pid, None, "OK")
         headers = {
             "content-disposition": 'attachment; filename="issued.pdf"',
             "cache-control": "private, no-store",
@@ -161,7 +162,7 @@ async def _read_kept(request: Request) -> Sent:
 
 
 def _sign_in_page(
-    shell: Shell, request: Request, sent: Sent | None = None, *, problem: str | None = None
+    shell: Shell[Service], request: Request, sent: Sent | None = None, *, problem: str | None = None
 ) -> HTMLResponse:
     """`sent` is what is to be checked after signing in, if anything is."""
     return shell.page(
@@ -176,7 +177,7 @@ def _sign_in_page(
 
 
 def _station(
-    shell: Shell,
+    shell: Shell[Service],
     request: Request,
     session: WebSession,
     *,
@@ -188,7 +189,7 @@ def _station(
     return shell.page(
         request,
         "desk.html",
-        label=shell.access.desk_label(session.subject),
+        label=shell.access.sessions.desk_label(session.subject),
         scan_token=session.form_token(_SCAN),
         sign_out_token=session.form_token(_SIGN_OUT),
         purposes=PURPOSES,
@@ -204,11 +205,11 @@ def _station(
 
 
 def _last_results(
-    shell: Shell, request: Request, session: WebSession, since: datetime
+    shell: Shell[Service], request: Request, session: WebSession, since: datetime
 ) -> list[dict[str, Any]]:
     """Newest first: when, which type of e-certificate or else what kind of thing, what came out."""
     language = language_of(request)
-    events = shell.access.audit_by(_actor(session), since=since, limit=_LAST)
+    events = shell.access.trail.by(_actor(session), since=since, limit=_LAST)
     types = _types_of(shell, [event.pid for event in events if event.pid], language)
     results = []
     for event in events:
@@ -228,7 +229,7 @@ def _last_results(
     return results
 
 
-def _types_of(shell: Shell, pids: Sequence[bytes], language: Language) -> dict[bytes, str]:
+def _types_of(shell: Shell[Service], pids: Sequence[bytes], language: Language) -> dict[bytes, str]:
     """What each of our own e-certificates is called."""
     names = {}
     with shell.service.database.read() as connection:

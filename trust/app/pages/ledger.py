@@ -31,7 +31,6 @@ from ledger.proof import Receipt, format_receipt
 from ledger.sequencing import LOG_ACTOR
 from ledger.witness.policy import Policy
 from trust.app.compose import Service
-from trust.app.pages.forms import read_form
 from trust.app.pages.ledger_drawing import ProofDrawing, draw_growth, draw_proof
 from trust.app.pages.ledger_view import (
     CheckpointView,
@@ -42,11 +41,12 @@ from trust.app.pages.ledger_view import (
     view_receipt,
     view_sm3_checkpoint,
 )
-from trust.app.pages.shell import Shell, route_class
 from trust.encoding import merkle
 from trust.encoding.entry import NO_REF, Entry, decode_entry
 from trust.model.ecertificate import IssuingAuthority
 from trust.model.errors import Malformed, NotFound, OperationalError, StorageError
+from trust.web.forms import read_form
+from trust.web.shell import Shell, route_class
 
 GROWTH_KEPT = timedelta(seconds=30)
 _ASKED_SHOWN = 40
@@ -93,7 +93,7 @@ class _Problem(Exception):
         self.values = values
 
 
-def ledger_router(shell: Shell, policy: Policy | None = None) -> APIRouter:
+def ledger_router(shell: Shell[Service], policy: Policy | None = None) -> APIRouter:
     """`policy` names the witnesses that count; without it their lines are shown as they stand."""
     router = APIRouter(
         route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse

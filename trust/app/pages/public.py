@@ -17,18 +17,19 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.params import Path as PathParameter
 from fastapi.responses import HTMLResponse
 
+from trust.app.compose import Service
 from trust.app.pages.checking import Checked, Checking
-from trust.app.pages.forms import read_form
-from trust.app.pages.shell import Shell, language_of, route_class
 from trust.model.errors import Malformed, NotFound
 from trust.sandbox.lanes import Lane
+from trust.web.forms import read_form
+from trust.web.shell import Shell, language_of, route_class
 from verifier.kinds import name_typed
 
 _ENCODED = re.compile(r"[A-Za-z2-7]{1,3600}")
 _Encoded = Annotated[str, PathParameter(max_length=4000)]
 
 
-def public_router(shell: Shell, checking: Checking) -> APIRouter:
+def public_router(shell: Shell[Service], checking: Checking) -> APIRouter:
     router = APIRouter(
         route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
     )
@@ -114,7 +115,9 @@ def public_router(shell: Shell, checking: Checking) -> APIRouter:
     return router
 
 
-def _verdict_page(shell: Shell, request: Request, checked: Checked, *, status: int = 200) -> HTMLResponse:
+def _verdict_page(
+    shell: Shell[Service], request: Request, checked: Checked, *, status: int = 200
+) -> HTMLResponse:
     return shell.page(
         request,
         "verdict.html",

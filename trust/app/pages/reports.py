@@ -11,14 +11,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.params import Path as PathParameter
 from fastapi.responses import HTMLResponse
 
-from trust.app.pages.shell import Shell, language_of, route_class
+from trust.app.compose import Service
 from trust.app.reporting import FiledReport, read_code, show_code
 from trust.model.errors import NotFound
 from trust.model.report import Report, Verdict
+from trust.web.shell import Shell, language_of, route_class
 from trust.words.texts import text
 
 
-def reports_router(shell: Shell) -> APIRouter:
+def reports_router(shell: Shell[Service]) -> APIRouter:
     router = APIRouter(
         route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
     )

@@ -14,10 +14,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from issuer.seals import ESeal, Idle
-from trust.app.pages.shell import Shell, route_class
+from trust.app.compose import Service
 from trust.encoding.digests import sha256
 from trust.model.ecertificate import IssuingAuthority
 from trust.model.seal import SealState
+from trust.web.shell import Shell, route_class
 
 _SHOWN = (SealState.ACTIVE, SealState.FROZEN, SealState.LOST, SealState.RENEWED, SealState.REVOKED)
 _CHIPS = {
@@ -48,7 +49,7 @@ class SealView:
         return _CHIPS.get(self.state, "revoked")
 
 
-def seals_router(shell: Shell) -> APIRouter:
+def seals_router(shell: Shell[Service]) -> APIRouter:
     router = APIRouter(
         route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
     )

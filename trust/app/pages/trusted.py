@@ -13,9 +13,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from ledger.witness.policy import parse_policy
+from trust.app.compose import Service
 from trust.app.members import BUNDLE_PATH, KeptBundle
-from trust.app.pages.shell import Shell, route_class
 from trust.encoding.trust_list import TrustedAuthority, TrustedMember, TrustedType, TrustList, TrustState
+from trust.web.shell import Shell, route_class
 from verifier.trust_list import check_trust_list, root_fingerprint
 
 _CHIPS = {TrustState.ACTIVE: "valid", TrustState.RETIRED: "replaced", TrustState.COMPROMISED: "revoked"}
@@ -35,7 +36,7 @@ class MemberView:
         return _CHIPS[self.entry.state]
 
 
-def trusted_router(shell: Shell) -> APIRouter:
+def trusted_router(shell: Shell[Service]) -> APIRouter:
     router = APIRouter(
         route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
     )

@@ -25,18 +25,19 @@ from issuer import sql
 from issuer.catalogue import load_profile
 from issuer.drafting import display_fields
 from issuer.presenting import Level, Presentation
-from trust.app.access import WALLET, WALLET_HOURS, WebSession
-from trust.app.pages.forms import read_form
-from trust.app.pages.live_code import live_code_svg
-from trust.app.pages.shell import Shell, language_of, route_class
+from trust.app.compose import Service
 from trust.app.pages.verdict import PURPOSES, show_value, shown_purpose
 from trust.encoding.codes import STEP_SECONDS
 from trust.encoding.digests import sha256
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
+from trust.encoding.qr import live_code_svg
 from trust.model.errors import NotFound
 from trust.model.status import Status
 from trust.pdf.drawing import decode_png
+from trust.people.sessions import WALLET, WALLET_HOURS, WebSession
 from trust.storage import tables
+from trust.web.forms import read_form
+from trust.web.shell import Shell, language_of, route_class
 from trust.words.language import Language
 from trust.words.texts import show_time, text
 
@@ -73,7 +74,7 @@ class Look:
     purpose: str
 
 
-def wallet_router(shell: Shell) -> APIRouter:
+def wallet_router(shell: Shell[Service]) -> APIRouter:
     router = APIRouter(
         route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
     )
@@ -109,8 +110,8 @@ def wallet_router(shell: Shell) -> APIRouter:
 
     @router.post("/wallet/claim/{token}")
     def claim(request: Request, token: str) -> Response:
-        session_token = shell.access.use_claim_link(token)
-        shell.access.audit("holder", "wallet-claim", None, None, "OPENED")
+        session_token = shell.access.invitations.use_claim_link(token)
+        shell.access.trail.record("holder", "wallet-claim", None, None, "OPENED")
         response = shell.go_to("/wallet")
         shell.set_cookie(response, WALLET, session_token, WALLET_HOURS)
         return response
@@ -119,7 +120,7 @@ def wallet_router(shell: Shell) -> APIRouter:
     async def close(request: Request) -> Response:
         sent = await read_form(request)
         shell.wallet(request).check_form_token("close", sent.text("token"))
-        shell.access.close_session(shell.cookie(request, WALLET))
+        shell.access.sessions.close_session(shell.cookie(request, WALLET))
         response = shell.go_to("/wallet")
         shell.drop_cookie(response, WALLET)
         shell.drop_cookie(response, SHOW)
@@ -153,7 +154,7 @@ def wallet_router(shell: Shell) -> APIRouter:
     def file(request: Request, pid: str) -> Response:
         owned = _owned(shell, request, pid)
         pdf = shell.service.issuing.issued_file(owned.pid)
-        shell.access.audit("holder", "download", owned.pid, None, "OK")
+        shell.access.trail.record("holder", "download", owned.pid, None, "OK")
         # The name of a download stays in lists of other programs: it says the type and the serial, no name.
         name = f"{owned.row.type_short}-{owned.row.serial}.pdf"
         headers = {
@@ -192,7 +193,7 @@ def wallet_router(shell: Shell) -> APIRouter:
 # --- What belongs to whom ---
 
 
-def _owned(shell: Shell, request: Request, pid: str) -> Owned:
+def _owned(shell: Shell[Service], request: Request, pid: str) -> Owned:
     """Raises `NotFound` alike for what is not there and for what is another's."""
     missing = NotFound("There is no such e-certificate.")
     if not _PID.fullmatch(pid):
@@ -207,7 +208,7 @@ def _owned(shell: Shell, request: Request, pid: str) -> Owned:
     return Owned(row, decode_ecertificate_data(data))
 
 
-def _all_of(shell: Shell, session: WebSession) -> list[Owned]:
+def _all_of(shell: Shell[Service], session: WebSession) -> list[Owned]:
     with shell.service.database.read() as connection:
         rows = sql.ecertificates_of_holder(connection, session.subject)
         return [
@@ -216,7 +217,7 @@ def _all_of(shell: Shell, session: WebSession) -> list[Owned]:
         ]
 
 
-def _card(shell: Shell, owned: Owned, language: Language) -> dict[str, Any]:
+def _card(shell: Shell[Service], owned: Owned, language: Language) -> dict[str, Any]:
     """What the list says of one: type, issuer, number, term, and its state in a word."""
     profile = load_profile(owned.row.type_short)
     authority = shell.service.authorities.get(owned.row.authority_id)
@@ -255,7 +256,7 @@ def _fields(owned: Owned, level: int, language: Language) -> list[tuple[str, str
     ]
 
 
-def _looks(shell: Shell, owned: Owned, language: Language) -> list[Look]:
+def _looks(shell: Shell[Service], owned: Owned, language: Language) -> list[Look]:
     """Who looked, newest first: redeemed live codes, and files or printed codes checked here."""
     looks = [
         Look(
@@ -267,7 +268,7 @@ def _looks(shell: Shell, owned: Owned, language: Language) -> list[Look]:
         for row in shell.service.presenting.history([owned.row.id or 0], _LOOKS)
         if row.used_at is not None
     ]
-    for event in shell.access.audit_of(owned.pid, actions=_CHECKS_HERE, limit=_LOOKS):
+    for event in shell.access.trail.of(owned.pid, actions=_CHECKS_HERE, limit=_LOOKS):
         kind = event.action.partition(":")[2]
         purpose = text(language, f"purpose.{event.purpose}") if event.purpose in PURPOSES else ""
         looks.append(
@@ -276,10 +277,10 @@ def _looks(shell: Shell, owned: Owned, language: Language) -> list[Look]:
     return sorted(looks, key=lambda look: look.at, reverse=True)[:_LOOKS]
 
 
-def _who(shell: Shell, actor: str, language: Language) -> str:
+def _who(shell: Shell[Service], actor: str, language: Language) -> str:
     role, _, key_id = actor.partition(":")
     if role == "desk":
-        label = next((key.label for key in shell.access.list_api_keys() if key.key_id == key_id), "")
+        label = next((key.label for key in shell.access.clients.list_api_keys() if key.key_id == key_id), "")
         return label or text(language, "wallet.a_desk")
     return text(language, "wallet.someone")
 
@@ -287,7 +288,7 @@ def _who(shell: Shell, actor: str, language: Language) -> str:
 # --- Showing ---
 
 
-def _start(shell: Shell, request: Request, pid: str, sent: Mapping[str, str]) -> Response:
+def _start(shell: Shell[Service], request: Request, pid: str, sent: Mapping[str, str]) -> Response:
     owned = _owned(shell, request, pid)
     shell.wallet(request).check_form_token(f"show:{pid}", sent.get("token", ""))
     purpose, level = sent.get("purpose", ""), sent.get("level", "")
@@ -295,14 +296,14 @@ def _start(shell: Shell, request: Request, pid: str, sent: Mapping[str, str]) ->
         return _show_page(shell, request, owned, status=400, problem="show.choose")
     words = text("zh-CN", f"purpose.{purpose}")
     presentation = shell.service.presenting.start(owned.pid, purpose=words, level=Level[level])
-    shell.access.audit("holder", "present", owned.pid, purpose, level)
+    shell.access.trail.record("holder", "present", owned.pid, purpose, level)
     response = shell.go_to(f"/wallet/{pid}/show")
     secret = base64.b32encode(presentation.session).decode()
     shell.set_cookie(response, SHOW, secret, _SHOW_HOURS)
     return response
 
 
-def _stop(shell: Shell, request: Request, pid: str, token: str) -> Response:
+def _stop(shell: Shell[Service], request: Request, pid: str, token: str) -> Response:
     owned = _owned(shell, request, pid)
     shell.wallet(request).check_form_token(f"stop:{pid}", token)
     presentation = _presentation(shell, request, owned)
@@ -311,7 +312,7 @@ def _stop(shell: Shell, request: Request, pid: str, token: str) -> Response:
     return shell.go_to(f"/wallet/{pid}/show")
 
 
-def _presentation(shell: Shell, request: Request, owned: Owned) -> Presentation | None:
+def _presentation(shell: Shell[Service], request: Request, owned: Owned) -> Presentation | None:
     """The presentation of this e-certificate that this browser is showing, or showed a moment ago."""
     try:
         session = base64.b32decode(shell.cookie(request, SHOW))
@@ -325,7 +326,7 @@ def _presentation(shell: Shell, request: Request, owned: Owned) -> Presentation 
 
 
 def _state(
-    shell: Shell, presentation: Presentation | None, language: Language, *, has_step: int = -1
+    shell: Shell[Service], presentation: Presentation | None, language: Language, *, has_step: int = -1
 ) -> dict[str, Any]:
     """What the page shows now: a code to be scanned, or how it ended."""
     at = shell.service.clock.now()
@@ -351,7 +352,7 @@ def _state(
 
 
 def _show_page(
-    shell: Shell, request: Request, owned: Owned, *, status: int = 200, problem: str | None = None
+    shell: Shell[Service], request: Request, owned: Owned, *, status: int = 200, problem: str | None = None
 ) -> HTMLResponse:
     language = language_of(request)
     session = shell.wallet(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Request
 
-from trust.app.http.middleware import MAX_BODY
+from trust.web.middleware import MAX_BODY
 
 
 def sender_of(request: Request) -> tuple[str | None, int]:

@@ -1,15 +1,19 @@
-"""The QR on a holder's screen: drawn on the server as one SVG path, black on white, four modules of border.
+"""Pictures of QR codes (ISO/IEC 18004): black on white with four modules of border, as SVG or PNG.
 
-The code is always version 4 at level M (33 modules, up to 90 alphanumeric characters): a session's codes keep
-their size while they change, and a webcam reads it at arm's length.
+The code of a live presentation is always version 4 at level M (33 modules, up to 90 alphanumeric characters): a
+session's codes keep their size while they change, and a webcam reads it at arm's length.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import qrcode
+import qrcode.image.svg
 from qrcode.util import MODE_ALPHA_NUM, QRData
+
+from trust.model.errors import Malformed
 
 _VERSION = 4
 _BORDER = 4
@@ -44,3 +48,18 @@ def _drawn(code: qrcode.QRCode, title: str) -> str:
         f'shape-rendering="crispEdges"><title>{title}</title>'
         f'<path fill="#fff" d="M0 0h{size}v{size}H0z"/><path fill="#000" d="{path}"/></svg>'
     )
+
+
+def write_qr(text: str, path: Path) -> None:
+    """Writes the picture in the format of the file's ending. Raises `Malformed` for another ending."""
+    code = qrcode.QRCode(error_correction=qrcode.constants.ERROR_CORRECT_M, box_size=10, border=4)
+    code.add_data(QRData(text, mode=MODE_ALPHA_NUM) if text == text.upper() else text)
+    code.make(fit=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    match path.suffix.lower():
+        case ".png":
+            code.make_image().save(str(path))
+        case ".svg":
+            code.make_image(image_factory=qrcode.image.svg.SvgPathFillImage).save(str(path))
+        case _:
+            raise Malformed("A picture of a code is .png or .svg.", "Choose one of the two endings.")

@@ -21,7 +21,7 @@ from typing import Any
 
 import h11
 
-from trust.app.http.ending import PatientProtocol
+from trust.web.ending import PatientProtocol
 from trust.web.lanes import network_of
 
 HEAD_SECONDS = 10.0

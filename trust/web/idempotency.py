@@ -16,11 +16,11 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import IntegrityError
 
-from trust.app.tables import IdempotencyRow
 from trust.encoding.digests import sha256
 from trust.model.errors import Conflict, Malformed
 from trust.storage import tables
 from trust.storage.sql import Database
+from trust.web.sql import IdempotencyRow
 
 _TAKE_UP = timedelta(minutes=5)
 

@@ -13,31 +13,30 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
-from importlib.resources import files
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trust.app.access import DESK, WALLET, Access, WebSession
-from trust.app.compose import Service
-from trust.app.pages.live_code import address_svg
+from trust.encoding.qr import address_svg
 from trust.model.errors import Busy, Conflict, NotFound, NotPermitted, RequestError, TrustError
+from trust.people.access import Access
+from trust.people.sessions import DESK, WALLET, WebSession
 from trust.words.language import Language, show_date
 from trust.words.texts import LANGUAGES, as_language, preferred_language, show_time, text
+
+S = TypeVar("S")
 
 LANGUAGE_COOKIE = "yz_lang"
 _YEAR_SECONDS = 365 * 24 * 3600
 _log = logging.getLogger(__name__)
-
 _CSP = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'"
@@ -100,12 +99,14 @@ def check_same_site(request: Request) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Shell:
-    """Makes pages. One for the whole app."""
+class Shell(Generic[S]):
+    """Makes pages for one face. `service` is what the face serves; `host` and `base_url` are those of its pages."""
 
-    service: Service
+    service: S
     access: Access
     templates: Environment
+    host: str
+    base_url: str
 
     # --- pages ---
 
@@ -117,7 +118,7 @@ class Shell:
             | {
                 "language": language,
                 "here": request.url.path,
-                "host": self.service.settings.host,
+                "host": self.host,
                 "qr_of_report": self._qr_of_report,
                 "resend": None,
             }
@@ -144,7 +145,7 @@ class Shell:
 
     def _qr_of_report(self, code: str) -> Markup:
         """The address of a report as a picture, for whoever is shown it on paper."""
-        return Markup(address_svg(f"{self.service.settings.base_url}/r/{code}", code))  # noqa: S704  all of it is ours
+        return Markup(address_svg(f"{self.base_url}/r/{code}", code))  # noqa: S704  all of it is ours
 
     def _words(self, language: Language) -> dict[str, Any]:
         other = next(each for each in LANGUAGES if each != language)
@@ -162,7 +163,7 @@ class Shell:
     @property
     def is_https(self) -> bool:
         """Cookies are `Secure` and `__Host-` unless the operator wrote an http:// base address."""
-        return not self.service.settings.base_url.startswith("http://")
+        return not self.base_url.startswith("http://")
 
     def cookie_name(self, kind: str) -> str:
         return f"__Host-yz_{kind}" if self.is_https else f"yz_{kind}"
@@ -192,7 +193,7 @@ class Shell:
         if not token:
             return None
         try:
-            return self.access.check_session(token, kind)
+            return self.access.sessions.check_session(token, kind)
         except NotPermitted:
             return None
 
@@ -209,30 +210,7 @@ class Shell:
         return session
 
 
-def make_templates() -> Environment:
-    """The templates, escaped by default; a name that a page was not given is an error."""
-    environment = Environment(
-        loader=PackageLoader("trust.app.pages", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["asset"] = _asset_addresses().__getitem__
-    return environment
-
-
-def _asset_addresses() -> dict[str, str]:
-    """Addresses of the static files, each with the beginning of its digest: they may be cached for ever."""
-    folder = files("trust.app.pages").joinpath("static")
-    return {
-        each.name: f"/static/{each.name}?v={sha256(each.read_bytes()).hexdigest()[:12]}"
-        for each in folder.iterdir()
-        if each.is_file()
-    }
-
-
-def route_class(shell: Shell) -> type[APIRoute]:
+def route_class(shell: Shell[Any]) -> type[APIRoute]:
     """Routes of pages: their errors are pages too."""
 
     class PageRoute(APIRoute):
@@ -252,7 +230,7 @@ def route_class(shell: Shell) -> type[APIRoute]:
     return PageRoute
 
 
-def page_for_error(shell: Shell, request: Request, exc: Exception) -> Response:
+def page_for_error(shell: Shell[Any], request: Request, exc: Exception) -> Response:
     """The error page for whatever went wrong. What is ours to fix is logged, without what the reader sent."""
     status, key = _status_and_words(exc)
     if isinstance(exc, Busy):

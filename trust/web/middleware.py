@@ -7,24 +7,21 @@ fields, and a path may hold an identifier. Bodies, queries and headers are never
 from __future__ import annotations
 
 import ipaddress
-import json
 import logging
 import re
 import secrets
-import sys
 import time
 from collections import Counter
 from threading import Lock
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from anyio import fail_after, sleep
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trust.app.http.problems import problem
 from trust.model.errors import Busy
 from trust.sandbox.lanes import Lane
 from trust.web.lanes import Lanes
+from trust.web.problems import problem
 
 MAX_BODY = 21 * 1024 * 1024
 BODY_SECONDS = 60.0
@@ -199,41 +196,3 @@ def _declared_length(headers: dict[bytes, bytes]) -> int:
         return int(headers.get(b"content-length", b"0"))
     except ValueError:
         return 0
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and the few extras that code names."""
-
-    _EXTRAS = ("method", "route", "status", "ms", "trace_id", "code", "what", "count")
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{int(record.msecs):03d}Z",
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        line |= {name: getattr(record, name) for name in self._EXTRAS if hasattr(record, name)}
-        if record.exc_info and record.exc_info[1] is not None:
-            # Where it happened, not what was in it: an exception's text may quote its input.
-            error = record.exc_info[1]
-            trace = error.__traceback__
-            places = []
-            while trace is not None:
-                places.append(f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}")
-                trace = trace.tb_next
-            line["error"] = type(error).__name__
-            line["at"] = places[-6:]
-        return json.dumps(line, ensure_ascii=False)
-
-
-def set_up_logging() -> None:
-    """JSON on stderr; called by `serve`, never on import."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
-    for name in ("pyhanko", "pyhanko_certvalidator", "fontTools", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)

@@ -111,27 +111,15 @@ def worst_of(codes: Iterable[int]) -> int:
     return next((code for code in order if code in found), EXIT_PASSED)
 
 
-def show_error(exc: TrustError) -> int:
-    """Prints the error and gives the exit code."""
+def show_error(exc: TrustError, name_field: Callable[[str], str] = str) -> int:
+    """Prints the error and gives the exit code. `name_field`: what a field of a record is called."""
     if isinstance(exc, ProfileViolation):
         err.print(t("记录不符合要求：", "The record cannot be accepted:"))
         for violation in exc.violations:
-            err.print(f"  {_field_words(violation.field)}{t('：', ': ')}{violation_words(violation)}")
+            err.print(f"  {name_field(violation.field)}{t('：', ': ')}{violation_words(violation)}")
     else:
         err.print(error_words(exc), soft_wrap=True)  # an id that is broken cannot be copied
     return EXIT_OURS if isinstance(exc, OperationalError) else EXIT_USAGE
-
-
-def _field_words(name: str) -> str:
-    """What a field is called over the person's column, of whichever type it is."""
-    if language() == "zh-CN":
-        from issuer.catalogue import load_catalogue
-
-        for profile in load_catalogue().values():
-            known = profile.field_named(name)
-            if known is not None:
-                return known.label.zh
-    return name
 
 
 def error_words(exc: TrustError) -> str:

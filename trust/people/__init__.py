@@ -1,0 +1,1 @@
+"""Who may: API clients, sessions of browsers, invitations of holders."""

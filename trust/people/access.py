@@ -1,0 +1,32 @@
+"""Who may do what, in one piece: API clients, sessions, invitations, and the trail of what was done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trust.audit.trail import Trail
+from trust.model.clock import Clock, Entropy
+from trust.people.api_clients import ApiClients
+from trust.people.invitations import Invitations
+from trust.people.sessions import Sessions
+from trust.storage.sql import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the faces are handed."""
+
+    clients: ApiClients
+    sessions: Sessions
+    invitations: Invitations
+    trail: Trail
+
+
+def open_access(database: Database, clock: Clock, entropy: Entropy) -> Access:
+    clients = ApiClients(database, clock, entropy)
+    return Access(
+        clients,
+        Sessions(database, clock, entropy, clients),
+        Invitations(database, clock, entropy),
+        Trail(database, clock),
+    )

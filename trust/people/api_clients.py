@@ -1,0 +1,174 @@
+"""API keys: who calls, and what for.
+
+    yz_live_<id>_<secret>      id 10, secret 32 characters of base32, lower case
+
+The secret is made of 160 random bits, leaves this module once, and is stored as its SHA-256: a copy of the database
+opens nothing. (A slow hash is for passwords that people choose; these cannot be tried.) An unknown, an expired, a
+revoked and a damaged key get the same answer: UNAUTHENTICATED.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from trust.encoding.digests import sha256
+from trust.model.clock import Clock, Entropy
+from trust.model.errors import Malformed, NotFound, NotPermitted
+from trust.people.sql import ApiKeyRow
+from trust.storage.sql import Database
+from trust.storage.tables import all_rows, from_micros, insert, one_row, to_micros, update
+from trust.storage.unbelieved import instead_of_edited
+
+SCOPES = (
+    "cert.issue",
+    "cert.status",
+    "cert.read",
+    "cert.present",
+    "verify",
+    "desk",
+    "seal",
+    "seal.review",
+    "admin",
+)
+_KEY = re.compile(r"yz_live_([a-z2-7]{10})_([a-z2-7]{32})")
+_ID_BYTES, _SECRET_BYTES = 6, 20
+_MAX_KEY_DAYS = 3 * 366
+_MAX_LABEL = 40
+
+
+@dataclass(frozen=True, slots=True)
+class ApiCaller:
+    """Somebody who showed a good key."""
+
+    key_id: str
+    label: str
+    authority_id: str | None
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as an administrator sees it: never its secret."""
+
+    key_id: str
+    label: str
+    authority_id: str | None
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiClients:
+    """The keys that there are."""
+
+    database: Database
+    clock: Clock
+    entropy: Entropy
+
+    def create_api_key(
+        self, label: str, *, authority_id: str | None, scopes: Sequence[str], days: int
+    ) -> str:
+        """A new key, shown this once. Raises `Malformed`."""
+        if not label.strip() or len(label) > _MAX_LABEL or not label.isprintable():
+            raise Malformed(f"A label has 1 to {_MAX_LABEL} printable characters.", "Say who uses the key.")
+        unknown = sorted(set(scopes) - set(SCOPES))
+        if unknown or not scopes:
+            raise Malformed(
+                "A key has one or more known scopes.", f"Choose from {', '.join(SCOPES)}.", code="SCOPE"
+            )
+        if not 1 <= days <= _MAX_KEY_DAYS:
+            raise Malformed(f"A key is good for 1 to {_MAX_KEY_DAYS} days.", "Choose fewer days.")
+        at = self.clock.now()
+        key_id = base32(self.entropy.bytes(_ID_BYTES)).lower()
+        secret = base32(self.entropy.bytes(_SECRET_BYTES)).lower()
+        row = ApiKeyRow(
+            id=key_id,
+            secret_hash=sha256(secret.encode()),
+            label=label.strip(),
+            authority_id=authority_id,
+            scopes=" ".join(scope for scope in SCOPES if scope in scopes),
+            created_at=to_micros(at),
+            expires_at=to_micros(at + timedelta(days=days)),
+        )
+        with self.database.write() as connection:
+            insert(connection, row)
+        return f"yz_live_{key_id}_{secret}"
+
+    def check_api_key(self, text: str, scope: str) -> ApiCaller:
+        """The caller whose key this is. Raises `NotPermitted`: UNAUTHENTICATED or NOT_PERMITTED."""
+        match = _KEY.fullmatch(text.strip())
+        if match is None:
+            raise unauthenticated()
+        key_id, secret = match.groups()
+        row = self._key(key_id)
+        # A key nobody has is compared too, so that an answer's time tells nothing about which ids exist.
+        stored = bytes(row.secret_hash) if row is not None else bytes(32)
+        is_right = hmac.compare_digest(sha256(secret.encode()), stored)
+        if row is None or not is_right or not _is_in_force(row, to_micros(self.clock.now())):
+            raise unauthenticated()
+        caller = _caller(row)
+        if scope not in caller.scopes:
+            raise NotPermitted(f"The key has no scope {scope}.", "Ask the operator for a key that has it.")
+        return caller
+
+    def in_force(self, key_id: str) -> ApiCaller:
+        """Whose key it is. Raises `NotPermitted` (UNAUTHENTICATED) for one that is not, or no longer."""
+        row = self._key(key_id)
+        if row is None or not _is_in_force(row, to_micros(self.clock.now())):
+            raise unauthenticated()
+        return _caller(row)
+
+    def _key(self, key_id: str) -> ApiKeyRow | None:
+        with instead_of_edited(unauthenticated), self.database.read() as connection:
+            found: ApiKeyRow | None = one_row(connection, ApiKeyRow, id=key_id)
+        return found
+
+    def revoke_api_key(self, key_id: str) -> None:
+        """Ends the key and every desk session it opened; doing it twice is fine. Raises `NotFound`."""
+        at = to_micros(self.clock.now())
+        with self.database.write() as connection:
+            if one_row(connection, ApiKeyRow, id=key_id) is None:
+                raise NotFound("There is no such key.", "List the keys and copy the id.")
+            update(connection, ApiKeyRow, {"id": key_id, "revoked_at": None}, {"revoked_at": at})
+
+    def list_api_keys(self) -> list[ApiKey]:
+        with self.database.read() as connection:
+            rows = all_rows(connection, ApiKeyRow)
+        return sorted((_api_key(row) for row in rows), key=lambda key: (key.created_at, key.key_id))
+
+
+def _caller(row: ApiKeyRow) -> ApiCaller:
+    return ApiCaller(row.id, row.label, row.authority_id, frozenset(row.scopes.split()))
+
+
+def _is_in_force(row: ApiKeyRow, at: int) -> bool:
+    return row.revoked_at is None and row.expires_at > at
+
+
+def unauthenticated() -> NotPermitted:
+    return NotPermitted(
+        "The key or the session is not known, or no longer.", "Sign in again.", code="UNAUTHENTICATED"
+    )
+
+
+def base32(data: bytes) -> str:
+    return base64.b32encode(data).decode().rstrip("=")
+
+
+def _api_key(row: ApiKeyRow) -> ApiKey:
+    return ApiKey(
+        row.id,
+        row.label,
+        row.authority_id,
+        tuple(row.scopes.split()),
+        from_micros(row.created_at),
+        from_micros(row.expires_at),
+        from_micros(row.revoked_at) if row.revoked_at is not None else None,
+    )

@@ -1,0 +1,160 @@
+"""Sessions of browsers: a holder's wallet, or a counter's desk.
+
+    <32 characters of base32>  in a cookie; kind `wallet` or `desk`
+
+Only the SHA-256 of a token is stored. A desk session lives no longer than the key that opened it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from trust.encoding.digests import sha256
+from trust.model.clock import Clock, Entropy
+from trust.model.errors import NotFound, NotPermitted
+from trust.people import sql
+from trust.people.api_clients import ApiCaller, ApiClients, base32, unauthenticated
+from trust.people.sql import WebSessionRow
+from trust.storage.sql import Database
+from trust.storage.tables import all_rows, from_micros, insert, one_row, to_micros
+from trust.storage.unbelieved import instead_of_edited
+
+WALLET, DESK = "wallet", "desk"
+WALLET_HOURS = 7 * 24
+DESK_HOURS = 12
+_SECRET_BYTES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class WebSession:
+    """A browser that was let in. `subject` is a holder reference, or the id of a desk's key."""
+
+    subject: bytes
+    csrf: str = field(repr=False)
+    expires_at: datetime
+
+    def form_token(self, form: str) -> str:
+        """What the hidden field of this form must hold; another form of the same session has another."""
+        return hmac.digest(self.csrf.encode(), form.encode(), "sha256").hex()
+
+    def check_form_token(self, form: str, token: str) -> None:
+        """Raises `NotPermitted` (FORM_EXPIRED) unless the form came from a page of this session."""
+        if not hmac.compare_digest(self.form_token(form).encode(), token.encode()):
+            raise NotPermitted(
+                "The form is not from this session.", "Open the page again.", code="FORM_EXPIRED"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session as an administrator sees it. `session_id` opens nothing; `key_id` is that of a desk's key."""
+
+    session_id: str
+    kind: str
+    key_id: str | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The sessions that are open. `clients` know the keys that desks are opened with."""
+
+    database: Database
+    clock: Clock
+    entropy: Entropy
+    clients: ApiClients
+
+    def open_session(self, kind: str, subject: bytes, hours: int) -> str:
+        """The token of a new session."""
+        at = self.clock.now()
+        token, row = new_session(self.entropy, kind, subject, at, hours)
+        with self.database.write() as connection:
+            sql.delete_expired_sessions(connection, to_micros(at))
+            insert(connection, row)
+        return token
+
+    def exchange_desk_key(self, text: str) -> str:
+        """A desk session for an API key with the scope `desk`. Raises `NotPermitted`."""
+        caller = self.clients.check_api_key(text, "desk")
+        return self.open_session(DESK, caller.key_id.encode(), DESK_HOURS)
+
+    def check_session(self, token: str, kind: str) -> WebSession:
+        """Raises `NotPermitted` (UNAUTHENTICATED) for a session that is not, or no longer."""
+        now = to_micros(self.clock.now())
+        with instead_of_edited(unauthenticated), self.database.read() as connection:
+            row = one_row(connection, WebSessionRow, token_hash=token_hash(token))
+        if row is None or row.kind != kind or row.expires_at <= now:
+            raise unauthenticated()
+        if kind == DESK:
+            self.desk_caller(bytes(row.subject))
+        return WebSession(bytes(row.subject), row.csrf, from_micros(row.expires_at))
+
+    def desk_label(self, subject: bytes) -> str:
+        """What the counter of a desk session is called. Raises `NotPermitted` once its key is out of force."""
+        return self.desk_caller(subject).label
+
+    def desk_caller(self, subject: bytes) -> ApiCaller:
+        """Whose key a desk session was opened with. Raises `NotPermitted` once it is out of force."""
+        return self.clients.in_force(subject.decode())
+
+    def close_session(self, token: str) -> None:
+        """Doing it twice is fine."""
+        with self.database.write() as connection:
+            sql.delete_session(connection, token_hash(token))
+
+    def list_sessions(self) -> list[OpenSession]:
+        """Those that are open, the newest last."""
+        now = to_micros(self.clock.now())
+        with self.database.read() as connection:
+            rows = [row for row in all_rows(connection, WebSessionRow) if row.expires_at > now]
+        return sorted(
+            (_open_session(row) for row in rows), key=lambda each: (each.expires_at, each.session_id)
+        )
+
+    def end_sessions(self, *, session_id: str | None = None, key_id: str | None = None) -> int:
+        """Ends one session, or those that a key has opened, at once and on every process; says how many.
+
+        Raises `NotFound` where there is none.
+        """
+        with self.database.write() as connection:
+            rows = [
+                row
+                for row in all_rows(connection, WebSessionRow)
+                if _open_session(row).session_id == session_id
+                or (key_id is not None and (row.kind, bytes(row.subject)) == (DESK, key_id.encode()))
+            ]
+            for row in rows:
+                sql.delete_session(connection, bytes(row.token_hash))
+        if not rows:
+            raise NotFound("There is no such session.", "List them and copy the id.")
+        return len(rows)
+
+
+def new_session(
+    entropy: Entropy, kind: str, subject: bytes, at: datetime, hours: int
+) -> tuple[str, WebSessionRow]:
+    """The token of a new session, and the row to insert."""
+    token = base32(entropy.bytes(_SECRET_BYTES))
+    row = WebSessionRow(
+        token_hash=token_hash(token),
+        kind=kind,
+        subject=subject,
+        csrf=entropy.bytes(16).hex(),
+        expires_at=to_micros(at + timedelta(hours=hours)),
+    )
+    return token, row
+
+
+def token_hash(token: str) -> bytes:
+    return sha256(token.strip().upper().encode())
+
+
+def _open_session(row: WebSessionRow) -> OpenSession:
+    return OpenSession(
+        bytes(row.token_hash).hex()[:16],
+        row.kind,
+        bytes(row.subject).decode("ascii", "replace") if row.kind == DESK else None,
+        from_micros(row.expires_at),
+    )

@@ -1,0 +1,1 @@
+"""What every command shares: language, tables, progress, errors, exit codes. No server library."""

@@ -1,0 +1,1 @@
+"""Reports under their codes."""
