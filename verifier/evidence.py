@@ -22,31 +22,11 @@ from trust.encoding.trust_list import TrustedMember, TrustList, encode_trust_lis
 from trust.model.answers import LedgerAnchor, StatusFact
 from trust.model.errors import EvidenceUnavailableError, VerificationError
 from trust.model.report import Finding, Freshness
+from verifier.ports import IssuedFiles, StatusSource
 from verifier.trust_list import check_clock_not_behind, ledger_keys
 
 _PAYLOADS: dict[int, tuple[TrustList, bytes]] = {}
-
-
 _MOST_PAYLOADS = 16
-
-
-class StatusSource(Protocol):
-    """Where a status comes from: the register online, a signed list offline."""
-
-    def look_up(self, pid: bytes, status_list: int, index: int, at: datetime) -> StatusFact:
-        """Raises `EvidenceUnavailableError` where the source cannot say, or no longer."""
-
-
-class IssuedFiles(Protocol):
-    """The register's digests of the files it gave out. Only online.
-
-    Raises `EvidenceUnavailableError` where the register is not believed.
-    """
-
-    def pid_of_file(self, sha256: bytes) -> bytes | None: ...
-
-    def is_erased(self, pid: bytes) -> bool:
-        """Has what was known about this e-certificate been erased, its digest with it?"""
 
 
 class MemberSource(Protocol):

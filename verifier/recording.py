@@ -15,8 +15,9 @@ from trust.encoding.kept_evidence import FileAnswer, KeptAnchor, KeptEvidence, K
 from trust.encoding.trust_list import TrustedMember, TrustList
 from trust.model.answers import LedgerAnchor, StatusFact
 from trust.model.errors import EvidenceUnavailableError, TrustError
-from verifier.evidence import Evidence, IssuedFiles, Member, MemberSource, StatusSource
+from verifier.evidence import Evidence, Member, MemberSource
 from verifier.members import narrow
+from verifier.ports import IssuedFiles, StatusSource
 
 
 class Recorder:

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
 from keys.suites import Suite, check_signature
 from trust.encoding import cose
@@ -48,16 +48,18 @@ from trust.model.report import (
     Verdict,
     decide,
 )
-from trust.model.status import Status
 from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox.workers import Apart, Sandbox
 from verifier.evidence import Evidence, Member
 from verifier.examine import decode_examination
 from verifier.headlines import headline_of
 from verifier.kinds import name_kind, name_typed
+from verifier.live import redeem_and_judge
 from verifier.members import deployment_facts, deployment_finding
 from verifier.pictures import decode_texts, looks_like_picture
+from verifier.ports import LiveCodes
 from verifier.seal_picture import ComparedBefore, SealOnPage
+from verifier.standing import status_finding, validity_finding
 from verifier.steps import Examination, is_ahead
 
 SANDBOX_JOBS = {
@@ -68,11 +70,7 @@ SANDBOX_JOBS = {
     "read-pages": Apart("verifier.scans:read_pages_job"),
     "compare-seal": Apart("verifier.seal_drawing:compare_seal_job"),
 }
-
-_SKEW = timedelta(seconds=60)
-
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-
 _REQUIRED_FILE = (
     "file.format",
     "file.active-content",
@@ -99,23 +97,6 @@ _REQUIRED_PRINTED = ("code.format", "code.signature", "issuer.entitled", "status
 def checks_of_the_seal() -> tuple[str, ...]:
     """What has to pass for a file to be what was sealed and issued; what has become of it since is not asked."""
     return tuple(check for check in _REQUIRED_FILE if check not in ("status", "validity"))
-
-
-@dataclass(frozen=True, slots=True)
-class LiveFact:
-    """What redeeming a live code gave: the e-certificate it stands for and the fields its level allows."""
-
-    findings: Sequence[Finding]
-    facts: Mapping[str, Any]
-    shown: Sequence[ShownField]
-    freshness: Freshness
-
-
-class LiveCodes(Protocol):
-    """Redeems live codes; only the service that made them can. A code works once."""
-
-    def redeem(self, handle: bytes, verifier: str, at: datetime) -> LiveFact:
-        """Raises `Malformed` (NOT_OURS). Expired and used codes come back as findings."""
 
 
 class Verifier:
@@ -234,7 +215,7 @@ class Verifier:
             )
             return Report("live-code", at, Verdict.INDETERMINATE, "CODE_NEEDS_NETWORK", (finding,))
         try:
-            fact = self._live.redeem(code.data, verifier, at)
+            fact = redeem_and_judge(self._live, code.data, verifier, at)
         except Malformed as exc:
             return not_read("live-code", exc.code, exc.what, at)
         return _report(
@@ -543,21 +524,6 @@ def _witnessed(anchor: LedgerAnchor) -> Finding:
     if anchor.witnesses:
         return Finding("status.witnessed", Result.PASSED, detail=", ".join(anchor.witnesses))
     return Finding("status.witnessed", Result.NOT_CHECKED, "NOT_WITNESSED", "not cosigned by a quorum yet")
-
-
-def status_finding(status: Status) -> Finding:
-    """REVOKED, SUSPENDED and REPLACED are facts about the licence: FAILED, each under its own code."""
-    if status is Status.VALID:
-        return Finding("status", Result.PASSED)
-    return Finding("status", Result.FAILED, status.value, "by the issuing authority")
-
-
-def validity_finding(begins: datetime, ends: datetime | None, at: datetime) -> Finding:
-    if at < begins - _SKEW:
-        return Finding("validity", Result.FAILED, "NOT_YET", begins.isoformat())
-    if ends is not None and at > ends:
-        return Finding("validity", Result.FAILED, "EXPIRED", ends.isoformat())
-    return Finding("validity", Result.PASSED, "OK", ends.isoformat() if ends else "long-term")
 
 
 def _check_register(evidence: Evidence, sha256: bytes, ecertificate: ECertificateData) -> Finding:

@@ -10,7 +10,7 @@ from support.limits import HANG_SECONDS
 from support.product import modules_of_extra_only
 from support.world import World
 
-from trust.app.archiving import export_package
+from trust.app.exporting import export_package
 
 SERVER_ONLY = sorted(modules_of_extra_only("server"))
 

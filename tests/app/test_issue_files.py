@@ -16,9 +16,9 @@ from PIL import Image
 from support.cli import Cli
 from support.tables import LABELS, as_text, food, table, write, write_workbook
 
-from trust.app import records
+from issuer.ecertificates import records
+from issuer.ecertificates.records import read_records
 from trust.app.cli import out_folder
-from trust.app.records import read_records
 from trust.model.errors import ProfileViolation
 from trust.storage import folder
 
@@ -461,7 +461,7 @@ MEASURED = """
 import resource, sys
 from pathlib import Path
 from issuer.catalogue import load_profile
-from trust.app.records import read_picture, read_records
+from issuer.ecertificates.records import read_picture, read_records
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 records = read_records(Path(sys.argv[1]), load_profile("MEDPR"))
 assert len(records) == 300 and not any(r.problems for r in records)

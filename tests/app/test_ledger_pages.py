@@ -26,7 +26,8 @@ from trust.app.pages.ledger_drawing import draw_growth, draw_proof
 from trust.encoding import merkle
 from trust.encoding.entry import EntryKind, decode_entry
 from trust.model.errors import LedgerHalted, NotFound, StorageError
-from trust.words.texts import LANGUAGES, text
+from trust.words.language import LANGUAGES
+from trust.words.texts import text
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from trust.app.pages import SECURITY_HEADERS
 from trust.app.pages.verdict import PURPOSES
 from trust.encoding.qr import live_code_svg
 from trust.model.status import Status
-from trust.words.texts import LANGUAGES, as_language, load_texts, preferred_language, text
+from trust.words.language import LANGUAGES
+from trust.words.texts import as_language, load_texts, preferred_language, text
 
 PUBLIC = (
     "/",

@@ -14,14 +14,13 @@ from fastapi.testclient import TestClient
 from support.world import FOOD, World
 
 from issuer.presenting import Level
-from trust.app.actions import repeat_check
 from trust.app.http.app import create_app
-from trust.app.reporting import read_code, show_code
 from trust.encoding.jws import payload_of
 from trust.model.errors import Conflict, EvidenceUnavailableError, NotFound, VerificationError
 from trust.model.report import Verdict
 from trust.model.status import StatusAct
 from verifier.bundle import read_roots
+from verifier.reports.filing import read_code, show_code
 from verifier.sealed_report import check_sealed_report
 
 
@@ -91,13 +90,13 @@ def test_the_check_is_repeated_with_the_evidence_of_then(client: TestClient, wor
     altered = report_of(client, pdf.replace(b"%%EOF", b"%%EOG", 1))
     world.clock.advance(days=30)
     for report, verdict in ((passed, "PASSED"), (suspended, "FAILED")):
-        repeated = repeat_check(world.service, str(report["report_code"]), pdf)
+        repeated = world.service.checking.repeat(str(report["report_code"]), pdf)
         assert (report["verdict"], repeated.report.verdict.value) == (verdict, verdict)
         assert repeated.is_same
-    again = repeat_check(world.service, str(altered["report_code"]), pdf.replace(b"%%EOF", b"%%EOG", 1))
+    again = world.service.checking.repeat(str(altered["report_code"]), pdf.replace(b"%%EOF", b"%%EOG", 1))
     assert (again.report.verdict, again.is_same) == (Verdict.FAILED, True)
     with pytest.raises(Conflict, match="something else"):
-        repeat_check(world.service, str(passed["report_code"]), pdf + b"\n")
+        world.service.checking.repeat(str(passed["report_code"]), pdf + b"\n")
     payload = json.loads(payload_of(str(passed["report_seal"]).encode()))
     assert payload["report_code"] == passed["report_code"]
 
@@ -106,11 +105,11 @@ def test_the_check_is_repeated_with_the_evidence_of_then(client: TestClient, wor
 def test_a_check_is_not_repeated_without_a_list_of_then(client: TestClient, world: World, table: str) -> None:
     _, pdf = world.issue(1)
     code = str(report_of(client, pdf)["report_code"])
-    assert repeat_check(world.service, code, pdf).is_same
+    assert world.service.checking.repeat(code, pdf).is_same
     with world.service.database.write() as connection:
         assert connection.execute(sa.text(f"DELETE FROM {table}")).rowcount > 0
     with pytest.raises(EvidenceUnavailableError) as refused:
-        repeat_check(world.service, code, pdf)
+        world.service.checking.repeat(code, pdf)
     assert refused.value.code == "NOT_REPEATABLE"
 
 
@@ -122,7 +121,7 @@ def test_live_codes_and_what_was_not_read(client: TestClient, world: World) -> N
     filed = world.service.reporting.find(str(report["report_code"]))
     assert (report["code"], filed.is_repeatable) == ("OK", False)
     with pytest.raises(EvidenceUnavailableError, match="not kept"):
-        repeat_check(world.service, filed.code, code)
+        world.service.checking.repeat(filed.code, code)
     nothing = report_of(client, b"\x00")
     assert (nothing["report_code"], nothing["report_seal"]) == (None, None)
 
@@ -175,7 +174,7 @@ def test_checks_of_scans_and_of_several_licences_are_filed_and_repeated(
         shown[0].save(out, "PDF", resolution=144, save_all=True, append_images=shown[1:])
         report = report_of(client, out.getvalue())
         assert (report["kind"], report["verdict"], report["code"]) == ("scan", "INDETERMINATE", code)
-        again = repeat_check(world.service, str(report["report_code"]), out.getvalue())
+        again = world.service.checking.repeat(str(report["report_code"]), out.getvalue())
         assert (again.report.code, again.is_same) == (code, True)
         filed = client.get(f"/api/v1/reports/{report['report_code']}")
         assert not any(value in filed.text for value in FOOD.values() if len(value) > 3)

@@ -12,8 +12,8 @@ import pytest
 from support.tables import LABELS, as_text, food, table, write
 
 from issuer.catalogue import load_profile
-from trust.app import table_text
-from trust.app.records import Record, read_file, read_records
+from issuer.ecertificates import table_text
+from issuer.ecertificates.records import Record, read_file, read_records
 from trust.model.errors import Malformed
 
 FOOD_TYPE = load_profile("FOOD")

@@ -17,11 +17,12 @@ from support.producers import Producer, contract
 from support.world import World, make_neighbour, world_in
 
 from trust.app.http.app import create_app
-from trust.app.members import BUNDLE_PATH, Proposal
 from trust.encoding.trust_list import MemberUse, TrustState
+from trust.encoding.well_known import BUNDLE_PATH
 from trust.model.status import StatusAct
 from trust.sandbox.workers import Sandbox
 from verifier.bundle import unpack_bundle
+from verifier.membership.keeping import Proposal
 from verifier.trust_list import root_fingerprint
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])

@@ -15,8 +15,8 @@ from openpyxl.styles import numbers as formats
 from support.tables import LABELS, as_text, food, table, write_workbook
 
 from issuer.catalogue import load_profile
-from trust.app import workbook
-from trust.app.records import Record, read_file
+from issuer.ecertificates import workbook
+from issuer.ecertificates.records import Record, read_file
 from trust.model.errors import Malformed
 
 FOOD_TYPE = load_profile("FOOD")

@@ -15,7 +15,7 @@ from keys.pki import ocsp
 from ledger import tiles
 from ledger.note import format_vkey, parse_note
 from ledger.proof import parse_detached_receipt
-from trust.app.archiving import export_package
+from trust.app.exporting import export_package
 from trust.encoding import codes, cose, kept_evidence
 from trust.encoding.archive_package import MANIFEST, METADATA_JSON
 from trust.encoding.digests import sha256

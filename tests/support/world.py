@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from issuer.catalogue import load_profile
+from issuer.ecertificates.records import read_records
 from issuer.issuing import Outcome
 from keys.suites import Suite
 from trust.app import samples
-from trust.app.actions import application_from
 from trust.app.compose import Service, open_service
-from trust.app.records import read_records
 from trust.app.settings import Settings
 from trust.encoding.plain_zip import encode_zip
 from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
@@ -125,7 +124,7 @@ class World:
         seal = next(seal.seal_id for seal in service.seals.list() if seal.authority_id == authority)
         profile = load_profile(short)
         return [
-            application_from(service, record, profile, authority=authority, seal=seal)
+            service.applying.application_from(record, profile, authority=authority, seal=seal)
             for record in read_records(folder / name, profile)
         ]
 

@@ -16,7 +16,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.writer import PdfFileWriter, copy_into_new_writer
 from support.world import World, make_world
 
-from trust.app.archiving import Exported, export_package
+from trust.app.exporting import export_package
 from trust.encoding.archive_package import (
     LICENCE,
     METADATA_JSON,
@@ -31,6 +31,7 @@ from trust.model.report import Result, Verdict
 from trust.model.status import StatusAct
 from trust.sandbox.workers import Sandbox
 from verifier.archive_package import FourProperties, Property, check_package
+from verifier.exporting import Exported
 from verifier.readability import examine_readability
 from verifier.verifying import SANDBOX_JOBS
 

@@ -22,9 +22,7 @@ from issuer.catalogue import load_profile
 from issuer.presenting import Level
 from keys.custody import KeyPurpose
 from keys.suites import Suite
-from trust.app.actions import repeat_check
 from trust.app.http.app import create_app
-from trust.app.members import Proposal
 from trust.encoding import cose
 from trust.encoding.digests import sha256
 from trust.encoding.jws import compact, payload_of, signing_input
@@ -43,6 +41,7 @@ from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
 from trust.sandbox.workers import Sandbox
 from verifier.bundle import evidence_from_bundle, read_roots, unpack_bundle
+from verifier.membership.keeping import Proposal
 from verifier.sealed_report import check_sealed_report
 from verifier.sentences import seal_words, words_for
 from verifier.trust_list import root_fingerprint
@@ -173,7 +172,7 @@ def test_whose_it_is_is_said_and_a_report_of_it_can_be_repeated(two: Two) -> Non
     assert two.verdict(pdf) == (Verdict.FAILED, "REVOKED")
     two.own.service.members.withdraw("jinchuan", TrustState.COMPROMISED, approved_by="second")
     assert two.verdict(pdf) == UNKNOWN
-    again = repeat_check(two.own.service, filed["report_code"], pdf)
+    again = two.own.service.checking.repeat(filed["report_code"], pdf)
     assert again.is_same
     assert again.report.verdict is Verdict.PASSED
     # Without the member's trust list of then nothing is said.
@@ -185,7 +184,7 @@ def test_whose_it_is_is_said_and_a_report_of_it_can_be_repeated(two: Two) -> Non
         )
         assert gone.rowcount == 1
     with pytest.raises(EvidenceUnavailableError) as refused:
-        repeat_check(two.own.service, filed["report_code"], pdf)
+        two.own.service.checking.repeat(filed["report_code"], pdf)
     assert refused.value.code == "NOT_REPEATABLE"
 
 

@@ -24,12 +24,12 @@ from ledger.note import signed_note
 from ledger.publisher import vkey_of
 from trust.app.compose import CheckpointKey
 from trust.app.http.app import create_app
-from trust.app.members import BUNDLE_PATH
 from trust.encoding import cose
 from trust.encoding.digests import sha256
 from trust.encoding.jws import compact, payload_of, signing_input
 from trust.encoding.plain_zip import encode_zip
 from trust.encoding.trust_list import TYP, decode_trust_list, encode_trust_list
+from trust.encoding.well_known import BUNDLE_PATH
 from trust.model.errors import VerificationError
 from trust.model.report import Colour, Report, Verdict
 from trust.model.status import StatusAct

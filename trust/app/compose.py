@@ -24,10 +24,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from issuer.answers.lists import PublishedLists, ReportSigning
+from issuer.answers.live_codes import LiveCodeAnswers
+from issuer.answers.originals import AuthorityNames, OriginalAnswers
+from issuer.answers.register import RegisterAnswers
 from issuer.archive.archiving import Archiving
+from issuer.archive.exporting import Exporting
 from issuer.authorities import Authorities
 from issuer.catalogue import load_catalogue
 from issuer.compromises import Compromises
+from issuer.ecertificates.applying import Applying
 from issuer.erasing import Erasing
 from issuer.gaps import leave_gaps
 from issuer.guarding import RegisterGuard
@@ -69,12 +75,10 @@ from trust.app.keeping import (
     published_policy,
     read_policy,
 )
-from trust.app.members import BUNDLE_TYPE, MemberBundles
-from trust.app.online import OnlineEvidence, OnlineLiveCodes
-from trust.app.reporting import Reporting
 from trust.app.settings import OutsideTsaSettings, Settings
 from trust.encoding import cose
 from trust.encoding.trust_list import TrustedLedgerKey
+from trust.encoding.well_known import BUNDLE_TYPE
 from trust.fetching import fetch_named, get, post
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trust.model.errors import KeyUnavailable, OperationalError, StorageError
@@ -86,7 +90,12 @@ from trust.storage.sql import Database
 from trust.storage.tables import to_micros
 from trust.web.sql import prune_answers
 from verifier.bundle import MAX_BUNDLE_BYTES
+from verifier.checking import Checking
 from verifier.evidence import Evidence
+from verifier.gathering import OnlineEvidence
+from verifier.membership.keeping import MemberBundles
+from verifier.reports.filing import Reporting
+from verifier.sight import Sights
 from verifier.verifying import SANDBOX_JOBS, Verifier
 
 _SIGNED_ANY_DAY = frozenset({KeyPurpose.REPORT, KeyPurpose.CHECKPOINT})
@@ -145,6 +154,7 @@ class Service:
     identities: SealIdentities
     outside_crls: OutsideCrls
     ocsp: Ocsp
+    applying: Applying
     issuing: Issuing
     statuses: Statuses
     erasing: Erasing
@@ -154,8 +164,10 @@ class Service:
     presenting: Presenting
     publishing: Publishing
     sandboxes: Sandboxes
-    verifiers: Mapping[Lane, Verifier]
-    online: OnlineEvidence
+    checking: Checking
+    sights: Sights
+    names: AuthorityNames
+    exporting: Exporting
     members: Members
     member_bundles: MemberBundles
     reporting: Reporting
@@ -178,10 +190,15 @@ class Service:
 
     @property
     def verifier(self) -> Verifier:
-        return self.verifiers[Lane.MACHINE]
+        return self.checking.verifiers[Lane.MACHINE]
+
+    @property
+    def report_form_key(self) -> bytes:
+        """Under it pages carry a report from one form to the next."""
+        return self.secrets.derive("page-report")
 
     def evidence(self, at: datetime) -> Evidence:
-        return self.online.gather(at)
+        return self.checking.online.gather(at)
 
     def close(self) -> None:
         self._open.close()
@@ -382,7 +399,8 @@ def _open(
     )
     statuses, erasing = Statuses(issuing), Erasing(issuing, forget_erased)
     ocsp = Ocsp(authorities)
-    reporting = Reporting(database, authorities, publishing, clock, entropy)
+    lists, register = PublishedLists(publishing, authorities, database), RegisterAnswers(database)
+    reporting = Reporting(database, ReportSigning(authorities), lists, clock, entropy)
     members = Members(database, clock, settings.host)
     member_bundles = MemberBundles(
         database,
@@ -429,7 +447,9 @@ def _open(
     )
     stack.callback(keeper.close)
     sandboxes = _sandboxes(stack, sandbox)
-    live = OnlineLiveCodes(presenting)
+    live = LiveCodeAnswers(presenting)
+    verifiers = {lane: Verifier(each, live=live) for lane, each in sandboxes.of.items()}
+    checking = Checking(verifiers, OnlineEvidence(lists, register, member_bundles), reporting, register)
     opened = stack.pop_all()
     stack.push(opened)
     return Service(
@@ -445,6 +465,7 @@ def _open(
         identities=SealIdentities(database, keys, clock),
         outside_crls=outside_crls,
         ocsp=ocsp,
+        applying=Applying(authorities, sandboxes.of[Lane.MACHINE]),
         issuing=issuing,
         statuses=statuses,
         erasing=erasing,
@@ -454,8 +475,10 @@ def _open(
         presenting=presenting,
         publishing=publishing,
         sandboxes=sandboxes,
-        verifiers={lane: Verifier(each, live=live) for lane, each in sandboxes.of.items()},
-        online=OnlineEvidence(publishing, authorities, database, member_bundles),
+        checking=checking,
+        sights=Sights(checking, OriginalAnswers(issuing), sandboxes.drawing, clock),
+        names=AuthorityNames(authorities),
+        exporting=Exporting(issuing, archiving, publishing),
         members=members,
         member_bundles=member_bundles,
         reporting=reporting,

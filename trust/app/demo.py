@@ -19,6 +19,7 @@ import pypdfium2
 
 from issuer.auditing import audit_status_lists
 from issuer.catalogue import load_profile
+from issuer.ecertificates.records import read_records
 from issuer.issuing import Outcome
 from issuer.presenting import Level
 from keys.suites import Suite
@@ -26,10 +27,8 @@ from ledger.audit import audit
 from ledger.recheck import recheck
 from ledger.tilefolder import SM3_FOLDER, TileFolder
 from trust.app import samples
-from trust.app.actions import application_from, report_json, stamp_application, verify_online
-from trust.app.archiving import export_package
 from trust.app.compose import Service, open_service
-from trust.app.records import read_records
+from trust.app.exporting import export_package
 from trust.app.settings import read_settings
 from trust.encoding.ecertificate_data import CHINA
 from trust.encoding.qr import write_qr
@@ -44,6 +43,7 @@ from trust.terminal.console import t
 from verifier.archive_package import Property
 from verifier.bundle import evidence_from_bundle
 from verifier.pictures import read_codes
+from verifier.shown import report_json
 from verifier.verifying import Verifier
 
 _MARKER = ".yinzheng-demo"
@@ -164,7 +164,7 @@ def _issue(run: _Run) -> None:
     for short, name, authority in samples.RECORDS:
         profile = load_profile(short)
         applications = [
-            application_from(run.service, record, profile, authority=authority, seal=None)
+            run.service.applying.application_from(record, profile, authority=authority, seal=None)
             for record in samples.read_sample(run.folder / name, profile, run.today)
         ]
         applications = [_with_seal(number, a) for number, a in enumerate(applications)]
@@ -185,7 +185,10 @@ def _issue(run: _Run) -> None:
     profile = load_profile("FOOD")
     bad = read_records(run.folder / "bad-rows.csv", profile)
     outcomes = run.service.issuing.issue(
-        [application_from(run.service, r, profile, authority="chuncheng-market", seal=None) for r in bad]
+        [
+            run.service.applying.application_from(r, profile, authority="chuncheng-market", seal=None)
+            for r in bad
+        ]
     )
     run.require(
         t(
@@ -210,8 +213,8 @@ def _stamp(run: _Run) -> None:
     run.step(3, "在部门已有的 PDF 上盖章", "Seal PDFs that a department already has")
     for name, authority in samples.PDFS:
         pdf, sidecar = samples.read_ready_made(run.folder, name, run.today)
-        application = stamp_application(
-            run.service, pdf, sidecar, type_short=None, seal=None, authority=authority
+        application = run.service.applying.stamp_application(
+            pdf, sidecar, type_short=None, seal=None, authority=authority
         )
         outcomes = run.service.issuing.issue([application])
         run.require(name, outcomes[0].error is None)
@@ -241,15 +244,15 @@ def _present(run: _Run) -> None:
     write_qr(code, picture)
     now = run.service.clock.now
     run.expect(
-        "live-code", verify_online(run.service, picture.read_bytes(), now(), verifier="counter 3"), "OK"
+        "live-code", run.service.checking.verify(picture.read_bytes(), now(), verifier="counter 3"), "OK"
     )
     run.expect(
-        "live-code-screenshot", verify_online(run.service, code, now(), verifier="counter 7"), "CODE_USED"
+        "live-code-screenshot", run.service.checking.verify(code, now(), verifier="counter 7"), "CODE_USED"
     )
     for name, _ in run.issued[:1] + run.issued[-3:-2]:
         path = run.out / "codes" / f"printed-{name}.png"
         _draw_page(run.out / "licences" / f"{name}.pdf", path)
-        run.expect(f"printed-{name}", verify_online(run.service, path.read_bytes(), now()), "OK")
+        run.expect(f"printed-{name}", run.service.checking.verify(path.read_bytes(), now()), "OK")
 
 
 def _draw_page(pdf: Path | bytes, picture: Path) -> None:
@@ -283,7 +286,7 @@ def _verify_files(run: _Run) -> None:
     _write_bundle(run)
     for name in (run.issued[0][0], run.issued[2][0], run.issued[-1][0]):
         data = (run.out / "licences" / f"{name}.pdf").read_bytes()
-        run.expect(f"{name}-online", verify_online(run.service, data, at), "OK")
+        run.expect(f"{name}-online", run.service.checking.verify(data, at), "OK")
         run.expect(f"{name}-offline", _verify_offline(run, data), "OK")
         changed = bytearray(data)
         changed[len(data) // 3] ^= 1
@@ -326,14 +329,14 @@ def _change_status(run: _Run) -> None:
     profile = load_profile(issued.type_short)
     record = samples.read_sample(run.folder / "food.csv", profile, run.today)[2]
     corrected = replace(
-        application_from(run.service, record, profile, authority=issued.authority_id, seal=None),
+        run.service.applying.application_from(record, profile, authority=issued.authority_id, seal=None),
         replaces=issued.pid,
     )
     outcome = run.service.statuses.replace(issued.pid, corrected, reason="地址变更")
     _keep(run, [outcome], stem=f"{name}-v2")
     _expect_everywhere(run, name, "REPLACED")
     new = (run.out / "licences" / f"{name}-v2.pdf").read_bytes()
-    run.expect(f"{name}-v2-online", verify_online(run.service, new, run.service.clock.now()), "OK")
+    run.expect(f"{name}-v2-online", run.service.checking.verify(new, run.service.clock.now()), "OK")
 
 
 def _expect_everywhere(run: _Run, name: str, code: str) -> None:
@@ -342,9 +345,11 @@ def _expect_everywhere(run: _Run, name: str, code: str) -> None:
     if not picture.exists():
         _draw_page(run.out / "licences" / f"{name}.pdf", picture)
     _write_bundle(run)
-    run.expect(f"{name}-{code.lower()}-file", verify_online(run.service, data, run.service.clock.now()), code)
+    run.expect(
+        f"{name}-{code.lower()}-file", run.service.checking.verify(data, run.service.clock.now()), code
+    )
     run.expect(f"{name}-{code.lower()}-file-offline", _verify_offline(run, data), code)
-    report = verify_online(run.service, picture.read_bytes(), run.service.clock.now())
+    report = run.service.checking.verify(picture.read_bytes(), run.service.clock.now())
     run.expect(f"{name}-{code.lower()}-printed", report, code)
 
 
@@ -428,7 +433,10 @@ def _check_ledger(run: _Run) -> None:
     profile = load_profile("ROADTP")
     records = samples.read_sample(run.folder / "roadtp.csv", profile, run.today)
     again = service.issuing.issue(
-        [application_from(service, r, profile, authority="yunling-transport", seal=None) for r in records]
+        [
+            service.applying.application_from(r, profile, authority="yunling-transport", seal=None)
+            for r in records
+        ]
     )
     run.require(
         t("再次导入同一文件，没有重复签发", "the same file imported again issues nothing twice"),

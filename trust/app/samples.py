@@ -18,10 +18,10 @@ from typing import Any
 import typst
 
 from issuer.catalogue import Role, TypeProfile
+from issuer.ecertificates.records import Record, read_records
 from issuer.rendering.fonts import typst_fonts
 from keys.suites import Suite
 from trust.app.compose import Service
-from trust.app.records import Record, read_records
 from trust.model.ecertificate import IssuingAuthority
 from trust.model.errors import Malformed
 

@@ -29,8 +29,8 @@ from trust.encoding.qr import address_svg
 from trust.model.errors import Busy, Conflict, NotFound, NotPermitted, RequestError, TrustError
 from trust.people.access import Access
 from trust.people.sessions import DESK, WALLET, WebSession
-from trust.words.language import Language, show_date
-from trust.words.texts import LANGUAGES, as_language, preferred_language, show_time, text
+from trust.words.language import LANGUAGES, Language, show_date
+from trust.words.texts import as_language, preferred_language, show_time, text
 
 S = TypeVar("S")
 

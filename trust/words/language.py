@@ -8,6 +8,7 @@ from typing import Literal
 from trust.encoding.ecertificate_data import CHINA
 
 Language = Literal["zh-CN", "en"]
+LANGUAGES: tuple[Language, ...] = ("zh-CN", "en")
 
 
 def show_date(value: str | None, language: Language) -> str:

@@ -17,9 +17,8 @@ from importlib.resources import files
 from babel.messages.pofile import read_po
 
 from trust.encoding.ecertificate_data import CHINA
-from trust.words.language import Language, show_date
+from trust.words.language import LANGUAGES, Language, show_date
 
-LANGUAGES: tuple[Language, ...] = ("zh-CN", "en")
 _FILES: Mapping[Language, str] = {"zh-CN": "zh_CN.po", "en": "en.po"}
 
 

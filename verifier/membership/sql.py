@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
+
+from trust.storage.tables import table_of
 
 
 class MemberBundleRow(SQLModel, table=True):
@@ -16,3 +19,10 @@ class MemberBundleRow(SQLModel, table=True):
     kept_at: int | None = Field(default=None, sa_type=sa.BigInteger)
     tried_at: int | None = Field(default=None, sa_type=sa.BigInteger)
     problem: str | None = None
+
+
+def digest_of(connection: Connection, member_id: str) -> bytes | None:
+    """SHA-256 of the member's kept bundle, or None where there is none."""
+    table = table_of(MemberBundleRow)
+    digest = connection.execute(sa.select(table.c.sha256).where(table.c.member_id == member_id)).scalar()
+    return bytes(digest) if digest is not None else None

@@ -568,9 +568,9 @@ def bundle(
     data: Data = None,
 ) -> None:
     with _service(data) as service:
-        from trust.app.members import write_bundle
+        from issuer.bundles import write_bundle
 
-        write_bundle(service, folder)
+        write_bundle(service.publishing, service.member_bundles.files(), folder, service.clock.now())
 
 
 # --- ledger and keys ----------------------------------------------------------------------------------------

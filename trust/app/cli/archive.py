@@ -102,7 +102,7 @@ def renew(
 @archive_app.command("versions", help=t("列出一份证照的全部版本", "list the versions of an e-certificate"))
 def versions(identifier: str, data: Data = None, json: Json = False) -> None:
     with opened_service(data) as service:
-        from trust.app.actions import version_json
+        from issuer.shown import version_json
 
         listed = service.archiving.versions(service.issuing.named(identifier).pid)
     if json:
@@ -142,7 +142,7 @@ def export(
     json: Json = False,
 ) -> None:
     with opened_service(data) as service:
-        from trust.app.archiving import export_package
+        from trust.app.exporting import export_package
 
         made = export_package(service, service.issuing.named(identifier))
     out.write_bytes(made.package)

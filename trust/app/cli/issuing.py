@@ -10,10 +10,11 @@ from pathlib import Path
 
 from issuer import sql
 from issuer.catalogue import TypeProfile, load_profile
+from issuer.ecertificates.records import Record, read_file, read_records
 from issuer.issuing import BATCH, Foreseen, Outcome
 from issuer.register_check import check_register
+from issuer.shown import outcome_json
 from ledger.recheck import EVERYWHERE, Look, recheck
-from trust.app.actions import application_from, outcome_json, stamp_application
 from trust.app.cli.out_folder import (
     check_no_other_file,
     check_out_folder,
@@ -23,7 +24,6 @@ from trust.app.cli.out_folder import (
     write_out,
 )
 from trust.app.compose import Service
-from trust.app.records import Record, read_file, read_records
 from trust.encoding.digests import sha256
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Malformed, ProfileViolation, RequestError
@@ -132,8 +132,7 @@ class _Walk:
                 yield self._application(replace(record, picture=None))
 
     def _application(self, record: Record) -> Application:
-        return application_from(
-            self.service,
+        return self.service.applying.application_from(
             record,
             self.profile,
             authority=self.authority,
@@ -210,8 +209,7 @@ def stamp_pdf(
             zh=f"{out} 是文件夹，请用 --out 写出文件名。",
         )
     make_out_folder(out.parent, 1)
-    application = stamp_application(
-        service,
+    application = service.applying.stamp_application(
         data,
         sidecar if isinstance(sidecar, dict) else {},
         type_short=type_short,
@@ -239,7 +237,9 @@ def replace_record(
         raise Malformed(
             f"{source.name} holds {len(records)} records, not one.", "Give the corrected record alone."
         )
-    application = application_from(service, records[0], profile, authority=old.authority_id, seal=None)
+    application = service.applying.application_from(
+        records[0], profile, authority=old.authority_id, seal=None
+    )
     if out is not None:
         make_out_folder(out, 1)
     outcome = service.statuses.replace(old.pid, replace(application, replaces=old.pid), reason=reason)

@@ -128,16 +128,14 @@ def _files(
 
 def _digests(stack: ExitStack, digests: Sequence[tuple[str, bytes]], data: Path | None) -> Iterator[Result]:
     from trust.app.compose import open_service
-    from trust.app.digests import MAX_DIGESTS, check_digests
     from trust.app.settings import read_settings
+    from verifier.digests import MAX_DIGESTS
 
     service = stack.enter_context(open_service(read_settings(data)))
     at = service.clock.now()
     for start in range(0, len(digests), MAX_DIGESTS):
         part = digests[start : start + MAX_DIGESTS]
-        for (name, _), checked in zip(
-            part, check_digests(service.database, [d for _, d in part], at), strict=True
-        ):
+        for (name, _), checked in zip(part, service.checking.digests([d for _, d in part], at), strict=True):
             report = Report("digest", at, checked.verdict, checked.code, ())
             yield _result(name, checked.sha256.hex(), report)
 

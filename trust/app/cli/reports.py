@@ -22,7 +22,7 @@ report_app = typer.Typer(
 
 @report_app.command("show", help=t("查询一份报告", "what was filed under a report code"))
 def show(code: str, data: Data = None, json: Json = False) -> None:
-    from trust.app.actions import filed_report_json
+    from verifier.shown import filed_report_json
 
     with opened_service(data) as service:
         filed = service.reporting.find(code)
@@ -66,11 +66,10 @@ def check(
     help=t("用当时保存的依据重新核验同一文件", "judge the same object again with the evidence of then"),
 )
 def repeat(code: str, what: str, data: Data = None, json: Json = False) -> None:
-    from trust.app.actions import repeat_check
 
     with opened_service(data) as service:
         filed = service.reporting.find(code)
-        repeated = repeat_check(service, code, object_named(what))
+        repeated = service.checking.repeat(code, object_named(what))
     if json:
         console.print_json(
             {"report_code": filed.code, "same": repeated.is_same, "verdict": repeated.report.verdict.value}

@@ -88,8 +88,8 @@ def add(
 ) -> None:
     with opened_service(data) as service:
         from trust.app.cli import one_of
-        from trust.app.members import Proposal
         from trust.encoding.trust_list import MemberUse
+        from verifier.membership.keeping import Proposal
 
         packed, found_at = _packed(service, source)
         proposal = Proposal(

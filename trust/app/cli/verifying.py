@@ -194,12 +194,11 @@ def is_behind(offline: Path, roots: Sequence[str]) -> bool:
 
 @contextlib.contextmanager
 def _online_judge(data: Path | None) -> Iterator[Judge]:
-    from trust.app.actions import verify_online
     from trust.app.compose import open_service
     from trust.app.settings import read_settings
 
     with open_service(read_settings(data)) as service:
-        yield lambda each, at: verify_online(service, each, at, verifier="cli")
+        yield lambda each, at: service.checking.verify(each, at, verifier="cli")
 
 
 def pinned_roots(folder: Path, fingerprints: Sequence[str]) -> tuple[bytes, ...]:

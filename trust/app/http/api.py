@@ -24,19 +24,11 @@ from starlette.datastructures import UploadFile as UploadedFile
 from issuer.archive.package import detached
 from issuer.catalogue import load_catalogue, load_profile
 from issuer.presenting import Level
+from issuer.shown import version_json
 from ledger.checkpoint import parse_checkpoint
 from ledger.note import parse_note
 from ledger.proof import format_receipt
-from trust.app.actions import (
-    filed_report_json,
-    find_authority,
-    stamp_application,
-    verify_and_file,
-    version_json,
-)
-from trust.app.archiving import receipt_of
 from trust.app.compose import Service
-from trust.app.digests import check_digests, digest_json
 from trust.app.http.keys import keys_router
 from trust.app.http.seals import seals_router
 from trust.encoding.ecertificate_data import decode_ecertificate_data
@@ -51,6 +43,8 @@ from trust.web.idempotency import Idempotency
 from trust.web.lanes import Lanes
 from trust.web.middleware import Metrics
 from trust.web.sender import sender_of
+from verifier.digests import digest_json
+from verifier.shown import filed_report_json
 
 T = TypeVar("T")
 _MAX_PHOTO_BASE64 = 3 * 1024 * 1024
@@ -149,7 +143,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
         for_abroad: bool,
     ) -> Application:
         profile = load_profile(type_short)
-        found = find_authority(service, authority or who.authority_id, profile)
+        found = service.applying.find_authority(authority or who.authority_id, profile)
         if who.authority_id is not None and found.authority_id != who.authority_id:
             raise NotPermitted("This key cannot act for another authority.", "Use that authority's key.")
         return Application(
@@ -227,8 +221,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
 
         def work() -> Response:
             who = caller(authorization, "cert.issue")
-            asked = stamp_application(
-                service,
+            asked = service.applying.stamp_application(
                 file.file.read(),
                 sidecar if isinstance(sidecar, dict) else {},
                 type_short=None,
@@ -340,7 +333,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
         """The ledger receipt of one version; that of the issued file (0) is inside it too."""
         who = caller(authorization, "cert.read")
         found = own(service.issuing.issued(pid=_pid(pid)), who)
-        der = receipt_of(service, found.pid, number)
+        der = service.exporting.receipt(found.pid, number)
         access.trail.record(who.label, "read-receipt", found.pid, None, "given")
         headers = {"Cache-Control": "no-store"}
         if form == "der":
@@ -476,7 +469,9 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
         return Lane.MACHINE, (await run_in_threadpool(caller, authorization, "verify")).label
 
     def verified(given: bytes | str, lane: Lane, label: str) -> Response:
-        report, value = verify_and_file(service, given, service.clock.now(), lane=lane, verifier=label)
+        report, value = service.checking.verify_and_file(
+            given, service.clock.now(), lane=lane, verifier=label
+        )
         metrics.verdict(report.kind, report.verdict.value, report.code)
         return _private(value)
 
@@ -491,7 +486,7 @@ def api_router(service: Service, access: Access, metrics: Metrics, lanes: Lanes)
 
         def work() -> Response:
             at = service.clock.now()
-            found = check_digests(service.database, [bytes.fromhex(each) for each in body.digests], at)
+            found = service.checking.digests([bytes.fromhex(each) for each in body.digests], at)
             return _private({"as_of": at.isoformat(), "items": [digest_json(each) for each in found]})
 
         return await lanes.decode(Lane.MACHINE, work)

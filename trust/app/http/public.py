@@ -21,10 +21,10 @@ from issuer.publishing import AnchoredList
 from keys.pki.ocsp import MAX_REQUEST_BYTES
 from trust.app.compose import Service
 from trust.app.http.metrics import answer_on_the_public_address, edited_rows
-from trust.app.members import BUNDLE_PATH, BUNDLE_TYPE
 from trust.encoding.digests import sha256
 from trust.encoding.plain_zip import encode_zip
 from trust.encoding.status_list import MEDIA_TYPE
+from trust.encoding.well_known import BUNDLE_PATH, BUNDLE_TYPE
 from trust.model.errors import NotFound
 from trust.model.seal import SealState
 from trust.web.lanes import Lanes

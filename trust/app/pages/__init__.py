@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from ledger.witness.policy import Policy
 from trust.app.compose import Service
-from trust.app.pages.checking import Checking
+from trust.app.pages.checking import VerdictPages
 from trust.app.pages.desk import desk_router
 from trust.app.pages.ledger import ledger_router
 from trust.app.pages.public import public_router
@@ -29,7 +29,7 @@ from trust.web.assets import make_templates, static_files
 from trust.web.lanes import Lanes
 from trust.web.shell import SECURITY_HEADERS, Shell, page_for_error, security_headers
 
-ROOMS = ("trust.app.pages",)
+ROOMS = ("trust.app.pages", "verifier.pages")
 """Packages with templates and static files."""
 
 __all__ = ["SECURITY_HEADERS", "add_pages", "page_errors", "pages_router", "security_headers"]
@@ -48,7 +48,7 @@ def pages_router(
 ) -> APIRouter:
     """All pages; `trust.web.assets.static_files` must be mounted at /static beside them."""
     shell = _shell(service, access)
-    checking = Checking(shell, lanes)
+    checking = VerdictPages(shell, lanes)
     router = APIRouter()
     for part in (
         public_router(shell, checking),

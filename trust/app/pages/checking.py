@@ -14,10 +14,8 @@ from typing import Any
 
 from fastapi import Request
 
-from trust.app.actions import believed_pid, report_json, verify_and_file
 from trust.app.compose import Service
 from trust.app.pages.verdict import CarriedReports, VerdictView, view_of
-from trust.app.sight import Sight, portrait_of, see
 from trust.model.report import Finding, Report, Result, Verdict
 from trust.people.api_clients import ApiCaller
 from trust.sandbox.lanes import Lane
@@ -26,6 +24,9 @@ from trust.web.sender import sender_of
 from trust.web.shell import Shell
 from trust.words.language import Language
 from trust.words.texts import text
+from verifier.checking import believed_pid
+from verifier.shown import report_json
+from verifier.sight import Sight
 
 PUBLIC = "public"
 
@@ -40,13 +41,13 @@ class Checked:
     sight: Sight | None = None
 
 
-class Checking:
+class VerdictPages:
     """One for the whole app."""
 
     def __init__(self, shell: Shell[Service], lanes: Lanes) -> None:
         self._shell = shell
         self._lanes = lanes
-        self._carried = CarriedReports(shell.service.secrets.derive("page-report"))
+        self._carried = CarriedReports(shell.service.report_form_key)
 
     @contextlib.contextmanager
     def admitted(self, request: Request, lane: Lane) -> Iterator[None]:
@@ -87,7 +88,7 @@ class Checking:
     def again(self, carried: str, language: Language) -> Checked:
         """A report that a page carried. Raises `NotFound`."""
         report = self._carried.open(carried, self._shell.service.clock.now())
-        view = self._view(report, language, "", "", portrait_of(self._shell.service, report))
+        view = self._view(report, language, "", "", self._shell.service.sights.portrait_of(report))
         return Checked(report, view, carried)
 
     def _check(
@@ -102,15 +103,17 @@ class Checking:
     ) -> tuple[Mapping[str, Any], str | None, Sight | None]:
         service = self._shell.service
         at = service.clock.now()
-        report, encoded = verify_and_file(service, thing, at, lane=lane, verifier=verifier)
+        report, encoded = service.checking.verify_and_file(thing, at, lane=lane, verifier=verifier)
         # What anybody may send and nobody can read leaves no line: the trail cannot be filled with it from outside.
         if report.was_read or actor != PUBLIC:
             action, why = f"verify:{report.kind}", purpose or None
             self._shell.access.trail.record(actor, action, believed_pid(report), why, _outcome(report))
         sight = (
-            see(service, caller, report, thing) if caller is not None and isinstance(thing, bytes) else None
+            service.sights.see(caller, report, thing)
+            if caller is not None and isinstance(thing, bytes)
+            else None
         )
-        return encoded, portrait_of(service, encoded), sight
+        return encoded, service.sights.portrait_of(encoded), sight
 
     def _seen(
         self,
@@ -133,7 +136,7 @@ class Checking:
         purpose: str,
         portrait: str | None = None,
     ) -> VerdictView:
-        issuers = {a.authority_id: a.name_en for a in self._shell.service.authorities.list()}
+        issuers = self._shell.service.names.authorities_en()
         wanted = text(language, f"purpose.{purpose}") if purpose else ""
         return view_of(
             report, language, issuers_en=issuers, checked_by=verifier, purpose=wanted, portrait=portrait

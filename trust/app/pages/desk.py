@@ -23,9 +23,8 @@ from fastapi.responses import HTMLResponse
 from issuer import sql
 from issuer.catalogue import load_profile
 from trust.app.compose import Service
-from trust.app.pages.checking import Checked, Checking
+from trust.app.pages.checking import Checked, VerdictPages
 from trust.app.pages.verdict import PURPOSES
-from trust.app.sight import original_for
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.model.report import Report, Verdict
 from trust.people.sessions import DESK, DESK_HOURS, WebSession
@@ -39,7 +38,7 @@ _SCAN, _SIGN_OUT, _ORIGINAL = "desk-scan", "desk-sign-out", "desk-original"
 _LAST = 20
 
 
-def desk_router(shell: Shell[Service], checking: Checking) -> APIRouter:
+def desk_router(shell: Shell[Service], checking: VerdictPages) -> APIRouter:
     router = APIRouter(
         route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
     )
@@ -138,7 +137,7 @@ def desk_router(shell: Shell[Service], checking: Checking) -> APIRouter:
             pid = bytes.fromhex(sent.text("pid"))
         except ValueError as exc:
             raise NotFound("There is no such e-certificate.") from exc
-        pdf = await run_in_threadpool(original_for, shell.service, caller, pid)
+        pdf = await run_in_threadpool(shell.service.sights.original_for, caller, pid)
         shell.access.trail.record(_actor(session), "download", pid, None, "OK")
         headers = {
             "content-disposition": 'attachment; filename="issued.pdf"',

@@ -18,7 +18,7 @@ from fastapi.params import Path as PathParameter
 from fastapi.responses import HTMLResponse
 
 from trust.app.compose import Service
-from trust.app.pages.checking import Checked, Checking
+from trust.app.pages.checking import Checked, VerdictPages
 from trust.model.errors import Malformed, NotFound
 from trust.sandbox.lanes import Lane
 from trust.web.forms import read_form
@@ -29,7 +29,7 @@ _ENCODED = re.compile(r"[A-Za-z2-7]{1,3600}")
 _Encoded = Annotated[str, PathParameter(max_length=4000)]
 
 
-def public_router(shell: Shell[Service], checking: Checking) -> APIRouter:
+def public_router(shell: Shell[Service], checking: VerdictPages) -> APIRouter:
     router = APIRouter(
         route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
     )

@@ -12,11 +12,11 @@ from fastapi.params import Path as PathParameter
 from fastapi.responses import HTMLResponse
 
 from trust.app.compose import Service
-from trust.app.reporting import FiledReport, read_code, show_code
 from trust.model.errors import NotFound
 from trust.model.report import Report, Verdict
 from trust.web.shell import Shell, language_of, route_class
 from trust.words.texts import text
+from verifier.reports.filing import FiledReport, read_code, show_code
 
 
 def reports_router(shell: Shell[Service]) -> APIRouter:

@@ -14,9 +14,10 @@ from fastapi.responses import HTMLResponse
 
 from ledger.witness.policy import parse_policy
 from trust.app.compose import Service
-from trust.app.members import BUNDLE_PATH, KeptBundle
 from trust.encoding.trust_list import TrustedAuthority, TrustedMember, TrustedType, TrustList, TrustState
+from trust.encoding.well_known import BUNDLE_PATH
 from trust.web.shell import Shell, route_class
+from verifier.membership.keeping import KeptBundle
 from verifier.trust_list import check_trust_list, root_fingerprint
 
 _CHIPS = {TrustState.ACTIVE: "valid", TrustState.RETIRED: "replaced", TrustState.COMPROMISED: "revoked"}

@@ -20,14 +20,9 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from issuer import sql as issuer_sql
-from issuer.authorities import Authorities
-from issuer.publishing import Publishing
-from keys.custody import KeyPurpose
-from trust.encoding import cose, jws
 from trust.encoding.digests import sha256
 from trust.encoding.kept_evidence import KeptEvidence, decode_kept_evidence, encode_kept_evidence
-from trust.encoding.report import REPORT_TYP, encode_payload
+from trust.encoding.report import encode_payload
 from trust.encoding.trust_list import TrustList
 from trust.model.clock import Clock, Entropy
 from trust.model.errors import EvidenceUnavailableError, NotFound, OperationalError
@@ -36,6 +31,7 @@ from trust.sandbox.lanes import Lane
 from trust.storage import tables
 from trust.storage.sql import Database
 from verifier.evidence import Evidence
+from verifier.ports import Lists, ReportSigner
 from verifier.recording import Recorder, replay
 from verifier.reports import sql
 from verifier.reports.sql import FiledReportRow
@@ -81,14 +77,14 @@ class Reporting:
     def __init__(
         self,
         database: Database,
-        authorities: Authorities,
-        publishing: Publishing,
+        signer: ReportSigner,
+        lists: Lists,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
         self._database = database
-        self._authorities = authorities
-        self._publishing = publishing
+        self._signer = signer
+        self._lists = lists
         self._clock = clock
         self._entropy = entropy
 
@@ -126,7 +122,7 @@ class Reporting:
     ) -> dict[str, Any]:
         code = self._new_code()
         payload = encode_payload({**plain, "report_code": show_code(code)})
-        sealed = self._signed(payload)
+        sealed = self._signer.sign(payload)
         kept = recorder.kept() if report.kind not in _NOT_REPEATABLE else None
         evidence = encode_kept_evidence(kept) if kept is not None else None
         row = FiledReportRow(
@@ -173,8 +169,8 @@ class Reporting:
                 code="NOT_REPEATABLE",
             )
         kept = decode_kept_evidence(bytes(row.evidence))
+        listed = self._lists.numbered(kept.trust_list) if kept.trust_list is not None else None
         with self._database.read() as connection:
-            listed = tables.one_row(connection, issuer_sql.TrustListRow, seq=kept.trust_list)
             crls = [sql.kept_list(connection, digest) for digest in kept.crls]
             wanted = kept.member.trust_list if kept.member is not None else None
             members = sql.kept_list(connection, wanted) if wanted is not None else None
@@ -183,8 +179,8 @@ class Reporting:
             raise EvidenceUnavailableError(
                 "A list of then is missing.", "Restore it from a backup.", code="NOT_REPEATABLE"
             )
-        roots = self._publishing.roots()
-        trust_list = check_trust_list(bytes(listed.compact), roots) if listed is not None else None
+        roots = self._lists.roots()
+        trust_list = check_trust_list(listed, roots) if listed is not None else None
         lists = [crl for crl in crls if crl is not None]
         return replay(kept, trust_list, lists, _list_of_member(kept, trust_list, members))
 
@@ -203,12 +199,6 @@ class Reporting:
     def _new_code(self) -> str:
         number = int.from_bytes(self._entropy.bytes(8))
         return "".join(_ALPHABET[number >> (5 * place) & 31] for place in range(_CODE_LENGTH))
-
-    def _signed(self, payload: bytes) -> bytes:
-        row = self._authorities.service_key("report")
-        key = self._authorities.keys.open(row.key_id, KeyPurpose.REPORT)
-        signed = jws.signing_input(payload, REPORT_TYP, sha256(bytes(row.spki)))
-        return jws.compact(signed, cose.raw_signature(row.suite, key.sign(signed)))
 
 
 def _list_of_member(

@@ -2,7 +2,7 @@
 
 The first visible sheet with content is read, and its name is told. Of a formula the stored result counts. What a
 person cannot see, or sees otherwise than it is stored, is refused and never guessed: hidden rows and columns,
-merged cells, numbers that their format shows as others (`trust.app.cell_formats`) or of more than 15 digits,
+merged cells, numbers that their format shows as others (`issuer.ecertificates.cell_formats`) or of more than 15 digits,
 results that were never stored, error words.
 
 The file is a packed folder of XML, and may be anybody's: it is measured before it is unpacked, document types are
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from trust.app.cell_formats import number_as_shown, shows_text, text_shown_otherwise
+from issuer.ecertificates.cell_formats import number_as_shown, shows_text, text_shown_otherwise
 from trust.model.errors import Malformed
 
 _MOST_PARTS = 5_000

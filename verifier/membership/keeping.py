@@ -14,14 +14,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from asn1crypto import crl as asn1_crl
-from sqlalchemy.engine import Connection
 
-from issuer.members import Members
 from keys.asn1 import NOT_READABLE
 from trust.encoding.digests import sha256
 from trust.encoding.plain_zip import encode_zip
@@ -29,7 +26,6 @@ from trust.encoding.trust_list import MemberUse, TrustedMember, TrustList, Trust
 from trust.model.clock import Clock
 from trust.model.errors import Malformed, TrustError, VerificationError
 from trust.storage import tables
-from trust.storage.folder import write_durably
 from trust.storage.sql import Database
 from verifier.bundle import (
     MEMBERS,
@@ -43,18 +39,17 @@ from verifier.bundle import (
 )
 from verifier.evidence import Member, MemberSource
 from verifier.members import ListedMembers, missing
-from verifier.membership.sql import MemberBundleRow
+from verifier.membership.sql import MemberBundleRow, digest_of
+from verifier.ports import Entries
 from verifier.trust_list import check_trust_list_age, root_fingerprint
 
 if TYPE_CHECKING:
-    from trust.app.compose import Service
+    pass
+from trust.encoding.well_known import BUNDLE_PATH
 
-BUNDLE_PATH, BUNDLE_TYPE = "/.well-known/ecert/bundle.zip", "application/zip"
 _AGAIN_AFTER, _AGAIN_AFTER_FAILURE = timedelta(minutes=10), timedelta(minutes=2)
 _CLOCK_SKEW = timedelta(minutes=1)
-
 _log = logging.getLogger("yinzheng.members")
-
 Fetch = Callable[[str], bytes]
 """The bytes at an address that the operator named. Raises `TrustError`."""
 
@@ -94,7 +89,7 @@ class MemberBundles:
     """Use cases on members' lists."""
 
     database: Database
-    members: Members
+    entries: Entries
     clock: Clock
     fetch: Fetch
     _checked: dict[str, tuple[bytes, Sequence[bytes], CheckedBundle]] = field(default_factory=dict)
@@ -130,12 +125,12 @@ class MemberBundles:
         self._refuse_roots_of_others(entry)
         if not is_new and (packed_before := self._packed(entry.member_id)) is not None:
             _check_not_older(_earlier(packed_before, entry), checked, at)
-        self.members.put(entry, is_new=is_new)
+        self.entries.put(entry, is_new=is_new)
         self._keep(entry, bundle, checked, at)
         return entry
 
     def _refuse_roots_of_others(self, entry: TrustedMember) -> None:
-        for other in self.members.list():
+        for other in self.entries.list():
             if other.member_id != entry.member_id and set(other.roots) & set(entry.roots):
                 raise Malformed(
                     f"Member {other.member_id} has this root.",
@@ -146,13 +141,13 @@ class MemberBundles:
     def list(self) -> list[KeptBundle]:
         with self.database.read() as connection:
             rows = {row.member_id: row for row in tables.all_rows(connection, MemberBundleRow)}
-        return [self._kept(entry, rows.get(entry.member_id)) for entry in self.members.list()]
+        return [self._kept(entry, rows.get(entry.member_id)) for entry in self.entries.list()]
 
     # --- Lists ---
 
     def take(self, member_id: str, packed: bytes) -> CheckedBundle:
         """Keeps lists that came as a file. Raises `NotFound`, `Malformed`, `VerificationError`."""
-        entry = self.members.get(member_id)
+        entry = self.entries.get(member_id)
         bundle = unpack_bundle(packed)
         at = self.clock.now()
         checked = _checked_now(bundle, entry.roots, at)
@@ -161,7 +156,7 @@ class MemberBundles:
 
     def refresh(self, member_id: str) -> CheckedBundle:
         """Fetches and keeps the lists. Raises what `take` raises, and `OperationalError` where nothing came."""
-        return self.take(member_id, self.fetch_from(self.members.get(member_id).address))
+        return self.take(member_id, self.fetch_from(self.entries.get(member_id).address))
 
     def fetch_from(self, address: str | None) -> bytes:
         """The bundle at a deployment's address."""
@@ -191,7 +186,7 @@ class MemberBundles:
     def files(self) -> dict[str, bytes]:
         """What our own bundle holds of the members (`verifier.bundle`)."""
         found: dict[str, bytes] = {}
-        for entry in self.members.list():
+        for entry in self.entries.list():
             packed = self._packed(entry.member_id)
             if packed is not None and entry.state is not TrustState.COMPROMISED:
                 for name, data in unpack_bundle(packed).files.items():
@@ -207,7 +202,7 @@ class MemberBundles:
     def checked(self, entry: TrustedMember) -> CheckedBundle | None:
         """The kept lists, their signatures checked once for each new bundle. Raises `TrustError`; None: no lists."""
         with self.database.read() as connection:
-            digest = _digest_of(connection, entry.member_id)
+            digest = digest_of(connection, entry.member_id)
         if digest is None:
             return None
         with self._lock:
@@ -369,15 +364,6 @@ def _newest(crls: Sequence[bytes]) -> dict[bytes, datetime]:
     return newest
 
 
-def _digest_of(connection: Connection, member_id: str) -> bytes | None:
-    table = MemberBundleRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it when it makes the class
-    found = connection.execute(
-        table.select().with_only_columns(table.c.sha256).where(table.c.member_id == member_id)
-    )
-    digest = found.scalar()
-    return bytes(digest) if digest is not None else None
-
-
 def _is_due(kept: KeptBundle, at: datetime) -> bool:
     if kept.tried_at is None:
         return True
@@ -388,13 +374,3 @@ def _is_due(kept: KeptBundle, at: datetime) -> bool:
 
 def _time(micros: int | None) -> datetime | None:
     return tables.from_micros(micros) if micros is not None else None
-
-
-def write_bundle(service: Service, path: Path) -> None:
-    """Our offline bundle, the members' lists in it: a folder, or a zip file where the name ends so."""
-    service.log.publish()
-    at, members = service.clock.now(), service.member_bundles.files()
-    if path.suffix == ".zip":
-        write_durably(path, encode_zip(service.publishing.bundle(at) | members))
-    else:
-        service.publishing.write_bundle(path, at, members)

@@ -1,8 +1,8 @@
 """Reading what departments export: tables (CSV, "Unicode text", Excel workbooks) or JSON files of records.
 
-A table has one header row; columns are named by field name or Chinese label. `trust.app.table_text` says in which
-encodings and with which separators, `trust.app.workbook` what is read of a workbook. Columns of ours, beside the
-type's own fields:
+A table has one header row; columns are named by field name or Chinese label. `issuer.ecertificates.table_text` says
+in which encodings and with which separators, `issuer.ecertificates.workbook` what is read of a workbook. Columns of
+ours, beside the type's own fields:
 
     authority, 签发机构代码   id or credit code of the issuing authority
     seal, 印章              id of the seal
@@ -31,7 +31,7 @@ from issuer.catalogue import FieldType, Role, TypeProfile
 from issuer.catalogue.characters import in_half_width, tidied, without_invisible_ends
 from issuer.catalogue.spreadsheets import has_lost_digits, lost_digits, unwrapped
 from issuer.drafting import MAX_PHOTO_BYTES
-from trust.app.table_text import (
+from issuer.ecertificates.table_text import (
     check_is_text,
     check_no_zero,
     decode_table,
@@ -39,7 +39,7 @@ from trust.app.table_text import (
     is_garbled,
     split_rows,
 )
-from trust.app.workbook import Cell, is_workbook, read_workbook
+from issuer.ecertificates.workbook import Cell, is_workbook, read_workbook
 from trust.model.errors import Malformed, ProfileViolation, Violation
 
 MAX_ROWS = 100_000

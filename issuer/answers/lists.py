@@ -1,0 +1,53 @@
+"""The lists that this deployment signs, and the key under its reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from issuer import sql
+from issuer.authorities import Authorities
+from issuer.publishing import Publishing
+from keys.custody import KeyPurpose
+from trust.encoding import cose, jws
+from trust.encoding.digests import sha256
+from trust.encoding.report import REPORT_TYP
+from trust.storage import tables
+from trust.storage.sql import Database
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedLists:
+    """`verifier.ports.Lists` of this deployment."""
+
+    publishing: Publishing
+    authorities: Authorities
+    database: Database
+
+    def newest(self, at: datetime) -> bytes:
+        return self.publishing.trust_list(at)
+
+    def numbered(self, seq: int) -> bytes | None:
+        with self.database.read() as connection:
+            row = tables.one_row(connection, sql.TrustListRow, seq=seq)
+        return bytes(row.compact) if row is not None else None
+
+    def roots(self) -> Sequence[bytes]:
+        return self.publishing.roots()
+
+    def crls(self, at: datetime) -> Sequence[bytes]:
+        return [der for _, der, _ in self.authorities.known_crls(at)]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSigning:
+    """`verifier.ports.ReportSigner` with this deployment's key for reports."""
+
+    authorities: Authorities
+
+    def sign(self, payload: bytes) -> bytes:
+        row = self.authorities.service_key("report")
+        key = self.authorities.keys.open(row.key_id, KeyPurpose.REPORT)
+        signed = jws.signing_input(payload, REPORT_TYP, sha256(bytes(row.spki)))
+        return jws.compact(signed, cose.raw_signature(row.suite, key.sign(signed)))

@@ -1,0 +1,47 @@
+"""Files that the register gave out, for counters that may see them, and the names of authorities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from issuer import sql
+from issuer.authorities import Authorities
+from issuer.issuing import Issuing
+from issuer.rendering.photo import photo_jpeg
+from trust.encoding.digests import sha256
+from trust.model.errors import NotFound, ProfileViolation
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalAnswers:
+    """`verifier.ports.Originals` of this deployment."""
+
+    issuing: Issuing
+
+    def authority_of(self, pid: bytes) -> str:
+        return self.issuing.issued(pid=pid).authority_id
+
+    def issued_file(self, pid: bytes) -> bytes:
+        return self.issuing.issued_file(pid)
+
+    def portrait(self, pid: bytes, photo_sha256: str) -> bytes:
+        with self.issuing.database.read() as connection:
+            row = sql.find_ecertificate(connection, pid=pid)
+            photo = sql.find_document(connection, row.id or 0, "photo") if row is not None else None
+        if photo is None or sha256(photo).hex() != photo_sha256:
+            raise NotFound("There is no such photograph.")  # erased, or another service's
+        try:
+            return photo_jpeg(photo)
+        except ProfileViolation as exc:
+            raise NotFound("The photograph cannot be drawn.") from exc
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityNames:
+    """`verifier.ports.Names` of this deployment."""
+
+    authorities: Authorities
+
+    def authorities_en(self) -> Mapping[str, str]:
+        return {each.authority_id: each.name_en for each in self.authorities.list()}

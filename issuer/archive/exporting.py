@@ -1,0 +1,53 @@
+"""Handing a licence over to an e-archive: what the register has, and what proves it, as files of a package.
+
+The package is checked, and gets the report on its four properties, by the verifier; the roof joins the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from issuer.archive.archiving import Archiving
+from issuer.archive.package import Record, package_files
+from issuer.catalogue import load_profile
+from issuer.issuing import Issuing
+from issuer.publishing import Publishing
+from keys.asn1 import embedded_receipt
+from trust.model.ecertificate import IssuedECertificate
+from trust.pdf.gap import check_gaps
+
+
+@dataclass(frozen=True, slots=True)
+class Exporting:
+    """The use case."""
+
+    issuing: Issuing
+    archiving: Archiving
+    publishing: Publishing
+
+    def files(self, issued: IssuedECertificate) -> dict[str, bytes]:
+        """The files of a package by their paths in it: the newest file, its receipts, a fresh offline bundle."""
+        self.issuing.log.publish()
+        bundle = self.publishing.bundle(self.issuing.clock.now())
+        return package_files(self._record(issued), bundle)
+
+    def receipt(self, pid: bytes, number: int) -> bytes:
+        """The receipt (DER) of a version; that of the issued file (0) is inside it. Raises `NotFound`."""
+        if number:
+            return self.archiving.receipt(pid, number)
+        found = embedded_receipt(check_gaps(self.issuing.issued_file(pid))[-1].cms)
+        assert found is not None, "no file is ISSUED without its receipt"
+        return found
+
+    def _record(self, issued: IssuedECertificate) -> Record:
+        pid = issued.pid
+        versions = self.archiving.versions(pid)
+        return Record(
+            issued=issued,
+            profile=load_profile(issued.type_short),
+            seal=self.issuing.seals.get(issued.seal_id),
+            versions=versions,
+            receipts=[self.receipt(pid, version.number) for version in versions],
+            file=self.archiving.file(pid),
+            ledger_origin=self.issuing.log.keys.origin,
+        )

@@ -1,0 +1,23 @@
+"""Our offline bundle as a folder or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from issuer.publishing import Publishing
+from trust.encoding.plain_zip import encode_zip
+from trust.storage.folder import write_durably
+
+
+def write_bundle(publishing: Publishing, members: Mapping[str, bytes], path: Path, at: datetime) -> None:
+    """Our lists and those of the members: a folder, or a zip file where the name ends so.
+
+    `members`: files by their names in the bundle (`verifier.membership`).
+    """
+    publishing.log.publish()
+    if path.suffix == ".zip":
+        write_durably(path, encode_zip(publishing.bundle(at) | dict(members)))
+    else:
+        publishing.write_bundle(path, at, members)

@@ -1,0 +1,1 @@
+"""E-certificates from the record that asks for one to the sealed file."""

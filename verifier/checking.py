@@ -1,0 +1,86 @@
+"""Asking: one object judged by the evidence of this moment, and filed. The same for pages, API and command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from trust.encoding.digests import sha256
+from trust.encoding.report import encode_payload
+from trust.model.errors import Conflict, Malformed
+from trust.model.report import Report, Result
+from trust.sandbox.lanes import Lane
+from verifier.digests import CheckedDigest, check_digests
+from verifier.evidence import Evidence
+from verifier.gathering import OnlineEvidence
+from verifier.ports import KnownFiles
+from verifier.recording import Recorder
+from verifier.reports.filing import Repeated, Reporting
+from verifier.shown import report_json
+from verifier.verifying import Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """The use cases. `verifiers`: one for each lane, with readers of its own."""
+
+    verifiers: Mapping[Lane, Verifier]
+    online: OnlineEvidence
+    reports: Reporting
+    files: KnownFiles
+
+    def verify(
+        self, given: bytes | str, at: datetime, *, lane: Lane = Lane.MACHINE, verifier: str = ""
+    ) -> Report:
+        """One object (a file's bytes, or the text of a code) judged by the evidence of `at`. Nothing is filed."""
+        return _verified(self.verifiers[lane], given, self.online.gather(at), at, verifier)
+
+    def verify_and_file(
+        self, given: bytes | str, at: datetime, *, lane: Lane, verifier: str = ""
+    ) -> tuple[Report, dict[str, Any]]:
+        """The report, and its JSON with the code it is filed under and its seal."""
+        recorder = Recorder(self.online.gather(at))
+        report = _verified(self.verifiers[lane], given, recorder.evidence, at, verifier)
+        value = self.reports.file(
+            report, report_json(report), given, recorder, lane=lane, pid=believed_pid(report)
+        )
+        return report, value
+
+    def repeat(self, code: str, given: bytes | str) -> Repeated:
+        """The same object judged again, at the time of then and with the evidence of then.
+
+        Raises `NotFound`, `Conflict` (OTHER_OBJECT) for another object, and `EvidenceUnavailableError`
+        (NOT_REPEATABLE).
+        """
+        filed = self.reports.find(code)
+        evidence = self.reports.evidence_of(code)
+        if filed.input_sha256 != sha256(given.encode() if isinstance(given, str) else given):
+            raise Conflict(
+                "The report is about something else.", "Give the very file or code.", code="OTHER_OBJECT"
+            )
+        report = _verified(self.verifiers[Lane.MACHINE], given, evidence, filed.verified_at, "")
+        again = encode_payload({**report_json(report), "report_code": filed.code})
+        return Repeated(report, sha256(again) == filed.payload_sha256)
+
+    def digests(self, digests: Sequence[bytes], at: datetime) -> list[CheckedDigest]:
+        """One answer for each SHA-256, in their order."""
+        return check_digests(self.files, digests, at)
+
+
+def believed_pid(report: Report) -> bytes | None:
+    """The e-certificate's public id, where the object is what was sealed; None elsewhere, as anyone can write a pid."""
+    ecertificate: Any = report.facts.get("ecertificate") or {}
+    pid = ecertificate.get("pid")
+    is_whole = all(f.result is Result.PASSED or f.check in ("status", "validity") for f in report.findings)
+    try:
+        return bytes.fromhex(pid) if pid and is_whole else None
+    except ValueError as exc:
+        raise Malformed("A public id in a report is not hexadecimal.") from exc
+
+
+def _verified(by: Verifier, given: bytes | str, evidence: Evidence, at: datetime, verifier: str) -> Report:
+    if isinstance(given, str):
+        return by.verify_text(given, evidence, at, verifier=verifier)
+    return by.verify_bytes(given, evidence, at, verifier=verifier)

@@ -1,0 +1,117 @@
+"""See what you check: for counters that may see a department's licences, a picture beside the fields.
+
+    the issued file itself   its page, drawn
+    an altered or saved copy  the issued file is found by the code printed on the copy, whose signature is checked;
+                              then what differs, in words and marked on the copy; and the issued file to be given out
+
+Only the desk of the department that issued the licence, with a key that may read e-certificates, sees either.
+
+A holder's photograph (`portrait_of`) is shown to anybody who brings the issued file, which shows it too: it comes
+from the register, and is the one whose digest was sealed.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from trust.model.clock import Clock
+from trust.model.errors import NotFound, TrustError
+from trust.model.report import Report, Verdict
+from trust.pdf.drawing import decode_png
+from trust.pdf.reading import MAX_FILE_BYTES
+from trust.people.api_clients import ApiCaller
+from trust.sandbox.workers import Sandbox
+from verifier.checking import Checking, believed_pid
+from verifier.copies import decode_compared
+from verifier.pictures import decode_texts
+from verifier.ports import Originals
+
+T = TypeVar("T")
+_READ = "cert.read"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """`png` is base64; `original` the public id of the issued file where another one was shown."""
+
+    png: str
+    original: str | None = None
+    lines: Sequence[Mapping[str, Any]] = ()
+    more: int = 0
+    pages: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sights:
+    """The use cases. `drawing`: workers that draw pages."""
+
+    checking: Checking
+    originals: Originals
+    drawing: Sandbox
+    clock: Clock
+
+    def see(self, caller: ApiCaller, report: Report, given: bytes) -> Sight | None:
+        """What this caller may see of a file that was checked; None where there is nothing, or nothing for them."""
+        if report.kind != "pdf" or len(given) > MAX_FILE_BYTES or _READ not in caller.scopes:
+            return None
+        try:
+            pid = believed_pid(report)
+            if pid is not None:
+                self._check_own(caller, pid)
+                return Sight(_base64(self._draw("draw-page", decode_png, given)))
+            original = self._original_of(caller, given)
+            if original is None:
+                return None
+            issued = self.originals.issued_file(original)
+            found = self._draw("compare-copy", decode_compared, issued, given)
+        except TrustError:
+            return None  # what cannot be drawn or found is not shown; the verdict stands
+        return Sight(_base64(found.png), original.hex(), found.lines, found.more, found.pages)
+
+    def portrait_of(self, report: Mapping[str, Any]) -> str | None:
+        """The photograph (a JPEG as base64) of the issued file that this report, as JSON, is about."""
+        ecertificate = report["facts"].get("ecertificate") or {}
+        digest, pid = ecertificate.get("photo_sha256"), ecertificate.get("pid")
+        is_the_file = any(
+            each["check"] == "register.file" and each["result"] == "PASSED" for each in report["findings"]
+        )
+        if report["kind"] != "pdf" or not is_the_file or not digest or not pid:
+            return None
+        try:
+            return base64.b64encode(self.originals.portrait(bytes.fromhex(pid), digest)).decode()
+        except NotFound:
+            return None  # erased, or another service's: the page itself shows it
+
+    def original_for(self, caller: ApiCaller, pid: bytes) -> bytes:
+        """The issued file, for a caller who may read it. Raises `NotFound`."""
+        self._check_own(caller, pid)
+        return self.originals.issued_file(pid)
+
+    def _original_of(self, caller: ApiCaller, given: bytes) -> bytes | None:
+        at = self.clock.now()
+        for text in self._draw("read-copy", decode_texts, given):
+            report = self.checking.verify(text, at) if "/Q/" in text.upper() else None
+            pid = (
+                believed_pid(report)
+                if report is not None and report.verdict is not Verdict.INDETERMINATE
+                else None
+            )
+            if pid is not None:
+                self._check_own(caller, pid)
+                return pid
+        return None
+
+    def _check_own(self, caller: ApiCaller, pid: bytes) -> None:
+        authority = self.originals.authority_of(pid)
+        if _READ not in caller.scopes or caller.authority_id not in (None, authority):
+            raise NotFound("There is no such e-certificate.", "Check the public id.")
+
+    def _draw(self, job: str, decode: Callable[[dict[str, Any]], T], *files: bytes) -> T:
+        return self.drawing.run(job, {"page": 0}, files, decode)
+
+
+def _base64(png: bytes) -> str:
+    return base64.b64encode(png).decode()
