@@ -98,6 +98,7 @@ def test_no_bit_of_the_cms_itself_is_free(licence: Licence) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3 * 3600)  # sixty thousand files
 def test_no_bit_at_all_of_the_cms_is_free(licence: Licence) -> None:
     gap = check_gap(licence.pdf)
     _, start, _, _ = gap.byte_range
