@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.service import SUITES, opened
-from verifier.bundle import evidence_from_bundle
-from verifier.examine import examine_pdf
+from verifier.checks.examine import examine_pdf
+from verifier.evidence.bundle import evidence_from_bundle
 
 OUT = Path(__file__).with_name("out")
 

@@ -29,8 +29,8 @@ from issuer.sealing.pdf import SealPlace, seal_pdf
 from keys.pki.validator import Sm2AwareValidator
 from keys.suites import Suite
 from trust.model.report import Result, Verdict
-from verifier.examine import examine_pdf
-from verifier.pdf import quiet_library
+from verifier.checks.examine import examine_pdf
+from verifier.checks.pdf import quiet_library
 
 
 def run(made: Made, folder: Path) -> Iterator[Measured]:

@@ -72,7 +72,7 @@ from trust.encoding.digests import digest
 from trust.encoding.entry import EntryKind
 from trust.encoding.receipt import EmbeddedReceipt, Openings, encode_receipt
 from trust.model.clock import SystemClock
-from verifier.pdf import quiet_library
+from verifier.checks.pdf import quiet_library
 
 OUT = Path(__file__).parent / "out"
 REASON = "电子印章"

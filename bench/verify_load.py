@@ -52,8 +52,8 @@ from trust.model.clock import SystemEntropy
 from trust.model.report import Result, Verdict
 from trust.pdf import reading
 from trust.people.access import open_access
-from verifier.examine import examine_pdf
-from verifier.pdf import quiet_library
+from verifier.checks.examine import examine_pdf
+from verifier.checks.pdf import quiet_library
 
 OUT = Path(__file__).with_name("out")
 PLAIN, OURS, SANDBOX = "plain pyHanko", "ours in the process", "ours in the sandbox"

@@ -65,11 +65,11 @@ from trust.model.errors import (
     VerificationError,
 )
 from trust.model.seal import SealState
+from trust.model.status import STATUS_ACTOR
 from trust.storage import tables
 from trust.storage.folder import write_durably
 
 _log = logging.getLogger("yinzheng.publishing")
-
 _NEXT_UPDATE, _VALID = timedelta(hours=24), timedelta(days=7)
 _IN_TRUST_LIST = frozenset(
     {SealState.ACTIVE, SealState.FROZEN, SealState.LOST, SealState.RENEWED, SealState.REVOKED}
@@ -78,9 +78,6 @@ _STATUS_TTL, _STATUS_VALID = timedelta(minutes=15), timedelta(hours=24)
 _CLOCK_SKEW = timedelta(minutes=1)
 _STATUS_KEPT, _BUNDLED_AGE = timedelta(days=30), timedelta(seconds=5)
 TRUST_LIST_FILE = "trust-list.jws"
-
-STATUS_ACTOR = "status-list"
-"""The actor of the entries that anchor status lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,7 +486,7 @@ class Publishing:
             write_durably(folder / name, files[name])
 
     def bundle(self, at: datetime, *, max_age: timedelta | None = _BUNDLED_AGE) -> dict[str, bytes]:
-        """The files of an offline bundle (see `verifier.bundle`), by name. `max_age` as for `status_list`."""
+        """The files of an offline bundle (see `verifier.evidence.bundle`), by name. `max_age` as for `status_list`."""
         roots = [{"spki": base64.b64encode(r).decode(), "sha256": sha256(r).hex()} for r in self.roots()]
         crls = self.authorities.known_crls(at)
         files = {f"crls/{ca_id}.crl": der for ca_id, der, _ in crls}

@@ -6,8 +6,10 @@ finds what nobody has asked for yet, and rows that are gone, and says so before 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from issuer import sql
@@ -15,11 +17,14 @@ from issuer.guarding import WITH_MAC, RegisterGuard
 from ledger.log import Log
 from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.entry import EntryKind
+from trust.model.clock import Clock
 from trust.storage import tables
 from trust.storage.sql import Database
 
 MOST_FINDINGS: Final = 100
 _AT_ONCE: Final = 256
+
+_log = logging.getLogger("yinzheng.keeping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +126,27 @@ def _finding(table: str, row: Mapping[str, Any]) -> RegisterFinding:
     key = tables.key_of(table, row)
     shown = " ".join(each.hex() if isinstance(each, bytes) else str(each) for each in key)
     return RegisterFinding(table, shown, "It was edited or put in by another hand.")
+
+
+@dataclass(slots=True)
+class RegisterChecking:
+    """Reads the register again, pass after pass. What was found stays named until a pass finds it mended."""
+
+    database: Database
+    log: Log
+    guard: RegisterGuard
+    clock: Clock
+    rows: int = 0
+    findings: tuple[RegisterFinding, ...] = ()
+    finished_at: datetime | None = None
+
+    def run_pass(self, pause: Callable[[], None] = lambda: None) -> None:
+        rows, found = check_register(self.database, self.log, self.guard, pause=pause)
+        for each in found:
+            if each not in self.findings:
+                what = f"{each.table} {each.key}: {each.what}"
+                _log.critical(
+                    "a row of the register decides nothing", extra={"code": "ROW_EDITED", "what": what}
+                )
+        self.rows, self.findings = self.rows + rows, tuple(found)
+        self.finished_at = self.clock.now()

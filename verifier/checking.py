@@ -12,14 +12,14 @@ from trust.encoding.report import encode_payload
 from trust.model.errors import Conflict, Malformed
 from trust.model.report import Report, Result
 from trust.sandbox.lanes import Lane
-from verifier.digests import CheckedDigest, check_digests
-from verifier.evidence import Evidence
+from verifier.checks.digests import CheckedDigest, check_digests
+from verifier.checks.verifying import Verifier
+from verifier.evidence.evidence import Evidence
+from verifier.evidence.recording import Recorder
 from verifier.gathering import OnlineEvidence
 from verifier.ports import KnownFiles
-from verifier.recording import Recorder
 from verifier.reports.filing import Repeated, Reporting
-from verifier.shown import report_json
-from verifier.verifying import Verifier
+from verifier.reports.shown import report_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from trust.encoding.trust_list import TrustList
-from verifier.evidence import NO_MEMBERS, Evidence
+from verifier.evidence.evidence import NO_MEMBERS, Evidence
+from verifier.evidence.trust_list import check_trust_list
 from verifier.membership.keeping import MemberBundles
 from verifier.ports import Lists, Register
-from verifier.trust_list import check_trust_list
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ nobody else, so it can be served on a host of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import builtins
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from trust.encoding.trust_list import TrustedMember
+from trust.encoding.trust_list import TrustedAnchor, TrustedMember, TrustState
 from trust.model.answers import FileFact, LiveFact, StatusFact
 
 
@@ -101,9 +102,47 @@ class Entries(Protocol):
     def put(self, entry: TrustedMember, *, is_new: bool) -> None:
         """Raises `Malformed`, and `Conflict` for an id or a host that is taken."""
 
+    def withdraw(
+        self,
+        member_id: str,
+        state: TrustState,
+        since: datetime | None = None,
+        *,
+        by: str = "operator",
+        approved_by: str | None = None,
+    ) -> None:
+        """From `since` on (now, if not given) the member is not believed. Raises `NotFound`, `NotPermitted`."""
+
+    def anchors(self) -> builtins.list[tuple[str, TrustedAnchor]]:
+        """CAs outside under which signed files of others are judged, with the id of each."""
+
+    def add_anchor(self, cert: bytes, name_zh: str, name_en: str, not_after: datetime | None = None) -> str:
+        """Adds a CA (DER) and gives its id. Raises `Malformed`, `Conflict`."""
+
+    def withdraw_anchor(self, wanted: str) -> None:
+        """From now on nothing is judged under this CA. Raises `NotFound`."""
+
 
 class Names(Protocol):
     """What authorities and types are called, for people."""
 
     def authorities_en(self) -> Mapping[str, str]:
         """English names by the authority's id."""
+
+    def types(self) -> Mapping[str, tuple[str, str]]:
+        """Chinese and English names by the type's short name."""
+
+    def types_of(self, pids: Collection[bytes]) -> Mapping[bytes, tuple[str, str]]:
+        """The same by the public id of an e-certificate; one that is not known has no entry."""
+
+
+class Size(Protocol):
+    """How far a ledger has grown."""
+
+    @property
+    def size(self) -> int:
+        """Entries that are stored."""
+
+    @property
+    def halted(self) -> object | None:
+        """Why the ledger has stopped; None while it goes on."""

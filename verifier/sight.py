@@ -25,8 +25,8 @@ from trust.pdf.reading import MAX_FILE_BYTES
 from trust.people.api_clients import ApiCaller
 from trust.sandbox.workers import Sandbox
 from verifier.checking import Checking, believed_pid
-from verifier.copies import decode_compared
-from verifier.pictures import decode_texts
+from verifier.checks.copies import decode_compared
+from verifier.checks.pictures import decode_texts
 from verifier.ports import Originals
 
 T = TypeVar("T")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from issuer import sql
 from issuer.authorities import Authorities
+from issuer.catalogue import load_catalogue
 from issuer.issuing import Issuing
 from issuer.rendering.photo import photo_jpeg
 from trust.encoding.digests import sha256
 from trust.model.errors import NotFound, ProfileViolation
+from trust.storage.sql import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,23 @@ class OriginalAnswers:
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorityNames:
+class RegisterNames:
     """`verifier.ports.Names` of this deployment."""
 
     authorities: Authorities
+    database: Database
 
     def authorities_en(self) -> Mapping[str, str]:
         return {each.authority_id: each.name_en for each in self.authorities.list()}
+
+    def types(self) -> Mapping[str, tuple[str, str]]:
+        return {short: (each.name.zh, each.name.en) for short, each in load_catalogue().items()}
+
+    def types_of(self, pids: Collection[bytes]) -> Mapping[bytes, tuple[str, str]]:
+        types, found = self.types(), {}
+        with self.database.read() as connection:
+            for pid in set(pids):
+                row = sql.find_ecertificate(connection, pid=pid)
+                if row is not None:
+                    found[pid] = types[row.type_short]
+        return found

@@ -1,6 +1,6 @@
 """What goes into a package for an e-archive 电子档案, from what the register holds. Pure: bytes in, files out.
 
-`trust.encoding.archive_package` has the format, and `verifier.archive_package` checks what came out of here.
+`trust.encoding.archive_package` has the format, and `verifier.checks.archive_package` checks what came out of here.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from support.cli import Cli
 from support.served import Served, free_port
 from support.world import FOR_OPERATORS, METRICS_TOKEN, World
 
-from trust.app.http.app import create_app
 from trust.app.settings import read_settings
+from trust.app.site import create_app
 from trust.model.errors import Malformed
 
 PRIVATE = re.compile(rb"PRIVATE KEY|service-secret|\.key\.pem")

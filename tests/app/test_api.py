@@ -14,12 +14,12 @@ from fastapi.testclient import TestClient
 from support.world import FOOD, METRICS_TOKEN, World
 
 from ledger.proof import check_detached_receipt
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.encoding.digests import sha256
 from trust.encoding.receipt import decode_receipt
 from trust.model.clock import SystemEntropy
 from trust.people.access import open_access
-from verifier.trust_list import ledger_keys
+from verifier.evidence.trust_list import ledger_keys
 
 ISSUE_SCOPES = ["cert.issue", "cert.status", "cert.read", "cert.present"]
 

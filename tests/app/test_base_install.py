@@ -10,8 +10,6 @@ from support.limits import HANG_SECONDS
 from support.product import modules_of_extra_only
 from support.world import World
 
-from trust.app.exporting import export_package
-
 SERVER_ONLY = sorted(modules_of_extra_only("server"))
 
 PROGRAM = f"""
@@ -21,8 +19,8 @@ class Blocked:
         if name.partition(".")[0] in {SERVER_ONLY!r}:
             raise ImportError(name + " is not in the base install")
 sys.meta_path.insert(0, Blocked())
-import verifier.examine, verifier.pictures  # what the sandbox imports
-from trust.app.cli import main
+import verifier.checks.examine, verifier.checks.pictures  # what the sandbox imports
+from trust.app.main import main
 main()
 """
 
@@ -70,7 +68,7 @@ def test_the_base_install_verifies_offline(world: World, tmp_path: Path) -> None
 def test_the_base_install_checks_a_package_of_an_archive(world: World, tmp_path: Path) -> None:
     issued, _ = world.issue()
     package = tmp_path / "package.zip"
-    package.write_bytes(export_package(world.service, issued).package)
+    package.write_bytes(world.service.export_package(issued.identifier).package)
     done = run("archive", "check", package)
     assert done.returncode == 0, done.stderr + done.stdout
 

@@ -24,9 +24,9 @@ from ledger.recheck import recheck
 from trust.app import closing, serving
 from trust.app.closing import close_ledger
 from trust.app.compose import open_service
-from trust.app.http.app import create_app
 from trust.app.recovering import recover_ledger
 from trust.app.settings import read_settings
+from trust.app.site import create_app
 from trust.model.errors import Conflict, LedgerHalted, Malformed, OperationalError, StorageError
 from trust.model.report import Verdict
 from trust.model.status import StatusAct

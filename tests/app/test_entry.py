@@ -113,7 +113,7 @@ sys.path.insert(0, {str(ROOT)!r})
 import trust.app.entry as entry
 class Failing:
     def find_spec(self, name, path=None, target=None):
-        if name == "trust.app.cli":
+        if name == "trust.app.main":
             sys.meta_path.remove(self)
             exec({spoil!r})
 sys.meta_path.insert(0, Failing())
@@ -128,7 +128,7 @@ entry.main()
 
 @pytest.mark.parametrize(
     "before",
-    ["sys.modules['trust.app.cli'] = None", "import trust.app.cli; trust.app.cli.main = lambda: 1 / 0"],
+    ["sys.modules['trust.app.main'] = None", "import trust.app.main; trust.app.main.main = lambda: 1 / 0"],
 )
 def test_neither_is_what_nobody_foresaw(before: str) -> None:
     program = (

@@ -17,7 +17,7 @@ from support.producers import contract
 from support.routes import api_routes
 from support.world import FOOD, World
 
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.model.clock import SystemEntropy
 from trust.people.access import open_access
 from trust.people.api_clients import SCOPES

@@ -16,9 +16,9 @@ from PIL import Image
 from support.cli import Cli
 from support.tables import LABELS, as_text, food, table, write, write_workbook
 
+from issuer.commands import out_folder
 from issuer.ecertificates import records
 from issuer.ecertificates.records import read_records
-from trust.app.cli import out_folder
 from trust.model.errors import ProfileViolation
 from trust.storage import folder
 
@@ -207,7 +207,7 @@ def test_a_file_that_cannot_be_written_whole_is_not_there(tmp_path):
     program = """
 import resource, signal, sys
 from pathlib import Path
-from trust.app.cli.out_folder import replace_out, write_out
+from issuer.commands.out_folder import replace_out, write_out
 from trust.model.errors import StorageError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder = Path(sys.argv[1])

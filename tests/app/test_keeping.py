@@ -14,6 +14,8 @@ from support.limits import HANG_SECONDS
 from support.witness_world import POST_QUANTUM_KEY, WITNESS_KEY, WitnessWorld
 
 from ledger.audit import audit
+from ledger.http.witness import create_witness_app
+from ledger.keeping import KeepingSettings, Scrubbing, Witnessing, read_policy
 from ledger.log import Log
 from ledger.note import parse_note
 from ledger.outside import WitnessMemory
@@ -23,8 +25,7 @@ from ledger.tilefolder import TileFolder
 from ledger.witness.client import Failure, Witnesses
 from ledger.witness.policy import Group, Policy, PolicyLog, PolicyWitness, check_cosigned_checkpoint
 from ledger.witness.witness import replace_log_keys
-from trust.app.http.witness import create_witness_app
-from trust.app.keeping import Keeper, KeepingSettings, Scrubbing, Witnessing, read_policy
+from trust.jobs.rounds import Keeper
 from trust.model.errors import LedgerBusy, LedgerHalted, Malformed
 from trust.storage.sql import Database
 

@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 from support.limits import HANG_SECONDS
 from support.world import FOR_OPERATORS, World
 
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.model.clock import SystemEntropy
 from trust.model.errors import Busy, Malformed
 from trust.people.access import open_access
@@ -256,7 +256,9 @@ def test_a_body_that_does_not_come_is_not_waited_for(world: World, monkeypatch: 
 
 
 def test_a_reader_of_the_public_comes_after_everybody() -> None:
-    with Sandbox({"read-picture": "verifier.pictures:read_picture_job"}, workers=1, niceness=15) as sandbox:
+    with Sandbox(
+        {"read-picture": "verifier.checks.pictures:read_picture_job"}, workers=1, niceness=15
+    ) as sandbox:
         with pytest.raises(Malformed):
             sandbox.run("read-picture", {}, [b"nothing"], dict)
         (worker,) = sandbox.workers()

@@ -10,7 +10,7 @@ from support.growing import grow_to
 from support.world import World
 
 from issuer import sql as issuer_sql
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.encoding.merkle import check_consistency
 from trust.model.clock import SystemEntropy
 from trust.people.access import open_access

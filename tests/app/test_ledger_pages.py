@@ -18,11 +18,11 @@ from ledger import sql
 from ledger.growth import GrowthPoint
 from ledger.log import Log
 from ledger.note import KeyKind, NoteSignature, SignerKey, format_note, note_line, parse_note
+from ledger.pages import explorer
+from ledger.pages.drawing import draw_growth, draw_proof
 from ledger.proof import DetachedReceipt, Receipt, format_detached_receipt, format_receipt
 from ledger.witness.policy import Group, Policy, PolicyWitness
-from trust.app.http.app import create_app
-from trust.app.pages import ledger
-from trust.app.pages.ledger_drawing import draw_growth, draw_proof
+from trust.app.site import create_app
 from trust.encoding import merkle
 from trust.encoding.entry import EntryKind, decode_entry
 from trust.model.errors import LedgerHalted, NotFound, StorageError
@@ -113,7 +113,7 @@ def test_many_visits_within_half_a_minute_cost_one_look_at_the_growth(
 ) -> None:
     looks: list[int] = []
     monkeypatch.setattr(
-        ledger, "read_growth", lambda _, until_ms: looks.append(until_ms) or (GrowthPoint(until_ms, 2),)
+        explorer, "read_growth", lambda _, until_ms: looks.append(until_ms) or (GrowthPoint(until_ms, 2),)
     )
     for _ in range(3):
         assert fresh.get("/ledger").status_code == 200
@@ -346,7 +346,7 @@ def test_what_cannot_be_read_is_left_out_and_the_rest_is_shown(
     def fail(*_: object, **__: object) -> Any:
         raise StorageError("A test took it away.")
 
-    monkeypatch.setattr(ledger, "read_growth", fail)
+    monkeypatch.setattr(explorer, "read_growth", fail)
     for name in ("published_note", "sm3_checkpoint_note", "prove"):
         monkeypatch.setattr(log, name, fail)
     answer = fresh.get("/ledger?index=3")
@@ -372,7 +372,7 @@ def test_an_entry_that_is_not_published_yet_has_no_proof(
 def test_a_log_that_has_not_begun_has_a_page(
     fresh: Browser, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "read_growth", lambda *_, **__: ())
+    monkeypatch.setattr(explorer, "read_growth", lambda *_, **__: ())
     monkeypatch.setattr(sql, "read_last_seq", lambda _: None)
     monkeypatch.setattr(sql, "read_state", lambda _: None)
     assert fresh.get("/ledger").status_code == 200

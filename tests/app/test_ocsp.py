@@ -16,7 +16,7 @@ from support.world import World
 
 from keys.custody import KeyPurpose, SigningKey
 from keys.pki.ocsp import GOOD, UNKNOWN, CertStatus, Revoked, check_response, make_request
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.model.errors import KeyUnavailable
 
 CAS = [("seal-ca-SM2-SM3", "sm2"), ("seal-ca-RSA3072-SHA256", "rsa3072")]

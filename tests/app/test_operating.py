@@ -13,8 +13,8 @@ from support.world import FOR_OPERATORS, World
 
 from issuer import sql
 from trust.app import compose, serving
-from trust.app.http.app import create_app
 from trust.app.settings import read_settings
+from trust.app.site import create_app
 from trust.model.errors import Malformed, StorageError
 from trust.storage import tables
 from trust.storage.sql import Database

@@ -15,10 +15,10 @@ from support.routes import pages_not_among
 
 from issuer.presenting import Level
 from trust.app.pages import SECURITY_HEADERS
-from trust.app.pages.verdict import PURPOSES
 from trust.encoding.qr import live_code_svg
 from trust.model.status import Status
 from trust.words.language import LANGUAGES
+from trust.words.purposes import PURPOSES
 from trust.words.texts import as_language, load_texts, preferred_language, text
 
 PUBLIC = (

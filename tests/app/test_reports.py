@@ -14,14 +14,14 @@ from fastapi.testclient import TestClient
 from support.world import FOOD, World
 
 from issuer.presenting import Level
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.encoding.jws import payload_of
 from trust.model.errors import Conflict, EvidenceUnavailableError, NotFound, VerificationError
 from trust.model.report import Verdict
 from trust.model.status import StatusAct
-from verifier.bundle import read_roots
+from verifier.evidence.bundle import read_roots
 from verifier.reports.filing import read_code, show_code
-from verifier.sealed_report import check_sealed_report
+from verifier.reports.sealed_report import check_sealed_report
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from support.world import FOOD, START, World
 
 from keys.pki.build import Subject
 from keys.suites import Suite
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.encoding.ses import decode_seal
 from trust.model.clock import SystemEntropy
 from trust.people.access import open_access

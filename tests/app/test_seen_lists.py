@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from support.cli import Cli
 
-from trust.app.cli.seen import Place, SeenHere, forget, places
 from trust.model.errors import Malformed
-from verifier.seen import Mark
-from verifier.trust_list import root_fingerprint
+from verifier.commands.seen import Place, SeenHere, forget, places
+from verifier.evidence.seen import Mark
+from verifier.evidence.trust_list import root_fingerprint
 
 ROOT, OTHER = b"a root", b"another root"
 NEW, PLANTED = {"trust-list": Mark(7, 100)}, {"trust-list": [2**40, 100, ""]}
@@ -174,8 +174,8 @@ def test_the_machine_remembers_where_an_operator_made_its_folder(
 
 _PROCESS = """
 import sys
-from trust.app.cli.seen import SeenHere
-from verifier.seen import Mark
+from verifier.commands.seen import SeenHere
+from verifier.evidence.seen import Mark
 seen, me = SeenHere(lambda text: None), int(sys.argv[1])
 for number in range(1, 26):
     seen.note(b"shared", {"trust-list": Mark(number * 4 + me, 0), f"of {me}.{number}": Mark(1, 0)})

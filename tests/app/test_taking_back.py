@@ -11,7 +11,7 @@ from support.cli import Cli
 from support.world import MARKET, World
 
 from issuer.presenting import Level
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.model.clock import SystemEntropy
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.model.people import is_same_person

@@ -16,14 +16,14 @@ from support.plain_http import Answer, PlainServer, plain_server
 from support.producers import Producer, contract
 from support.world import World, make_neighbour, world_in
 
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.encoding.trust_list import MemberUse, TrustState
 from trust.encoding.well_known import BUNDLE_PATH
 from trust.model.status import StatusAct
 from trust.sandbox.workers import Sandbox
-from verifier.bundle import unpack_bundle
+from verifier.evidence.bundle import unpack_bundle
+from verifier.evidence.trust_list import root_fingerprint
 from verifier.membership.keeping import Proposal
-from verifier.trust_list import root_fingerprint
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -18,7 +18,7 @@ from issuer.presenting import Level
 from issuer.register_check import check_register
 from ledger.recheck import recheck
 from trust.app.compose import open_service
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.model.clock import SystemEntropy
 from trust.model.errors import LedgerHalted, NotPermitted, OperationalError
 from trust.model.report import Verdict

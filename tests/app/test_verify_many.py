@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from support.cli import Cli
 from support.world import World
 
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.encoding.digests import sha256
 from trust.model.clock import SystemEntropy
 from trust.model.status import StatusAct

@@ -21,14 +21,14 @@ from support.ledger_world import World as LedgerWorld
 from support.limits import HANG_SECONDS
 from support.witness_world import LOG_KEY, SmallLog, WitnessWorld
 
+from ledger.http.witness import create_witness_app
 from ledger.note import SignerKey, check_note, format_vkey, parse_vkey
 from ledger.witness.client import Failure, HistoryContradicted, Witnesses
 from ledger.witness.keyfile import read_key_file
 from ledger.witness.policy import Policy, PolicyWitness, check_cosigned_checkpoint
 from ledger.witness.sql import origin_hash
 from ledger.witness.witness import MAX_REQUEST_SIZE
-from trust.app.cli import main
-from trust.app.http.witness import create_witness_app
+from trust.app.main import main
 from trust.model.clock import SystemClock
 from trust.model.errors import StorageError
 
@@ -227,7 +227,7 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def command(self, *arguments: str | Path) -> list[str]:
-        program = "from trust.app.cli import main; main()"
+        program = "from trust.app.main import main; main()"
         return [
             sys.executable,
             "-c",

@@ -36,8 +36,8 @@ from trust.encoding import codes, cose, kept_evidence, receipt, ses, status_list
 from trust.encoding.der import element_length
 from trust.model.errors import TrustError
 from trust.model.report import Result, Verdict, decide
-from verifier.examine import Examination, examine_pdf
-from verifier.verifying import REQUIRED_FOREIGN
+from verifier.checks.examine import Examination, examine_pdf
+from verifier.checks.verifying import REQUIRED_FOREIGN
 
 SEEDS = Path(__file__).with_name("seeds.txt")
 WALL_SECONDS = 15
@@ -180,7 +180,7 @@ def _decoders(genuine: Genuine) -> dict[str, tuple[Callable[[bytes], Any], bytes
 
 
 def _keys(genuine: Genuine) -> Any:
-    from verifier.trust_list import ledger_keys
+    from verifier.evidence.trust_list import ledger_keys
 
     listed = genuine.evidence(online=False).trust_list
     assert listed is not None

@@ -10,8 +10,8 @@ from support.producers import Producer, contract
 from support.world import START, World
 
 from trust.pdf.gap import check_gap
-from verifier.bundle import evidence_from_bundle
-from verifier.evidence import Evidence
+from verifier.evidence.bundle import evidence_from_bundle
+from verifier.evidence.evidence import Evidence
 
 
 @dataclass(frozen=True)

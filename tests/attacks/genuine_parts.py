@@ -15,7 +15,6 @@ from keys.pki import ocsp
 from ledger import tiles
 from ledger.note import format_vkey, parse_note
 from ledger.proof import parse_detached_receipt
-from trust.app.exporting import export_package
 from trust.encoding import codes, cose, kept_evidence
 from trust.encoding.archive_package import MANIFEST, METADATA_JSON
 from trust.encoding.digests import sha256
@@ -62,7 +61,7 @@ def genuine_parts(genuine: Genuine, folder: Path) -> dict[str, list[bytes]]:
     entries = [service.log.entry(seq) for seq in range(2)]
     vkeys = [format_vkey(key.vkey) for key in service.log.stored_keys().keys]
     issued, _ = genuine.world.issue(9)
-    package = export_package(service, issued).package
+    package = service.export_package(issued.identifier).package
     files = decode_zip(package, max_bytes=len(package)).files
     seals = SealDataWorld.at(folder)
     seal_data = service.seals.open(service.seals.get("chuncheng-market-sm2")).seal_data

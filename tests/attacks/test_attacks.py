@@ -15,7 +15,7 @@ from support.world import START, make_world
 from keys import asn1
 from trust.model.report import Report, Result, Verdict
 from trust.sandbox.workers import Limits, Sandbox
-from verifier.verifying import SANDBOX_JOBS, Verifier
+from verifier.checks.verifying import SANDBOX_JOBS, Verifier
 
 LIMITS = Limits()
 _MODEL = Path(__file__).parents[2] / "docs" / "THREAT-MODEL.md"

@@ -23,7 +23,7 @@ from trust.model.report import Verdict
 from trust.people.access import open_access
 from trust.sandbox.lanes import SIZES, Lane
 from trust.sandbox.workers import Sandbox
-from verifier.verifying import SANDBOX_JOBS, Verifier
+from verifier.checks.verifying import SANDBOX_JOBS, Verifier
 
 _PUBLIC = SIZES[Lane.PUBLIC].limits
 _VISITOR_SECONDS = 5.0

@@ -46,8 +46,8 @@ from trust.encoding.trust_list import (
 )
 from trust.model.errors import Malformed, TrustError, VerificationError
 from trust.model.status import Status
-from verifier.evidence import check_status_list
-from verifier.trust_list import check_trust_list
+from verifier.evidence.evidence import check_status_list
+from verifier.evidence.trust_list import check_trust_list
 
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 LATER = AT + timedelta(days=7)

@@ -12,7 +12,7 @@ from support.ways import sealing_way
 from support.world import START, make_world
 
 from trust.sandbox.workers import Sandbox
-from verifier.bundle import evidence_from_bundle
+from verifier.evidence.bundle import evidence_from_bundle
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from support.world import make_world  # noqa: E402
 
 from ledger.note import format_vkey  # noqa: E402
 from trust.app.compose import Service  # noqa: E402
-from trust.app.http.app import create_app  # noqa: E402
+from trust.app.site import create_app  # noqa: E402
 
 
 def main() -> None:

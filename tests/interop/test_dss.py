@@ -14,7 +14,7 @@ from support.world import World, make_world
 
 from trust.model.report import Verdict
 from trust.sandbox.workers import Sandbox
-from verifier.bundle import evidence_from_bundle
+from verifier.evidence.bundle import evidence_from_bundle
 
 pytestmark = pytest.mark.interop
 _PARTS = (

@@ -22,7 +22,7 @@ from keys import asn1
 from keys.pki.validator import Sm2AwareValidator
 from trust.encoding.trust_list import TrustedSeal, TrustedTsa
 from trust.pdf.gap import check_gaps
-from verifier.bundle import evidence_from_bundle
+from verifier.evidence.bundle import evidence_from_bundle
 
 pytestmark = pytest.mark.interop
 SEALS = ("chuncheng-market-sm2", NAME_SEAL, "chuncheng-market-rsa3072")

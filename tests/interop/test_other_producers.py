@@ -13,8 +13,8 @@ from support.limits import HANG_SECONDS
 from support.producers import Party, Producer, contract
 
 from trust.model.report import Verdict, decide
-from verifier.examine import Examination, examine_pdf
-from verifier.verifying import REQUIRED_FOREIGN
+from verifier.checks.examine import Examination, examine_pdf
+from verifier.checks.verifying import REQUIRED_FOREIGN
 
 pytestmark = pytest.mark.interop
 JARS = [

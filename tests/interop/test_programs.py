@@ -144,7 +144,7 @@ def test_the_command_line_verifies_where_there_is_no_network(issued: Issued, tmp
     def verify(name: str, pdf: bytes) -> subprocess.CompletedProcess[str]:
         path = tmp_path / name
         path.write_bytes(pdf)
-        program = "from trust.app.cli import main; main()"
+        program = "from trust.app.main import main; main()"
         options = ["verify", "--offline", str(issued.bundle), "--at", "2026-11-23T10:00:00+08:00"]
         return run(
             "unshare", "-n", sys.executable, "-c", program, *options, str(path),

@@ -15,7 +15,7 @@ from trust.encoding.digests import sha256
 from trust.encoding.entry import EntryKind
 from trust.model.report import Verdict
 from trust.model.status import StatusAct
-from verifier.bundle import evidence_from_bundle
+from verifier.evidence.bundle import evidence_from_bundle
 
 
 def test_a_list_is_anchored_and_made_anew_only_when_something_changed(stored_world: World) -> None:

@@ -21,8 +21,8 @@ from trust.model.errors import Conflict
 from trust.model.report import Result, Verdict
 from trust.model.status import StatusAct
 from trust.pdf.gap import check_gaps
-from verifier.trust_list import ledger_keys
-from verifier.versions import version_digests
+from verifier.checks.versions import version_digests
+from verifier.evidence.trust_list import ledger_keys
 
 SUITES = ("sm2", "rsa3072", "p256")
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import pytest
 
 from trust.app import compose
-from trust.app.cli import verifying
 from trust.sandbox.workers import Sandbox
+from verifier.commands import verifying
 
 T = TypeVar("T")
 

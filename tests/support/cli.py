@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.world import FOOD
-from trust.app.cli import main
+from trust.app.main import main
 
 FIELDS = [name for name in FOOD if name != "licence_number"]
 

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from issuer.presenting import Level
 from keys.suites import Suite
 from trust.app.compose import Service, open_service
-from trust.app.http.app import create_app
 from trust.app.settings import read_settings
+from trust.app.site import create_app
 from trust.model.clock import SystemEntropy
 from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
 from trust.model.parties import (

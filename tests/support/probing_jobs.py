@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keys.sm2 import engine_name
-from verifier.examine import prepare
+from verifier.checks.examine import prepare
 
 __all__ = ["engine", "prepare"]
 

@@ -19,7 +19,7 @@ from keys.tsa import TimeStampAuthority
 from trust.encoding import ses
 from trust.encoding.der import OCTET_STRING, UTF8_STRING, octets, sequence, tlv
 from trust.encoding.digests import digest
-from verifier.seal_data import SealDataTrust
+from verifier.checks.seal_data import SealDataTrust
 
 MADE = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
 USED = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)

@@ -1,10 +1,10 @@
-"""What was seen of lists, kept in memory: `verifier.seen.SeenLists` for tests."""
+"""What was seen of lists, kept in memory: `verifier.evidence.seen.SeenLists` for tests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifier.seen import Marks, newest
+from verifier.evidence.seen import Marks, newest
 
 
 class SeenBefore:

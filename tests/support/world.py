@@ -19,8 +19,8 @@ from trust.model.ecertificate import Application, IssuedECertificate, IssuingAut
 from trust.model.report import Report
 from trust.model.seal import SealShape
 from trust.sandbox.workers import Sandbox
-from verifier.bundle import evidence_from_bundle
-from verifier.verifying import Verifier
+from verifier.checks.verifying import Verifier
+from verifier.evidence.bundle import evidence_from_bundle
 
 METRICS_TOKEN = "for-operators-only-in-tests"
 FOR_OPERATORS = {"authorization": f"Bearer {METRICS_TOKEN}"}

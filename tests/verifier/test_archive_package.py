@@ -16,7 +16,6 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.writer import PdfFileWriter, copy_into_new_writer
 from support.world import World, make_world
 
-from trust.app.exporting import export_package
 from trust.encoding.archive_package import (
     LICENCE,
     METADATA_JSON,
@@ -30,10 +29,10 @@ from trust.model.errors import Malformed, OperationalError
 from trust.model.report import Result, Verdict
 from trust.model.status import StatusAct
 from trust.sandbox.workers import Sandbox
-from verifier.archive_package import FourProperties, Property, check_package
-from verifier.exporting import Exported
-from verifier.readability import examine_readability
-from verifier.verifying import SANDBOX_JOBS
+from verifier.checks.archive_package import FourProperties, Property, check_package
+from verifier.checks.readability import examine_readability
+from verifier.checks.verifying import SANDBOX_JOBS
+from verifier.reports.packages import Exported
 
 ALL = tuple(Property)
 Spoil = Callable[[dict[str, bytes]], None]
@@ -56,7 +55,7 @@ def archived(world: World, number: int) -> Exported:
     world.clock.advance(days=1)
     (renewal,) = world.service.archiving.renew([issued.pid])
     assert renewal.error is None
-    return export_package(world.service, world.service.issuing.issued(pid=issued.pid))
+    return world.service.export_package(issued.identifier)
 
 
 @pytest.fixture
@@ -269,7 +268,7 @@ def test_a_revoked_licence_is_as_good_a_record_as_any(world: World) -> None:
     issued, _ = world.issue()
     world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="cancelled")
     world.clock.advance(seconds=10)
-    made = export_package(world.service, world.service.issuing.issued(pid=issued.pid))
+    made = world.service.export_package(issued.identifier)
     only(made.checked, {})
     assert (made.checked.report.verdict, made.checked.report.code) == (Verdict.FAILED, "REVOKED")
     assert made.later_versions == 0

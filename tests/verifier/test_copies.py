@@ -6,7 +6,7 @@ import pytest
 from support.plain_pages import OBJECTS, build
 
 from trust.model.errors import Malformed
-from verifier.copies import compare_job
+from verifier.checks.copies import compare_job
 
 _FONT = b"<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>"
 

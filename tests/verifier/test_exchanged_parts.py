@@ -21,7 +21,7 @@ from trust.encoding.cms import (
 from trust.encoding.receipt import decode_receipt, encode_receipt
 from trust.model.report import Report, Verdict
 from trust.pdf.gap import check_gap
-from verifier.verifying import checks_of_the_seal
+from verifier.checks.verifying import checks_of_the_seal
 
 
 def reframed(pdf: bytes, suite: str, *, receipt: bytes | None = None, token: bytes | None = None) -> bytes:

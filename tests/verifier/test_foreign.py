@@ -20,9 +20,9 @@ from support.producers import LEVELS, Party, Producer, contract, with_field
 
 from trust.encoding.digests import sha256
 from trust.model.report import Report, Result, Verdict, decide
-from verifier.examine import Examination, examine_pdf
+from verifier.checks.examine import Examination, examine_pdf
+from verifier.checks.verifying import REQUIRED_FOREIGN
 from verifier.sentences import signer_words, words_for
-from verifier.verifying import REQUIRED_FOREIGN
 
 KINDS = ("rsa", "ecdsa")
 

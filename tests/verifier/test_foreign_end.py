@@ -12,8 +12,8 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from support.producers import Producer, contract
 
 from trust.model.report import Verdict, decide
-from verifier.examine import Examination, examine_pdf
-from verifier.verifying import REQUIRED_FOREIGN
+from verifier.checks.examine import Examination, examine_pdf
+from verifier.checks.verifying import REQUIRED_FOREIGN
 
 _LEVELS = ("B-B", "B-LT", "B-LTA")
 _HIDDEN = 990

@@ -42,11 +42,11 @@ from support.signed_by_hand import (
 )
 
 from trust.model.report import Report, Result, Verdict, decide
-from verifier import foreign
-from verifier.examine import Examination, examine_pdf
-from verifier.foreign_signatures import NotSupported
+from verifier.checks import foreign
+from verifier.checks.examine import Examination, examine_pdf
+from verifier.checks.foreign_signatures import NotSupported
+from verifier.checks.verifying import REQUIRED_FOREIGN
 from verifier.sentences import words_for
-from verifier.verifying import REQUIRED_FOREIGN
 
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 _SHARED = Path(__file__).parents[3] / "shared" / "cases" / "foreign"

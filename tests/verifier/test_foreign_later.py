@@ -15,9 +15,9 @@ from pyhanko.sign.fields import MDPPerm
 from support.producers import Producer, contract
 
 from trust.model.report import Report, Verdict, decide
-from verifier.examine import Examination, examine_pdf
+from verifier.checks.examine import Examination, examine_pdf
+from verifier.checks.verifying import REQUIRED_FOREIGN
 from verifier.sentences import signer_words, words_for
-from verifier.verifying import REQUIRED_FOREIGN
 
 _XMP = (
     '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'

@@ -13,9 +13,9 @@ from support.signed_by_hand import NATIONAL, SM2_1, Hand, cms, ecdsa_hand, indef
 from trust.encoding.trust_list import TrustedAnchor, TrustState
 from trust.model.report import Colour, Report, Verdict
 from trust.sandbox.workers import Sandbox
-from verifier.evidence import Evidence, ListedStatus
+from verifier.checks.verifying import Verifier
+from verifier.evidence.evidence import Evidence, ListedStatus
 from verifier.sentences import words_for
-from verifier.verifying import Verifier
 
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 _TERM = (AT - timedelta(days=1), AT + timedelta(days=1))

@@ -39,12 +39,12 @@ from trust.model.errors import EvidenceUnavailableError, TrustError, Verificatio
 from trust.model.report import Report, Result, Verdict
 from trust.pdf.gap import GapRefused, SignedGap, check_gap
 from trust.sandbox.workers import Apart
-from verifier.bundle import evidence_from_bundle
-from verifier.evidence import Evidence
-from verifier.examine import Examination, decode_examination, examine_pdf, examine_pdf_job
-from verifier.seal_data import SealDataTrust, judge_seal
-from verifier.seal_drawing import compare
-from verifier.seal_picture import SealOnPage
+from verifier.checks.examine import Examination, decode_examination, examine_pdf, examine_pdf_job
+from verifier.checks.seal_data import SealDataTrust, judge_seal
+from verifier.checks.seal_drawing import compare
+from verifier.checks.seal_picture import SealOnPage
+from verifier.evidence.bundle import evidence_from_bundle
+from verifier.evidence.evidence import Evidence
 
 # One licence for the whole file: nothing here changes the world it was issued in.
 

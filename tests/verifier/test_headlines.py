@@ -14,8 +14,8 @@ from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate
 import trust.model
 from trust.model.report import Finding, Report, Result, Verdict
 from trust.words.refusals import ERRORS_ZH, VIOLATIONS_ZH
-from verifier.foreign import code_of
-from verifier.headlines import HEADLINES, headline_of
+from verifier.checks.foreign import code_of
+from verifier.checks.headlines import HEADLINES, headline_of
 from verifier.sentences import _SENTENCES, REMARKS, words_for
 
 _ROOT = Path(trust.model.__file__).parents[2]

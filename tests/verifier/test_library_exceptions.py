@@ -37,10 +37,10 @@ from pyhanko_certvalidator.sig_validate import DefaultSignatureValidator
 from support.producers import Producer, contract
 
 import trust.pdf.reading
-import verifier.foreign
-import verifier.foreign_signatures
+import verifier.checks.foreign
+import verifier.checks.foreign_signatures
 from trust.model.report import Result
-from verifier.examine import Examination, examine_pdf
+from verifier.checks.examine import Examination, examine_pdf
 
 
 def _modules(package: Any) -> Iterator[Any]:
@@ -90,8 +90,8 @@ DOORS: dict[str, tuple[Any, str]] = {
     "an object": (pyhanko.pdf_utils.reader.PdfFileReader, "get_object"),
     "the cross-reference": (XRefCache, "get_historical_ref"),
     "the root": (pyhanko.pdf_utils.reader.PdfFileReader, "root_ref"),
-    "the fields": (verifier.foreign_signatures, "enumerate_sig_fields"),
-    "the definite form": (verifier.foreign_signatures, "definite_form"),
+    "the fields": (verifier.checks.foreign_signatures, "enumerate_sig_fields"),
+    "the definite form": (verifier.checks.foreign_signatures, "definite_form"),
     "a signature": (EmbeddedPdfSignature, "__init__"),
     "the CMS": (asn1crypto.cms.ContentInfo, "load"),
     "a certificate": (asn1crypto.x509.Certificate, "load"),
@@ -100,10 +100,10 @@ DOORS: dict[str, tuple[Any, str]] = {
     "the coverage": (EmbeddedPdfSignature, "evaluate_signature_coverage"),
     "the differences": (StandardDiffPolicy, "apply"),
     "the store of evidence": (DocumentSecurityStore, "read_dss"),
-    "the signature": (verifier.foreign, "async_validate_pdf_signature"),
-    "the time-stamp": (verifier.foreign, "async_validate_pdf_timestamp"),
+    "the signature": (verifier.checks.foreign, "async_validate_pdf_signature"),
+    "the time-stamp": (verifier.checks.foreign, "async_validate_pdf_timestamp"),
     "the context": (ValidationContext, "__init__"),
-    "the long-term check": (verifier.foreign, "ades_lta_validation"),
+    "the long-term check": (verifier.checks.foreign, "ades_lta_validation"),
     "the mathematics": (DefaultSignatureValidator, "validate_signature"),
 }
 _SAYS_SOMETHING = {("the mathematics", "InvalidSignature")}

@@ -22,7 +22,7 @@ from issuer.catalogue import load_profile
 from issuer.presenting import Level
 from keys.custody import KeyPurpose
 from keys.suites import Suite
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.encoding import cose
 from trust.encoding.digests import sha256
 from trust.encoding.jws import compact, payload_of, signing_input
@@ -40,12 +40,12 @@ from trust.model.errors import (
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
 from trust.sandbox.workers import Sandbox
-from verifier.bundle import evidence_from_bundle, read_roots, unpack_bundle
+from verifier.checks.verifying import Verifier
+from verifier.evidence.bundle import evidence_from_bundle, read_roots, unpack_bundle
+from verifier.evidence.trust_list import root_fingerprint
 from verifier.membership.keeping import Proposal
-from verifier.sealed_report import check_sealed_report
+from verifier.reports.sealed_report import check_sealed_report
 from verifier.sentences import seal_words, words_for
-from verifier.trust_list import root_fingerprint
-from verifier.verifying import Verifier
 
 UNKNOWN = (Verdict.INDETERMINATE, "UNKNOWN_ISSUER")
 PASSED = (Verdict.PASSED, "OK")

@@ -23,11 +23,11 @@ from support.world import MARKET, START, StoppedClock, World, settings_at
 
 from keys.suites import Suite
 from trust.app.compose import open_service
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.model.report import Verdict
 from trust.sandbox.workers import Sandbox
-from verifier.examine import examine_pdf
-from verifier.verifying import SANDBOX_JOBS, Verifier
+from verifier.checks.examine import examine_pdf
+from verifier.checks.verifying import SANDBOX_JOBS, Verifier
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -119,7 +119,7 @@ def test_a_file_of_others_is_judged_without_asking_anybody(
     found = examine_pdf(pdf, trust_list=None, anchors=[made.root.der], crls=(), verified_at=at)
     assert any(each.check == "signature.1" for each in found.findings)
     with Sandbox(SANDBOX_JOBS, workers=1) as sandbox:
-        from verifier.evidence import Evidence, ListedStatus
+        from verifier.evidence.evidence import Evidence, ListedStatus
 
         evidence = Evidence(None, (), ListedStatus({}), None, online=False)
         Verifier(sandbox, live=None).verify_bytes(pdf, evidence, at, anchors=[made.root.der])

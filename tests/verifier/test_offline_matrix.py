@@ -17,7 +17,7 @@ from support.shown import Shown, altered, saved_anew, shown
 from support.world import START, World, make_world, world_in
 
 from issuer.presenting import Level
-from trust.app.http.app import create_app
+from trust.app.site import create_app
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
 from trust.sandbox.workers import Sandbox

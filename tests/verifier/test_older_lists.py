@@ -22,8 +22,8 @@ from keys.suites import Suite
 from ledger.checkpoint import Checkpoint, format_checkpoint
 from ledger.note import signed_note
 from ledger.publisher import vkey_of
-from trust.app.compose import CheckpointKey
-from trust.app.http.app import create_app
+from ledger.signers import CheckpointKey
+from trust.app.site import create_app
 from trust.encoding import cose
 from trust.encoding.digests import sha256
 from trust.encoding.jws import compact, payload_of, signing_input
@@ -34,10 +34,10 @@ from trust.model.errors import VerificationError
 from trust.model.report import Colour, Report, Verdict
 from trust.model.status import StatusAct
 from trust.sandbox.workers import Sandbox
-from verifier.bundle import evidence_from_bundle, read_roots, unpack_bundle
-from verifier.sealed_report import check_sealed_report
-from verifier.seen import NOTHING_SEEN, SeenLists
-from verifier.verifying import Verifier
+from verifier.checks.verifying import Verifier
+from verifier.evidence.bundle import evidence_from_bundle, read_roots, unpack_bundle
+from verifier.evidence.seen import NOTHING_SEEN, SeenLists
+from verifier.reports.sealed_report import check_sealed_report
 
 
 @dataclass

@@ -16,8 +16,8 @@ from issuer.presenting import Level
 from trust.model.errors import OperationalError
 from trust.model.report import Colour, Report, Verdict
 from trust.model.status import StatusAct
-from verifier.kinds import name_kind
-from verifier.pictures import read_codes
+from verifier.checks.kinds import name_kind
+from verifier.checks.pictures import read_codes
 from verifier.sentences import words_for
 
 Picture = Image.Image

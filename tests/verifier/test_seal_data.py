@@ -31,7 +31,7 @@ from trust.encoding.der import octets, sequence, tlv
 from trust.encoding.digests import digest, sha256, sm3
 from trust.model.errors import Malformed
 from trust.model.report import Finding, Result
-from verifier.seal_data import judge_seal, judge_seal_signature
+from verifier.checks.seal_data import judge_seal, judge_seal_signature
 
 SEAL_CHECKS = ["seal-data.format", "seal-data.signature", "seal-data.maker", "seal-data.term"]
 SIGNATURE_CHECKS = [

@@ -11,13 +11,13 @@ import pytest
 
 import keys.pki.chain
 import trust.pdf.gap
-import verifier.licence
+import verifier.checks.licence
 from trust.model.report import Report, Verdict
-from verifier.headlines import HEADLINES as _HEADLINES
+from verifier.checks.headlines import HEADLINES as _HEADLINES
 from verifier.sentences import _SEAL_NOW, _SENTENCES, seal_words, words_for
 
 _SOURCES = [
-    *Path(verifier.examine.__file__).parent.glob("*.py"),
+    *Path(verifier.checks.examine.__file__).parent.glob("*.py"),
     *Path(trust.pdf.gap.__file__).parent.glob("*.py"),
     Path(keys.pki.chain.__file__),
 ]
@@ -70,7 +70,7 @@ def test_of_a_code_nothing_is_said_about_a_file() -> None:
 
 
 def test_each_state_of_a_seal_that_the_verifier_names_has_words() -> None:
-    source = inspect.getsource(verifier.licence._seal_now)
+    source = inspect.getsource(verifier.checks.licence._seal_now)
     assert set(re.findall(r'"([a-z-]+)"', source)) == set(_SEAL_NOW)
 
 

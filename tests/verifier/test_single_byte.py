@@ -18,9 +18,9 @@ from support.world import World
 from trust.encoding.der import element_length
 from trust.model.report import Result
 from trust.pdf.gap import check_gap
-from verifier.bundle import evidence_from_bundle
-from verifier.evidence import Evidence
-from verifier.examine import examine_pdf
+from verifier.checks.examine import examine_pdf
+from verifier.evidence.bundle import evidence_from_bundle
+from verifier.evidence.evidence import Evidence
 
 RANDOM_POSITIONS, CMS_OFFSETS = 40, 60
 

@@ -15,9 +15,9 @@ from support.world import NAME_SEAL, World, world_in
 from trust.model.report import Result
 from trust.pdf.gap import check_gaps
 from trust.sandbox.workers import Sandbox
-from verifier.bundle import evidence_from_bundle
-from verifier.evidence import Evidence
-from verifier.examine import examine_pdf
+from verifier.checks.examine import examine_pdf
+from verifier.evidence.bundle import evidence_from_bundle
+from verifier.evidence.evidence import Evidence
 
 RANDOM_POSITIONS, CMS_OFFSETS = 25, 8
 

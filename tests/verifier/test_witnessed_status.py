@@ -11,13 +11,13 @@ import pytest
 from support.witness_world import POST_QUANTUM_KEY, WITNESS_KEY
 from support.world import START, World, make_world
 
+from ledger.keeping import POLICY_FILE, published_policy
 from ledger.note import Note, NoteSignature, SignerKey, format_note, parse_note
 from ledger.witness.policy import Group, Policy, PolicyWitness, format_policy
-from trust.app.keeping import POLICY_FILE, published_policy
 from trust.model.errors import Malformed
 from trust.model.report import Report, Result, Verdict
 from trust.sandbox.workers import Sandbox
-from verifier.bundle import evidence_from_bundle
+from verifier.evidence.bundle import evidence_from_bundle
 
 POLICY = Policy(
     witnesses=(

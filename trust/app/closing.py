@@ -24,12 +24,12 @@ from ledger.closing import ClosedLog, begin_anew, closed_log, lock_new
 from ledger.lockstore import LockStore
 from ledger.note import format_vkey
 from ledger.publisher import vkey_of
+from ledger.signers import CheckpointKey
 from ledger.statekey import StateKey
 from trust.app.compose import (
     CLOSED_FILE,
     MARKED_FILE,
     STANDING_FILE,
-    CheckpointKey,
     ServiceSecrets,
     open_keys,
     read_closed_ledgers,

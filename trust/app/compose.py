@@ -20,17 +20,15 @@ from types import TracebackType
 
 import cbor2
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from issuer.answers.lists import PublishedLists, ReportSigning
 from issuer.answers.live_codes import LiveCodeAnswers
-from issuer.answers.originals import AuthorityNames, OriginalAnswers
+from issuer.answers.originals import OriginalAnswers, RegisterNames
 from issuer.answers.register import RegisterAnswers
 from issuer.archive.archiving import Archiving
 from issuer.archive.exporting import Exporting
-from issuer.authorities import Authorities
+from issuer.authorities import LEDGER_KEYS, Authorities
 from issuer.catalogue import load_catalogue
 from issuer.compromises import Compromises
 from issuer.ecertificates.applying import Applying
@@ -45,20 +43,21 @@ from issuer.outside_crls import MAX_CRL_BYTES, OutsideCrls
 from issuer.outside_tsas import pin_outside_tsa
 from issuer.presenting import Presenting
 from issuer.publishing import Publishing
+from issuer.register_check import RegisterChecking, RegisterFinding, check_register
 from issuer.resealing import Resealing
 from issuer.seals import Seals
 from issuer.sql import has_claims, highest_ecertificate_id, release_claims
 from issuer.statuses import Statuses
 from keys.composite import CompositeKeyProvider
-from keys.custody import FileKeyProvider, KeyProvider, KeyPurpose, SigningKey
+from keys.custody import FileKeyProvider, KeyProvider, KeyPurpose
 from keys.outside_tsa import MAX_ANSWER_BYTES, QUERY_TYPE, REPLY_TYPE, OutsideTsa
-from keys.sm2.encoding import parse_spki
-from keys.suites import Suite
+from ledger.keeping import POLICY_FILE, Scrubbing, Witnessing, published_policy, read_policy
+from ledger.keychange import KeyChange
 from ledger.lockstore import LockStore
 from ledger.log import Log, stored_keys
-from ledger.note import KeyKind
 from ledger.outside import LedgerMark, Outside, WitnessMemory
 from ledger.publisher import vkey_of
+from ledger.signers import CheckpointKey
 from ledger.standing import StandingFile
 from ledger.statekey import StateKey
 from ledger.witness.client import Witnesses
@@ -66,22 +65,14 @@ from ledger.witness.policy import Policy
 from trust.app.clocks import Asked, accepted_at, second_clocks
 from trust.app.database import migrate_ledger, migrate_register
 from trust.app.forgetting import forget_erased
-from trust.app.keeping import (
-    POLICY_FILE,
-    Keeper,
-    RegisterChecking,
-    Scrubbing,
-    Witnessing,
-    published_policy,
-    read_policy,
-)
+from trust.app.keeping import Keeper, make_keeper
 from trust.app.settings import OutsideTsaSettings, Settings
-from trust.encoding import cose
 from trust.encoding.trust_list import TrustedLedgerKey
 from trust.encoding.well_known import BUNDLE_TYPE
 from trust.fetching import fetch_named, get, post
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trust.model.errors import KeyUnavailable, OperationalError, StorageError
+from trust.people.access import Access, open_access
 from trust.people.sql import end_everything_open
 from trust.sandbox.lanes import SIZES, Lane, Sandboxes
 from trust.sandbox.workers import Apart, Sandbox
@@ -89,53 +80,31 @@ from trust.storage.folder import DataFolderLock, create_durably
 from trust.storage.sql import Database
 from trust.storage.tables import to_micros
 from trust.web.sql import prune_answers
-from verifier.bundle import MAX_BUNDLE_BYTES
 from verifier.checking import Checking
-from verifier.evidence import Evidence
+from verifier.checks.verifying import SANDBOX_JOBS, Verifier
+from verifier.evidence.bundle import MAX_BUNDLE_BYTES
+from verifier.evidence.evidence import Evidence
 from verifier.gathering import OnlineEvidence
 from verifier.membership.keeping import MemberBundles
+from verifier.pages.four_properties import four_properties_page
 from verifier.reports.filing import Reporting
+from verifier.reports.packages import Exported, add_report
 from verifier.sight import Sights
-from verifier.verifying import SANDBOX_JOBS, Verifier
 
 _SIGNED_ANY_DAY = frozenset({KeyPurpose.REPORT, KeyPurpose.CHECKPOINT})
 """A report says by which clock it was made: verifying goes on. A checkpoint has no time, its entries were asked for."""
 STANDING_FILE, MARKED_FILE, CLOSED_FILE = "standing", "ledger-mark", "closed-ledgers"
 _CRL_SECONDS, _BUNDLE_SECONDS = 30.0, 60.0
 _ANSWERS_KEPT = timedelta(days=7)
-
 _log = logging.getLogger("yinzheng.keeping")
-
 SERVICE_READING_JOBS = {**SANDBOX_JOBS, "check-stampable": "issuer.sealing.intake:check_stampable_job"}
 _DRAWING = {
     # What was believed is not drawn by a worker that has opened a copy.
     "draw-page": Apart("trust.pdf.drawing:draw_page_job"),
-    "read-copy": "verifier.copies:read_copy_job",
-    "compare-copy": "verifier.copies:compare_job",
+    "read-copy": "verifier.checks.copies:read_copy_job",
+    "compare-copy": "verifier.checks.copies:compare_job",
 }
 SERVICE_SANDBOX_JOBS = {**SERVICE_READING_JOBS, **_DRAWING}
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointKey:
-    """One of the ledger's keys in custody, Ed25519 or SM2."""
-
-    key: SigningKey
-
-    @property
-    def kind(self) -> KeyKind:
-        return KeyKind.SM2 if self.key.record.suite is Suite.SM2_SM3 else KeyKind.ED25519
-
-    @property
-    def public_key_raw(self) -> bytes:
-        if self.kind is KeyKind.SM2:
-            return parse_spki(self.key.record.public_key)
-        public = load_der_public_key(self.key.record.public_key)
-        assert isinstance(public, Ed25519PublicKey)
-        return public.public_bytes_raw()
-
-    def sign(self, message: bytes) -> bytes:
-        return cose.raw_signature(self.key.record.suite, self.key.sign(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +135,14 @@ class Service:
     sandboxes: Sandboxes
     checking: Checking
     sights: Sights
-    names: AuthorityNames
+    names: RegisterNames
     exporting: Exporting
     members: Members
     member_bundles: MemberBundles
     reporting: Reporting
+    lists: PublishedLists
+    access: Access
+    key_change: KeyChange
     guard: RegisterGuard
     secrets: ServiceSecrets
     policy: Policy | None
@@ -191,6 +163,29 @@ class Service:
     @property
     def verifier(self) -> Verifier:
         return self.checking.verifiers[Lane.MACHINE]
+
+    @property
+    def base_url(self) -> str:
+        return self.settings.base_url
+
+    @property
+    def ledger_size(self) -> Log:
+        return self.log
+
+    @property
+    def witnessing(self) -> Witnessing | None:
+        return self.keeper.witnessing
+
+    def member_files(self) -> Mapping[str, bytes]:
+        return self.member_bundles.files()
+
+    def check_register(self) -> Sequence[RegisterFinding]:
+        return check_register(self.database, self.log, self.guard, documents=True)[1]
+
+    def export_package(self, identifier: str) -> Exported:
+        issued = self.issuing.named(identifier)
+        files = self.exporting.files(issued)
+        return add_report(files, issued.identifier, self.clock.now(), self.sandbox, four_properties_page)
 
     @property
     def report_form_key(self) -> bytes:
@@ -427,7 +422,7 @@ def _open(
     witnessing = Witnessing(log, witnesses, clock, settings.keeping) if witnesses is not None else None
     if witnessing is not None:
         asked_for_time = Asked(witnessing.witnesses, log.checkpoint_note, log.consistency)
-    keeper = Keeper(
+    keeper = make_keeper(
         witnessing,
         Scrubbing(log, ledger_database, lock_store, data / "ledger", clock),
         settings.keeping,
@@ -445,7 +440,7 @@ def _open(
             lambda: _forget_answers(database, clock),
         ),
     )
-    stack.callback(keeper.close)
+    stack.callback(keeper.rounds.close)
     sandboxes = _sandboxes(stack, sandbox)
     live = LiveCodeAnswers(presenting)
     verifiers = {lane: Verifier(each, live=live) for lane, each in sandboxes.of.items()}
@@ -477,11 +472,24 @@ def _open(
         sandboxes=sandboxes,
         checking=checking,
         sights=Sights(checking, OriginalAnswers(issuing), sandboxes.drawing, clock),
-        names=AuthorityNames(authorities),
+        names=RegisterNames(authorities, database),
         exporting=Exporting(issuing, archiving, publishing),
         members=members,
         member_bundles=member_bundles,
         reporting=reporting,
+        lists=lists,
+        access=open_access(database, clock, entropy),
+        key_change=KeyChange(
+            log,
+            tuple(LEDGER_KEYS),
+            lambda: _checkpoint_keys(authorities, keys),
+            lambda use: CheckpointKey(
+                keys.open(
+                    authorities.add_service_key(use, KeyPurpose.CHECKPOINT, LEDGER_KEYS[use]).key_id,
+                    KeyPurpose.CHECKPOINT,
+                )
+            ),
+        ),
         guard=guard,
         secrets=service_secrets,
         policy=policy,

@@ -28,7 +28,6 @@ from ledger.recheck import recheck
 from ledger.tilefolder import SM3_FOLDER, TileFolder
 from trust.app import samples
 from trust.app.compose import Service, open_service
-from trust.app.exporting import export_package
 from trust.app.settings import read_settings
 from trust.encoding.ecertificate_data import CHINA
 from trust.encoding.qr import write_qr
@@ -40,11 +39,11 @@ from trust.pdf.gap import check_gaps
 from trust.storage.folder import DataFolderLock
 from trust.terminal import console
 from trust.terminal.console import t
-from verifier.archive_package import Property
-from verifier.bundle import evidence_from_bundle
-from verifier.pictures import read_codes
-from verifier.shown import report_json
-from verifier.verifying import Verifier
+from verifier.checks.archive_package import Property
+from verifier.checks.pictures import read_codes
+from verifier.checks.verifying import Verifier
+from verifier.evidence.bundle import evidence_from_bundle
+from verifier.reports.shown import report_json
 
 _MARKER = ".yinzheng-demo"
 _PARTS = ("data", "licences", "codes", "reports", "bundle", "archive")
@@ -374,7 +373,7 @@ def _archive(run: _Run) -> None:
         path = run.out / "licences" / f"{name}-archived.pdf"
         path.write_bytes(service.archiving.file(issued.pid))
     name, issued = kept[-1]
-    exported = export_package(service, service.issuing.issued(pid=issued.pid))
+    exported = service.export_package(issued.identifier)
     (run.out / "archive").mkdir(exist_ok=True)
     (run.out / "archive" / f"{name}.zip").write_bytes(exported.package)
     at = service.clock.now()

@@ -24,7 +24,7 @@ def main() -> NoReturn:
     code = _EXIT_OURS
     try:
         _write_what_the_terminal_can_show()
-        from trust.app.cli import main as run
+        from trust.app.main import main as run
 
         run()
         code = 0

@@ -1,238 +1,51 @@
-"""What a running service does by itself: ask witnesses, read its own ledger again, carry on what is pending.
+"""What a running service does by itself: ask witnesses, read its ledger and register again, carry on what is pending.
 
-One thread for each; they stop when the service closes. On PostgreSQL every process may run them: publishing
-takes turns anyway, and a witness asked twice answers twice.
-
-    witnessing   every few seconds, if there is a policy (`<data>/witness-policy`, C2SP tlog-policy) and the log
-                 has grown or the last cosignature is old: the newest checkpoint goes to the witnesses, and is
-                 published when the quorum has cosigned it. Until then the last one that had a quorum stays.
-                 After `limit` without a quorum the log takes nothing more: what nobody outside has seen could
-                 still be rewritten. Evidence that the log contradicts itself stops it for good.
-    resuming     what a crash or a full queue left pending in the register is completed every minute
-    scrubbing    one pass over rows and files after another (`ledger.scrubber`), slow enough not to be felt
-    checking     the same over the rows of the register (`issuer.register_check`)
+On PostgreSQL every process may run them: publishing takes turns anyway, and a witness asked twice answers twice.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 
-from issuer.guarding import RegisterGuard
-from issuer.register_check import RegisterFinding, check_register
-from ledger.lockstore import LockStore
-from ledger.log import Log
-from ledger.scrubber import scrub
-from ledger.tilefolder import TileFolder
-from ledger.witness.client import Cosigned, HistoryContradicted, Outcome, Witnesses
-from ledger.witness.policy import Policy, format_policy, parse_policy
-from trust.model.clock import Clock
-from trust.model.errors import LedgerHalted, Malformed, OperationalError, TrustError
-from trust.storage.sql import Database
-
-POLICY_FILE = "witness-policy"
-
-_log = logging.getLogger("yinzheng.keeping")
+from issuer.register_check import RegisterChecking
+from ledger.keeping import KeepingSettings, Scrubbing, Witnessing
+from trust.jobs.rounds import Pause, Round, Rounds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeepingSettings:
-    """How often. `witness_limit`: how long the log goes on without a quorum."""
-
-    witness_every: timedelta = timedelta(seconds=10)
-    witness_heartbeat: timedelta = timedelta(minutes=10)
-    witness_limit: timedelta = timedelta(hours=1)
-    scrub_pause: timedelta = timedelta(milliseconds=20)
-    scrub_every: timedelta = timedelta(minutes=10)
-    check_every: timedelta = timedelta(seconds=20)
-    resume_every: timedelta = timedelta(minutes=1)
-
-
-def read_policy(path: Path) -> Policy | None:
-    """The policy of witnesses, or None if there is none. Raises `Malformed` with the line that is wrong."""
-    try:
-        return parse_policy(path.read_bytes())
-    except FileNotFoundError:
-        return None
-
-
-def published_policy(policy: Policy) -> str:
-    """What the trust list says of the witnesses: who, and how many; not where they are reached. Raises `Malformed`."""
-    witnesses = tuple(replace(each, url=None) for each in policy.witnesses)
-    try:
-        return format_policy(replace(policy, logs=(), witnesses=witnesses)).decode()
-    except UnicodeDecodeError as exc:
-        raise Malformed("A name in the policy of witnesses is not UTF-8.", "Choose another name.") from exc
-
-
-@dataclass(slots=True)
-class Witnessing:
-    """Gets checkpoints cosigned, one round after another."""
-
-    log: Log
-    witnesses: Witnesses
-    clock: Clock
-    settings: KeepingSettings
-    outcomes: tuple[Outcome, ...] = ()
-    quorum_at: datetime | None = None
-    _size: int = 0
-    _since: datetime = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._since = self.clock.now()
-
-    def round(self, *, even_if_nothing_new: bool = True) -> Cosigned | None:
-        """Publishes and gets cosigned what is stored. None if there was nothing to ask for, or another
-        process was faster."""
-        at = self.clock.now()
-        checkpoint = self.log.publish()
-        since = at - self.quorum_at if self.quorum_at is not None else None
-        # A quorum that lies ahead was dated by a clock that was wrong then.
-        is_fresh = since is not None and timedelta(0) <= since < self.settings.witness_heartbeat
-        if not even_if_nothing_new and is_fresh and checkpoint.size == self._size:
-            return None
-        note = self.log.checkpoint_note()
-        try:
-            cosigned = self.witnesses.cosign(note, self.log.consistency)
-            self.outcomes = tuple(cosigned.outcomes)
-            if cosigned.is_satisfied:
-                self.log.cosigned(cosigned.note)
-                self._size, self.quorum_at = checkpoint.size, at
-                self.log.resume()
-            return cosigned
-        except HistoryContradicted as exc:
-            if self.log.explains(exc.evidence):
-                return None  # another process of ours was faster: the witness has seen more of the same tree
-            self.log.halt(exc)
-            raise
-        finally:
-            # Also when the round failed in some other way: without a quorum there is a limit.
-            if at - (self.quorum_at or self._since) > self.settings.witness_limit:
-                self.log.pause(
-                    "Too few witnesses have cosigned the ledger for too long.",
-                    "Look at the witnesses; nothing is appended until a quorum answers again.",
-                )
-
-
-@dataclass(slots=True)
-class Scrubbing:
-    """Reads the ledger again, pass after pass."""
-
-    log: Log
-    database: Database
-    lock_store: LockStore
-    folder: Path
-    clock: Clock
-    entries: int = 0
-    finished_at: datetime | None = None
-
-    def run_pass(self, pause: Callable[[], None] = lambda: None) -> None:
-        """One pass. Halts the log and raises `LedgerHalted` at the first thing that does not fit."""
-        try:
-            self.entries += scrub(
-                self.database,
-                TileFolder(self.folder),
-                self.lock_store,
-                origin=self.log.keys.origin,
-                pause=pause,
-            )
-        except LedgerHalted as exc:
-            self.log.halt(exc)
-            raise
-        self.finished_at = self.clock.now()
-
-
-@dataclass(slots=True)
-class RegisterChecking:
-    """Reads the register again, pass after pass. What was found stays named until a pass finds it mended."""
-
-    database: Database
-    log: Log
-    guard: RegisterGuard
-    clock: Clock
-    rows: int = 0
-    findings: tuple[RegisterFinding, ...] = ()
-    finished_at: datetime | None = None
-
-    def run_pass(self, pause: Callable[[], None] = lambda: None) -> None:
-        rows, found = check_register(self.database, self.log, self.guard, pause=pause)
-        for each in found:
-            if each not in self.findings:
-                what = f"{each.table} {each.key}: {each.what}"
-                _log.critical(
-                    "a row of the register decides nothing", extra={"code": "ROW_EDITED", "what": what}
-                )
-        self.rows, self.findings = self.rows + rows, tuple(found)
-        self.finished_at = self.clock.now()
-
-
+@dataclass(frozen=True, slots=True)
 class Keeper:
-    """The threads. `close` stops them."""
+    """The work, and the threads that do it."""
 
-    def __init__(
-        self,
-        witnessing: Witnessing | None,
-        scrubbing: Scrubbing,
-        settings: KeepingSettings,
-        *,
-        checking: RegisterChecking | None = None,
-        resume: Sequence[Callable[[], object]] = (),
-    ) -> None:
-        self.resume = tuple(resume)
-        self.witnessing = witnessing
-        self.scrubbing = scrubbing
-        self.checking = checking
-        self._settings = settings
-        self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
-
-    def start(self) -> None:
-        pause, every = self._settings.scrub_pause.total_seconds(), self._settings.scrub_every
-        if (checking := self.checking) is not None:
-            look = lambda: checking.run_pass(lambda: self._wait(pause))  # noqa: E731 - a name for one call
-            self._begin("checking the register", look, self._settings.check_every)
-        self._begin("scrubbing", lambda: self.scrubbing.run_pass(lambda: self._wait(pause)), every)
-        for number, resume in enumerate(self.resume, 1):
-            self._begin(f"resuming-{number}", resume, self._settings.resume_every)
-        if (witnessing := self.witnessing) is not None:
-            work = lambda: witnessing.round(even_if_nothing_new=False)  # noqa: E731 - a name for one call
-            self._begin("witnessing", work, self._settings.witness_every)
-
-    def close(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=30)
-
-    def _begin(self, name: str, work: Callable[[], object], every: timedelta) -> None:
-        thread = threading.Thread(target=self._run, args=(name, work, every), name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _run(self, name: str, work: Callable[[], object], every: timedelta) -> None:
-        while not self._stop.is_set():
-            try:
-                work()
-            except _Stopped:
-                return
-            except LedgerHalted as exc:
-                _log.critical("the ledger has stopped", extra={"code": exc.code, "what": exc.what})
-                return
-            except OperationalError as exc:
-                _log.error("%s failed", name, extra={"code": exc.code, "what": exc.what})
-            except TrustError as exc:
-                _log.error("%s was refused", name, extra={"code": exc.code, "what": exc.what})
-            except Exception:
-                _log.exception("%s failed in a way nobody foresaw", name)
-            self._stop.wait(every.total_seconds())
-
-    def _wait(self, seconds: float) -> None:
-        if self._stop.wait(seconds):
-            raise _Stopped
+    witnessing: Witnessing | None
+    scrubbing: Scrubbing
+    checking: RegisterChecking | None
+    resume: Sequence[Callable[[], object]]
+    rounds: Rounds
 
 
-class _Stopped(Exception):
-    """The service is closing."""
+def make_keeper(
+    witnessing: Witnessing | None,
+    scrubbing: Scrubbing,
+    settings: KeepingSettings,
+    *,
+    checking: RegisterChecking | None = None,
+    resume: Sequence[Callable[[], object]] = (),
+) -> Keeper:
+    """`resume`: what completes pending work, in the order in which it is first called."""
+    rounds: list[Round] = []
+    if checking is not None:
+        rounds.append(Round("checking the register", checking.run_pass, settings.check_every))
+    rounds.append(Round("scrubbing", scrubbing.run_pass, settings.scrub_every))
+    for number, carry_on in enumerate(resume, 1):
+        rounds.append(Round(f"resuming-{number}", _without_pause(carry_on), settings.resume_every))
+    if witnessing is not None:
+        ask = partial(witnessing.round, even_if_nothing_new=False)
+        rounds.append(Round("witnessing", _without_pause(ask), settings.witness_every))
+    return Keeper(witnessing, scrubbing, checking, tuple(resume), Rounds(rounds, settings.scrub_pause))
+
+
+def _without_pause(work: Callable[[], object]) -> Callable[[Pause], object]:
+    """Work that is over in a moment."""
+    return lambda _: work()

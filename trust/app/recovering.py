@@ -19,10 +19,11 @@ from ledger.lockstore import LockStore
 from ledger.outside import LedgerMark
 from ledger.publisher import vkey_of
 from ledger.recover import Recovered, recover
+from ledger.signers import CheckpointKey
 from ledger.statekey import StateKey
 from ledger.text import decode_utf8
 from ledger.tilefolder import SM3_FOLDER, TileFolder
-from trust.app.compose import MARKED_FILE, CheckpointKey, ServiceSecrets, open_keys
+from trust.app.compose import MARKED_FILE, ServiceSecrets, open_keys
 from trust.app.database import migrate_ledger, migrate_register
 from trust.app.settings import Settings
 from trust.encoding.commitment import ecertificate_ref

@@ -24,9 +24,9 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from trust.app.compose import Service, open_service
-from trust.app.http.app import create_app
 from trust.app.run_as import leave_root
 from trust.app.settings import Settings, read_settings
+from trust.app.site import create_app
 from trust.model.errors import Malformed, OperationalError, TrustError
 from trust.sandbox.confinement import landlock_version
 from trust.sandbox.lanes import Lane
@@ -205,4 +205,4 @@ def _begin(service: Service) -> None:
             # One operation that cannot be completed must not keep the service from starting.
             _log.error("could not carry on", extra={"code": exc.code, "what": exc.what})
     service.sandboxes.of[Lane.COUNTER].warm_up()
-    service.keeper.start()
+    service.keeper.rounds.start()

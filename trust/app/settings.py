@@ -56,7 +56,7 @@ from keys.custody import KeyPurpose
 from keys.pki.importing import read_certs
 from keys.suites import TOKEN_SUITES, Suite
 from ledger.clockguard import DAYS_WITHOUT_A_WORD
-from trust.app.keeping import KeepingSettings
+from ledger.keeping import KeepingSettings
 from trust.model.errors import KeyUnavailable, Malformed
 
 MAX_HOST = 24

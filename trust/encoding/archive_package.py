@@ -3,7 +3,7 @@
     file/licence.pdf                      the newest version of the file; every earlier one is its beginning
     receipts/<n>.der, <n>.tlog-proof      the ledger receipt of version n, as stored and as a detached text
     metadata.json, metadata.xml           the record described, twice the same (see below)
-    evidence/…                            an offline bundle (`verifier.evidence`)
+    evidence/…                            an offline bundle (`verifier.evidence.evidence`)
     report/four-properties.json, .zh-CN.html, .en.html      四性: what was checked before hand-over
     manifest.json                         every other file: path, size, SHA-256, SM3
 
@@ -98,7 +98,7 @@ def encode_package(files: Mapping[str, bytes], identifier: str, made_at: datetim
 def decode_package(data: bytes) -> Package:
     """Raises `Malformed` (NO_PACKAGE, TOO_LARGE, ENCRYPTED) for what cannot be looked into safely.
 
-    Digests are not compared here: that is a finding of its own (`verifier.archive_package`).
+    Digests are not compared here: that is a finding of its own (`verifier.checks.archive_package`).
     """
     try:
         unzipped = decode_zip(data, max_bytes=MAX_PACKAGE_BYTES)

@@ -32,8 +32,8 @@ root. `idle` are intervals in which the seal was frozen or reported lost: what i
 `anchors` are CAs (DER) outside, under which signed files of others are judged: they are never e-certificates of ours.
 
 `members` are other deployments. Each has a trust list of its own, signed by its own roots (SubjectPublicKeyInfo);
-this list says whether it is believed and for what (`verifier.members`). ETSI TS 119 612 §5.3.13 does the same with its
-pointers to other trust lists. A member's own members are not members here.
+this list says whether it is believed and for what (`verifier.evidence.members`). ETSI TS 119 612 §5.3.13 does the
+same with its pointers to other trust lists. A member's own members are not members here.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from trust.model.errors import Conflict
+from trust.model.errors import (
+    Conflict,
+)
 
 
 class Status(StrEnum):
@@ -66,3 +68,7 @@ _PAST = {
     StatusAct.REVOKE: "revoked",
     StatusAct.REPLACE: "replaced",
 }
+
+
+STATUS_ACTOR = "status-list"
+"""The actor of the entries that anchor status lists."""

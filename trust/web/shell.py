@@ -32,7 +32,7 @@ from trust.people.sessions import DESK, WALLET, WebSession
 from trust.words.language import LANGUAGES, Language, show_date
 from trust.words.texts import as_language, preferred_language, show_time, text
 
-S = TypeVar("S")
+S = TypeVar("S", covariant=True)
 
 LANGUAGE_COOKIE = "yz_lang"
 _YEAR_SECONDS = 365 * 24 * 3600

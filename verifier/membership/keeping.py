@@ -27,7 +27,7 @@ from trust.model.clock import Clock
 from trust.model.errors import Malformed, TrustError, VerificationError
 from trust.storage import tables
 from trust.storage.sql import Database
-from verifier.bundle import (
+from verifier.evidence.bundle import (
     MEMBERS,
     CheckedBundle,
     PackedBundle,
@@ -37,11 +37,11 @@ from verifier.bundle import (
     no_bundle,
     unpack_bundle,
 )
-from verifier.evidence import Member, MemberSource
-from verifier.members import ListedMembers, missing
+from verifier.evidence.evidence import Member, MemberSource
+from verifier.evidence.members import ListedMembers, missing
+from verifier.evidence.trust_list import check_trust_list_age, root_fingerprint
 from verifier.membership.sql import MemberBundleRow, digest_of
 from verifier.ports import Entries
-from verifier.trust_list import check_trust_list_age, root_fingerprint
 
 if TYPE_CHECKING:
     pass
@@ -184,7 +184,7 @@ class MemberBundles:
                 )
 
     def files(self) -> dict[str, bytes]:
-        """What our own bundle holds of the members (`verifier.bundle`)."""
+        """What our own bundle holds of the members (`verifier.evidence.bundle`)."""
         found: dict[str, bytes] = {}
         for entry in self.entries.list():
             packed = self._packed(entry.member_id)

@@ -10,7 +10,7 @@ from trust.storage.tables import table_of
 
 
 class MemberBundleRow(SQLModel, table=True):
-    """The newest lists of another deployment, as a zip file (`verifier.bundle`); none before the first."""
+    """The newest lists of another deployment, as a zip file (`verifier.evidence.bundle`); none before the first."""
 
     __tablename__ = "member_bundle"
     member_id: str = Field(primary_key=True, max_length=32)

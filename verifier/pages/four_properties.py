@@ -7,9 +7,7 @@ from typing import Any
 
 from trust.words.language import Language
 from trust.words.texts import show_time
-from verifier.archive_package import (
-    check_name,
-)
+from verifier.checks.archive_package import check_name
 
 
 def four_properties_page(report: dict[str, Any], language: Language) -> str:

@@ -30,12 +30,12 @@ from trust.model.report import Report
 from trust.sandbox.lanes import Lane
 from trust.storage import tables
 from trust.storage.sql import Database
-from verifier.evidence import Evidence
+from verifier.evidence.evidence import Evidence
+from verifier.evidence.recording import Recorder, replay
+from verifier.evidence.trust_list import check_trust_list
 from verifier.ports import Lists, ReportSigner
-from verifier.recording import Recorder, replay
 from verifier.reports import sql
 from verifier.reports.sql import FiledReportRow
-from verifier.trust_list import check_trust_list
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CODE_LENGTH = 12

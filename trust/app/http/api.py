@@ -23,14 +23,14 @@ from starlette.datastructures import UploadFile as UploadedFile
 
 from issuer.archive.package import detached
 from issuer.catalogue import load_catalogue, load_profile
+from issuer.http.seals import seals_router
 from issuer.presenting import Level
 from issuer.shown import version_json
 from ledger.checkpoint import parse_checkpoint
 from ledger.note import parse_note
 from ledger.proof import format_receipt
+from trust.admin.http import keys_router
 from trust.app.compose import Service
-from trust.app.http.keys import keys_router
-from trust.app.http.seals import seals_router
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Malformed, NotFound, NotPermitted
@@ -43,8 +43,8 @@ from trust.web.idempotency import Idempotency
 from trust.web.lanes import Lanes
 from trust.web.middleware import Metrics
 from trust.web.sender import sender_of
-from verifier.digests import digest_json
-from verifier.shown import filed_report_json
+from verifier.checks.digests import digest_json
+from verifier.reports.shown import filed_report_json
 
 T = TypeVar("T")
 _MAX_PHOTO_BASE64 = 3 * 1024 * 1024

@@ -20,7 +20,7 @@ from fastapi.responses import FileResponse, PlainTextResponse, Response
 from issuer.publishing import AnchoredList
 from keys.pki.ocsp import MAX_REQUEST_BYTES
 from trust.app.compose import Service
-from trust.app.http.metrics import answer_on_the_public_address, edited_rows
+from trust.app.metrics import answer_on_the_public_address, edited_rows
 from trust.encoding.digests import sha256
 from trust.encoding.plain_zip import encode_zip
 from trust.encoding.status_list import MEDIA_TYPE

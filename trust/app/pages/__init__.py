@@ -14,22 +14,22 @@ from collections.abc import Callable
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from issuer.pages.seals import seals_router
+from issuer.pages.wallet import wallet_router
+from ledger.pages.explorer import ledger_router
 from ledger.witness.policy import Policy
 from trust.app.compose import Service
-from trust.app.pages.checking import VerdictPages
-from trust.app.pages.desk import desk_router
-from trust.app.pages.ledger import ledger_router
-from trust.app.pages.public import public_router
-from trust.app.pages.reports import reports_router
-from trust.app.pages.seals import seals_router
-from trust.app.pages.trusted import trusted_router
-from trust.app.pages.wallet import wallet_router
 from trust.people.access import Access
 from trust.web.assets import make_templates, static_files
 from trust.web.lanes import Lanes
 from trust.web.shell import SECURITY_HEADERS, Shell, page_for_error, security_headers
+from verifier.pages.checking import VerdictPages
+from verifier.pages.desk import desk_router
+from verifier.pages.public import public_router
+from verifier.pages.reports import reports_router
+from verifier.pages.trusted import trusted_router
 
-ROOMS = ("trust.app.pages", "verifier.pages")
+ROOMS = ("issuer.pages", "verifier.pages", "ledger.pages")
 """Packages with templates and static files."""
 
 __all__ = ["SECURITY_HEADERS", "add_pages", "page_errors", "pages_router", "security_headers"]

@@ -1,0 +1,1 @@
+"""The issuer at the command line."""

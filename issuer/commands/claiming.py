@@ -1,0 +1,29 @@
+"""`yinzheng access claim-link`: letting a holder in."""
+
+from __future__ import annotations
+
+import typer
+
+from issuer.service import ISSUER
+from trust.terminal import console
+from trust.terminal.console import t
+from trust.terminal.opening import opened
+from trust.terminal.options import Data
+
+claiming_app = typer.Typer()
+
+
+@claiming_app.command(
+    "claim-link", help=t("给持证人的领取链接（一次有效）", "a holder's wallet link, good once")
+)
+def access_claim_link(ctx: typer.Context, identifier: str, data: Data = None) -> None:
+    with opened(ctx, ISSUER, data) as service:
+        from issuer import sql
+
+        issued = service.issuing.named(identifier)
+        with service.database.read() as connection:
+            row = sql.get_ecertificate(connection, pid=issued.pid)
+            refs = sql.holder_refs_of(connection, row.id or 0)
+        for ref in refs:
+            token = service.access.invitations.create_claim_link(ref)
+            console.out.print(f"{service.base_url}/wallet/claim/{token}")

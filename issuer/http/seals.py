@@ -1,0 +1,273 @@
+"""The registry of e-seals over HTTP: apply, review, make, record, authorise, freeze, renew, revoke, look.
+
+Scope `seal` is for seal keepers, `seal.review` for those who review. Who acts is the key's id, so that a review
+by the key that applied is refused. A department sees its own seals only.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from fastapi import Path as ApiPath
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from issuer.identities import SealIdentity
+from issuer.seals import ESeal, SealApplication, SealEvent
+from issuer.service import IssuerService
+from keys.suites import Suite
+from trust.model.errors import Malformed, NotFound, NotPermitted
+from trust.model.seal import SealPolicy, SealShape
+from trust.people.access import Access
+from trust.people.api_clients import ApiCaller
+
+Authorization = Annotated[str | None, Header()]
+CallerOf = Callable[[str | None, str], ApiCaller]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ApplyBody(Body):
+    id: str = Field(max_length=63, examples=["cc-scjg-sm2"])
+    authority: str = Field(max_length=32)
+    suite: str = Field(default="SM2-SM3", max_length=20)
+    second_line: str = Field(default="", max_length=10)
+    diameter_mm: float = Field(default=42.0, description="width, for other shapes than round")
+    shape: SealShape = SealShape.ROUND
+    person: str | None = Field(default=None, max_length=12, description="name on a square seal")
+    artwork_base64: str | None = Field(
+        default=None, max_length=700_000, description="PNG, for shape uploaded"
+    )
+    renews: str | None = Field(default=None, max_length=63)
+    note: str = Field(default="", max_length=200)
+
+
+class ActBody(Body):
+    note: str = Field(default="", max_length=200)
+    since: datetime | None = Field(default=None, description="only for report-lost and revoke; with a zone")
+    identity: str | None = Field(
+        default=None, max_length=32, description="only for make: a certificate of a CA outside"
+    )
+
+
+class PolicyBody(Body):
+    types: list[str] | None = Field(default=None, max_length=100)
+    callers: list[str] | None = Field(default=None, max_length=100)
+    per_day: int | None = Field(default=None, ge=0)
+    second_approval_above: int | None = Field(default=None, ge=0)
+    note: str = Field(default="", max_length=200)
+
+
+class ManyBody(Body):
+    count: int = Field(ge=1, le=10_000_000)
+
+
+Number = Annotated[int, ApiPath(ge=1, le=(1 << 63) - 1)]
+
+
+def seals_router(service: IssuerService, access: Access, caller: CallerOf) -> APIRouter:
+    router = APIRouter(tags=["seals"])
+    seals = service.seals
+
+    def own(seal_id: str, who: ApiCaller) -> SealApplication:
+        """Another department's seal looks like none at all."""
+        found = seals.application(seal_id)
+        if who.authority_id is not None and found.authority_id != who.authority_id:
+            raise NotFound(f"There is no seal {seal_id}.", "Check its id.", code="UNKNOWN_SEAL")
+        return found
+
+    def answer(seal_id: str, who: ApiCaller, act: str, status: int = 200) -> JSONResponse:
+        access.trail.record(who.label, f"seal.{act}", None, None, "done")
+        return JSONResponse(_json_of(seal_id), status, {"Cache-Control": "no-store"})
+
+    def _json_of(seal_id: str) -> dict[str, Any]:
+        found = seals.application(seal_id)
+        made = next((seal for seal in seals.list() if seal.seal_id == seal_id), None)
+        return seal_json(found, made)
+
+    def _identity(identity_id: str | None, who: ApiCaller) -> SealIdentity | None:
+        """Certificates from outside stand under no department: who acts for one cannot choose among all."""
+        if identity_id is None:
+            return None
+        if who.authority_id is not None:
+            raise NotPermitted(
+                "A department's key cannot choose a certificate from outside.",
+                "Ask the operator to make the seal.",
+            )
+        return service.identities.get(identity_id)
+
+    @router.get("/seals", operation_id="listSeals")
+    def listed(authorization: Authorization = None) -> JSONResponse:
+        who = caller(authorization, "seal")
+        made = {seal.seal_id: seal for seal in seals.list()}
+        ids = [*made, *(each.seal_id for each in seals.applications())]
+        mine = [seals.application(seal_id) for seal_id in ids]
+        shown = [
+            seal_json(each, made.get(each.seal_id))
+            for each in mine
+            if who.authority_id in (None, each.authority_id)
+        ]
+        return JSONResponse({"seals": shown}, headers={"Cache-Control": "no-store"})
+
+    @router.post("/seals", status_code=201, operation_id="applyForSeal")
+    def apply(body: ApplyBody, authorization: Authorization = None) -> JSONResponse:
+        who = caller(authorization, "seal")
+        if who.authority_id not in (None, body.authority):
+            raise NotPermitted("This key cannot act for another authority.", "Use that authority's key.")
+        if body.suite not in [known.value for known in Suite]:
+            raise Malformed("There is no such suite.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256.")
+        seals.apply(
+            body.id,
+            body.authority,
+            Suite(body.suite),
+            by=who.key_id,
+            second_line=body.second_line,
+            diameter_mm=body.diameter_mm,
+            shape=body.shape,
+            person=body.person,
+            artwork=_artwork(body.artwork_base64),
+            renews=body.renews,
+            note=body.note,
+        )
+        return answer(body.id, who, "apply", 201)
+
+    @router.get("/seals/{seal_id}", operation_id="getSeal")
+    def one(seal_id: str, authorization: Authorization = None) -> JSONResponse:
+        own(seal_id, caller(authorization, "seal"))
+        return JSONResponse(_json_of(seal_id), headers={"Cache-Control": "no-store"})
+
+    @router.get("/seals/{seal_id}/preview", operation_id="previewSeal", response_class=Response)
+    def preview(seal_id: str, authorization: Authorization = None) -> Response:
+        """The picture, as SVG, before and after it is made."""
+        own(seal_id, caller(authorization, "seal"))
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": "default-src 'none'; img-src data:",
+        }
+        return Response(seals.preview(seal_id).svg, media_type="image/svg+xml", headers=headers)
+
+    @router.get("/seals/{seal_id}/history", operation_id="getSealHistory")
+    def history(seal_id: str, authorization: Authorization = None) -> JSONResponse:
+        own(seal_id, caller(authorization, "seal"))
+        events = [_event_json(each) for each in seals.history(seal_id)]
+        return JSONResponse({"events": events}, headers={"Cache-Control": "no-store"})
+
+    @router.get("/seals/{seal_id}/uses", operation_id="getSealUses")
+    def uses(
+        seal_id: str, since: datetime | None = None, authorization: Authorization = None
+    ) -> JSONResponse:
+        own(seal_id, caller(authorization, "seal"))
+        listed = [
+            {"at": use.at.isoformat(), "by": use.by, "pid": use.pid.hex()}
+            for use in seals.uses(seal_id, since=_zoned(since))
+        ]
+        return JSONResponse({"uses": listed}, headers={"Cache-Control": "no-store"})
+
+    @router.put("/seals/{seal_id}/policy", operation_id="authoriseSeal")
+    def authorise(seal_id: str, body: PolicyBody, authorization: Authorization = None) -> JSONResponse:
+        who = caller(authorization, "seal.review")
+        own(seal_id, who)
+        policy = SealPolicy(body.types, body.callers, body.per_day, body.second_approval_above)
+        seals.authorise(seal_id, policy, by=who.key_id, note=body.note)
+        return answer(seal_id, who, "authorise")
+
+    @router.post("/seals/{seal_id}/requests", status_code=201, operation_id="requestManyUses")
+    def request_many(seal_id: str, body: ManyBody, authorization: Authorization = None) -> JSONResponse:
+        who = caller(authorization, "seal")
+        own(seal_id, who)
+        number = seals.request_many(seal_id, body.count, by=who.key_id)
+        return JSONResponse({"approval": number}, 201, {"Cache-Control": "no-store"})
+
+    @router.post("/seals/{seal_id}/requests/{number}/approve", operation_id="approveManyUses")
+    def approve_many(seal_id: str, number: Number, authorization: Authorization = None) -> JSONResponse:
+        who = caller(authorization, "seal.review")
+        own(seal_id, who)
+        seals.approve_many(number, by=who.key_id, seal_id=seal_id)
+        return answer(seal_id, who, "approve-many")
+
+    @router.post("/seals/{seal_id}/{act}", operation_id="actOnSeal")
+    def act_on(seal_id: str, act: str, body: ActBody, authorization: Authorization = None) -> JSONResponse:
+        """`act` is approve, reject, make, record, freeze, unfreeze, report-lost or revoke."""
+        who = caller(authorization, "seal.review" if act in _REVIEWS else "seal")
+        own(seal_id, who)
+        by, note, since = who.key_id, body.note, _zoned(body.since)
+        match act:
+            case "approve":
+                seals.approve(seal_id, by=by, note=note)
+            case "reject":
+                seals.reject(seal_id, by=by, note=note)
+            case "make":
+                seals.make_approved(seal_id, by=by, identity=_identity(body.identity, who))
+            case "record":
+                seals.record(seal_id, by=by)
+            case "freeze":
+                seals.freeze(seal_id, by=by, note=note)
+            case "unfreeze":
+                seals.unfreeze(seal_id, by=by, note=note)
+            case "report-lost":
+                seals.report_lost(seal_id, by=by, note=note, since=since)
+            case "revoke":
+                seals.revoke(seal_id, by=by, note=note, since=since)
+            case _:
+                raise NotFound("There is no such act.", "See the description of this path.")
+        return answer(seal_id, who, act)
+
+    return router
+
+
+_REVIEWS = frozenset({"approve", "reject", "unfreeze"})
+
+
+def seal_json(found: SealApplication, made: ESeal | None) -> dict[str, Any]:
+    return {
+        "id": found.seal_id,
+        "authority": found.authority_id,
+        "name": found.name,
+        "second_line": found.second_line,
+        "suite": found.suite.value,
+        "state": found.state.value,
+        "renews": found.renews,
+        "identity": made.identity_id if made else None,
+        "not_before": made.not_before.isoformat() if made else None,
+        "not_after": made.not_after.isoformat() if made else None,
+        "policy": {
+            "types": list(made.policy.types) if made.policy.types is not None else None,
+            "callers": list(made.policy.callers) if made.policy.callers is not None else None,
+            "per_day": made.policy.per_day,
+            "second_approval_above": made.policy.second_approval_above,
+        }
+        if made
+        else None,
+    }
+
+
+def _event_json(event: SealEvent) -> dict[str, Any]:
+    return {
+        "act": event.act.value,
+        "by": event.by,
+        "at": event.at.isoformat(),
+        "effective_at": event.effective_at.isoformat(),
+        "note": event.note,
+        "ledger_index": event.entry_seq,
+    }
+
+
+def _artwork(encoded: str | None) -> bytes | None:
+    if encoded is None:
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except ValueError as exc:
+        raise Malformed("artwork_base64 is not base64.", "Encode the PNG file.") from exc
+
+
+def _zoned(at: datetime | None) -> datetime | None:
+    if at is not None and at.tzinfo is None:
+        raise Malformed("The time has no zone.", "Write 2026-11-23T08:00:00+08:00.")
+    return at

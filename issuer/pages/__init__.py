@@ -1,0 +1,1 @@
+"""The issuer's pages: a holder's wallet, the register of seals."""

@@ -1,0 +1,394 @@
+"""A holder's pages: claim, list, one e-certificate, who looked, and showing one (亮证).
+
+A claim link opens the wallet once; opening the page does not use it up, pressing its button does. Every page
+asks whether this session's holder is one of the e-certificate's; to anyone else it does not exist.
+
+While one is being shown, the browser keeps the secret of the presentation in a cookie that scripts cannot read.
+Codes are made here, every 15 seconds; the page only fetches the next picture.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from issuer import sql
+from issuer.catalogue import load_profile
+from issuer.drafting import display_fields
+from issuer.presenting import Level, Presentation
+from issuer.service import IssuerService
+from trust.encoding.codes import STEP_SECONDS
+from trust.encoding.digests import sha256
+from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
+from trust.encoding.qr import live_code_svg
+from trust.model.errors import NotFound
+from trust.model.status import Status
+from trust.pdf.drawing import decode_png
+from trust.people.sessions import WALLET, WALLET_HOURS, WebSession
+from trust.storage import tables
+from trust.web.forms import read_form
+from trust.web.shell import Shell, language_of, route_class
+from trust.words.language import Language
+from trust.words.purposes import PURPOSES, shown_purpose
+from trust.words.texts import show_time, text
+from trust.words.values import show_value
+
+SHOW = "show"
+_SHOW_HOURS = 0.25
+_LEVELS = tuple(Level)
+_HOLDERS_OWN = 4  # the disclosure level above every presentation's: what only holder and issuer see
+_LOOKS = 50
+_ACTS = ("rescinded", "penalty", "cancelled")  # 撤销, 吊销 and 注销 are three acts
+_PID = re.compile(r"[0-9a-fA-F]{32}")
+_TOKEN = re.compile(r"[A-Za-z0-9]{16,64}")
+_CHECKS_HERE = ("verify:pdf", "verify:printed-code", "verify:scan")
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """An e-certificate of the holder who asks."""
+
+    row: sql.ECertificateRow
+    data: ECertificateData
+
+    @property
+    def pid(self) -> bytes:
+        return bytes(self.row.pid)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Somebody looked: when, who, at what, and what for."""
+
+    at: datetime
+    who: str
+    what: str
+    purpose: str
+
+
+def wallet_router(shell: Shell[IssuerService]) -> APIRouter:
+    router = APIRouter(
+        route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
+    )
+
+    # --- getting in and out ---
+
+    @router.get("/wallet")
+    def wallet(request: Request) -> Response:
+        session = shell.session(request, WALLET)
+        if session is None:
+            return shell.page(request, "wallet_closed.html", problem=None)
+        cards = [_card(shell, owned, language_of(request)) for owned in _all_of(shell, session)]
+        cards.sort(
+            key=lambda card: not card["may_be_shown"]
+        )  # what can be shown comes first, newest first in each
+        return shell.page(request, "wallet.html", cards=cards, close_token=session.form_token("close"))
+
+    @router.post("/wallet/open")
+    async def open_by_link(request: Request) -> Response:
+        """The link as text, for whoever got it on paper. The page it leads to has the button."""
+        token = (await read_form(request)).text("link").rstrip("/").rpartition("/")[2]
+        if not token.isascii() or not token.isalnum() or len(token) > 64:
+            return shell.page(
+                request, "wallet_closed.html", status=400, problem="wallet.bad_link", here="/wallet"
+            )
+        return shell.go_to(f"/wallet/claim/{token}")
+
+    @router.get("/wallet/claim/{token}")
+    def claim_page(request: Request, token: str) -> Response:
+        if not _TOKEN.fullmatch(token):
+            raise NotFound("That is no claim link.")
+        return shell.page(request, "claim.html")
+
+    @router.post("/wallet/claim/{token}")
+    def claim(request: Request, token: str) -> Response:
+        session_token = shell.access.invitations.use_claim_link(token)
+        shell.access.trail.record("holder", "wallet-claim", None, None, "OPENED")
+        response = shell.go_to("/wallet")
+        shell.set_cookie(response, WALLET, session_token, WALLET_HOURS)
+        return response
+
+    @router.post("/wallet/close")
+    async def close(request: Request) -> Response:
+        sent = await read_form(request)
+        shell.wallet(request).check_form_token("close", sent.text("token"))
+        shell.access.sessions.close_session(shell.cookie(request, WALLET))
+        response = shell.go_to("/wallet")
+        shell.drop_cookie(response, WALLET)
+        shell.drop_cookie(response, SHOW)
+        return response
+
+    # --- one e-certificate ---
+
+    @router.get("/wallet/{pid}")
+    def detail(request: Request, pid: str) -> Response:
+        owned = _owned(shell, request, pid)
+        language = language_of(request)
+        return shell.page(
+            request,
+            "wallet_detail.html",
+            card=_card(shell, owned, language),
+            fields=_fields(owned, _HOLDERS_OWN, language),
+            row=owned.row,
+            looks=_looks(shell, owned, language),
+        )
+
+    @router.get("/wallet/{pid}/page.png")
+    def picture(request: Request, pid: str) -> Response:
+        pdf = shell.service.issuing.issued_file(_owned(shell, request, pid).pid)
+        return Response(
+            shell.service.sandboxes.drawing.run("draw-page", {"page": 0}, [pdf], decode_png),
+            media_type="image/png",
+            headers={"cache-control": "private, no-store"},
+        )
+
+    @router.get("/wallet/{pid}/file")
+    def file(request: Request, pid: str) -> Response:
+        owned = _owned(shell, request, pid)
+        pdf = shell.service.issuing.issued_file(owned.pid)
+        shell.access.trail.record("holder", "download", owned.pid, None, "OK")
+        # The name of a download stays in lists of other programs: it says the type and the serial, no name.
+        name = f"{owned.row.type_short}-{owned.row.serial}.pdf"
+        headers = {
+            "content-disposition": f'attachment; filename="{name}"',
+            "cache-control": "private, no-store",
+        }
+        return Response(pdf, media_type="application/pdf", headers=headers)
+
+    # --- showing ---
+
+    @router.get("/wallet/{pid}/show")
+    def show(request: Request, pid: str) -> Response:
+        return _show_page(shell, request, _owned(shell, request, pid))
+
+    @router.post("/wallet/{pid}/show")
+    async def start(request: Request, pid: str) -> Response:
+        sent = await read_form(request)
+        return await run_in_threadpool(_start, shell, request, pid, sent.texts)
+
+    @router.get("/wallet/{pid}/show/state")
+    def state(request: Request, pid: str, step: int = -1) -> Response:
+        """What the page shows now. `step` is the code that it has; its picture is not sent again."""
+        owned = _owned(shell, request, pid)
+        presentation = _presentation(shell, request, owned)
+        value = _state(shell, presentation, language_of(request), has_step=step)
+        return JSONResponse(value, headers={"cache-control": "no-store"})
+
+    @router.post("/wallet/{pid}/show/stop")
+    async def stop(request: Request, pid: str) -> Response:
+        sent = await read_form(request)
+        return await run_in_threadpool(_stop, shell, request, pid, sent.text("token"))
+
+    return router
+
+
+# --- What belongs to whom ---
+
+
+def _owned(shell: Shell[IssuerService], request: Request, pid: str) -> Owned:
+    """Raises `NotFound` alike for what is not there and for what is another's."""
+    missing = NotFound("There is no such e-certificate.")
+    if not _PID.fullmatch(pid):
+        raise missing  # an address that cannot be one of ours, signed in or not
+    wanted = bytes.fromhex(pid)
+    session = shell.wallet(request)
+    with shell.service.database.read() as connection:
+        row = sql.find_ecertificate(connection, pid=wanted, step="ISSUED")
+        if row is None or session.subject not in sql.holder_refs_of(connection, row.id or 0):
+            raise missing
+        data = sql.get_document(connection, row.id or 0, "data")
+    return Owned(row, decode_ecertificate_data(data))
+
+
+def _all_of(shell: Shell[IssuerService], session: WebSession) -> list[Owned]:
+    with shell.service.database.read() as connection:
+        rows = sql.ecertificates_of_holder(connection, session.subject)
+        return [
+            Owned(row, decode_ecertificate_data(sql.get_document(connection, row.id or 0, "data")))
+            for row in rows
+        ]
+
+
+def _card(shell: Shell[IssuerService], owned: Owned, language: Language) -> dict[str, Any]:
+    """What the list says of one: type, issuer, number, term, and its state in a word."""
+    profile = load_profile(owned.row.type_short)
+    authority = shell.service.authorities.get(owned.row.authority_id)
+    begins, ends = owned.data.validity()
+    state = _state_of(owned, shell.service.clock.now())
+    return {
+        "pid": owned.pid.hex(),
+        "type_name": profile.name.en if language == "en" else profile.name.zh,
+        "issuer": (authority.name_en if language == "en" else authority.name_zh) or authority.name_zh,
+        "number": owned.row.number,
+        "begins": begins.isoformat(),
+        "ends": ends.isoformat() if ends else None,
+        "state": state,
+        "act": owned.row.status_reason if owned.row.status_reason in _ACTS else "",
+        "reason": owned.row.status_reason if state == Status.SUSPENDED.value else "",
+        "since": tables.from_micros(owned.row.status_at).isoformat()
+        if owned.row.status_at is not None
+        else None,
+        "may_be_shown": state in (Status.VALID.value, "NOT_YET"),
+    }
+
+
+def _state_of(owned: Owned, at: datetime) -> str:
+    begins, ends = owned.data.validity()
+    if owned.row.status != Status.VALID.value:
+        return owned.row.status
+    if ends is not None and at > ends:
+        return "EXPIRED"
+    return "NOT_YET" if at < begins else Status.VALID.value
+
+
+def _fields(owned: Owned, level: int, language: Language) -> list[tuple[str, str]]:
+    return [
+        (f.label_en if language == "en" else f.label_zh, show_value(f.value, language))
+        for f in display_fields(owned.data, level)
+    ]
+
+
+def _looks(shell: Shell[IssuerService], owned: Owned, language: Language) -> list[Look]:
+    """Who looked, newest first: redeemed live codes, and files or printed codes checked here."""
+    looks = [
+        Look(
+            tables.from_micros(row.used_at),
+            row.used_by or text(language, "wallet.someone"),
+            text(language, f"level.{Level(row.level).name}"),
+            shown_purpose(row.purpose, language),
+        )
+        for row in shell.service.presenting.history([owned.row.id or 0], _LOOKS)
+        if row.used_at is not None
+    ]
+    for event in shell.access.trail.of(owned.pid, actions=_CHECKS_HERE, limit=_LOOKS):
+        kind = event.action.partition(":")[2]
+        purpose = text(language, f"purpose.{event.purpose}") if event.purpose in PURPOSES else ""
+        looks.append(
+            Look(event.at, _who(shell, event.actor, language), text(language, f"kind.{kind}"), purpose)
+        )
+    return sorted(looks, key=lambda look: look.at, reverse=True)[:_LOOKS]
+
+
+def _who(shell: Shell[IssuerService], actor: str, language: Language) -> str:
+    role, _, key_id = actor.partition(":")
+    if role == "desk":
+        label = next((key.label for key in shell.access.clients.list_api_keys() if key.key_id == key_id), "")
+        return label or text(language, "wallet.a_desk")
+    return text(language, "wallet.someone")
+
+
+# --- Showing ---
+
+
+def _start(shell: Shell[IssuerService], request: Request, pid: str, sent: Mapping[str, str]) -> Response:
+    owned = _owned(shell, request, pid)
+    shell.wallet(request).check_form_token(f"show:{pid}", sent.get("token", ""))
+    purpose, level = sent.get("purpose", ""), sent.get("level", "")
+    if purpose not in PURPOSES or level not in Level.__members__:
+        return _show_page(shell, request, owned, status=400, problem="show.choose")
+    words = text("zh-CN", f"purpose.{purpose}")
+    presentation = shell.service.presenting.start(owned.pid, purpose=words, level=Level[level])
+    shell.access.trail.record("holder", "present", owned.pid, purpose, level)
+    response = shell.go_to(f"/wallet/{pid}/show")
+    secret = base64.b32encode(presentation.session).decode()
+    shell.set_cookie(response, SHOW, secret, _SHOW_HOURS)
+    return response
+
+
+def _stop(shell: Shell[IssuerService], request: Request, pid: str, token: str) -> Response:
+    owned = _owned(shell, request, pid)
+    shell.wallet(request).check_form_token(f"stop:{pid}", token)
+    presentation = _presentation(shell, request, owned)
+    if presentation is not None:
+        shell.service.presenting.stop(presentation.session)
+    return shell.go_to(f"/wallet/{pid}/show")
+
+
+def _presentation(shell: Shell[IssuerService], request: Request, owned: Owned) -> Presentation | None:
+    """The presentation of this e-certificate that this browser is showing, or showed a moment ago."""
+    try:
+        session = base64.b32decode(shell.cookie(request, SHOW))
+    except (binascii.Error, ValueError):
+        return None
+    with shell.service.database.read() as connection:
+        row = tables.one_row(connection, sql.PresentationRow, session_hash=sha256(session))
+    if row is None or row.ecertificate_id != owned.row.id:
+        return None
+    return shell.service.presenting.look(session)
+
+
+def _state(
+    shell: Shell[IssuerService], presentation: Presentation | None, language: Language, *, has_step: int = -1
+) -> dict[str, Any]:
+    """What the page shows now: a code to be scanned, or how it ended."""
+    at = shell.service.clock.now()
+    if presentation is None:
+        return {"state": "ended"}
+    if presentation.used_at is not None:
+        who = presentation.used_by or text(language, "wallet.someone")
+        used_at = show_time(presentation.used_at, language)
+        return {"state": "used", "used_by": who, "words": text(language, "show.used", who=who, at=used_at)}
+    if at >= presentation.expires_at:
+        return {"state": "ended", "words": text(language, "show.ended")}
+    address, next_at = shell.service.presenting.code(presentation, at)
+    step = (at - presentation.started_at) // timedelta(seconds=STEP_SECONDS)
+    return {
+        "state": "active",
+        "step": step,
+        "code": address,
+        "svg": live_code_svg(address, text(language, "show.qr_title")) if step != has_step else "",
+        "next_in": max(1, min(STEP_SECONDS, round((next_at - at).total_seconds()))),
+        "seconds_left": int((presentation.expires_at - at).total_seconds()),
+        "ends": text(language, "show.ends", at=show_time(presentation.expires_at, language)[-8:]),
+    }
+
+
+def _show_page(
+    shell: Shell[IssuerService],
+    request: Request,
+    owned: Owned,
+    *,
+    status: int = 200,
+    problem: str | None = None,
+) -> HTMLResponse:
+    language = language_of(request)
+    session = shell.wallet(request)
+    presentation = _presentation(shell, request, owned)
+    pid = owned.pid.hex()
+    state = _state(shell, presentation, language)
+    return shell.page(
+        request,
+        "show_live.html" if state["state"] == "active" else "show.html",
+        status=status,
+        card=_card(shell, owned, language),
+        state=state,
+        was_shown=presentation is not None,
+        start_token=session.form_token(f"show:{pid}"),
+        stop_token=session.form_token(f"stop:{pid}"),
+        purposes=PURPOSES,
+        levels=_levels(owned, language),
+        problem=problem,
+        here=f"/wallet/{pid}/show",
+    )
+
+
+def _levels(owned: Owned, language: Language) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Each level with what it shows beyond the one before; one that shows no more is left out."""
+    levels: list[tuple[str, list[tuple[str, str]]]] = []
+    known: list[tuple[str, str]] = []
+    for level in _LEVELS:
+        fields = _fields(owned, level, language)
+        more = [field for field in fields if field not in known]
+        if more or not levels:
+            levels.append((level.name, more))
+        known = fields
+    return levels

@@ -1,0 +1,88 @@
+"""What the issuer's faces are handed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from trust.terminal.opening import Facade
+
+if TYPE_CHECKING:  # a command that opens nothing runs in the base install, where there is no database library
+    from collections.abc import Mapping
+
+    from issuer.archive.archiving import Archiving
+    from issuer.archive.exporting import Exporting
+    from issuer.authorities import Authorities
+    from issuer.compromises import Compromises
+    from issuer.ecertificates.applying import Applying
+    from issuer.erasing import Erasing
+    from issuer.guarding import RegisterGuard
+    from issuer.identities import SealIdentities
+    from issuer.issuing import Issuing
+    from issuer.ocsp import Ocsp
+    from issuer.outside_crls import OutsideCrls
+    from issuer.presenting import Presenting
+    from issuer.publishing import Publishing
+    from issuer.resealing import Resealing
+    from issuer.seals import Seals
+    from issuer.statuses import Statuses
+    from ledger.log import Log
+    from trust.model.clock import Clock
+    from trust.people.access import Access
+    from trust.sandbox.lanes import Sandboxes
+    from trust.storage.sql import Database
+
+
+class IssuerService(Protocol):
+    """The issuer's use cases, and what they stand on."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def database(self) -> Database: ...
+    @property
+    def log(self) -> Log: ...
+    @property
+    def guard(self) -> RegisterGuard: ...
+    @property
+    def authorities(self) -> Authorities: ...
+    @property
+    def seals(self) -> Seals: ...
+    @property
+    def identities(self) -> SealIdentities: ...
+    @property
+    def outside_crls(self) -> OutsideCrls: ...
+    @property
+    def ocsp(self) -> Ocsp: ...
+    @property
+    def applying(self) -> Applying: ...
+    @property
+    def issuing(self) -> Issuing: ...
+    @property
+    def statuses(self) -> Statuses: ...
+    @property
+    def erasing(self) -> Erasing: ...
+    @property
+    def archiving(self) -> Archiving: ...
+    @property
+    def exporting(self) -> Exporting: ...
+    @property
+    def compromises(self) -> Compromises: ...
+    @property
+    def resealing(self) -> Resealing: ...
+    @property
+    def presenting(self) -> Presenting: ...
+    @property
+    def publishing(self) -> Publishing: ...
+    @property
+    def access(self) -> Access: ...
+    @property
+    def sandboxes(self) -> Sandboxes: ...
+    @property
+    def base_url(self) -> str:
+        """Where this service is reached, without a slash at the end."""
+
+    def member_files(self) -> Mapping[str, bytes]:
+        """The lists of other deployments, as files of an offline bundle by their names in it."""
+
+
+ISSUER: Facade[IssuerService] = Facade("issuer")

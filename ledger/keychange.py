@@ -1,0 +1,46 @@
+"""Changing the ledger's keys: a new one beside the old ones, and later an old one out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ledger.log import Log
+from ledger.logkeys import LogKeys
+from ledger.publisher import vkey_of
+from ledger.signers import CheckpointKey
+from trust.model.errors import Malformed, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """The use case. `held`: every key of the ledger in custody; `make`: a new one for one of the `uses`."""
+
+    log: Log
+    uses: Sequence[str]
+    held: Callable[[], Sequence[CheckpointKey]]
+    make: Callable[[str], CheckpointKey]
+
+    def rotate(self, use: str) -> LogKeys:
+        """Makes a key for the use (`checkpoint` or `checkpoint-sm2`); it signs beside the others from now on.
+
+        Tell witnesses and verifiers of it (the trust list does), then retire the old one. Raises `Malformed`.
+        """
+        if use not in self.uses:
+            raise Malformed(f"{use} is not a key of the ledger.", f"Give one of {', '.join(self.uses)}.")
+        new = self.make(use)
+        return self.log.change_keys([*self._present(), new])
+
+    def retire(self, key_id: str) -> LogKeys:
+        """The key with this id (eight hex digits of its vkey) signs no more. Raises `NotFound`, `Malformed`."""
+        present = self._present()
+        origin = self.log.keys.origin
+        left = [key for key in present if vkey_of(origin, key).key_id.hex() != key_id]
+        if len(left) == len(present):
+            raise NotFound(f"No present key of the ledger has the id {key_id}.", "See `yinzheng keys list`.")
+        return self.log.change_keys(left)
+
+    def _present(self) -> list[CheckpointKey]:
+        """The keys that sign now, in the log's order."""
+        held = {vkey_of(self.log.keys.origin, key): key for key in self.held()}
+        return [held[vkey] for vkey in self.log.keys.present]

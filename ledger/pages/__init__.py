@@ -1,0 +1,1 @@
+"""The ledger as people look at it."""

@@ -1,0 +1,66 @@
+"""What the ledger's faces are handed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from trust.terminal.opening import Facade
+
+if TYPE_CHECKING:  # a command that opens nothing runs in the base install, where there is no database library
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ledger.keeping import Witnessing
+    from ledger.keychange import KeyChange
+    from ledger.lockstore import LockStore
+    from ledger.log import Log
+    from ledger.witness.policy import Policy
+    from trust.model.clock import Clock
+    from trust.model.ecertificate import IssuingAuthority
+    from trust.storage.sql import Database
+
+
+class Authorities(Protocol):
+    """Who the actors of entries are."""
+
+    def get(self, authority_id: str) -> IssuingAuthority:
+        """Raises `NotFound`."""
+
+
+class ChangedRow(Protocol):
+    """A row of the register that is not what the ledger says."""
+
+    @property
+    def table(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def what(self) -> str: ...
+
+
+class LedgerService(Protocol):
+    """The log, where its files and rows are, and what is kept beside it."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def log(self) -> Log: ...
+    @property
+    def ledger_folder(self) -> Path: ...
+    @property
+    def ledger_database(self) -> Database: ...
+    @property
+    def lock_store(self) -> LockStore: ...
+    @property
+    def policy(self) -> Policy | None: ...
+    @property
+    def witnessing(self) -> Witnessing | None: ...
+    @property
+    def key_change(self) -> KeyChange: ...
+    @property
+    def authorities(self) -> Authorities: ...
+    def check_register(self) -> Sequence[ChangedRow]:
+        """Reads the register beside the ledger; what differs."""
+
+
+LEDGER: Facade[LedgerService] = Facade("ledger")

@@ -1,0 +1,1 @@
+"""The faces of who may and of what was done, for administrators and operators."""

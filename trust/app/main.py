@@ -1,0 +1,198 @@
+"""The command `yinzheng`.
+
+`main` is the entry point. What a command needs is imported inside it: `yinzheng verify --offline` runs in the
+base install, where there is no server, no register and no page layout, and it starts fast.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.models import CommandInfo
+
+from issuer.commands.archive import archive_app
+from issuer.commands.claiming import claiming_app
+from issuer.commands.ecertificates import ecertificates_app
+from issuer.commands.pki import pki_app, pki_keys_app
+from issuer.commands.registries import authority_app, type_app
+from issuer.commands.seals import seal_app
+from issuer.commands.status_lists import status_lists_app
+from issuer.service import ISSUER
+from keys.commands import keys_app
+from keys.service import KEYS
+from ledger.commands.keys import ledger_keys_app
+from ledger.commands.ledger import ledger_app
+from ledger.service import LEDGER
+from trust.admin.commands import access_app
+from trust.admin.service import ADMIN
+from trust.app.rescue import rescue_app
+from trust.model.errors import TrustError
+from trust.terminal import console
+from trust.terminal.console import t
+from trust.terminal.installation import need_server_install
+from trust.terminal.opening import Opener, Openers
+from trust.terminal.options import Data, Json
+from verifier.commands.packages import packages_app
+from verifier.commands.reports import report_app
+from verifier.commands.trust_entries import trust_app
+from verifier.commands.verify import verify_app
+from verifier.service import CHECKING, PACKAGES, VERIFIER
+
+if TYPE_CHECKING:
+    from trust.app.compose import Service
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help=t("印证：电子证照与电子印章", "Yinzheng: e-certificates and e-seals"),
+)
+_GROUPS: Sequence[tuple[str, typer.Typer, Sequence[typer.Typer], str]] = (
+    ("authority", authority_app, (), "add list"),
+    ("type", type_app, (), "list show add"),
+    ("seal", seal_app, (), ""),
+    ("archive", archive_app, (packages_app,), "due renew versions export check"),
+    ("report", report_app, (), ""),
+    (
+        "ledger",
+        ledger_app,
+        (status_lists_app, rescue_app),
+        "checkpoint accept-time accept-register prove consistency recheck export recover cosign audit audit-status",
+    ),
+    ("keys", keys_app, (pki_keys_app, ledger_keys_app), "list import new rotate retire"),
+    ("pki", pki_app, (), ""),
+    ("trust", trust_app, (), ""),
+    ("access", access_app, (claiming_app,), "new-key keys revoke-key sessions end-session claim-link"),
+)
+"""Groups of commands: name, whose group it is, who else has commands in it, and their order."""
+_FIRST = (
+    "init demo serve issue stamp suspend reinstate revoke replace present verify verify-many bundle erase"
+)
+
+
+def _join(group: typer.Typer, others: Sequence[typer.Typer], order: str) -> None:
+    """Puts commands of several actors into one group, in this order."""
+    for other in others:
+        group.registered_commands += other.registered_commands
+    if order:
+        names = order.split()
+        group.registered_commands.sort(key=lambda each: names.index(_name_of(each)))
+
+
+def _name_of(command: CommandInfo) -> str:
+    assert command.callback is not None
+    return command.name or command.callback.__name__
+
+
+def main() -> None:
+    """Runs the command line; the one place where errors become exit codes."""
+    try:
+        # Outside its standalone mode the library does not exit: it hands back the code of a `typer.Exit`.
+        code = app(standalone_mode=False, obj=_openers())
+        sys.exit(code if isinstance(code, int) else 0)
+    except TrustError as exc:
+        sys.exit(console.show_error(exc, _name_of_field))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        console.err.print(t(f"系统错误：{exc.strerror}", f"The system refused: {exc.strerror}."))
+        sys.exit(console.EXIT_OURS)
+    except Exception as exc:
+        # click's own usage errors; anything else is a fault of ours and shows its trace (`trust.app.entry`).
+        if hasattr(exc, "format_message"):
+            console.err.print(exc.format_message())
+            sys.exit(console.EXIT_USAGE)
+        raise
+
+
+def _name_of_field(name: str) -> str:
+    """What a field is called over the person's column, of whichever type it is."""
+    if console.language() == "zh-CN":
+        from issuer.catalogue import load_catalogue
+
+        for profile in load_catalogue().values():
+            known = profile.field_named(name)
+            if known is not None:
+                return known.label.zh
+    return name
+
+
+def _open(data: Path | None, *, create: bool = False, ask_witnesses: bool = True) -> Service:
+    need_server_install()
+    from trust.app.compose import open_service
+    from trust.app.settings import read_settings
+
+    return open_service(read_settings(data), create=create, ask_witnesses=ask_witnesses)
+
+
+def _openers() -> Openers:
+    """What commands may ask for. The service is all of it."""
+    facades = (ISSUER, VERIFIER, PACKAGES, LEDGER, KEYS, ADMIN)
+    of: dict[str, Opener] = {each.name: _open for each in facades}
+    return Openers(of | {CHECKING.name: lambda data: _open(data, ask_witnesses=False)})
+
+
+@app.command(
+    help=t("建立数据目录、证书、账本和首个信任列表", "make data folder, CAs, ledger, first trust list")
+)
+def init(data: Data = None, json: Json = False) -> None:
+    with _open(data, create=True) as service:
+        at = service.clock.now()
+        service.publishing.trust_list(at)
+        checkpoint = service.log.publish()
+        from verifier.evidence.trust_list import root_fingerprint
+
+        roots = [root_fingerprint(root) for root in service.publishing.roots()]
+        if json:
+            console.print_json(
+                {"data": str(service.settings.data), "trust_roots": roots, "ledger_size": checkpoint.size}
+            )
+            return
+        console.out.print(t(f"数据目录：{service.settings.data}", f"Data folder: {service.settings.data}"))
+        console.out.print(t("信任根指纹（请公布）：", "Trust root fingerprints (publish them):"))
+        for root in roots:
+            console.out.print(f"  {root}")
+
+
+@app.command(help=t("在示例数据上完成全部主要流程", "run the main job on the sample data"))
+def demo(
+    out: Annotated[Path, typer.Option("--out", help=t("输出目录", "output folder"))] = Path("demo-out"),
+    serve: Annotated[bool, typer.Option("--serve", help=t("随后启动服务", "then start the service"))] = False,
+    port: int = 8400,
+) -> None:
+    need_server_install()
+    from trust.app.demo import run_demo
+
+    if not run_demo(out):
+        raise typer.Exit(1)
+    if serve:
+        from trust.app.demo import serve_demo
+
+        serve_demo(out, port)
+
+
+@app.command(help=t("启动接口和网页", "start the API and the pages"))
+def serve(
+    data: Data = None,
+    host: str = "127.0.0.1",
+    port: int = 8400,
+    workers: Annotated[int, typer.Option(help=t("进程数", "processes; more than one needs PostgreSQL"))] = 1,
+) -> None:
+    need_server_install()
+    from trust.app.serving import serve as run
+    from trust.app.settings import read_settings
+
+    run(read_settings(data), host=host, port=port, workers=workers)
+
+
+for _name, _group, _others, _order in _GROUPS:
+    _join(_group, _others, _order)
+    app.add_typer(_group, name=_name)
+_join(app, (ecertificates_app, verify_app), _FIRST)

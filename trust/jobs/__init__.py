@@ -1,0 +1,1 @@
+"""Work that a running service does by itself."""

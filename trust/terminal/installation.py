@@ -1,0 +1,17 @@
+"""Which of the two installations this is: the base one verifies, the other has the server too."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from trust.model.errors import OperationalError
+
+_OF_THE_SERVER = ("sqlmodel", "typst")
+
+
+def need_server_install() -> None:
+    """Raises `OperationalError` in the base install."""
+    if any(find_spec(name) is None for name in _OF_THE_SERVER):
+        raise OperationalError(
+            "This is the base install, which verifies and nothing else.", 'Install "yinzheng[server]".'
+        )

@@ -1,0 +1,16 @@
+"""What an e-certificate is shown or checked for."""
+
+from __future__ import annotations
+
+from trust.words.language import Language
+from trust.words.texts import text
+
+PURPOSES = ("window", "inspection", "contract", "bank", "employment", "other")
+
+
+def shown_purpose(purpose: str, language: Language) -> str:
+    """A purpose of our list in the reader's language; any other as its holder wrote it."""
+    for name in PURPOSES:
+        if purpose == text("zh-CN", f"purpose.{name}"):
+            return text(language, f"purpose.{name}")
+    return purpose

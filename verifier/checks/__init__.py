@@ -1,0 +1,1 @@
+"""Judging: one question each, over an object and the evidence. No table, no key."""

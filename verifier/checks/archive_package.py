@@ -1,0 +1,378 @@
+"""Checking a package that is handed over to an e-archive, alone and offline: the four properties 四性.
+
+DA/T 70-2018 names them: 真实性 authenticity, 完整性 integrity, 可用性 usability, 安全性 safety. Each is as good as the
+worst of its checks, and a check that could not be made is not passed.
+
+    authenticity   seal, certificates, time-stamps, entitlement; the ledger receipt of every version
+    integrity      nothing is missing, added or changed: the package by its manifest, the file by its seal, each
+                   version by the digest in the metadata, the metadata by the data that were sealed
+    usability      the file opens, every page is drawn, fonts are in it, it claims to be PDF/A
+    safety         no active content, no encryption, nothing that is kept elsewhere, no more than can be handled
+
+Whether the licence is in force is no question here: archives keep what was revoked and what has expired. That is
+told among the facts. The report that came in the package is not read: everything is found out anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from trust.encoding.archive_package import (
+    EVIDENCE,
+    LICENCE,
+    MAX_PACKAGE_BYTES,
+    METADATA_JSON,
+    METADATA_XML,
+    Package,
+    decode_metadata,
+    encode_metadata,
+    receipt_paths,
+)
+from trust.encoding.digests import sha256, sm3
+from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
+from trust.encoding.trust_list import TrustList, encode_trust_list
+from trust.model.errors import Malformed, OperationalError, TrustError, VerificationError
+from trust.model.report import Finding, Report, Result, Verdict, decide
+from trust.pdf.reading import MAX_FILE_BYTES
+from trust.sandbox.workers import Sandbox
+from verifier.checks.archived_file import ArchivedVersions, decode_versions
+from verifier.checks.readability import Readability, decode_readability
+from verifier.checks.verifying import Verifier, checks_of_the_seal
+from verifier.evidence.bundle import PackedBundle, decode_roots, evidence_from_bundle
+from verifier.evidence.evidence import Evidence
+from verifier.evidence.trust_list import root_fingerprint
+from verifier.sentences import CHECKS
+
+_ABOUT_THE_LICENCE = ("status", "validity")
+_INTEGRITY_OF_FILE = ("file.gap", "file.structure", "file.versions", "archive.versions")
+_SAFETY_OF_FILE = ("file.active-content",)
+_LEAST_FIELDS = (
+    "ZZBS", "ZZMC", "ZZLXDM", "ZZBH", "ZZBFJG", "ZZBFJGDM", "ZZBFRQ", "ZZYXQQSRQ", "ZZYXQJZRQ",
+    "CZZT", "CZZTDM", "CZZTDMLXDM",
+)  # fmt: skip
+"""The fields of GB/T 36903 that licences of every type here have."""
+
+
+class Property(StrEnum):
+    AUTHENTICITY = "authenticity"
+    INTEGRITY = "integrity"
+    USABILITY = "usability"
+    SAFETY = "safety"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One property, and every check on which it stands."""
+
+    property: Property
+    result: Verdict
+    findings: Sequence[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class FourProperties:
+    """`checked_at` is the moment that is asked about; `report` what the verifier said of the file."""
+
+    identifier: str
+    checked_at: datetime
+    result: Verdict
+    properties: Sequence[Judged]
+    report: Report
+    facts: Mapping[str, Any]
+
+
+def check_package(
+    package: Package, sandbox: Sandbox, at: datetime, *, roots: Sequence[bytes] = ()
+) -> FourProperties:
+    """All checks on a package. `roots` are the pinned roots; without any, those in the package are taken."""
+    licence = package.files.get(LICENCE, b"")
+    evidence = _evidence(package, at, roots)
+    report = Verifier(sandbox, live=None).verify_bytes(licence, evidence, at)
+    metadata, described = _metadata(package)
+    versions = _versions(package, sandbox, evidence.trust_list, licence, len(_listed_versions(metadata)))
+    readable = _readability(sandbox, licence)
+    seal = [each for each in report.findings if each.check not in _ABOUT_THE_LICENCE]
+    whole = [each for each in (*seal, *versions.findings) if each.check in _INTEGRITY_OF_FILE]
+    # A file that was changed is neither whole nor genuine, so these findings count twice.
+    genuine = [each for each in (*seal, *versions.findings) if each.check not in _SAFETY_OF_FILE]
+    needed = [check for check in checks_of_the_seal() if check not in _SAFETY_OF_FILE]
+    wanted = [f"archive.receipt.{n}" for n in range(max(1, len(versions.sha256)))]
+    properties = (
+        _judged(Property.AUTHENTICITY, genuine, [*needed, *wanted]),
+        _judged(
+            Property.INTEGRITY,
+            [
+                *_manifest_findings(package),
+                *whole,
+                *described,
+                *_metadata_findings(metadata, readable.data, evidence.trust_list),
+                _receipts_finding(package, metadata),
+                _versions_finding(metadata, versions),
+            ],
+            ("file.gap", "file.structure"),
+        ),
+        _judged(Property.USABILITY, readable.usable, ("file.opens", "file.drawn", "file.fonts", "file.pdfa")),
+        _judged(
+            Property.SAFETY,
+            [
+                *(each for each in seal if each.check in _SAFETY_OF_FILE),
+                *readable.safe,
+                _size_finding(package),
+            ],
+            ("file.no-active-content", "file.not-encrypted", "file.no-external"),
+        ),
+    )
+    results = {each.result for each in properties}
+    result = next((each for each in _WORST_FIRST if each in results), Verdict.PASSED)
+    facts = {**readable.facts, "versions": len(versions.sha256), "roots": _roots_of(package)}
+    return FourProperties(package.manifest.identifier, at, result, properties, report, facts)
+
+
+_WORST_FIRST = (Verdict.FAILED, Verdict.INDETERMINATE)
+
+
+def encode_four_properties(found: FourProperties) -> dict[str, Any]:
+    """JSON values: what machines read, and what the printed report is made of."""
+    about = {each.check: each for each in found.report.findings if each.check in _ABOUT_THE_LICENCE}
+    return {
+        "schema": "yinzheng-four-properties-1",
+        "identifier": found.identifier,
+        "checked_at": found.checked_at.isoformat(),
+        "result": found.result.value,
+        "properties": [
+            {
+                "name": each.property.value,
+                "name_zh": PROPERTY_NAMES[each.property][0],
+                "name_en": PROPERTY_NAMES[each.property][1],
+                "result": each.result.value,
+                "checks": [
+                    {
+                        "check": finding.check,
+                        "result": finding.result.value,
+                        "code": finding.code,
+                        "detail": finding.detail,
+                    }
+                    for finding in each.findings
+                ],
+            }
+            for each in found.properties
+        ],
+        "licence": {
+            "status": found.report.facts.get("status"),
+            "validity": about["validity"].code if "validity" in about else None,
+            "verdict": found.report.verdict.value,
+            "code": found.report.code,
+            "seal": found.report.facts.get("seal"),
+        },
+        "facts": dict(found.facts),
+    }
+
+
+PROPERTY_NAMES: Mapping[str, tuple[str, str]] = {
+    Property.AUTHENTICITY: ("真实性", "Authenticity"),
+    Property.INTEGRITY: ("完整性", "Integrity"),
+    Property.USABILITY: ("可用性", "Usability"),
+    Property.SAFETY: ("安全性", "Safety"),
+}
+
+CHECK_NAMES: Mapping[str, tuple[str, str]] = {
+    "archive.versions": ("归档版本逐字节相符", "Later versions agree to the byte"),
+    "archive.receipt": ("账本回执，版本", "Ledger receipt of version"),
+    "evidence.bundle": ("离线核验依据", "Evidence for offline verification"),
+    "file.opens": ("文件可打开", "The file opens"),
+    "file.drawn": ("每一页均可显示", "Every page is drawn"),
+    "file.pages": ("页数相符", "Number of pages agrees"),
+    "file.data": ("内嵌证照数据可读", "The data inside the file can be read"),
+    "file.fonts": ("字体均已嵌入", "All fonts are in the file"),
+    "file.pdfa": ("声明为 PDF/A", "Claims to be PDF/A"),
+    "file.no-active-content": ("全部修订中无活动内容", "No active content in any revision"),
+    "file.not-encrypted": ("未加密", "Not encrypted"),
+    "file.no-external": ("无外部引用", "Nothing is kept elsewhere"),
+    "file.size": ("文件大小在限度内", "Size of the file is within limits"),
+    "package.size": ("移交包大小在限度内", "Size of the package is within limits"),
+    "package.files": ("文件齐全，无多余文件", "No file is missing, none was added"),
+    "package.digests": ("各文件摘要与清单一致", "Every file agrees with the manifest"),
+    "package.receipts": ("各版本回执齐全", "There is a receipt for each version"),
+    "package.versions": ("各版本摘要与登记一致", "Each version agrees with the register's digest"),
+    "metadata.form": ("元数据可读，两种形式一致", "Metadata can be read, both forms agree"),
+    "metadata.sealed": ("元数据与盖章数据一致", "Metadata agree with what was sealed"),
+    "metadata.complete": ("元数据项齐全", "Metadata are complete for the type"),
+}
+"""What a check of a package is called; those of the verifier are in `verifier.sentences.CHECKS`."""
+
+
+def check_name(check: str, language_side: int) -> str:
+    """The name of any check in a report on four properties; 0 is zh-CN, 1 English."""
+    stem, _, number = check.rpartition(".")
+    if number.isdigit() and stem in CHECK_NAMES:
+        return f"{CHECK_NAMES[stem][language_side]} {number}"
+    return (CHECK_NAMES.get(check) or CHECKS.get(check) or (check, check))[language_side]
+
+
+# --- Gathering ---
+
+
+def _evidence(package: Package, at: datetime, roots: Sequence[bytes]) -> Evidence:
+    """The bundle in the package. What is wrong with it is a problem of the evidence, and found as such."""
+    try:
+        return evidence_from_bundle(PackedBundle(package.files, EVIDENCE), at, roots=roots)
+    except TrustError as exc:
+        return Evidence.without_list(Finding("evidence.bundle", Result.INDETERMINATE, exc.code, exc.what))
+
+
+def _versions(
+    package: Package, sandbox: Sandbox, trust_list: TrustList | None, licence: bytes, count: int
+) -> ArchivedVersions:
+    if trust_list is None or len(licence) > MAX_FILE_BYTES:
+        finding = Finding("archive.receipt.0", Result.INDETERMINATE, "NOT_PROVEN", "not looked at")
+        return ArchivedVersions((finding,), ())
+    paths = [path for number in range(max(1, count)) for path in receipt_paths(number)]
+    blobs = [package.files.get(path, b"") for path in paths]
+    try:
+        given = [licence, encode_trust_list(trust_list), *blobs]
+        return sandbox.run("archived-versions", {}, given, decode_versions)
+    except OperationalError:
+        raise  # ours to mend, and no word about the file
+    except TrustError as exc:
+        return ArchivedVersions((Finding("archive.versions", Result.INDETERMINATE, exc.code, exc.what),), ())
+
+
+def _readability(sandbox: Sandbox, licence: bytes) -> Readability:
+    if len(licence) > MAX_FILE_BYTES:
+        large = Finding("file.size", Result.FAILED, "TOO_LARGE", f"{len(licence)} bytes")
+        return Readability((), (large,), {"size": len(licence)}, None)
+    try:
+        return sandbox.run("archived-file", {}, [licence], decode_readability)
+    except OperationalError:
+        raise
+    except TrustError as exc:
+        failed = Finding("file.opens", Result.FAILED, exc.code, exc.what)
+        return Readability((failed,), (), {"size": len(licence)}, None)
+
+
+def _metadata(package: Package) -> tuple[dict[str, Any], list[Finding]]:
+    try:
+        tree = decode_metadata(package.files.get(METADATA_JSON, b""))
+        if encode_metadata(tree)[1] != package.files.get(METADATA_XML):
+            raise VerificationError("metadata.xml says something else than metadata.json.", code="ALTERED")
+    except TrustError as exc:
+        return {}, [Finding("metadata.form", Result.FAILED, exc.code, exc.what)]
+    return tree, [Finding("metadata.form", Result.PASSED)]
+
+
+# --- Judging ---
+
+
+def _judged(name: Property, findings: Sequence[Finding], required: Sequence[str]) -> Judged:
+    verdict, _ = decide(findings, required)
+    return Judged(name, verdict, tuple(findings))
+
+
+def _manifest_findings(package: Package) -> list[Finding]:
+    listed = {each.path: each for each in package.manifest.files}
+    there = {*package.files, *package.damaged}
+    missing, added = sorted(listed.keys() - there), sorted(there - listed.keys())
+    changed = [
+        path
+        for path, each in sorted(listed.items())
+        if path in package.files
+        and (each.size, each.sha256, each.sm3)
+        != (len(package.files[path]), sha256(package.files[path]).hex(), sm3(package.files[path]).hex())
+    ]
+    changed += package.damaged
+    whole = "; ".join(
+        f"{what}: {', '.join(paths)}" for what, paths in (("missing", missing), ("added", added)) if paths
+    )
+    twice = len(listed) != len(package.manifest.files)
+    return [
+        Finding("package.files", Result.FAILED, "ALTERED", whole or "a file is listed twice")
+        if whole or twice
+        else Finding("package.files", Result.PASSED, detail=f"{len(listed)} files"),
+        Finding("package.digests", Result.FAILED, "ALTERED", ", ".join(changed))
+        if changed
+        else Finding("package.digests", Result.PASSED, detail="SHA-256, SM3"),
+    ]
+
+
+def _metadata_findings(
+    metadata: Mapping[str, Any], data: bytes | None, trust_list: TrustList | None
+) -> list[Finding]:
+    """The description is that of the sealed data, and has every field that the type asks for."""
+    try:
+        sealed = decode_ecertificate_data(data or b"")
+        licence = metadata["licence"]
+        fields, required = licence["fields"], licence["required"]
+        same = fields == dict(sealed.metadata) and licence["pid"] == sealed.pid.hex()
+    except (Malformed, KeyError, TypeError) as exc:
+        detail = exc.what if isinstance(exc, Malformed) else "a part of the metadata is missing"
+        return [
+            Finding(check, Result.INDETERMINATE, "NOT_PROVEN", detail)
+            for check in ("metadata.sealed", "metadata.complete")
+        ]
+    agree = (
+        Finding("metadata.sealed", Result.PASSED, detail=f"{len(fields)} fields")
+        if same
+        else Finding("metadata.sealed", Result.FAILED, "ALTERED", "they are not those of the file")
+    )
+    return [agree, _complete(sealed, fields, [*_LEAST_FIELDS, *required], trust_list)]
+
+
+def _complete(
+    sealed: ECertificateData,
+    fields: Mapping[str, Any],
+    required: Sequence[str],
+    trust_list: TrustList | None,
+) -> Finding:
+    listed = trust_list.type(sealed.type_short, sealed.type_version) if trust_list is not None else None
+    if listed is None:
+        return Finding(
+            "metadata.complete", Result.INDETERMINATE, "UNKNOWN_ISSUER", "the type is not in the trust list"
+        )
+    missing = sorted({name for name in required if not fields.get(name)})
+    if missing:
+        return Finding("metadata.complete", Result.FAILED, "INCOMPLETE", ", ".join(missing))
+    return Finding("metadata.complete", Result.PASSED, detail=f"{len(set(required))} fields")
+
+
+def _listed_versions(metadata: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    listed = metadata.get("version")
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
+def _receipts_finding(package: Package, metadata: Mapping[str, Any]) -> Finding:
+    count = len(_listed_versions(metadata))
+    wanted = [path for number in range(count) for path in receipt_paths(number)]
+    missing = [path for path in wanted if path not in package.files]
+    if missing or not count:
+        detail = ", ".join(missing) or "the metadata list no version"
+        return Finding("package.receipts", Result.FAILED, "INCOMPLETE", detail)
+    return Finding("package.receipts", Result.PASSED, detail=f"{count}")
+
+
+def _versions_finding(metadata: Mapping[str, Any], versions: ArchivedVersions) -> Finding:
+    listed = [each.get("sha256") for each in _listed_versions(metadata)]
+    if not versions.sha256:
+        return Finding("package.versions", Result.INDETERMINATE, "NOT_PROVEN", "the versions cannot be read")
+    if listed != list(versions.sha256):
+        detail = f"{len(listed)} are listed, {len(versions.sha256)} are in the file, or a digest differs"
+        return Finding("package.versions", Result.FAILED, "ALTERED", detail)
+    return Finding("package.versions", Result.PASSED, detail=f"{len(listed)}")
+
+
+def _size_finding(package: Package) -> Finding:
+    small = package.size <= MAX_PACKAGE_BYTES
+    result, code = (Result.PASSED, "OK") if small else (Result.FAILED, "TOO_LARGE")
+    return Finding("package.size", result, code, f"{package.size} bytes")
+
+
+def _roots_of(package: Package) -> list[str]:
+    try:
+        return [
+            root_fingerprint(root) for root in decode_roots(package.files.get(f"{EVIDENCE}roots.json", b""))
+        ]
+    except Malformed:
+        return []

@@ -1,0 +1,1 @@
+"""The verifier at the command line."""

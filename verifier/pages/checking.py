@@ -1,0 +1,154 @@
+"""Checking on a page: from what a form sent to a report, its audit line, and its view.
+
+Whoever stands at a counter does not wait behind the public (`trust.web.lanes`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from fastapi import Request
+
+from trust.model.report import Finding, Report, Result, Verdict
+from trust.people.api_clients import ApiCaller
+from trust.sandbox.lanes import Lane
+from trust.web.lanes import Lanes
+from trust.web.sender import sender_of
+from trust.web.shell import Shell
+from trust.words.language import Language
+from trust.words.texts import text
+from verifier.checking import believed_pid
+from verifier.pages.verdict import CarriedReports, VerdictView, view_of
+from verifier.reports.shown import report_json
+from verifier.service import VerifierService
+from verifier.sight import Sight
+
+PUBLIC = "public"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A report as JSON, its view, and the report again as a form can carry it."""
+
+    report: Mapping[str, Any]
+    view: VerdictView
+    carried: str
+    sight: Sight | None = None
+
+
+class VerdictPages:
+    """One for the whole app."""
+
+    def __init__(self, shell: Shell[VerifierService], lanes: Lanes) -> None:
+        self._shell = shell
+        self._lanes = lanes
+        self._carried = CarriedReports(shell.service.report_form_key)
+
+    @contextlib.contextmanager
+    def admitted(self, request: Request, lane: Lane) -> Iterator[None]:
+        """Around a request that brings something to check, before its form is read. Raises as `Lanes.admitted`."""
+        with self._lanes.admitted(lane, *sender_of(request)):
+            yield
+
+    async def check(
+        self,
+        thing: bytes | str,
+        language: Language,
+        *,
+        actor: str = PUBLIC,
+        verifier: str = "",
+        purpose: str = "",
+        caller: ApiCaller | None = None,
+    ) -> Checked:
+        """Checks a file or a code; `verifier` is the counter that asks, empty for the public; `purpose` one of ours.
+
+        A `caller` of a desk is shown what it may see of a file.
+        """
+        lane = Lane.PUBLIC if actor == PUBLIC else Lane.COUNTER
+        work = partial(
+            self._check, thing, lane, actor=actor, verifier=verifier, purpose=purpose, caller=caller
+        )
+        queue = self._lanes.decode if isinstance(thing, str) else self._lanes.read
+        report, portrait, sight = await queue(lane, work)
+        seen = self._seen(report, language, verifier=verifier, purpose=purpose, portrait=portrait)
+        return replace(seen, sight=sight)
+
+    def too_large(self, language: Language, *, verifier: str = "") -> Checked:
+        """What is said of a file that was not taken in."""
+        at = self._shell.service.clock.now()
+        finding = Finding("file.read", Result.INDETERMINATE, "TOO_LARGE", "the file is larger than 20 MiB")
+        report = Report("file", at, Verdict.INDETERMINATE, "TOO_LARGE", (finding,))
+        return self._seen(report_json(report), language, verifier=verifier)
+
+    def again(self, carried: str, language: Language) -> Checked:
+        """A report that a page carried. Raises `NotFound`."""
+        report = self._carried.open(carried, self._shell.service.clock.now())
+        view = self._view(report, language, "", "", self._shell.service.sights.portrait_of(report))
+        return Checked(report, view, carried)
+
+    def _check(
+        self,
+        thing: bytes | str,
+        lane: Lane,
+        *,
+        actor: str,
+        verifier: str,
+        purpose: str,
+        caller: ApiCaller | None,
+    ) -> tuple[Mapping[str, Any], str | None, Sight | None]:
+        service = self._shell.service
+        at = service.clock.now()
+        report, encoded = service.checking.verify_and_file(thing, at, lane=lane, verifier=verifier)
+        # What anybody may send and nobody can read leaves no line: the trail cannot be filled with it from outside.
+        if report.was_read or actor != PUBLIC:
+            action, why = f"verify:{report.kind}", purpose or None
+            self._shell.access.trail.record(actor, action, believed_pid(report), why, _outcome(report))
+        sight = (
+            service.sights.see(caller, report, thing)
+            if caller is not None and isinstance(thing, bytes)
+            else None
+        )
+        return encoded, service.sights.portrait_of(encoded), sight
+
+    def _seen(
+        self,
+        report: Mapping[str, Any],
+        language: Language,
+        *,
+        verifier: str,
+        purpose: str = "",
+        portrait: str | None = None,
+    ) -> Checked:
+        at = datetime.fromisoformat(report["verified_at"])
+        view = self._view(report, language, verifier, purpose, portrait)
+        return Checked(report, view, self._carried.seal(report, at))
+
+    def _view(
+        self,
+        report: Mapping[str, Any],
+        language: Language,
+        verifier: str,
+        purpose: str,
+        portrait: str | None = None,
+    ) -> VerdictView:
+        names = self._shell.service.names
+        wanted = text(language, f"purpose.{purpose}") if purpose else ""
+        return view_of(
+            report,
+            language,
+            issuers_en=names.authorities_en(),
+            types=names.types(),
+            checked_by=verifier,
+            purpose=wanted,
+            portrait=portrait,
+        )
+
+
+def _outcome(report: Report) -> str:
+    """What the audit trail keeps: "PASSED OK", "FAILED REVOKED"."""
+    return f"{report.verdict} {report.code}"[:32]

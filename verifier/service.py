@@ -1,0 +1,57 @@
+"""What the verifier's faces are handed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from trust.terminal.opening import Facade
+
+if TYPE_CHECKING:  # a command that opens nothing runs in the base install, where there is no database library
+    from trust.model.clock import Clock
+    from verifier.checking import Checking
+    from verifier.membership.keeping import MemberBundles
+    from verifier.ports import Entries, Lists, Names, Size
+    from verifier.reports.filing import Reporting
+    from verifier.reports.packages import Exported
+    from verifier.sight import Sights
+
+
+class VerifierService(Protocol):
+    """The verifier's use cases, and the windows that its faces look through themselves."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def checking(self) -> Checking: ...
+    @property
+    def reporting(self) -> Reporting: ...
+    @property
+    def sights(self) -> Sights: ...
+    @property
+    def member_bundles(self) -> MemberBundles: ...
+    @property
+    def members(self) -> Entries: ...
+    @property
+    def lists(self) -> Lists: ...
+    @property
+    def names(self) -> Names: ...
+    @property
+    def ledger_size(self) -> Size:
+        """How far the ledger has grown, for the home page."""
+
+    @property
+    def report_form_key(self) -> bytes:
+        """Under it a page carries a report from one form to the next."""
+
+
+class PackageService(Protocol):
+    """Packages for an e-archive, which the issuer fills and the verifier checks."""
+
+    def export_package(self, identifier: str) -> Exported:
+        """The package of one e-certificate, in the state it has now. Raises `NotFound`."""
+
+
+VERIFIER: Facade[VerifierService] = Facade("verifier")
+CHECKING: Facade[VerifierService] = Facade("checking")
+"""The same, for commands that change nothing: nobody outside is asked before it is opened."""
+PACKAGES: Facade[PackageService] = Facade("packages")
