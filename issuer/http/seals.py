@@ -11,10 +11,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter
 from fastapi import Path as ApiPath
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from issuer.identities import SealIdentity
 from issuer.seals import ESeal, SealApplication, SealEvent
@@ -22,15 +22,10 @@ from issuer.service import IssuerService
 from keys.suites import Suite
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.model.seal import SealPolicy, SealShape
-from trust.people.access import Access
 from trust.people.api_clients import ApiCaller
+from trust.web.api import Authorization, Body
 
-Authorization = Annotated[str | None, Header()]
 CallerOf = Callable[[str | None, str], ApiCaller]
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class ApplyBody(Body):
@@ -71,7 +66,8 @@ class ManyBody(Body):
 Number = Annotated[int, ApiPath(ge=1, le=(1 << 63) - 1)]
 
 
-def seals_router(service: IssuerService, access: Access, caller: CallerOf) -> APIRouter:
+def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
+    access = service.access
     router = APIRouter(tags=["seals"])
     seals = service.seals
 

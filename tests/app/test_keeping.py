@@ -25,7 +25,7 @@ from ledger.tilefolder import TileFolder
 from ledger.witness.client import Failure, Witnesses
 from ledger.witness.policy import Group, Policy, PolicyLog, PolicyWitness, check_cosigned_checkpoint
 from ledger.witness.witness import replace_log_keys
-from trust.jobs.rounds import Keeper
+from trust.app.keeping import make_keeper
 from trust.model.errors import LedgerBusy, LedgerHalted, Malformed
 from trust.storage.sql import Database
 
@@ -242,8 +242,8 @@ def wait_until(holds: Callable[[], bool]) -> None:
 def test_the_threads_scrub_and_witness_until_they_are_closed(kept: Kept) -> None:
     world = kept.world
     scrubbing = Scrubbing(kept.log, world.database, world.lock_store, world.folder, world.clock)
-    keeper = Keeper(kept.witnessing, scrubbing, SETTINGS)
-    keeper.start()
+    keeper = make_keeper(kept.witnessing, scrubbing, SETTINGS)
+    keeper.rounds.start()
     try:
         world.append(kept.log, 3)
         wait_until(lambda: f"\n{kept.log.size}\n" in kept.log.published_note())
@@ -253,7 +253,7 @@ def test_the_threads_scrub_and_witness_until_they_are_closed(kept: Kept) -> None
         with pytest.raises(LedgerHalted, match="Entry 3 has been changed"):
             world.append(kept.log, 1)
     finally:
-        keeper.close()
+        keeper.rounds.close()
 
 
 def test_a_policy_file_is_read_and_a_bad_one_says_which_line(tmp_path: Path) -> None:

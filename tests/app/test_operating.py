@@ -129,7 +129,7 @@ def test_a_worker_begins_as_the_single_process_does(world: World, monkeypatch: p
         issuing.issued(identifier=_only_identifier(world)).number
         == world.application(1).fields["licence_number"]
     )
-    assert world.service.keeper._threads
+    assert world.service.keeper.rounds.is_running
 
 
 def _only_identifier(world: World) -> str:

@@ -14,9 +14,10 @@ from support.pages_world import DESK, HOLDER_NAME, PERSON, World
 from support.routes import pages_not_among
 
 from issuer.presenting import Level
-from trust.app.pages import SECURITY_HEADERS
+from trust.app.site import ROOMS
 from trust.encoding.qr import live_code_svg
 from trust.model.status import Status
+from trust.web.shell import SECURITY_HEADERS
 from trust.words.language import LANGUAGES
 from trust.words.purposes import PURPOSES
 from trust.words.texts import as_language, load_texts, preferred_language, text
@@ -103,9 +104,15 @@ def test_small_scripts_and_styles_are_served_for_ever_under_their_digest(browser
     assert address
     answer = browser.get(address.group(1))
     assert "immutable" in answer.headers["cache-control"]
-    for each in files("trust.app.pages").joinpath("static").iterdir():
-        if each.name.endswith(".js"):
-            assert len(each.read_bytes()) < 10_000
+    scripts = [
+        each
+        for room in ("trust.web", *ROOMS)
+        for each in files(room).joinpath("static").iterdir()
+        if each.name.endswith(".js")
+    ]
+    assert len(scripts) > 5
+    for each in scripts:
+        assert len(each.read_bytes()) < 10_000
 
 
 def test_what_is_not_there_is_said_in_words(browser: Browser) -> None:
@@ -510,8 +517,9 @@ def test_both_catalogues_have_the_same_keys_and_every_one_is_translated() -> Non
 def test_every_key_that_pages_ask_for_is_there_and_none_is_left_over() -> None:
     sources = "".join(
         each.read_text()
+        for room in ("trust.web", *ROOMS)
         for folder in ("", "templates")
-        for each in files("trust.app.pages").joinpath(folder).iterdir()
+        for each in files(room).joinpath(folder).iterdir()
         if each.name.endswith((".py", ".html"))
     )
     asked = set(re.findall(r'"([a-z_]+\.[A-Za-z_.0-9-]+)"', sources))

@@ -33,7 +33,7 @@ from trust.encoding import (
 from trust.encoding.plain_text import one_line, printable
 from trust.model.errors import Malformed, TrustError
 from trust.pdf import gap, plain
-from verifier.evidence.evidence import bundle
+from verifier.evidence import bundle
 
 _LIVE_KEY = bytes(32)
 _TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}

@@ -37,7 +37,7 @@ def access_new_key(
 
 @access_app.command("keys", help=t("列出接口密钥", "list the API keys"))
 def access_keys(ctx: typer.Context, data: Data = None, json: Json = False) -> None:
-    from trust.admin.http import key_json
+    from trust.admin.shown import key_json
 
     with opened(ctx, ADMIN, data) as service:
         found = service.access.clients.list_api_keys()
@@ -72,7 +72,7 @@ def access_revoke_key(ctx: typer.Context, key_id: str, data: Data = None) -> Non
 
 @access_app.command("sessions", help=t("列出打开的会话", "list the open sessions"))
 def access_sessions(ctx: typer.Context, data: Data = None, json: Json = False) -> None:
-    from trust.admin.http import session_json
+    from trust.admin.shown import session_json
 
     with opened(ctx, ADMIN, data) as service:
         found = service.access.sessions.list_sessions()

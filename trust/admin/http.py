@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from trust.app.compose import Service
+from trust.admin.service import AdminService
+from trust.admin.shown import key_json, session_json
 from trust.model.errors import Conflict, NotPermitted
-from trust.people.access import Access
-from trust.people.api_clients import ApiCaller, ApiKey
-from trust.people.sessions import OpenSession
+from trust.people.api_clients import ApiCaller
+from trust.web.api import Authorization
 
 CallerOf = Callable[[str | None, str], ApiCaller]
-Authorization = Annotated[str | None, Header()]
 
 
-def keys_router(service: Service, access: Access, caller: CallerOf) -> APIRouter:
+def keys_router(service: AdminService, caller: CallerOf) -> APIRouter:
+    access = service.access
     router = APIRouter(prefix="/access", tags=["operator"])
 
     def administrator(authorization: str | None) -> ApiCaller:
@@ -65,29 +64,6 @@ def keys_router(service: Service, access: Access, caller: CallerOf) -> APIRouter
         return _fresh({"ended": ended})
 
     return router
-
-
-def key_json(key: ApiKey, now: datetime) -> dict[str, Any]:
-    state = "revoked" if key.revoked_at is not None else "active" if key.expires_at > now else "expired"
-    return {
-        "id": key.key_id,
-        "label": key.label,
-        "authority": key.authority_id,
-        "scopes": list(key.scopes),
-        "state": state,
-        "created_at": key.created_at.isoformat(),
-        "expires_at": key.expires_at.isoformat(),
-        "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
-    }
-
-
-def session_json(session: OpenSession) -> dict[str, Any]:
-    return {
-        "id": session.session_id,
-        "kind": session.kind,
-        "key": session.key_id,
-        "expires_at": session.expires_at.isoformat(),
-    }
 
 
 def _fresh(answer: dict[str, Any]) -> JSONResponse:

@@ -1,24 +1,49 @@
-"""The FastAPI application: routers, problems, pages, and the frame around every request."""
+"""The FastAPI application: the faces of all actors joined, and the frame around every request.
+
+The API answers its errors as problems (RFC 9457), pages as pages in the reader's language. Pages are server-rendered
+and complete without JavaScript.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
+from issuer.http.ecertificates import ecertificates_router
+from issuer.http.presentations import presentations_router
+from issuer.http.published import published_router
+from issuer.http.seals import seals_router
+from issuer.http.types import types_router
+from issuer.pages.seals import seals_router as seals_pages
+from issuer.pages.wallet import wallet_router
+from ledger.http.files import files_router
+from ledger.http.proofs import proofs_router
+from ledger.pages.explorer import ledger_router
+from trust.admin.http import keys_router
 from trust.app.compose import Service
-from trust.app.http.api import api_router
-from trust.app.http.public import public_router
+from trust.app.health import health_router
 from trust.app.metrics import metrics_app
-from trust.app.pages import add_pages, page_errors, security_headers
-from trust.model.clock import SystemEntropy
-from trust.people.access import open_access
 from trust.sandbox.lanes import SIZES, Lane, LaneSize
+from trust.web.api import Callers
+from trust.web.assets import make_templates, static_files
+from trust.web.idempotency import Idempotency
 from trust.web.lanes import Lanes
 from trust.web.middleware import Metrics, RequestFrame
 from trust.web.problems import add_problem_handlers
+from trust.web.shell import Shell, page_for_error, security_headers
+from verifier.http.verifications import verifications_router
+from verifier.pages.checking import VerdictPages
+from verifier.pages.desk import desk_router
+from verifier.pages.public import public_router
+from verifier.pages.reports import reports_router
+from verifier.pages.trusted import trusted_router
+
+ROOMS = ("issuer.pages", "verifier.pages", "ledger.pages")
+"""Packages with templates and static files, beside those that every page uses (`trust.web.assets`)."""
 
 
 def create_app(
@@ -42,14 +67,56 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    access = open_access(service.database, service.clock, SystemEntropy())
-    metrics = Metrics()
-    lanes = Lanes(sizes)
+    metrics, lanes = Metrics(), Lanes(sizes)
+    settings = service.settings
+    shell = Shell(service, service.access, make_templates(ROOMS), settings.host, settings.base_url)
     app.state.metrics_app = metrics_app(service, metrics, lanes)  # for an address of its own: see `serving`
-    app.include_router(api_router(service, access, metrics, lanes))
-    app.include_router(public_router(service, metrics, lanes))
-    add_pages(app, service, access, lanes, policy=service.policy)
-    add_problem_handlers(app, page_errors(service, access))
+    app.include_router(_api(service, metrics, lanes))
+    for public in (files_router(service), published_router(service), health_router(service, metrics, lanes)):
+        app.include_router(public)
+    app.include_router(_pages(shell, lanes))
+    app.mount("/static", static_files(ROOMS), name="static")
+    add_problem_handlers(app, _page_errors(shell))
     app.add_middleware(security_headers)
     app.add_middleware(RequestFrame, metrics=metrics, lanes=lanes)
     return app
+
+
+def _api(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter:
+    router = APIRouter(prefix="/api/v1")
+    callers = Callers(service.access)
+    for part in (
+        ecertificates_router(service, callers, Idempotency(service.database), lanes),
+        presentations_router(service, callers),
+        verifications_router(service, callers, metrics, lanes),
+        types_router(),
+        proofs_router(service),
+        seals_router(service, callers.check),
+        keys_router(service, callers.check),
+    ):
+        router.include_router(part)
+    return router
+
+
+def _pages(shell: Shell[Service], lanes: Lanes) -> APIRouter:
+    verdicts = VerdictPages(shell, lanes)
+    router = APIRouter()
+    for part in (
+        public_router(shell, verdicts),
+        desk_router(shell, verdicts),
+        wallet_router(shell),
+        ledger_router(shell, shell.service.policy),
+        seals_pages(shell),
+        trusted_router(shell),
+        reports_router(shell),
+    ):
+        router.include_router(part)
+    return router
+
+
+def _page_errors(shell: Shell[Service]) -> Callable[[Request, int, str], Response]:
+    """Makes the page for an error outside a page's own route, such as an address that does not exist.
+
+    Its third argument is for machines and does not get shown: the page says it in the reader's language.
+    """
+    return lambda request, status, detail: page_for_error(shell, request, HTTPException(status, detail))

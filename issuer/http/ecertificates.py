@@ -1,0 +1,450 @@
+"""E-certificates over HTTP: issue, stamp, look up, read, change their status."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+import anyio
+from anyio import CapacityLimiter
+from fastapi import APIRouter, File, Form, Path, Query, Request, UploadFile
+from fastapi.responses import Response
+from pydantic import Field
+
+from issuer.archive.package import detached
+from issuer.catalogue import load_profile
+from issuer.service import IssuerService
+from issuer.shown import version_json
+from trust.encoding.ecertificate_data import decode_ecertificate_data
+from trust.model.ecertificate import Application, IssuedECertificate
+from trust.model.errors import Malformed, NotFound, NotPermitted
+from trust.model.status import StatusAct
+from trust.people.api_clients import ApiCaller
+from trust.sandbox.lanes import Lane
+from trust.web.api import (
+    PROBLEMS,
+    Authorization,
+    Body,
+    Callers,
+    IdempotencyKey,
+    check_size,
+    example,
+    private,
+    read_pid,
+)
+from trust.web.idempotency import Idempotency
+from trust.web.lanes import Lanes
+
+T = TypeVar("T")
+_MAX_PHOTO_BASE64 = 3 * 1024 * 1024
+_AT_ONCE = 16
+"""Requests that wait for the ledger, in threads of their own: slow uploads cannot starve redemption."""
+
+
+class IssueBody(Body):
+    type: str = Field(max_length=8, examples=["FOOD"])
+    fields: dict[str, str | list[str]] = Field(examples=[{"licence_number": "JY29901010000001"}])
+    authority: str | None = Field(
+        default=None, max_length=32, description="id or credit code; default: the key's own"
+    )
+    seal: str | None = Field(default=None, max_length=64)
+    further_seals: list[str] = Field(
+        default=[], max_length=2, description="beside it: a person's name seal, a seal for readers abroad"
+    )
+    for_abroad: bool = Field(
+        default=False, description="time-stamps that verifiers abroad know, under the national seal too"
+    )
+    photo_base64: str | None = Field(default=None, max_length=_MAX_PHOTO_BASE64)
+
+
+class StatusBody(Body):
+    reason: str = Field(max_length=200, examples=["penalty"])
+    note: str = Field(default="", max_length=200)
+
+
+class ReplaceBody(Body):
+    reason: str = Field(max_length=200)
+    fields: dict[str, str | list[str]]
+    seal: str | None = Field(default=None, max_length=64)
+    further_seals: list[str] = Field(
+        default=[], max_length=2, description="beside it: a person's name seal, a seal for readers abroad"
+    )
+    for_abroad: bool = Field(
+        default=False, description="time-stamps that verifiers abroad know, under the national seal too"
+    )
+    photo_base64: str | None = Field(default=None, max_length=_MAX_PHOTO_BASE64)
+
+
+class LookupBody(Body):
+    identifier: str = Field(max_length=160)
+
+
+def ecertificates_router(
+    service: IssuerService, callers: Callers, idempotency: Idempotency, lanes: Lanes
+) -> APIRouter:
+    router = APIRouter()
+    access = service.access
+    ledger_limiter = CapacityLimiter(_AT_ONCE)
+
+    async def in_thread(limiter: CapacityLimiter, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=limiter)
+
+    def application(
+        who: ApiCaller,
+        type_short: str,
+        fields: Any,
+        authority: str | None,
+        seal: str | None,
+        photo: bytes | None,
+        further_seals: Sequence[str],
+        for_abroad: bool,
+    ) -> Application:
+        profile = load_profile(type_short)
+        found = service.applying.find_authority(authority or who.authority_id, profile)
+        if who.authority_id is not None and found.authority_id != who.authority_id:
+            raise NotPermitted("This key cannot act for another authority.", "Use that authority's key.")
+        return Application(
+            profile.short,
+            found.authority_id,
+            fields,
+            seal,
+            photo,
+            row=1,
+            caller=who.key_id,
+            further_seals=tuple(further_seals),
+            for_abroad=for_abroad,
+        )
+
+    @router.post(
+        "/certificates",
+        status_code=201,
+        operation_id="issueCertificate",
+        tags=["issuer"],
+        responses=PROBLEMS,
+    )
+    async def issue(
+        request: Request,
+        body: IssueBody,
+        authorization: Authorization = None,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response:
+        """Issues one e-certificate: checked, sealed, time-stamped, logged, receipt inside. Durable when answered."""
+        raw = await request.body()
+
+        def work() -> Response:
+            who = callers.check(authorization, "cert.issue")
+
+            def act() -> tuple[int, dict[str, Any]]:
+                asked = application(
+                    who,
+                    body.type,
+                    body.fields,
+                    body.authority,
+                    body.seal,
+                    _photo(body.photo_base64),
+                    body.further_seals,
+                    body.for_abroad,
+                )
+                (outcome,) = service.issuing.issue([asked])
+                if outcome.error is not None:
+                    raise outcome.error
+                assert outcome.issued is not None
+                access.trail.record(who.label, "issue", outcome.issued.pid, None, "issued")
+                return (200 if outcome.repeated else 201), ecertificate_json(outcome.issued)
+
+            return idempotency.run(who.key_id, "issue", idempotency_key, raw, service.clock.now(), act)
+
+        return await in_thread(ledger_limiter, work)
+
+    @router.post("/stamp", operation_id="stampPdf", tags=["issuer"], responses=PROBLEMS)
+    async def stamp(
+        file: Annotated[UploadFile, File(description="the department's PDF")],
+        data: Annotated[
+            str,
+            Form(
+                description='{"type", "fields", "place": {"page", "seal_mm"}, "seal", "lose_standard", "for_abroad"}'
+            ),
+        ],
+        authorization: Authorization = None,
+    ) -> Response:
+        """Seals a PDF that the department already has. Answers with the PDF; the same request gives the same file."""
+        check_size(file)
+        try:
+            sidecar = json.loads(data)
+        except (ValueError, RecursionError) as exc:
+            raise Malformed("The form field `data` is not JSON.", "Send an object.") from exc
+
+        def work() -> Response:
+            who = callers.check(authorization, "cert.issue")
+            asked = service.applying.stamp_application(
+                file.file.read(),
+                sidecar if isinstance(sidecar, dict) else {},
+                type_short=None,
+                seal=None,
+                authority=who.authority_id,
+            )
+            (outcome,) = service.issuing.issue([dataclasses.replace(asked, caller=who.key_id)])
+            if outcome.error is not None:
+                raise outcome.error
+            assert outcome.issued is not None
+            access.trail.record(who.label, "stamp", outcome.issued.pid, None, "issued")
+            return Response(
+                service.issuing.issued_file(outcome.issued.pid),
+                media_type="application/pdf",
+                headers={"X-Certificate-Pid": outcome.issued.pid.hex(), "Cache-Control": "no-store"},
+            )
+
+        return await lanes.read(Lane.MACHINE, work)
+
+    @router.post(
+        "/certificates/lookup", operation_id="lookUpCertificate", tags=["issuer"], responses=PROBLEMS
+    )
+    def look_up(body: LookupBody, authorization: Authorization = None) -> Response:
+        """Finds an e-certificate by its identifier, which never stands in an address."""
+        who = callers.check(authorization, "cert.read")
+        return private(ecertificate_json(own(service.issuing.issued(identifier=body.identifier), who)))
+
+    @router.get("/certificates/{pid}", operation_id="getCertificate", tags=["issuer"], responses=PROBLEMS)
+    def read(pid: str, authorization: Authorization = None) -> Response:
+        who = callers.check(authorization, "cert.read")
+        return private(ecertificate_json(own(service.issuing.issued(pid=read_pid(pid)), who)))
+
+    @router.get(
+        "/certificates/{pid}/file", operation_id="getCertificateFile", tags=["issuer"], responses=PROBLEMS
+    )
+    def read_file(
+        pid: str,
+        version: Annotated[
+            str,
+            Query(
+                pattern="^(latest|0|[1-9][0-9]{0,3})$",
+                description="0 is the issued file; later versions hold it and evidence that lasts",
+                openapi_examples={
+                    "issued": {"value": "0"},
+                    "newest": {"value": "latest"},
+                    "third": {"value": "3"},
+                },
+            ),
+        ] = "0",
+        authorization: Authorization = None,
+    ) -> Response:
+        """The issued PDF, or a later version of it."""
+        who = callers.check(authorization, "cert.read")
+        found = own(service.issuing.issued(pid=read_pid(pid)), who)
+        file = service.archiving.file(found.pid, None if version == "latest" else int(version))
+        access.trail.record(who.label, "read-file", found.pid, None, "given")
+        return Response(file, media_type="application/pdf", headers={"Cache-Control": "no-store"})
+
+    @router.get(
+        "/certificates/{pid}/versions",
+        operation_id="listFileVersions",
+        tags=["issuer"],
+        responses={**PROBLEMS, 200: example(_VERSIONS_EXAMPLE)},
+    )
+    def list_versions(pid: str, authorization: Authorization = None) -> Response:
+        """The issued file and its later versions, in their order."""
+        who = callers.check(authorization, "cert.read")
+        found = own(service.issuing.issued(pid=read_pid(pid)), who)
+        listed = service.archiving.versions(found.pid)
+        access.trail.record(who.label, "list-versions", found.pid, None, "given")
+        base = f"/api/v1/certificates/{found.pid.hex()}"
+        items = [
+            {
+                **version_json(each),
+                "links": {
+                    "file": f"{base}/file?version={each.number}",
+                    "receipt": f"{base}/versions/{each.number}/receipt",
+                },
+            }
+            for each in listed
+        ]
+        return private({"items": items})
+
+    @router.get(
+        "/certificates/{pid}/versions/{number}/receipt",
+        operation_id="getVersionReceipt",
+        tags=["issuer"],
+        response_class=Response,
+        responses={
+            **PROBLEMS,
+            200: {
+                "description": "the receipt",
+                "content": {
+                    "text/plain": {"example": "c2sp.org/tlog-proof@v1\nextra …\nindex 19\n…"},
+                    "application/octet-stream": {},
+                },
+            },
+        },
+    )
+    def read_receipt(
+        pid: str,
+        number: Annotated[int, Path(ge=0, le=9999)],
+        form: Annotated[
+            Literal["tlog-proof", "der"],
+            Query(description="a detached .tlog-proof, or the stored DER with the salts that open its entry"),
+        ] = "tlog-proof",
+        authorization: Authorization = None,
+    ) -> Response:
+        """The ledger receipt of one version; that of the issued file (0) is inside it too."""
+        who = callers.check(authorization, "cert.read")
+        found = own(service.issuing.issued(pid=read_pid(pid)), who)
+        der = service.exporting.receipt(found.pid, number)
+        access.trail.record(who.label, "read-receipt", found.pid, None, "given")
+        headers = {"Cache-Control": "no-store"}
+        if form == "der":
+            return Response(der, media_type="application/octet-stream", headers=headers)
+        return Response(detached(der), media_type="text/plain; charset=utf-8", headers=headers)
+
+    def status_route(act: StatusAct) -> Callable[..., Awaitable[Response]]:
+        async def change(
+            pid: str,
+            body: StatusBody,
+            request: Request,
+            authorization: Authorization = None,
+            idempotency_key: IdempotencyKey = None,
+        ) -> Response:
+            raw = await request.body()
+
+            def work() -> Response:
+                who = callers.check(authorization, "cert.status")
+                found = own(service.issuing.issued(pid=read_pid(pid)), who)
+
+                def run() -> tuple[int, dict[str, Any]]:
+                    changed = service.statuses.change(
+                        found.pid, act, reason=body.reason, note=body.note, actor=who.authority_id
+                    )
+                    access.trail.record(who.label, act.value, found.pid, None, changed.status.value)
+                    return 200, ecertificate_json(changed)
+
+                route = f"{act.value}:{pid}"
+                return idempotency.run(who.key_id, route, idempotency_key, raw, service.clock.now(), run)
+
+            return await in_thread(ledger_limiter, work)
+
+        return change
+
+    for act, operation in (
+        (StatusAct.SUSPEND, "suspendCertificate"),
+        (StatusAct.REINSTATE, "reinstateCertificate"),
+        (StatusAct.REVOKE, "revokeCertificate"),
+    ):
+        router.post(
+            f"/certificates/{{pid}}/{act.value}",
+            operation_id=operation,
+            tags=["issuer"],
+            responses=PROBLEMS,
+            summary=f"{act.value.capitalize()} an e-certificate, with its reason",
+        )(status_route(act))
+
+    @router.post(
+        "/certificates/{pid}/replace",
+        status_code=201,
+        operation_id="replaceCertificate",
+        tags=["issuer"],
+        responses=PROBLEMS,
+    )
+    async def replace(
+        pid: str,
+        body: ReplaceBody,
+        request: Request,
+        authorization: Authorization = None,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response:
+        """Issues the next version and marks this one replaced: the key needs both rights, to issue and to change."""
+        raw = await request.body()
+
+        def work() -> Response:
+            callers.check(authorization, "cert.issue")
+            who = callers.check(authorization, "cert.status")
+            old = own(service.issuing.issued(pid=read_pid(pid)), who)
+
+            def act() -> tuple[int, dict[str, Any]]:
+                asked = application(
+                    who,
+                    old.type_short,
+                    body.fields,
+                    old.authority_id,
+                    body.seal,
+                    _photo(body.photo_base64),
+                    body.further_seals,
+                    body.for_abroad,
+                )
+                asked = dataclasses.replace(asked, replaces=old.pid)
+                outcome = service.statuses.replace(old.pid, asked, reason=body.reason, actor=who.authority_id)
+                if outcome.error is not None:
+                    raise outcome.error
+                assert outcome.issued is not None
+                access.trail.record(who.label, "replace", old.pid, None, "REPLACED")
+                return 201, ecertificate_json(outcome.issued)
+
+            return idempotency.run(
+                who.key_id, f"replace:{pid}", idempotency_key, raw, service.clock.now(), act
+            )
+
+        return await in_thread(ledger_limiter, work)
+
+    return router
+
+
+def own(found: IssuedECertificate, who: ApiCaller) -> IssuedECertificate:
+    """Another department's e-certificate looks like none at all. Raises `NotFound`."""
+    if who.authority_id is not None and found.authority_id != who.authority_id:
+        raise NotFound("There is no such e-certificate.", "Check the public id.")
+    return found
+
+
+_VERSIONS_EXAMPLE = {
+    "items": [
+        {
+            "number": 1,
+            "level": "PAdES-B-LTA",
+            "sha256": "318eebad4215763d2044f53ce1ba61b7d4685d07ac306f0b9a52dad2f83184a4",
+            "parent_sha256": "455ffee40929c1fc33775c5341b23af3b6387867c1a0f81421bb3b6aa30a28f0",
+            "stamped_at": "2026-11-24T02:00:00+00:00",
+            "next_due_at": "2027-11-24T02:00:00+00:00",
+            "ledger_index": 19,
+            "links": {
+                "file": "/api/v1/certificates/b5ed1393952db919726bc0fcfefcda45/file?version=1",
+                "receipt": "/api/v1/certificates/b5ed1393952db919726bc0fcfefcda45/versions/1/receipt",
+            },
+        }
+    ]
+}
+
+
+def ecertificate_json(found: IssuedECertificate) -> dict[str, Any]:
+    data = decode_ecertificate_data(found.data)
+    begins, ends = data.validity()
+    pid = found.pid.hex()
+    return {
+        "pid": pid,
+        "identifier": found.identifier,
+        "type": found.type_short,
+        "version": found.version,
+        "authority": found.authority_id,
+        "seal": found.seal_id,
+        "status": found.status.value,
+        "status_reason": found.status_reason,
+        "status_at": found.status_at.isoformat() if found.status_at else None,
+        "valid_from": begins.isoformat(),
+        "valid_until": ends.isoformat() if ends else None,
+        "issued_at": found.issued_at.isoformat(),
+        "ledger_index": found.entry_seq,
+        "links": {
+            "self": f"/api/v1/certificates/{pid}",
+            "file": f"/api/v1/certificates/{pid}/file",
+            "versions": f"/api/v1/certificates/{pid}/versions",
+        },
+    }
+
+
+def _photo(encoded: str | None) -> bytes | None:
+    if encoded is None:
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except ValueError as exc:
+        raise Malformed("photo_base64 is not base64.", "Encode the JPEG or PNG file.") from exc

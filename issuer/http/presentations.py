@@ -1,0 +1,60 @@
+"""Presentations over HTTP, for a department's own app; holders use their wallet."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from pydantic import Field
+
+from issuer.http.ecertificates import own
+from issuer.presenting import Level
+from issuer.service import IssuerService
+from trust.web.api import (
+    PROBLEMS,
+    Authorization,
+    Body,
+    Callers,
+    private,
+    read_pid,
+)
+
+
+class PresentBody(Body):
+    pid: str = Field(pattern="^[0-9a-f]{32}$")
+    purpose: str = Field(min_length=1, max_length=60)
+    level: int = Field(default=1, ge=0, le=3)
+    audience: str | None = Field(default=None, max_length=64)
+    ttl_seconds: int = Field(default=300, ge=15, le=300)
+
+
+def presentations_router(service: IssuerService, callers: Callers) -> APIRouter:
+    router = APIRouter()
+    access = service.access
+
+    @router.post(
+        "/presentations",
+        status_code=201,
+        operation_id="startPresentation",
+        tags=["holder"],
+        responses=PROBLEMS,
+    )
+    def present(body: PresentBody, authorization: Authorization = None) -> Response:
+        """Begins to show an e-certificate, for a department's own app; holders use their wallet."""
+        who = callers.check(authorization, "cert.present")
+        found = own(service.issuing.issued(pid=read_pid(body.pid)), who)
+        shown = service.presenting.start(
+            found.pid,
+            purpose=body.purpose,
+            level=Level(body.level),
+            audience=body.audience,
+            ttl=timedelta(seconds=body.ttl_seconds),
+        )
+        code, changes_at = service.presenting.code(shown, service.clock.now())
+        access.trail.record(who.label, "present", found.pid, body.purpose, "started")
+        return private(
+            {"code": code, "changes_at": changes_at.isoformat(), "ends_at": shown.expires_at.isoformat()}, 201
+        )
+
+    return router

@@ -1,0 +1,42 @@
+"""Types of e-certificates over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from issuer.catalogue import load_catalogue
+
+
+def types_router() -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/types", operation_id="listTypes", tags=["public"])
+    def types() -> Any:
+        """The certificate types and their fields."""
+        return {
+            "items": [
+                {
+                    "short": p.short,
+                    "type_code": p.type_code,
+                    "version": p.version,
+                    "name": {"zh-CN": p.name.zh, "en": p.name.en},
+                    "fields": [
+                        {
+                            "name": f.name,
+                            "gb": f.gb,
+                            "type": f.type.value,
+                            "required": f.required,
+                            "max_length": f.max_length,
+                            "choices": list(f.choices),
+                            "label": {"zh-CN": f.label.zh, "en": f.label.en},
+                        }
+                        for f in p.fields
+                    ],
+                }
+                for p in load_catalogue().values()
+            ]
+        }
+
+    return router

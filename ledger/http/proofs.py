@@ -1,0 +1,41 @@
+"""Proofs of the ledger over HTTP, made by the log."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from ledger.checkpoint import parse_checkpoint
+from ledger.note import parse_note
+from ledger.proof import format_receipt
+from ledger.service import LedgerService
+from trust.web.api import (
+    PROBLEMS,
+)
+
+
+def proofs_router(service: LedgerService) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/ledger/proof", operation_id="proveInclusion", tags=["ledger"], responses=PROBLEMS)
+    def prove(index: Annotated[int, Query(ge=0, le=1 << 62)]) -> Response:
+        """A c2sp.org/tlog-proof of one entry against the published checkpoint."""
+        return Response(format_receipt(service.log.prove(index)), media_type="text/plain; charset=utf-8")
+
+    @router.get("/ledger/consistency", operation_id="proveConsistency", tags=["ledger"], responses=PROBLEMS)
+    def consistency(old: Annotated[int, Query(ge=1, le=1 << 62)]) -> Any:
+        """Proof that the ledger of size `old` is a prefix of the published one."""
+        # The checkpoint first: a proof against a head that moves on meanwhile would not fit it.
+        checkpoint = parse_checkpoint(parse_note(service.log.published_note()).text)
+        proof = service.log.consistency(old, checkpoint.size)
+        return {
+            "old_size": old,
+            "size": checkpoint.size,
+            "root": base64.b64encode(checkpoint.root).decode(),
+            "proof": [base64.b64encode(each).decode() for each in proof],
+        }
+
+    return router

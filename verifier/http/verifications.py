@@ -1,0 +1,144 @@
+"""Verifications over HTTP: files, codes, digests, reports."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+from pydantic import Field
+from starlette.datastructures import UploadFile as UploadedFile
+
+from trust.model.errors import Malformed
+from trust.sandbox.lanes import Lane
+from trust.web.api import (
+    PROBLEMS,
+    Authorization,
+    Body,
+    Callers,
+    check_size,
+    private,
+)
+from trust.web.lanes import Lanes
+from trust.web.middleware import Metrics
+from trust.web.problems import problem
+from trust.web.sender import sender_of
+from verifier.checks.digests import digest_json
+from verifier.reports.shown import filed_report_json
+from verifier.service import VerifierService
+
+
+class CodeBody(Body):
+    code: str = Field(max_length=8192)
+
+
+class DigestsBody(Body):
+    digests: list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(min_length=1, max_length=10_000)
+
+
+def verifications_router(
+    service: VerifierService, callers: Callers, metrics: Metrics, lanes: Lanes
+) -> APIRouter:
+    router = APIRouter()
+
+    @router.post(
+        "/presentations/redeem", operation_id="redeemPresentation", tags=["verifier"], responses=PROBLEMS
+    )
+    async def redeem(body: CodeBody, authorization: Authorization = None) -> Response:
+        """Uses a live code. A code works once; the answer is a report whatever the verdict."""
+        lane, label = await asking(authorization)
+        return await lanes.decode(lane, lambda: verified(body.code, lane, label))
+
+    async def asking(authorization: str | None) -> tuple[Lane, str]:
+        """The lane and the name of who wants something verified; a key is asked for before a body is read."""
+        if not authorization:
+            return Lane.PUBLIC, ""
+        return Lane.MACHINE, (await run_in_threadpool(callers.check, authorization, "verify")).label
+
+    def verified(given: bytes | str, lane: Lane, label: str) -> Response:
+        report, value = service.checking.verify_and_file(
+            given, service.clock.now(), lane=lane, verifier=label
+        )
+        metrics.verdict(report.kind, report.verdict.value, report.code)
+        return private(value)
+
+    @router.post(
+        "/verifications/digests", operation_id="verifyDigests", tags=["verifier"], responses=PROBLEMS
+    )
+    async def verify_digests(body: DigestsBody, authorization: Authorization = None) -> Response:
+        """Up to 10,000 SHA-256 digests of files: which of them the register gave out, and what holds of each now."""
+        await run_in_threadpool(callers.check, authorization, "verify")
+
+        def work() -> Response:
+            at = service.clock.now()
+            found = service.checking.digests([bytes.fromhex(each) for each in body.digests], at)
+            return private({"as_of": at.isoformat(), "items": [digest_json(each) for each in found]})
+
+        return await lanes.decode(Lane.MACHINE, work)
+
+    @router.get("/reports/{code}", operation_id="getReport", tags=["public"], responses=PROBLEMS)
+    def filed_report(code: Annotated[str, Path(max_length=32)]) -> Response:
+        """What was filed under a report code: that such a check was made, and its verdict. No field, no name."""
+        return private(filed_report_json(service.reporting.find(code)))
+
+    @router.post(
+        "/verifications",
+        operation_id="verify",
+        tags=["verifier"],
+        responses=PROBLEMS,
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "multipart/form-data": {
+                        "schema": {
+                            "type": "object",
+                            "required": ["file"],
+                            "properties": {"file": {"type": "string", "format": "binary"}},
+                        }
+                    },
+                    "application/json": {
+                        "schema": {
+                            "type": "object",
+                            "required": ["code"],
+                            "properties": {"code": {"type": "string"}},
+                        },
+                        "example": {"code": "HTTPS://V.YINZHENG.EXAMPLE/Q/2KCEZ…"},
+                    },
+                },
+            }
+        },
+    )
+    async def verify(request: Request, authorization: Authorization = None) -> Response:
+        """Verifies a PDF, a picture of a code, or a code's text. 200 with a report whatever the verdict."""
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type not in ("multipart/form-data", "application/json"):
+            return _unsupported()
+        lane, label = await asking(authorization)
+        with lanes.admitted(lane, *sender_of(request)):
+            if content_type == "application/json":
+                code = _code_of(await request.body())
+                return await lanes.decode(lane, lambda: verified(code, lane, label))
+            async with request.form(max_files=1, max_fields=4) as form:
+                upload = form.get("file")
+                if not isinstance(upload, UploadedFile):
+                    raise Malformed("The form has no file.", "Send the file in the field `file`.")
+                check_size(upload)
+                # Read only when a reader is free: what waits is on the disk, not in memory.
+                return await lanes.read(lane, lambda: verified(upload.file.read(), lane, label))
+
+    return router
+
+
+def _unsupported() -> Response:
+    return problem(415, "UNSUPPORTED_MEDIA", "Send multipart/form-data with a file, or JSON with a code.")
+
+
+def _code_of(body: bytes) -> str:
+    try:
+        return CodeBody.model_validate_json(body).code
+    except ValueError as exc:
+        raise Malformed(
+            'The body is not {"code": …}.', "Send the code's text, 8192 characters at most."
+        ) from exc
