@@ -86,7 +86,7 @@ def _sealing(made: Made, pdf: bytes, where: Any, folder: Path) -> Iterator[Measu
     yield Measured("seal", "tuned pyHanko, RSA-3072, image, no time-stamp", per_second, count)
     for suite in SUITES:
         seal = service.seals.open(service.seals.get(seal_id(suite)))
-        tsa = service.authorities.time_stamp_authority(suite)
+        tsa = service.pki.time_stamp_authority(suite)
         at = datetime.now(UTC)
 
         def ours(seal: Any = seal, tsa: Any = tsa, at: Any = at) -> bytes:

@@ -127,7 +127,7 @@ class Results:
 def work_of(made: Made, suite: Suite, page: Any, keys: Path) -> Work:
     service = made.service
     seal = service.seals.get(seal_id(suite))
-    in_use, tsa = service.seals.open(seal), service.authorities.time_stamp_authority(suite)
+    in_use, tsa = service.seals.open(seal), service.pki.time_stamp_authority(suite)
     return Work(
         suite=suite,
         keys=keys,

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from issuer import sql
 from issuer.archive import sql as archive_sql
-from issuer.authorities import PKI_FAMILIES, ROLES, Authorities, family_of
+from issuer.pki.pki import PKI_FAMILIES, ROLES, Pki, family_of
 from issuer.reaching_back import check_second_person
 from issuer.seals import ESeal, Seals, SealUse
 from keys.pki.build import Profile
@@ -62,7 +62,7 @@ class Touched:
 class Compromises:
     """The use case."""
 
-    authorities: Authorities
+    pki: Pki
     seals: Seals
 
     def declare(
@@ -73,7 +73,7 @@ class Compromises:
         Raises `NotFound`, `Malformed` for a time to come and for a root, and `NotPermitted` without a second person
         where it reaches far back.
         """
-        at = self.authorities.clock.now()
+        at = self.pki.clock.now()
         if since > at:
             raise Malformed(
                 "The time lies in the future.", "Give the time since when others may have the key."
@@ -107,7 +107,7 @@ class Compromises:
     def _withdraw(self, ca_id: str, since: datetime, at: datetime) -> None:
         row = self._get(ca_id)
         moment = tables.to_micros(since) if row.since is None else min(tables.to_micros(since), row.since)
-        with self.authorities.database.write() as connection:
+        with self.pki.database.write() as connection:
             tables.serialise(connection, "certification authorities")
             values = {"state": TrustState.COMPROMISED.value, "since": moment}
             tables.update(connection, sql.CaRow, {"id": ca_id}, values)
@@ -125,7 +125,7 @@ class Compromises:
         ]
         suites = [suite.value for suite in Suite if family_of(suite) is family]
         end = tables.to_micros(until) if until is not None else 1 << 62
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             later = archive_sql.stamped_between(connection, suites, tables.to_micros(since), end)
         files += [
             TouchedFile(pid, version.number, tables.from_micros(version.stamped_at), None)
@@ -135,7 +135,7 @@ class Compromises:
 
     def _relieved_at(self, row: sql.CaRow) -> datetime | None:
         """When the next generation took over; None while there is none."""
-        generations = self.authorities.generations(row.id.partition(".")[0])
+        generations = self.pki.generations(row.id.partition(".")[0])
         place = [each.id for each in generations].index(row.id)
         if place + 1 == len(generations):
             return None
@@ -150,7 +150,7 @@ class Compromises:
         return row
 
     def _generations(self, role: str, family: Suite) -> Sequence[sql.CaRow]:
-        return self.authorities.generations(f"{role}-{family}")
+        return self.pki.generations(f"{role}-{family}")
 
 
 def _put_on_list(connection: Connection, row: sql.CaRow, since: int, at: int) -> None:

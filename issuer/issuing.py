@@ -27,7 +27,6 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from issuer import sql
-from issuer.authorities import Authorities
 from issuer.catalogue import TypeProfile, load_profile, shown_fields
 from issuer.drafting import (
     CheckedApplication,
@@ -39,6 +38,7 @@ from issuer.drafting import (
     printed_field_order,
 )
 from issuer.further import FurtherSeal, choose_further, decode_further, encode_further, fields_for
+from issuer.pki.pki import Pki
 from issuer.rendering import PageData, fits_printed_code, render
 from issuer.sealing.further import add_further_seal
 from issuer.sealing.keeping_standards import check_standards
@@ -149,7 +149,7 @@ class Issuing:
 
     database: Database
     log: Log
-    authorities: Authorities
+    pki: Pki
     seals: Seals
     clock: Clock
     entropy: Entropy
@@ -250,7 +250,7 @@ class Issuing:
         """Step 1 alone: what a dry run does. Raises `RequestError` with every reason."""
         at = self.clock.now()
         profile = load_profile(application.type_short)
-        authority = self.authorities.get(application.authority_id)
+        authority = self.pki.authorities.get(application.authority_id)
         checked = check_application(application, profile, authority, at)
         legal = self._seal_for(application)
         further = self._further_for(application, legal)
@@ -654,7 +654,7 @@ class Issuing:
             )
         in_use = self.seals.open(seal)
         stamping = stamping_suite(seal.suite, for_abroad=documents[FOR_ABROAD] is not None)
-        tsa = self.authorities.time_stamp_authority(stamping)
+        tsa = self.pki.time_stamp_authority(stamping)
         if stamping is not seal.suite:
             in_use = replace(in_use, stamped_by=stamping.digest)
         if documents["source"] is not None:
@@ -684,7 +684,7 @@ class Issuing:
                 sealed,
                 place_of,
                 seal=self.seals.open(each.seal),
-                tsa=self.authorities.time_stamp_authority(each.seal.suite),
+                tsa=self.pki.time_stamp_authority(each.seal.suite),
                 reason=_SEAL_REASON,
                 at=at,
             )
@@ -706,7 +706,7 @@ class Issuing:
         self, draft: Draft, documents: Mapping[str, bytes | None], size_mm: tuple[float, float], at: datetime
     ) -> Any:
         profile = load_profile(draft.type_short)
-        authority = self.authorities.get(draft.authority_id)
+        authority = self.pki.authorities.get(draft.authority_id)
         data = decode_ecertificate_data(draft.data)
         values = decode_values(documents["values"] or b"", at.date())
         page = PageData(
@@ -727,8 +727,8 @@ class Issuing:
 
     def _printed_text(self, data: ECertificateData, profile: TypeProfile, at: datetime) -> str:
         """The static code: fields in the type's order, left out whole from the end until it fits."""
-        row = self.authorities.service_key("present")
-        key = self.authorities.keys.open(row.key_id, KeyPurpose.PRESENTATION)
+        row = self.pki.service_keys.active("present")
+        key = self.pki.keys.open(row.key_id, KeyPurpose.PRESENTATION)
         protected = cose.encode_protected(row.suite, cose.key_id(bytes(row.spki)))
         names = printed_field_order(profile)
         while True:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from issuer import sql
-from issuer.authorities import ORGANISATION, Authorities
+from issuer.pki.pki import ORGANISATION, Pki
 from keys.custody import KeyPurpose
 from keys.pki.build import Profile, Subject, make_x509_cert
 from keys.pki.ocsp import GOOD, UNKNOWN, CertStatus, Responder, Revoked, make_request, read_request, refusal
@@ -29,15 +29,15 @@ ANSWER_TERM = timedelta(hours=1)
 class Ocsp:
     """Answers questions about certificates of our CAs."""
 
-    authorities: Authorities
+    pki: Pki
 
     def answer(self, ca_id: str, request: bytes) -> bytes:
         """The answer to an OCSPRequest (DER in and out). Raises `NotFound` for a CA that is not ours.
 
         What is no request gets malformedRequest; a key that is away, tryLater.
         """
-        at = self.authorities.clock.now()
-        with self.authorities.database.read() as connection:
+        at = self.pki.clock.now()
+        with self.pki.database.read() as connection:
             ca: sql.CaRow | None = tables.one_row(connection, sql.CaRow, id=ca_id)
         if ca is None or not Profile(ca.kind).is_ca:
             raise NotFound("There is no such certification authority.", "The certificates name them.")
@@ -47,7 +47,7 @@ class Ocsp:
             return refusal("malformed_request")
         try:
             responder = self._responder(ca, at)
-            with self.authorities.database.read() as connection:
+            with self.pki.database.read() as connection:
                 issued = {_serial_of(cert) for cert in sql.x509_certs_under(connection, ca_id)}
                 revoked = {
                     int(row.serial): tables.from_micros(row.revoked_at)
@@ -68,8 +68,8 @@ class Ocsp:
 
         All DER. None if `issuer` is no CA of ours. Raises `KeyUnavailable`.
         """
-        at = self.authorities.clock.now()
-        with self.authorities.database.read() as connection:
+        at = self.pki.clock.now()
+        with self.pki.database.read() as connection:
             ca = next(
                 (row for row in tables.all_rows(connection, sql.CaRow) if bytes(row.cert) == issuer), None
             )
@@ -80,8 +80,8 @@ class Ocsp:
         return answer, self._responder(ca, at).cert
 
     def _responder(self, ca: sql.CaRow, at: datetime) -> Responder:
-        keys = self.authorities.keys
-        with self.authorities.database.read() as connection:
+        keys = self.pki.keys
+        with self.pki.database.read() as connection:
             row: sql.OcspResponderRow | None = tables.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
         # One that is good for longer than a term was made by a clock that was ahead, and is not good yet.
         if (
@@ -94,18 +94,18 @@ class Ocsp:
     def _make_responder(
         self, ca: sql.CaRow, old: sql.OcspResponderRow | None, at: datetime
     ) -> sql.OcspResponderRow:
-        authorities = self.authorities
+        pki = self.pki
         # First, so that no responder's key is made and left behind each time that the CA's is away.
         purpose = KeyPurpose.ROOT_CA if ca.kind == Profile.ROOT.value else KeyPurpose.ISSUING_CA
-        ca_key = authorities.keys.open(ca.key_id, purpose)
+        ca_key = pki.keys.open(ca.key_id, purpose)
         # P-256 under the RSA tree: the same verifiers read it, and it signs twenty times as fast.
         suite = Suite.SM2_SM3 if Suite(ca.suite) is Suite.SM2_SM3 else Suite.P256_SHA256
         if old is None:
-            record = authorities.keys.generate(KeyPurpose.OCSP, suite, label=f"ocsp-{ca.id}", at=at)
+            record = pki.keys.generate(KeyPurpose.OCSP, suite, label=f"ocsp-{ca.id}", at=at)
             key_id, public_key = record.key_id, record.public_key
         else:
             key_id = old.key_id
-            public_key = authorities.keys.open(key_id, KeyPurpose.OCSP).record.public_key
+            public_key = pki.keys.open(key_id, KeyPurpose.OCSP).record.public_key
         not_after = (at + _RESPONDER_TERM).replace(microsecond=0)
         cert = make_x509_cert(
             Profile.OCSP,
@@ -120,7 +120,7 @@ class Ocsp:
         row = sql.OcspResponderRow(
             ca_id=ca.id, key_id=key_id, cert=cert, not_after=tables.to_micros(not_after)
         )
-        with authorities.database.write() as connection:
+        with pki.database.write() as connection:
             tables.serialise(connection, "ocsp responder")
             known: sql.OcspResponderRow | None = tables.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
             if known is not None and (old is None or bytes(known.cert) != bytes(old.cert)):

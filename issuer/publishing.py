@@ -15,12 +15,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from issuer import sql
-from issuer.authorities import Authorities
 from issuer.catalogue import TypeProfile
 from issuer.lives import STATUS_OF_LIFE
 from issuer.members import list_anchors, list_members
 from issuer.outside_tsas import list_outside_tsas
+from issuer.pki.pki import Pki
 from issuer.seals import Seals
+from keys import sql as keys_sql
 from keys.custody import KeyPurpose
 from keys.pki.build import Profile
 from keys.suites import Suite
@@ -109,7 +110,7 @@ class _Published:
 class Publishing:
     """Use cases on published lists. `host` is the name that stands in codes; `witness_policy` as in the trust list."""
 
-    authorities: Authorities
+    pki: Pki
     seals: Seals
     catalogue: Mapping[str, TypeProfile]
     host: str
@@ -124,7 +125,7 @@ class Publishing:
     def trust_list(self, at: datetime) -> bytes:
         """The newest trust list (compact JWS); made anew if anything in it changed, it is half a day old, or dated in
         the future."""
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             seq = sql.newest_trust_list_seq(connection)
         wanted = self._present_state(at)
         newest = self._readable(seq) if seq is not None else None
@@ -167,7 +168,7 @@ class Publishing:
         known = self._at_hand.get("list")
         if isinstance(known, _Published) and known.listed.seq == seq:
             return known
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             row = tables.one_row(connection, sql.TrustListRow, seq=seq)
         compact = bytes(row.compact)
         payload = jws.payload_of(compact)
@@ -176,14 +177,14 @@ class Publishing:
 
     def roots(self) -> list[bytes]:
         """Public keys (DER) of the present and the next root: what verifiers pin."""
-        return [bytes(self.authorities.service_key(use).spki) for use in ("trust-root", "trust-root-next")]
+        return [bytes(self.pki.service_keys.active(use).spki) for use in ("trust-root", "trust-root-next")]
 
     def _sign_trust_list(self, wanted: TrustList) -> bytes:
-        root = self.authorities.service_key("trust-root")
-        key = self.authorities.keys.open(root.key_id, KeyPurpose.TRUST_LIST)
+        root = self.pki.service_keys.active("trust-root")
+        key = self.pki.keys.open(root.key_id, KeyPurpose.TRUST_LIST)
         signed = jws.signing_input(encode_trust_list(wanted), TYP, sha256(bytes(root.spki)))
         finished = jws.compact(signed, cose.raw_signature(root.suite, key.sign(signed)))
-        with self.authorities.database.write() as connection:
+        with self.pki.database.write() as connection:
             tables.serialise(connection, "trust list")
             # Another process may have published this number meanwhile: theirs counts, ours was not seen.
             known = tables.one_row(connection, sql.TrustListRow, seq=wanted.seq)
@@ -196,10 +197,10 @@ class Publishing:
         return finished
 
     def _present_state(self, at: datetime) -> TrustList:
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             rows = sorted(tables.all_rows(connection, sql.CaRow), key=lambda row: row.id)
             cas = {row.id: row for row in rows}
-            service_keys = tables.all_rows(connection, sql.ServiceKeyRow)
+            service_keys = tables.all_rows(connection, keys_sql.ServiceKeyRow)
             numbers = sql.status_list_numbers(connection)
             outside_tsas = list_outside_tsas(connection)
             anchors, members = list_anchors(connection), list_members(connection)
@@ -220,7 +221,7 @@ class Publishing:
                 TrustedAuthority(
                     a.authority_id, a.uscc, a.name_zh, a.name_en, tuple(sorted(self._types_of(a.functions)))
                 )
-                for a in self.authorities.list()
+                for a in self.pki.authorities.list()
             ),
             types=tuple(_trusted_type(profile) for profile in self.catalogue.values()),
             seals=self._trusted_seals(),
@@ -254,7 +255,7 @@ class Publishing:
 
     def _trusted_seals(self) -> tuple[TrustedSeal, ...]:
         """As the register has them now; read again only after something changed."""
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             version = sql.seals_version(connection)
         match self._at_hand.get("seals"):
             case (known_version, tuple(known)) if known_version == version:
@@ -289,7 +290,7 @@ class Publishing:
     # --- status lists ---
 
     def status_list_address(self, number: int) -> str:
-        return f"{self.authorities.base_url}/status/{number}"
+        return f"{self.pki.base_url}/status/{number}"
 
     def status_list(self, number: int, at: datetime, *, max_age: timedelta | None = None) -> AnchoredList:
         """The newest list, as of `at` or a little before, with the receipt of the entry that anchors it.
@@ -298,7 +299,7 @@ class Publishing:
         older than `max_age` (by default a third of the time after which clients ask again). The list says what
         the ledger's entries say, not what the register says, so that an auditor can make it again from them.
         """
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             newest = sql.newest_status_list(connection, number)
         size, changed_at, lives = self.log.standing.not_in_force()
         packed = self._packed(number, changed_at, lives)
@@ -318,8 +319,8 @@ class Publishing:
     def _sign_status_list(
         self, number: int, packed: bytes, size: int, at: datetime
     ) -> sql.PublishedStatusListRow:
-        row = self.authorities.service_key("status")
-        key = self.authorities.keys.open(row.key_id, KeyPurpose.STATUS_LIST)
+        row = self.pki.service_keys.active("status")
+        key = self.pki.keys.open(row.key_id, KeyPurpose.STATUS_LIST)
         listed = StatusList(
             address=self.status_list_address(number),
             issued_at=at,
@@ -364,7 +365,7 @@ class Publishing:
             subjects = {
                 ref: subject for ref, subject in self.log.subjects_not_in_force().items() if ref in missing
             }
-            with self.authorities.database.read() as connection:
+            with self.pki.database.read() as connection:
                 rows = sql.ecertificates_with(connection, subjects.values())
                 known.update(_found_places(subjects, rows, lives))
                 if lost := {ref for ref in missing if ref not in known}:
@@ -387,7 +388,7 @@ class Publishing:
 
     def _is_restored(self) -> bool:
         """Then what the ledger has and the register has not is no sign of another hand."""
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             return self.log.is_recovered or sql.has_gap(connection)
 
     def _store_status_list(
@@ -395,7 +396,7 @@ class Publishing:
     ) -> sql.PublishedStatusListRow:
         """Before it is anchored: what an entry commits to is never lost."""
         micros = tables.to_micros(at)
-        with self.authorities.database.write() as connection:
+        with self.pki.database.write() as connection:
             sql.forget_status_lists(connection, number, tables.to_micros(at - _STATUS_KEPT))
             operation_id = tables.insert(
                 connection,
@@ -425,7 +426,7 @@ class Publishing:
             return last
 
     def _last_that_says(self, number: int, packed: bytes) -> AnchoredList | None:
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             last = sql.newest_anchored_status_list(connection, number)
         if last is None or last.proof is None:
             return None
@@ -445,14 +446,14 @@ class Publishing:
                 subject_id=None,
                 ref=NO_REF,
                 commit=sha256(encoded),
-                suite=self.authorities.service_key("status").suite,
+                suite=self.pki.service_keys.active("status").suite,
             )
             (appended,) = self.log.append([request])
             (receipt,) = self.log.receipt([appended.seq])
             proof = format_detached_receipt(
                 DetachedReceipt(entry_bytes=appended.entry_bytes, receipt=receipt)
             )
-            with self.authorities.database.write() as connection:
+            with self.pki.database.write() as connection:
                 tables.update(connection, sql.PublishedStatusListRow, {"id": row.id}, {"proof": proof})
                 values = {"done": True, "entry_seq": appended.seq}
                 tables.update(connection, sql.OperationRow, {"id": row.operation_id}, values)
@@ -470,7 +471,7 @@ class Publishing:
         return format_detached_receipt(DetachedReceipt(entry_bytes=detached.entry_bytes, receipt=receipt))
 
     def status_list_numbers(self) -> list[int]:
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             return sql.status_list_numbers(connection)
 
     # --- offline bundle ---
@@ -488,7 +489,7 @@ class Publishing:
     def bundle(self, at: datetime, *, max_age: timedelta | None = _BUNDLED_AGE) -> dict[str, bytes]:
         """The files of an offline bundle (see `verifier.evidence.bundle`), by name. `max_age` as for `status_list`."""
         roots = [{"spki": base64.b64encode(r).decode(), "sha256": sha256(r).hex()} for r in self.roots()]
-        crls = self.authorities.known_crls(at)
+        crls = self.pki.known_crls(at)
         files = {f"crls/{ca_id}.crl": der for ca_id, der, _ in crls}
         next_update = {f"crl {ca_id}": until.isoformat() for ca_id, _, until in crls}
         for number in self.status_list_numbers():
@@ -561,7 +562,7 @@ def _state_of(row: sql.CaRow) -> tuple[TrustState, datetime | None]:
     return TrustState(row.state), tables.from_micros(row.since) if row.since is not None else None
 
 
-def _trusted_key(row: sql.ServiceKeyRow) -> TrustedKey:
+def _trusted_key(row: keys_sql.ServiceKeyRow) -> TrustedKey:
     return TrustedKey(
         TrustState(row.state),
         tables.from_micros(row.since) if row.since is not None else None,

@@ -27,8 +27,9 @@ from sqlalchemy.exc import IntegrityError
 
 from issuer import sql
 from issuer.artwork import SealPicture, draw_seal, seal_data_png, seal_pdf
-from issuer.authorities import Authorities
+from issuer.authorities import sql as authorities_sql
 from issuer.identities import SealIdentity, list_identities
+from issuer.pki.pki import Pki
 from issuer.reaching_back import check_second_person
 from issuer.seal_data import SealType, make_seal_data
 from issuer.seal_policy import check_allows, day_of, decode_policy, encode_policy
@@ -154,7 +155,7 @@ class Idle:
 class Seals:
     """Use cases on seals."""
 
-    authorities: Authorities
+    pki: Pki
     log: Log
     entropy: Entropy
 
@@ -186,7 +187,7 @@ class Seals:
             raise Malformed(
                 "Ed25519 keys do not seal documents.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256."
             )
-        authority = self.authorities.get(authority_id)
+        authority = self.pki.authorities.get(authority_id)
         if (shape is SealShape.SQUARE) != (person is not None) or (person and second_line):
             raise Malformed("A square seal bears a person's name, and no other seal does.")
         # Drawn now, so that what cannot be drawn or is too fine is refused before anybody reviews it.
@@ -201,7 +202,7 @@ class Seals:
         seal_data_png(picture)
         if renews is not None and self.get(renews).authority_id != authority_id:
             raise Conflict(f"The seal {renews} belongs to another authority.", "Renew the authority's own.")
-        at = self.authorities.clock.now()
+        at = self.pki.clock.now()
         row = sql.SealRow(
             id=seal_id,
             authority_id=authority_id,
@@ -217,7 +218,7 @@ class Seals:
             state=SealState.APPLIED.value,
             state_since=tables.to_micros(at),
         )
-        with self.authorities.database.write() as connection:
+        with self.pki.database.write() as connection:
             tables.serialise(connection, "seals")
             known = tables.one_row(connection, sql.SealRow, id=seal_id)
             if known is None:
@@ -251,7 +252,7 @@ class Seals:
         Key and certificate are fresh and of our own CA, or those of an `identity` from outside. Raises `Conflict`
         for an identity of another suite, outside its term, revoked, or of another seal.
         """
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             row = tables.one_row(connection, sql.SealRow, id=seal_id)
         if row is None:
             raise self._unknown(seal_id)
@@ -343,17 +344,17 @@ class Seals:
 
     def list(self) -> list[ESeal]:
         """Every seal that was made."""
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             rows = [row for row in tables.all_rows(connection, sql.SealRow) if row.cert is not None]
             return _seals(connection, rows)
 
     def applications(self) -> Sequence[SealApplication]:
         """Every seal that is not made, rejected ones included."""
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             return [_application(row) for row in tables.all_rows(connection, sql.SealRow) if row.cert is None]
 
     def application(self, seal_id: str) -> SealApplication:
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             row = tables.one_row(connection, sql.SealRow, id=seal_id)
         if row is None:
             raise self._unknown(seal_id)
@@ -361,7 +362,7 @@ class Seals:
 
     def preview(self, seal_id: str) -> SealPicture:
         """The picture of a seal, made or not: what a reviewer approves."""
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             row = tables.one_row(connection, sql.SealRow, id=seal_id)
         if row is None:
             raise self._unknown(seal_id)
@@ -376,12 +377,12 @@ class Seals:
     def history(self, seal_id: str) -> Sequence[SealEvent]:
         """Every step, oldest first."""
         self.application(seal_id)
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             return [_event(row) for row in tables.all_rows(connection, sql.SealEventRow, seal_id=seal_id)]
 
     def idle(self) -> dict[str, Sequence[Idle]]:
         """By seal, the intervals in which it was frozen or lost."""
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             rows = tables.all_rows(connection, sql.SealEventRow)
         found: dict[str, Any] = {}
         for row in rows:
@@ -410,7 +411,7 @@ class Seals:
         self.get(seal_id)
         start = tables.to_micros(whole_second(since)) if since else 0
         end = tables.to_micros(until) if until else 1 << 62
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             rows = sql.seal_uses(connection, seal_id, start, end, _MOST_USES)
         return [SealUse(tables.from_micros(use.at), use.by, pid, use.approval) for use, pid in rows]
 
@@ -461,7 +462,7 @@ class Seals:
 
     def open(self, seal: ESeal) -> SealInUse:
         """The seal ready for use. Raises `KeyUnavailable`."""
-        key = self.authorities.keys.open(seal.key_id, KeyPurpose.SEAL)
+        key = self.pki.keys.open(seal.key_id, KeyPurpose.SEAL)
         return SealInUse(key, seal.certs, seal.picture_pdf, seal.seal_data)
 
     def foresee_use(self, seal: ESeal, planned: int, at: datetime) -> None:
@@ -469,7 +470,7 @@ class Seals:
         limit = seal.policy.per_day
         if limit is None:
             return
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             used = sql.seal_uses_on(connection, seal.seal_id, day_of(at))
         if used + planned >= limit:
             raise _limit_reached(seal.seal_id, limit)
@@ -513,17 +514,17 @@ class Seals:
         self.get(seal_id)
         if count < 1:
             raise Malformed("The number of documents is at least 1.")
-        expires = self.authorities.clock.now() + timedelta(hours=_APPROVAL_HOURS)
+        expires = self.pki.clock.now() + timedelta(hours=_APPROVAL_HOURS)
         row = sql.SealApprovalRow(
             seal_id=seal_id, count=count, requested_by=_person(by), expires_at=tables.to_micros(expires)
         )
-        with self.authorities.database.write() as connection:
+        with self.pki.database.write() as connection:
             number: int = tables.insert(connection, row)
         return number
 
     def approve_many(self, number: int, *, by: str, seal_id: str | None = None) -> None:
         """Raises `NotPermitted` for the person who asked, `NotFound`, `Conflict` (approved already)."""
-        with self.authorities.database.write() as connection:
+        with self.pki.database.write() as connection:
             row = _approval(connection, number)
             if row is None or seal_id not in (None, row.seal_id):
                 raise NotFound(f"There is no request {number}.")
@@ -539,7 +540,7 @@ class Seals:
         `counts`: documents by seal in one request. The approval is used up by it.
         """
         for seal_id, count in self._above_limit(counts, at):
-            with self.authorities.database.write() as connection:
+            with self.pki.database.write() as connection:
                 where = {"id": approval, "used_at": None}
                 if not _approves(
                     _approval(connection, approval), seal_id, count, tables.to_micros(at)
@@ -551,7 +552,7 @@ class Seals:
     def foresee_many(self, counts: Mapping[str, int], approval: int | None, at: datetime) -> None:
         """What `check_many` would answer now; the approval is not used up."""
         for seal_id, count in self._above_limit(counts, at):
-            with self.authorities.database.read() as connection:
+            with self.pki.database.read() as connection:
                 row = _approval(connection, approval)
             if not _approves(row, seal_id, count, tables.to_micros(at)):
                 raise _needs_approval(seal_id, count)
@@ -562,7 +563,7 @@ class Seals:
             limit = self.get(seal_id).policy.second_approval_above
             if limit is None:
                 continue
-            with self.authorities.database.read() as connection:
+            with self.pki.database.read() as connection:
                 used = sql.seal_uses_on(connection, seal_id, day_of(at))
             if used + count > limit:
                 yield seal_id, count
@@ -574,7 +575,7 @@ class Seals:
 
         Raises `StorageError` (ROW_EDITED) for the first that somebody edited, once the others are through.
         """
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             events, refused = sql.pending_seal_events(connection)
         self._record(events)
         for row in self.list():
@@ -593,7 +594,7 @@ class Seals:
         since: datetime | None,
         approved_by: str | None,
     ) -> None:
-        at, made = self.authorities.clock.now(), self.get(seal_id).not_before
+        at, made = self.pki.clock.now(), self.get(seal_id).not_before
         check_second_person(max(since or at, made), at, by=by, approved_by=approved_by)
         detail = _person(approved_by) if approved_by is not None else ""
         self._act(seal_id, act, by=by, note=note, detail=detail, effective_at=since)
@@ -609,14 +610,14 @@ class Seals:
         effective_at: datetime | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> None:
-        if effective_at is not None and effective_at > self.authorities.clock.now():
+        if effective_at is not None and effective_at > self.pki.clock.now():
             raise Malformed("The time lies in the future.", "Give the time when it happened.")
         if effective_at is not None:
             effective_at = whole_second(effective_at)
-        with self.authorities.database.write() as connection:
+        with self.pki.database.write() as connection:
             tables.serialise(connection, f"use of seal {seal_id}")
             # Asked behind every use that was first: what was sealed while a freeze waited came before it.
-            at = self.authorities.clock.now()
+            at = self.pki.clock.now()
             row = tables.one_row(connection, sql.SealRow, id=seal_id)
             if row is None:
                 raise self._unknown(seal_id)
@@ -707,7 +708,7 @@ class Seals:
         ]
         appended = self.log.append(requests)
         self.log.publish()
-        with self.authorities.database.write() as connection:
+        with self.pki.database.write() as connection:
             for event, entry in zip(events, appended, strict=True):
                 # A freeze between reading the seal's state and writing it would be undone.
                 tables.serialise(connection, f"use of seal {event.seal_id}")
@@ -726,27 +727,27 @@ class Seals:
     def _with_fresh_key(self, row: sql.SealRow) -> _Keyed:
         """A key made now, with a certificate of our own CA."""
         suite = Suite(row.suite)
-        authority = self.authorities.get(row.authority_id)
-        at = self.authorities.clock.now()
-        ca = self.authorities.issuing_ca(suite)
-        key = self.authorities.keys.generate(KeyPurpose.SEAL, suite, label=row.id, at=at)
+        authority = self.pki.authorities.get(row.authority_id)
+        at = self.pki.clock.now()
+        ca = self.pki.issuing_ca(suite)
+        key = self.pki.keys.generate(KeyPurpose.SEAL, suite, label=row.id, at=at)
         not_before, not_after = at - _BACK, at + timedelta(days=365 * _SEAL_YEARS)
         cert = make_x509_cert(
             Profile.SEAL,
             Subject(_fitting(row.name), _fitting(authority.name_zh)),
             key.public_key,
-            self.authorities.keys.open(ca.key_id, KeyPurpose.ISSUING_CA),
+            self.pki.keys.open(ca.key_id, KeyPurpose.ISSUING_CA),
             bytes(ca.cert),
             not_before=not_before,
             not_after=not_after,
-            crl_address=self.authorities.crl_address(ca.id),
-            ocsp_address=self.authorities.ocsp_address(ca.id),
+            crl_address=self.pki.crl_address(ca.id),
+            ocsp_address=self.pki.ocsp_address(ca.id),
         )
         return _Keyed(key.key_id, cert, not_before, not_after, ca_id=ca.id)
 
     def _with_identity(self, row: sql.SealRow, identity: SealIdentity) -> _Keyed:
         """The key and certificate of an identity from outside, from now until the certificate ends."""
-        at = self.authorities.clock.now()
+        at = self.pki.clock.now()
         if identity.suite is not Suite(row.suite):
             raise Conflict(
                 f"The seal {row.id} was applied for in {row.suite}, and the certificate is for "
@@ -766,11 +767,11 @@ class Seals:
                 "Ask the CA for a new one.",
                 code="IDENTITY_REVOKED",
             )
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             other = tables.one_row(connection, sql.SealRow, identity_id=identity.identity_id)
         if other is not None and other.id != row.id:
             raise _identity_in_use(identity.identity_id)
-        self.authorities.keys.open(identity.key_id, KeyPurpose.SEAL)  # what is not there is told of now
+        self.pki.keys.open(identity.key_id, KeyPurpose.SEAL)  # what is not there is told of now
         return _Keyed(
             identity.key_id,
             identity.certs[0],
@@ -782,8 +783,8 @@ class Seals:
     def _made(self, row: sql.SealRow, keyed: _Keyed) -> dict[str, Any]:
         """What making a seal adds to its row."""
         picture = self._picture(row)
-        at = self.authorities.clock.now()
-        maker_key, maker_cert = self.authorities.seal_maker(Suite(row.suite))
+        at = self.pki.clock.now()
+        maker_key, maker_cert = self.pki.seal_maker(Suite(row.suite))
         seal_data = make_seal_data(
             row.id,
             _seal_type(SealShape(row.shape), row.second_line),
@@ -812,7 +813,7 @@ class Seals:
 
     def _picture(self, row: sql.SealRow) -> SealPicture:
         shape = SealShape(row.shape)
-        authority = self.authorities.get(row.authority_id)
+        authority = self.pki.authorities.get(row.authority_id)
         return draw_seal(
             shape,
             row.name if shape is SealShape.SQUARE else authority.name_zh,
@@ -824,7 +825,7 @@ class Seals:
 
     def _retire_renewed(self, seal_id: str, by: str) -> None:
         """The seal that this one takes the place of, if it still is in use."""
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             row = tables.one_row(connection, sql.SealRow, id=seal_id)
             old = tables.one_row(connection, sql.SealRow, id=row.renews) if row and row.renews else None
         if old is not None and old.state == SealState.ACTIVE.value:
@@ -846,7 +847,7 @@ class Seals:
             raise NotPermitted("Nobody reviews an application of their own.", "A second person has to.")
 
     def _find(self, seal_id: str) -> ESeal | None:
-        with self.authorities.database.read() as connection:
+        with self.pki.database.read() as connection:
             row = tables.one_row(connection, sql.SealRow, id=seal_id)
             return _seals(connection, [row])[0] if row is not None and row.cert is not None else None
 
@@ -921,7 +922,7 @@ def _needs_approval(seal_id: str, count: int) -> NotPermitted:
 
 def _check_code_is_free(connection: Connection, uscc: str, seal_id: str) -> None:
     """No two seals have one code. Raises `Conflict` in the rare case that the id gives a code that is taken."""
-    authorities = {row.id: row.uscc for row in tables.all_rows(connection, sql.AuthorityRow)}
+    authorities = {row.id: row.uscc for row in tables.all_rows(connection, authorities_sql.AuthorityRow)}
     code = seal_code(uscc, seal_id)
     for row in tables.all_rows(connection, sql.SealRow):
         if seal_code(authorities[row.authority_id], row.id) == code:

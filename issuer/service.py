@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # a command that opens nothing runs in the base install, wher
 
     from issuer.archive.archiving import Archiving
     from issuer.archive.exporting import Exporting
-    from issuer.authorities import Authorities
+    from issuer.authorities.register import Authorities
     from issuer.compromises import Compromises
     from issuer.ecertificates.applying import Applying
     from issuer.erasing import Erasing
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # a command that opens nothing runs in the base install, wher
     from issuer.issuing import Issuing
     from issuer.ocsp import Ocsp
     from issuer.outside_crls import OutsideCrls
+    from issuer.pki.pki import Pki
     from issuer.presenting import Presenting
     from issuer.publishing import Publishing
     from issuer.resealing import Resealing
@@ -45,6 +46,8 @@ class IssuerService(Protocol):
     def guard(self) -> RegisterGuard: ...
     @property
     def authorities(self) -> Authorities: ...
+    @property
+    def pki(self) -> Pki: ...
     @property
     def seals(self) -> Seals: ...
     @property

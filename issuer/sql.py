@@ -44,16 +44,6 @@ NUMBERS_LEFT_OUT = 1_000_000
 """More than a service can have given out between a copy and its restore, of what the ledger does not count."""
 
 
-class AuthorityRow(SQLModel, table=True):
-    __tablename__ = "authority"
-    id: str = Field(primary_key=True, max_length=32)
-    uscc: str = Field(unique=True, max_length=18)
-    name_zh: str
-    name_en: str
-    functions: str
-    created_at: int = Field(sa_type=sa.BigInteger)
-
-
 class CaRow(SQLModel, table=True):
     """Certificate authorities and time-stamp authorities of our own: key, certificate, and who is above.
 
@@ -170,20 +160,6 @@ class SealApprovalRow(SQLModel, table=True):
     approved_by: str | None = Field(default=None, max_length=64)
     expires_at: int = Field(sa_type=sa.BigInteger)
     used_at: int | None = Field(default=None, sa_type=sa.BigInteger)
-
-
-class ServiceKeyRow(SQLModel, table=True):
-    """Keys of the service itself, by use: trust-root, trust-root-next, present, status, checkpoint."""
-
-    __tablename__ = "service_key"
-    key_id: str = Field(primary_key=True, max_length=64)
-    use: str = Field(index=True, max_length=32)
-    suite: str = Field(max_length=32)
-    spki: bytes = blob()
-    state: str = Field(max_length=16)
-    since: int | None = Field(default=None, sa_type=sa.BigInteger)
-    not_before: int = Field(sa_type=sa.BigInteger)
-    not_after: int = Field(sa_type=sa.BigInteger)
 
 
 class TrustListRow(SQLModel, table=True):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from issuer import sql
-from issuer.authorities import Authorities
+from issuer.pki.pki import Pki
 from issuer.publishing import Publishing
 from keys.custody import KeyPurpose
 from trust.encoding import cose, jws
@@ -22,7 +22,7 @@ class PublishedLists:
     """`verifier.ports.Lists` of this deployment."""
 
     publishing: Publishing
-    authorities: Authorities
+    pki: Pki
     database: Database
 
     def newest(self, at: datetime) -> bytes:
@@ -37,17 +37,17 @@ class PublishedLists:
         return self.publishing.roots()
 
     def crls(self, at: datetime) -> Sequence[bytes]:
-        return [der for _, der, _ in self.authorities.known_crls(at)]
+        return [der for _, der, _ in self.pki.known_crls(at)]
 
 
 @dataclass(frozen=True, slots=True)
 class ReportSigning:
     """`verifier.ports.ReportSigner` with this deployment's key for reports."""
 
-    authorities: Authorities
+    pki: Pki
 
     def sign(self, payload: bytes) -> bytes:
-        row = self.authorities.service_key("report")
-        key = self.authorities.keys.open(row.key_id, KeyPurpose.REPORT)
+        row = self.pki.service_keys.active("report")
+        key = self.pki.keys.open(row.key_id, KeyPurpose.REPORT)
         signed = jws.signing_input(payload, REPORT_TYP, sha256(bytes(row.spki)))
         return jws.compact(signed, cose.raw_signature(row.suite, key.sign(signed)))

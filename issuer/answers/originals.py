@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from issuer import sql
-from issuer.authorities import Authorities
+from issuer.authorities.register import Authorities
 from issuer.catalogue import load_catalogue
 from issuer.issuing import Issuing
 from issuer.rendering.photo import photo_jpeg

@@ -214,8 +214,8 @@ class Archiving:
 
         def no_older_than(moment: datetime) -> list[bytes]:
             if not known or known[-1][0] < moment:
-                authorities = self.issuing.authorities
-                listed = authorities.known_crls(self.issuing.clock.now(), no_older_than=moment)
+                pki = self.issuing.pki
+                listed = pki.known_crls(self.issuing.clock.now(), no_older_than=moment)
                 known.append((moment, [der for _, der, _ in listed]))
             return known[-1][1]
 
@@ -236,14 +236,14 @@ class Archiving:
         signed = read_signed(gaps[-1].cms) if later else read_seals([gap.cms for gap in gaps])
         evidence = gather_evidence(
             signed,
-            known_certs=issuing.authorities.known_certs(),
+            known_certs=issuing.pki.known_certs(),
             crls=crls(signed.at),
             ocsp=self.ocsp.evidence,
         )
         before = read_version(data, open_pdf(data))
         head, tail = encode_update(before, _without(evidence, before.evidence))
         suite = stamping_suite(issuing.seals.get(row.seal_id).suite, for_abroad=is_for_abroad)
-        tsa = issuing.authorities.time_stamp_authority(suite)
+        tsa = issuing.pki.time_stamp_authority(suite)
         update = _stamp(data, head, tail, tsa)
         return self._described(row, fields, len(later) + 1, data, update)
 
@@ -256,7 +256,7 @@ class Archiving:
         update: bytes,
     ) -> _Made:
         gap = _checked_gap(data, update)
-        # Of several authorities, the token says which one it was.
+        # Of several pki, the token says which one it was.
         stamp = read_signed(gap.cms)
         stamped_at, tsa_cert = stamp.at, stamp.signers[0]
         suite = read_x509_cert(tsa_cert).suite

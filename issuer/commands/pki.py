@@ -254,12 +254,12 @@ def rotate(
     from trust.terminal.options import one_of
 
     with opened(ctx, ISSUER, data) as service:
-        from issuer.authorities import ROLES
+        from issuer.pki.pki import ROLES
         from keys.suites import Suite
 
         if role not in ROLES:
             raise Malformed(f"{role} is no role that has its own key.", f"Give one of {', '.join(ROLES)}.")
-        new_id = service.authorities.rotate(role, one_of(Suite, suite, "suite"))
+        new_id = service.pki.rotate(role, one_of(Suite, suite, "suite"))
         service.publishing.trust_list(service.clock.now())
     if json:
         console.print_json({"id": new_id})

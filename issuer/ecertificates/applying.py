@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from issuer.authorities import Authorities
+from issuer.authorities.register import Authorities
 from issuer.catalogue import TypeProfile, load_profile
 from issuer.ecertificates.records import Record, read_picture, record_from
 from issuer.sealing.intake import decode_prepared

@@ -84,7 +84,7 @@ def published_router(service: IssuerService) -> APIRouter:
 
     @router.get("/crl/{name}.crl", tags=["public"], operation_id="getCrl")
     def crl(name: str) -> Response:
-        for ca_id, der, _ in service.authorities.crls(service.clock.now()) if _CRL.match(name) else ():
+        for ca_id, der, _ in service.pki.crls(service.clock.now()) if _CRL.match(name) else ():
             if ca_id == name:
                 headers = {**open_to_all, "Cache-Control": "public, max-age=3600"}
                 return Response(der, media_type="application/pkix-crl", headers=headers)

@@ -62,7 +62,7 @@ def work(world: World, first: int) -> list[bytes]:
     service.seals.make(f"seal-{first}", world.market.authority_id, Suite.P256_SHA256)
     service.seals.request_many(f"seal-{first}", 3, by="clerk")
     world.clock.advance(hours=13)  # time for new lists of every kind
-    service.authorities.crls(world.clock.now())
+    service.pki.crls(world.clock.now())
     service.publishing.trust_list(world.clock.now())
     service.log.publish()
     return pdfs

@@ -14,6 +14,7 @@ from asn1crypto import ocsp, pem
 from fastapi.testclient import TestClient
 from support.world import World
 
+from issuer.pki.pki import family_of
 from keys.custody import KeyPurpose, SigningKey
 from keys.pki.ocsp import GOOD, UNKNOWN, CertStatus, Revoked, check_response, make_request
 from trust.app.site import create_app
@@ -27,10 +28,15 @@ def client(world: World) -> TestClient:
     return TestClient(create_app(world.service))
 
 
+def seal_root(world: World, seal: str) -> bytes:
+    family = family_of(world.service.seals.get(f"chuncheng-market-{seal}").suite)
+    return bytes(world.service.pki.ca(f"seal-root-{family}").cert)
+
+
 def certs_of(world: World, ca_id: str, seal: str) -> tuple[bytes, bytes]:
     """The certificates of a seal and of the CA above it."""
     found = world.service.seals.get(f"chuncheng-market-{seal}")
-    return found.cert, bytes(world.service.authorities.issuing_ca(found.suite).cert)
+    return found.cert, bytes(world.service.pki.issuing_ca(found.suite).cert)
 
 
 def ask(client: TestClient, ca_id: str, request: bytes) -> bytes:
@@ -58,7 +64,11 @@ def test_a_seal_is_good_until_it_is_revoked(world: World, client: TestClient, ca
     world.clock.advance(minutes=5)
     assert status() == Revoked(at)
     # The root answers for the CA, and for nothing below it.
-    root = world.service.authorities.seal_root(world.service.seals.get(f"chuncheng-market-{seal}").suite)
+    root = bytes(
+        world.service.pki.ca(
+            f"seal-root-{family_of(world.service.seals.get(f'chuncheng-market-{seal}').suite)}"
+        ).cert
+    )
     root_id = ca_id.replace("seal-ca", "seal-root")
     both = make_request([issuer, cert], root, nonce=None, algorithm="sha1")
     answer = ask(client, root_id, both)
@@ -143,7 +153,11 @@ def test_questions_leave_no_keys_behind(
 def test_openssl_accepts_the_answers(world: World, client: TestClient, tmp_path: Path) -> None:
     ca_id, seal = CAS[1]
     cert, issuer = certs_of(world, ca_id, seal)
-    root = world.service.authorities.seal_root(world.service.seals.get(f"chuncheng-market-{seal}").suite)
+    root = bytes(
+        world.service.pki.ca(
+            f"seal-root-{family_of(world.service.seals.get(f'chuncheng-market-{seal}').suite)}"
+        ).cert
+    )
     for name, der in (("cert", cert), ("issuer", issuer), ("root", root)):
         (tmp_path / f"{name}.pem").write_bytes(pem.armor("CERTIFICATE", der))
 

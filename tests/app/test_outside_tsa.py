@@ -113,7 +113,7 @@ def test_when_one_is_down_or_lies_the_next_stamps_and_it_rests_for_a_minute(
     away, liar = (OtherTsa(suite, stamping.world.clock, server, name) for name in ("away", "liar"))
     world = stamping.reopen(away, liar, None)
     away.http_status, liar.values = 503, {"nonce": None}
-    own = world.service.authorities.issuing_ca(suite)
+    own = world.service.pki.issuing_ca(suite)
     assert own.state == "active"
     pdfs = [world.issue(number, suite=name_of(suite))[1] for number in (1, 2)]
     assert (away.stamped, liar.stamped) == (1, 1), "the second seal did not wait for them"

@@ -85,8 +85,8 @@ def archived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Files]:
             for years in years_between:
                 world.clock.advance(days=365 * years)
                 for family in (Suite.SM2_SM3, Suite.RSA3072_SHA256):
-                    world.service.authorities.rotate("tsa", family)
-                world.service.authorities.add_service_key("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256)
+                    world.service.pki.rotate("tsa", family)
+                world.service.pki.service_keys.add("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256)
                 _renew(world, list(pids.values()))
             world.clock.at = datetime.now(UTC)
             bundle = world.bundle()

@@ -94,8 +94,8 @@ def test_a_licence_outlives_every_certificate_that_proved_it(world: World, suite
     archive(world, issued.pid)
     for _ in range(3):
         world.clock.advance(days=365 * 6)
-        world.service.authorities.rotate("tsa", family)
-        world.service.authorities.add_service_key("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256)
+        world.service.pki.rotate("tsa", family)
+        world.service.pki.service_keys.add("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256)
         later = archive(world, issued.pid)
     now = world.clock.now()
     seal = world.service.seals.get(f"chuncheng-market-{suite}")

@@ -26,7 +26,7 @@ def offline(world: World, pdf: bytes) -> Report:
 def test_what_an_authority_signed_goes_on_passing_after_its_rotation(world: World, role: str) -> None:
     _, before = world.issue(1)
     world.clock.advance(hours=1)
-    assert world.service.authorities.rotate(role, SM2) == f"{role}-SM2-SM3.2"
+    assert world.service.pki.rotate(role, SM2) == f"{role}-SM2-SM3.2"
     _, between = world.issue(2)
     world.service.seals.make("new", MARKET.authority_id, SM2)
     (outcome,) = world.try_issue(world.application(3, seal="new"))
@@ -56,7 +56,7 @@ def test_a_compromise_ends_belief_in_what_came_after_it_and_names_it(
     again = world.service.compromises.declare(f"{role}-SM2-SM3", since - timedelta(hours=9), by="x")
     assert len(again.files) == 2
     assert offline(world, before).verdict is Verdict.FAILED
-    assert world.service.authorities.rotate(role, SM2).endswith(".2")
+    assert world.service.pki.rotate(role, SM2).endswith(".2")
     world.service.seals.make("new", MARKET.authority_id, SM2)
     (outcome,) = world.try_issue(world.application(4, seal="new"))
     assert outcome.issued is not None, outcome.error

@@ -63,7 +63,7 @@ def test_a_seal_with_a_certificate_from_outside_passes_under_that_cas_root(
     report = verified(world, pdf, *lists)
     assert (report.verdict, report.code) == (Verdict.PASSED, "OK"), report.findings
     assert report.facts["seal"]["x509_sha256"] == read_x509_cert(seal.cert).sha256.hex()
-    known = world.service.authorities.known_certs()
+    known = world.service.pki.known_certs()
     assert ca.cert in known
     assert ca.root in known
     since = START - timedelta(hours=1)
@@ -116,16 +116,16 @@ def test_revoking_a_seal_from_outside_puts_nothing_on_a_list_of_ours(world: Worl
 
 @pytest.mark.parametrize("suite", SUITES, ids=NAMES)
 def test_a_seal_stays_under_the_ca_that_made_it_when_the_ca_is_rotated(world: World, suite: Suite) -> None:
-    authorities, seals = world.service.authorities, world.service.seals
+    pki, seals = world.service.pki, world.service.seals
     before = f"chuncheng-market-{suite.value.split('-')[0].lower()}"
     first = issue_with(world, before, 1)
     old_ca = seals.get(before).certs[1]
-    new_id = authorities.rotate("seal-ca", suite)
+    new_id = pki.rotate("seal-ca", suite)
     second = issue_with(world, before, 2)
     seals.make("after", MARKET.authority_id, suite)
     third = issue_with(world, "after", 3)
     assert seals.get(before).certs[1] == old_ca
-    assert seals.get("after").certs[1] == bytes(authorities.issuing_ca(suite).cert) != old_ca
+    assert seals.get("after").certs[1] == bytes(pki.issuing_ca(suite).cert) != old_ca
     for pdf in (first, second, third):
         report = world.verify(pdf)
         assert (report.verdict, report.code) == (Verdict.PASSED, "OK"), report.findings

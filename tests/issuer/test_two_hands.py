@@ -19,6 +19,7 @@ from support.limits import HANG_SECONDS
 from support.world import World, make_world
 
 from issuer import sql
+from issuer.authorities import sql as authorities_sql
 from issuer.issuing import CLAIMED_FOR
 from trust.app.database import migrate_ledger, migrate_register
 from trust.encoding.entry import EntryKind
@@ -144,7 +145,7 @@ def test_four_processes_migrate_an_empty_database_and_all_of_them_come_up(
             migrate_register(database)
             migrate_ledger(database)
             with database.read() as connection:
-                return len(tables.all_rows(connection, sql.AuthorityRow))
+                return len(tables.all_rows(connection, authorities_sql.AuthorityRow))
 
     program = (
         "import sys; from trust.storage.sql import Database; from trust.app.database import *\n"

@@ -21,6 +21,7 @@ from support.ways import WAYS, sealing_way
 from support.world import MARKET, START, World
 
 from issuer.artwork import round_seal, seal_data_png, seal_pdf
+from issuer.pki.pki import family_of
 from issuer.seal_data import SealType, make_seal_data
 from issuer.sealing.pdf import CONTENTS_HEX_DIGITS, SealInUse, SealPlace, seal_department_pdf
 from issuer.sealing.splice import splice_receipt, take_apart
@@ -367,7 +368,7 @@ def test_a_second_seal_is_refused(given: Given) -> None:
 
     service = given.world.service
     seal = service.seals.open(service.seals.get("chuncheng-market-rsa3072"))
-    tsa = service.authorities.time_stamp_authority(Suite.RSA3072_SHA256)
+    tsa = service.pki.time_stamp_authority(Suite.RSA3072_SHA256)
     meta = signers.PdfSignatureMetadata(field_name="Seal2", md_algorithm="sha256")
     writer = IncrementalPdfFileWriter(io.BytesIO(given.pdf))
 
@@ -466,8 +467,8 @@ class Impostor:
             return Subject(name["common_name"], name["organization_name"])
 
         real = service.seals.open(service.seals.get("chuncheng-market-sm2"))
-        real_tsa = service.authorities.time_stamp_authority(Suite.SM2_SM3)
-        root = service.authorities.seal_root(Suite.SM2_SM3)
+        real_tsa = service.pki.time_stamp_authority(Suite.SM2_SM3)
+        root = bytes(service.pki.ca("seal-root-SM2-SM3").cert)
         term = {"not_before": START - timedelta(days=9), "not_after": START + timedelta(days=900)}
         root_key, ca_key = key(KeyPurpose.ROOT_CA), key(KeyPurpose.ISSUING_CA)
         seal_key, tsa_key = key(KeyPurpose.SEAL), key(KeyPurpose.TIME_STAMP)
@@ -521,7 +522,7 @@ def test_a_time_stamp_of_an_authority_of_the_same_name_is_not_believed(
 def test_the_real_seal_on_another_page_has_no_receipt_of_its_own(given: Given) -> None:
     service = given.world.service
     real = service.seals.open(service.seals.get("chuncheng-market-sm2"))
-    tsa = service.authorities.time_stamp_authority(Suite.SM2_SM3)
+    tsa = service.pki.time_stamp_authority(Suite.SM2_SM3)
     assert given.blame(forged(given, real, tsa)) == ("ledger.receipt", "LEDGER_MISMATCH")
 
 
@@ -529,7 +530,7 @@ def test_the_page_must_show_the_picture_that_the_seal_data_holds(given: Given) -
     """The key is the right one and everything is signed, but the page shows another body's seal."""
     service = given.world.service
     real = service.seals.open(service.seals.get("chuncheng-market-sm2"))
-    tsa = service.authorities.time_stamp_authority(Suite.SM2_SM3)
+    tsa = service.pki.time_stamp_authority(Suite.SM2_SM3)
     other = replace(real, picture_pdf=seal_pdf(round_seal("春城市交通运输局", "行政许可专用章")))
     with_other = forged(given, other, tsa)
     assert given.blame(with_other) == ("seal.picture", "SEAL_PICTURE_DIFFERS")
@@ -598,7 +599,7 @@ def test_seal_data_that_is_not_the_seals_own_is_refused(
     service = given.world.service
     found = service.seals.get("chuncheng-market-sm2")
     real = service.seals.open(found)
-    maker_key, maker_cert = service.authorities.seal_maker(Suite.SM2_SM3)
+    maker_key, maker_cert = service.pki.seal_maker(Suite.SM2_SM3)
     made: dict[str, Any] = {
         "seal_id": found.seal_id,
         "seal_type": SealType.BUSINESS,
@@ -622,14 +623,14 @@ def test_seal_data_that_is_not_the_seals_own_is_refused(
         case "made by itself":
             seal_data = make_seal_data(**(made | {"maker_key": real.key, "maker_cert": real.certs[0]}))
         case "made by another under the root":
-            authorities = service.authorities
-            root_key = authorities.keys.open(authorities._ca("seal-root-SM2-SM3").key_id, KeyPurpose.ROOT_CA)
+            pki = service.pki
+            root_key = pki.keys.open(pki.ca("seal-root-SM2-SM3").key_id, KeyPurpose.ROOT_CA)
             cert = make_x509_cert(
                 Profile.SEAL_MAKER,
                 Subject("SM2 电子印章制章者", "印证"),
                 impostor.seal.key.record.public_key,
                 root_key,
-                authorities.seal_root(Suite.SM2_SM3),
+                bytes(pki.ca("seal-root-SM2-SM3").cert),
                 not_before=START - timedelta(days=1),
                 not_after=START + timedelta(days=900),
                 crl_address=None,
@@ -647,7 +648,7 @@ def test_seal_data_that_is_not_the_seals_own_is_refused(
             )
         case _:
             seal_data = b"\x30\x00"
-    tsa = service.authorities.time_stamp_authority(Suite.SM2_SM3)
+    tsa = service.pki.time_stamp_authority(Suite.SM2_SM3)
     spoilt = forged(given, replace(real, seal_data=seal_data), tsa)
     assert given.blame(spoilt) == ("seal.data", code)
 
@@ -656,8 +657,8 @@ def test_the_seal_data_on_a_licence_passes_the_standards_own_checks(given: Given
     """Read back out of the file, judged as a foreign system would: by the structure and the chains alone."""
     signed = cms.ContentInfo.load(check_gap(given.pdf).cms)["content"]["signer_infos"][0]["signed_attrs"]
     (value,) = (a["values"][0].dump() for a in signed if a["type"].dotted == SEAL_DATA_OID)
-    root = given.world.service.authorities.seal_root(Suite.SM2_SM3)
-    trust = ChainTrust((root,), (), tuple(der for _, der, _ in given.world.service.authorities.crls(START)))
+    root = given.bytes(world.service.pki.ca(f"seal-root-{family_of(Suite.SM2_SM3)}").cert)
+    trust = ChainTrust((root,), (), tuple(der for _, der, _ in given.world.service.pki.crls(START)))
     judged = judge_seal(value, SealDataTrust(trust, trust, trust), at=START)
     assert [finding.result for finding in judged.findings] == [Result.PASSED] * 4
     assert judged.seal is not None

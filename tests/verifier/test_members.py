@@ -442,8 +442,8 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def _signed_by_root(world: World, payload: bytes) -> bytes:
-    row = world.service.authorities.service_key("trust-root")
-    key = world.service.authorities.keys.open(row.key_id, KeyPurpose.TRUST_LIST)
+    row = world.service.pki.service_keys.active("trust-root")
+    key = world.service.pki.keys.open(row.key_id, KeyPurpose.TRUST_LIST)
     signed = signing_input(payload, TYP, sha256(bytes(row.spki)))
     return compact(signed, cose.raw_signature(row.suite, key.sign(signed)))
 

@@ -148,7 +148,7 @@ def test_an_older_revocation_list_does_not_count_once_a_newer_was_seen(days: Day
 
 
 def signed_checkpoint(world: World, size: int, root: bytes) -> str:
-    row = world.service.authorities.checkpoint_keys()
+    row = world.service.pki.service_keys.checkpoint_keys()
     keys = [CheckpointKey(world.service.keys.open(each.key_id, KeyPurpose.CHECKPOINT)) for each in row]
     origin = world.service.log.keys.origin
     text = format_checkpoint(Checkpoint(origin=origin, size=size, root=root))

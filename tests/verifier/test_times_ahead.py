@@ -77,16 +77,16 @@ def test_lists_of_ours_from_the_future_are_made_anew_at_once(world: World) -> No
     ahead = world.clock.now()
     service = world.service
     service.publishing.trust_list(ahead)
-    service.authorities.crls(ahead, no_older_than=ahead)
+    service.pki.crls(ahead, no_older_than=ahead)
     service.publishing.status_list(1, ahead)
-    ocsp_ca = service.authorities.crls(ahead)[0][0]
+    ocsp_ca = service.pki.crls(ahead)[0][0]
     world.clock.advance(days=-2)
     now = world.clock.now()
     _, pdf = world.issue()
     report = world.verify_offline(pdf, world.bundle())
     assert report.verdict is Verdict.PASSED, report.findings
     assert world.verify(pdf).verdict is Verdict.PASSED
-    assert all(until < now + 8 * DAY for _, _, until in service.authorities.crls(now))
+    assert all(until < now + 8 * DAY for _, _, until in service.pki.crls(now))
     assert ocsp_ca
 
 

@@ -9,7 +9,6 @@ Files of the data folder:
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import re
 from pathlib import Path
@@ -17,30 +16,28 @@ from pathlib import Path
 import cbor2
 
 from issuer import sql
-from issuer.authorities import Authorities
-from keys.custody import KeyPurpose
+from keys.service_keys import ServiceKeys
 from ledger import sql as ledger_sql
 from ledger.closing import ClosedLog, begin_anew, closed_log, lock_new
-from ledger.lockstore import LockStore
 from ledger.note import format_vkey
 from ledger.publisher import vkey_of
-from ledger.signers import CheckpointKey
 from ledger.statekey import StateKey
 from trust.app.compose import (
     CLOSED_FILE,
     MARKED_FILE,
     STANDING_FILE,
     ServiceSecrets,
+    checkpoint_keys,
     open_keys,
     read_closed_ledgers,
 )
-from trust.app.database import migrate_ledger, migrate_register
 from trust.app.settings import ORIGIN_FILE, Settings
+from trust.app.stores import opened_stores
 from trust.encoding.entry import check_log_origin
 from trust.encoding.trust_list import TrustedLedgerKey
 from trust.model.clock import SystemClock
 from trust.model.errors import Malformed
-from trust.storage.folder import DataFolderLock, write_durably
+from trust.storage.folder import write_durably
 from trust.storage.sql import Database
 
 
@@ -59,25 +56,16 @@ def close_ledger(settings: Settings, typed: str, new_origin: str) -> int:
     if new_origin == typed:
         raise Malformed("The new ledger has the name of the old one.", "Choose another name.")
     data = settings.data
-    with contextlib.ExitStack() as stack:
-        if settings.database_url is None:
-            stack.enter_context(DataFolderLock(data))
-        register = stack.enter_context(Database(settings.database_url or data / "register.sqlite"))
-        ledger = stack.enter_context(Database(settings.database_url or data / "ledger.sqlite"))
-        lock = stack.enter_context(Database(settings.lock_url or data / "lock" / "lock.sqlite"))
-        migrate_register(register)
-        migrate_ledger(ledger)
-        secrets, lock_store, keys = ServiceSecrets(settings.keys_folder), LockStore(lock), open_keys(settings)
+    with opened_stores(settings) as stores:
+        register, ledger, lock_store = stores.register, stores.ledger, stores.lock
+        secrets = ServiceSecrets(settings.keys_folder)
         key = secrets.derive("closed ledgers")
         with ledger.read() as connection:
             state = ledger_sql.read_state(connection)
         # Otherwise a repetition, after the entries were taken over.
         if state is None or state.origin != new_origin:
             closed = closed_log(ledger, lock_store, typed)
-            held = [
-                CheckpointKey(keys.open(row.key_id, KeyPurpose.CHECKPOINT))
-                for row in Authorities(register, keys, SystemClock(), settings.base_url).checkpoint_keys()
-            ]
+            held = checkpoint_keys(ServiceKeys(register, open_keys(settings), SystemClock()))
             present = {each.vkey for each in closed.keys.keys if each.until_size == closed.size + 1}
             signers = [each for each in held if vkey_of(typed, each) in present]
             _remember(data / CLOSED_FILE, key, closed)

@@ -28,7 +28,7 @@ from issuer.answers.originals import OriginalAnswers, RegisterNames
 from issuer.answers.register import RegisterAnswers
 from issuer.archive.archiving import Archiving
 from issuer.archive.exporting import Exporting
-from issuer.authorities import LEDGER_KEYS, Authorities
+from issuer.authorities.register import Authorities
 from issuer.catalogue import load_catalogue
 from issuer.compromises import Compromises
 from issuer.ecertificates.applying import Applying
@@ -41,6 +41,7 @@ from issuer.members import Members
 from issuer.ocsp import Ocsp
 from issuer.outside_crls import MAX_CRL_BYTES, OutsideCrls
 from issuer.outside_tsas import pin_outside_tsa
+from issuer.pki.pki import Pki
 from issuer.presenting import Presenting
 from issuer.publishing import Publishing
 from issuer.register_check import RegisterChecking, RegisterFinding, check_register
@@ -49,8 +50,9 @@ from issuer.seals import Seals
 from issuer.sql import has_claims, highest_ecertificate_id, release_claims
 from issuer.statuses import Statuses
 from keys.composite import CompositeKeyProvider
-from keys.custody import FileKeyProvider, KeyProvider, KeyPurpose
+from keys.custody import FileKeyProvider, KeyPurpose
 from keys.outside_tsa import MAX_ANSWER_BYTES, QUERY_TYPE, REPLY_TYPE, OutsideTsa
+from keys.service_keys import LEDGER_KEYS, ServiceKeys
 from ledger.keeping import POLICY_FILE, Scrubbing, Witnessing, published_policy, read_policy
 from ledger.keychange import KeyChange
 from ledger.lockstore import LockStore
@@ -63,10 +65,10 @@ from ledger.statekey import StateKey
 from ledger.witness.client import Witnesses
 from ledger.witness.policy import Policy
 from trust.app.clocks import Asked, accepted_at, second_clocks
-from trust.app.database import migrate_ledger, migrate_register
 from trust.app.forgetting import forget_erased
 from trust.app.keeping import Keeper, make_keeper
 from trust.app.settings import OutsideTsaSettings, Settings
+from trust.app.stores import opened_stores
 from trust.encoding.trust_list import TrustedLedgerKey
 from trust.encoding.well_known import BUNDLE_TYPE
 from trust.fetching import fetch_named, get, post
@@ -76,7 +78,7 @@ from trust.people.access import Access, open_access
 from trust.people.sql import end_everything_open
 from trust.sandbox.lanes import SIZES, Lane, Sandboxes
 from trust.sandbox.workers import Apart, Sandbox
-from trust.storage.folder import DataFolderLock, create_durably
+from trust.storage.folder import create_durably
 from trust.storage.sql import Database
 from trust.storage.tables import to_micros
 from trust.web.sql import prune_answers
@@ -119,6 +121,7 @@ class Service:
     lock_store: LockStore
     keys: CompositeKeyProvider
     authorities: Authorities
+    pki: Pki
     seals: Seals
     identities: SealIdentities
     outside_crls: OutsideCrls
@@ -291,15 +294,8 @@ def _open(
         raise OperationalError(
             f"{data} is not a data folder.", "Run `yinzheng init --data DIR` first.", code="NOT_INITIALISED"
         )
-    if settings.database_url is None:
-        stack.enter_context(DataFolderLock(data))
-    register_at: Path | str = settings.database_url or data / "register.sqlite"
-    ledger_at: Path | str = settings.database_url or data / "ledger.sqlite"
-    database = stack.enter_context(Database(register_at))
-    ledger_database = stack.enter_context(Database(ledger_at))
-    lock_database = stack.enter_context(Database(settings.lock_url or data / "lock" / "lock.sqlite"))
-    migrate_register(database)
-    migrate_ledger(ledger_database)
+    stores = stack.enter_context(opened_stores(settings))
+    database, ledger_database, lock_store = stores.register, stores.ledger, stores.lock
     service_secrets = ServiceSecrets(settings.keys_folder)
     guard = database.guard = RegisterGuard(database, service_secrets.derive("register rows"), clock)
     keys = open_keys(settings)
@@ -307,12 +303,13 @@ def _open(
         _outside_tsa(each, database, clock, settings) if each is not None else None
         for each in settings.time_stamps
     ]
-    authorities = Authorities(database, keys, clock, settings.base_url, time_stamps)
+    authorities = Authorities(database, clock)
+    service_keys = ServiceKeys(database, keys, clock)
+    pki = Pki(database, keys, clock, settings.base_url, service_keys, authorities, time_stamps)
     if create:
-        authorities.set_up()
+        pki.set_up()
     else:
-        authorities.set_up_later_keys()
-    lock_store = LockStore(lock_database)
+        pki.set_up_later_keys()
     policy = read_policy(data / POLICY_FILE)
     # Of this machine's clock others can speak; a clock that was handed in goes its own way.
     asked_for_time: Asked | None = None
@@ -343,11 +340,11 @@ def _open(
             lock_store=lock_store,
             folder=data / "ledger",
             origin=settings.origin,
-            signers=_checkpoint_keys(authorities, keys),
+            signers=checkpoint_keys(service_keys),
             clock=clock,
             is_cosigned=policy is not None,
             find_signer=lambda vkey: next(
-                (key for key in _checkpoint_keys(authorities, keys) if vkey_of(settings.origin, key) == vkey),
+                (key for key in checkpoint_keys(service_keys) if vkey_of(settings.origin, key) == vkey),
                 None,
             ),
             second_clocks=others,
@@ -369,11 +366,11 @@ def _open(
             with database.write() as connection:
                 release_claims(connection)  # of a process that died: this one is alone
     keys.before_signing.append(lambda purpose: None if purpose in _SIGNED_ANY_DAY else log.check_clock())
-    seals = Seals(authorities, log, entropy)
+    seals = Seals(pki, log, entropy)
     issuing = Issuing(
         database,
         log,
-        authorities,
+        pki,
         seals,
         clock,
         entropy,
@@ -384,7 +381,7 @@ def _open(
     closed = read_closed_ledgers(data / CLOSED_FILE, service_secrets.derive("closed ledgers"))
     presenting = Presenting(issuing, service_secrets.derive("live-code"))
     publishing = Publishing(
-        authorities,
+        pki,
         seals,
         load_catalogue(),
         settings.host,
@@ -393,9 +390,9 @@ def _open(
         [key for each in closed.values() for key in each],
     )
     statuses, erasing = Statuses(issuing), Erasing(issuing, forget_erased)
-    ocsp = Ocsp(authorities)
-    lists, register = PublishedLists(publishing, authorities, database), RegisterAnswers(database)
-    reporting = Reporting(database, ReportSigning(authorities), lists, clock, entropy)
+    ocsp = Ocsp(pki)
+    lists, register = PublishedLists(publishing, pki, database), RegisterAnswers(database)
+    reporting = Reporting(database, ReportSigning(pki), lists, clock, entropy)
     members = Members(database, clock, settings.host)
     member_bundles = MemberBundles(
         database,
@@ -456,6 +453,7 @@ def _open(
         lock_store=lock_store,
         keys=keys,
         authorities=authorities,
+        pki=pki,
         seals=seals,
         identities=SealIdentities(database, keys, clock),
         outside_crls=outside_crls,
@@ -465,7 +463,7 @@ def _open(
         statuses=statuses,
         erasing=erasing,
         archiving=archiving,
-        compromises=Compromises(authorities, seals),
+        compromises=Compromises(pki, seals),
         resealing=Resealing(issuing, statuses),
         presenting=presenting,
         publishing=publishing,
@@ -482,10 +480,10 @@ def _open(
         key_change=KeyChange(
             log,
             tuple(LEDGER_KEYS),
-            lambda: _checkpoint_keys(authorities, keys),
+            lambda: checkpoint_keys(service_keys),
             lambda use: CheckpointKey(
                 keys.open(
-                    authorities.add_service_key(use, KeyPurpose.CHECKPOINT, LEDGER_KEYS[use]).key_id,
+                    service_keys.add(use, KeyPurpose.CHECKPOINT, LEDGER_KEYS[use]).key_id,
                     KeyPurpose.CHECKPOINT,
                 )
             ),
@@ -574,9 +572,11 @@ def _outside_tsa(
     )
 
 
-def _checkpoint_keys(authorities: Authorities, keys: KeyProvider) -> list[CheckpointKey]:
+def checkpoint_keys(service_keys: ServiceKeys) -> list[CheckpointKey]:
+    """Every key that the ledger has or had; which of them sign, the ledger says itself."""
     return [
-        CheckpointKey(keys.open(row.key_id, KeyPurpose.CHECKPOINT)) for row in authorities.checkpoint_keys()
+        CheckpointKey(service_keys.keys.open(row.key_id, KeyPurpose.CHECKPOINT))
+        for row in service_keys.checkpoint_keys()
     ]
 
 

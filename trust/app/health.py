@@ -81,7 +81,7 @@ def _readiness(service: Service) -> dict[str, bool]:
         "register": works(lambda: not edited_rows(service) and service.guard.lost_entry is None),
         "disk": works(lambda: shutil.disk_usage(service.settings.data).free >= _LEAST_FREE),
         "seals": works(lambda: _has_seals_in_term(service)),
-        "keys": works(lambda: service.authorities.service_key("present")),
+        "keys": works(lambda: service.pki.service_keys.active("present")),
         "ledger": works(lambda: service.log.halted is None and service.log.checkpoint().size >= 2),
         "trust_list": works(lambda: service.publishing.trust_list(service.clock.now())),
     }

@@ -5,33 +5,28 @@ The service cannot be opened while its database is behind, so this opens the par
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 from issuer import sql
 from issuer.archive import sql as archive_sql
-from issuer.authorities import Authorities
 from issuer.seals import event_commit
 from issuer.statuses import status_commit
-from keys.custody import KeyPurpose
-from ledger.lockstore import LockStore
+from keys.service_keys import ServiceKeys
 from ledger.outside import LedgerMark
 from ledger.publisher import vkey_of
 from ledger.recover import Recovered, recover
-from ledger.signers import CheckpointKey
 from ledger.statekey import StateKey
 from ledger.text import decode_utf8
 from ledger.tilefolder import SM3_FOLDER, TileFolder
-from trust.app.compose import MARKED_FILE, ServiceSecrets, open_keys
-from trust.app.database import migrate_ledger, migrate_register
+from trust.app.compose import MARKED_FILE, ServiceSecrets, checkpoint_keys, open_keys
 from trust.app.settings import Settings
+from trust.app.stores import opened_stores
 from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.digests import sha256
 from trust.encoding.entry import Entry, EntryKind
 from trust.model.clock import SystemClock
 from trust.storage import tables
-from trust.storage.folder import DataFolderLock
 from trust.storage.sql import Database
 
 
@@ -52,20 +47,12 @@ def recover_ledger(
     stop every process first; one that was forgotten stops by itself at its next entry.
     """
     data = settings.data
-    with contextlib.ExitStack() as stack:
-        if settings.database_url is None:
-            stack.enter_context(DataFolderLock(data))
-        register = stack.enter_context(Database(settings.database_url or data / "register.sqlite"))
-        ledger = stack.enter_context(Database(settings.database_url or data / "ledger.sqlite"))
-        lock = stack.enter_context(Database(settings.lock_url or data / "lock" / "lock.sqlite"))
-        migrate_register(register)
-        migrate_ledger(ledger)
-        keys = open_keys(settings)
-        row = Authorities(register, keys, SystemClock(), settings.base_url).checkpoint_keys()[0]
-        key = CheckpointKey(keys.open(row.key_id, KeyPurpose.CHECKPOINT))
+    with opened_stores(settings) as stores:
+        register, ledger, lock_store = stores.register, stores.ledger, stores.lock
+        key = checkpoint_keys(ServiceKeys(register, open_keys(settings), SystemClock()))[0]
         recovered = recover(
             ledger,
-            LockStore(lock),
+            lock_store,
             TileFolder(source or data / "ledger"),
             log_vkey=vkey_of(settings.origin, key),
             identities=RegisterIdentities(register),

@@ -1,4 +1,4 @@
-"""The service's own trust: authorities, certification authorities, time-stamp authorities, service keys.
+"""The service's own trust: certification authorities, and who stamps times.
 
 For each kind of algorithm there are two separate trees. Seals hang under a root and an issuing CA; the
 time-stamp authority hangs under a root of its own, so that no seal key can ever vouch for a time.
@@ -8,36 +8,33 @@ time-stamp authority hangs under a root of its own, so that no seal key can ever
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from issuer import sql
+from issuer.authorities.register import Authorities
 from issuer.identities import list_identities
 from issuer.outside_tsas import list_outside_tsas
 from keys.custody import KeyProvider, KeyPurpose, SigningKey
 from keys.outside_tsa import OutsideTsa, Rests, TimeStampOrder
 from keys.pki.build import Profile, RevokedSerial, Subject, make_crl, make_x509_cert
+from keys.service_keys import LEDGER_KEYS, ServiceKeys
 from keys.suites import Suite
 from keys.tsa import TimeStampAuthority, TimeStamper
 from trust.encoding.trust_list import TrustState
 from trust.model.clock import Clock
-from trust.model.ecertificate import IssuingAuthority
-from trust.model.errors import ClockDoubted, Conflict, KeyUnavailable, Malformed, NotFound
-from trust.model.parties import UnifiedSocialCreditCode
+from trust.model.errors import ClockDoubted, KeyUnavailable
 from trust.storage import tables
 from trust.storage.sql import Database
 
 PKI_FAMILIES = (Suite.SM2_SM3, Suite.RSA3072_SHA256)
 """P-256 seals hang under the RSA tree: the same kind of verifier reads both."""
 
-_ROOT_YEARS, _CA_YEARS, _TSA_YEARS, _SERVICE_YEARS = 20, 15, 10, 5
+_ROOT_YEARS, _CA_YEARS, _TSA_YEARS = 20, 15, 10
 _CRL_TERM = timedelta(days=7)
 _CRL_REFRESH = timedelta(hours=12)
 _CLOCK_SKEW = timedelta(minutes=1)
-_AUTHORITY_ID = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,22}[a-z0-9])?$")
 ORGANISATION = "印证电子证照信任服务"
 
 
@@ -57,18 +54,17 @@ ROLES = {
 }
 """What can be rotated: profile of the certificate, who is above, name, years."""
 
-LEDGER_KEYS = {"checkpoint": Suite.ED25519, "checkpoint-sm2": Suite.SM2_SM3}
-"""Uses of the keys that sign the ledger's checkpoints, and their suites."""
-
 
 @dataclass(frozen=True, slots=True)
-class Authorities:
-    """Use cases on authorities and CAs."""
+class Pki:
+    """Use cases on certification authorities and time-stamp authorities."""
 
     database: Database
     keys: KeyProvider
     clock: Clock
     base_url: str
+    service_keys: ServiceKeys
+    authorities: Authorities
     time_stamps: Sequence[OutsideTsa | None] = (None,)
     """Who is asked for time-stamps, in this order; None is our own authority."""
     rests: Rests = field(default_factory=Rests, repr=False)
@@ -88,11 +84,11 @@ class Authorities:
             ("report", KeyPurpose.REPORT, Suite.P256_SHA256),
             *((use, KeyPurpose.CHECKPOINT, suite) for use, suite in LEDGER_KEYS.items()),
         ):
-            self._ensure_service_key(use, purpose, suite)
+            self.service_keys.ensure(use, purpose, suite)
 
     def set_up_later_keys(self) -> None:
         """Makes the keys that came after the first versions: an upgraded folder has none, and would sign no report."""
-        self._ensure_service_key("report", KeyPurpose.REPORT, Suite.P256_SHA256)
+        self.service_keys.ensure("report", KeyPurpose.REPORT, Suite.P256_SHA256)
 
     def _ensure_tree(self, family: Suite, at: datetime) -> None:
         name = family.value.split("-")[0]
@@ -174,51 +170,7 @@ class Authorities:
             )
             tables.insert(connection, row)
 
-    def _ensure_service_key(self, use: str, purpose: KeyPurpose, suite: Suite) -> None:
-        with self.database.read() as connection:
-            if tables.one_row(connection, sql.ServiceKeyRow, use=use) is not None:
-                return
-        self.add_service_key(use, purpose, suite)
-
-    def add_service_key(self, use: str, purpose: KeyPurpose, suite: Suite) -> sql.ServiceKeyRow:
-        """Makes one more key for a use."""
-        at = self.clock.now()
-        record = self.keys.generate(purpose, suite, label=use, at=at)
-        row = sql.ServiceKeyRow(
-            key_id=record.key_id,
-            use=use,
-            suite=suite.value,
-            spki=record.public_key,
-            state="active",
-            not_before=tables.to_micros(at - timedelta(minutes=5)),
-            not_after=tables.to_micros(at + timedelta(days=365 * _SERVICE_YEARS)),
-        )
-        with self.database.write() as connection:
-            tables.insert(connection, row)
-        return row
-
-    # --- service keys and time-stamps ---
-
-    def service_key(self, use: str) -> sql.ServiceKeyRow:
-        """The active key for a use. Raises `KeyUnavailable`."""
-        with self.database.read() as connection:
-            rows = tables.all_rows(connection, sql.ServiceKeyRow, use=use, state="active")
-        if not rows:
-            raise KeyUnavailable(f"There is no active key for {use}.", "Run `yinzheng init`.")
-        newest: sql.ServiceKeyRow = max(rows, key=lambda row: row.not_before)
-        return newest
-
-    def checkpoint_keys(self) -> list[sql.ServiceKeyRow]:
-        """Every key that the ledger has or had, Ed25519 first. Which of them sign, the ledger says itself."""
-        with self.database.read() as connection:
-            return [
-                row
-                for use in LEDGER_KEYS
-                for row in sorted(
-                    tables.all_rows(connection, sql.ServiceKeyRow, use=use),
-                    key=lambda row: int(row.not_before),
-                )
-            ]
+    # --- time-stamps ---
 
     def time_stamp_authority(self, suite: Suite) -> TimeStamper:
         """Who stamps for a seal's suite: those of its family, in the order of the settings."""
@@ -247,9 +199,6 @@ class Authorities:
         """Key and certificate (DER) of the maker of seals 制章者 in the family of the suite."""
         row = self._current(f"seal-maker-{family_of(suite)}")
         return self.keys.open(row.key_id, KeyPurpose.SEAL_MAKER), bytes(row.cert)
-
-    def seal_root(self, suite: Suite) -> bytes:
-        return bytes(self._ca(f"seal-root-{family_of(suite)}").cert)
 
     def _ca(self, ca_id: str) -> sql.CaRow:
         with self.database.read() as connection:
@@ -396,54 +345,3 @@ class Authorities:
                 return known  # another process was faster, and its list is no older
             sql.put_crl(connection, row)
         return row
-
-    # --- authorities ---
-
-    def add(self, authority: IssuingAuthority) -> None:
-        """Registers an authority. The same again changes nothing; another under its id raises `Conflict`."""
-        if not _AUTHORITY_ID.match(authority.authority_id):
-            raise Malformed(
-                "An authority's id is 1 to 24 of a-z, 0-9 and hyphens.",
-                "Choose a short one, such as cc-scjg.",
-            )
-        UnifiedSocialCreditCode(authority.uscc)
-        with self.database.write() as connection:
-            known = tables.one_row(connection, sql.AuthorityRow, id=authority.authority_id)
-            if known is not None:
-                if _authority(known) == authority:
-                    return
-                raise Conflict(
-                    f"The id {authority.authority_id} belongs to another authority.", "Choose another id."
-                )
-            if tables.one_row(connection, sql.AuthorityRow, uscc=authority.uscc) is not None:
-                raise Conflict(
-                    "An authority with this credit code is registered under another id.", "Use that one."
-                )
-            row = sql.AuthorityRow(
-                id=authority.authority_id,
-                uscc=authority.uscc,
-                name_zh=authority.name_zh,
-                name_en=authority.name_en,
-                functions=json.dumps(list(authority.functions)),
-                created_at=tables.to_micros(self.clock.now()),
-            )
-            tables.insert(connection, row)
-
-    def list(self) -> list[IssuingAuthority]:
-        with self.database.read() as connection:
-            return [_authority(row) for row in tables.all_rows(connection, sql.AuthorityRow)]
-
-    def get(self, authority_id: str) -> IssuingAuthority:
-        with self.database.read() as connection:
-            row = tables.one_row(connection, sql.AuthorityRow, id=authority_id)
-        if row is None:
-            raise NotFound(
-                f"There is no authority {authority_id}.",
-                "List them with `yinzheng authority list`.",
-                code="UNKNOWN_AUTHORITY",
-            )
-        return _authority(row)
-
-
-def _authority(row: sql.AuthorityRow) -> IssuingAuthority:
-    return IssuingAuthority(row.id, row.uscc, row.name_zh, row.name_en, tuple(json.loads(row.functions)))

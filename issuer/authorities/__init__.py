@@ -1,0 +1,1 @@
+"""Issuing authorities: the departments that issue."""

@@ -1,0 +1,1 @@
+"""Certification authorities, time-stamp authorities, and certificates from outside."""
