@@ -269,7 +269,8 @@ def contenders(work: Work, folder: Path) -> dict[str, Callable[[], bytes]]:
 
 
 def with_receipts(made: Made, work: Work, sealing: Callable[[], bytes], batch: int) -> None:
-    """A batch, from pages to files with their receipts: what `issuer.issuing` does, without the register."""
+    """A batch, from pages to files with their receipts: what `issuer.ecertificates.issuing` does, without the
+    register."""
     log = made.service.log
     openings = Openings(
         content=bytes(32), ref_salt=bytes(SALT_BYTES), salts=(bytes(SALT_BYTES),) * len(COMMITTED)

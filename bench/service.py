@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from issuer.catalogue import load_profile
-from issuer.issuing import Issuing
+from issuer.ecertificates.issuing import Issuing
 from issuer.rendering import RenderedPage
 from keys.suites import Suite
 from trust.app import samples
@@ -38,7 +38,7 @@ class Made:
     def page(self) -> RenderedPage:
         """The page of one licence as typst made it, not yet sealed."""
         kept: list[RenderedPage] = []
-        import issuer.issuing as module
+        import issuer.ecertificates.issuing as module
 
         real = module.render
 

@@ -12,20 +12,20 @@ if TYPE_CHECKING:  # a command that opens nothing runs in the base install, wher
     from issuer.archive.archiving import Archiving
     from issuer.archive.exporting import Exporting
     from issuer.authorities.register import Authorities
-    from issuer.compromises import Compromises
+    from issuer.compromises.compromises import Compromises
+    from issuer.compromises.resealing import Resealing
     from issuer.ecertificates.applying import Applying
-    from issuer.erasing import Erasing
-    from issuer.guarding import RegisterGuard
-    from issuer.identities import SealIdentities
-    from issuer.issuing import Issuing
-    from issuer.ocsp import Ocsp
-    from issuer.outside_crls import OutsideCrls
+    from issuer.ecertificates.issuing import Issuing
+    from issuer.ecertificates.statuses import Statuses
+    from issuer.erasing.erasing import Erasing
+    from issuer.guarding.guarding import RegisterGuard
+    from issuer.pki.identities import SealIdentities
+    from issuer.pki.ocsp import Ocsp
+    from issuer.pki.outside_crls import OutsideCrls
     from issuer.pki.pki import Pki
-    from issuer.presenting import Presenting
-    from issuer.publishing import Publishing
-    from issuer.resealing import Resealing
-    from issuer.seals import Seals
-    from issuer.statuses import Statuses
+    from issuer.presenting.presenting import Presenting
+    from issuer.publishing.publishing import Publishing
+    from issuer.seals.seals import Seals
     from ledger.log import Log
     from trust.model.clock import Clock
     from trust.people.access import Access

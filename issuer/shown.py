@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from issuer.archive.archiving import ArchivedVersion
-from issuer.issuing import Outcome
+from issuer.ecertificates.issuing import Outcome
 from trust.model.errors import (
     ProfileViolation,
     Violation,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from issuer import sql
 from issuer.pki.pki import Pki
-from issuer.publishing import Publishing
+from issuer.publishing import sql
+from issuer.publishing.publishing import Publishing
 from keys.custody import KeyPurpose
 from trust.encoding import cose, jws
 from trust.encoding.digests import sha256

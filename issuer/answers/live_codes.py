@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from issuer.answers.register import edited
-from issuer.drafting import display_fields
-from issuer.presenting import Level, Presenting
+from issuer.ecertificates.drafting import display_fields
+from issuer.presenting.presenting import Level, Presenting
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
 from trust.model.answers import LiveFact, ShownECertificate
 from trust.model.ecertificate import IssuedECertificate

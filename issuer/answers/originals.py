@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from issuer import sql
 from issuer.authorities.register import Authorities
 from issuer.catalogue import load_catalogue
-from issuer.issuing import Issuing
+from issuer.ecertificates import sql
+from issuer.ecertificates.issuing import Issuing
 from issuer.rendering.photo import photo_jpeg
 from trust.encoding.digests import sha256
 from trust.model.errors import NotFound, ProfileViolation

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from issuer import sql
 from issuer.archive import sql as archive_sql
+from issuer.ecertificates import sql
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.answers import FileFact, StatusFact
 from trust.model.errors import EvidenceUnavailableError

@@ -19,11 +19,12 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
-from issuer import sql
 from issuer.archive import sql as archive_sql
 from issuer.archive.evidence import gather_evidence, read_seals, read_signed
-from issuer.issuing import FIRST_ARCHIVED_AFTER, FOR_ABROAD, Issuing, stamping_suite
-from issuer.ocsp import Ocsp
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.issuing import FIRST_ARCHIVED_AFTER, FOR_ABROAD, Issuing, stamping_suite
+from issuer.operations import sql as operations_sql
+from issuer.pki.ocsp import Ocsp
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from keys.tsa import TimeStamper
@@ -94,7 +95,7 @@ class Renewal:
 class _Made:
     """A version that is made and not stored yet."""
 
-    row: sql.ECertificateRow
+    row: ecertificates_sql.ECertificateRow
     number: int
     update: bytes
     version: archive_sql.LaterVersionRow
@@ -128,7 +129,7 @@ class Archiving:
     def versions(self, pid: bytes) -> list[ArchivedVersion]:
         """The issued file and its later versions, in their order. Raises `NotFound`."""
         with self.issuing.database.read() as connection:
-            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
             later = archive_sql.versions_of(connection, row.id or 0)
         first = bytes(row.issued_sha256 or b"")
         found = [ArchivedVersion(0, "PAdES-B-T", first, None, None, None, row.entry_seq)]
@@ -154,14 +155,14 @@ class Archiving:
         if not 0 <= number < len(versions):
             raise NotFound("There is no such version of the file.", "List its versions first.")
         with self.issuing.database.read() as connection:
-            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
             return b"".join(_parts(connection, row.id or 0, number))
 
     def receipt(self, pid: bytes, number: int) -> bytes:
         """The receipt (DER, `trust.encoding.receipt`) of a later version. Raises `NotFound`."""
         with self.issuing.database.read() as connection:
-            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
-            return sql.get_document(connection, row.id or 0, archive_sql.receipt_kind(number))
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            return ecertificates_sql.get_document(connection, row.id or 0, archive_sql.receipt_kind(number))
 
     # --- making versions ---
 
@@ -224,13 +225,13 @@ class Archiving:
     def _make(self, pid: bytes, crls: Callable[[datetime], list[bytes]]) -> _Made:
         issuing = self.issuing
         with issuing.database.read() as connection:
-            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
             later = archive_sql.versions_of(connection, row.id or 0)
             if any(each.entry_seq is None for each in later):
                 raise Conflict("A version of this file is being made already.", "Try again in a minute.")
             data = b"".join(_parts(connection, row.id or 0, len(later)))
-            fields = sql.get_document(connection, row.id or 0, "data")
-            is_for_abroad = sql.find_document(connection, row.id or 0, FOR_ABROAD) is not None
+            fields = ecertificates_sql.get_document(connection, row.id or 0, "data")
+            is_for_abroad = ecertificates_sql.find_document(connection, row.id or 0, FOR_ABROAD) is not None
         gaps = check_gaps(data)
         # The first update proves the seals; each further one the time-stamp of the one before.
         signed = read_signed(gaps[-1].cms) if later else read_seals([gap.cms for gap in gaps])
@@ -249,7 +250,7 @@ class Archiving:
 
     def _described(
         self,
-        row: sql.ECertificateRow,
+        row: ecertificates_sql.ECertificateRow,
         fields: bytes,
         number: int,
         data: bytes,
@@ -281,7 +282,7 @@ class Archiving:
         with self.issuing.database.write() as connection:
             version.operation_id = tables.insert(
                 connection,
-                sql.OperationRow(
+                operations_sql.OperationRow(
                     ecertificate_id=version.ecertificate_id,
                     kind=EntryKind.LATER_VERSION.name,
                     actor=made.row.authority_id,
@@ -290,7 +291,7 @@ class Archiving:
                 ),
             )
             version.id = archive_sql.insert_version(connection, version)
-            sql.put_document(
+            ecertificates_sql.put_document(
                 connection, version.ecertificate_id, archive_sql.update_kind(version.number), made.update
             )
 
@@ -299,9 +300,13 @@ class Archiving:
         if not versions:
             return
         with self.issuing.database.read() as connection:
-            rows = [sql.get_ecertificate(connection, id=each.ecertificate_id) for each in versions]
+            rows = [
+                ecertificates_sql.get_ecertificate(connection, id=each.ecertificate_id) for each in versions
+            ]
             contents = [
-                decode_ecertificate_data(sql.get_document(connection, each.ecertificate_id, "data")).content
+                decode_ecertificate_data(
+                    ecertificates_sql.get_document(connection, each.ecertificate_id, "data")
+                ).content
                 for each in versions
             ]
         appended = self.issuing.log.append(
@@ -328,19 +333,19 @@ class Archiving:
                     EmbeddedReceipt(entry.entry_bytes, format_receipt(receipt), openings)
                 )
                 kind = archive_sql.receipt_kind(each.number)
-                sql.put_document(connection, each.ecertificate_id, kind, encoded)
+                ecertificates_sql.put_document(connection, each.ecertificate_id, kind, encoded)
                 tables.update(
                     connection, archive_sql.LaterVersionRow, {"id": each.id}, {"entry_seq": entry.seq}
                 )
                 tables.update(
                     connection,
-                    sql.ECertificateRow,
+                    ecertificates_sql.ECertificateRow,
                     {"id": each.ecertificate_id},
                     {"archive_due_at": each.due_at},
                 )
                 tables.update(
                     connection,
-                    sql.OperationRow,
+                    operations_sql.OperationRow,
                     {"id": each.operation_id},
                     {"done": True, "entry_seq": entry.seq},
                 )
@@ -349,7 +354,7 @@ class Archiving:
 def _parts(connection: Connection, ecertificate_id: int, number: int) -> list[bytes]:
     """The issued file and the first `number` updates."""
     kinds = ["issued", *(archive_sql.update_kind(each) for each in range(1, number + 1))]
-    return [sql.get_document(connection, ecertificate_id, kind) for kind in kinds]
+    return [ecertificates_sql.get_document(connection, ecertificate_id, kind) for kind in kinds]
 
 
 def _without(found: Evidence, held: Evidence) -> Evidence:

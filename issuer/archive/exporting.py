@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from issuer.archive.archiving import Archiving
 from issuer.archive.package import Record, package_files
 from issuer.catalogue import load_profile
-from issuer.issuing import Issuing
-from issuer.publishing import Publishing
+from issuer.ecertificates.issuing import Issuing
+from issuer.publishing.publishing import Publishing
 from keys.asn1 import embedded_receipt
 from trust.model.ecertificate import IssuedECertificate
 from trust.pdf.gap import check_gaps

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
-from issuer.sql import DocumentRow, ECertificateRow
+from issuer.ecertificates.sql import DocumentRow, ECertificateRow
 from trust.model.errors import Conflict
 from trust.storage.tables import BigKey, all_rows, delete, insert, one_row
 

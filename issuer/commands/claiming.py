@@ -18,7 +18,7 @@ claiming_app = typer.Typer()
 )
 def access_claim_link(ctx: typer.Context, identifier: str, data: Data = None) -> None:
     with opened(ctx, ISSUER, data) as service:
-        from issuer import sql
+        from issuer.ecertificates import sql
 
         issued = service.issuing.named(identifier)
         with service.database.read() as connection:

@@ -194,7 +194,7 @@ def present(
     from datetime import timedelta
 
     with opened(ctx, ISSUER, data) as service:
-        from issuer.presenting import Level
+        from issuer.presenting.presenting import Level
         from trust.encoding.qr import write_qr
 
         issued = service.issuing.named(identifier)
@@ -219,7 +219,7 @@ def bundle(
     data: Data = None,
 ) -> None:
     with opened(ctx, ISSUER, data) as service:
-        from issuer.bundles import write_bundle
+        from issuer.publishing.bundles import write_bundle
 
         write_bundle(service.publishing, service.member_files(), folder, service.clock.now())
 

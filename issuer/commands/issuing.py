@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from issuer import sql
 from issuer.catalogue import TypeProfile, load_profile
 from issuer.commands.out_folder import (
     check_no_other_file,
@@ -18,8 +17,9 @@ from issuer.commands.out_folder import (
     replace_out,
     write_out,
 )
+from issuer.ecertificates import sql
+from issuer.ecertificates.issuing import BATCH, Foreseen, Outcome
 from issuer.ecertificates.records import Record, read_file, read_records
-from issuer.issuing import BATCH, Foreseen, Outcome
 from issuer.service import IssuerService
 from issuer.shown import outcome_json
 from trust.encoding.digests import sha256

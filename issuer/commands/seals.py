@@ -375,7 +375,7 @@ def seal_preview(
     out: Annotated[Path, typer.Option("--out", help="FILE.svg | FILE.png")],
     data: Data = None,
 ) -> None:
-    from issuer.artwork import seal_png
+    from issuer.seals.artwork import seal_png
 
     with opened(ctx, ISSUER, data) as service:
         picture = service.seals.preview(seal_id)

@@ -51,7 +51,7 @@ def accept_register(
 
 
 def _follow_ledger(service: IssuerService) -> None:
-    from issuer.gaps import follow_ledger
+    from issuer.guarding.gaps import follow_ledger
 
     changed = follow_ledger(service.database, service.log, service.clock)
     if changed:
@@ -68,7 +68,7 @@ def _follow_ledger(service: IssuerService) -> None:
     help=t("由条目重算已公布的状态列表", "make the published status lists again out of the entries"),
 )
 def audit_status(ctx: typer.Context, data: Data = None, json: Json = False) -> None:
-    from issuer.auditing import audit_status_lists
+    from issuer.publishing.auditing import audit_status_lists
 
     with opened(ctx, ISSUER, data) as service:
         count, findings = audit_status_lists(service.database, service.log.entries(), service.log.keys)

@@ -30,7 +30,7 @@ from typing import Any
 from issuer.catalogue import FieldType, Role, TypeProfile
 from issuer.catalogue.characters import in_half_width, tidied, without_invisible_ends
 from issuer.catalogue.spreadsheets import has_lost_digits, lost_digits, unwrapped
-from issuer.drafting import MAX_PHOTO_BYTES
+from issuer.ecertificates.drafting import MAX_PHOTO_BYTES
 from issuer.ecertificates.table_text import (
     check_is_text,
     check_no_zero,

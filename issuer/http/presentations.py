@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from issuer.http.ecertificates import own
-from issuer.presenting import Level
+from issuer.presenting.presenting import Level
 from issuer.service import IssuerService
 from trust.web.api import (
     PROBLEMS,

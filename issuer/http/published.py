@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from issuer.publishing import AnchoredList
+from issuer.publishing.publishing import AnchoredList
 from issuer.service import IssuerService
 from keys.pki.ocsp import MAX_REQUEST_BYTES
 from trust.encoding.digests import sha256

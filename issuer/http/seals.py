@@ -16,8 +16,8 @@ from fastapi import Path as ApiPath
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
-from issuer.identities import SealIdentity
-from issuer.seals import ESeal, SealApplication, SealEvent
+from issuer.pki.identities import SealIdentity
+from issuer.seals.seals import ESeal, SealApplication, SealEvent
 from issuer.service import IssuerService
 from keys.suites import Suite
 from trust.model.errors import Malformed, NotFound, NotPermitted

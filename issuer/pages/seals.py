@@ -13,7 +13,7 @@ from datetime import datetime
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
-from issuer.seals import ESeal, Idle
+from issuer.seals.seals import ESeal, Idle
 from issuer.service import IssuerService
 from trust.encoding.digests import sha256
 from trust.model.ecertificate import IssuingAuthority

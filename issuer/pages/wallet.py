@@ -21,10 +21,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from issuer import sql
 from issuer.catalogue import load_profile
-from issuer.drafting import display_fields
-from issuer.presenting import Level, Presentation
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.drafting import display_fields
+from issuer.presenting import sql as presenting_sql
+from issuer.presenting.presenting import Level, Presentation
 from issuer.service import IssuerService
 from trust.encoding.codes import STEP_SECONDS
 from trust.encoding.digests import sha256
@@ -57,7 +58,7 @@ _CHECKS_HERE = ("verify:pdf", "verify:printed-code", "verify:scan")
 class Owned:
     """An e-certificate of the holder who asks."""
 
-    row: sql.ECertificateRow
+    row: ecertificates_sql.ECertificateRow
     data: ECertificateData
 
     @property
@@ -202,18 +203,20 @@ def _owned(shell: Shell[IssuerService], request: Request, pid: str) -> Owned:
     wanted = bytes.fromhex(pid)
     session = shell.wallet(request)
     with shell.service.database.read() as connection:
-        row = sql.find_ecertificate(connection, pid=wanted, step="ISSUED")
-        if row is None or session.subject not in sql.holder_refs_of(connection, row.id or 0):
+        row = ecertificates_sql.find_ecertificate(connection, pid=wanted, step="ISSUED")
+        if row is None or session.subject not in ecertificates_sql.holder_refs_of(connection, row.id or 0):
             raise missing
-        data = sql.get_document(connection, row.id or 0, "data")
+        data = ecertificates_sql.get_document(connection, row.id or 0, "data")
     return Owned(row, decode_ecertificate_data(data))
 
 
 def _all_of(shell: Shell[IssuerService], session: WebSession) -> list[Owned]:
     with shell.service.database.read() as connection:
-        rows = sql.ecertificates_of_holder(connection, session.subject)
+        rows = ecertificates_sql.ecertificates_of_holder(connection, session.subject)
         return [
-            Owned(row, decode_ecertificate_data(sql.get_document(connection, row.id or 0, "data")))
+            Owned(
+                row, decode_ecertificate_data(ecertificates_sql.get_document(connection, row.id or 0, "data"))
+            )
             for row in rows
         ]
 
@@ -320,7 +323,7 @@ def _presentation(shell: Shell[IssuerService], request: Request, owned: Owned) -
     except (binascii.Error, ValueError):
         return None
     with shell.service.database.read() as connection:
-        row = tables.one_row(connection, sql.PresentationRow, session_hash=sha256(session))
+        row = tables.one_row(connection, presenting_sql.PresentationRow, session_hash=sha256(session))
     if row is None or row.ecertificate_id != owned.row.id:
         return None
     return shell.service.presenting.look(session)

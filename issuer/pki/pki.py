@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from issuer import sql
 from issuer.authorities.register import Authorities
-from issuer.identities import list_identities
-from issuer.outside_tsas import list_outside_tsas
+from issuer.pki import sql
+from issuer.pki.identities import list_identities
+from issuer.pki.outside_tsas import list_outside_tsas
 from keys.custody import KeyProvider, KeyPurpose, SigningKey
 from keys.outside_tsa import OutsideTsa, Rests, TimeStampOrder
 from keys.pki.build import Profile, RevokedSerial, Subject, make_crl, make_x509_cert

@@ -136,7 +136,7 @@ class _Prepared:
 
 
 def picture_as_xobject(picture_pdf: bytes) -> bytes | None:
-    """The page that `issuer.artwork` writes, as a form XObject is written; None for any other page."""
+    """The page that `issuer.seals.artwork` writes, as a form XObject is written; None for any other page."""
     picture = _read_picture(picture_pdf)
     return picture.xobject if picture is not None else None
 
@@ -151,7 +151,7 @@ def _prepare(suite: str, cert: bytes, picture_pdf: bytes, seal_data: bytes) -> _
 
 
 def _read_picture(picture_pdf: bytes) -> _Picture | None:
-    """The page that `issuer.artwork` writes, as a form XObject; None for a page that refers to other objects."""
+    """The page that `issuer.seals.artwork` writes, as a form XObject; None for a page that refers to other objects."""
     file = read_plain_pdf(picture_pdf)
     page = _page_of(file, 0) if file is not None else None
     if file is None or page is None or set(page.page) != _PAGE_NEEDS:

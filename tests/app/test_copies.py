@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 from support.sites import Site
 from support.world import World, settings_at
 
-from issuer.register_check import check_register
+from issuer.guarding.register_check import check_register
 from ledger.recheck import recheck
 from trust.app import closing, serving
 from trust.app.closing import close_ledger

@@ -14,10 +14,12 @@ from sqlmodel import SQLModel
 from support.cli import Cli
 from support.world import World
 
-from issuer import sql
-from issuer.guarding import RECORDED, WITH_MAC
-from issuer.presenting import Level
-from issuer.register_check import RegisterFinding, check_register
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.guarding.guarding import RECORDED, WITH_MAC
+from issuer.guarding.register_check import RegisterFinding, check_register
+from issuer.pki import sql as pki_sql
+from issuer.presenting.presenting import Level
+from issuer.publishing import sql as publishing_sql
 from keys.suites import Suite
 from trust.app.compose import open_service
 from trust.model.clock import SystemEntropy
@@ -173,7 +175,7 @@ def test_an_entry_put_in_by_hand_is_neither_believed_nor_signed(attacked: Attack
 
     service = attacked.service
     with service.database.read() as connection:
-        row = sql.get_ecertificate(connection, pid=attacked.suspended.pid)
+        row = ecertificates_sql.get_ecertificate(connection, pid=attacked.suspended.pid)
     forged = AppendRequest(
         operation_id=10**6,
         kind=EntryKind.REINSTATED,
@@ -208,7 +210,7 @@ def test_an_entry_put_in_by_hand_is_neither_believed_nor_signed(attacked: Attack
 def test_an_act_announced_by_hand_is_not_carried_out(attacked: Attacked) -> None:
     """The keeper completes what was announced: by whom, the row of the operation must show."""
     with attacked.service.database.write() as connection:
-        row = sql.get_ecertificate(connection, pid=attacked.suspended.pid)
+        row = ecertificates_sql.get_ecertificate(connection, pid=attacked.suspended.pid)
         values = {"id": 10**6, "cert": row.id, "actor": row.authority_id, "salt": bytes(64)}
         connection.execute(
             sa.text(
@@ -511,7 +513,7 @@ def test_documents_exchanged_by_hand_are_not_shown(attacked: Attacked) -> None:
     shown = service.presenting.start(attacked.valid.pid, purpose="核验", level=Level.NAMED)
     code, _ = service.presenting.code(shown, attacked.world.clock.now())
     with service.database.write() as connection:
-        ids = {row.pid: row.id for row in tables.all_rows(connection, sql.ECertificateRow)}
+        ids = {row.pid: row.id for row in tables.all_rows(connection, ecertificates_sql.ECertificateRow)}
         one, other = ids[attacked.valid.pid], ids[attacked.revoked.pid]
         for table in ("document",):
             connection.execute(
@@ -524,7 +526,7 @@ def test_documents_exchanged_by_hand_are_not_shown(attacked: Attacked) -> None:
 
 
 def test_a_row_that_is_gone_shows(attacked: Attacked) -> None:
-    from issuer.compromises import Compromises
+    from issuer.compromises.compromises import Compromises
 
     assert isinstance(attacked.service.compromises, Compromises)
     attacked.service.seals.revoke("chuncheng-market-p256", by="keeper", note="遗失")
@@ -580,8 +582,13 @@ def full(
     service.seals.revoke("chuncheng-market-p256", by="keeper", note="遗失")
     with service.database.write() as connection:
         for kind in (
-            *(sql.TrustMemberRow, sql.TrustAnchorRow, sql.OutsideTsaRow, sql.SealIdentityRow),
-            sql.OcspResponderRow,
+            *(
+                publishing_sql.TrustMemberRow,
+                publishing_sql.TrustAnchorRow,
+                pki_sql.OutsideTsaRow,
+                pki_sql.SealIdentityRow,
+            ),
+            pki_sql.OcspResponderRow,
         ):
             tables.insert(connection, _made_up(kind))
     yield made

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from support.growing import grow_to
 from support.world import World
 
-from issuer import sql as issuer_sql
+from issuer.ecertificates import sql
 from trust.app.site import create_app
 from trust.encoding.merkle import check_consistency
 from trust.model.clock import SystemEntropy
@@ -95,7 +95,7 @@ def test_an_erasure_also_takes_stored_answers_links_and_sessions(stored_world: W
     gone, _ = stored_world.issue(1, holder_code="91990101MA6K1001XL")
     access = open_access(service.database, service.clock, SystemEntropy())
     with service.database.read() as connection:
-        refs = issuer_sql.holder_refs_of(connection, 1)
+        refs = sql.holder_refs_of(connection, 1)
     with TestClient(create_app(service)) as client:
         key = access.clients.create_api_key(
             "t", authority_id="chuncheng-market", scopes=["cert.status"], days=1

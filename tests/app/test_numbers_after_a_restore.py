@@ -17,10 +17,11 @@ import sqlalchemy as sa
 from support.sites import Site
 from support.world import World, settings_at
 
-from issuer import sql
-from issuer.gaps import follow_ledger
-from issuer.presenting import Level
-from issuer.register_check import check_register
+from issuer.guarding import sql as guarding_sql
+from issuer.guarding.gaps import follow_ledger
+from issuer.guarding.register_check import check_register
+from issuer.operations import sql as operations_sql
+from issuer.presenting.presenting import Level
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from trust.app.recovering import recover_ledger
@@ -199,8 +200,10 @@ def test_both_databases_go_on_behind_the_gap(stored_world: World) -> None:
     operation, ecertificate = service.log.last_operation_id + 5000, service.log.last_subject_id + 500
     with service.database.write() as connection:
         at = tables.to_micros(clock.now())
-        sql.leave_gap_of_operations(connection, operation, at)
-        sql.leave_gaps(connection, last_ecertificate_id=ecertificate, lost=0, secret=b"s" * 32, at=at)
+        operations_sql.leave_gap_of_operations(connection, operation, at)
+        guarding_sql.leave_gaps(
+            connection, last_ecertificate_id=ecertificate, lost=0, secret=b"s" * 32, at=at
+        )
     issuing = replace(service.issuing, ids_given_out=ecertificate if service.database.is_sqlite else 0)
     (outcome,) = issuing.issue([stored_world.application(2, seal="chuncheng-market-sm2")])
     assert outcome.issued is not None, outcome.error
@@ -209,5 +212,5 @@ def test_both_databases_go_on_behind_the_gap(stored_world: World) -> None:
     assert new["e-certificate"] == {ecertificate + 1}
     assert min(new["operation"]) > operation  # type: ignore[type-var]
     for name in ("use of a seal", "approval"):
-        assert min(new[name]) > sql.NUMBERS_LEFT_OUT  # type: ignore[type-var]
+        assert min(new[name]) > guarding_sql.NUMBERS_LEFT_OUT  # type: ignore[type-var]
     assert check_register(service.database, service.log, service.guard)[1] == []

@@ -8,10 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from support.world import FOR_OPERATORS, World
 
-from issuer import sql
+from issuer.ecertificates import sql as ecertificates_sql
 from trust.app import compose, serving
 from trust.app.settings import read_settings
 from trust.app.site import create_app
@@ -44,7 +45,7 @@ def test_readiness_tells_that_an_authority_has_no_seal_in_its_term(world: World)
 
 def test_readiness_tells_an_edited_row_after_the_next_pass(world: World) -> None:
     with world.service.database.write() as connection:
-        connection.execute(sql.sa.text("UPDATE authority SET name_zh = '别的局'"))
+        connection.execute(sa.text("UPDATE authority SET name_zh = '别的局'"))
     checking = world.service.keeper.checking
     assert checking is not None
     checking.run_pass()
@@ -134,5 +135,5 @@ def test_a_worker_begins_as_the_single_process_does(world: World, monkeypatch: p
 
 def _only_identifier(world: World) -> str:
     with world.service.database.read() as connection:
-        (row,) = tables.all_rows(connection, sql.ECertificateRow)
+        (row,) = tables.all_rows(connection, ecertificates_sql.ECertificateRow)
     return str(row.identifier)

@@ -13,7 +13,7 @@ from support.pages_browser import Browser
 from support.pages_world import DESK, HOLDER_NAME, PERSON, World
 from support.routes import pages_not_among
 
-from issuer.presenting import Level
+from issuer.presenting.presenting import Level
 from trust.app.site import ROOMS
 from trust.encoding.qr import live_code_svg
 from trust.model.status import Status

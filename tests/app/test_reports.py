@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from support.world import FOOD, World
 
-from issuer.presenting import Level
+from issuer.presenting.presenting import Level
 from trust.app.site import create_app
 from trust.encoding.jws import payload_of
 from trust.model.errors import Conflict, EvidenceUnavailableError, NotFound, VerificationError

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from support.cli import Cli
 from support.world import MARKET, World
 
-from issuer.presenting import Level
+from issuer.presenting.presenting import Level
 from trust.app.site import create_app
 from trust.model.clock import SystemEntropy
 from trust.model.errors import Malformed, NotFound, NotPermitted

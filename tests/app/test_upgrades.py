@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from support.old_folders import OLD_SCHEMAS, make_folder_of_0008, turn_back
 from support.world import START, StoppedClock, World, make_world, settings_at
 
-from issuer.presenting import Level
-from issuer.register_check import check_register
+from issuer.guarding.register_check import check_register
+from issuer.presenting.presenting import Level
 from ledger.recheck import recheck
 from trust.app.compose import open_service
 from trust.app.site import create_app

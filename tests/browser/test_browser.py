@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.browser_pages import every_page, one_step_later, open_wallet, sign_in
 
-from issuer import sql
+from issuer.presenting import sql
 from trust.storage import tables
 
 LANGUAGES = ("zh-CN", "en")

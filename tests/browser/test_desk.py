@@ -396,7 +396,7 @@ def test_a_portrait_stands_beside_the_verdict_above_the_fold(
 def test_a_counter_sees_what_it_has_to_compare_without_scrolling(
     watched: Any, served: Any, language: str
 ) -> None:
-    from issuer.presenting import Level
+    from issuer.presenting.presenting import Level
 
     world, _ = served
     page = watched.page(language=language, width=1366, height=768)

@@ -18,7 +18,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 from support.forks import serve  # noqa: E402
 from support.world import make_world  # noqa: E402
 
-from issuer import issuing, sql  # noqa: E402
+from issuer.ecertificates import issuing, sql  # noqa: E402
 from ledger.log import Log  # noqa: E402
 
 

@@ -11,7 +11,8 @@ import pytest
 from support.forked import Forking, forking
 from support.world import make_world
 
-from issuer import sql
+from issuer.guarding import sql as guarding_sql
+from issuer.seals import sql as seals_sql
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind
 from trust.model.report import Verdict
@@ -54,8 +55,8 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(
         )
         assert checked.is_clean, checked.findings
         with service.database.read() as connection:
-            steps_of_seals = len(tables.all_rows(connection, sql.SealEventRow))
-            events = len(sql.register_events(connection))
+            steps_of_seals = len(tables.all_rows(connection, seals_sql.SealEventRow))
+            events = len(guarding_sql.register_events(connection))
         kinds = Counter(entry.kind for _, entry in service.log.entries())
         assert kinds[EntryKind.ISSUED] == len(acknowledged) + 1
         assert (kinds[EntryKind.SEAL_EVENT], kinds[EntryKind.REGISTER_EVENT]) == (steps_of_seals, events)

@@ -13,7 +13,10 @@ from faults.issue_child import MOMENTS
 from support.forked import Forking, forking
 from support.world import World, make_world
 
-from issuer import sql
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.guarding import sql as guarding_sql
+from issuer.operations import sql as operations_sql
+from issuer.seals import sql as seals_sql
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind
 from trust.model.report import Verdict
@@ -51,16 +54,16 @@ def test_a_killed_issue_is_carried_on_exactly_once(
 
 def _stored(world: World, kind: str) -> dict[int, bytes]:
     with world.service.database.read() as connection:
-        rows = tables.all_rows(connection, sql.DocumentRow, kind=kind)
+        rows = tables.all_rows(connection, ecertificates_sql.DocumentRow, kind=kind)
     return {row.ecertificate_id: bytes(row.content) for row in rows}
 
 
 def _check_whole(world: World, sealed_before: dict[int, bytes]) -> None:
     with world.service.database.read() as connection:
-        rows = tables.all_rows(connection, sql.ECertificateRow)
-        operations = tables.all_rows(connection, sql.OperationRow, kind="ISSUED")
-        steps_of_seals = len(tables.all_rows(connection, sql.SealEventRow))
-        events = len(sql.register_events(connection))
+        rows = tables.all_rows(connection, ecertificates_sql.ECertificateRow)
+        operations = tables.all_rows(connection, operations_sql.OperationRow, kind="ISSUED")
+        steps_of_seals = len(tables.all_rows(connection, seals_sql.SealEventRow))
+        events = len(guarding_sql.register_events(connection))
     assert sorted(row.number for row in rows) == [f"JY2990101{n:07d}" for n in (1, 2, 3)]
     assert {row.step for row in rows} == {"ISSUED"}
     assert len(operations) == 3

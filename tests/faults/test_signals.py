@@ -15,7 +15,7 @@ from support.limits import HANG_SECONDS
 from support.served import Served
 from support.world import FOOD, World, make_world
 
-from issuer import sql
+from issuer.ecertificates import sql
 from trust.model.clock import SystemEntropy
 from trust.people.access import open_access
 from trust.storage import tables

@@ -14,7 +14,7 @@ from interop.maven import JavaProgram
 from support import ways as sealing_ways
 from support.world import NAME_SEAL, World, make_world
 
-from issuer.drafting import Application
+from issuer.ecertificates.drafting import Application
 from issuer.rendering.fonts import typst_fonts
 from trust.model.ecertificate import PlaceOnPage
 from trust.model.report import Verdict

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from support.producers import Producer, contract
 from support.world import World
 
-from issuer.auditing import audit_status_lists
+from issuer.publishing.auditing import audit_status_lists
 from ledger.proof import check_detached_receipt
 from trust.encoding.digests import sha256
 from trust.encoding.entry import EntryKind

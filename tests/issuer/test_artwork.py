@@ -11,8 +11,8 @@ import pypdfium2
 import pytest
 from PIL import Image, ImageChops, ImageFilter
 
-from issuer import artwork
-from issuer.artwork import round_seal, seal_data_png, seal_pdf, seal_png
+from issuer.seals import artwork
+from issuer.seals.artwork import round_seal, seal_data_png, seal_pdf, seal_png
 from trust.model.errors import Malformed
 
 NAMES = [

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from support.world import MARKET, World
 
-from issuer.resealing import Result
+from issuer.compromises.resealing import Result
 from keys.suites import Suite
 from trust.model.errors import Conflict, Malformed, NotFound
 from trust.model.report import Report, Verdict

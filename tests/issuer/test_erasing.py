@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from support.world import FOOD, MARKET, World
 
-from issuer import sql
-from issuer.auditing import audit_status_lists
-from issuer.erasing import Erased
+from issuer.ecertificates import sql
+from issuer.erasing.erasing import Erased
+from issuer.publishing.auditing import audit_status_lists
 from ledger.proof import check_embedded_receipt, format_receipt
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind, decode_entry

@@ -12,7 +12,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from support.ways import WAYS, sealing_way
 from support.world import MARKET, NAME_SEAL, World, world_in
 
-import issuer.issuing
+import issuer.ecertificates.issuing
 import trust.pdf.further
 from issuer.catalogue import load_profile
 from trust.model.errors import Conflict, Malformed, NotFound
@@ -150,10 +150,10 @@ def test_seals_of_one_licence_do_not_fit_another(world: World, filled: int) -> N
 
 def test_a_type_may_demand_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     profile = dataclasses.replace(load_profile("FOOD"), further_seals=(SealRole.PERSONAL, SealRole.ABROAD))
-    monkeypatch.setattr(issuer.issuing, "load_profile", lambda short: profile)
+    monkeypatch.setattr(issuer.ecertificates.issuing, "load_profile", lambda short: profile)
     assert len(check_gaps(issue(world))) == 3
     monkeypatch.setattr(
-        issuer.issuing, "load_profile", lambda short: dataclasses.replace(profile, short="FOOD")
+        issuer.ecertificates.issuing, "load_profile", lambda short: dataclasses.replace(profile, short="FOOD")
     )
     world.service.seals.freeze(NAME_SEAL, by="keeper", note="on leave")
     try:

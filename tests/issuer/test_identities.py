@@ -11,7 +11,7 @@ from support.outside_ca import PASSWORD, OutsideCa, new_key, pfx, requested_key,
 from support.token import SoftHsm
 from support.world import START, StoppedClock
 
-from issuer.identities import SealIdentities
+from issuer.pki.identities import SealIdentities
 from keys.composite import CompositeKeyProvider
 from keys.custody import FileKeyProvider, KeyPurpose
 from keys.pki.build import Subject

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.world import FOOD, MARKET, World
 
-from issuer import sql
+from issuer.ecertificates import sql
 from issuer.sealing.splice import splice_receipt, take_apart
 from ledger.recheck import recheck
 from trust.encoding.ecertificate_data import decode_ecertificate_data

@@ -12,8 +12,8 @@ from asn1crypto import core, crl, pem, x509
 from support.outside_ca import OutsideCa, new_key, requested_key, sm2_algorithm
 from support.world import MARKET, START, World
 
-from issuer.identities import SealIdentity
-from issuer.outside_crls import OutsideCrls
+from issuer.pki.identities import SealIdentity
+from issuer.pki.outside_crls import OutsideCrls
 from keys.pki.build import Subject, signature_algorithm
 from keys.suites import Suite
 from trust.fetching import FetchFailed

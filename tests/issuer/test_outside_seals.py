@@ -9,9 +9,9 @@ import pytest
 from support.outside_ca import OutsideCa, requested_key
 from support.world import MARKET, START, World
 
-from issuer import sql
-from issuer.identities import SealIdentity
-from issuer.seals import ESeal
+from issuer.pki import sql
+from issuer.pki.identities import SealIdentity
+from issuer.seals.seals import ESeal
 from keys.pki.build import Subject
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite

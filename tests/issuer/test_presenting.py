@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from support.world import World
 
-from issuer.presenting import Level, Presentation
+from issuer.presenting.presenting import Level, Presentation
 from trust.model.errors import Malformed
 from trust.model.report import Verdict
 from trust.model.status import StatusAct

@@ -15,10 +15,10 @@ from sqlalchemy.engine import Connection
 from support.limits import HANG_SECONDS
 from support.world import MARKET, NAME_SEAL, START, World
 
-from issuer import sql
-from issuer.artwork import draw_seal, round_seal, seal_data_png, seal_pdf
-from issuer.issuing import CLAIMED_FOR
-from issuer.seals import ESeal, Seals, event_commit
+from issuer.ecertificates.issuing import CLAIMED_FOR
+from issuer.seals import sql
+from issuer.seals.artwork import draw_seal, round_seal, seal_data_png, seal_pdf
+from issuer.seals.seals import ESeal, Seals, event_commit
 from keys.suites import Suite
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind, decode_entry
@@ -420,7 +420,7 @@ def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(
 
     for number, seal in ((1, NEW), (2, "chuncheng-market-rsa3072")):
         with monkeypatch.context() as patched:
-            patched.setattr("issuer.issuing.seal_pdf", cut)
+            patched.setattr("issuer.ecertificates.issuing.seal_pdf", cut)
             with pytest.raises(PowerCut):
                 world.try_issue(world.application(number, seal=seal))
     service.seals.freeze(NEW)
@@ -531,14 +531,14 @@ def test_drafts_that_wait_do_not_hold_up_those_behind_them(
 ) -> None:
     service = world.service
     in_use(world)
-    monkeypatch.setattr("issuer.issuing.BATCH", 2)
+    monkeypatch.setattr("issuer.ecertificates.issuing.BATCH", 2)
 
     def cut(*_: object, **__: object) -> None:
         raise PowerCut
 
     for number, seal in ((1, NEW), (2, NEW), (3, "chuncheng-market-rsa3072")):
         with monkeypatch.context() as patched:
-            patched.setattr("issuer.issuing.seal_pdf", cut)
+            patched.setattr("issuer.ecertificates.issuing.seal_pdf", cut)
             with pytest.raises(PowerCut):
                 world.try_issue(world.application(number, seal=seal))
     service.seals.freeze(NEW)

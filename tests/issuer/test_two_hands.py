@@ -18,9 +18,10 @@ from support.equal_requests import issue_at_once
 from support.limits import HANG_SECONDS
 from support.world import World, make_world
 
-from issuer import sql
 from issuer.authorities import sql as authorities_sql
-from issuer.issuing import CLAIMED_FOR
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.issuing import CLAIMED_FOR
+from issuer.seals import sql as seals_sql
 from trust.app.database import migrate_ledger, migrate_register
 from trust.encoding.entry import EntryKind
 from trust.storage import tables
@@ -30,10 +31,10 @@ REQUESTS = 20
 TESTS = Path(__file__).resolve().parents[1]
 
 
-def issued_of(world: World, number: int) -> list[sql.ECertificateRow]:
+def issued_of(world: World, number: int) -> list[ecertificates_sql.ECertificateRow]:
     wanted = world.application(number).fields["licence_number"]
     with world.service.database.read() as connection:
-        return tables.all_rows(connection, sql.ECertificateRow, number=wanted)
+        return tables.all_rows(connection, ecertificates_sql.ECertificateRow, number=wanted)
 
 
 def test_twenty_equal_requests_at_once_are_one_licence(stored_world: World) -> None:
@@ -44,7 +45,7 @@ def test_twenty_equal_requests_at_once_are_one_licence(stored_world: World) -> N
     entries = [entry for _, entry in stored_world.service.log.entries()]
     assert sum(entry.kind is EntryKind.ISSUED for entry in entries) == 2
     with stored_world.service.database.read() as connection:
-        assert len(tables.all_rows(connection, sql.SealUseRow)) == 2
+        assert len(tables.all_rows(connection, seals_sql.SealUseRow)) == 2
 
 
 @pytest.mark.postgres

@@ -12,9 +12,9 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from issuer.artwork import round_seal
 from issuer.catalogue import check_fields, load_catalogue, load_profile
 from issuer.rendering import missing_characters
+from issuer.seals.artwork import round_seal
 from trust.app.samples import RECORDS, dated, read_sample
 from trust.model.errors import ProfileViolation
 from trust.model.parties import UnifiedSocialCreditCode

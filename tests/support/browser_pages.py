@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from issuer import sql
+from issuer.presenting import sql
 from support.pages_world import World
 from support.routes import pages_not_among
 from trust.encoding.codes import STEP_SECONDS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from issuer.presenting import Level
+from issuer.presenting.presenting import Level
 from keys.suites import Suite
 from trust.app.compose import Service, open_service
 from trust.app.settings import read_settings

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from issuer.catalogue import load_profile
+from issuer.ecertificates.issuing import Outcome
 from issuer.ecertificates.records import read_records
-from issuer.issuing import Outcome
 from keys.suites import Suite
 from trust.app import samples
 from trust.app.compose import Service, open_service

@@ -20,10 +20,10 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from support.ways import WAYS, sealing_way
 from support.world import MARKET, START, World
 
-from issuer.artwork import round_seal, seal_data_png, seal_pdf
-from issuer.seal_data import SealType, make_seal_data
 from issuer.sealing.pdf import CONTENTS_HEX_DIGITS, SealInUse, SealPlace, seal_department_pdf
 from issuer.sealing.splice import splice_receipt, take_apart
+from issuer.seals.artwork import round_seal, seal_data_png, seal_pdf
+from issuer.seals.data import SealType, make_seal_data
 from keys import asn1
 from keys.custody import FileKeyProvider, KeyPurpose
 from keys.pki.build import Profile, Subject, make_x509_cert
@@ -42,7 +42,7 @@ from trust.sandbox.workers import Apart
 from verifier.checks.examine import Examination, decode_examination, examine_pdf, examine_pdf_job
 from verifier.checks.seal_data import SealDataTrust, judge_seal
 from verifier.checks.seal_drawing import compare
-from verifier.checks.seal_picture import SealOnPage
+from verifier.checks.seal_on_page import SealOnPage
 from verifier.evidence.bundle import evidence_from_bundle
 from verifier.evidence.evidence import Evidence
 
@@ -440,7 +440,7 @@ def test_the_whole_cms_of_another_licence_is_refused(given: Given) -> None:
 
 
 def test_a_licence_that_was_sealed_and_never_recorded_is_not_in_the_ledger(given: Given) -> None:
-    from issuer import sql
+    from issuer.ecertificates import sql
 
     with given.world.service.database.read() as connection:
         row = sql.get_ecertificate(connection, pid=given.issued.pid)

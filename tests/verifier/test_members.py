@@ -19,7 +19,7 @@ from support.shown import Shown, altered, saved_anew, shown
 from support.world import JINCHUAN, MARKET, START, World, make_neighbour, world_in
 
 from issuer.catalogue import load_profile
-from issuer.presenting import Level
+from issuer.presenting.presenting import Level
 from keys.custody import KeyPurpose
 from keys.suites import Suite
 from trust.app.site import create_app

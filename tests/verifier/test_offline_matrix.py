@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from support.shown import Shown, altered, saved_anew, shown
 from support.world import START, World, make_world, world_in
 
-from issuer.presenting import Level
+from issuer.presenting.presenting import Level
 from trust.app.site import create_app
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct

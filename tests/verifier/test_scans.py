@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from support.world import World
 
-from issuer.presenting import Level
+from issuer.presenting.presenting import Level
 from trust.model.errors import OperationalError
 from trust.model.report import Colour, Report, Verdict
 from trust.model.status import StatusAct

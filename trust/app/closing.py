@@ -15,7 +15,8 @@ from pathlib import Path
 
 import cbor2
 
-from issuer import sql
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.publishing import sql as publishing_sql
 from keys.service_keys import ServiceKeys
 from ledger import sql as ledger_sql
 from ledger.closing import ClosedLog, begin_anew, closed_log, lock_new
@@ -103,8 +104,8 @@ def _remember(path: Path, key: bytes, closed: ClosedLog) -> None:
 def _forget_lists(register: Database) -> None:
     """The published status lists name the old ledger; they are made anew."""
     with register.write() as connection:
-        for number in sql.status_list_numbers(connection):
-            sql.forget_status_lists(connection, number, 1 << 62)
+        for number in ecertificates_sql.status_list_numbers(connection):
+            publishing_sql.forget_status_lists(connection, number, 1 << 62)
 
 
 def _put_aside(settings: Settings, origin: str) -> None:

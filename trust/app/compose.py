@@ -30,25 +30,26 @@ from issuer.archive.archiving import Archiving
 from issuer.archive.exporting import Exporting
 from issuer.authorities.register import Authorities
 from issuer.catalogue import load_catalogue
-from issuer.compromises import Compromises
+from issuer.compromises.compromises import Compromises
+from issuer.compromises.resealing import Resealing
 from issuer.ecertificates.applying import Applying
-from issuer.erasing import Erasing
-from issuer.gaps import leave_gaps
-from issuer.guarding import RegisterGuard
-from issuer.identities import SealIdentities
-from issuer.issuing import Issuing
-from issuer.members import Members
-from issuer.ocsp import Ocsp
-from issuer.outside_crls import MAX_CRL_BYTES, OutsideCrls
-from issuer.outside_tsas import pin_outside_tsa
+from issuer.ecertificates.issuing import Issuing
+from issuer.ecertificates.sql import has_claims, highest_ecertificate_id, pids_of, release_claims
+from issuer.ecertificates.statuses import Statuses
+from issuer.erasing.erasing import Erasing
+from issuer.guarding.gaps import leave_gaps
+from issuer.guarding.guarding import RegisterGuard
+from issuer.guarding.register_check import RegisterChecking, RegisterFinding, check_register
+from issuer.pki.identities import SealIdentities
+from issuer.pki.ocsp import Ocsp
+from issuer.pki.outside_crls import MAX_CRL_BYTES, OutsideCrls
+from issuer.pki.outside_tsas import pin_outside_tsa
 from issuer.pki.pki import Pki
-from issuer.presenting import Presenting
-from issuer.publishing import Publishing
-from issuer.register_check import RegisterChecking, RegisterFinding, check_register
-from issuer.resealing import Resealing
-from issuer.seals import Seals
-from issuer.sql import has_claims, highest_ecertificate_id, release_claims
-from issuer.statuses import Statuses
+from issuer.presenting.presenting import Presenting
+from issuer.publishing.entries import Members
+from issuer.publishing.publishing import Publishing
+from issuer.seals.seals import Seals
+from issuer.seals.sql import x509_certs_under
 from keys.composite import CompositeKeyProvider
 from keys.custody import FileKeyProvider, KeyPurpose
 from keys.outside_tsa import MAX_ANSWER_BYTES, QUERY_TYPE, REPLY_TYPE, OutsideTsa
@@ -366,7 +367,7 @@ def _open(
             with database.write() as connection:
                 release_claims(connection)  # of a process that died: this one is alone
     keys.before_signing.append(lambda purpose: None if purpose in _SIGNED_ANY_DAY else log.check_clock())
-    seals = Seals(pki, log, entropy)
+    seals = Seals(pki, log, entropy, pids_of)
     issuing = Issuing(
         database,
         log,
@@ -390,7 +391,7 @@ def _open(
         [key for each in closed.values() for key in each],
     )
     statuses, erasing = Statuses(issuing), Erasing(issuing, forget_erased)
-    ocsp = Ocsp(pki)
+    ocsp = Ocsp(pki, x509_certs_under)
     lists, register = PublishedLists(publishing, pki, database), RegisterAnswers(database)
     reporting = Reporting(database, ReportSigning(pki), lists, clock, entropy)
     members = Members(database, clock, settings.host)

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pypdfium2
 
-from issuer.auditing import audit_status_lists
 from issuer.catalogue import load_profile
+from issuer.ecertificates.issuing import Outcome
 from issuer.ecertificates.records import read_records
-from issuer.issuing import Outcome
-from issuer.presenting import Level
+from issuer.presenting.presenting import Level
+from issuer.publishing.auditing import audit_status_lists
 from keys.suites import Suite
 from ledger.audit import audit
 from ledger.recheck import recheck
@@ -497,7 +497,7 @@ def serve_demo(out: Path, port: int) -> None:
 
 def _places(service: Service, base: str, out: Path) -> dict[str, str]:
     """Addresses and a key with which every page works as shown."""
-    from issuer import sql
+    from issuer.ecertificates import sql
     from trust.model.clock import SystemEntropy
     from trust.people.access import open_access
 

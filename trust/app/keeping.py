@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from issuer.register_check import RegisterChecking
+from issuer.guarding.register_check import RegisterChecking
 from ledger.keeping import KeepingSettings, Scrubbing, Witnessing
 from trust.jobs.rounds import Pause, Round, Rounds
 

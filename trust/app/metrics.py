@@ -14,7 +14,7 @@ import shutil
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from issuer.sql import backlog
+from issuer.ecertificates.sql import backlog
 from trust.app.compose import Service
 from trust.model.errors import NotFound, NotPermitted
 from trust.storage.tables import to_micros

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from issuer import sql
 from issuer.archive import sql as archive_sql
-from issuer.seals import event_commit
-from issuer.statuses import status_commit
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.statuses import status_commit
+from issuer.guarding import sql as guarding_sql
+from issuer.operations import sql as operations_sql
+from issuer.publishing import sql as publishing_sql
+from issuer.seals import sql as seals_sql
+from issuer.seals.seals import event_commit
 from keys.service_keys import ServiceKeys
 from ledger.outside import LedgerMark
 from ledger.publisher import vkey_of
@@ -90,19 +94,22 @@ class RegisterIdentities:
         with database.read() as connection:
             self._subjects = {
                 ecertificate_ref(pid, salt): ecertificate_id
-                for ecertificate_id, pid, salt, _, _ in sql.places_in_lists(connection)
+                for ecertificate_id, pid, salt, _, _ in ecertificates_sql.places_in_lists(connection)
                 if salt
             }
             self._erased = {
                 operation.entry_seq: operation.ecertificate_id
-                for operation in tables.all_rows(connection, sql.OperationRow, kind=EntryKind.ISSUED.name)
+                for operation in tables.all_rows(
+                    connection, operations_sql.OperationRow, kind=EntryKind.ISSUED.name
+                )
                 if operation.entry_seq is not None
             }
             self._seal_events = {
-                event_commit(row): row.operation_id for row in tables.all_rows(connection, sql.SealEventRow)
+                event_commit(row): row.operation_id
+                for row in tables.all_rows(connection, seals_sql.SealEventRow)
             }
             self._register_events = {
-                bytes(row.commitment): row.operation_id for row in sql.register_events(connection)
+                bytes(row.commitment): row.operation_id for row in guarding_sql.register_events(connection)
             }
             self._versions: dict[bytes, int] = {
                 bytes(row.commit): row.operation_id
@@ -110,8 +117,8 @@ class RegisterIdentities:
             }
             self._lists = {
                 sha256(bytes(row.encoded)): row.operation_id
-                for number in sql.status_list_numbers(connection)
-                for row in sql.status_lists_of(connection, number)
+                for number in ecertificates_sql.status_list_numbers(connection)
+                for row in publishing_sql.status_lists_of(connection, number)
             }
 
     def subject_id(self, ref: bytes) -> int | None:
@@ -135,7 +142,7 @@ class RegisterIdentities:
         if ecertificate_id is None:
             return None
         with self._database.read() as connection:
-            operations = sql.operations_of(connection, ecertificate_id)
+            operations = operations_sql.operations_of(connection, ecertificate_id)
         for operation in operations:
             if operation.kind == entry.kind.name and (
                 operation.entry_seq == entry.seq
@@ -145,7 +152,7 @@ class RegisterIdentities:
         return None
 
 
-def _is_commit_of(operation: sql.OperationRow, entry: Entry) -> bool:
+def _is_commit_of(operation: operations_sql.OperationRow, entry: Entry) -> bool:
     """An act that was announced and appended, and whose completion a crash prevented. An e-certificate is
     issued once, so its entry needs no comparison."""
     return entry.kind is EntryKind.ISSUED or status_commit(operation) == entry.commit

@@ -23,6 +23,7 @@ verifier only without being seen by all.
 
 from __future__ import annotations
 
+import hmac
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -108,3 +109,12 @@ def decode_status_list(payload: bytes) -> StatusList:
     if len(packed) != _LIST_BYTES or not unpacker.eof or unpacker.unused_data:
         raise Malformed("The status list does not have its fixed length.")
     return StatusList(address, start, end, ttl, packed, origin, size)
+
+
+def shuffled(use: int, secret: bytes) -> int:
+    """A secret permutation of the list's 2^18 places: four Feistel rounds over two halves of nine bits."""
+    left, right = use >> 9, use & 0x1FF
+    for round_number in range(4):
+        mixed = hmac.digest(secret, bytes((round_number,)) + right.to_bytes(2, "big"), "sha256")
+        left, right = right, left ^ (int.from_bytes(mixed[:2], "big") & 0x1FF)
+    return left << 9 | right

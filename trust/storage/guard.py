@@ -14,7 +14,7 @@ _GUARD, _CHANGED = "yinzheng guard", "yinzheng changed rows"
 
 
 class Guard(Protocol):
-    """`issuer.guarding` is the one there is."""
+    """`issuer.guarding.guarding` is the one there is."""
 
     def check(self, connection: Connection, table: str, row: Mapping[str, Any]) -> None:
         """Raises `StorageError` (ROW_EDITED) for a row that this service did not leave as it is."""

@@ -36,10 +36,11 @@ from trust.pdf.reading import Inventory, open_as_viewers_do, open_pdf, take_inve
 from verifier.checks.foreign import examine_foreign
 from verifier.checks.licence import PICTURE, Given, examine_licence
 from verifier.checks.pdf import quiet_library
-from verifier.checks.revocation import RevocationLists
-from verifier.checks.seal_picture import Compare, SealOnPage, compare_here
+from verifier.checks.seal_on_page import SealOnPage
+from verifier.checks.seal_picture import Compare, compare_here
 from verifier.checks.steps import Examination, Steps, decode_findings, encode_findings
 from verifier.checks.versions import check_time_stamps, check_versions
+from verifier.evidence.revocation import RevocationLists
 
 _MAX_SHOWN = 64
 _LOADED_AT_FIRST_USE = (

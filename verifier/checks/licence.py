@@ -40,11 +40,11 @@ from verifier.checks.pdf import (
     check_not_shown,
     second_opinion,
 )
-from verifier.checks.revocation import RevocationLists
 from verifier.checks.seal_data import SealDataTrust, check_listed, judge_seal
 from verifier.checks.seal_picture import Compare, seal_on_page
 from verifier.checks.steps import Examination, Steps, check_not_ahead, is_ahead
 from verifier.evidence.receipts import check_trusted_receipt
+from verifier.evidence.revocation import RevocationLists
 
 PICTURE = "seal.picture"
 """The check that what a page shows is the seal's own picture."""

@@ -16,7 +16,7 @@ import pypdfium2
 from PIL import Image, ImageChops, ImageFilter, UnidentifiedImageError
 
 from trust.model.errors import VerificationError
-from verifier.checks.seal_picture import SealOnPage
+from verifier.checks.seal_on_page import SealOnPage
 
 _SQUARES_PER_MM = 2.5
 _MOST = 30

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from trust.encoding.digests import sha256
 from trust.model.errors import VerificationError
 from verifier.checks.pdf import Appearance
+from verifier.checks.seal_on_page import SealOnPage
 
 _MAX_PICTURE_BYTES = 512 * 1024
 _MAX_MM = 80
@@ -19,23 +18,6 @@ _POINTS_PER_MM = 72 / 25.4
 _MOST_SEEN = 4096
 _SIZE_TOLERANCE_UNITS = 1.5
 """Places on a page are whole units. The drawing itself is compared in its exact size."""
-
-
-@dataclass(frozen=True, slots=True)
-class SealOnPage:
-    """What a page shows in a seal's place, and the picture (PNG) that its seal data holds, `width_mm` wide."""
-
-    shown: bytes
-    drawing: bytes
-    picture: bytes
-    width_mm: int
-
-    @property
-    def key(self) -> tuple[bytes, bytes, int]:
-        """The same for the same seal on another file."""
-        return self.drawing, sha256(self.picture), self.width_mm
-
-
 Compare = Callable[[SealOnPage], None]
 """Returns if both are one picture. Raises `VerificationError` (SEAL_PICTURE_DIFFERS, SEAL_NOT_SHOWN, SES_MALFORMED)."""
 

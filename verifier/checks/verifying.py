@@ -55,7 +55,8 @@ from verifier.checks.headlines import headline_of
 from verifier.checks.kinds import name_kind, name_typed
 from verifier.checks.live import redeem_and_judge
 from verifier.checks.pictures import decode_texts, looks_like_picture
-from verifier.checks.seal_picture import ComparedBefore, SealOnPage
+from verifier.checks.seal_on_page import SealOnPage
+from verifier.checks.seal_picture import ComparedBefore
 from verifier.checks.standing import status_finding, validity_finding
 from verifier.checks.steps import Examination, is_ahead
 from verifier.evidence.evidence import Evidence, Member

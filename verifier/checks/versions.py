@@ -24,8 +24,8 @@ from trust.pdf.gap import GapRefused, SignedGap, check_gaps
 from trust.pdf.reading import open_pdf
 from trust.pdf.update import CONTENTS_HEX_DIGITS, Version, encode_update, read_version
 from verifier.checks.frame import check_token
-from verifier.checks.revocation import RevocationLists
 from verifier.checks.steps import check_not_ahead
+from verifier.evidence.revocation import RevocationLists
 
 
 @dataclass(frozen=True, slots=True)

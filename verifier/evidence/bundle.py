@@ -35,7 +35,6 @@ from trust.encoding.trust_list import TrustedMember, TrustList
 from trust.model.answers import LedgerAnchor
 from trust.model.errors import EvidenceUnavailableError, Malformed, TrustError, VerificationError
 from trust.model.report import Finding, Result
-from verifier.checks.revocation import signed_lists
 from verifier.evidence.evidence import (
     NO_MEMBERS,
     Evidence,
@@ -45,6 +44,7 @@ from verifier.evidence.evidence import (
     check_status_list,
 )
 from verifier.evidence.members import ListedMembers, missing, narrow
+from verifier.evidence.revocation import signed_lists
 from verifier.evidence.seen import NOTHING_SEEN, Mark, Marks, SeenLists, worth_keeping
 from verifier.evidence.trust_list import check_trust_list, check_trust_list_age, ledger_keys, signing_root
 

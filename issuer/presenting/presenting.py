@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from issuer import sql
-from issuer.issuing import Issuing, issued_from
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.issuing import Issuing, issued_from
+from issuer.presenting import sql as presenting_sql
 from trust.encoding.codes import (
     STEP_SECONDS,
     LiveHandle,
@@ -95,10 +96,10 @@ class Presenting:
         at = self.issuing.clock.now()
         session = self.issuing.entropy.bytes(10)
         with self.issuing.database.write() as connection:
-            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
             tables.insert(
                 connection,
-                sql.PresentationRow(
+                presenting_sql.PresentationRow(
                     session_hash=sha256(session),
                     ecertificate_id=row.id or 0,
                     purpose=purpose,
@@ -119,7 +120,7 @@ class Presenting:
     def look(self, session: bytes) -> Presentation:
         """The state of a session, for the holder's own page. Raises `NotFound`."""
         with self.issuing.database.read() as connection:
-            row = tables.one_row(connection, sql.PresentationRow, session_hash=sha256(session))
+            row = tables.one_row(connection, presenting_sql.PresentationRow, session_hash=sha256(session))
         if row is None:
             raise NotFound("There is no such presentation.")
         return Presentation(
@@ -135,14 +136,14 @@ class Presenting:
         at = tables.to_micros(self.issuing.clock.now())
         with self.issuing.database.write() as connection:
             where = {"session_hash": sha256(session), "stopped_at": None}
-            tables.update(connection, sql.PresentationRow, where, {"stopped_at": at})
+            tables.update(connection, presenting_sql.PresentationRow, where, {"stopped_at": at})
 
     def redeem(self, handle: bytes, verifier: str, at: datetime) -> Redeemed:
         """Uses a code, once. Raises `Malformed` (NOT_OURS) for one that this service did not make."""
         live = decode_live_handle(handle, self.server_key)
         session_hash = sha256(live.session)
         with self.issuing.database.read() as connection:
-            row = tables.one_row(connection, sql.PresentationRow, session_hash=session_hash)
+            row = tables.one_row(connection, presenting_sql.PresentationRow, session_hash=session_hash)
         if row is None:
             raise Malformed("This service did not make the code.", code="NOT_OURS")
         level, meant_for = Level(row.level), row.audience
@@ -155,11 +156,13 @@ class Presenting:
             if not in_time:
                 return Redeemed("EXPIRED", None, row.purpose, level)
             with self.issuing.database.write() as connection:
-                first = sql.use_presentation(connection, session_hash, verifier, tables.to_micros(at))
+                first = presenting_sql.use_presentation(
+                    connection, session_hash, verifier, tables.to_micros(at)
+                )
             if first:
                 return Redeemed("FRESH", self._shown(row.ecertificate_id), row.purpose, level, at, meant_for)
             with self.issuing.database.read() as connection:
-                row = tables.one_row(connection, sql.PresentationRow, session_hash=session_hash)
+                row = tables.one_row(connection, presenting_sql.PresentationRow, session_hash=session_hash)
         if row.used_at is None:
             return Redeemed("EXPIRED", None, row.purpose, level)
         used_at = tables.from_micros(row.used_at)
@@ -169,15 +172,15 @@ class Presenting:
             )
         return Redeemed("USED", None, row.purpose, level, used_at)
 
-    def history(self, ecertificate_ids: list[int], limit: int = 50) -> list[sql.PresentationRow]:
+    def history(self, ecertificate_ids: list[int], limit: int = 50) -> list[presenting_sql.PresentationRow]:
         """Who looked at these, newest first."""
         with self.issuing.database.read() as connection:
-            return sql.presentations_of(connection, ecertificate_ids, limit)
+            return presenting_sql.presentations_of(connection, ecertificate_ids, limit)
 
     def _shown(self, ecertificate_id: int) -> IssuedECertificate:
         with self.issuing.database.read() as connection:
-            row = sql.get_ecertificate(connection, id=ecertificate_id)
+            row = ecertificates_sql.get_ecertificate(connection, id=ecertificate_id)
             if row.pending_operation is not None:
                 # A change is under way: what is about to be revoked is not shown as valid.
                 raise Conflict("The status is being changed at this moment.", "Scan again.", code="TRY_LATER")
-            return issued_from(row, sql.get_document(connection, ecertificate_id, "data"))
+            return issued_from(row, ecertificates_sql.get_document(connection, ecertificate_id, "data"))

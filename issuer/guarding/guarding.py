@@ -35,8 +35,9 @@ from typing import Any, Final
 import cbor2
 from sqlalchemy.engine import Connection
 
-from issuer import sql
-from issuer.lives import STATUS_AFTER, STATUS_OF_LIFE
+from issuer.guarding import sql as guarding_sql
+from issuer.operations import sql as operations_sql
+from issuer.operations.lives import STATUS_AFTER, STATUS_OF_LIFE
 from ledger.lifecycle import Life
 from ledger.log import AppendRequest, Log
 from trust.encoding.commitment import ecertificate_ref
@@ -271,7 +272,7 @@ class RegisterGuard:
         return [*found, *sorted(left, key=str)]
 
     def _store(self, connection: Connection, rows: list[list[Any]], *, is_enrolment: bool) -> _Announced:
-        operation = sql.OperationRow(
+        operation = operations_sql.OperationRow(
             ecertificate_id=0,
             kind=_OPERATION,
             actor=ACTOR,
@@ -283,7 +284,8 @@ class RegisterGuard:
         payload = cbor2.dumps([_VERSION, operation_id, is_enrolment, rows])
         commit = self._hmac(payload)
         tables.insert(
-            connection, sql.RegisterEventRow(operation_id=operation_id, payload=payload, commitment=commit)
+            connection,
+            guarding_sql.RegisterEventRow(operation_id=operation_id, payload=payload, commitment=commit),
         )
         return _Announced(operation_id, commit, payload)
 
@@ -310,7 +312,9 @@ class RegisterGuard:
     def _pending(self) -> list[_Announced]:
         """Events that were stored and are in no entry, with a good MAC: one that was put in by hand has none."""
         with self._database.read() as connection:
-            rows = [row for row in sql.register_events(connection) if row.commitment not in self._done]
+            rows = [
+                row for row in guarding_sql.register_events(connection) if row.commitment not in self._done
+            ]
         return [
             _Announced(row.operation_id, row.commitment, row.payload)
             for row in rows
@@ -326,7 +330,7 @@ class RegisterGuard:
             new = self._log.standing.register_events(self._events)
             if new:
                 with self._database.read() as connection:
-                    stored = sql.register_events_with(connection, [commit for _, commit in new])
+                    stored = guarding_sql.register_events_with(connection, [commit for _, commit in new])
                 for seq, commit in new:
                     self._take_in(seq, commit, stored.get(commit), now)
                 self._events += len(new)
@@ -431,7 +435,7 @@ class RegisterGuard:
     def _is_under_way(self, row: Mapping[str, Any], said: Status) -> bool:
         """The act that waits leads to where the ledger is already: only then may the register be behind."""
         with self._database.read() as connection:
-            operation = tables.one_row(connection, sql.OperationRow, id=row["pending_operation"])
+            operation = tables.one_row(connection, operations_sql.OperationRow, id=row["pending_operation"])
         return (
             operation is not None
             and STATUS_AFTER.get(operation.kind) is said

@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from issuer import sql
-from issuer.lives import STATUS_OF_LIFE
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.guarding import sql as guarding_sql
+from issuer.operations import sql as operations_sql
+from issuer.operations.lives import STATUS_OF_LIFE
 from ledger.lifecycle import Life
 from ledger.log import Log
 from trust.encoding.commitment import ecertificate_ref
@@ -40,17 +42,17 @@ def leave_gaps(database: Database, log: Log, clock: Clock, entropy: Entropy) -> 
     """
     given_out = log.last_operation_id
     with database.read() as connection:
-        known = sql.last_operation_id(connection)
+        known = operations_sql.last_operation_id(connection)
     if known >= given_out:
         return None
     at = tables.to_micros(clock.now())
     with database.write() as connection:
         tables.serialise(connection, "gap")
-        if sql.last_operation_id(connection) >= given_out:
+        if operations_sql.last_operation_id(connection) >= given_out:
             return None  # another process was faster
-        lost = max(0, log.standing.issued() - sql.count_in_ledger(connection))
-        sql.leave_gap_of_operations(connection, given_out, at)
-        sql.leave_gaps(
+        lost = max(0, log.standing.issued() - ecertificates_sql.count_in_ledger(connection))
+        operations_sql.leave_gap_of_operations(connection, given_out, at)
+        guarding_sql.leave_gaps(
             connection,
             last_ecertificate_id=log.last_subject_id,
             lost=lost,
@@ -72,7 +74,7 @@ def follow_ledger(database: Database, log: Log, clock: Clock) -> int:
     """
     behind: dict[bytes, tuple[int, Life]] = {}
     with database.read() as connection:
-        for ecertificate_id, pid, salt, _, _ in sql.places_in_lists(connection):
+        for ecertificate_id, pid, salt, _, _ in ecertificates_sql.places_in_lists(connection):
             ref = ecertificate_ref(pid, salt) if salt else None
             if ref is not None:
                 behind[ref] = (ecertificate_id, log.standing.life_of(ref))
@@ -85,10 +87,10 @@ def follow_ledger(database: Database, log: Log, clock: Clock) -> int:
         ecertificate_id, life = behind[ref]
         with database.write() as connection:
             row = tables.row_at(connection, "ecertificate", (ecertificate_id,))
-            known = sql.last_entry_seq(connection, ecertificate_id)
+            known = operations_sql.last_entry_seq(connection, ecertificate_id)
             if row is None or row["step"] != "ISSUED" or (known is not None and known >= entry.seq):
                 continue
-            operation = sql.OperationRow(
+            operation = operations_sql.OperationRow(
                 ecertificate_id=ecertificate_id,
                 kind=entry.kind.name,
                 actor=entry.actor,
@@ -104,6 +106,6 @@ def follow_ledger(database: Database, log: Log, clock: Clock) -> int:
                 "status_at": entry.at_ms * 1000,
                 "pending_operation": None,
             }
-            tables.update(connection, sql.ECertificateRow, {"id": ecertificate_id}, values)
+            tables.update(connection, ecertificates_sql.ECertificateRow, {"id": ecertificate_id}, values)
             changed += 1
     return changed

@@ -26,9 +26,9 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from issuer import sql
 from issuer.catalogue import TypeProfile, load_profile, shown_fields
-from issuer.drafting import (
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.drafting import (
     CheckedApplication,
     check_application,
     decode_values,
@@ -37,7 +37,7 @@ from issuer.drafting import (
     printed_claims,
     printed_field_order,
 )
-from issuer.further import FurtherSeal, choose_further, decode_further, encode_further, fields_for
+from issuer.operations import sql as operations_sql
 from issuer.pki.pki import Pki
 from issuer.rendering import PageData, fits_printed_code, render
 from issuer.sealing.further import add_further_seal
@@ -45,7 +45,8 @@ from issuer.sealing.keeping_standards import check_standards
 from issuer.sealing.pdf import SealPlace, seal_department_pdf, seal_pdf
 from issuer.sealing.placing import place_seal
 from issuer.sealing.splice import SealedParts, splice_receipt, take_apart
-from issuer.seals import ESeal, Seals
+from issuer.seals.further import FurtherSeal, choose_further, decode_further, encode_further, fields_for
+from issuer.seals.seals import ESeal, Seals
 from keys.custody import KeyPurpose
 from keys.suites import Suite
 from ledger.log import AppendRequest, Log
@@ -282,7 +283,7 @@ class Issuing:
             at = self.clock.now()
             with self.database.write() as connection:
                 # What has to wait stays unfinished and must not stand before the rest.
-                rows, looked_at = sql.claim_unfinished(
+                rows, looked_at = ecertificates_sql.claim_unfinished(
                     connection,
                     BATCH,
                     after=last,
@@ -306,8 +307,8 @@ class Issuing:
         """An issued e-certificate. Raises `NotFound`."""
         where: dict[str, Any] = {"pid": pid} if pid is not None else {"identifier": identifier}
         with self.database.read() as connection:
-            row = sql.get_ecertificate(connection, **where, step="ISSUED")
-            return issued_from(row, sql.get_document(connection, row.id or 0, "data"))
+            row = ecertificates_sql.get_ecertificate(connection, **where, step="ISSUED")
+            return issued_from(row, ecertificates_sql.get_document(connection, row.id or 0, "data"))
 
     def named(self, wanted: str, *, exactly: bool = False) -> IssuedECertificate:
         """An issued e-certificate by its identifier, or by its licence number where that means only one; the name of
@@ -319,18 +320,23 @@ class Issuing:
         spellings = dict.fromkeys((wanted.strip(), unicodedata.normalize("NFKC", wanted).strip()))
         with self.database.read() as connection:
             for text in spellings:
-                if sql.find_ecertificate(connection, identifier=text, step="ISSUED") is not None:
+                if (
+                    ecertificates_sql.find_ecertificate(connection, identifier=text, step="ISSUED")
+                    is not None
+                ):
                     return self.issued(identifier=text)
-            rows: list[sql.ECertificateRow] = [
+            rows: list[ecertificates_sql.ECertificateRow] = [
                 row
                 for text in spellings
-                for row in tables.all_rows(connection, sql.ECertificateRow, number=text, step="ISSUED")
+                for row in tables.all_rows(
+                    connection, ecertificates_sql.ECertificateRow, number=text, step="ISSUED"
+                )
             ]
             file = None if rows else _FILE_NAME.fullmatch(wanted.strip())
             if file is not None:
                 where = {"type_short": file["type"], "number": file["number"], "step": "ISSUED"}
                 version = {"version": int(file["version"])} if file["version"] else {}
-                rows = tables.all_rows(connection, sql.ECertificateRow, **where, **version)
+                rows = tables.all_rows(connection, ecertificates_sql.ECertificateRow, **where, **version)
         if not rows:
             raise NotFound(
                 "There is no such e-certificate.",
@@ -355,16 +361,16 @@ class Issuing:
         checked = self.check(application)
         key = _request_key(checked.authority.authority_id, checked, 1, None)
         with self.database.read() as connection:
-            row = sql.find_ecertificate(connection, request_key=key)
+            row = ecertificates_sql.find_ecertificate(connection, request_key=key)
             if row is None or row.step != "ISSUED" or bytes(row.fields_digest) != checked.digest:
                 return None
-            return issued_from(row, sql.get_document(connection, row.id or 0, "data"))
+            return issued_from(row, ecertificates_sql.get_document(connection, row.id or 0, "data"))
 
     def issued_file(self, pid: bytes) -> bytes:
         """The issued PDF. Raises `NotFound`."""
         with self.database.read() as connection:
-            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
-            return sql.get_document(connection, row.id or 0, "issued")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            return ecertificates_sql.get_document(connection, row.id or 0, "issued")
 
     def holder_ref(self, holder: Holder) -> bytes:
         """The keyed name of a holder in the register."""
@@ -382,7 +388,7 @@ class Issuing:
     def _let_go(self, ecertificate_ids: Sequence[int]) -> None:
         # What cannot be written now runs out by itself.
         with suppress(OperationalError), self.database.write() as connection:
-            sql.release_claims(connection, ecertificate_ids)
+            ecertificates_sql.release_claims(connection, ecertificate_ids)
 
     # --- steps ---
 
@@ -469,7 +475,9 @@ class Issuing:
             tables.serialise(connection, "reserve")
             version, replaced = 1, None
             if application.replaces is not None:
-                replaced = sql.get_ecertificate(connection, pid=application.replaces, step="ISSUED")
+                replaced = ecertificates_sql.get_ecertificate(
+                    connection, pid=application.replaces, step="ISSUED"
+                )
                 if (replaced.authority_id, replaced.type_short) != (
                     authority.authority_id,
                     checked.profile.short,
@@ -477,21 +485,22 @@ class Issuing:
                     raise Conflict("A new version keeps the authority and the type of the old one.")
                 version = replaced.version + 1
             request_key = _request_key(authority.authority_id, checked, version, replaced)
-            known = sql.find_ecertificate(connection, request_key=request_key)
+            known = ecertificates_sql.find_ecertificate(connection, request_key=request_key)
             if known is not None:
                 if bytes(known.fields_digest) != checked.digest:
                     raise _taken(checked.profile, bytes(known.pid))
                 if known.step != "ISSUED":
                     claim = {"claimed_until": tables.to_micros(at + CLAIMED_FOR)}
-                    tables.update(connection, sql.ECertificateRow, {"id": known.id}, claim)
+                    tables.update(connection, ecertificates_sql.ECertificateRow, {"id": known.id}, claim)
                 return replace(
-                    self._draft_of(known, sql.get_document(connection, known.id or 0, "data")), repeated=True
+                    self._draft_of(known, ecertificates_sql.get_document(connection, known.id or 0, "data")),
+                    repeated=True,
                 )
-            (place,) = sql.take_status_indexes(connection, 1, self.entropy.bytes(32))
+            (place,) = ecertificates_sql.take_status_indexes(connection, 1, self.entropy.bytes(32))
             pid = self.entropy.bytes(16)
             serial = replaced.serial if replaced else self._new_serial()
             identifier, data = self._data_for(checked, pid, serial, version, place)
-            row = sql.ECertificateRow(
+            row = ecertificates_sql.ECertificateRow(
                 id=self._id_behind_gap(connection),
                 pid=pid,
                 identifier=identifier,
@@ -517,7 +526,7 @@ class Issuing:
             row.id = tables.insert(connection, row)
             row.operation_id = tables.insert(
                 connection,
-                sql.OperationRow(
+                operations_sql.OperationRow(
                     ecertificate_id=row.id or 0,
                     kind=EntryKind.ISSUED.name,
                     actor=authority.authority_id,
@@ -526,14 +535,24 @@ class Issuing:
                     at=tables.to_micros(at),
                 ),
             )
-            tables.update(connection, sql.ECertificateRow, {"id": row.id}, {"operation_id": row.operation_id})
+            tables.update(
+                connection,
+                ecertificates_sql.ECertificateRow,
+                {"id": row.id},
+                {"operation_id": row.operation_id},
+            )
             self._store_inputs(connection, row.id or 0, checked, data)
             if further := self._further_for(application, seal):
-                sql.put_document(connection, row.id or 0, "further", encode_further(further))
+                ecertificates_sql.put_document(connection, row.id or 0, "further", encode_further(further))
         return self._draft_of(row, data)
 
     def _data_for(
-        self, checked: CheckedApplication, pid: bytes, serial: str, version: int, place: sql.Reservation
+        self,
+        checked: CheckedApplication,
+        pid: bytes,
+        serial: str,
+        version: int,
+        place: ecertificates_sql.Reservation,
     ) -> tuple[str, bytes]:
         authority, profile = checked.authority, checked.profile
         identifier = str(
@@ -568,11 +587,11 @@ class Issuing:
                     raise _taken_by_row(row, b"")
                 return Outcome(application.row, None, repeated=True, repeats_row=row)
             with self.database.read() as connection:
-                known = sql.find_ecertificate(connection, request_key=key)
+                known = ecertificates_sql.find_ecertificate(connection, request_key=key)
                 if known is not None and bytes(known.fields_digest) != checked.digest:
                     raise _taken(checked.profile, bytes(known.pid))
                 if known is not None and known.step == "ISSUED":
-                    data = sql.get_document(connection, known.id or 0, "data")
+                    data = ecertificates_sql.get_document(connection, known.id or 0, "data")
                     foreseen.rows[key] = (application.row, checked.digest)
                     return Outcome(application.row, issued_from(known, data), repeated=True)
             seal = self._seal_for(application)
@@ -594,7 +613,9 @@ class Issuing:
         if application.source_pdf is not None:
             return
         pid = self.entropy.bytes(16)
-        identifier, data = self._data_for(checked, pid, self._new_serial(), 1, sql.Reservation(0, 0))
+        identifier, data = self._data_for(
+            checked, pid, self._new_serial(), 1, ecertificates_sql.Reservation(0, 0)
+        )
         draft = Draft(
             ecertificate_id=0,
             operation_id=0,
@@ -613,35 +634,35 @@ class Issuing:
         self, connection: Any, ecertificate_id: int, checked: CheckedApplication, data: bytes
     ) -> None:
         application = checked.application
-        sql.put_document(connection, ecertificate_id, "values", encode_values(checked.fields))
-        sql.put_document(connection, ecertificate_id, "data", data)
+        ecertificates_sql.put_document(connection, ecertificate_id, "values", encode_values(checked.fields))
+        ecertificates_sql.put_document(connection, ecertificate_id, "data", data)
         if application.photo is not None:
-            sql.put_document(connection, ecertificate_id, "photo", application.photo)
+            ecertificates_sql.put_document(connection, ecertificate_id, "photo", application.photo)
         if application.source_pdf is not None:
-            sql.put_document(connection, ecertificate_id, "source", application.source_pdf)
+            ecertificates_sql.put_document(connection, ecertificate_id, "source", application.source_pdf)
             place = application.place
             assert place is not None, "`check` has chosen one"
             encoded = json.dumps([place.page, place.centre_x_mm, place.centre_y_mm]).encode()
-            sql.put_document(connection, ecertificate_id, "place", encoded)
+            ecertificates_sql.put_document(connection, ecertificate_id, "place", encoded)
         if application.for_abroad or checked.profile.for_abroad:
-            sql.put_document(connection, ecertificate_id, FOR_ABROAD, b"1")
+            ecertificates_sql.put_document(connection, ecertificate_id, FOR_ABROAD, b"1")
         refs = [self.holder_ref(holder) for holder in checked.fields.holders]
-        sql.put_holders(connection, ecertificate_id, refs)
+        ecertificates_sql.put_holders(connection, ecertificate_id, refs)
 
     def _withdraw(self, draft: Draft) -> None:
         with self.database.write() as connection:
-            sql.delete_draft(connection, draft.ecertificate_id)
+            ecertificates_sql.delete_draft(connection, draft.ecertificate_id)
 
     def _seal(self, draft: Draft) -> SealedECertificate:
         """Steps 3 and 4. What is sealed and stored already is taken from the store."""
         with self.database.read() as connection:
-            stored = sql.find_document(connection, draft.ecertificate_id, "sealed")
+            stored = ecertificates_sql.find_document(connection, draft.ecertificate_id, "sealed")
             if stored is None:
                 documents = {
-                    kind: sql.find_document(connection, draft.ecertificate_id, kind)
+                    kind: ecertificates_sql.find_document(connection, draft.ecertificate_id, kind)
                     for kind in ("values", "photo", "source", "place", "further", FOR_ABROAD)
                 }
-                caller = sql.caller_of(connection, draft.operation_id)
+                caller = operations_sql.caller_of(connection, draft.operation_id)
         if stored is not None:
             return SealedECertificate(draft, stored)
         at = self.clock.now()
@@ -692,14 +713,19 @@ class Issuing:
             # In one order everywhere, so that two documents with the same seals never wait for each other.
             used = sorted((seal, *(each.seal for each in further)), key=lambda used: used.seal_id)
             tables.serialise(connection, f"use of seal {used[0].seal_id}")
-            stored = sql.find_document(connection, draft.ecertificate_id, "sealed")
+            stored = ecertificates_sql.find_document(connection, draft.ecertificate_id, "sealed")
             if stored is not None:
                 # The same request came twice at once: what was stored first stands, and is one use.
                 return SealedECertificate(draft, stored)
             for one in used:
                 self.seals.write_down_use(connection, one, draft.ecertificate_id, at, by=caller)
-            sql.put_document(connection, draft.ecertificate_id, "sealed", sealed)
-            tables.update(connection, sql.ECertificateRow, {"id": draft.ecertificate_id}, {"step": "SEALED"})
+            ecertificates_sql.put_document(connection, draft.ecertificate_id, "sealed", sealed)
+            tables.update(
+                connection,
+                ecertificates_sql.ECertificateRow,
+                {"id": draft.ecertificate_id},
+                {"step": "SEALED"},
+            )
         return SealedECertificate(draft, sealed)
 
     def _lay_out(
@@ -750,18 +776,23 @@ class Issuing:
         if not sealed:
             return []
         with self.database.read() as connection:
-            rows = {each.draft.pid: sql.get_ecertificate(connection, pid=each.draft.pid) for each in sealed}
+            rows = {
+                each.draft.pid: ecertificates_sql.get_ecertificate(connection, pid=each.draft.pid)
+                for each in sealed
+            }
         todo = [each for each in sealed if rows[each.draft.pid].step != "ISSUED"]
         if todo:
             self._append_and_splice(todo, rows)
         with self.database.read() as connection:
             return [
-                issued_from(sql.get_ecertificate(connection, pid=each.draft.pid), each.draft.data)
+                issued_from(
+                    ecertificates_sql.get_ecertificate(connection, pid=each.draft.pid), each.draft.data
+                )
                 for each in sealed
             ]
 
     def _append_and_splice(
-        self, sealed: Sequence[SealedECertificate], rows: Mapping[bytes, sql.ECertificateRow]
+        self, sealed: Sequence[SealedECertificate], rows: Mapping[bytes, ecertificates_sql.ECertificateRow]
     ) -> None:
         openings: dict[bytes, Openings] = {}
         parts: dict[bytes, SealedParts] = {}
@@ -794,7 +825,9 @@ class Issuing:
         finished = []
         with self.database.read() as connection:
             further = {
-                each.draft.pid: sql.find_document(connection, each.draft.ecertificate_id, "further")
+                each.draft.pid: ecertificates_sql.find_document(
+                    connection, each.draft.ecertificate_id, "further"
+                )
                 for each in sealed
             }
         for each, entry, receipt in zip(sealed, appended, receipts, strict=True):
@@ -811,13 +844,13 @@ class Issuing:
             finished.append((each.draft, entry.seq, issued))
         with self.database.write() as connection:
             for draft, seq, issued in sorted(finished, key=lambda each: each[0].ecertificate_id):
-                locked = sql.lock_ecertificate(connection, draft.ecertificate_id)
+                locked = ecertificates_sql.lock_ecertificate(connection, draft.ecertificate_id)
                 if locked is None or locked.step == "ISSUED":
                     continue  # another hand was faster with the same request: what it stored stands
-                sql.put_document(connection, draft.ecertificate_id, "issued", issued)
+                ecertificates_sql.put_document(connection, draft.ecertificate_id, "issued", issued)
                 tables.update(
                     connection,
-                    sql.ECertificateRow,
+                    ecertificates_sql.ECertificateRow,
                     {"id": draft.ecertificate_id},
                     {
                         "step": "ISSUED",
@@ -829,7 +862,10 @@ class Issuing:
                     },
                 )
                 tables.update(
-                    connection, sql.OperationRow, {"id": draft.operation_id}, {"done": True, "entry_seq": seq}
+                    connection,
+                    operations_sql.OperationRow,
+                    {"id": draft.operation_id},
+                    {"done": True, "entry_seq": seq},
                 )
 
     # --- helpers ---
@@ -844,7 +880,10 @@ class Issuing:
 
     def _id_behind_gap(self, connection: Connection) -> int | None:
         """None: the database has the next one. In a restored register it would be one that was given out before."""
-        if not self.ids_given_out or sql.highest_ecertificate_id(connection) >= self.ids_given_out:
+        if (
+            not self.ids_given_out
+            or ecertificates_sql.highest_ecertificate_id(connection) >= self.ids_given_out
+        ):
             return None
         return self.ids_given_out + 1
 
@@ -857,19 +896,23 @@ class Issuing:
             characters.append(_SERIAL_ALPHABET[rest])
         return "".join(characters)
 
-    def _drafts_from(self, rows: Sequence[sql.ECertificateRow]) -> tuple[list[Draft], list[Outcome]]:
+    def _drafts_from(
+        self, rows: Sequence[ecertificates_sql.ECertificateRow]
+    ) -> tuple[list[Draft], list[Outcome]]:
         """What can be carried on, and why the rest cannot: data that somebody edited stop only their own draft."""
         drafts: list[Draft] = []
         refused: list[Outcome] = []
         for number, row in enumerate(rows, 1):
             try:
                 with self.database.read() as connection:
-                    drafts.append(self._draft_of(row, sql.get_document(connection, row.id or 0, "data")))
+                    drafts.append(
+                        self._draft_of(row, ecertificates_sql.get_document(connection, row.id or 0, "data"))
+                    )
             except (NotFound, StorageError) as exc:
                 refused.append(Outcome(number, None, exc))
         return drafts, refused
 
-    def _draft_of(self, row: sql.ECertificateRow, data: bytes) -> Draft:
+    def _draft_of(self, row: ecertificates_sql.ECertificateRow, data: bytes) -> Draft:
         return Draft(
             ecertificate_id=row.id or 0,
             operation_id=row.operation_id,
@@ -883,7 +926,7 @@ class Issuing:
         )
 
 
-def issued_from(row: sql.ECertificateRow, data: bytes) -> IssuedECertificate:
+def issued_from(row: ecertificates_sql.ECertificateRow, data: bytes) -> IssuedECertificate:
     """The e-certificate that a row of the register stands for."""
     return IssuedECertificate(
         pid=bytes(row.pid),
@@ -906,7 +949,10 @@ def issued_from(row: sql.ECertificateRow, data: bytes) -> IssuedECertificate:
 
 
 def _request_key(
-    authority_id: str, checked: CheckedApplication, version: int, replaced: sql.ECertificateRow | None
+    authority_id: str,
+    checked: CheckedApplication,
+    version: int,
+    replaced: ecertificates_sql.ECertificateRow | None,
 ) -> str:
     """Who issues which number in which version: the business key of a request, as a digest."""
     number = checked.fields.number

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from issuer import sql
+from issuer.pki import sql
 from keys.pki.importing import check_time_stamp_chain
 from keys.suites import Suite
 from trust.encoding.der import split_elements

@@ -2,7 +2,7 @@
 
     1  withdraw   its state becomes COMPROMISED since the time named, and its certificate goes on its root's list
     2  revoke     seals that cannot be believed any more: those under the CA; those that the maker made since
-    3  report     everything that no longer passes, so that it can be sealed anew (`issuer.resealing`)
+    3  report     everything that no longer passes, so that it can be sealed anew (`issuer.compromises.resealing`)
 
 It holds from the next trust list on, and for good. What was made before stays valid: its time-stamp and its ledger
 entry show when it was made. Somebody who has the key of a time-stamp authority can date back; what he dates back has
@@ -17,11 +17,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
-from issuer import sql
 from issuer.archive import sql as archive_sql
+from issuer.pki import sql
 from issuer.pki.pki import PKI_FAMILIES, ROLES, Pki, family_of
-from issuer.reaching_back import check_second_person
-from issuer.seals import ESeal, Seals, SealUse
+from issuer.seals.seals import ESeal, Seals, SealUse
 from keys.pki.build import Profile
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
@@ -29,6 +28,7 @@ from trust.encoding.ses import decode_seal
 from trust.encoding.trust_list import TrustState
 from trust.model.clock import whole_second
 from trust.model.errors import Malformed, NotFound
+from trust.model.reaching_back import check_second_person
 from trust.model.seal import SealState
 from trust.storage import tables
 

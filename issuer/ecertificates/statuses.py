@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from issuer import sql
-from issuer.issuing import Issuing, Outcome
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.issuing import Issuing, Outcome
+from issuer.operations import sql as operations_sql
 from ledger.log import AppendRequest
 from trust.encoding.commitment import content_root, ecertificate_ref
 from trust.encoding.entry import EntryKind
@@ -79,8 +80,8 @@ class Statuses:
         Raises `StorageError` (ROW_EDITED) for the first that somebody edited, once the others are through.
         """
         with self.issuing.database.read() as connection:
-            operations, refused = sql.pending_operations(connection)
-            unreplaced = sql.issued_but_not_replacing(connection)
+            operations, refused = ecertificates_sql.pending_operations(connection)
+            unreplaced = ecertificates_sql.issued_but_not_replacing(connection)
         steps = [partial(self._complete, operation.id or 0) for operation in operations]
         # The new version was issued, and the crash came before the old one was marked.
         steps += [partial(self._replace_at_last, pid) for pid in unreplaced]
@@ -99,12 +100,12 @@ class Statuses:
     def _announce(self, pid: bytes, act: StatusAct, reason: str, note: str, actor: str | None) -> int:
         at = self.issuing.clock.now()
         with self.issuing.database.write() as connection:
-            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
             _check_actor(row.authority_id, actor)
             next_status(Status(row.status), act)
             operation_id: int = tables.insert(
                 connection,
-                sql.OperationRow(
+                operations_sql.OperationRow(
                     ecertificate_id=row.id or 0,
                     kind=_KINDS[act].name,
                     reason=reason,
@@ -114,14 +115,14 @@ class Statuses:
                     at=tables.to_micros(at),
                 ),
             )
-            sql.claim_for_operation(connection, row.id or 0, Status(row.status), operation_id)
+            ecertificates_sql.claim_for_operation(connection, row.id or 0, Status(row.status), operation_id)
         return operation_id
 
     def _complete(self, operation_id: int) -> None:
         with self.issuing.database.read() as connection:
-            operation = tables.one_row(connection, sql.OperationRow, id=operation_id)
-            row = sql.get_ecertificate(connection, id=operation.ecertificate_id)
-            last_seq = sql.last_entry_seq(connection, row.id or 0)
+            operation = tables.one_row(connection, operations_sql.OperationRow, id=operation_id)
+            row = ecertificates_sql.get_ecertificate(connection, id=operation.ecertificate_id)
+            last_seq = operations_sql.last_entry_seq(connection, row.id or 0)
         request = AppendRequest(
             operation_id=operation_id,
             kind=EntryKind[operation.kind],
@@ -139,14 +140,16 @@ class Statuses:
             # and the claim is let go.
             with self.issuing.database.write() as connection:
                 where = {"id": row.id, "pending_operation": operation_id}
-                tables.update(connection, sql.ECertificateRow, where, {"pending_operation": None})
+                tables.update(
+                    connection, ecertificates_sql.ECertificateRow, where, {"pending_operation": None}
+                )
             raise
         self.issuing.log.publish()
         act = _ACTS[operation.kind]
         with self.issuing.database.write() as connection:
             tables.update(
                 connection,
-                sql.ECertificateRow,
+                ecertificates_sql.ECertificateRow,
                 {"id": row.id, "pending_operation": operation_id},
                 {
                     "status": next_status(Status(row.status), act).value,
@@ -156,10 +159,10 @@ class Statuses:
                 },
             )
             values = {"done": True, "entry_seq": appended.seq}
-            tables.update(connection, sql.OperationRow, {"id": operation_id}, values)
+            tables.update(connection, operations_sql.OperationRow, {"id": operation_id}, values)
 
 
-def status_commit(operation: sql.OperationRow) -> bytes:
+def status_commit(operation: operations_sql.OperationRow) -> bytes:
     """The commitment of a status entry: act, reason, note and time, each behind 16 bytes of salt."""
     salts = bytes(operation.salt)
     fields = {

@@ -15,9 +15,9 @@ from itertools import pairwise
 
 from sqlalchemy.engine import Connection
 
-from issuer import sql
-from issuer.identities import list_identities
-from issuer.outside_tsas import list_outside_tsas
+from issuer.pki import sql
+from issuer.pki.identities import list_identities
+from issuer.pki.outside_tsas import list_outside_tsas
 from keys.pki.crl import (
     CheckedCrl,
     check_crl,

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from issuer import sql
+from issuer.pki import sql
 from keys.composite import CompositeKeyProvider
 from keys.custody import KeyPurpose, KeyRecord
 from keys.pki.build import Subject, make_csr

@@ -20,10 +20,12 @@ from enum import StrEnum
 
 from sqlalchemy.engine import Connection
 
-from issuer import sql
 from issuer.archive import sql as archive_sql
-from issuer.issuing import Issuing
-from issuer.statuses import status_commit
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.issuing import Issuing
+from issuer.ecertificates.statuses import status_commit
+from issuer.erasing import sql as erasing_sql
+from issuer.operations import sql as operations_sql
 from ledger.log import AppendRequest
 from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.entry import EntryKind
@@ -82,7 +84,7 @@ class Erasing:
     def resume_pending(self) -> int:
         """As `Statuses.resume_pending`."""
         with self.issuing.database.read() as connection:
-            operations, refused = sql.pending_operations(connection, erasures=True)
+            operations, refused = ecertificates_sql.pending_operations(connection, erasures=True)
         for operation in operations:
             try:
                 self._complete(operation.id or 0)
@@ -94,7 +96,7 @@ class Erasing:
 
     def _announce(self, pid: bytes, basis: str, roles: str) -> int:
         with self.issuing.database.write() as connection:
-            row = sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
             if Status(row.status) not in (Status.REVOKED, Status.REPLACED):
                 raise Conflict(
                     f"An e-certificate that is {row.status} cannot be erased.",
@@ -102,7 +104,7 @@ class Erasing:
                 )
             operation_id: int = tables.insert(
                 connection,
-                sql.OperationRow(
+                operations_sql.OperationRow(
                     ecertificate_id=row.id or 0,
                     kind=EntryKind.ERASED.name,
                     reason=basis,
@@ -112,13 +114,13 @@ class Erasing:
                     at=tables.to_micros(self.issuing.clock.now()),
                 ),
             )
-            sql.claim_for_operation(connection, row.id or 0, Status(row.status), operation_id)
+            ecertificates_sql.claim_for_operation(connection, row.id or 0, Status(row.status), operation_id)
         return operation_id
 
     def _complete(self, operation_id: int) -> Erased:
         with self.issuing.database.read() as connection:
-            operation = tables.one_row(connection, sql.OperationRow, id=operation_id)
-            row = sql.get_ecertificate(connection, id=operation.ecertificate_id)
+            operation = tables.one_row(connection, operations_sql.OperationRow, id=operation_id)
+            row = ecertificates_sql.get_ecertificate(connection, id=operation.ecertificate_id)
         request = AppendRequest(
             operation_id=operation_id,
             kind=EntryKind.ERASED,
@@ -133,17 +135,19 @@ class Erasing:
         except Conflict:
             with self.issuing.database.write() as connection:
                 where = {"id": row.id, "pending_operation": operation_id}
-                tables.update(connection, sql.ECertificateRow, where, {"pending_operation": None})
+                tables.update(
+                    connection, ecertificates_sql.ECertificateRow, where, {"pending_operation": None}
+                )
             raise
         self.issuing.log.publish()
         with self.issuing.database.write() as connection:
-            rows, lone_holder_refs = sql.erase_ecertificate(connection, row.id or 0)
+            rows, lone_holder_refs = erasing_sql.erase_ecertificate(connection, row.id or 0)
             rows["later_version"] = archive_sql.erase_versions(connection, row.id or 0)
             rows |= self.forget(connection, bytes(row.pid), lone_holder_refs)
             # The erasure's own note and salt stay: they say who decided, and open its commitment.
             tables.update(
                 connection,
-                sql.OperationRow,
+                operations_sql.OperationRow,
                 {"id": operation_id},
                 {
                     "reason": operation.reason,
@@ -153,5 +157,5 @@ class Erasing:
                     "entry_seq": appended.seq,
                 },
             )
-        overwritten = self.issuing.database.forget_deleted(sql.ERASABLE)
+        overwritten = self.issuing.database.forget_deleted(erasing_sql.ERASABLE)
         return Erased(appended.seq, rows, overwritten)

@@ -1,7 +1,7 @@
 """Reads the register again while it runs: every row that decides something, against ledger and MAC.
 
-What is found here decides nothing anyway, since rows are checked where they are read (`issuer.guarding`). This pass
-finds what nobody has asked for yet, and rows that are gone, and says so before anybody asks.
+What is found here decides nothing anyway, since rows are checked where they are read (`issuer.guarding.guarding`).
+This pass finds what nobody has asked for yet, and rows that are gone, and says so before anybody asks.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from issuer import sql
-from issuer.guarding import WITH_MAC, RegisterGuard
+from issuer.guarding.guarding import WITH_MAC, RegisterGuard
+from issuer.operations import sql
 from ledger.log import Log
 from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.entry import EntryKind

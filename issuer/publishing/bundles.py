@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from issuer.publishing import Publishing
+from issuer.publishing.publishing import Publishing
 from trust.encoding.plain_zip import encode_zip
 from trust.storage.folder import write_durably
 

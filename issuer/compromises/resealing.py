@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from issuer import sql
-from issuer.drafting import decode_values
-from issuer.issuing import FOR_ABROAD, Issuing
-from issuer.statuses import Statuses
+from issuer.ecertificates import sql
+from issuer.ecertificates.drafting import decode_values
+from issuer.ecertificates.issuing import FOR_ABROAD, Issuing
+from issuer.ecertificates.statuses import Statuses
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.ecertificate import Application, IssuedECertificate, PlaceOnPage
 from trust.model.errors import Conflict, Malformed, TrustError

@@ -17,7 +17,7 @@ frozen or lost, and since when a revoked one does not count, stand in the trust 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,15 +25,16 @@ from typing import Any
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from issuer import sql
-from issuer.artwork import SealPicture, draw_seal, seal_data_png, seal_pdf
 from issuer.authorities import sql as authorities_sql
-from issuer.identities import SealIdentity, list_identities
+from issuer.operations import sql as operations_sql
+from issuer.pki import sql as pki_sql
+from issuer.pki.identities import SealIdentity, list_identities
 from issuer.pki.pki import Pki
-from issuer.reaching_back import check_second_person
-from issuer.seal_data import SealType, make_seal_data
-from issuer.seal_policy import check_allows, day_of, decode_policy, encode_policy
 from issuer.sealing.use import SealInUse
+from issuer.seals import sql as seals_sql
+from issuer.seals.artwork import SealPicture, draw_seal, seal_data_png, seal_pdf
+from issuer.seals.data import SealType, make_seal_data
+from issuer.seals.policy import check_allows, day_of, decode_policy, encode_policy
 from keys.custody import KeyPurpose
 from keys.pki.build import Profile, Subject, make_x509_cert
 from keys.pki.read import read_x509_cert
@@ -45,6 +46,7 @@ from trust.encoding.ses import SealPictureData
 from trust.model.clock import Entropy, whole_second
 from trust.model.errors import Conflict, LedgerBusy, LedgerHalted, Malformed, NotFound, NotPermitted
 from trust.model.people import is_same_person
+from trust.model.reaching_back import check_second_person
 from trust.model.seal import (
     RESTRICTING,
     SealAct,
@@ -158,6 +160,8 @@ class Seals:
     pki: Pki
     log: Log
     entropy: Entropy
+    pids_of: Callable[[Connection, Collection[int]], Mapping[int, bytes]]
+    """Public ids by the numbers of e-certificates."""
 
     # --- from application to use ---
 
@@ -203,7 +207,7 @@ class Seals:
         if renews is not None and self.get(renews).authority_id != authority_id:
             raise Conflict(f"The seal {renews} belongs to another authority.", "Renew the authority's own.")
         at = self.pki.clock.now()
-        row = sql.SealRow(
+        row = seals_sql.SealRow(
             id=seal_id,
             authority_id=authority_id,
             name=person or authority.name_zh + (f"（{second_line}）" if second_line else ""),
@@ -220,7 +224,7 @@ class Seals:
         )
         with self.pki.database.write() as connection:
             tables.serialise(connection, "seals")
-            known = tables.one_row(connection, sql.SealRow, id=seal_id)
+            known = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
             if known is None:
                 _check_code_is_free(connection, authority.uscc, seal_id)
                 tables.insert(connection, row)
@@ -253,7 +257,7 @@ class Seals:
         for an identity of another suite, outside its term, revoked, or of another seal.
         """
         with self.pki.database.read() as connection:
-            row = tables.one_row(connection, sql.SealRow, id=seal_id)
+            row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
         if row is None:
             raise self._unknown(seal_id)
         next_seal_state(SealState(row.state), SealAct.MAKE)
@@ -321,7 +325,7 @@ class Seals:
     ) -> ESeal:
         """挂失. What was sealed since `since` (default: now) no longer counts, even if the seal is found again.
 
-        Further back than three days somebody else has to approve it (`issuer.reaching_back`).
+        Further back than three days somebody else has to approve it (`trust.model.reaching_back`).
         """
         self._reach_back(seal_id, SealAct.REPORT_LOST, by, note, since, approved_by)
         return self.get(seal_id)
@@ -345,17 +349,21 @@ class Seals:
     def list(self) -> list[ESeal]:
         """Every seal that was made."""
         with self.pki.database.read() as connection:
-            rows = [row for row in tables.all_rows(connection, sql.SealRow) if row.cert is not None]
+            rows = [row for row in tables.all_rows(connection, seals_sql.SealRow) if row.cert is not None]
             return _seals(connection, rows)
 
     def applications(self) -> Sequence[SealApplication]:
         """Every seal that is not made, rejected ones included."""
         with self.pki.database.read() as connection:
-            return [_application(row) for row in tables.all_rows(connection, sql.SealRow) if row.cert is None]
+            return [
+                _application(row)
+                for row in tables.all_rows(connection, seals_sql.SealRow)
+                if row.cert is None
+            ]
 
     def application(self, seal_id: str) -> SealApplication:
         with self.pki.database.read() as connection:
-            row = tables.one_row(connection, sql.SealRow, id=seal_id)
+            row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
         if row is None:
             raise self._unknown(seal_id)
         return _application(row)
@@ -363,7 +371,7 @@ class Seals:
     def preview(self, seal_id: str) -> SealPicture:
         """The picture of a seal, made or not: what a reviewer approves."""
         with self.pki.database.read() as connection:
-            row = tables.one_row(connection, sql.SealRow, id=seal_id)
+            row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
         if row is None:
             raise self._unknown(seal_id)
         return self._picture(row)
@@ -378,12 +386,14 @@ class Seals:
         """Every step, oldest first."""
         self.application(seal_id)
         with self.pki.database.read() as connection:
-            return [_event(row) for row in tables.all_rows(connection, sql.SealEventRow, seal_id=seal_id)]
+            return [
+                _event(row) for row in tables.all_rows(connection, seals_sql.SealEventRow, seal_id=seal_id)
+            ]
 
     def idle(self) -> dict[str, Sequence[Idle]]:
         """By seal, the intervals in which it was frozen or lost."""
         with self.pki.database.read() as connection:
-            rows = tables.all_rows(connection, sql.SealEventRow)
+            rows = tables.all_rows(connection, seals_sql.SealEventRow)
         found: dict[str, Any] = {}
         for row in rows:
             intervals = found.setdefault(row.seal_id, [])
@@ -412,8 +422,13 @@ class Seals:
         start = tables.to_micros(whole_second(since)) if since else 0
         end = tables.to_micros(until) if until else 1 << 62
         with self.pki.database.read() as connection:
-            rows = sql.seal_uses(connection, seal_id, start, end, _MOST_USES)
-        return [SealUse(tables.from_micros(use.at), use.by, pid, use.approval) for use, pid in rows]
+            rows = seals_sql.seal_uses(connection, seal_id, start, end, _MOST_USES)
+            pids = self.pids_of(connection, [row.ecertificate_id for row in rows])
+        return [
+            SealUse(tables.from_micros(row.at), row.by, pids[row.ecertificate_id], row.approval)
+            for row in rows
+            if row.ecertificate_id in pids
+        ]
 
     def for_authority(self, authority_id: str) -> ESeal:
         """What is used where a request names no seal: the authority's first active one, SM2 before others."""
@@ -471,7 +486,7 @@ class Seals:
         if limit is None:
             return
         with self.pki.database.read() as connection:
-            used = sql.seal_uses_on(connection, seal.seal_id, day_of(at))
+            used = seals_sql.seal_uses_on(connection, seal.seal_id, day_of(at))
         if used + planned >= limit:
             raise _limit_reached(seal.seal_id, limit)
 
@@ -485,14 +500,14 @@ class Seals:
         """
         # Read again, and before the count: of a freeze and a use at the same time, one is first.
         tables.serialise(connection, f"use of seal {seal.seal_id}")
-        row = tables.one_row(connection, sql.SealRow, id=seal.seal_id)
+        row = tables.one_row(connection, seals_sql.SealRow, id=seal.seal_id)
         if row.state != SealState.ACTIVE.value:
             raise Conflict(
                 f"The seal {seal.seal_id} is {row.state}.", "Use an active seal.", code="SEAL_NOT_USABLE"
             )
         day, policy = day_of(at), decode_policy(row.policy)
         limit, alone = policy.per_day, policy.second_approval_above
-        used = sql.seal_uses_on(connection, seal.seal_id, day) if (limit, alone) != (None, None) else 0
+        used = seals_sql.seal_uses_on(connection, seal.seal_id, day) if (limit, alone) != (None, None) else 0
         if limit is not None and used >= limit:
             raise _limit_reached(seal.seal_id, limit)
         # Requests at the same time may have been let through one by one (`check_many`): here they are counted together.
@@ -502,7 +517,7 @@ class Seals:
             and not _is_approved(connection, seal.seal_id, used - alone, at)
         ):
             raise _needs_approval(seal.seal_id, 1)
-        use = sql.SealUseRow(
+        use = seals_sql.SealUseRow(
             seal_id=seal.seal_id, ecertificate_id=ecertificate_id, by=by, day=day, at=tables.to_micros(at)
         )
         tables.insert(connection, use)
@@ -515,7 +530,7 @@ class Seals:
         if count < 1:
             raise Malformed("The number of documents is at least 1.")
         expires = self.pki.clock.now() + timedelta(hours=_APPROVAL_HOURS)
-        row = sql.SealApprovalRow(
+        row = seals_sql.SealApprovalRow(
             seal_id=seal_id, count=count, requested_by=_person(by), expires_at=tables.to_micros(expires)
         )
         with self.pki.database.write() as connection:
@@ -531,7 +546,7 @@ class Seals:
             if is_same_person(row.requested_by, _person(by)):
                 raise NotPermitted("Nobody approves a request of their own.", "A second person has to.")
             where = {"id": number, "approved_by": None}
-            if tables.update(connection, sql.SealApprovalRow, where, {"approved_by": by}) != 1:
+            if tables.update(connection, seals_sql.SealApprovalRow, where, {"approved_by": by}) != 1:
                 raise Conflict(f"The request {number} is approved already.")
 
     def check_many(self, counts: Mapping[str, int], approval: int | None, at: datetime) -> None:
@@ -545,7 +560,7 @@ class Seals:
                 if not _approves(
                     _approval(connection, approval), seal_id, count, tables.to_micros(at)
                 ) or not tables.update(
-                    connection, sql.SealApprovalRow, where, {"used_at": tables.to_micros(at)}
+                    connection, seals_sql.SealApprovalRow, where, {"used_at": tables.to_micros(at)}
                 ):
                     raise _needs_approval(seal_id, count)
 
@@ -564,7 +579,7 @@ class Seals:
             if limit is None:
                 continue
             with self.pki.database.read() as connection:
-                used = sql.seal_uses_on(connection, seal_id, day_of(at))
+                used = seals_sql.seal_uses_on(connection, seal_id, day_of(at))
             if used + count > limit:
                 yield seal_id, count
 
@@ -576,7 +591,7 @@ class Seals:
         Raises `StorageError` (ROW_EDITED) for the first that somebody edited, once the others are through.
         """
         with self.pki.database.read() as connection:
-            events, refused = sql.pending_seal_events(connection)
+            events, refused = seals_sql.pending_seal_events(connection)
         self._record(events)
         for row in self.list():
             if row.state is SealState.ACTIVE:
@@ -618,7 +633,7 @@ class Seals:
             tables.serialise(connection, f"use of seal {seal_id}")
             # Asked behind every use that was first: what was sealed while a freeze waited came before it.
             at = self.pki.clock.now()
-            row = tables.one_row(connection, sql.SealRow, id=seal_id)
+            row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
             if row is None:
                 raise self._unknown(seal_id)
             state = next_seal_state(SealState(row.state), act)
@@ -646,7 +661,7 @@ class Seals:
                 # What is made is stored now and takes effect with the state; a policy, when it is recorded.
                 changes = {"pending_event": event.id, **(values or {})}
             where = {"id": seal_id, "state": row.state, "pending_event": row.pending_event}
-            if tables.update(connection, sql.SealRow, where, changes) != 1:
+            if tables.update(connection, seals_sql.SealRow, where, changes) != 1:
                 raise Conflict(f"The seal {seal_id} is being changed by somebody else.", "Try again.")
         try:
             self._record([event])
@@ -666,17 +681,17 @@ class Seals:
         at: datetime,
         detail: str = "",
         effective_at: datetime | None = None,
-    ) -> sql.SealEventRow:
+    ) -> seals_sql.SealEventRow:
         if len(note) > _MAX_NOTE:
             raise Malformed(f"A note has at most {_MAX_NOTE} characters.", "Shorten it.")
-        operation = sql.OperationRow(
+        operation = operations_sql.OperationRow(
             ecertificate_id=0,
             kind=EntryKind.SEAL_EVENT.name,
             actor=OPERATOR,
             salt=b"",
             at=tables.to_micros(at),
         )
-        event = sql.SealEventRow(
+        event = seals_sql.SealEventRow(
             seal_id=seal_id,
             act=act.value,
             by=_person(by),
@@ -690,7 +705,7 @@ class Seals:
         event.id = tables.insert(connection, event)
         return event
 
-    def _record(self, events: Sequence[sql.SealEventRow]) -> None:
+    def _record(self, events: Sequence[seals_sql.SealEventRow]) -> None:
         """Appends the events and completes them."""
         if not events:
             return
@@ -713,18 +728,22 @@ class Seals:
                 # A freeze between reading the seal's state and writing it would be undone.
                 tables.serialise(connection, f"use of seal {event.seal_id}")
                 unrecorded = {"id": event.id, "entry_seq": None}
-                is_new = tables.update(connection, sql.SealEventRow, unrecorded, {"entry_seq": entry.seq})
+                is_new = tables.update(
+                    connection, seals_sql.SealEventRow, unrecorded, {"entry_seq": entry.seq}
+                )
                 if is_new and event.act == SealAct.AUTHORISE.value:
-                    tables.update(connection, sql.SealRow, {"id": event.seal_id}, {"policy": event.detail})
+                    tables.update(
+                        connection, seals_sql.SealRow, {"id": event.seal_id}, {"policy": event.detail}
+                    )
                 done = {"done": True, "entry_seq": entry.seq}
-                tables.update(connection, sql.OperationRow, {"id": event.operation_id}, done)
-                row = tables.one_row(connection, sql.SealRow, id=event.seal_id)
+                tables.update(connection, operations_sql.OperationRow, {"id": event.operation_id}, done)
+                row = tables.one_row(connection, seals_sql.SealRow, id=event.seal_id)
                 if row.pending_event == event.id:
                     state = next_seal_state(SealState(row.state), SealAct(event.act))
                     changes = {"state": state.value, "pending_event": None, "state_since": event.at}
-                    tables.update(connection, sql.SealRow, {"id": event.seal_id}, changes)
+                    tables.update(connection, seals_sql.SealRow, {"id": event.seal_id}, changes)
 
-    def _with_fresh_key(self, row: sql.SealRow) -> _Keyed:
+    def _with_fresh_key(self, row: seals_sql.SealRow) -> _Keyed:
         """A key made now, with a certificate of our own CA."""
         suite = Suite(row.suite)
         authority = self.pki.authorities.get(row.authority_id)
@@ -745,7 +764,7 @@ class Seals:
         )
         return _Keyed(key.key_id, cert, not_before, not_after, ca_id=ca.id)
 
-    def _with_identity(self, row: sql.SealRow, identity: SealIdentity) -> _Keyed:
+    def _with_identity(self, row: seals_sql.SealRow, identity: SealIdentity) -> _Keyed:
         """The key and certificate of an identity from outside, from now until the certificate ends."""
         at = self.pki.clock.now()
         if identity.suite is not Suite(row.suite):
@@ -768,7 +787,7 @@ class Seals:
                 code="IDENTITY_REVOKED",
             )
         with self.pki.database.read() as connection:
-            other = tables.one_row(connection, sql.SealRow, identity_id=identity.identity_id)
+            other = tables.one_row(connection, seals_sql.SealRow, identity_id=identity.identity_id)
         if other is not None and other.id != row.id:
             raise _identity_in_use(identity.identity_id)
         self.pki.keys.open(identity.key_id, KeyPurpose.SEAL)  # what is not there is told of now
@@ -780,7 +799,7 @@ class Seals:
             identity_id=identity.identity_id,
         )
 
-    def _made(self, row: sql.SealRow, keyed: _Keyed) -> dict[str, Any]:
+    def _made(self, row: seals_sql.SealRow, keyed: _Keyed) -> dict[str, Any]:
         """What making a seal adds to its row."""
         picture = self._picture(row)
         at = self.pki.clock.now()
@@ -811,7 +830,7 @@ class Seals:
             "not_after": tables.to_micros(keyed.not_after.replace(microsecond=0)),
         }
 
-    def _picture(self, row: sql.SealRow) -> SealPicture:
+    def _picture(self, row: seals_sql.SealRow) -> SealPicture:
         shape = SealShape(row.shape)
         authority = self.pki.authorities.get(row.authority_id)
         return draw_seal(
@@ -826,15 +845,17 @@ class Seals:
     def _retire_renewed(self, seal_id: str, by: str) -> None:
         """The seal that this one takes the place of, if it still is in use."""
         with self.pki.database.read() as connection:
-            row = tables.one_row(connection, sql.SealRow, id=seal_id)
-            old = tables.one_row(connection, sql.SealRow, id=row.renews) if row and row.renews else None
+            row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
+            old = tables.one_row(connection, seals_sql.SealRow, id=row.renews) if row and row.renews else None
         if old is not None and old.state == SealState.ACTIVE.value:
             self._act(old.id, SealAct.RENEW, by=by, note=f"renewed by {seal_id}")
 
-    def _put_on_crl(self, connection: Connection, row: sql.SealRow, event: sql.SealEventRow) -> None:
+    def _put_on_crl(
+        self, connection: Connection, row: seals_sql.SealRow, event: seals_sql.SealEventRow
+    ) -> None:
         if row.cert is None or row.ca_id is None:
             return  # not made; or the CA is outside, and its operator has to be told
-        revoked = sql.RevokedCertRow(
+        revoked = pki_sql.RevokedCertRow(
             ca_id=row.ca_id,
             serial=str(read_x509_cert(bytes(row.cert)).serial),
             revoked_at=event.effective_at,
@@ -848,7 +869,7 @@ class Seals:
 
     def _find(self, seal_id: str) -> ESeal | None:
         with self.pki.database.read() as connection:
-            row = tables.one_row(connection, sql.SealRow, id=seal_id)
+            row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
             return _seals(connection, [row])[0] if row is not None and row.cert is not None else None
 
     def _unknown(self, seal_id: str) -> NotFound:
@@ -857,7 +878,7 @@ class Seals:
         )
 
 
-def event_commit(event: sql.SealEventRow) -> bytes:
+def event_commit(event: seals_sql.SealEventRow) -> bytes:
     """The commitment of a SEAL_EVENT entry: each field behind 16 bytes of salt."""
     salts = bytes(event.salt)
     fields = {name: str(getattr(event, name)) for name in _EVENT_FIELDS}
@@ -871,7 +892,7 @@ def _approval(connection: Connection, number: int | None) -> Any:
     """The row of this number; None where there is none, also for a number that no column holds."""
     if number is None or not 0 < number < 1 << 63:
         return None
-    return tables.one_row(connection, sql.SealApprovalRow, id=number)
+    return tables.one_row(connection, seals_sql.SealApprovalRow, id=number)
 
 
 def _approves(row: Any, seal_id: str, count: int, at: int) -> bool:
@@ -893,12 +914,12 @@ def _is_approved(connection: Connection, seal_id: str, above: int, at: datetime)
     since = tables.to_micros(at - _LONGEST_REQUEST)
     rows = [
         row
-        for row in tables.all_rows(connection, sql.SealApprovalRow, seal_id=seal_id)
+        for row in tables.all_rows(connection, seals_sql.SealApprovalRow, seal_id=seal_id)
         if row.approved_by is not None and (row.used_at or 0) >= since
     ]
     if above < sum(row.count for row in rows):
         return True
-    return any(sql.seal_uses_since(connection, seal_id, row.used_at) < row.count for row in rows)
+    return any(seals_sql.seal_uses_since(connection, seal_id, row.used_at) < row.count for row in rows)
 
 
 def _limit_reached(seal_id: str, limit: int) -> Conflict:
@@ -924,7 +945,7 @@ def _check_code_is_free(connection: Connection, uscc: str, seal_id: str) -> None
     """No two seals have one code. Raises `Conflict` in the rare case that the id gives a code that is taken."""
     authorities = {row.id: row.uscc for row in tables.all_rows(connection, authorities_sql.AuthorityRow)}
     code = seal_code(uscc, seal_id)
-    for row in tables.all_rows(connection, sql.SealRow):
+    for row in tables.all_rows(connection, seals_sql.SealRow):
         if seal_code(authorities[row.authority_id], row.id) == code:
             raise Conflict(f"The code {code} of this id belongs to another seal.", "Choose another id.")
 
@@ -949,7 +970,7 @@ def _fitting(name: str) -> str:
     return name
 
 
-def _application(row: sql.SealRow) -> SealApplication:
+def _application(row: seals_sql.SealRow) -> SealApplication:
     return SealApplication(
         row.id,
         row.authority_id,
@@ -962,7 +983,7 @@ def _application(row: sql.SealRow) -> SealApplication:
     )
 
 
-def _event(row: sql.SealEventRow) -> SealEvent:
+def _event(row: seals_sql.SealEventRow) -> SealEvent:
     return SealEvent(
         SealAct(row.act),
         row.by,
@@ -994,9 +1015,9 @@ def _identity_in_use(identity_id: str) -> Conflict:
     )
 
 
-def _seals(connection: Connection, rows: Sequence[sql.SealRow]) -> list[ESeal]:
+def _seals(connection: Connection, rows: Sequence[seals_sql.SealRow]) -> list[ESeal]:
     """Seals that are made, with what is above each: the CA that issued it, whatever CA issues today."""
-    cas = {ca.id: ca for ca in tables.all_rows(connection, sql.CaRow)}
+    cas = {ca.id: ca for ca in tables.all_rows(connection, pki_sql.CaRow)}
     is_outside = any(row.identity_id is not None for row in rows)
     identities = {each.identity_id: each for each in list_identities(connection)} if is_outside else {}
     found = []
@@ -1011,7 +1032,7 @@ def _seals(connection: Connection, rows: Sequence[sql.SealRow]) -> list[ESeal]:
 
 
 def _seal(
-    row: sql.SealRow, certs: tuple[bytes, ...], root: bytes, revoked_at: datetime | None = None
+    row: seals_sql.SealRow, certs: tuple[bytes, ...], root: bytes, revoked_at: datetime | None = None
 ) -> ESeal:
     return ESeal(
         seal_id=row.id,

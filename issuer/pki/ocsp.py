@@ -6,11 +6,14 @@ was revoked (id-pkix-ocsp-nocheck), its certificate is short-lived and made anew
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from issuer import sql
+from sqlalchemy.engine import Connection
+
+from issuer.pki import sql
 from issuer.pki.pki import ORGANISATION, Pki
 from keys.custody import KeyPurpose
 from keys.pki.build import Profile, Subject, make_x509_cert
@@ -30,6 +33,8 @@ class Ocsp:
     """Answers questions about certificates of our CAs."""
 
     pki: Pki
+    certs_under: Callable[[Connection, str], Collection[bytes]]
+    """Every certificate (DER) that one of our CAs issued, whatever became of it."""
 
     def answer(self, ca_id: str, request: bytes) -> bytes:
         """The answer to an OCSPRequest (DER in and out). Raises `NotFound` for a CA that is not ours.
@@ -48,7 +53,7 @@ class Ocsp:
         try:
             responder = self._responder(ca, at)
             with self.pki.database.read() as connection:
-                issued = {_serial_of(cert) for cert in sql.x509_certs_under(connection, ca_id)}
+                issued = {_serial_of(cert) for cert in self.certs_under(connection, ca_id)}
                 revoked = {
                     int(row.serial): tables.from_micros(row.revoked_at)
                     for row in tables.all_rows(connection, sql.RevokedCertRow, ca_id=ca_id)

@@ -1,7 +1,7 @@
 """Whom else our trust list names: other deployments (members), and CAs outside under which signed files are judged.
 
 Nothing here talks to a member: an entry says what is believed of it. Its own lists are fetched and kept by the app
-(`issuer.bundles`).
+(`issuer.publishing.bundles`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from issuer import sql
-from issuer.reaching_back import check_second_person
+from issuer.publishing import sql
 from keys.pki.read import ca_term
 from trust.encoding.digests import sha256
 from trust.encoding.trust_list import MemberUse, TrustedAnchor, TrustedMember, TrustState
 from trust.model.clock import Clock, whole_second
 from trust.model.errors import Conflict, Malformed, NotFound
+from trust.model.reaching_back import check_second_person
 from trust.storage import tables
 from trust.storage.sql import Database
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from issuer.catalogue import TypeProfile
 from issuer.sealing.placing import EDGE_MM
 from issuer.sealing.use import SealPlace
-from issuer.seals import ESeal, Seals
+from issuer.seals.seals import ESeal, Seals
 from keys.suites import Suite
 from trust.model.ecertificate import Application
 from trust.model.errors import Conflict, Malformed, NotFound

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from issuer import sql
-from issuer.lives import STATUS_OF_LIFE
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.operations.lives import STATUS_OF_LIFE
+from issuer.publishing import sql as publishing_sql
 from ledger.lifecycle import Life, next_life
 from ledger.logkeys import LogKeys
 from ledger.proof import check_detached_receipt
@@ -48,11 +49,11 @@ def audit_status_lists(
     with database.read() as connection:
         versions = [
             row
-            for number in sql.status_list_numbers(connection)
-            for row in sql.status_lists_of(connection, number)
+            for number in ecertificates_sql.status_list_numbers(connection)
+            for row in publishing_sql.status_lists_of(connection, number)
         ]
         by_ref, erased = {}, {}
-        for ecertificate_id, pid, salt, status_list, index in sql.places_in_lists(connection):
+        for ecertificate_id, pid, salt, status_list, index in ecertificates_sql.places_in_lists(connection):
             if salt:
                 by_ref[ecertificate_ref(pid, salt)] = (status_list, index)
             else:
@@ -80,7 +81,7 @@ def audit_status_lists(
 
 
 def _compare(
-    row: sql.PublishedStatusListRow,
+    row: publishing_sql.PublishedStatusListRow,
     lives: dict[bytes, Life],
     places: dict[bytes, tuple[int, int]],
     log_keys: LogKeys,

@@ -14,13 +14,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from issuer import sql
 from issuer.catalogue import TypeProfile
-from issuer.lives import STATUS_OF_LIFE
-from issuer.members import list_anchors, list_members
-from issuer.outside_tsas import list_outside_tsas
+from issuer.ecertificates import sql as ecertificates_sql
+from issuer.operations import sql as operations_sql
+from issuer.operations.lives import STATUS_OF_LIFE
+from issuer.pki import sql as pki_sql
+from issuer.pki.outside_tsas import list_outside_tsas
 from issuer.pki.pki import Pki
-from issuer.seals import Seals
+from issuer.publishing import sql as publishing_sql
+from issuer.publishing.entries import list_anchors, list_members
+from issuer.seals import sql as seals_sql
+from issuer.seals.seals import Seals
 from keys import sql as keys_sql
 from keys.custody import KeyPurpose
 from keys.pki.build import Profile
@@ -126,7 +130,7 @@ class Publishing:
         """The newest trust list (compact JWS); made anew if anything in it changed, it is half a day old, or dated in
         the future."""
         with self.pki.database.read() as connection:
-            seq = sql.newest_trust_list_seq(connection)
+            seq = publishing_sql.newest_trust_list_seq(connection)
         wanted = self._present_state(at)
         newest = self._readable(seq) if seq is not None else None
         if newest is None:
@@ -169,7 +173,7 @@ class Publishing:
         if isinstance(known, _Published) and known.listed.seq == seq:
             return known
         with self.pki.database.read() as connection:
-            row = tables.one_row(connection, sql.TrustListRow, seq=seq)
+            row = tables.one_row(connection, publishing_sql.TrustListRow, seq=seq)
         compact = bytes(row.compact)
         payload = jws.payload_of(compact)
         known = self._at_hand["list"] = _Published(compact, payload, decode_trust_list(payload))
@@ -187,10 +191,10 @@ class Publishing:
         with self.pki.database.write() as connection:
             tables.serialise(connection, "trust list")
             # Another process may have published this number meanwhile: theirs counts, ours was not seen.
-            known = tables.one_row(connection, sql.TrustListRow, seq=wanted.seq)
+            known = tables.one_row(connection, publishing_sql.TrustListRow, seq=wanted.seq)
             if known is not None:
                 return bytes(known.compact)
-            row = sql.TrustListRow(
+            row = publishing_sql.TrustListRow(
                 seq=wanted.seq, compact=finished, issued_at=tables.to_micros(wanted.issued_at)
             )
             tables.insert(connection, row)
@@ -198,10 +202,10 @@ class Publishing:
 
     def _present_state(self, at: datetime) -> TrustList:
         with self.pki.database.read() as connection:
-            rows = sorted(tables.all_rows(connection, sql.CaRow), key=lambda row: row.id)
+            rows = sorted(tables.all_rows(connection, pki_sql.CaRow), key=lambda row: row.id)
             cas = {row.id: row for row in rows}
             service_keys = tables.all_rows(connection, keys_sql.ServiceKeyRow)
-            numbers = sql.status_list_numbers(connection)
+            numbers = ecertificates_sql.status_list_numbers(connection)
             outside_tsas = list_outside_tsas(connection)
             anchors, members = list_anchors(connection), list_members(connection)
         at = at.astimezone(UTC).replace(microsecond=0)
@@ -256,7 +260,7 @@ class Publishing:
     def _trusted_seals(self) -> tuple[TrustedSeal, ...]:
         """As the register has them now; read again only after something changed."""
         with self.pki.database.read() as connection:
-            version = sql.seals_version(connection)
+            version = seals_sql.seals_version(connection)
         match self._at_hand.get("seals"):
             case (known_version, tuple(known)) if known_version == version:
                 return known
@@ -300,7 +304,7 @@ class Publishing:
         the ledger's entries say, not what the register says, so that an auditor can make it again from them.
         """
         with self.pki.database.read() as connection:
-            newest = sql.newest_status_list(connection, number)
+            newest = publishing_sql.newest_status_list(connection, number)
         size, changed_at, lives = self.log.standing.not_in_force()
         packed = self._packed(number, changed_at, lives)
         listed = _listed(newest) if newest is not None else None
@@ -318,7 +322,7 @@ class Publishing:
 
     def _sign_status_list(
         self, number: int, packed: bytes, size: int, at: datetime
-    ) -> sql.PublishedStatusListRow:
+    ) -> publishing_sql.PublishedStatusListRow:
         row = self.pki.service_keys.active("status")
         key = self.pki.keys.open(row.key_id, KeyPurpose.STATUS_LIST)
         listed = StatusList(
@@ -366,16 +370,16 @@ class Publishing:
                 ref: subject for ref, subject in self.log.subjects_not_in_force().items() if ref in missing
             }
             with self.pki.database.read() as connection:
-                rows = sql.ecertificates_with(connection, subjects.values())
+                rows = ecertificates_sql.ecertificates_with(connection, subjects.values())
                 known.update(_found_places(subjects, rows, lives))
                 if lost := {ref for ref in missing if ref not in known}:
                     refs = (
                         (ecertificate_ref(pid, salt), subject)
-                        for subject, pid, salt, _, _ in sql.places_in_lists(connection)
+                        for subject, pid, salt, _, _ in ecertificates_sql.places_in_lists(connection)
                         if salt
                     )
                     subjects = {ref: subject for ref, subject in refs if ref in lost}
-                    rows = sql.ecertificates_with(connection, subjects.values())
+                    rows = ecertificates_sql.ecertificates_with(connection, subjects.values())
                     known.update(_found_places(subjects, rows, lives))
             lost = {ref for ref in missing if ref not in known}
             if lost and not self._is_restored():
@@ -389,18 +393,18 @@ class Publishing:
     def _is_restored(self) -> bool:
         """Then what the ledger has and the register has not is no sign of another hand."""
         with self.pki.database.read() as connection:
-            return self.log.is_recovered or sql.has_gap(connection)
+            return self.log.is_recovered or operations_sql.has_gap(connection)
 
     def _store_status_list(
         self, number: int, encoded: bytes, size: int, at: datetime
-    ) -> sql.PublishedStatusListRow:
+    ) -> publishing_sql.PublishedStatusListRow:
         """Before it is anchored: what an entry commits to is never lost."""
         micros = tables.to_micros(at)
         with self.pki.database.write() as connection:
-            sql.forget_status_lists(connection, number, tables.to_micros(at - _STATUS_KEPT))
+            publishing_sql.forget_status_lists(connection, number, tables.to_micros(at - _STATUS_KEPT))
             operation_id = tables.insert(
                 connection,
-                sql.OperationRow(
+                operations_sql.OperationRow(
                     ecertificate_id=0,
                     kind=EntryKind.STATUS_LIST.name,
                     actor=STATUS_ACTOR,
@@ -408,13 +412,13 @@ class Publishing:
                     at=micros,
                 ),
             )
-            row = sql.PublishedStatusListRow(
+            row = publishing_sql.PublishedStatusListRow(
                 number=number, encoded=encoded, issued_at=micros, ledger_size=size, operation_id=operation_id
             )
             row.id = tables.insert(connection, row)
         return row
 
-    def _anchored_or_last(self, row: sql.PublishedStatusListRow, packed: bytes) -> AnchoredList:
+    def _anchored_or_last(self, row: publishing_sql.PublishedStatusListRow, packed: bytes) -> AnchoredList:
         """The list, or an older one that says the same while the ledger takes no entries: nothing can have
         changed since. Without one, raises what the ledger said."""
         try:
@@ -427,7 +431,7 @@ class Publishing:
 
     def _last_that_says(self, number: int, packed: bytes) -> AnchoredList | None:
         with self.pki.database.read() as connection:
-            last = sql.newest_anchored_status_list(connection, number)
+            last = publishing_sql.newest_anchored_status_list(connection, number)
         if last is None or last.proof is None:
             return None
         listed = _listed(last)
@@ -435,7 +439,7 @@ class Publishing:
             return None
         return AnchoredList(bytes(last.encoded), last.proof)
 
-    def _anchored(self, row: sql.PublishedStatusListRow) -> AnchoredList:
+    def _anchored(self, row: publishing_sql.PublishedStatusListRow) -> AnchoredList:
         """The list with its receipt. A crash before this leaves a list without one; then it is anchored now."""
         encoded, proof = bytes(row.encoded), row.proof
         if proof is None:
@@ -454,9 +458,11 @@ class Publishing:
                 DetachedReceipt(entry_bytes=appended.entry_bytes, receipt=receipt)
             )
             with self.pki.database.write() as connection:
-                tables.update(connection, sql.PublishedStatusListRow, {"id": row.id}, {"proof": proof})
+                tables.update(
+                    connection, publishing_sql.PublishedStatusListRow, {"id": row.id}, {"proof": proof}
+                )
                 values = {"done": True, "entry_seq": appended.seq}
-                tables.update(connection, sql.OperationRow, {"id": row.operation_id}, values)
+                tables.update(connection, operations_sql.OperationRow, {"id": row.operation_id}, values)
         return AnchoredList(encoded, proof)
 
     def _witnessed(self, proof: str) -> str:
@@ -472,7 +478,7 @@ class Publishing:
 
     def status_list_numbers(self) -> list[int]:
         with self.pki.database.read() as connection:
-            return sql.status_list_numbers(connection)
+            return ecertificates_sql.status_list_numbers(connection)
 
     # --- offline bundle ---
 
@@ -517,7 +523,7 @@ class Publishing:
         return published if published.split("\n\n")[0] == newest.split("\n\n")[0] else newest
 
 
-def _listed(row: sql.PublishedStatusListRow) -> StatusList | None:
+def _listed(row: publishing_sql.PublishedStatusListRow) -> StatusList | None:
     """A list that was published; None for one in a form that is not read any more."""
     try:
         return decode_status_list(cose.decode_sign1(bytes(row.encoded), max_bytes=MAX_LIST_BYTES).payload)
@@ -529,7 +535,9 @@ def _listed(row: sql.PublishedStatusListRow) -> StatusList | None:
 
 
 def _found_places(
-    subjects: Mapping[bytes, int], rows: Mapping[int, sql.ECertificateRow], lives: Mapping[bytes, Life]
+    subjects: Mapping[bytes, int],
+    rows: Mapping[int, ecertificates_sql.ECertificateRow],
+    lives: Mapping[bytes, Life],
 ) -> dict[bytes, tuple[int, int]]:
     """By the numbers that the database has for them. What was erased has no salt left: its number has to do, once."""
     found, used = {}, set()
@@ -558,7 +566,7 @@ def _trusted_type(profile: TypeProfile) -> TrustedType:
     )
 
 
-def _state_of(row: sql.CaRow) -> tuple[TrustState, datetime | None]:
+def _state_of(row: pki_sql.CaRow) -> tuple[TrustState, datetime | None]:
     return TrustState(row.state), tables.from_micros(row.since) if row.since is not None else None
 
 

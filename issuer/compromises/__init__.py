@@ -1,0 +1,1 @@
+"""Keys that became known, and sealing again what they sealed."""

@@ -1,0 +1,404 @@
+"""Tables of e-certificates, their holders, their documents, and their places in status lists.
+
+The signed bytes are the record: a row keeps the artefacts (`document`) and beside them the columns that are searched.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import Field, SQLModel
+
+from issuer.operations.sql import OperationRow
+from trust.encoding.status_list import ENTRIES, shuffled
+from trust.model.errors import Conflict, NotFound, StorageError
+from trust.model.status import Status
+from trust.storage.guard import guard_of
+from trust.storage.tables import (
+    BigKey,
+    all_rows,
+    believable,
+    believed,
+    blob,
+    insert,
+    one_row,
+    table_of,
+    update,
+)
+
+
+class StatusListRow(SQLModel, table=True):
+    """`secret` keys the permutation that turns the n-th use into an index nobody can order."""
+
+    __tablename__ = "status_list"
+    number: int = Field(primary_key=True)
+    secret: bytes = blob()
+    used: int
+
+
+class ECertificateRow(SQLModel, table=True):
+    __tablename__ = "ecertificate"
+    id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
+    pid: bytes = Field(sa_column=sa.Column(sa.LargeBinary(16), unique=True, nullable=False))
+    identifier: str = Field(unique=True, max_length=160)
+    request_key: str = Field(unique=True, max_length=64)
+    fields_digest: bytes = blob()
+    authority_id: str = Field(foreign_key="authority.id", max_length=32)
+    type_short: str = Field(max_length=8)
+    type_version: int
+    number: str = Field(max_length=128)
+    serial: str = Field(max_length=40)
+    version: int
+    seal_id: str = Field(max_length=64)
+    status_list: int
+    status_index: int
+    step: str = Field(max_length=8)
+    status: str = Field(max_length=12)
+    status_reason: str | None = Field(default=None)
+    status_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    pending_operation: int | None = Field(default=None, sa_type=sa.BigInteger)
+    operation_id: int = Field(default=0, sa_type=sa.BigInteger)
+    replaces_id: int | None = Field(default=None, sa_type=sa.BigInteger, index=True)
+    ref_salt: bytes = blob()
+    commit_salts: bytes = blob()
+    entry_seq: int | None = Field(default=None, sa_type=sa.BigInteger)
+    issued_sha256: bytes | None = Field(
+        default=None, sa_column=sa.Column(sa.LargeBinary(32), nullable=True, index=True)
+    )
+    created_at: int = Field(sa_type=sa.BigInteger)
+    issued_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    archive_due_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+    claimed_until: int | None = Field(default=None, sa_type=sa.BigInteger)
+    mac: bytes | None = blob(nullable=True)
+    __table_args__ = (
+        sa.Index("ecertificate_archive_due", "archive_due_at", "id"),
+        # The status list and the list of what a crash left are read by these; both stay short.
+        sa.Index(
+            "ecertificate_not_valid",
+            "status_list",
+            "status_index",
+            sqlite_where=sa.text("status <> 'VALID'"),
+            postgresql_where=sa.text("status <> 'VALID'"),
+        ),
+        sa.Index(
+            "ecertificate_unfinished",
+            "id",
+            sqlite_where=sa.text("step <> 'ISSUED'"),
+            postgresql_where=sa.text("step <> 'ISSUED'"),
+        ),
+        sa.Index(
+            "ecertificate_pending",
+            "pending_operation",
+            sqlite_where=sa.text("pending_operation IS NOT NULL"),
+            postgresql_where=sa.text("pending_operation IS NOT NULL"),
+        ),
+        sa.Index("ecertificate_number", "authority_id", "type_short", "number"),
+    )
+
+
+class HolderRow(SQLModel, table=True):
+    """Which e-certificates a holder has; `holder_ref` is keyed, so the table alone names nobody."""
+
+    __tablename__ = "holder"
+    holder_ref: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
+    ecertificate_id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
+    mac: bytes | None = blob(nullable=True)
+
+
+class DocumentRow(SQLModel, table=True):
+    """Artefacts: draft (JSON), data, photo, source, sealed, issued."""
+
+    __tablename__ = "document"
+    ecertificate_id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
+    kind: str = Field(primary_key=True, max_length=16)
+    content: bytes = blob()
+    mac: bytes | None = blob(nullable=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a new e-certificate needs before it is drafted: where its status will stand."""
+
+    status_list: int
+    status_index: int
+
+
+def pids_of(connection: Connection, ecertificate_ids: Collection[int]) -> dict[int, bytes]:
+    """Public ids by the e-certificates' numbers."""
+    table, wanted = table_of(ECertificateRow), sorted(set(ecertificate_ids))
+    found: dict[int, bytes] = {}
+    for start in range(0, len(wanted), 500):
+        part = table.c.id.in_(wanted[start : start + 500])
+        for row in connection.execute(sa.select(table.c.id, table.c.pid).where(part)):
+            found[row.id] = bytes(row.pid)
+    return found
+
+
+def take_status_indexes(connection: Connection, count: int, fresh_secret: bytes) -> list[Reservation]:
+    """`count` unused places in status lists; a new list is begun when the newest is full."""
+    table = table_of(StatusListRow)
+    taken: list[Reservation] = []
+    while len(taken) < count:
+        row = connection.execute(
+            sa.select(table).order_by(table.c.number.desc()).limit(1).with_for_update()
+        ).one_or_none()
+        if row is None or row.used >= ENTRIES:
+            number = 1 if row is None else row.number + 1
+            secret = hmac.digest(fresh_secret, number.to_bytes(4, "big"), "sha256")
+            insert(connection, StatusListRow(number=number, secret=secret, used=0))
+            continue
+        many = min(count - len(taken), ENTRIES - row.used)
+        update(connection, StatusListRow, {"number": row.number}, {"used": row.used + many})
+        taken += [
+            Reservation(row.number, shuffled(use, row.secret)) for use in range(row.used, row.used + many)
+        ]
+    return taken
+
+
+def status_list_numbers(connection: Connection) -> list[int]:
+    return [row.number for row in all_rows(connection, StatusListRow)]
+
+
+def ecertificates_with(connection: Connection, ids: Iterable[int]) -> dict[int, ECertificateRow]:
+    """By id, those that there are, with their places in status lists. What the rows say of the status is not asked:
+    lists are made of what the ledger says."""
+    table = table_of(ECertificateRow)
+    guard = guard_of(connection)
+    wanted = sorted(set(ids))
+    found: dict[int, ECertificateRow] = {}
+    for start in range(0, len(wanted), 500):
+        rows = connection.execute(sa.select(table).where(table.c.id.in_(wanted[start : start + 500])))
+        for row in rows:
+            values = dict(row._mapping)
+            if guard is not None:
+                guard.check_mac(table.name, values)
+            found[row.id] = ECertificateRow(**values)
+    return found
+
+
+def find_ecertificate(connection: Connection, **where: Any) -> ECertificateRow | None:
+    found: ECertificateRow | None = one_row(connection, ECertificateRow, **where)
+    return found
+
+
+def issued_with_digests(
+    connection: Connection, digests: Sequence[bytes]
+) -> dict[bytes, tuple[ECertificateRow, bytes]]:
+    """(e-certificate, its data file) by the SHA-256 of the issued file; erased ones are not known any more."""
+    table = table_of(ECertificateRow)
+    statement = sa.select(table).where(table.c.issued_sha256.in_(digests), table.c.step == "ISSUED")
+    rows = [believed(connection, ECertificateRow, row) for row in connection.execute(statement).all()]
+    return {
+        bytes(row.issued_sha256 or b""): (row, get_document(connection, row.id or 0, "data")) for row in rows
+    }
+
+
+def get_ecertificate(connection: Connection, **where: Any) -> ECertificateRow:
+    row = find_ecertificate(connection, **where)
+    if row is None:
+        raise NotFound("There is no such e-certificate.", "Check the identifier.")
+    return row
+
+
+def newest_version(connection: Connection, authority_id: str, type_short: str, number: str) -> int:
+    """The highest version of a licence number, 0 where there is none."""
+    table = table_of(ECertificateRow)
+    found = connection.execute(
+        sa.select(sa.func.max(table.c.version)).where(
+            table.c.authority_id == authority_id, table.c.type_short == type_short, table.c.number == number
+        )
+    ).scalar_one()
+    return int(found or 0)
+
+
+def claim_unfinished(
+    connection: Connection, limit: int, *, after: int, now: int, until: int
+) -> tuple[list[ECertificateRow], int]:
+    """What is reserved, not issued and in nobody's hands, oldest first, behind the row `after`: claimed from now on.
+    And the last row that was looked at, 0 where there is none.
+
+    On PostgreSQL rows that another transaction is just claiming are passed over; so are edited ones everywhere, which
+    the pass over the register names: they keep none of the others waiting.
+    """
+    table = table_of(ECertificateRow)
+    statement = (
+        sa.select(table)
+        .where(
+            table.c.step != "ISSUED",
+            table.c.step != "ERASED",
+            table.c.id > after,
+            sa.or_(table.c.claimed_until.is_(None), table.c.claimed_until <= now),
+        )
+        .order_by(table.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    found = connection.execute(statement).all()
+    rows, _ = believable(connection, ECertificateRow, found)
+    ids = [row.id for row in rows]
+    connection.execute(sa.update(table).where(table.c.id.in_(ids)).values(claimed_until=until))
+    return rows, found[-1].id if found else 0
+
+
+def backlog(connection: Connection, at: int) -> tuple[int, int]:
+    """How many e-certificates are reserved and not issued, and how many wait for a later version."""
+    table = table_of(ECertificateRow)
+    unfinished = sa.select(sa.func.count()).where(table.c.step != "ISSUED", table.c.step != "ERASED")
+    due = sa.select(sa.func.count()).where(table.c.archive_due_at <= at)
+    return int(connection.execute(unfinished).scalar_one()), int(connection.execute(due).scalar_one())
+
+
+def highest_ecertificate_id(connection: Connection) -> int:
+    return int(connection.execute(sa.select(sa.func.max(table_of(ECertificateRow).c.id))).scalar() or 0)
+
+
+def count_in_ledger(connection: Connection) -> int:
+    """How many e-certificates have their entry, as far as the register knows."""
+    table = table_of(ECertificateRow)
+    counted = sa.select(sa.func.count()).where(table.c.entry_seq.is_not(None))
+    return int(connection.execute(counted).scalar_one())
+
+
+def has_claims(connection: Connection) -> bool:
+    table = table_of(ECertificateRow)
+    claimed = sa.select(table.c.id).where(table.c.step != "ISSUED", table.c.claimed_until.is_not(None))
+    return connection.execute(claimed.limit(1)).first() is not None
+
+
+def release_claims(connection: Connection, ecertificate_ids: Sequence[int] | None = None) -> None:
+    """Lets go of these, or of all: then nobody else may work on the register."""
+    table = table_of(ECertificateRow)
+    statement = sa.update(table).where(table.c.claimed_until.is_not(None))
+    if ecertificate_ids is not None:
+        statement = statement.where(table.c.id.in_(ecertificate_ids))
+    connection.execute(statement.values(claimed_until=None))
+
+
+def lock_ecertificate(connection: Connection, ecertificate_id: int) -> ECertificateRow | None:
+    """The row, which nobody else changes until the transaction ends."""
+    table = table_of(ECertificateRow)
+    statement = sa.select(table).where(table.c.id == ecertificate_id).with_for_update()
+    row = connection.execute(statement).one_or_none()
+    return believed(connection, ECertificateRow, row) if row is not None else None
+
+
+def pending_operations(
+    connection: Connection, *, erasures: bool = False
+) -> tuple[list[OperationRow], StorageError | None]:
+    """Status acts (or erasures) that were announced and not completed, oldest first; why others are not believed."""
+    certs, operations = table_of(ECertificateRow), table_of(OperationRow)
+    rows = connection.execute(
+        sa.select(operations)
+        .join(certs, certs.c.pending_operation == operations.c.id)
+        .where(certs.c.pending_operation.is_not(None), (operations.c.kind == "ERASED") == erasures)
+        .order_by(operations.c.id)
+    )
+    return believable(connection, OperationRow, rows.all())
+
+
+def issued_but_not_replacing(connection: Connection) -> list[bytes]:
+    """Public ids of e-certificates whose next version is issued while they are not yet marked REPLACED."""
+    old, new = table_of(ECertificateRow).alias("old"), table_of(ECertificateRow).alias("new")
+    rows = connection.execute(
+        sa.select(old.c.pid)
+        .join(new, new.c.replaces_id == old.c.id)
+        .where(
+            new.c.step == "ISSUED",
+            old.c.pending_operation.is_(None),
+            old.c.status.in_([Status.VALID.value, Status.SUSPENDED.value]),
+        )
+    )
+    return [bytes(row.pid) for row in rows]
+
+
+def places_in_lists(connection: Connection) -> Iterator[tuple[int, bytes, bytes, int, int]]:
+    """Of every e-certificate: id, pid, ref salt (empty once it is erased), status list and index."""
+    table = table_of(ECertificateRow)
+    after = 0
+    while True:
+        rows = connection.execute(
+            sa.select(table).where(table.c.id > after).order_by(table.c.id).limit(1000)
+        ).all()
+        if not rows:
+            return
+        for row in rows:
+            yield row.id, bytes(row.pid), bytes(row.ref_salt), row.status_list, row.status_index
+        after = rows[-1].id
+
+
+def claim_for_operation(
+    connection: Connection, ecertificate_id: int, status: Status, operation_id: int
+) -> None:
+    """Marks the e-certificate as being changed. Raises `Conflict` if somebody else was faster."""
+    changed = update(
+        connection,
+        ECertificateRow,
+        {"id": ecertificate_id, "status": status.value, "pending_operation": None},
+        {"pending_operation": operation_id},
+    )
+    if changed != 1:
+        raise Conflict(
+            "The e-certificate is being changed by somebody else.", "Look at its status and try again."
+        )
+
+
+def delete_draft(connection: Connection, ecertificate_id: int) -> None:
+    """Takes back a reservation that came to nothing: nothing of it was sealed, published or appended."""
+    if find_ecertificate(connection, id=ecertificate_id, step="DRAFT") is None:
+        return
+    for kind, column in (
+        (DocumentRow, "ecertificate_id"),
+        (HolderRow, "ecertificate_id"),
+        (OperationRow, "ecertificate_id"),
+    ):
+        table = table_of(kind)
+        connection.execute(sa.delete(table).where(table.c[column] == ecertificate_id))
+    table = table_of(ECertificateRow)
+    connection.execute(sa.delete(table).where(table.c.id == ecertificate_id, table.c.step == "DRAFT"))
+
+
+def put_document(connection: Connection, ecertificate_id: int, kind: str, content: bytes) -> None:
+    insert(connection, DocumentRow(ecertificate_id=ecertificate_id, kind=kind, content=content))
+
+
+def get_document(connection: Connection, ecertificate_id: int, kind: str) -> bytes:
+    table = table_of(DocumentRow)
+    row = connection.execute(
+        sa.select(table).where(table.c.ecertificate_id == ecertificate_id, table.c.kind == kind)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no stored {kind} of this e-certificate.")
+    return bytes(believed(connection, DocumentRow, row).content)
+
+
+def find_document(connection: Connection, ecertificate_id: int, kind: str) -> bytes | None:
+    try:
+        return get_document(connection, ecertificate_id, kind)
+    except NotFound:
+        return None
+
+
+def put_holders(connection: Connection, ecertificate_id: int, refs: Iterable[bytes]) -> None:
+    for ref in sorted(set(refs)):
+        insert(connection, HolderRow(holder_ref=ref, ecertificate_id=ecertificate_id))
+
+
+def ecertificates_of_holder(connection: Connection, holder_ref: bytes) -> list[ECertificateRow]:
+    """What a holder has, newest first."""
+    certs, holders = table_of(ECertificateRow), table_of(HolderRow)
+    rows = connection.execute(
+        sa.select(certs)
+        .join(holders, holders.c.ecertificate_id == certs.c.id)
+        .where(holders.c.holder_ref == holder_ref, certs.c.step == "ISSUED")
+        .order_by(certs.c.id.desc())
+    )
+    return [believed(connection, ECertificateRow, row) for row in rows.all()]
+
+
+def holder_refs_of(connection: Connection, ecertificate_id: int) -> list[bytes]:
+    return [bytes(row.holder_ref) for row in all_rows(connection, HolderRow, ecertificate_id=ecertificate_id)]

@@ -1,0 +1,1 @@
+"""Erasing what is known about a person."""

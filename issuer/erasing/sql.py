@@ -1,0 +1,66 @@
+"""What an erasure deletes, and what it leaves."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from issuer.ecertificates.sql import (
+    DocumentRow,
+    ECertificateRow,
+    HolderRow,
+    ecertificates_of_holder,
+    holder_refs_of,
+)
+from issuer.operations.sql import OperationRow
+from issuer.presenting.sql import PresentationRow
+from trust.storage.tables import (
+    table_of,
+    update,
+)
+
+ERASABLE = (
+    *("document", "holder", "presentation", "operation", "ecertificate"),
+    *("idempotency", "claim_link", "web_session", "later_version"),
+)
+"""The tables that hold something about a person or a licence."""
+
+
+def erase_ecertificate(connection: Connection, ecertificate_id: int) -> tuple[dict[str, int], list[bytes]]:
+    """Deletes everything about a person or a licence; what is left is a place in a status list and a pid.
+
+    Says how many rows of each table were deleted or emptied, and which holders have nothing left.
+    """
+    refs = holder_refs_of(connection, ecertificate_id)
+    counts: dict[str, int] = {}
+    for kind in (DocumentRow, HolderRow, PresentationRow):
+        table = table_of(kind)
+        result = connection.execute(sa.delete(table).where(table.c.ecertificate_id == ecertificate_id))
+        counts[table.name] = int(result.rowcount)
+    counts["operation"] = update(
+        connection,
+        OperationRow,
+        {"ecertificate_id": ecertificate_id},
+        {"note": None, "reason": None, "salt": b""},
+    )
+    mark = f"erased:{ecertificate_id}"
+    counts["ecertificate"] = update(
+        connection,
+        ECertificateRow,
+        {"id": ecertificate_id},
+        {
+            "identifier": mark,
+            "request_key": mark,
+            "fields_digest": b"",
+            "number": "",
+            "serial": "",
+            "ref_salt": b"",
+            "commit_salts": b"",
+            "issued_sha256": None,
+            "archive_due_at": None,
+            "status_reason": None,
+            "step": "ERASED",
+            "pending_operation": None,
+        },
+    )
+    return counts, [ref for ref in refs if not ecertificates_of_holder(connection, ref)]

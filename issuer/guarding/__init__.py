@@ -1,0 +1,1 @@
+"""What keeps an edited row of the register from deciding anything."""

@@ -1,0 +1,1 @@
+"""What was decided, and whether it is done; what the ledger says of it."""

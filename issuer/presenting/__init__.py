@@ -1,0 +1,1 @@
+"""Live codes that a holder shows."""

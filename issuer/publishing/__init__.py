@@ -1,0 +1,1 @@
+"""What the issuer signs for everybody: trust list, status lists, offline bundle."""

@@ -1,0 +1,1 @@
+"""E-seals: from the application to their last use."""

@@ -1,0 +1,160 @@
+"""Tables of e-seals: applications, steps, uses, approvals."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import Field, SQLModel
+
+from issuer.pki.sql import CaRow, OcspResponderRow, SealIdentityRow
+from trust.model.errors import StorageError
+from trust.storage.tables import (
+    BigKey,
+    all_rows,
+    believable,
+    blob,
+    table_of,
+)
+
+
+class SealRow(SQLModel, table=True):
+    """An e-seal from its application on; what is made later is absent until then.
+
+    `pending_event`: an act that is announced and waits for its ledger entry. A seal that is made has a CA of ours
+    in `ca_id`, or a certificate from outside in `identity_id`; a verifier finds a seal by its certificate, so no
+    two seals share one.
+    """
+
+    __tablename__ = "seal"
+    id: str = Field(primary_key=True, max_length=64)
+    authority_id: str = Field(foreign_key="authority.id", index=True, max_length=32)
+    name: str
+    second_line: str
+    suite: str = Field(max_length=32)
+    shape: str = Field(max_length=16)
+    width_mm: float
+    height_mm: float
+    artwork: bytes | None = blob(nullable=True)
+    renews: str | None = Field(default=None, max_length=64)
+    applied_by: str = Field(max_length=64)
+    key_id: str | None = Field(default=None, max_length=64)
+    ca_id: str | None = Field(default=None, max_length=64)
+    identity_id: str | None = Field(default=None, unique=True, max_length=32)
+    cert: bytes | None = blob(nullable=True)
+    picture_svg: str | None = None
+    picture_pdf: bytes | None = blob(nullable=True)
+    seal_data: bytes | None = blob(nullable=True)
+    policy: str = "{}"
+    state: str = Field(max_length=16)
+    state_since: int = Field(sa_type=sa.BigInteger)
+    pending_event: int | None = Field(default=None, sa_type=sa.BigInteger)
+    not_before: int | None = Field(default=None, sa_type=sa.BigInteger)
+    not_after: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+class SealEventRow(SQLModel, table=True):
+    """One step in the life of a seal; its ledger entry commits to it.
+
+    `detail` is the policy of an authorise, or the identity from outside that a seal was made with.
+    """
+
+    __tablename__ = "seal_event"
+    id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
+    seal_id: str = Field(index=True, max_length=64)
+    act: str = Field(max_length=16)
+    by: str = Field(max_length=64)
+    note: str
+    detail: str
+    at: int = Field(sa_type=sa.BigInteger)
+    effective_at: int = Field(sa_type=sa.BigInteger)
+    salt: bytes = blob()
+    operation_id: int = Field(sa_type=sa.BigInteger)
+    entry_seq: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+class SealUseRow(SQLModel, table=True):
+    """One use of a seal. `by` had it used; `day` is the day in China, counted from 1970."""
+
+    __tablename__ = "seal_use"
+    __table_args__ = (sa.Index("seal_use_day", "seal_id", "day", "id"),)
+    id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
+    seal_id: str = Field(max_length=64)
+    ecertificate_id: int = Field(sa_type=sa.BigInteger, index=True)
+    by: str = Field(max_length=64)
+    approval: int | None = Field(default=None, sa_type=sa.BigInteger)
+    day: int
+    at: int = Field(sa_type=sa.BigInteger)
+
+
+class SealApprovalRow(SQLModel, table=True):
+    """A second person's approval for one request of many documents. Used once."""
+
+    __tablename__ = "seal_approval"
+    id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
+    seal_id: str = Field(max_length=64)
+    count: int
+    requested_by: str = Field(max_length=64)
+    approved_by: str | None = Field(default=None, max_length=64)
+    expires_at: int = Field(sa_type=sa.BigInteger)
+    used_at: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+def pending_seal_events(connection: Connection) -> tuple[list[SealEventRow], StorageError | None]:
+    """Steps in the lives of seals that no ledger entry records yet, oldest first; why others are not believed."""
+    table = table_of(SealEventRow)
+    rows = connection.execute(sa.select(table).where(table.c.entry_seq.is_(None)).order_by(table.c.id))
+    return believable(connection, SealEventRow, rows.all())
+
+
+def seal_uses_on(connection: Connection, seal_id: str, day: int) -> int:
+    table = table_of(SealUseRow)
+    statement = sa.select(sa.func.count()).where(table.c.seal_id == seal_id, table.c.day == day)
+    return int(connection.execute(statement).scalar_one())
+
+
+def seal_uses_since(connection: Connection, seal_id: str, since: int) -> int:
+    table = table_of(SealUseRow)
+    statement = sa.select(sa.func.count()).where(table.c.seal_id == seal_id, table.c.at >= since)
+    return int(connection.execute(statement).scalar_one())
+
+
+def seals_version(connection: Connection) -> tuple[int, ...]:
+    """Another value after each change to a seal that is made, or to a certificate from outside.
+
+    Every change of a seal writes an event in its own transaction, or completes one. Counted and not only the highest
+    number: numbers of transactions that run at once do not come in their order.
+    """
+    event, identity = table_of(SealEventRow), table_of(SealIdentityRow)
+    events = sa.select(
+        sa.func.count(),
+        sa.func.max(event.c.id),
+        sa.func.count(event.c.entry_seq),
+        sa.func.max(event.c.entry_seq),
+    ).select_from(event)
+    identities = sa.select(
+        sa.func.count(), sa.func.count(identity.c.revoked_at), sa.func.sum(identity.c.revoked_at)
+    ).select_from(identity)
+    found = (*connection.execute(events).one(), *connection.execute(identities).one())
+    return tuple(int(value or 0) for value in found)
+
+
+def x509_certs_under(connection: Connection, ca_id: str) -> list[bytes]:
+    """Every certificate (DER) that a CA of ours issued, whatever became of it: `good` is said of no other."""
+    issued = [
+        *all_rows(connection, SealRow, ca_id=ca_id),
+        *all_rows(connection, CaRow, parent=ca_id),
+        *all_rows(connection, OcspResponderRow, ca_id=ca_id),
+    ]
+    return [bytes(row.cert) for row in issued if row.cert is not None]
+
+
+def seal_uses(connection: Connection, seal_id: str, since: int, until: int, limit: int) -> list[SealUseRow]:
+    """Uses in since <= at < until, oldest first."""
+    uses = table_of(SealUseRow)
+    rows = connection.execute(
+        sa.select(uses)
+        .where(uses.c.seal_id == seal_id, uses.c.at >= since, uses.c.at < until)
+        .order_by(uses.c.id)
+        .limit(limit)
+    )
+    return [SealUseRow(**row._mapping) for row in rows]
