@@ -11,16 +11,20 @@ Nothing of this can be undone; it is done on an operator's word alone, who types
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hmac
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
+
+import cbor2
 
 from ledger import sql
 from ledger.following import Follower
 from ledger.lockedhead import LockedHead
 from ledger.lockstore import LockStore
 from ledger.logkeys import LogKey, LogKeys, format_statement, keys_from_statements, statement_commit
-from ledger.note import KeyKind, VerifierKey, signed_note
+from ledger.note import KeyKind, VerifierKey, format_vkey, signed_note
 from ledger.publisher import CheckpointSigner, vkey_of
 from ledger.recover import NUMBERS_LEFT_OUT
 from ledger.sequencing import genesis_commit
@@ -29,7 +33,14 @@ from ledger.statekey import StateKey
 from trust.encoding import merkle
 from trust.encoding.entry import EntryKind, PreviousEntry, check_log_origin, decode_entry, encode_entry
 from trust.encoding.merkle import CompactRange
-from trust.model.errors import Conflict, LedgerHalted, Malformed
+from trust.encoding.trust_list import TrustedLedgerKey
+from trust.model.errors import (
+    Conflict,
+    LedgerHalted,
+    Malformed,
+    StorageError,
+)
+from trust.storage.folder import write_durably
 from trust.storage.sql import Database
 
 _ROWS_AT_ONCE: Final = 1024
@@ -191,3 +202,30 @@ def _state(old: LogState, follower: Follower) -> LogState:
 
 
 __all__ = ["ClosedLog", "LogKey", "begin_anew", "closed_log", "lock_new"]
+
+
+CLOSED_FILE = "closed-ledgers"
+
+
+def read_closed_ledgers(path: Path, key: bytes) -> Mapping[str, Sequence[TrustedLedgerKey]]:
+    """The ledgers that came before this one, by name (`trust.app.closing`). Raises `StorageError` for a file that
+    this service did not write."""
+    try:
+        found = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    mac, encoded = found[:32], found[32:]
+    if not hmac.compare_digest(mac, hmac.digest(key, encoded, "sha256")):
+        raise StorageError(f"{path} was not written by this service.", "Restore it from a copy.")
+    return {origin: tuple(TrustedLedgerKey(*each) for each in kept) for origin, kept in cbor2.loads(encoded)}
+
+
+def remember_closed(path: Path, key: bytes, closed: ClosedLog) -> None:
+    known = dict(read_closed_ledgers(path, key))
+    known[closed.keys.origin] = tuple(
+        TrustedLedgerKey(format_vkey(each.vkey), each.from_size, each.until_size) for each in closed.keys.keys
+    )
+    encoded = cbor2.dumps(
+        [[origin, [[k.vkey, k.from_size, k.until_size] for k in kept]] for origin, kept in known.items()]
+    )
+    write_durably(path, hmac.digest(key, encoded, "sha256") + encoded)

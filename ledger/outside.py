@@ -22,7 +22,13 @@ from ledger.logkeys import LogKeys, check_log_checkpoint
 from ledger.note import parse_note
 from ledger.text import decode_utf8
 from ledger.witness.client import HistoryContradicted, ProveConsistency, Witnesses
-from trust.model.errors import LedgerHalted, Malformed, OperationalError, StorageError, VerificationError
+from trust.model.errors import (
+    LedgerHalted,
+    Malformed,
+    OperationalError,
+    StorageError,
+    VerificationError,
+)
 from trust.storage.folder import write_durably
 
 WAY_ON: Final = (
@@ -172,3 +178,6 @@ def check_outside(memories: Sequence[Outside], known: Known) -> None:
     """Asks each memory. Raises what `Outside.check` raises."""
     for each in memories:
         each.check(known)
+
+
+MARKED_FILE = "ledger-mark"

@@ -200,3 +200,6 @@ def _next(before: Life, kind: EntryKind, seq: int) -> Life:
         return next_life(before, kind)
     except Conflict as exc:
         raise LedgerHalted(f"Entry {seq} cannot follow what came before it.", _TODO) from exc
+
+
+STANDING_FILE = "standing"

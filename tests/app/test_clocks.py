@@ -23,7 +23,7 @@ from support.world import FOOD, START, StoppedClock, World, make_world
 from keys.outside_tsa import OutsideTsa
 from keys.suites import Suite
 from ledger.clockguard import ClockGuard
-from trust.app.clocks import accept_time, second_clocks
+from ledger.clocks import accept_time, second_clocks
 from trust.app.compose import open_service
 from trust.fetching import post
 from trust.model.errors import ClockDoubted, OperationalError, TimeStampUnavailable

@@ -26,8 +26,7 @@ from support.limits import HANG_SECONDS
 from support.served import Served
 from support.world import World, make_world
 
-from trust.app import serving
-from trust.web import connections
+from trust.web import connections, serving
 from trust.web.connections import GuardedProtocol, StrictConnection, check_head
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2", "127.0.0.3"])
@@ -321,7 +320,7 @@ def test_small_parts_of_an_answer_are_sent_at_once() -> None:
         writer.close()
         server.close()
 
-    with serving._listen("127.0.0.1", 0) as listening:
+    with serving.listen("127.0.0.1", 0) as listening:
         asyncio.run(connect(listening))
     assert chosen == [1]
 

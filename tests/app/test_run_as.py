@@ -34,9 +34,10 @@ def _leave_root(folder: Path, user: str) -> tuple[list[int], str, str]:
     """Who the process is after `leave_root`, what was logged, and the error, if any."""
     code = (
         "import sys, os, json, logging; logging.basicConfig(stream=sys.stderr);"
-        "from trust.app.run_as import leave_root; from trust.app.settings import read_settings;"
+        "from trust.sandbox.run_as import leave_root; from trust.app.settings import read_settings;"
         "from trust.model.errors import Malformed\n"
-        "try: leave_root(read_settings())\n"
+        "s = read_settings()\n"
+        "try: leave_root(s.user, (s.data, s.keys_folder, s.data / 'ledger'))\n"
         "except Malformed as exc: print(json.dumps([[], str(exc)])); raise SystemExit\n"
         "ids = [*os.getresuid(), *os.getresgid(), *os.getgroups()]\n"
         "print(json.dumps([ids, '']))"

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from ledger import standing
 from ledger.statekey import StateKey
 from support.world import World, make_world
 from trust.app import compose
@@ -77,7 +78,7 @@ def make_folder_of_0008(folder: Path, sandbox: Sandbox, fill: Any) -> None:
             fill(world)
         finally:
             world.close()
-    (folder / compose.STANDING_FILE).unlink(missing_ok=True)
+    (folder / standing.STANDING_FILE).unlink(missing_ok=True)
     with closing(sqlite3.connect(folder / "register.sqlite")) as register:
         for table in _SINCE_0008:
             register.execute(f"ALTER TABLE {table} DROP COLUMN mac")

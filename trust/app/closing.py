@@ -9,33 +9,29 @@ Files of the data folder:
 
 from __future__ import annotations
 
-import hmac
 import re
-from pathlib import Path
-
-import cbor2
 
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.publishing import sql as publishing_sql
 from keys.service_keys import ServiceKeys
+from keys.service_secret import ServiceSecrets
 from ledger import sql as ledger_sql
-from ledger.closing import ClosedLog, begin_anew, closed_log, lock_new
-from ledger.note import format_vkey
-from ledger.publisher import vkey_of
-from ledger.statekey import StateKey
-from trust.app.compose import (
+from ledger.closing import (
     CLOSED_FILE,
-    MARKED_FILE,
-    STANDING_FILE,
-    ServiceSecrets,
-    checkpoint_keys,
-    open_keys,
+    begin_anew,
+    closed_log,
+    lock_new,
     read_closed_ledgers,
+    remember_closed,
 )
+from ledger.outside import MARKED_FILE
+from ledger.publisher import vkey_of
+from ledger.standing import STANDING_FILE
+from ledger.statekey import StateKey
+from trust.app.compose import checkpoint_keys, open_keys
 from trust.app.settings import ORIGIN_FILE, Settings
 from trust.app.stores import opened_stores
 from trust.encoding.entry import check_log_origin
-from trust.encoding.trust_list import TrustedLedgerKey
 from trust.model.clock import SystemClock
 from trust.model.errors import Malformed
 from trust.storage.folder import write_durably
@@ -69,7 +65,7 @@ def close_ledger(settings: Settings, typed: str, new_origin: str) -> int:
             held = checkpoint_keys(ServiceKeys(register, open_keys(settings), SystemClock()))
             present = {each.vkey for each in closed.keys.keys if each.until_size == closed.size + 1}
             signers = [each for each in held if vkey_of(typed, each) in present]
-            _remember(data / CLOSED_FILE, key, closed)
+            remember_closed(data / CLOSED_FILE, key, closed)
             begin_anew(
                 ledger,
                 lock_store,
@@ -88,17 +84,6 @@ def close_ledger(settings: Settings, typed: str, new_origin: str) -> int:
             if origin == typed
         )
         return size
-
-
-def _remember(path: Path, key: bytes, closed: ClosedLog) -> None:
-    known = dict(read_closed_ledgers(path, key))
-    known[closed.keys.origin] = tuple(
-        TrustedLedgerKey(format_vkey(each.vkey), each.from_size, each.until_size) for each in closed.keys.keys
-    )
-    encoded = cbor2.dumps(
-        [[origin, [[k.vkey, k.from_size, k.until_size] for k in kept]] for origin, kept in known.items()]
-    )
-    write_durably(path, hmac.digest(key, encoded, "sha256") + encoded)
 
 
 def _forget_lists(register: Database) -> None:

@@ -7,7 +7,6 @@ it go. Nothing here decides anything about certificates.
 from __future__ import annotations
 
 import contextlib
-import hmac
 import logging
 import os
 import secrets
@@ -17,10 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-
-import cbor2
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from issuer.answers.lists import PublishedLists, ReportSigning
 from issuer.answers.live_codes import LiveCodeAnswers
@@ -54,27 +49,28 @@ from keys.composite import CompositeKeyProvider
 from keys.custody import FileKeyProvider, KeyPurpose
 from keys.outside_tsa import MAX_ANSWER_BYTES, QUERY_TYPE, REPLY_TYPE, OutsideTsa
 from keys.service_keys import LEDGER_KEYS, ServiceKeys
+from keys.service_secret import ServiceSecrets
+from ledger.clocks import Asked, accepted_at, second_clocks
+from ledger.closing import CLOSED_FILE, read_closed_ledgers
 from ledger.keeping import POLICY_FILE, Scrubbing, Witnessing, published_policy, read_policy
 from ledger.keychange import KeyChange
 from ledger.lockstore import LockStore
 from ledger.log import Log, stored_keys
-from ledger.outside import LedgerMark, Outside, WitnessMemory
+from ledger.outside import MARKED_FILE, LedgerMark, Outside, WitnessMemory
 from ledger.publisher import vkey_of
 from ledger.signers import CheckpointKey
-from ledger.standing import StandingFile
+from ledger.standing import STANDING_FILE, StandingFile
 from ledger.statekey import StateKey
 from ledger.witness.client import Witnesses
 from ledger.witness.policy import Policy
-from trust.app.clocks import Asked, accepted_at, second_clocks
 from trust.app.forgetting import forget_erased
 from trust.app.keeping import Keeper, make_keeper
 from trust.app.settings import OutsideTsaSettings, Settings
 from trust.app.stores import opened_stores
-from trust.encoding.trust_list import TrustedLedgerKey
 from trust.encoding.well_known import BUNDLE_TYPE
 from trust.fetching import fetch_named, get, post
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
-from trust.model.errors import KeyUnavailable, OperationalError, StorageError
+from trust.model.errors import OperationalError
 from trust.people.access import Access, open_access
 from trust.people.sql import end_everything_open
 from trust.sandbox.lanes import SIZES, Lane, Sandboxes
@@ -96,7 +92,6 @@ from verifier.sight import Sights
 
 _SIGNED_ANY_DAY = frozenset({KeyPurpose.REPORT, KeyPurpose.CHECKPOINT})
 """A report says by which clock it was made: verifying goes on. A checkpoint has no time, its entries were asked for."""
-STANDING_FILE, MARKED_FILE, CLOSED_FILE = "standing", "ledger-mark", "closed-ledgers"
 _CRL_SECONDS, _BUNDLE_SECONDS = 30.0, 60.0
 _ANSWERS_KEPT = timedelta(days=7)
 _log = logging.getLogger("yinzheng.keeping")
@@ -209,44 +204,6 @@ class Service:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class ServiceSecrets:
-    """Keys for HMACs, derived from one random secret of the installation (HKDF, one label each).
-
-    Several hosts on one database have the same one. It is made once, with the data folder (`create`): a new one in the
-    place of a lost one, or of one that is in another folder, would open nothing that was kept under the old.
-    """
-
-    def __init__(self, folder: Path, *, create: bool = False) -> None:
-        path = folder / "service-secret"
-        if not path.exists():
-            if not create:
-                raise KeyUnavailable(
-                    f"The service secret {path} is missing.",
-                    "Set YINZHENG_KEYS to the folder of the keys, or restore it from the copy of that folder.",
-                )
-            create_durably(path, secrets.token_bytes(32))
-            path.chmod(0o600)
-        self._secret = path.read_bytes()
-        if len(self._secret) != 32:
-            raise KeyUnavailable("The service secret is damaged.", "Restore it from a backup.")
-
-    def derive(self, label: str) -> bytes:
-        return HKDF(hashes.SHA256(), 32, None, label.encode()).derive(self._secret)
-
-
-def read_closed_ledgers(path: Path, key: bytes) -> Mapping[str, Sequence[TrustedLedgerKey]]:
-    """The ledgers that came before this one, by name (`trust.app.closing`). Raises `StorageError` for a file that
-    this service did not write."""
-    try:
-        found = path.read_bytes()
-    except FileNotFoundError:
-        return {}
-    mac, encoded = found[:32], found[32:]
-    if not hmac.compare_digest(mac, hmac.digest(key, encoded, "sha256")):
-        raise StorageError(f"{path} was not written by this service.", "Restore it from a copy.")
-    return {origin: tuple(TrustedLedgerKey(*each) for each in kept) for origin, kept in cbor2.loads(encoded)}
 
 
 def open_service(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,10 +27,10 @@ from keys.commands import keys_app
 from keys.service import KEYS
 from ledger.commands.keys import ledger_keys_app
 from ledger.commands.ledger import ledger_app
-from ledger.service import LEDGER
+from ledger.commands.rescue import rescue_app
+from ledger.service import LEDGER, RESCUE
 from trust.admin.commands import access_app
 from trust.admin.service import ADMIN
-from trust.app.rescue import rescue_app
 from trust.model.errors import TrustError
 from trust.terminal import console
 from trust.terminal.console import t
@@ -132,11 +133,21 @@ def _open(data: Path | None, *, create: bool = False, ask_witnesses: bool = True
     return open_service(read_settings(data), create=create, ask_witnesses=ask_witnesses)
 
 
+def _rescue(data: Path | None) -> AbstractContextManager[object]:
+    need_server_install()
+    from trust.app.recovering import Rescue
+    from trust.app.settings import read_settings
+
+    return nullcontext(Rescue(read_settings(data)))
+
+
 def _openers() -> Openers:
     """What commands may ask for. The service is all of it."""
     facades = (ISSUER, VERIFIER, PACKAGES, LEDGER, KEYS, ADMIN)
     of: dict[str, Opener] = {each.name: _open for each in facades}
-    return Openers(of | {CHECKING.name: lambda data: _open(data, ask_witnesses=False)})
+    of[CHECKING.name] = lambda data: _open(data, ask_witnesses=False)
+    of[RESCUE.name] = _rescue
+    return Openers(of)
 
 
 @app.command(

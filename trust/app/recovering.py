@@ -6,32 +6,25 @@ The service cannot be opened while its database is behind, so this opens the par
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from issuer.archive import sql as archive_sql
-from issuer.ecertificates import sql as ecertificates_sql
-from issuer.ecertificates.statuses import status_commit
-from issuer.guarding import sql as guarding_sql
-from issuer.operations import sql as operations_sql
-from issuer.publishing import sql as publishing_sql
-from issuer.seals import sql as seals_sql
-from issuer.seals.seals import event_commit
+from issuer.answers.recovery import RegisterIdentities
 from keys.service_keys import ServiceKeys
-from ledger.outside import LedgerMark
+from keys.service_secret import ServiceSecrets
+from ledger.clocks import accept_time
+from ledger.outside import MARKED_FILE, LedgerMark
 from ledger.publisher import vkey_of
 from ledger.recover import Recovered, recover
 from ledger.statekey import StateKey
 from ledger.text import decode_utf8
 from ledger.tilefolder import SM3_FOLDER, TileFolder
-from trust.app.compose import MARKED_FILE, ServiceSecrets, checkpoint_keys, open_keys
+from trust.app.closing import close_ledger
+from trust.app.compose import checkpoint_keys, open_keys
 from trust.app.settings import Settings
 from trust.app.stores import opened_stores
-from trust.encoding.commitment import ecertificate_ref
-from trust.encoding.digests import sha256
-from trust.encoding.entry import Entry, EntryKind
 from trust.model.clock import SystemClock
-from trust.storage import tables
-from trust.storage.sql import Database
 
 
 def recover_ledger(
@@ -86,73 +79,32 @@ def _known_outside(settings: Settings, source: Path | None) -> list[str]:
     return found
 
 
-class RegisterIdentities:
-    """What the register remembers of its requests to the ledger."""
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """`ledger.service.RescueService` for the folder of these settings."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        with database.read() as connection:
-            self._subjects = {
-                ecertificate_ref(pid, salt): ecertificate_id
-                for ecertificate_id, pid, salt, _, _ in ecertificates_sql.places_in_lists(connection)
-                if salt
-            }
-            self._erased = {
-                operation.entry_seq: operation.ecertificate_id
-                for operation in tables.all_rows(
-                    connection, operations_sql.OperationRow, kind=EntryKind.ISSUED.name
-                )
-                if operation.entry_seq is not None
-            }
-            self._seal_events = {
-                event_commit(row): row.operation_id
-                for row in tables.all_rows(connection, seals_sql.SealEventRow)
-            }
-            self._register_events = {
-                bytes(row.commitment): row.operation_id for row in guarding_sql.register_events(connection)
-            }
-            self._versions: dict[bytes, int] = {
-                bytes(row.commit): row.operation_id
-                for row in tables.all_rows(connection, archive_sql.LaterVersionRow)
-            }
-            self._lists = {
-                sha256(bytes(row.encoded)): row.operation_id
-                for number in ecertificates_sql.status_list_numbers(connection)
-                for row in publishing_sql.status_lists_of(connection, number)
-            }
+    settings: Settings
 
-    def subject_id(self, ref: bytes) -> int | None:
-        return self._subjects.get(ref)
+    def accept_time(self) -> datetime:
+        at = SystemClock().now()
+        accept_time(self.settings.data, at)
+        return at
 
-    def operation_id(self, entry: Entry) -> int | None:
-        if entry.kind is EntryKind.STATUS_LIST:
-            return self._lists.get(entry.commit)
-        if entry.kind is EntryKind.SEAL_EVENT:
-            return self._seal_events.get(entry.commit)
-        if entry.kind is EntryKind.REGISTER_EVENT:
-            return self._register_events.get(entry.commit)
-        if entry.kind is EntryKind.LATER_VERSION and entry.commit in self._versions:
-            return self._versions[entry.commit]
-        ecertificate_id = self._subjects.get(entry.ref)
-        if ecertificate_id is None and entry.kind is EntryKind.ISSUED:
-            # Erased since: its salts are gone, but the register knows which entry it was.
-            ecertificate_id = self._erased.get(entry.seq)
-            if ecertificate_id is not None:
-                self._subjects[entry.ref] = ecertificate_id
-        if ecertificate_id is None:
-            return None
-        with self._database.read() as connection:
-            operations = operations_sql.operations_of(connection, ecertificate_id)
-        for operation in operations:
-            if operation.kind == entry.kind.name and (
-                operation.entry_seq == entry.seq
-                or (operation.entry_seq is None and _is_commit_of(operation, entry))
-            ):
-                return operation.id
-        return None
+    def recover(
+        self,
+        source: Path | None,
+        *,
+        even_if_not_behind: bool = False,
+        nothing_issued_since: bool = False,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Recovered:
+        return recover_ledger(
+            self.settings,
+            source,
+            even_if_not_behind=even_if_not_behind,
+            nothing_issued_since=nothing_issued_since,
+            on_progress=on_progress,
+        )
 
-
-def _is_commit_of(operation: operations_sql.OperationRow, entry: Entry) -> bool:
-    """An act that was announced and appended, and whose completion a crash prevented. An e-certificate is
-    issued once, so its entry needs no comparison."""
-    return entry.kind is EntryKind.ISSUED or status_commit(operation) == entry.commit
+    def close(self, origin: str, new_origin: str) -> int:
+        return close_ledger(self.settings, origin, new_origin)

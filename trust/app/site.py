@@ -25,11 +25,11 @@ from ledger.http.proofs import proofs_router
 from ledger.pages.explorer import ledger_router
 from trust.admin.http import keys_router
 from trust.app.compose import Service
-from trust.app.health import health_router
-from trust.app.metrics import metrics_app
+from trust.app.operating import health_of
 from trust.sandbox.lanes import SIZES, Lane, LaneSize
 from trust.web.api import Callers
 from trust.web.assets import make_templates, static_files
+from trust.web.health import health_router, metrics_app
 from trust.web.idempotency import Idempotency
 from trust.web.lanes import Lanes
 from trust.web.middleware import Metrics, RequestFrame
@@ -70,9 +70,10 @@ def create_app(
     metrics, lanes = Metrics(), Lanes(sizes)
     settings = service.settings
     shell = Shell(service, service.access, make_templates(ROOMS), settings.host, settings.base_url)
-    app.state.metrics_app = metrics_app(service, metrics, lanes)  # for an address of its own: see `serving`
+    health = health_of(service, metrics, lanes)
+    app.state.metrics_app = metrics_app(health)  # for an address of its own: see `serving`
     app.include_router(_api(service, metrics, lanes))
-    for public in (files_router(service), published_router(service), health_router(service, metrics, lanes)):
+    for public in (files_router(service), published_router(service), health_router(health)):
         app.include_router(public)
     app.include_router(_pages(shell, lanes))
     app.mount("/static", static_files(ROOMS), name="static")

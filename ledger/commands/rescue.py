@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from ledger.service import RESCUE
 from trust.model.errors import Malformed
 from trust.terminal import console
 from trust.terminal.console import t
+from trust.terminal.opening import opened
 from trust.terminal.options import Data, Json
 
 rescue_app = typer.Typer()
@@ -22,13 +24,9 @@ rescue_app = typer.Typer()
         "say that this machine's clock is right, after a long sleep that no other clock can confirm",
     ),
 )
-def accept_time(data: Data = None) -> None:
-    from trust.app.clocks import accept_time as accept
-    from trust.app.settings import read_settings
-    from trust.model.clock import SystemClock
-
-    at = SystemClock().now()
-    accept(read_settings(data).data, at)
+def accept_time(ctx: typer.Context, data: Data = None) -> None:
+    with opened(ctx, RESCUE, data) as rescue:
+        at = rescue.accept_time()
     shown = f"{at:%Y-%m-%d %H:%M} UTC"
     console.out.print(
         t(
@@ -45,6 +43,7 @@ def accept_time(data: Data = None) -> None:
     ),
 )
 def recover(
+    ctx: typer.Context,
     source: Annotated[
         Path | None,
         typer.Option("--from", help=t("镜像目录，默认为本机公布的文件", "a mirror; default: our own files")),
@@ -86,12 +85,12 @@ def recover(
             "A ledger is closed and another begun in one step.", "Give --close and --begin.", code="USAGE"
         )
     if close is not None and begin is not None:
-        _close(close, begin, data, json)
+        _close(ctx, close, begin, data, json)
         return
-    from trust.app.recovering import recover_ledger
-    from trust.app.settings import read_settings
-
-    with console.progress(1000, t("重建账本", "recovering the ledger"), quiet=json) as advance:
+    with (
+        opened(ctx, RESCUE, data) as rescue,
+        console.progress(1000, t("重建账本", "recovering the ledger"), quiet=json) as advance,
+    ):
         seen = 0
 
         def on_progress(done: int, total: int) -> None:
@@ -100,8 +99,7 @@ def recover(
             advance(now - seen)
             seen = now
 
-        found = recover_ledger(
-            read_settings(data),
+        found = rescue.recover(
             source,
             even_if_not_behind=force,
             nothing_issued_since=nothing_issued_since,
@@ -135,11 +133,9 @@ def recover(
     console.out.print(t("请运行 yinzheng ledger recheck。", "Run `yinzheng ledger recheck` next."))
 
 
-def _close(old: str, new: str, data: Path | None, json: bool) -> None:
-    from trust.app.closing import close_ledger
-    from trust.app.settings import read_settings
-
-    size = close_ledger(read_settings(data), old, new)
+def _close(ctx: typer.Context, old: str, new: str, data: Path | None, json: bool) -> None:
+    with opened(ctx, RESCUE, data) as rescue:
+        size = rescue.close(old, new)
     if json:
         console.print_json({"closed": old, "size": size, "begun": new})
         return
