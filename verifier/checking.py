@@ -10,7 +10,7 @@ from typing import Any
 from trust.encoding.digests import sha256
 from trust.encoding.report import encode_payload
 from trust.model.errors import Conflict, Malformed
-from trust.model.report import Report, Result
+from trust.model.report import Report, is_as_sealed
 from trust.sandbox.lanes import Lane
 from verifier.checks.digests import CheckedDigest, check_digests
 from verifier.checks.verifying import Verifier
@@ -73,7 +73,7 @@ def believed_pid(report: Report) -> bytes | None:
     """The e-certificate's public id, where the object is what was sealed; None elsewhere, as anyone can write a pid."""
     ecertificate: Any = report.facts.get("ecertificate") or {}
     pid = ecertificate.get("pid")
-    is_whole = all(f.result is Result.PASSED or f.check in ("status", "validity") for f in report.findings)
+    is_whole = is_as_sealed(report.verdict, ((f.check, f.result) for f in report.findings))
     try:
         return bytes.fromhex(pid) if pid and is_whole else None
     except ValueError as exc:

@@ -7,7 +7,7 @@ first finding, in the fixed order of the checks, that decided the verdict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -116,6 +116,20 @@ class Report:
     def was_read(self) -> bool:
         """False where there was nothing to judge: exit code 3, a grey page."""
         return self.colour is not Colour.GREY
+
+
+LICENCE_CHECKS = frozenset({"status", "validity", "code.live"})
+"""Checks of what has become of an e-certificate since it was issued, and of how it is shown."""
+
+
+def is_as_sealed(verdict: Verdict, findings: Iterable[tuple[str, Result]]) -> bool:
+    """True if the object is what was sealed: whatever is wrong is a fact about the licence or its showing.
+
+    `findings`: checks with their results. Only then may anything of the object's own data be shown or believed: what
+    stands in a changed object would lend it credit, and anyone can write a public id.
+    """
+    wrong = {check for check, result in findings if result in (Result.FAILED, Result.INDETERMINATE)}
+    return wrong <= LICENCE_CHECKS and (verdict is Verdict.PASSED or bool(wrong))
 
 
 def decide(findings: Sequence[Finding], required: Sequence[str]) -> tuple[Verdict, str]:

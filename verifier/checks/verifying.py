@@ -47,6 +47,7 @@ from trust.model.report import (
     ShownField,
     Verdict,
     decide,
+    is_as_sealed,
 )
 from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox.workers import Apart, Sandbox
@@ -601,8 +602,7 @@ def _report(
     verdict, code = decide(findings, required)
     decided = next((f for f in findings if f.code == code and f.result is not Result.NOT_CHECKED), None)
     headline = headline_of(decided) if decided is not None else code
-    # If the object is not what was sealed, none of its data is shown: it would only lend it credit.
-    believed = decided is None or decided.check in ("status", "validity", "code.live")
+    believed = is_as_sealed(verdict, ((f.check, f.result) for f in findings))
     return Report(
         kind,
         at,
@@ -610,7 +610,7 @@ def _report(
         headline,
         tuple(findings),
         dict(facts or {}),
-        tuple(shown) if verdict is Verdict.PASSED or believed else (),
+        tuple(shown) if believed else (),
         freshness,
         tuple(not_checked),
     )

@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from trust.model.errors import NotFound
+from trust.model.report import Result, Verdict, is_as_sealed
 from trust.words.language import Language
 from trust.words.purposes import shown_purpose
 from trust.words.texts import show_time, text
@@ -27,7 +28,6 @@ from trust.words.values import show_value
 from verifier.sentences import CHECKS, NOT_CHECKED, seal_words
 
 _GOOD_FOR = timedelta(minutes=15)
-_ABOUT_THE_LICENCE = ("status", "validity", "code.live")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +139,8 @@ class CarriedReports:
 
 
 def _is_believed(report: Mapping[str, Any]) -> bool:
-    """The object is what was sealed: whatever is wrong is a fact about the licence or its showing."""
-    undecided = [f["check"] for f in report["findings"] if f["result"] in ("FAILED", "INDETERMINATE")]
-    return all(check in _ABOUT_THE_LICENCE for check in undecided) and (
-        report["verdict"] == "PASSED" or bool(undecided)
-    )
+    findings = ((each["check"], Result(each["result"])) for each in report["findings"])
+    return is_as_sealed(Verdict(report["verdict"]), findings)
 
 
 def _type_name(
