@@ -1,12 +1,11 @@
 """Errors over HTTP: RFC 9457 problems for machines, pages in words for people.
 
-One table from our error tree to status codes. A negative verdict is not an error: it is a 200 with a report.
+`trust.web.statuses` has the status codes. A negative verdict is not an error: it is a 200 with a report.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,33 +13,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from trust.model import errors
 from trust.model.errors import Busy, OperationalError, ProfileViolation, TrustError
+from trust.web.statuses import row_of
 from trust.words.refusals import VIOLATIONS_ZH
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("yinzheng.http")
 
-_BY_CODE: Mapping[str, int] = {
-    "UNAUTHENTICATED": 401,
-    "TOO_LARGE": 413,
-    "IDEMPOTENCY_IN_PROGRESS": 409,
-    "IDEMPOTENCY_CONFLICT": 422,
-    "CODE_EXPIRED": 410,
-    "CODE_USED": 409,
-    "TOO_MANY_AT_ONCE": 429,
-}
-_BY_CLASS: tuple[tuple[type[TrustError], int], ...] = (
-    (errors.ProfileViolation, 422),
-    (errors.Malformed, 422),
-    (errors.NotFound, 404),
-    (errors.Conflict, 409),
-    (errors.NotPermitted, 403),
-    (errors.RequestError, 400),
-    (errors.VerificationError, 422),
-    (errors.EvidenceUnavailableError, 422),
-    (errors.OperationalError, 503),
-)
 _OURS_ALONE = frozenset(
     {
         "STORAGE_FAILED",
@@ -72,12 +51,6 @@ _TITLES = {
     500: "Internal error",
     503: "Not available at the moment",
 }
-
-
-def status_of(exc: TrustError) -> int:
-    if exc.code in _BY_CODE:
-        return _BY_CODE[exc.code]
-    return next(status for kind, status in _BY_CLASS if isinstance(exc, kind))
 
 
 def problem(
@@ -120,7 +93,7 @@ def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
 
     @app.exception_handler(TrustError)
     async def on_trust_error(request: Request, exc: TrustError) -> Response:
-        status = status_of(exc)
+        status = row_of(exc).api
         if isinstance(exc, Busy):
             _log.warning("turned away", extra={"code": exc.code})
         elif status >= 500:

@@ -26,9 +26,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trust.encoding.qr import address_svg
-from trust.model.errors import Busy, Conflict, NotFound, NotPermitted, RequestError, TrustError
+from trust.model.errors import Busy, NotPermitted, TrustError
 from trust.people.access import Access
 from trust.people.sessions import DESK, WALLET, WebSession
+from trust.web.statuses import row_of
 from trust.words.language import LANGUAGES, Language, show_date
 from trust.words.texts import as_language, preferred_language, show_time, text
 
@@ -244,26 +245,9 @@ def page_for_error(shell: Shell[Any], request: Request, exc: Exception) -> Respo
 
 def _status_and_words(exc: Exception) -> tuple[int, str]:
     match exc:
-        case NotFound(code="LINK_USED_UP" | "RESULT_GONE"):
-            return 410, "gone"
-        case NotFound():
-            return 404, "not_found"
-        case NotPermitted(code="FORM_EXPIRED"):
-            return 403, "form_expired"
-        case NotPermitted():
-            return 403, "not_permitted"
-        case Conflict():
-            return 409, "conflict"
-        case Busy():
-            return 503, "busy"
-        case RequestError(code="TOO_MANY_AT_ONCE"):
-            return 429, "too_many"
-        case RequestError(code="TOO_LARGE"):
-            return 413, "too_large"
-        case RequestError():
-            return 400, "bad_request"
         case TrustError():
-            return 503, "unavailable"
+            row = row_of(exc)
+            return row.page, row.words
         case RequestValidationError():
             # An address that cannot be one of ours is an address that is not there.
             in_path = any(error["loc"][:1] == ("path",) for error in exc.errors())
