@@ -23,7 +23,8 @@ from starlette.requests import ClientDisconnect
 from ledger.note import format_vkey
 from ledger.witness.witness import MAX_REQUEST_SIZE, TOO_LARGE, Answer, Witness
 from trust.model.errors import OperationalError
-from trust.web.middleware import Metrics, RequestFrame
+from trust.web.metrics import Metrics
+from trust.web.middleware import RequestFrame
 
 _READ_SECONDS: Final = 20
 _TOO_SLOW: Final = Answer(status=408, body=b"The request did not arrive in time.\n")

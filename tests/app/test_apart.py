@@ -60,7 +60,7 @@ def test_keys_and_passphrase_live_apart_from_the_data(
         assert report["verdict"] == "PASSED", report
         assert served.get("/metrics").status_code == 404
         served.url = f"http://127.0.0.1:{metrics}"
-        assert 'ecert_verifications_total{method="' in served.get("/metrics").text
+        assert 'ecert_verifications_total{code="' in served.get("/metrics").text
         assert served.get("/readyz").status_code == 404, "nothing but metrics is there"
     finally:
         served.close()

@@ -281,7 +281,7 @@ def test_operators_get_health_metrics_and_version(api: Api) -> None:
     ready = api.get("/readyz")
     assert ready.status_code == 200, ready.text
     metrics = api.get("/metrics", key=METRICS_TOKEN).text
-    assert 'ecert_verifications_total{method="' in metrics
+    assert 'ecert_verifications_total{code="' in metrics
     assert "ecert_ledger_size" in metrics
     assert api.get("/version").json()["name"] == "yinzheng"
 

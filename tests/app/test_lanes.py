@@ -52,7 +52,7 @@ def test_a_lane_takes_what_it_has_room_for_and_says_when_to_come_back() -> None:
             assert await lanes.decode(Lane.PUBLIC, lambda: "needs no reader") == "needs no reader"
             release.set()
         assert await lanes.read(Lane.PUBLIC, lambda: "room again") == "room again"
-        assert not any(lanes.gauges().values())
+        assert not any(lanes.inside().values())
 
     anyio.run(fill)
 
@@ -73,7 +73,7 @@ def test_one_client_leaves_room_for_the_next() -> None:
     with ExitStack() as inside:
         for _ in range(4):  # a proxy on this machine that does not say for whom it asks
             inside.enter_context(lanes.admitted(Lane.PUBLIC, "127.0.0.1"))
-    assert not any(lanes.gauges().values())
+    assert not any(lanes.inside().values())
 
 
 def test_what_is_announced_counts_before_it_has_come() -> None:
@@ -83,7 +83,7 @@ def test_what_is_announced_counts_before_it_has_come() -> None:
             pass
         with lanes.admitted(Lane.PUBLIC, "192.0.2.2", 40):
             pass
-    assert not any(lanes.gauges().values())
+    assert not any(lanes.inside().values())
 
 
 def _turns(sizes: LaneSize, asked: list[str], *, at_once: int) -> list[str]:
@@ -110,7 +110,7 @@ def _turns(sizes: LaneSize, asked: list[str], *, at_once: int) -> list[str]:
                     while len(began) < min(done + at_once, len(asked)):
                         await anyio.sleep(0.001)
                 release.release()
-        assert not any(lanes.gauges().values())
+        assert not any(lanes.inside().values())
 
     anyio.run(everybody)
     return began
@@ -148,7 +148,7 @@ def test_three_addresses_leave_a_reader_for_the_next_visitor() -> None:
             assert len(began) < len(asked), "the others are still there"
             release.set()
         assert sorted(began) == sorted(asked), "and all of them were served"
-        assert not any(lanes.gauges().values())
+        assert not any(lanes.inside().values())
 
     anyio.run(flood_and_visit)
 
@@ -176,7 +176,7 @@ def test_who_hangs_up_while_he_waits_gives_his_turn_away() -> None:
             release.set()
         with lanes.admitted(Lane.PUBLIC, "192.0.2.2"):
             assert await lanes.read(Lane.PUBLIC, lambda: "his turn") == "his turn"
-        assert not any(lanes.gauges().values())
+        assert not any(lanes.inside().values())
 
     anyio.run(wait_and_leave)
 
@@ -194,13 +194,14 @@ def held(world: World) -> Iterator[threading.Event]:
     class Sitting:
         def verify_bytes(self, *given: object, **more: object) -> object:
             release.wait(HANG_SECONDS)
-            return service.checking.verifiers[Lane.MACHINE].verify_bytes(*given, **more)  # type: ignore[arg-type]
+            return before[Lane.MACHINE].verify_bytes(*given, **more)  # type: ignore[arg-type]
 
-    before = service.verifiers
-    object.__setattr__(service, "verifiers", {**before, Lane.PUBLIC: Sitting()})
+    before = service.checking.verifiers
+    sitting = {**before, Lane.PUBLIC: Sitting()}
+    object.__setattr__(service.checking, "verifiers", sitting)
     yield release
     release.set()
-    object.__setattr__(service, "verifiers", before)
+    object.__setattr__(service.checking, "verifiers", before)
 
 
 def test_a_full_public_queue_turns_away_the_public_only(world: World, held: threading.Event) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from trust.web.middleware import MAX_BODY, Metrics, RequestFrame
+from trust.web.metrics import Metrics
+from trust.web.middleware import MAX_BODY, RequestFrame
 
 
 def status_of(path: str, length: int, metrics: Metrics) -> int:
@@ -44,8 +45,10 @@ def test_each_request_and_each_verdict_is_counted_once() -> None:
     for length in (0, 0, MAX_BODY + 1):
         status_of("/api/v1/x", length, metrics)
     metrics.verdict("file", "PASSED", "OK")
-    lines = metrics.text({"a": 1.0}).splitlines()
-    assert 'ecert_http_requests_total{method="POST",route="(none)",status="204"} 2' in lines
-    assert 'ecert_http_requests_total{method="POST",route="(none)",status="413"} 1' in lines
-    assert 'ecert_verifications_total{method="file",outcome="PASSED",code="OK"} 1' in lines
-    assert lines[-1] == "a 1.0"
+    lines = metrics.text(lambda: {"a": 1.0, "b": {(("lane", "public"),): 2.0}}).splitlines()
+    assert 'ecert_http_requests_total{method="POST",route="(none)",status="204"} 2.0' in lines
+    assert 'ecert_http_requests_total{method="POST",route="(none)",status="413"} 1.0' in lines
+    assert 'ecert_verifications_total{code="OK",method="file",outcome="PASSED"} 1.0' in lines
+    assert "a 1.0" in lines
+    assert 'b{lane="public"} 2.0' in lines
+    assert not [line for line in lines if "_created" in line]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 
 from issuer.ecertificates.sql import backlog
 from trust.app.compose import Service
@@ -10,11 +11,10 @@ from trust.model.seal import SealState
 from trust.storage.tables import to_micros
 from trust.web.health import Health
 from trust.web.lanes import Lanes
-from trust.web.middleware import Metrics
+from trust.web.metrics import MEDIA_TYPE, Metrics
 
 _LEAST_FREE = 64 * 1024 * 1024
 """Bytes on the disk of the data folder below which nothing should be sent here."""
-_MEDIA_TYPE = "text/plain; version=0.0.4"
 
 
 def health_of(service: Service, metrics: Metrics, lanes: Lanes) -> Health:
@@ -30,7 +30,7 @@ def health_of(service: Service, metrics: Metrics, lanes: Lanes) -> Health:
             "trust_list": lambda: service.publishing.trust_list(service.clock.now()),
         },
         notes=lambda: [] if service.is_copy_noticed else ["COPY_NOT_NOTICED"],
-        metrics=lambda: (metrics.text(_gauges(service, lanes)), _MEDIA_TYPE),
+        metrics=lambda: (metrics.text(lambda: _gauges(service, lanes)), MEDIA_TYPE),
         token=service.settings.metrics_token,
     )
 
@@ -40,15 +40,15 @@ def _edited_rows(service: Service) -> int:
     return len(checking.findings) if checking is not None else 0
 
 
-def _gauges(service: Service, lanes: Lanes) -> dict[str, float]:
-    gauges = {
+def _gauges(service: Service, lanes: Lanes) -> dict[str, float | Mapping[tuple[tuple[str, str], ...], float]]:
+    gauges: dict[str, float | Mapping[tuple[tuple[str, str], ...], float]] = {
         "ecert_ledger_size": float(service.log.checkpoint().size),
         "ecert_ledger_halted": float(service.log.halted is not None),
         "ecert_ledger_scrubbed_entries": float(service.keeper.scrubbing.entries),
         "ecert_register_edited_rows": float(_edited_rows(service)),
         "ecert_disk_free_bytes": float(shutil.disk_usage(service.settings.data).free),
         **_backlog(service),
-        **lanes.gauges(),
+        "ecert_lane_inside": lanes.inside(),
     }
     if (witnessing := service.keeper.witnessing) is not None:
         quorum_at = witnessing.quorum_at

@@ -32,7 +32,8 @@ from trust.web.assets import make_templates, static_files
 from trust.web.health import health_router, metrics_app
 from trust.web.idempotency import Idempotency
 from trust.web.lanes import Lanes
-from trust.web.middleware import Metrics, RequestFrame
+from trust.web.metrics import Metrics
+from trust.web.middleware import RequestFrame
 from trust.web.problems import add_problem_handlers
 from trust.web.shell import Shell, page_for_error, security_headers
 from verifier.http.verifications import verifications_router

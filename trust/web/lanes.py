@@ -78,9 +78,10 @@ class Lanes:
         """Runs what needs no reader: the text of a code. Raises `Busy`."""
         return await self._lanes[lane].codes.run(work, _asking.get())
 
-    def gauges(self) -> dict[str, float]:
+    def inside(self) -> dict[tuple[tuple[str, str], ...], float]:
+        """How many requests are in each queue of each lane, at work or waiting."""
         return {
-            f'ecert_lane_inside{{lane="{name}",queue="{queue}"}}': float(inside)
+            (("lane", name), ("queue", queue)): float(inside)
             for name, lane in self._lanes.items()
             for queue, inside in (
                 ("uploads", lane.uploads),

@@ -11,8 +11,6 @@ import logging
 import re
 import secrets
 import time
-from collections import Counter
-from threading import Lock
 from urllib.parse import urlsplit, urlunsplit
 
 from anyio import fail_after, sleep
@@ -21,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trust.model.errors import Busy
 from trust.sandbox.lanes import Lane
 from trust.web.lanes import Lanes
+from trust.web.metrics import Metrics
 from trust.web.problems import problem
 
 MAX_BODY = 21 * 1024 * 1024
@@ -28,48 +27,6 @@ BODY_SECONDS = 60.0
 TURNED_AWAY_AFTER = 1.0
 _log = logging.getLogger("yinzheng.access")
 _TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
-
-
-class Metrics:
-    """Counts in the form that Prometheus reads."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._requests: Counter[tuple[str, str, int]] = Counter()
-        self._seconds: Counter[str] = Counter()
-        self._verdicts: Counter[tuple[str, str, str]] = Counter()
-
-    def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        with self._lock:
-            self._requests[method, route, status] += 1
-            self._seconds[route] += seconds  # type: ignore[assignment]  # a Counter adds floats as well
-
-    def verdict(self, kind: str, outcome: str, code: str) -> None:
-        with self._lock:
-            self._verdicts[kind, outcome, code] += 1
-
-    def text(self, gauges: dict[str, float]) -> str:
-        with self._lock:
-            lines = ["# TYPE ecert_http_requests_total counter"]
-            for (method, route, status), count in sorted(self._requests.items()):
-                lines.append(
-                    f'ecert_http_requests_total{{method="{method}",route="{route}",status="{status}"}} {count}'
-                )
-            lines.append("# TYPE ecert_http_seconds_total counter")
-            for route, seconds in sorted(self._seconds.items()):
-                lines.append(f'ecert_http_seconds_total{{route="{route}"}} {seconds:.6f}')
-            lines.append("# TYPE ecert_verifications_total counter")
-            for (kind, outcome, code), count in sorted(self._verdicts.items()):
-                lines.append(
-                    f'ecert_verifications_total{{method="{kind}",outcome="{outcome}",code="{code}"}} {count}'
-                )
-        described = ""
-        for name, value in sorted(gauges.items()):
-            if (metric := name.partition("{")[0]) != described:
-                described = metric
-                lines.append(f"# TYPE {metric} gauge")
-            lines.append(f"{name} {value}")
-        return "\n".join(lines) + "\n"
 
 
 class RequestFrame:

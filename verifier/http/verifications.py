@@ -21,7 +21,7 @@ from trust.web.api import (
     private,
 )
 from trust.web.lanes import Lanes
-from trust.web.middleware import Metrics
+from trust.web.metrics import Metrics
 from trust.web.problems import problem
 from trust.web.sender import sender_of
 from verifier.checks.digests import digest_json
