@@ -61,11 +61,6 @@ class LogKeys:
         return tuple(each.vkey for each in self.keys if each.until_size is None)
 
 
-def only_key(vkey: VerifierKey) -> LogKeys:
-    """A log of which one key is known, as an outsider often knows it."""
-    return LogKeys(vkey.name, (LogKey(vkey, 0),))
-
-
 def check_log_checkpoint(note: str, keys: LogKeys) -> Checkpoint:
     """The checkpoint in `note`, if every key that signs its size has signed it.
 

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
-from issuer.ecertificates.sql import DocumentRow, ECertificateRow
+from issuer.ecertificates.sql import ECertificateRow
 from trust.model.errors import Conflict
 from trust.storage.tables import BigKey, all_rows, delete, insert, one_row
 
@@ -141,18 +141,6 @@ def erase_versions(connection: Connection, ecertificate_id: int) -> int:
     count = len(versions_of(connection, ecertificate_id))
     delete(connection, LaterVersionRow, {"ecertificate_id": ecertificate_id})
     return count
-
-
-def size_of(connection: Connection, ecertificate_id: int) -> int:
-    """Bytes of the newest version: the issued file and what was added."""
-    table = _t(DocumentRow)
-    found: int = connection.execute(
-        sa.select(sa.func.sum(sa.func.length(table.c.content))).where(
-            table.c.ecertificate_id == ecertificate_id,
-            sa.or_(table.c.kind == "issued", table.c.kind.like("update-%")),
-        )
-    ).scalar_one()
-    return int(found or 0)
 
 
 def _t(kind: type[SQLModel]) -> sa.Table:

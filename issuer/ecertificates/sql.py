@@ -205,17 +205,6 @@ def get_ecertificate(connection: Connection, **where: Any) -> ECertificateRow:
     return row
 
 
-def newest_version(connection: Connection, authority_id: str, type_short: str, number: str) -> int:
-    """The highest version of a licence number, 0 where there is none."""
-    table = table_of(ECertificateRow)
-    found = connection.execute(
-        sa.select(sa.func.max(table.c.version)).where(
-            table.c.authority_id == authority_id, table.c.type_short == type_short, table.c.number == number
-        )
-    ).scalar_one()
-    return int(found or 0)
-
-
 def claim_unfinished(
     connection: Connection, limit: int, *, after: int, now: int, until: int
 ) -> tuple[list[ECertificateRow], int]:

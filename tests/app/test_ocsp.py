@@ -12,11 +12,12 @@ from urllib.parse import quote
 import pytest
 from asn1crypto import ocsp, pem
 from fastapi.testclient import TestClient
+from support.ocsp_answers import check_response
 from support.world import World
 
 from issuer.pki.pki import family_of
 from keys.custody import KeyPurpose, SigningKey
-from keys.pki.ocsp import GOOD, UNKNOWN, CertStatus, Revoked, check_response, make_request
+from keys.pki.ocsp import GOOD, UNKNOWN, CertStatus, Revoked, make_request
 from trust.app.site import create_app
 from trust.model.errors import KeyUnavailable
 

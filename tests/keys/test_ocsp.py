@@ -11,6 +11,7 @@ import pytest
 from asn1crypto import ocsp, x509
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import RevokedError
+from support.ocsp_answers import check_response
 
 from keys.custody import KeyPurpose, SigningKey
 from keys.pki.build import Profile, Subject, make_x509_cert
@@ -22,7 +23,6 @@ from keys.pki.ocsp import (
     CertStatus,
     Responder,
     Revoked,
-    check_response,
     make_request,
     read_request,
     refusal,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from support.ledger_world import ORIGIN, World
+from support.log_keys import only_key
 
 from keys import sm2
 from keys.sm2.encoding import parse_spki
 from ledger.log import Log
-from ledger.logkeys import LogKeys, check_log_checkpoint, keys_from_statements, only_key
+from ledger.logkeys import LogKeys, check_log_checkpoint, keys_from_statements
 from ledger.note import KeyKind, SignerKey, parse_note
 from ledger.proof import check_embedded_receipt, format_receipt
 from ledger.publisher import vkey_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from support.log_keys import only_key
 
 from ledger.checkpoint import Checkpoint, format_checkpoint
-from ledger.logkeys import only_key
 from ledger.note import SignerKey, VerifierKey, signed_note
 from ledger.proof import (
     Receipt,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from sqlmodel import Field, Session, SQLModel, select
+from sqlmodel import Field, SQLModel
 
 from trust.model.errors import Conflict, LedgerHalted, Malformed, StorageError
 from trust.storage.errors import DurabilityUnknown
@@ -53,23 +53,6 @@ def test_what_is_written_is_read_and_what_fails_is_not(database: Database) -> No
     with pytest.raises(LookupError):
         fail_midway()
     assert ids(database) == [1, 2]
-
-
-def test_a_session_writes_and_reads_in_the_same_way(database: Database) -> None:
-    with database.session_write() as session:
-        session.add(Named(id=1, name="印"))
-
-    def fail_midway() -> None:
-        with database.session_write() as session:
-            session.add(Named(id=2, name="证"))
-            session.flush()
-            raise LookupError
-
-    with pytest.raises(LookupError):
-        fail_midway()
-    with database.session_read() as session:
-        assert [each.name for each in session.exec(select(Named))] == ["印"]
-        assert isinstance(session, Session)
 
 
 def test_many_threads_write_without_losing_anything(database: Database) -> None:

@@ -41,7 +41,6 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
-from sqlmodel import Session
 
 from trust.model.errors import Malformed, StorageError
 from trust.storage.errors import DurabilityUnknown
@@ -120,23 +119,6 @@ class Database:
         with _translated(self.name), self._readers.connect() as connection, connection.begin():
             install(connection, self.guard)
             yield connection
-
-    @contextlib.contextmanager
-    def session_write(self) -> Iterator[Session]:
-        """`write` as a SQLModel session: flushed and committed when the block ends."""
-        # The session joins the transaction; only `write` ends it.
-        with (
-            self.write() as connection,
-            Session(connection, join_transaction_mode="rollback_only") as session,
-        ):
-            yield session
-            session.flush()
-
-    @contextlib.contextmanager
-    def session_read(self) -> Iterator[Session]:
-        """`read` as a SQLModel session."""
-        with self.read() as connection, Session(connection, join_transaction_mode="rollback_only") as session:
-            yield session
 
     def forget_deleted(self, tables: Sequence[str]) -> bool:
         """Makes sure that deleted rows cannot be read from the files any more, as far as the database can.
