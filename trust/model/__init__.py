@@ -1,0 +1,1 @@
+"""The words: values, statuses, errors, clock and entropy. Standard library only."""
