@@ -30,6 +30,7 @@ os.environ.setdefault("FAKETIME_DONT_FAKE_MONOTONIC", "1")
 # Hundreds of processes are started here: without compiled modules each of them compiles the product again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+pytest_plugins = ["support.page_fixtures"]
 _numbers = itertools.count()
 # Examples are not timed: a busy machine is no fault of theirs.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -1,1 +1,1 @@
-"""The roof: settings, composition, the site, the command, migrations, the demo. What puts parts together, and nothing else."""
+"""The roof: settings, composition, the site, the command, migrations, the demo. It puts parts together, no more."""

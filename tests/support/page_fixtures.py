@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+
 from support.borrowed import lend
 from support.cli import Cli
 from support.pages_browser import Browser
 from support.pages_world import World, make_world
-
 from trust.sandbox.workers import Sandbox
 
 
