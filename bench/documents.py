@@ -48,7 +48,7 @@ def _sealing(made: Made, pdf: bytes, where: Any, folder: Path) -> Iterator[Measu
     service = made.service
     place = SealPlace(where.page, where.x1, where.y1, where.x2, where.y2)
     box = tuple(round(n) for n in (where.x1, where.y1, where.x2, where.y2))
-    rsa = service.seals.open(service.seals.get(seal_id(Suite.RSA3072_SHA256)))
+    rsa = service.seals.using.open(service.seals.registry.get(seal_id(Suite.RSA3072_SHA256)))
     image = _picture()
     key_file, cert_file = folder / "key.pem", folder / "cert.pem"
     plain = rsa.key.pyca.private_bytes(  # type: ignore[union-attr]
@@ -85,7 +85,7 @@ def _sealing(made: Made, pdf: bytes, where: Any, folder: Path) -> Iterator[Measu
     per_second, count = rate(tuned)
     yield Measured("seal", "tuned pyHanko, RSA-3072, image, no time-stamp", per_second, count)
     for suite in SUITES:
-        seal = service.seals.open(service.seals.get(seal_id(suite)))
+        seal = service.seals.using.open(service.seals.registry.get(seal_id(suite)))
         tsa = service.pki.time_stamp_authority(suite)
         at = datetime.now(UTC)
 

@@ -126,8 +126,8 @@ class Results:
 
 def work_of(made: Made, suite: Suite, page: Any, keys: Path) -> Work:
     service = made.service
-    seal = service.seals.get(seal_id(suite))
-    in_use, tsa = service.seals.open(seal), service.pki.time_stamp_authority(suite)
+    seal = service.seals.registry.get(seal_id(suite))
+    in_use, tsa = service.seals.using.open(seal), service.pki.time_stamp_authority(suite)
     return Work(
         suite=suite,
         keys=keys,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # a command that opens nothing runs in the base install, wher
     from issuer.pki.pki import Pki
     from issuer.presenting.presenting import Presenting
     from issuer.publishing.publishing import Publishing
-    from issuer.seals.seals import Seals
+    from issuer.seals.lifecycle import Seals
     from ledger.log import Log
     from trust.model.clock import Clock
     from trust.people.access import Access

@@ -9,7 +9,7 @@ from issuer.guarding import sql as guarding_sql
 from issuer.operations import sql as operations_sql
 from issuer.publishing import sql as publishing_sql
 from issuer.seals import sql as seals_sql
-from issuer.seals.seals import event_commit
+from issuer.seals.lifecycle import event_commit
 from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.digests import sha256
 from trust.encoding.entry import Entry, EntryKind

@@ -243,7 +243,7 @@ class Archiving:
         )
         before = read_version(data, open_pdf(data))
         head, tail = encode_update(before, _without(evidence, before.evidence))
-        suite = stamping_suite(issuing.seals.get(row.seal_id).suite, for_abroad=is_for_abroad)
+        suite = stamping_suite(issuing.seals.registry.get(row.seal_id).suite, for_abroad=is_for_abroad)
         tsa = issuing.pki.time_stamp_authority(suite)
         update = _stamp(data, head, tail, tsa)
         return self._described(row, fields, len(later) + 1, data, update)

@@ -45,7 +45,7 @@ class Exporting:
         return Record(
             issued=issued,
             profile=load_profile(issued.type_short),
-            seal=self.issuing.seals.get(issued.seal_id),
+            seal=self.issuing.seals.registry.get(issued.seal_id),
             versions=versions,
             receipts=[self.receipt(pid, version.number) for version in versions],
             file=self.archiving.file(pid),

@@ -11,7 +11,7 @@ from typing import Any
 
 from issuer.archive.archiving import ArchivedVersion
 from issuer.catalogue import FieldType, TypeProfile
-from issuer.seals.seals import ESeal
+from issuer.seals.registry import ESeal
 from keys.pki.read import read_x509_cert
 from ledger.proof import DetachedReceipt, format_detached_receipt, parse_receipt
 from trust.encoding.archive_package import (

@@ -272,7 +272,7 @@ def _print_resealed(row: Any) -> None:
 )
 def seal_request_many(ctx: typer.Context, seal_id: str, count: int, by: By, data: Data = None) -> None:
     with opened(ctx, ISSUER, data) as service:
-        console.print_json({"approval": service.seals.request_many(seal_id, count, by=by)})
+        console.print_json({"approval": service.seals.using.request_many(seal_id, count, by=by)})
 
 
 @seal_app.command(
@@ -280,7 +280,7 @@ def seal_request_many(ctx: typer.Context, seal_id: str, count: int, by: By, data
 )
 def seal_approve_many(ctx: typer.Context, approval: int, by: By, data: Data = None) -> None:
     with opened(ctx, ISSUER, data) as service:
-        service.seals.approve_many(approval, by=by)
+        service.seals.using.approve_many(approval, by=by)
 
 
 # --- what there is ---
@@ -291,11 +291,11 @@ def seal_list(ctx: typer.Context, data: Data = None, json: Json = False) -> None
     with opened(ctx, ISSUER, data) as service:
         rows: list[tuple[str, str, str, str, str, datetime | None]] = [
             (s.seal_id, s.authority_id, s.name, s.suite.value, s.state.value, s.not_after)
-            for s in service.seals.list()
+            for s in service.seals.registry.list()
         ]
         rows += [
             (a.seal_id, a.authority_id, a.name, a.suite.value, a.state.value, None)
-            for a in service.seals.applications()
+            for a in service.seals.registry.applications()
         ]
     if json:
         for seal_id, authority, name, suite, state, not_after in rows:
@@ -338,7 +338,7 @@ def seal_show(
     from trust.model.seal import SealShape, seal_code
 
     with opened(ctx, ISSUER, data) as service:
-        seal = service.seals.get(seal_id)
+        seal = service.seals.registry.get(seal_id)
         code = seal_code(service.authorities.get(seal.authority_id).uscc, seal_id)
     if picture is not None:
         picture.write_text(seal.picture_svg, encoding="utf-8")
@@ -388,7 +388,7 @@ def seal_preview(
 @seal_app.command("history", help=t("印章的全部经历", "every step in a seal's life"))
 def seal_history(ctx: typer.Context, seal_id: str, data: Data = None, json: Json = False) -> None:
     with opened(ctx, ISSUER, data) as service:
-        events = service.seals.history(seal_id)
+        events = service.seals.registry.history(seal_id)
     if json:
         for event in events:
             console.print_json(
@@ -423,7 +423,7 @@ def seal_uses(
     ctx: typer.Context, seal_id: str, since: Since = None, data: Data = None, json: Json = False
 ) -> None:
     with opened(ctx, ISSUER, data) as service:
-        uses = service.seals.uses(seal_id, since=_time(since))
+        uses = service.seals.registry.uses(seal_id, since=_time(since))
     if json:
         for use in uses:
             console.print_json({"at": use.at.isoformat(), "by": use.by, "pid": use.pid.hex()})
@@ -441,7 +441,7 @@ def _show_touched(service: Any, seal_id: str, since: datetime | None) -> None:
     """What was sealed since the time named: those documents no longer count and have to be sealed anew."""
     if since is None:
         return
-    uses = service.seals.uses(seal_id, since=since)
+    uses = service.seals.registry.uses(seal_id, since=since)
     console.out.print(
         t(
             f"自 {since.isoformat()} 起用该章签发 {len(uses)} 份，须重新签发：",

@@ -20,7 +20,8 @@ from sqlalchemy.engine import Connection
 from issuer.archive import sql as archive_sql
 from issuer.pki import sql
 from issuer.pki.pki import PKI_FAMILIES, ROLES, Pki, family_of
-from issuer.seals.seals import ESeal, Seals, SealUse
+from issuer.seals.lifecycle import Seals
+from issuer.seals.registry import ESeal, SealUse
 from keys.pki.build import Profile
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
@@ -83,7 +84,7 @@ class Compromises:
         self._withdraw(ca_id, since, at)
         touched = self.touched(ca_id, since)
         for seal_id in touched.seals:
-            seal = self.seals.get(seal_id)
+            seal = self.seals.registry.get(seal_id)
             if seal.state in _NOT_REVOKED:
                 why = note or f"{ca_id} compromised"
                 self.seals.revoke(seal_id, by=by, note=why, since=since, approved_by=approved_by)
@@ -96,11 +97,15 @@ class Compromises:
             case Profile.TIME_STAMP:
                 return Touched(ca_id, since, (), self._stamped(row, since))
             case Profile.SEAL_MAKER:
-                made = [seal for seal in self.seals.list() if _is_made_by(seal, bytes(row.cert), since)]
+                made = [
+                    seal for seal in self.seals.registry.list() if _is_made_by(seal, bytes(row.cert), since)
+                ]
             case _:
-                made = [seal for seal in self.seals.list() if seal.ca_id == ca_id]
+                made = [seal for seal in self.seals.registry.list() if seal.ca_id == ca_id]
         files = [
-            _file(use, seal.seal_id) for seal in made for use in self.seals.uses(seal.seal_id, since=since)
+            _file(use, seal.seal_id)
+            for seal in made
+            for use in self.seals.registry.uses(seal.seal_id, since=since)
         ]
         return Touched(ca_id, since, [seal.seal_id for seal in made], files)
 
@@ -119,9 +124,9 @@ class Compromises:
         until = self._relieved_at(row)
         files = [
             _file(use, seal.seal_id)
-            for seal in self.seals.list()
+            for seal in self.seals.registry.list()
             if family_of(seal.suite) is family
-            for use in self.seals.uses(seal.seal_id, since=since, until=until)
+            for use in self.seals.registry.uses(seal.seal_id, since=since, until=until)
         ]
         suites = [suite.value for suite in Suite if family_of(suite) is family]
         end = tables.to_micros(until) if until is not None else 1 << 62

@@ -61,7 +61,7 @@ class Resealing:
 
         Raises `Conflict` for a seal that is in use and no time named.
         """
-        seal = self.issuing.seals.get(old_seal)
+        seal = self.issuing.seals.registry.get(old_seal)
         if since is None:
             if seal.state not in (SealState.REVOKED, SealState.LOST):
                 raise Conflict(
@@ -69,7 +69,7 @@ class Resealing:
                     "Revoke it or report it lost first, or name the time with --since.",
                 )
             since = seal.state_since
-        return list(dict.fromkeys(use.pid for use in self.issuing.seals.uses(old_seal, since=since)))
+        return list(dict.fromkeys(use.pid for use in self.issuing.seals.registry.uses(old_seal, since=since)))
 
     def reseal(
         self,
@@ -89,7 +89,7 @@ class Resealing:
         found = [self.issuing.issued(pid=pid) for pid in pids]
         at = self.issuing.clock.now()
         todo = [each for each in found if _left_out(each, at) is None]
-        self.issuing.seals.check_many({new_seal: len(todo)}, approval, at)
+        self.issuing.seals.using.check_many({new_seal: len(todo)}, approval, at)
         for each in found:
             yield _left_out(each, at) or self._reseal(each, old_seal, new_seal, by)
 

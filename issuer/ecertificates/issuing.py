@@ -46,7 +46,8 @@ from issuer.sealing.pdf import SealPlace, seal_department_pdf, seal_pdf
 from issuer.sealing.placing import place_seal
 from issuer.sealing.splice import SealedParts, splice_receipt, take_apart
 from issuer.seals.further import FurtherSeal, choose_further, decode_further, encode_further, fields_for
-from issuer.seals.seals import ESeal, Seals
+from issuer.seals.lifecycle import Seals
+from issuer.seals.registry import ESeal
 from keys.custody import KeyPurpose
 from keys.suites import Suite
 from ledger.log import AppendRequest, Log
@@ -181,11 +182,11 @@ class Issuing:
 
         Raises `NotPermitted` (SEAL_NEEDS_APPROVAL).
         """
-        self._with_approval(self.seals.check_many, list(applications), approval)
+        self._with_approval(self.seals.using.check_many, list(applications), approval)
 
     def foresee_many(self, applications: Iterable[Application], approval: int | None) -> None:
         """What `check_many` would answer now; uses up nothing."""
-        self._with_approval(self.seals.foresee_many, list(applications), approval)
+        self._with_approval(self.seals.using.foresee_many, list(applications), approval)
 
     def _with_approval(
         self,
@@ -256,7 +257,7 @@ class Issuing:
         legal = self._seal_for(application)
         further = self._further_for(application, legal)
         for seal in (legal, *(each.seal for each in further)):
-            self.seals.check_usable(
+            self.seals.using.check_usable(
                 seal,
                 application.authority_id,
                 at,
@@ -599,7 +600,7 @@ class Issuing:
                 self._try_page(checked, seal)
             used = (seal, *(each.seal for each in self._further_for(application, seal)))
             for each in used:
-                self.seals.foresee_use(each, foreseen.uses.get(each.seal_id, 0), self.clock.now())
+                self.seals.using.foresee_use(each, foreseen.uses.get(each.seal_id, 0), self.clock.now())
         except RequestError as exc:
             return Outcome(application.row, None, exc)
         foreseen.rows[key] = (application.row, checked.digest)
@@ -666,14 +667,16 @@ class Issuing:
         if stored is not None:
             return SealedECertificate(draft, stored)
         at = self.clock.now()
-        seal = self.seals.get(draft.seal_id)
-        self.seals.check_usable(seal, draft.authority_id, at, type_short=draft.type_short, caller=caller)
+        seal = self.seals.registry.get(draft.seal_id)
+        self.seals.using.check_usable(
+            seal, draft.authority_id, at, type_short=draft.type_short, caller=caller
+        )
         further = decode_further(self.seals, documents["further"])
         for each in further:
-            self.seals.check_usable(
+            self.seals.using.check_usable(
                 each.seal, draft.authority_id, at, type_short=draft.type_short, caller=caller
             )
-        in_use = self.seals.open(seal)
+        in_use = self.seals.using.open(seal)
         stamping = stamping_suite(seal.suite, for_abroad=documents[FOR_ABROAD] is not None)
         tsa = self.pki.time_stamp_authority(stamping)
         if stamping is not seal.suite:
@@ -704,7 +707,7 @@ class Issuing:
             sealed = add_further_seal(
                 sealed,
                 place_of,
-                seal=self.seals.open(each.seal),
+                seal=self.seals.using.open(each.seal),
                 tsa=self.pki.time_stamp_authority(each.seal.suite),
                 reason=_SEAL_REASON,
                 at=at,
@@ -718,7 +721,7 @@ class Issuing:
                 # The same request came twice at once: what was stored first stands, and is one use.
                 return SealedECertificate(draft, stored)
             for one in used:
-                self.seals.write_down_use(connection, one, draft.ecertificate_id, at, by=caller)
+                self.seals.using.write_down_use(connection, one, draft.ecertificate_id, at, by=caller)
             ecertificates_sql.put_document(connection, draft.ecertificate_id, "sealed", sealed)
             tables.update(
                 connection,
@@ -797,7 +800,7 @@ class Issuing:
         openings: dict[bytes, Openings] = {}
         parts: dict[bytes, SealedParts] = {}
         requests = []
-        seals = {seal.seal_id: seal for seal in self.seals.list()}
+        seals = {seal.seal_id: seal for seal in self.seals.registry.list()}
         for each in sealed:
             row = rows[each.draft.pid]
             salts = bytes(row.commit_salts)
@@ -872,8 +875,8 @@ class Issuing:
 
     def _seal_for(self, application: Application) -> ESeal:
         if application.seal_id is not None:
-            return self.seals.get(application.seal_id)
-        return self.seals.for_authority(application.authority_id)
+            return self.seals.registry.get(application.seal_id)
+        return self.seals.registry.for_authority(application.authority_id)
 
     def _further_for(self, application: Application, legal: ESeal) -> list[FurtherSeal]:
         return choose_further(self.seals, application, load_profile(application.type_short), legal)

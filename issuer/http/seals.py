@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from issuer.pki.identities import SealIdentity
-from issuer.seals.seals import ESeal, SealApplication, SealEvent
+from issuer.seals.registry import ESeal, SealApplication, SealEvent
 from issuer.service import IssuerService
 from keys.suites import Suite
 from trust.model.errors import Malformed, NotFound, NotPermitted
@@ -73,7 +73,7 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
 
     def own(seal_id: str, who: ApiCaller) -> SealApplication:
         """Another department's seal looks like none at all."""
-        found = seals.application(seal_id)
+        found = seals.registry.application(seal_id)
         if who.authority_id is not None and found.authority_id != who.authority_id:
             raise NotFound(f"There is no seal {seal_id}.", "Check its id.", code="UNKNOWN_SEAL")
         return found
@@ -83,8 +83,8 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
         return JSONResponse(_json_of(seal_id), status, {"Cache-Control": "no-store"})
 
     def _json_of(seal_id: str) -> dict[str, Any]:
-        found = seals.application(seal_id)
-        made = next((seal for seal in seals.list() if seal.seal_id == seal_id), None)
+        found = seals.registry.application(seal_id)
+        made = next((seal for seal in seals.registry.list() if seal.seal_id == seal_id), None)
         return seal_json(found, made)
 
     def _identity(identity_id: str | None, who: ApiCaller) -> SealIdentity | None:
@@ -101,9 +101,9 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
     @router.get("/seals", operation_id="listSeals")
     def listed(authorization: Authorization = None) -> JSONResponse:
         who = caller(authorization, "seal")
-        made = {seal.seal_id: seal for seal in seals.list()}
-        ids = [*made, *(each.seal_id for each in seals.applications())]
-        mine = [seals.application(seal_id) for seal_id in ids]
+        made = {seal.seal_id: seal for seal in seals.registry.list()}
+        ids = [*made, *(each.seal_id for each in seals.registry.applications())]
+        mine = [seals.registry.application(seal_id) for seal_id in ids]
         shown = [
             seal_json(each, made.get(each.seal_id))
             for each in mine
@@ -151,7 +151,7 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
     @router.get("/seals/{seal_id}/history", operation_id="getSealHistory")
     def history(seal_id: str, authorization: Authorization = None) -> JSONResponse:
         own(seal_id, caller(authorization, "seal"))
-        events = [_event_json(each) for each in seals.history(seal_id)]
+        events = [_event_json(each) for each in seals.registry.history(seal_id)]
         return JSONResponse({"events": events}, headers={"Cache-Control": "no-store"})
 
     @router.get("/seals/{seal_id}/uses", operation_id="getSealUses")
@@ -161,7 +161,7 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
         own(seal_id, caller(authorization, "seal"))
         listed = [
             {"at": use.at.isoformat(), "by": use.by, "pid": use.pid.hex()}
-            for use in seals.uses(seal_id, since=_zoned(since))
+            for use in seals.registry.uses(seal_id, since=_zoned(since))
         ]
         return JSONResponse({"uses": listed}, headers={"Cache-Control": "no-store"})
 
@@ -177,14 +177,14 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
     def request_many(seal_id: str, body: ManyBody, authorization: Authorization = None) -> JSONResponse:
         who = caller(authorization, "seal")
         own(seal_id, who)
-        number = seals.request_many(seal_id, body.count, by=who.key_id)
+        number = seals.using.request_many(seal_id, body.count, by=who.key_id)
         return JSONResponse({"approval": number}, 201, {"Cache-Control": "no-store"})
 
     @router.post("/seals/{seal_id}/requests/{number}/approve", operation_id="approveManyUses")
     def approve_many(seal_id: str, number: Number, authorization: Authorization = None) -> JSONResponse:
         who = caller(authorization, "seal.review")
         own(seal_id, who)
-        seals.approve_many(number, by=who.key_id, seal_id=seal_id)
+        seals.using.approve_many(number, by=who.key_id, seal_id=seal_id)
         return answer(seal_id, who, "approve-many")
 
     @router.post("/seals/{seal_id}/{act}", operation_id="actOnSeal")

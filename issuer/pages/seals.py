@@ -13,7 +13,7 @@ from datetime import datetime
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
-from issuer.seals.seals import ESeal, Idle
+from issuer.seals.registry import ESeal, Idle
 from issuer.service import IssuerService
 from trust.encoding.digests import sha256
 from trust.model.ecertificate import IssuingAuthority
@@ -57,8 +57,8 @@ def seals_router(shell: Shell[IssuerService]) -> APIRouter:
     @router.get("/seals")
     def register(request: Request) -> Response:
         service = shell.service
-        at, idle = service.clock.now(), service.seals.idle()
-        shown = [seal for seal in service.seals.list() if seal.state in _SHOWN]
+        at, idle = service.clock.now(), service.seals.registry.idle()
+        shown = [seal for seal in service.seals.registry.list() if seal.state in _SHOWN]
         groups: list[tuple[IssuingAuthority, list[SealView]]] = []
         for authority in service.authorities.list():
             views = [

@@ -24,7 +24,7 @@ from issuer.pki.pki import Pki
 from issuer.publishing import sql as publishing_sql
 from issuer.publishing.entries import list_anchors, list_members
 from issuer.seals import sql as seals_sql
-from issuer.seals.seals import Seals
+from issuer.seals.lifecycle import Seals
 from keys import sql as keys_sql
 from keys.custody import KeyPurpose
 from keys.pki.build import Profile
@@ -269,8 +269,8 @@ class Publishing:
         return found
 
     def _read_seals(self) -> tuple[TrustedSeal, ...]:
-        listed, idle = [], self.seals.idle()
-        for seal in self.seals.list():
+        listed, idle = [], self.seals.registry.idle()
+        for seal in self.seals.registry.list():
             if seal.state not in _IN_TRUST_LIST:
                 continue
             withdrawn = seal.state in (SealState.REVOKED, SealState.RENEWED)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from issuer.catalogue import TypeProfile
 from issuer.sealing.placing import EDGE_MM
 from issuer.sealing.use import SealPlace
-from issuer.seals.seals import ESeal, Seals
+from issuer.seals.lifecycle import Seals
+from issuer.seals.registry import ESeal
 from keys.suites import Suite
 from trust.model.ecertificate import Application
 from trust.model.errors import Conflict, Malformed, NotFound
@@ -42,7 +43,7 @@ def choose_further(
     """
     chosen: dict[SealRole, ESeal] = {}
     for seal_id in application.further_seals:
-        seal = seals.get(seal_id)
+        seal = seals.registry.get(seal_id)
         role = role_of(seal)
         if role is SealRole.LEGAL or role in chosen:
             raise Malformed(
@@ -72,7 +73,7 @@ def role_of(seal: ESeal) -> SealRole:
 def _newest(seals: Seals, authority_id: str, role: SealRole) -> ESeal:
     found = [
         seal
-        for seal in seals.list()
+        for seal in seals.registry.list()
         if seal.authority_id == authority_id and seal.state is SealState.ACTIVE and role_of(seal) is role
     ]
     if not found:
@@ -91,7 +92,7 @@ def encode_further(further: Sequence[FurtherSeal]) -> bytes:
 
 
 def decode_further(seals: Seals, stored: bytes | None) -> list[FurtherSeal]:
-    found = [seals.get(seal_id) for seal_id in json.loads(stored or b"[]")]
+    found = [seals.registry.get(seal_id) for seal_id in json.loads(stored or b"[]")]
     return [FurtherSeal(role_of(seal), seal) for seal in found]
 
 

@@ -572,17 +572,17 @@ def test_the_register_of_seals_says_which_is_in_force(
 ) -> None:
     seals = pages_world.service.seals
     page = browser.get(f"/seals?lang={language}").text
-    for seal in seals.list():
+    for seal in seals.registry.list():
         assert seal.name in page
         assert sha256(seal.cert).hexdigest() in page
     assert (in_force in page, frozen in page) == (True, False)
     try:
-        for seal in seals.list():
+        for seal in seals.registry.list():
             seals.freeze(seal.seal_id, note="test")
         page = browser.get(f"/seals?lang={language}").text
         assert (in_force in page, frozen in page) == (False, True)
     finally:
-        for seal in seals.list():
+        for seal in seals.registry.list():
             seals.unfreeze(seal.seal_id, note="test")
 
 

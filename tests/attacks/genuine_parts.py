@@ -64,7 +64,7 @@ def genuine_parts(genuine: Genuine, folder: Path) -> dict[str, list[bytes]]:
     package = service.export_package(issued.identifier).package
     files = decode_zip(package, max_bytes=len(package)).files
     seals = SealDataWorld.at(folder)
-    seal_data = service.seals.open(service.seals.get("chuncheng-market-sm2")).seal_data
+    seal_data = service.seals.using.open(service.seals.registry.get("chuncheng-market-sm2")).seal_data
     certs = [producer.signer.der, producer.ca.der, seals.signers.cert]
     printed = codes.encode_printed_claims(_CLAIMS)
     sign1 = cose.encode_sign1(cose.encode_protected("SM2-SM3", b"kid12345"), printed, bytes(range(64)))

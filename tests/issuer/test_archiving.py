@@ -98,7 +98,7 @@ def test_a_licence_outlives_every_certificate_that_proved_it(world: World, suite
         world.service.pki.service_keys.add("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256)
         later = archive(world, issued.pid)
     now = world.clock.now()
-    seal = world.service.seals.get(f"chuncheng-market-{suite}")
+    seal = world.service.seals.registry.get(f"chuncheng-market-{suite}")
     assert seal.not_after < now
     report = world.verify_offline(later, world.bundle())
     # The licence itself was for five years: that it has expired is all that can be said against it.

@@ -291,10 +291,10 @@ def test_an_event_of_a_seal_that_somebody_edited_keeps_no_renewed_seal_in_use(
         with pytest.raises(KeyboardInterrupt):
             seals.apply("chuncheng-market-third", "chuncheng-market", Suite.SM2_SM3, by="clerk 1")
     attacked.run("UPDATE seal_event SET by = 'clerk 2' WHERE entry_seq IS NULL")
-    assert seals.get(old).state is SealState.ACTIVE
+    assert seals.registry.get(old).state is SealState.ACTIVE
     with pytest.raises(StorageError):
         seals.resume_pending()
-    assert seals.get(old).state is SealState.RENEWED
+    assert seals.registry.get(old).state is SealState.RENEWED
 
 
 def test_an_act_whose_completion_a_crash_prevented_is_no_edited_row(attacked: Attacked) -> None:
@@ -420,7 +420,7 @@ def test_after_a_restore_the_register_goes_on_when_an_operator_has_looked(attack
     with pytest.raises(NotPermitted):
         attacked.access.clients.check_api_key(attacked.gone_key, "admin")
     attacked.service.seals.freeze("chuncheng-market-p256", by="keeper", note="调查")
-    assert attacked.service.seals.get("chuncheng-market-p256").state is SealState.FROZEN
+    assert attacked.service.seals.registry.get("chuncheng-market-p256").state is SealState.FROZEN
     attacked.restart()
     assert attacked.findings() == []
 
@@ -495,7 +495,7 @@ def test_a_seal_thawed_by_hand_seals_nothing(attacked: Attacked) -> None:
     service.seals.freeze(seal, by="keeper", note="调查")
     attacked.run("UPDATE seal SET state = 'ACTIVE' WHERE id = :id", id=seal)
     with pytest.raises(StorageError):
-        service.seals.get(seal)
+        service.seals.registry.get(seal)
     (outcome,) = _tried(attacked, 9)
     assert outcome is None or outcome.issued is None
     assert ("seal", seal) in [(each.table, each.key) for each in attacked.findings()]
@@ -578,7 +578,7 @@ def full(
     service = made.service
     service.presenting.start(made.valid.pid, purpose="核验", level=Level.NAMED)
     made.access.invitations.create_claim_link(b"\x01" * 32)
-    service.seals.request_many("chuncheng-market-sm2", 300, by="clerk")
+    service.seals.using.request_many("chuncheng-market-sm2", 300, by="clerk")
     service.seals.revoke("chuncheng-market-p256", by="keeper", note="遗失")
     with service.database.write() as connection:
         for kind in (

@@ -8,6 +8,7 @@ import pytest
 from support.world import FOOD, MARKET, World
 
 from issuer.ecertificates import sql
+from issuer.erasing import sql as erasing_sql
 from issuer.erasing.erasing import Erased
 from issuer.publishing.auditing import audit_status_lists
 from ledger.proof import check_embedded_receipt, format_receipt
@@ -127,7 +128,7 @@ def test_an_erasure_that_a_crash_interrupted_is_completed(
 
     erasing = stored_world.service.erasing
     for number, (owner, step) in enumerate(
-        [(stored_world.service.log, "append"), (sql, "erase_ecertificate")]
+        [(stored_world.service.log, "append"), (erasing_sql, "erase_ecertificate")]
     ):
         pid, _, _ = revoked(stored_world, 80 + number)
         with monkeypatch.context() as patched:

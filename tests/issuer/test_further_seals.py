@@ -196,12 +196,13 @@ def test_a_frozen_further_seal_seals_nothing(world: World) -> None:
 
 def test_every_use_is_written_down(world: World) -> None:
     before = {
-        seal: len(world.service.seals.uses(seal)) for seal in ("chuncheng-market-sm2", NAME_SEAL, ABROAD)
+        seal: len(world.service.seals.registry.uses(seal))
+        for seal in ("chuncheng-market-sm2", NAME_SEAL, ABROAD)
     }
     issue(world, NAME_SEAL, ABROAD)
-    after = {seal: len(world.service.seals.uses(seal)) for seal in before}
+    after = {seal: len(world.service.seals.registry.uses(seal)) for seal in before}
     assert {seal: after[seal] - before[seal] for seal in before} == dict.fromkeys(before, 1)
 
 
 def test_a_name_seal_stands_for_nobody_else(world: World) -> None:
-    assert world.service.seals.for_authority(MARKET.authority_id).seal_id == "chuncheng-market-sm2"
+    assert world.service.seals.registry.for_authority(MARKET.authority_id).seal_id == "chuncheng-market-sm2"

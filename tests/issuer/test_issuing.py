@@ -169,7 +169,7 @@ def test_a_receipt_that_does_not_fit_is_refused(world: World, way: str) -> None:
     with world.service.database.read() as connection:
         row = sql.get_ecertificate(connection, pid=issued.pid)
         sealed = sql.get_document(connection, row.id or 0, "sealed")
-    seal = world.service.seals.get("chuncheng-market-sm2")
+    seal = world.service.seals.registry.get("chuncheng-market-sm2")
     huge = b"\x04\x82\x80\x00" + bytes(0x8000)
     with pytest.raises(Conflict) as refused:
         splice_receipt(sealed, take_apart(sealed), huge, suite="SM2-SM3", sealing_cert=seal.cert)

@@ -51,7 +51,7 @@ _NUMBERS = {
 def numbers(world: World) -> dict[str, set[object]]:
     with world.service.database.read() as connection:
         found = {name: {row[0] for row in connection.execute(sa.text(s))} for name, s in _NUMBERS.items()}
-    certs = (seal.certs[0] for seal in world.service.seals.list() if seal.certs)
+    certs = (seal.certs[0] for seal in world.service.seals.registry.list() if seal.certs)
     found["X.509 serial"] = {read_x509_cert(cert).serial for cert in certs}
     return found
 
@@ -61,7 +61,7 @@ def work(world: World, first: int) -> list[bytes]:
     service = world.service
     pdfs = [world.issue(number)[1] for number in (first, first + 1)]
     service.seals.make(f"seal-{first}", world.market.authority_id, Suite.P256_SHA256)
-    service.seals.request_many(f"seal-{first}", 3, by="clerk")
+    service.seals.using.request_many(f"seal-{first}", 3, by="clerk")
     world.clock.advance(hours=13)  # time for new lists of every kind
     service.pki.crls(world.clock.now())
     service.publishing.trust_list(world.clock.now())
@@ -195,7 +195,7 @@ def test_what_was_spent_or_opened_before_the_restore_is_not_accepted_again(day: 
 def test_both_databases_go_on_behind_the_gap(stored_world: World) -> None:
     service, clock = stored_world.service, stored_world.clock
     stored_world.issue(1)
-    service.seals.request_many("chuncheng-market-sm2", 3, by="clerk")
+    service.seals.using.request_many("chuncheng-market-sm2", 3, by="clerk")
     before = numbers(stored_world)
     operation, ecertificate = service.log.last_operation_id + 5000, service.log.last_subject_id + 500
     with service.database.write() as connection:
@@ -207,7 +207,7 @@ def test_both_databases_go_on_behind_the_gap(stored_world: World) -> None:
     issuing = replace(service.issuing, ids_given_out=ecertificate if service.database.is_sqlite else 0)
     (outcome,) = issuing.issue([stored_world.application(2, seal="chuncheng-market-sm2")])
     assert outcome.issued is not None, outcome.error
-    service.seals.request_many("chuncheng-market-sm2", 3, by="clerk")
+    service.seals.using.request_many("chuncheng-market-sm2", 3, by="clerk")
     new = {name: found - before[name] for name, found in numbers(stored_world).items()}
     assert new["e-certificate"] == {ecertificate + 1}
     assert min(new["operation"]) > operation  # type: ignore[type-var]

@@ -30,13 +30,13 @@ def client(world: World) -> TestClient:
 
 
 def seal_root(world: World, seal: str) -> bytes:
-    family = family_of(world.service.seals.get(f"chuncheng-market-{seal}").suite)
+    family = family_of(world.service.seals.registry.get(f"chuncheng-market-{seal}").suite)
     return bytes(world.service.pki.ca(f"seal-root-{family}").cert)
 
 
 def certs_of(world: World, ca_id: str, seal: str) -> tuple[bytes, bytes]:
     """The certificates of a seal and of the CA above it."""
-    found = world.service.seals.get(f"chuncheng-market-{seal}")
+    found = world.service.seals.registry.get(f"chuncheng-market-{seal}")
     return found.cert, bytes(world.service.pki.issuing_ca(found.suite).cert)
 
 
@@ -67,7 +67,7 @@ def test_a_seal_is_good_until_it_is_revoked(world: World, client: TestClient, ca
     # The root answers for the CA, and for nothing below it.
     root = bytes(
         world.service.pki.ca(
-            f"seal-root-{family_of(world.service.seals.get(f'chuncheng-market-{seal}').suite)}"
+            f"seal-root-{family_of(world.service.seals.registry.get(f'chuncheng-market-{seal}').suite)}"
         ).cert
     )
     root_id = ca_id.replace("seal-ca", "seal-root")
@@ -156,7 +156,7 @@ def test_openssl_accepts_the_answers(world: World, client: TestClient, tmp_path:
     cert, issuer = certs_of(world, ca_id, seal)
     root = bytes(
         world.service.pki.ca(
-            f"seal-root-{family_of(world.service.seals.get(f'chuncheng-market-{seal}').suite)}"
+            f"seal-root-{family_of(world.service.seals.registry.get(f'chuncheng-market-{seal}').suite)}"
         ).cert
     )
     for name, der in (("cert", cert), ("issuer", issuer), ("root", root)):

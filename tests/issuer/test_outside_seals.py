@@ -11,7 +11,7 @@ from support.world import MARKET, START, World
 
 from issuer.pki import sql
 from issuer.pki.identities import SealIdentity
-from issuer.seals.seals import ESeal
+from issuer.seals.registry import ESeal
 from keys.pki.build import Subject
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
@@ -73,7 +73,7 @@ def test_a_seal_with_a_certificate_from_outside_passes_under_that_cas_root(
 
 def test_the_history_says_with_which_certificate_a_seal_was_made(world: World) -> None:
     seal = sealed_outside(world, OutsideCa("outside", Suite.SM2_SM3, START))
-    (made,) = [each for each in world.service.seals.history(SEAL) if each.act is SealAct.MAKE]
+    (made,) = [each for each in world.service.seals.registry.history(SEAL) if each.act is SealAct.MAKE]
     assert made.detail == seal.identity_id
     assert made.entry_seq is not None
 
@@ -96,7 +96,7 @@ def test_a_certificate_that_does_not_fit_the_seal_makes_none(world: World) -> No
             seals.make(f"other-{number}", MARKET.authority_id, suite, identity=given)
         assert caught.value.code == code
         with pytest.raises(NotFound):
-            seals.get(f"other-{number}")
+            seals.registry.get(f"other-{number}")
     gone = dataclasses.replace(imported(world, ca), key_id="00" * 16)
     with pytest.raises(NotFound):
         seals.make("other-0", MARKET.authority_id, Suite.SM2_SM3, identity=gone)
@@ -119,13 +119,13 @@ def test_a_seal_stays_under_the_ca_that_made_it_when_the_ca_is_rotated(world: Wo
     pki, seals = world.service.pki, world.service.seals
     before = f"chuncheng-market-{suite.value.split('-')[0].lower()}"
     first = issue_with(world, before, 1)
-    old_ca = seals.get(before).certs[1]
+    old_ca = seals.registry.get(before).certs[1]
     new_id = pki.rotate("seal-ca", suite)
     second = issue_with(world, before, 2)
     seals.make("after", MARKET.authority_id, suite)
     third = issue_with(world, "after", 3)
-    assert seals.get(before).certs[1] == old_ca
-    assert seals.get("after").certs[1] == bytes(pki.issuing_ca(suite).cert) != old_ca
+    assert seals.registry.get(before).certs[1] == old_ca
+    assert seals.registry.get("after").certs[1] == bytes(pki.issuing_ca(suite).cert) != old_ca
     for pdf in (first, second, third):
         report = world.verify(pdf)
         assert (report.verdict, report.code) == (Verdict.PASSED, "OK"), report.findings
@@ -135,8 +135,8 @@ def test_a_seal_stays_under_the_ca_that_made_it_when_the_ca_is_rotated(world: Wo
     with world.service.database.read() as connection:
         listed = {row.serial: row.ca_id for row in tables.all_rows(connection, sql.RevokedCertRow)}
     assert listed == {
-        str(read_x509_cert(seals.get(before).cert).serial): new_id.removesuffix(".2"),
-        str(read_x509_cert(seals.get("after").cert).serial): new_id,
+        str(read_x509_cert(seals.registry.get(before).cert).serial): new_id.removesuffix(".2"),
+        str(read_x509_cert(seals.registry.get("after").cert).serial): new_id,
     }
     assert world.verify(first).code == "SEAL_CERT_REVOKED"
     assert world.verify(third).verdict is Verdict.PASSED

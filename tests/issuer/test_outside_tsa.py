@@ -135,7 +135,7 @@ def test_without_a_time_stamp_nothing_is_sealed_and_what_waits_is_carried_on(
     world = stamping.reopen(tsa)
     world.service.outside_crls.refresh()
     tsa.http_status = 503
-    uses = lambda: world.service.seals.uses("chuncheng-market-sm2")  # noqa: E731 - a name for one call
+    uses = lambda: world.service.seals.registry.uses("chuncheng-market-sm2")  # noqa: E731 - a name for one call
     for _ in range(2):
         with pytest.raises(TimeStampUnavailable) as caught:
             world.issue()

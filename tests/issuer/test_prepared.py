@@ -90,7 +90,7 @@ def desks(template_folder, tmp_path_factory) -> Iterator[dict[str, Desk]]:  # ty
     world = make_world(folder)
     made = {}
     for name, suite in SUITES.items():
-        seal = world.service.seals.open(world.service.seals.get(f"chuncheng-market-{name}"))
+        seal = world.service.seals.using.open(world.service.seals.registry.get(f"chuncheng-market-{name}"))
         key = CountingKey(seal.key)
         made[name] = Desk(replace(seal, key=key), world.service.pki.time_stamp_authority(suite), key)
     yield made

@@ -197,4 +197,4 @@ def test_a_certificate_from_outside_is_chosen_by_a_key_of_no_department(world: W
     assert api.call("POST", "seals/window-2/make", {"identity": "0" * 32}, key=operator).status_code == 404
     made = api.call("POST", "seals/window-2/make", body, key=operator)
     assert (made.status_code, made.json()["identity"]) == (200, identity.identity_id)
-    assert world.service.seals.get("window-2").root == ca.root
+    assert world.service.seals.registry.get("window-2").root == ca.root

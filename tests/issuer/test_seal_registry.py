@@ -18,7 +18,9 @@ from support.world import MARKET, NAME_SEAL, START, World
 from issuer.ecertificates.issuing import CLAIMED_FOR
 from issuer.seals import sql
 from issuer.seals.artwork import draw_seal, round_seal, seal_data_png, seal_pdf
-from issuer.seals.seals import ESeal, Seals, event_commit
+from issuer.seals.lifecycle import event_commit
+from issuer.seals.registry import ESeal
+from issuer.seals.using import SealUses
 from keys.suites import Suite
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind, decode_entry
@@ -57,9 +59,9 @@ def refusal(world: World, seal: str = NEW, number: int = 1, **changes: str) -> s
 def test_a_seal_is_applied_for_reviewed_made_and_recorded_before_it_is_used(stored_world: World) -> None:
     seals = stored_world.service.seals
     applied(stored_world, note="新设窗口")
-    assert seals.application(NEW).state is SealState.APPLIED
+    assert seals.registry.application(NEW).state is SealState.APPLIED
     with pytest.raises(NotFound):
-        seals.get(NEW)
+        seals.registry.get(NEW)
     assert refusal(stored_world) == "UNKNOWN_SEAL"
     seals.approve(NEW, by="reviewer 1")
     made = seals.make_approved(NEW, by="maker 1")
@@ -72,14 +74,14 @@ def test_a_seal_is_applied_for_reviewed_made_and_recorded_before_it_is_used(stor
         stored_world.verify(stored_world.service.issuing.issued_file(outcome.issued.pid)).verdict
         is Verdict.PASSED
     )
-    history = seals.history(NEW)
+    history = seals.registry.history(NEW)
     assert [(event.act, event.by) for event in history] == [
         (SealAct.APPLY, "keeper 1"),
         (SealAct.APPROVE, "reviewer 1"),
         (SealAct.MAKE, "maker 1"),
         (SealAct.RECORD, "keeper 1"),
     ]
-    (use,) = seals.uses(NEW)
+    (use,) = seals.registry.uses(NEW)
     assert (use.pid, use.by, use.at) == (outcome.issued.pid, "operator", START)
 
 
@@ -112,11 +114,11 @@ def test_nobody_reviews_an_application_of_their_own(world: World) -> None:
     for act in (seals.approve, seals.reject):
         with pytest.raises(NotPermitted):
             act(NEW, by="keeper 1", note="x")
-    assert seals.application(NEW).state is SealState.APPLIED
+    assert seals.registry.application(NEW).state is SealState.APPLIED
     seals.reject(NEW, by="reviewer 1", note="重复申请")
     with pytest.raises(Conflict):
         seals.approve(NEW, by="reviewer 1")
-    assert NEW in [each.seal_id for each in seals.applications()]
+    assert NEW in [each.seal_id for each in seals.registry.applications()]
 
 
 @pytest.mark.parametrize(
@@ -139,14 +141,14 @@ def test_an_application_that_cannot_be_meant_is_refused_and_changes_nothing(
     with pytest.raises(TrustError):
         applied(world, **changes)
     with pytest.raises(NotFound):
-        world.service.seals.application(NEW)
+        world.service.seals.registry.application(NEW)
     assert world.service.log.size == size
 
 
 def test_the_same_application_again_is_the_same_and_another_is_refused(world: World) -> None:
     applied(world)
     applied(world)
-    assert len(world.service.seals.history(NEW)) == 1
+    assert len(world.service.seals.registry.history(NEW)) == 1
     with pytest.raises(Conflict):
         applied(world, second_line="")
 
@@ -185,7 +187,7 @@ def test_what_was_sealed_while_a_seal_was_lost_does_not_count(stored_world: Worl
     between, during = stored_world.issue(2)
     stored_world.clock.advance(hours=1)
     seals.report_lost("chuncheng-market-sm2", note="UKey 丢失", since=lost_at)
-    assert [use.pid for use in seals.uses("chuncheng-market-sm2", since=lost_at)] == [between.pid]
+    assert [use.pid for use in seals.registry.uses("chuncheng-market-sm2", since=lost_at)] == [between.pid]
     for verify in (
         stored_world.verify,
         lambda pdf: stored_world.verify_offline(pdf, stored_world.bundle()),
@@ -217,7 +219,7 @@ def test_a_key_known_to_others_since_a_time_takes_down_what_came_after(world: Wo
 def test_a_time_in_the_future_is_refused(world: World) -> None:
     with pytest.raises(Malformed):
         world.service.seals.revoke("chuncheng-market-sm2", since=START + timedelta(seconds=1))
-    assert world.service.seals.get("chuncheng-market-sm2").state is SealState.ACTIVE
+    assert world.service.seals.registry.get("chuncheng-market-sm2").state is SealState.ACTIVE
 
 
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=14))])
@@ -225,11 +227,11 @@ def test_a_time_before_the_seal_was_made_means_since_it_was_made(world: World, z
     """A slip of the year must not stop every list of the CA, and the registry of everybody."""
     service, seal = world.service, "chuncheng-market-sm2"
     _, pdf = world.issue(1)
-    made = service.seals.get(seal).not_before
+    made = service.seals.registry.get(seal).not_before
     assert service.seals.report_lost(seal, since=datetime(1, 1, 1, tzinfo=zone)).state_since == made
     world.clock.advance(hours=1)
     assert service.seals.revoke(seal, since=datetime(26, 11, 23, tzinfo=zone)).state_since == made
-    assert service.seals.history(seal)[-1].effective_at == made
+    assert service.seals.registry.history(seal)[-1].effective_at == made
     assert world.verify(pdf).verdict is Verdict.FAILED
     assert world.verify_offline(pdf, world.bundle()).verdict is Verdict.FAILED
 
@@ -240,12 +242,12 @@ def test_a_renewed_seal_takes_over_and_the_old_one_rests(stored_world: World) ->
     _, pdf = stored_world.issue(1)
     stored_world.clock.advance(days=300)
     new = in_use(stored_world, renews=old)
-    assert seals.get(old).state is SealState.RENEWED
-    assert seals.for_authority(MARKET.authority_id).seal_id == NEW == new.seal_id
+    assert seals.registry.get(old).state is SealState.RENEWED
+    assert seals.registry.for_authority(MARKET.authority_id).seal_id == NEW == new.seal_id
     assert refusal(stored_world, old, 2) == "SEAL_NOT_USABLE"
     assert stored_world.verify(pdf).verdict is Verdict.PASSED
-    assert [event.act for event in seals.history(old)][-1] is SealAct.RENEW
-    renewed_at = seals.get(old).state_since
+    assert [event.act for event in seals.registry.history(old)][-1] is SealAct.RENEW
+    renewed_at = seals.registry.get(old).state_since
     stored_world.clock.advance(days=30)
     revoked = seals.revoke(old)
     assert (revoked.state, revoked.state_since) == (SealState.REVOKED, renewed_at)
@@ -280,7 +282,7 @@ def test_the_limit_of_a_day_holds_with_many_at_once_and_ends_with_the_day_in_chi
     assert sum(outcome.issued is not None for outcome in outcomes) == 3
     codes = {outcome.error.code for outcome in outcomes if outcome.error is not None}
     assert codes == {"SEAL_LIMIT_REACHED"}
-    assert len(stored_world.service.seals.uses(NEW)) == 3
+    assert len(stored_world.service.seals.registry.uses(NEW)) == 3
     stored_world.clock.advance(hours=13, minutes=59)  # 23:59 in China
     assert refusal(stored_world, NEW, 20) == "SEAL_LIMIT_REACHED"
     stored_world.clock.advance(minutes=1)
@@ -297,18 +299,18 @@ def test_many_documents_at_once_need_a_second_person_and_an_approval_is_used_onc
         return [world.application(n, seal=NEW) for n in numbers]
 
     assert all(o.issued for o in issuing.issue(request(1, 2)))  # type: ignore[arg-type]
-    number = seals.request_many(NEW, 3, by="clerk 1")
+    number = seals.using.request_many(NEW, 3, by="clerk 1")
     size = world.service.log.size
     for approval in (None, number, number + 1):
         with pytest.raises(NotPermitted) as refused:
             issuing.issue(request(3, 4, 5), approval=approval)  # type: ignore[arg-type]
         assert refused.value.code == "SEAL_NEEDS_APPROVAL"
     with pytest.raises(NotPermitted):
-        seals.approve_many(number, by="clerk 1")
+        seals.using.approve_many(number, by="clerk 1")
     assert world.service.log.size == size
-    seals.approve_many(number, by="reviewer 1")
+    seals.using.approve_many(number, by="reviewer 1")
     with pytest.raises(Conflict):
-        seals.approve_many(number, by="reviewer 2")
+        seals.using.approve_many(number, by="reviewer 2")
     with pytest.raises(NotPermitted):
         issuing.issue(request(3, 4, 5, 6), approval=number)  # type: ignore[arg-type]
     assert all(o.issued for o in issuing.issue(request(3, 4, 5), approval=number))  # type: ignore[arg-type]
@@ -329,7 +331,7 @@ def test_many_documents_at_once_need_a_second_person_and_an_approval_is_used_onc
 def test_a_policy_that_cannot_be_meant_is_refused(world: World, policy: SealPolicy) -> None:
     with pytest.raises(Malformed):
         world.service.seals.authorise("chuncheng-market-sm2", policy, by="reviewer 1")
-    assert world.service.seals.get("chuncheng-market-sm2").policy == SealPolicy()
+    assert world.service.seals.registry.get("chuncheng-market-sm2").policy == SealPolicy()
 
 
 # Nothing half-done -----------------------------------------------------------------------------------------
@@ -363,11 +365,11 @@ def test_a_step_that_a_crash_interrupted_is_completed(
     ]
     for act, state in steps:
         cut_at_append(stored_world, monkeypatch, act)
-        assert seals.history(NEW)[-1].entry_seq is None
+        assert seals.registry.history(NEW)[-1].entry_seq is None
         assert seals.resume_pending() == 1
         assert seals.resume_pending() == 0
-        assert seals.application(NEW).state is state
-        assert seals.history(NEW)[-1].entry_seq is not None
+        assert seals.registry.application(NEW).state is state
+        assert seals.registry.history(NEW)[-1].entry_seq is not None
     assert refusal(stored_world, "nobody") == "UNKNOWN_SEAL"
 
 
@@ -387,13 +389,13 @@ def test_an_enabling_step_waits_for_its_entry_and_a_restricting_one_does_not(
         assert refusal(stored_world, seal) == "SEAL_NOT_USABLE"
         with pytest.raises(LedgerBusy):
             seals.unfreeze(seal)
-        assert seals.get(seal).state is SealState.FROZEN
+        assert seals.registry.get(seal).state is SealState.FROZEN
         with pytest.raises(Conflict):
             seals.unfreeze(seal)
         # Worse news overtakes the unfreezing that waits.
         assert seals.report_lost(seal).state is SealState.LOST
     assert seals.resume_pending() == 3
-    assert seals.get(seal).state is SealState.LOST
+    assert seals.registry.get(seal).state is SealState.LOST
 
 
 def test_of_a_freeze_and_many_uses_at_once_none_is_sealed_after_the_freeze(stored_world: World) -> None:
@@ -404,9 +406,9 @@ def test_of_a_freeze_and_many_uses_at_once_none_is_sealed_after_the_freeze(store
             pool.submit(stored_world.try_issue, stored_world.application(n, seal=NEW)) for n in range(1, 13)
         ]
         pool.submit(service.seals.freeze, NEW).result()
-        frozen_with = len(service.seals.uses(NEW))
+        frozen_with = len(service.seals.registry.uses(NEW))
         issued = [use.result()[0].issued for use in uses]
-    assert len(service.seals.uses(NEW)) == frozen_with == sum(each is not None for each in issued)
+    assert len(service.seals.registry.uses(NEW)) == frozen_with == sum(each is not None for each in issued)
 
 
 def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(
@@ -445,9 +447,9 @@ def test_a_freeze_that_waited_for_a_use_comes_after_it(world: World, monkeypatch
             turns.append(world.clock.now())
 
     with monkeypatch.context() as patched:
-        patched.setattr(sql, "serialise", after_a_use)
+        patched.setattr(tables, "serialise", after_a_use)
         service.seals.freeze(seal)
-    assert [service.seals.history(seal)[-1].at] == turns
+    assert [service.seals.registry.history(seal)[-1].at] == turns
 
 
 def test_a_seal_may_be_used_in_the_second_in_which_it_is_unfrozen(world: World) -> None:
@@ -486,15 +488,15 @@ def test_a_freeze_while_another_step_is_recorded_is_not_undone(
     publish = type(service.log).publish
 
     def recorded(log: Any) -> Any:
-        patched.setattr(sql, "one_row", read_then_frozen)
+        patched.setattr(tables, "one_row", read_then_frozen)
         return publish(log)
 
     with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patched:
         patched.setattr(type(service.log), "publish", recorded)
         service.seals.authorise(seal, SealPolicy(per_day=9), by="reviewer 1")
         freezes[0].result()
-    assert service.seals.get(seal).state is SealState.FROZEN
-    assert service.seals.get(seal).policy.per_day == 9
+    assert service.seals.registry.get(seal).state is SealState.FROZEN
+    assert service.seals.registry.get(seal).policy.per_day == 9
 
 
 def test_a_wider_policy_holds_when_it_is_recorded_and_not_before(
@@ -503,22 +505,22 @@ def test_a_wider_policy_holds_when_it_is_recorded_and_not_before(
     seals, seal = world.service.seals, "chuncheng-market-sm2"
     seals.authorise(seal, SealPolicy(types=["FOOD"], per_day=1), by="reviewer 1")
     cut_at_append(world, monkeypatch, lambda: seals.authorise(seal, SealPolicy(), by="reviewer 1"))
-    assert seals.get(seal).policy.per_day == 1
+    assert seals.registry.get(seal).policy.per_day == 1
     # What a freeze overtakes is on record all the same, and holds when the seal is used again.
     seals.freeze(seal)
     seals.resume_pending()
-    assert seals.get(seal).policy == SealPolicy()
+    assert seals.registry.get(seal).policy == SealPolicy()
 
 
 @pytest.mark.parametrize("alias", ["Keeper 1", "keeper 1 ", "\uff4beeper 1", "keeper\u00a01"])
 def test_another_way_of_writing_a_name_is_no_second_person(world: World, alias: str) -> None:
     applied(world)
     seals = world.service.seals
-    number = seals.request_many("chuncheng-market-sm2", 9, by="keeper 1")
-    for act in (lambda: seals.approve(NEW, by=alias), lambda: seals.approve_many(number, by=alias)):
+    number = seals.using.request_many("chuncheng-market-sm2", 9, by="keeper 1")
+    for act in (lambda: seals.approve(NEW, by=alias), lambda: seals.using.approve_many(number, by=alias)):
         with pytest.raises((NotPermitted, Malformed)):
             act()
-    assert seals.application(NEW).state is SealState.APPLIED
+    assert seals.registry.application(NEW).state is SealState.APPLIED
 
 
 def test_an_id_ends_where_its_line_ends(world: World) -> None:
@@ -556,19 +558,19 @@ def test_the_same_request_twice_at_once_is_one_use_and_one_ecertificate(
     service, seal = stored_world.service, "chuncheng-market-sm2"
     service.seals.authorise(seal, SealPolicy(per_day=limit), by="reviewer 1")
     faster: list[Any] = []
-    real = Seals.open
+    real = SealUses.open
 
-    def overtaken(seals: Seals, opened: ESeal) -> Any:
+    def overtaken(uses: SealUses, opened: ESeal) -> Any:
         if not faster:
             faster.append(None)
             faster[0] = stored_world.try_issue(stored_world.application(1, seal=seal))[0]
-        return real(seals, opened)
+        return real(uses, opened)
 
-    monkeypatch.setattr(Seals, "open", overtaken)
+    monkeypatch.setattr(SealUses, "open", overtaken)
     (slower,) = stored_world.try_issue(stored_world.application(1, seal=seal))
     assert slower.issued is not None
     assert slower.issued.pid == faster[0].issued.pid
-    assert len(service.seals.uses(seal)) == 1
+    assert len(service.seals.registry.uses(seal)) == 1
     pdf = service.issuing.issued_file(slower.issued.pid)
     assert stored_world.verify(pdf).verdict is Verdict.PASSED
 
@@ -654,7 +656,7 @@ def test_a_picture_that_no_seal_has_is_refused_before_anybody_reviews_it(
     with pytest.raises(Malformed):
         applied(world, **changes)
     with pytest.raises(NotFound):
-        world.service.seals.application(NEW)
+        world.service.seals.registry.application(NEW)
 
 
 # The code on the lower arc

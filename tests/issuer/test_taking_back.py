@@ -159,8 +159,8 @@ def test_the_limit_above_which_approval_is_needed_counts_over_the_day(world: Wor
         issuing.issue(ask[3:4])
     assert caught.value.code == "SEAL_NEEDS_APPROVAL"
     assert all(outcome.repeated for outcome in issuing.issue(ask[:3])), "the same again is no use of the seal"
-    number = seals.request_many(SM2, 2, by="clerk")
-    seals.approve_many(number, by="reviewer")
+    number = seals.using.request_many(SM2, 2, by="clerk")
+    seals.using.approve_many(number, by="reviewer")
     assert all(outcome.issued for outcome in issuing.issue(ask[:5], approval=number)), "three of them are old"
     world.clock.advance(days=1)
     assert all(outcome.issued for outcome in issuing.issue([world.application(7, seal=SM2)]))
@@ -177,8 +177,8 @@ def test_requests_at_the_same_time_are_counted_together(world: World) -> None:
     assert [outcome.issued is not None for outcome in outcomes] == [True, True, True, False]
     assert outcomes[-1].error is not None
     assert outcomes[-1].error.code == "SEAL_NEEDS_APPROVAL"
-    number = seals.request_many(SM2, 2, by="clerk")
-    seals.approve_many(number, by="reviewer")
+    number = seals.using.request_many(SM2, 2, by="clerk")
+    seals.using.approve_many(number, by="reviewer")
     assert all(outcome.issued for outcome in issuing.issue(ask[3:], approval=number))
     with pytest.raises(NotPermitted):
         issuing.issue([world.application(6, seal=SM2)])
@@ -190,8 +190,8 @@ def test_an_approval_counts_whatever_was_used_before_there_was_a_limit(world: Wo
     assert all(outcome.issued for outcome in issuing.issue(ask[:5]))
     world.clock.advance(minutes=1)
     seals.authorise(SM2, SealPolicy(second_approval_above=1), by="reviewer")
-    number = seals.request_many(SM2, 2, by="clerk")
-    seals.approve_many(number, by="reviewer")
+    number = seals.using.request_many(SM2, 2, by="clerk")
+    seals.using.approve_many(number, by="reviewer")
     assert all(outcome.issued for outcome in issuing.issue(ask[5:7], approval=number))
     with pytest.raises(NotPermitted):
         issuing.issue(ask[7:])
@@ -245,7 +245,7 @@ def test_what_reaches_far_back_needs_a_second_person_and_what_holds_from_now_doe
     assert seals.report_lost(SM2, by="keeper 1", since=at - timedelta(hours=71)).state is SealState.LOST
     assert world.verify(pdf).verdict is Verdict.PASSED
     seals.revoke(SM2, by="keeper 1", since=at - timedelta(days=20), approved_by="chief 2")
-    assert seals.history(SM2)[-1].detail == "chief 2"
+    assert seals.registry.history(SM2)[-1].detail == "chief 2"
     assert world.verify(pdf).verdict is Verdict.FAILED
 
 

@@ -119,9 +119,9 @@ class World:
         for sample in samples.read_authorities(folder):
             if sample.authority.authority_id == authority:
                 service.authorities.add(sample.authority)
-                if authority not in {seal.authority_id for seal in service.seals.list()}:
+                if authority not in {seal.authority_id for seal in service.seals.registry.list()}:
                     service.seals.make(f"{authority}-sm2", authority, sample.suite)
-        seal = next(seal.seal_id for seal in service.seals.list() if seal.authority_id == authority)
+        seal = next(seal.seal_id for seal in service.seals.registry.list() if seal.authority_id == authority)
         profile = load_profile(short)
         return [
             service.applying.application_from(record, profile, authority=authority, seal=seal)
@@ -206,7 +206,7 @@ def make_world(
     clock = StoppedClock(at)
     settings = settings_at(folder, database_url=database_url, lock_url=lock_url)
     service = open_service(settings, create=True, clock=clock, sandbox=sandbox)
-    if service.seals.list():
+    if service.seals.registry.list():
         # A copy of a template, or opened again: making seals draws them first, which takes its time.
         return World(service, clock, folder)
     for authority in (MARKET, TRANSPORT):
@@ -226,7 +226,7 @@ def make_neighbour(
     """Another deployment: another city's service, with one department and one seal."""
     clock = StoppedClock(at)
     service = open_service(settings_at(folder, host=host), create=True, clock=clock, sandbox=sandbox)
-    if service.seals.list():
+    if service.seals.registry.list():
         return World(service, clock, folder, JINCHUAN)  # a copy of a template
     service.authorities.add(JINCHUAN)
     service.seals.make(f"{JINCHUAN.authority_id}-sm2", JINCHUAN.authority_id, Suite.SM2_SM3)

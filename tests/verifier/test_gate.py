@@ -366,7 +366,7 @@ def test_a_second_seal_is_refused(given: Given) -> None:
     from issuer.sealing.pdf import _FrameSigner
 
     service = given.world.service
-    seal = service.seals.open(service.seals.get("chuncheng-market-rsa3072"))
+    seal = service.seals.using.open(service.seals.registry.get("chuncheng-market-rsa3072"))
     tsa = service.pki.time_stamp_authority(Suite.RSA3072_SHA256)
     meta = signers.PdfSignatureMetadata(field_name="Seal2", md_algorithm="sha256")
     writer = IncrementalPdfFileWriter(io.BytesIO(given.pdf))
@@ -465,7 +465,7 @@ class Impostor:
             name = x509.Certificate.load(der).subject.native
             return Subject(name["common_name"], name["organization_name"])
 
-        real = service.seals.open(service.seals.get("chuncheng-market-sm2"))
+        real = service.seals.using.open(service.seals.registry.get("chuncheng-market-sm2"))
         real_tsa = service.pki.time_stamp_authority(Suite.SM2_SM3)
         root = bytes(service.pki.ca("seal-root-SM2-SM3").cert)
         term = {"not_before": START - timedelta(days=9), "not_after": START + timedelta(days=900)}
@@ -514,13 +514,13 @@ def test_a_time_stamp_of_an_authority_of_the_same_name_is_not_believed(
     given: Given, impostor: Impostor
 ) -> None:
     service = given.world.service
-    real = service.seals.open(service.seals.get("chuncheng-market-sm2"))
+    real = service.seals.using.open(service.seals.registry.get("chuncheng-market-sm2"))
     assert given.blame(forged(given, real, impostor.tsa)) == ("seal.signature", "UNKNOWN_TIME_STAMP")
 
 
 def test_the_real_seal_on_another_page_has_no_receipt_of_its_own(given: Given) -> None:
     service = given.world.service
-    real = service.seals.open(service.seals.get("chuncheng-market-sm2"))
+    real = service.seals.using.open(service.seals.registry.get("chuncheng-market-sm2"))
     tsa = service.pki.time_stamp_authority(Suite.SM2_SM3)
     assert given.blame(forged(given, real, tsa)) == ("ledger.receipt", "LEDGER_MISMATCH")
 
@@ -528,7 +528,7 @@ def test_the_real_seal_on_another_page_has_no_receipt_of_its_own(given: Given) -
 def test_the_page_must_show_the_picture_that_the_seal_data_holds(given: Given) -> None:
     """The key is the right one and everything is signed, but the page shows another body's seal."""
     service = given.world.service
-    real = service.seals.open(service.seals.get("chuncheng-market-sm2"))
+    real = service.seals.using.open(service.seals.registry.get("chuncheng-market-sm2"))
     tsa = service.pki.time_stamp_authority(Suite.SM2_SM3)
     other = replace(real, picture_pdf=seal_pdf(round_seal("春城市交通运输局", "行政许可专用章")))
     with_other = forged(given, other, tsa)
@@ -596,8 +596,8 @@ def test_seal_data_that_is_not_the_seals_own_is_refused(
 ) -> None:
     """Everything about the signature is right; only the seal data inside it is spoilt."""
     service = given.world.service
-    found = service.seals.get("chuncheng-market-sm2")
-    real = service.seals.open(found)
+    found = service.seals.registry.get("chuncheng-market-sm2")
+    real = service.seals.using.open(found)
     maker_key, maker_cert = service.pki.seal_maker(Suite.SM2_SM3)
     made: dict[str, Any] = {
         "seal_id": found.seal_id,
@@ -613,8 +613,8 @@ def test_seal_data_that_is_not_the_seals_own_is_refused(
     }
     match change:
         case "of another seal":
-            other = service.seals.get("yunling-transport-sm2")
-            seal_data = service.seals.open(other).seal_data
+            other = service.seals.registry.get("yunling-transport-sm2")
+            seal_data = service.seals.using.open(other).seal_data
         case "another name":
             seal_data = make_seal_data(**(made | {"name": "春城市交通运输局"}))
         case "another id":

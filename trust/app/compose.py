@@ -43,8 +43,11 @@ from issuer.pki.pki import Pki
 from issuer.presenting.presenting import Presenting
 from issuer.publishing.entries import Members
 from issuer.publishing.publishing import Publishing
-from issuer.seals.seals import Seals
+from issuer.seals.lifecycle import Seals
+from issuer.seals.making import SealMaking
+from issuer.seals.registry import SealRegistry
 from issuer.seals.sql import x509_certs_under
+from issuer.seals.using import SealUses
 from keys.composite import CompositeKeyProvider
 from keys.custody import FileKeyProvider, KeyPurpose
 from keys.outside_tsa import MAX_ANSWER_BYTES, QUERY_TYPE, REPLY_TYPE, OutsideTsa
@@ -324,7 +327,8 @@ def _open(
             with database.write() as connection:
                 release_claims(connection)  # of a process that died: this one is alone
     keys.before_signing.append(lambda purpose: None if purpose in _SIGNED_ANY_DAY else log.check_clock())
-    seals = Seals(pki, log, entropy, pids_of)
+    registry = SealRegistry(pki, pids_of)
+    seals = Seals(pki, log, entropy, registry, SealUses(pki, registry), SealMaking(pki))
     issuing = Issuing(
         database,
         log,

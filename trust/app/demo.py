@@ -145,7 +145,7 @@ def _register(run: _Run) -> None:
     run.step(1, "登记机构、印章和证照类型", "Register departments with their seals and certificate types")
     listed = samples.register_authorities(run.service, run.folder)
     run.service.publishing.trust_list(run.service.clock.now())
-    seals = run.service.seals.list()
+    seals = run.service.seals.registry.list()
     run.say(
         f"{len(listed)} 个机构，{len(seals)} 枚印章（SM2、RSA、P-256），密钥各有专用，证书链分开。",
         f"{len(listed)} authorities, {len(seals)} seals (SM2, RSA, P-256); one key, one purpose.",
@@ -224,7 +224,7 @@ def _keep(run: _Run, outcomes: Sequence[Outcome], stem: str | None = None) -> No
     for outcome in outcomes:
         if outcome.issued is None:
             continue
-        suite = run.service.seals.get(outcome.issued.seal_id).suite.value.split("-")[0]
+        suite = run.service.seals.registry.get(outcome.issued.seal_id).suite.value.split("-")[0]
         pdf = run.service.issuing.issued_file(outcome.issued.pid)
         both = "-dual" if len(check_gaps(pdf)) > 1 else ""
         name = stem or f"{outcome.issued.type_short}-{outcome.row:02d}-{suite}{both}"

@@ -67,7 +67,7 @@ def _has_seals_in_term(service: Service) -> bool:
     """Every authority that has active seals has one whose certificate is in its term."""
     at = service.clock.now()
     active: dict[str, bool] = {}
-    for seal in service.seals.list():
+    for seal in service.seals.registry.list():
         if seal.state is SealState.ACTIVE:
             in_term = seal.not_before <= at <= seal.not_after
             active[seal.authority_id] = active.get(seal.authority_id, False) or in_term

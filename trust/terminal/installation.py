@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import import_module
 
 from trust.model.errors import OperationalError
 
@@ -11,7 +11,10 @@ _OF_THE_SERVER = ("sqlmodel", "typst")
 
 def need_server_install() -> None:
     """Raises `OperationalError` in the base install."""
-    if any(find_spec(name) is None for name in _OF_THE_SERVER):
+    try:
+        for name in _OF_THE_SERVER:
+            import_module(name)
+    except ImportError as exc:
         raise OperationalError(
             "This is the base install, which verifies and nothing else.", 'Install "yinzheng[server]".'
-        )
+        ) from exc

@@ -1,0 +1,464 @@
+"""The registry of e-seals: applied for, reviewed, made, recorded, authorised, used, frozen, renewed, revoked.
+
+`trust.model.seal` has the table of what may follow what. Each step is announced (stored, and the seal claimed
+for it), appended to the ledger, and completed; a crash between is carried on by `resume_pending`. What only
+takes something away (a freeze, a loss, a revocation) holds from the moment it is announced, whatever the
+ledger does: a stolen seal must not wait for a queue.
+
+The person who reviews an application is another than the one who applied. `make` without an application is
+for setting up: the operator of the machine, who holds the keys' passphrase anyway, takes all steps at once,
+and the history says so.
+
+Only an ACTIVE seal inside its term seals, within its policy, and every use is written down with who had it
+used. What it sealed before stays valid: the time-stamp says when it was used. The intervals in which it was
+frozen or lost, and since when a revoked one does not count, stand in the trust list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from issuer.authorities import sql as authorities_sql
+from issuer.operations import sql as operations_sql
+from issuer.pki import sql as pki_sql
+from issuer.pki.identities import SealIdentity
+from issuer.pki.pki import Pki
+from issuer.seals import sql as seals_sql
+from issuer.seals.artwork import SealPicture, draw_seal, seal_data_png
+from issuer.seals.making import SealMaking, identity_in_use
+from issuer.seals.policy import encode_policy
+from issuer.seals.registry import ESeal, SealApplication, SealRegistry
+from issuer.seals.using import SealUses
+from keys.pki.read import read_x509_cert
+from keys.suites import Suite
+from ledger.log import AppendRequest, Log
+from trust.encoding.commitment import content_root
+from trust.encoding.entry import NO_REF, EntryKind
+from trust.model.clock import Entropy, whole_second
+from trust.model.errors import Conflict, LedgerBusy, LedgerHalted, Malformed, NotPermitted
+from trust.model.people import as_person, is_same_person
+from trust.model.reaching_back import check_second_person
+from trust.model.seal import (
+    RESTRICTING,
+    SealAct,
+    SealPolicy,
+    SealShape,
+    SealState,
+    next_seal_state,
+    seal_code,
+)
+from trust.storage import tables
+
+OPERATOR = "operator"
+"""Who acts at the machine's own command line."""
+_SEAL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_MAX_NOTE = 200
+_EVENT_FIELDS = ("act", "at", "by", "detail", "effective_at", "note", "seal_id")
+_SALT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Seals:
+    """Use cases on the life of seals."""
+
+    pki: Pki
+    log: Log
+    entropy: Entropy
+    registry: SealRegistry
+    using: SealUses
+    making: SealMaking
+
+    def apply(
+        self,
+        seal_id: str,
+        authority_id: str,
+        suite: Suite,
+        *,
+        by: str,
+        second_line: str = "",
+        diameter_mm: float = 42.0,
+        shape: SealShape = SealShape.ROUND,
+        person: str | None = None,
+        artwork: bytes | None = None,
+        renews: str | None = None,
+        note: str = "",
+    ) -> SealApplication:
+        """申请. The same application again gives the one that is there. Raises `Malformed`, `Conflict`.
+
+        `diameter_mm` is the width of a seal of another shape. `person` is whose name a square seal bears, in
+        the affairs of the authority. `artwork` (PNG) is what was approved for a seal that is not drawn here.
+        """
+        if not _SEAL_ID.fullmatch(seal_id):
+            raise Malformed("A seal's id is 1 to 63 of a-z, 0-9 and hyphens.", "Choose another id.")
+        if suite is Suite.ED25519:
+            raise Malformed(
+                "Ed25519 keys do not seal documents.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256."
+            )
+        authority = self.pki.authorities.get(authority_id)
+        if (shape is SealShape.SQUARE) != (person is not None) or (person and second_line):
+            raise Malformed("A square seal bears a person's name, and no other seal does.")
+        # Drawn now, so that what cannot be drawn or is too fine is refused before anybody reviews it.
+        picture = draw_seal(
+            shape,
+            person or authority.name_zh,
+            second_line,
+            width_mm=diameter_mm,
+            code=seal_code(authority.uscc, seal_id),
+            artwork=artwork,
+        )
+        seal_data_png(picture)
+        if renews is not None and self.registry.get(renews).authority_id != authority_id:
+            raise Conflict(f"The seal {renews} belongs to another authority.", "Renew the authority's own.")
+        at = self.pki.clock.now()
+        row = seals_sql.SealRow(
+            id=seal_id,
+            authority_id=authority_id,
+            name=person or authority.name_zh + (f"（{second_line}）" if second_line else ""),
+            second_line=second_line,
+            suite=suite.value,
+            shape=shape.value,
+            width_mm=picture.width_mm,
+            height_mm=picture.height_mm,
+            artwork=picture.artwork,
+            renews=renews,
+            applied_by=as_person(by),
+            state=SealState.APPLIED.value,
+            state_since=tables.to_micros(at),
+        )
+        with self.pki.database.write() as connection:
+            tables.serialise(connection, "seals")
+            known = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
+            if known is None:
+                _check_code_is_free(connection, authority.uscc, seal_id)
+                tables.insert(connection, row)
+                events = [self._announce(connection, seal_id, SealAct.APPLY, by=by, note=note, at=at)]
+            else:
+                same = ("authority_id", "suite", "name", "second_line", "shape", "width_mm", "renews")
+                if any(getattr(row, each) != getattr(known, each) for each in same) or (
+                    row.artwork or b""
+                ) != bytes(known.artwork or b""):
+                    raise Conflict(f"The id {seal_id} belongs to another seal.", "Choose another id.")
+                events = []
+        self._record(events)
+        return self.registry.application(seal_id)
+
+    def approve(self, seal_id: str, *, by: str, note: str = "") -> SealApplication:
+        """审核. Raises `NotPermitted` for the person who applied."""
+        self._check_second_person(seal_id, by)
+        self._act(seal_id, SealAct.APPROVE, by=by, note=note)
+        return self.registry.application(seal_id)
+
+    def reject(self, seal_id: str, *, by: str, note: str) -> SealApplication:
+        self._check_second_person(seal_id, by)
+        self._act(seal_id, SealAct.REJECT, by=by, note=note)
+        return self.registry.application(seal_id)
+
+    def make_approved(self, seal_id: str, *, by: str, identity: SealIdentity | None = None) -> ESeal:
+        """制作: a key and its certificate, the picture, the seal data.
+
+        Key and certificate are fresh and of our own CA, or those of an `identity` from outside. Raises `Conflict`
+        for an identity of another suite, outside its term, revoked, or of another seal.
+        """
+        with self.pki.database.read() as connection:
+            row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
+        if row is None:
+            raise self.registry.unknown(seal_id)
+        next_seal_state(SealState(row.state), SealAct.MAKE)
+        keyed = (
+            self.making.with_fresh_key(row) if identity is None else self.making.with_identity(row, identity)
+        )
+        detail = identity.identity_id if identity is not None else ""
+        try:
+            self._act(seal_id, SealAct.MAKE, by=by, detail=detail, values=self.making.made(row, keyed))
+        except IntegrityError as exc:  # of two seals that were made with it at the same time, one is first
+            raise identity_in_use(detail) from exc
+        return self.registry.get(seal_id)
+
+    def record(self, seal_id: str, *, by: str) -> ESeal:
+        """备案: from now on the seal may be used, and the one that it renews no longer."""
+        self._act(seal_id, SealAct.RECORD, by=by)
+        self._retire_renewed(seal_id, by)
+        return self.registry.get(seal_id)
+
+    def make(
+        self,
+        seal_id: str,
+        authority_id: str,
+        suite: Suite,
+        *,
+        second_line: str = "",
+        diameter_mm: float = 42.0,
+        identity: SealIdentity | None = None,
+    ) -> ESeal:
+        """All steps at once, by the operator, for setting up. The same again goes on where it was."""
+        self.apply(
+            seal_id, authority_id, suite, by=OPERATOR, second_line=second_line, diameter_mm=diameter_mm
+        )
+        state = self.registry.application(seal_id).state
+        if state is SealState.APPLIED:
+            self._act(seal_id, SealAct.APPROVE, by=OPERATOR, note="set up by the operator")
+            state = SealState.APPROVED
+        if state is SealState.APPROVED:
+            self.make_approved(seal_id, by=OPERATOR, identity=identity)
+            state = SealState.MADE
+        return self.record(seal_id, by=OPERATOR) if state is SealState.MADE else self.registry.get(seal_id)
+
+    def authorise(self, seal_id: str, policy: SealPolicy, *, by: str, note: str = "") -> ESeal:
+        """用章授权: replaces the policy."""
+        encoded = encode_policy(policy)
+        self._act(seal_id, SealAct.AUTHORISE, by=by, note=note, detail=encoded)
+        return self.registry.get(seal_id)
+
+    def freeze(self, seal_id: str, *, by: str = OPERATOR, note: str = "") -> ESeal:
+        self._act(seal_id, SealAct.FREEZE, by=by, note=note)
+        return self.registry.get(seal_id)
+
+    def unfreeze(self, seal_id: str, *, by: str = OPERATOR, note: str = "") -> ESeal:
+        self._act(seal_id, SealAct.UNFREEZE, by=by, note=note)
+        return self.registry.get(seal_id)
+
+    def report_lost(
+        self,
+        seal_id: str,
+        *,
+        by: str = OPERATOR,
+        note: str = "",
+        since: datetime | None = None,
+        approved_by: str | None = None,
+    ) -> ESeal:
+        """挂失. What was sealed since `since` (default: now) no longer counts, even if the seal is found again.
+
+        Further back than three days somebody else has to approve it (`trust.model.reaching_back`).
+        """
+        self._reach_back(seal_id, SealAct.REPORT_LOST, by, note, since, approved_by)
+        return self.registry.get(seal_id)
+
+    def revoke(
+        self,
+        seal_id: str,
+        *,
+        by: str = OPERATOR,
+        note: str = "",
+        since: datetime | None = None,
+        approved_by: str | None = None,
+    ) -> ESeal:
+        """注销, for good; the certificate goes on its CA's list. `since`: when its key was known to others; further
+        back than three days somebody else has to approve it."""
+        self._reach_back(seal_id, SealAct.REVOKE, by, note, since, approved_by)
+        return self.registry.get(seal_id)
+
+    def preview(self, seal_id: str) -> SealPicture:
+        """The picture of a seal, made or not: what a reviewer approves."""
+        with self.pki.database.read() as connection:
+            row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
+        if row is None:
+            raise self.registry.unknown(seal_id)
+        return self.making.picture(row)
+
+    def resume_pending(self) -> int:
+        """Completes what was announced and not completed; says how many.
+
+        Raises `StorageError` (ROW_EDITED) for the first that somebody edited, once the others are through.
+        """
+        with self.pki.database.read() as connection:
+            events, refused = seals_sql.pending_seal_events(connection)
+        self._record(events)
+        for row in self.registry.list():
+            if row.state is SealState.ACTIVE:
+                self._retire_renewed(row.seal_id, OPERATOR)
+        if refused is not None:
+            raise refused
+        return len(events)
+
+    def _reach_back(
+        self,
+        seal_id: str,
+        act: SealAct,
+        by: str,
+        note: str,
+        since: datetime | None,
+        approved_by: str | None,
+    ) -> None:
+        at, made = self.pki.clock.now(), self.registry.get(seal_id).not_before
+        check_second_person(max(since or at, made), at, by=by, approved_by=approved_by)
+        detail = as_person(approved_by) if approved_by is not None else ""
+        self._act(seal_id, act, by=by, note=note, detail=detail, effective_at=since)
+
+    def _act(
+        self,
+        seal_id: str,
+        act: SealAct,
+        *,
+        by: str,
+        note: str = "",
+        detail: str = "",
+        effective_at: datetime | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        if effective_at is not None and effective_at > self.pki.clock.now():
+            raise Malformed("The time lies in the future.", "Give the time when it happened.")
+        if effective_at is not None:
+            effective_at = whole_second(effective_at)
+        with self.pki.database.write() as connection:
+            tables.serialise(connection, f"use of seal {seal_id}")
+            # Asked behind every use that was first: what was sealed while a freeze waited came before it.
+            at = self.pki.clock.now()
+            row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
+            if row is None:
+                raise self.registry.unknown(seal_id)
+            state = next_seal_state(SealState(row.state), act)
+            if effective_at is not None and row.not_before is not None:
+                # A seal does nothing before its term, and there are times that no list or certificate can say.
+                effective_at = max(effective_at, tables.from_micros(row.not_before))
+            if row.pending_event is not None and act not in RESTRICTING:
+                raise Conflict(f"The seal {seal_id} is being changed by somebody else.", "Try again.")
+            event = self._announce(
+                connection, seal_id, act, by=by, note=note, detail=detail, at=at, effective_at=effective_at
+            )
+            if act in RESTRICTING:
+                since = event.effective_at
+                if row.state == SealState.RENEWED.value:
+                    since = min(since, row.state_since)  # it rests since it was renewed, and not only now
+                changes = {
+                    "state": state.value,
+                    "state_since": since,
+                    "pending_event": None,
+                    **(values or {}),
+                }
+                if act is SealAct.REVOKE:
+                    self._put_on_crl(connection, row, event)
+            else:
+                # What is made is stored now and takes effect with the state; a policy, when it is recorded.
+                changes = {"pending_event": event.id, **(values or {})}
+            where = {"id": seal_id, "state": row.state, "pending_event": row.pending_event}
+            if tables.update(connection, seals_sql.SealRow, where, changes) != 1:
+                raise Conflict(f"The seal {seal_id} is being changed by somebody else.", "Try again.")
+        try:
+            self._record([event])
+        except (LedgerBusy, LedgerHalted):
+            if act not in RESTRICTING:
+                raise
+
+    def _announce(
+        self,
+        connection: Connection,
+        seal_id: str,
+        act: SealAct,
+        *,
+        by: str,
+        note: str,
+        at: datetime,
+        detail: str = "",
+        effective_at: datetime | None = None,
+    ) -> seals_sql.SealEventRow:
+        if len(note) > _MAX_NOTE:
+            raise Malformed(f"A note has at most {_MAX_NOTE} characters.", "Shorten it.")
+        operation = operations_sql.OperationRow(
+            ecertificate_id=0,
+            kind=EntryKind.SEAL_EVENT.name,
+            actor=OPERATOR,
+            salt=b"",
+            at=tables.to_micros(at),
+        )
+        event = seals_sql.SealEventRow(
+            seal_id=seal_id,
+            act=act.value,
+            by=as_person(by),
+            note=note,
+            detail=detail,
+            at=tables.to_micros(at),
+            effective_at=tables.to_micros(effective_at or at),
+            salt=self.entropy.bytes(_SALT_BYTES * len(_EVENT_FIELDS)),
+            operation_id=tables.insert(connection, operation),
+        )
+        event.id = tables.insert(connection, event)
+        return event
+
+    def _record(self, events: Sequence[seals_sql.SealEventRow]) -> None:
+        """Appends the events and completes them."""
+        if not events:
+            return
+        requests = [
+            AppendRequest(
+                operation_id=event.operation_id,
+                kind=EntryKind.SEAL_EVENT,
+                actor=self.registry.application(event.seal_id).authority_id,
+                subject_id=None,
+                ref=NO_REF,
+                commit=event_commit(event),
+                suite="",
+            )
+            for event in events
+        ]
+        appended = self.log.append(requests)
+        self.log.publish()
+        with self.pki.database.write() as connection:
+            for event, entry in zip(events, appended, strict=True):
+                # A freeze between reading the seal's state and writing it would be undone.
+                tables.serialise(connection, f"use of seal {event.seal_id}")
+                unrecorded = {"id": event.id, "entry_seq": None}
+                is_new = tables.update(
+                    connection, seals_sql.SealEventRow, unrecorded, {"entry_seq": entry.seq}
+                )
+                if is_new and event.act == SealAct.AUTHORISE.value:
+                    tables.update(
+                        connection, seals_sql.SealRow, {"id": event.seal_id}, {"policy": event.detail}
+                    )
+                done = {"done": True, "entry_seq": entry.seq}
+                tables.update(connection, operations_sql.OperationRow, {"id": event.operation_id}, done)
+                row = tables.one_row(connection, seals_sql.SealRow, id=event.seal_id)
+                if row.pending_event == event.id:
+                    state = next_seal_state(SealState(row.state), SealAct(event.act))
+                    changes = {"state": state.value, "pending_event": None, "state_since": event.at}
+                    tables.update(connection, seals_sql.SealRow, {"id": event.seal_id}, changes)
+
+    def _retire_renewed(self, seal_id: str, by: str) -> None:
+        """The seal that this one takes the place of, if it still is in use."""
+        with self.pki.database.read() as connection:
+            row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
+            old = tables.one_row(connection, seals_sql.SealRow, id=row.renews) if row and row.renews else None
+        if old is not None and old.state == SealState.ACTIVE.value:
+            self._act(old.id, SealAct.RENEW, by=by, note=f"renewed by {seal_id}")
+
+    def _put_on_crl(
+        self, connection: Connection, row: seals_sql.SealRow, event: seals_sql.SealEventRow
+    ) -> None:
+        if row.cert is None or row.ca_id is None:
+            return  # not made; or the CA is outside, and its operator has to be told
+        revoked = pki_sql.RevokedCertRow(
+            ca_id=row.ca_id,
+            serial=str(read_x509_cert(bytes(row.cert)).serial),
+            revoked_at=event.effective_at,
+            entered_at=event.at,
+        )
+        tables.insert(connection, revoked)
+
+    def _check_second_person(self, seal_id: str, by: str) -> None:
+        if is_same_person(self.registry.application(seal_id).applied_by, by):
+            raise NotPermitted("Nobody reviews an application of their own.", "A second person has to.")
+
+
+def event_commit(event: seals_sql.SealEventRow) -> bytes:
+    """The commitment of a SEAL_EVENT entry: each field behind 16 bytes of salt."""
+    salts = bytes(event.salt)
+    fields = {name: str(getattr(event, name)) for name in _EVENT_FIELDS}
+    return content_root(
+        fields,
+        {name: salts[_SALT_BYTES * n : _SALT_BYTES * (n + 1)] for n, name in enumerate(_EVENT_FIELDS)},
+    )
+
+
+def _check_code_is_free(connection: Connection, uscc: str, seal_id: str) -> None:
+    """No two seals have one code. Raises `Conflict` in the rare case that the id gives a code that is taken."""
+    authorities = {row.id: row.uscc for row in tables.all_rows(connection, authorities_sql.AuthorityRow)}
+    code = seal_code(uscc, seal_id)
+    for row in tables.all_rows(connection, seals_sql.SealRow):
+        if seal_code(authorities[row.authority_id], row.id) == code:
+            raise Conflict(f"The code {code} of this id belongs to another seal.", "Choose another id.")

@@ -1,0 +1,222 @@
+"""Using a seal: within its term, its policy and its limits, each use written down with who had it used.
+
+What a seal sealed before it was frozen, lost or revoked stays valid: the time-stamp says when it was used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from issuer.pki.pki import Pki
+from issuer.sealing.use import SealInUse
+from issuer.seals import sql as seals_sql
+from issuer.seals.policy import check_allows, day_of, decode_policy
+from issuer.seals.registry import ESeal, SealRegistry
+from keys.custody import KeyPurpose
+from trust.model.errors import Conflict, Malformed, NotFound, NotPermitted
+from trust.model.people import as_person, is_same_person
+from trust.model.seal import (
+    SealState,
+)
+from trust.storage import tables
+
+_APPROVAL_HOURS = 24
+_LONGEST_REQUEST = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class SealUses:
+    """Use cases on using seals."""
+
+    pki: Pki
+    registry: SealRegistry
+
+    def check_usable(
+        self, seal: ESeal, authority_id: str, at: datetime, *, type_short: str, caller: str
+    ) -> None:
+        """Raises `Conflict` or `NotPermitted` unless this authority may seal this type with it now."""
+        if seal.authority_id != authority_id:
+            raise Conflict(
+                f"The seal {seal.seal_id} belongs to another authority.", "Use the authority's own."
+            )
+        if seal.state is not SealState.ACTIVE:
+            raise Conflict(
+                f"The seal {seal.seal_id} is {seal.state.value}.",
+                "Use an active seal.",
+                code="SEAL_NOT_USABLE",
+            )
+        if seal.revoked_at is not None:
+            raise Conflict(
+                f"The certificate of the seal {seal.seal_id} was revoked by its CA.",
+                "Make a new seal, with a new certificate.",
+                code="SEAL_NOT_USABLE",
+            )
+        if not seal.not_before <= at <= seal.not_after:
+            raise Conflict(
+                f"The seal {seal.seal_id} is outside its term.", "Make a new seal.", code="SEAL_NOT_USABLE"
+            )
+        check_allows(seal.policy, seal.seal_id, type_short=type_short, caller=caller)
+
+    def open(self, seal: ESeal) -> SealInUse:
+        """The seal ready for use. Raises `KeyUnavailable`."""
+        key = self.pki.keys.open(seal.key_id, KeyPurpose.SEAL)
+        return SealInUse(key, seal.certs, seal.picture_pdf, seal.seal_data)
+
+    def foresee_use(self, seal: ESeal, planned: int, at: datetime) -> None:
+        """Raises `Conflict` where the day's limit would stand against one use after `planned` others."""
+        limit = seal.policy.per_day
+        if limit is None:
+            return
+        with self.pki.database.read() as connection:
+            used = seals_sql.seal_uses_on(connection, seal.seal_id, day_of(at))
+        if used + planned >= limit:
+            raise _limit_reached(seal.seal_id, limit)
+
+    def write_down_use(
+        self, connection: Connection, seal: ESeal, ecertificate_id: int, at: datetime, *, by: str
+    ) -> None:
+        """Records a use in the transaction that stores what was sealed.
+
+        Raises `Conflict` if the seal was taken out of use meanwhile, or its day's limit is reached; `NotPermitted` if
+        it is used more often today than its policy and the approvals let through.
+        """
+        # Read again, and before the count: of a freeze and a use at the same time, one is first.
+        tables.serialise(connection, f"use of seal {seal.seal_id}")
+        row = tables.one_row(connection, seals_sql.SealRow, id=seal.seal_id)
+        if row.state != SealState.ACTIVE.value:
+            raise Conflict(
+                f"The seal {seal.seal_id} is {row.state}.", "Use an active seal.", code="SEAL_NOT_USABLE"
+            )
+        day, policy = day_of(at), decode_policy(row.policy)
+        limit, alone = policy.per_day, policy.second_approval_above
+        used = seals_sql.seal_uses_on(connection, seal.seal_id, day) if (limit, alone) != (None, None) else 0
+        if limit is not None and used >= limit:
+            raise _limit_reached(seal.seal_id, limit)
+        # Requests at the same time may have been let through one by one (`check_many`): here they are counted together.
+        if (
+            alone is not None
+            and used >= alone
+            and not _is_approved(connection, seal.seal_id, used - alone, at)
+        ):
+            raise _needs_approval(seal.seal_id, 1)
+        use = seals_sql.SealUseRow(
+            seal_id=seal.seal_id, ecertificate_id=ecertificate_id, by=by, day=day, at=tables.to_micros(at)
+        )
+        tables.insert(connection, use)
+
+    def request_many(self, seal_id: str, count: int, *, by: str) -> int:
+        """Asks for a second person's approval of one request for up to `count` documents. Gives its number."""
+        self.registry.get(seal_id)
+        if count < 1:
+            raise Malformed("The number of documents is at least 1.")
+        expires = self.pki.clock.now() + timedelta(hours=_APPROVAL_HOURS)
+        row = seals_sql.SealApprovalRow(
+            seal_id=seal_id, count=count, requested_by=as_person(by), expires_at=tables.to_micros(expires)
+        )
+        with self.pki.database.write() as connection:
+            number: int = tables.insert(connection, row)
+        return number
+
+    def approve_many(self, number: int, *, by: str, seal_id: str | None = None) -> None:
+        """Raises `NotPermitted` for the person who asked, `NotFound`, `Conflict` (approved already)."""
+        with self.pki.database.write() as connection:
+            row = _approval(connection, number)
+            if row is None or seal_id not in (None, row.seal_id):
+                raise NotFound(f"There is no request {number}.")
+            if is_same_person(row.requested_by, as_person(by)):
+                raise NotPermitted("Nobody approves a request of their own.", "A second person has to.")
+            where = {"id": number, "approved_by": None}
+            if tables.update(connection, seals_sql.SealApprovalRow, where, {"approved_by": by}) != 1:
+                raise Conflict(f"The request {number} is approved already.")
+
+    def check_many(self, counts: Mapping[str, int], approval: int | None, at: datetime) -> None:
+        """Raises `NotPermitted` where a seal is asked for more documents than its policy lets through alone.
+
+        `counts`: documents by seal in one request. The approval is used up by it.
+        """
+        for seal_id, count in self._above_limit(counts, at):
+            with self.pki.database.write() as connection:
+                where = {"id": approval, "used_at": None}
+                if not _approves(
+                    _approval(connection, approval), seal_id, count, tables.to_micros(at)
+                ) or not tables.update(
+                    connection, seals_sql.SealApprovalRow, where, {"used_at": tables.to_micros(at)}
+                ):
+                    raise _needs_approval(seal_id, count)
+
+    def foresee_many(self, counts: Mapping[str, int], approval: int | None, at: datetime) -> None:
+        """What `check_many` would answer now; the approval is not used up."""
+        for seal_id, count in self._above_limit(counts, at):
+            with self.pki.database.read() as connection:
+                row = _approval(connection, approval)
+            if not _approves(row, seal_id, count, tables.to_micros(at)):
+                raise _needs_approval(seal_id, count)
+
+    def _above_limit(self, counts: Mapping[str, int], at: datetime) -> Iterator[tuple[str, int]]:
+        """Seals that would be used more often today, over all requests, than their policy lets through alone."""
+        for seal_id, count in counts.items():
+            limit = self.registry.get(seal_id).policy.second_approval_above
+            if limit is None:
+                continue
+            with self.pki.database.read() as connection:
+                used = seals_sql.seal_uses_on(connection, seal_id, day_of(at))
+            if used + count > limit:
+                yield seal_id, count
+
+
+def _approval(connection: Connection, number: int | None) -> Any:
+    """The row of this number; None where there is none, also for a number that no column holds."""
+    if number is None or not 0 < number < 1 << 63:
+        return None
+    return tables.one_row(connection, seals_sql.SealApprovalRow, id=number)
+
+
+def _approves(row: Any, seal_id: str, count: int, at: int) -> bool:
+    return (
+        row is not None
+        and (row.seal_id, row.used_at) == (seal_id, None)
+        and row.approved_by is not None
+        and bool(row.count >= count)
+        and bool(at < row.expires_at)
+    )
+
+
+def _is_approved(connection: Connection, seal_id: str, above: int, at: datetime) -> bool:
+    """Whether a second person approved one more use, `above` uses after the day's limit.
+
+    Approvals of the last days count, as a large request may take more than one: all of them together for what is above
+    the limit, and one alone for what came after it, whatever was used before there was a limit.
+    """
+    since = tables.to_micros(at - _LONGEST_REQUEST)
+    rows = [
+        row
+        for row in tables.all_rows(connection, seals_sql.SealApprovalRow, seal_id=seal_id)
+        if row.approved_by is not None and (row.used_at or 0) >= since
+    ]
+    if above < sum(row.count for row in rows):
+        return True
+    return any(seals_sql.seal_uses_since(connection, seal_id, row.used_at) < row.count for row in rows)
+
+
+def _limit_reached(seal_id: str, limit: int) -> Conflict:
+    return Conflict(
+        f"The seal {seal_id} has been used {limit} times today, which is its limit.",
+        "Go on tomorrow, or ask the seal's keeper for another limit.",
+        code="SEAL_LIMIT_REACHED",
+        zh=f"印章 {seal_id} 今日已用 {limit} 次，达到上限。请明日继续，或请印章保管人调整上限。",
+    )
+
+
+def _needs_approval(seal_id: str, count: int) -> NotPermitted:
+    return NotPermitted(
+        f"{count} more documents today with the seal {seal_id} need a second person's approval.",
+        "Ask for one with `yinzheng seal request-many`, and name its number.",
+        code="SEAL_NEEDS_APPROVAL",
+        zh=f"今日再用印章 {seal_id} 签发 {count} 份须经他人批准。"
+        "请用 yinzheng seal request-many 申请，再用 --approval 写明批准号。",
+    )
