@@ -25,6 +25,7 @@ from trust.model.status import StatusAct
 from trust.people.api_clients import ApiCaller
 from trust.sandbox.lanes import Lane
 from trust.web.api import (
+    API,
     PROBLEMS,
     Authorization,
     Body,
@@ -85,7 +86,7 @@ class LookupBody(Body):
 def ecertificates_router(
     service: IssuerService, callers: Callers, idempotency: Idempotency, lanes: Lanes
 ) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(prefix=API)
     access = service.access
     ledger_limiter = CapacityLimiter(_AT_ONCE)
 

@@ -12,6 +12,7 @@ from issuer.http.ecertificates import own
 from issuer.presenting.presenting import Level
 from issuer.service import IssuerService
 from trust.web.api import (
+    API,
     PROBLEMS,
     Authorization,
     Body,
@@ -30,7 +31,7 @@ class PresentBody(Body):
 
 
 def presentations_router(service: IssuerService, callers: Callers) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(prefix=API)
     access = service.access
 
     @router.post(

@@ -23,7 +23,7 @@ from keys.suites import Suite
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.model.seal import SealPolicy, SealShape
 from trust.people.api_clients import ApiCaller
-from trust.web.api import Authorization, Body
+from trust.web.api import API, Authorization, Body
 
 CallerOf = Callable[[str | None, str], ApiCaller]
 
@@ -68,7 +68,7 @@ Number = Annotated[int, ApiPath(ge=1, le=(1 << 63) - 1)]
 
 def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
     access = service.access
-    router = APIRouter(tags=["seals"])
+    router = APIRouter(prefix=API, tags=["seals"])
     seals = service.seals
 
     def own(seal_id: str, who: ApiCaller) -> SealApplication:

@@ -7,10 +7,11 @@ from typing import Any
 from fastapi import APIRouter
 
 from issuer.catalogue import load_catalogue
+from trust.web.api import API
 
 
 def types_router() -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(prefix=API)
 
     @router.get("/types", operation_id="listTypes", tags=["public"])
     def types() -> Any:

@@ -13,12 +13,13 @@ from ledger.note import parse_note
 from ledger.proof import format_receipt
 from ledger.service import LedgerService
 from trust.web.api import (
+    API,
     PROBLEMS,
 )
 
 
 def proofs_router(service: LedgerService) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(prefix=API)
 
     @router.get("/ledger/proof", operation_id="proveInclusion", tags=["ledger"], responses=PROBLEMS)
     def prove(index: Annotated[int, Query(ge=0, le=1 << 62)]) -> Response:

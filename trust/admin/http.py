@@ -12,14 +12,14 @@ from trust.admin.service import AdminService
 from trust.admin.shown import key_json, session_json
 from trust.model.errors import Conflict, NotPermitted
 from trust.people.api_clients import ApiCaller
-from trust.web.api import Authorization
+from trust.web.api import API, Authorization
 
 CallerOf = Callable[[str | None, str], ApiCaller]
 
 
 def keys_router(service: AdminService, caller: CallerOf) -> APIRouter:
     access = service.access
-    router = APIRouter(prefix="/access", tags=["operator"])
+    router = APIRouter(prefix=f"{API}/access", tags=["operator"])
 
     def administrator(authorization: str | None) -> ApiCaller:
         who = caller(authorization, "admin")

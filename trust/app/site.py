@@ -85,7 +85,7 @@ def create_app(
 
 
 def _api(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter:
-    router = APIRouter(prefix="/api/v1")
+    router = APIRouter()
     callers = Callers(service.access)
     for part in (
         ecertificates_router(service, callers, Idempotency(service.database), lanes),

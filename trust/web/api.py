@@ -15,6 +15,9 @@ from trust.pdf.reading import MAX_FILE_BYTES
 from trust.people.access import Access
 from trust.people.api_clients import ApiCaller
 
+API = "/api/v1"
+"""Prefix of every route of the API. It stands at each router: logs and metrics name a route by its own path."""
+
 Authorization = Annotated[str | None, Header()]
 IdempotencyKey = Annotated[str | None, Header()]
 

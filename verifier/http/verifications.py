@@ -13,6 +13,7 @@ from starlette.datastructures import UploadFile as UploadedFile
 from trust.model.errors import Malformed
 from trust.sandbox.lanes import Lane
 from trust.web.api import (
+    API,
     PROBLEMS,
     Authorization,
     Body,
@@ -40,7 +41,7 @@ class DigestsBody(Body):
 def verifications_router(
     service: VerifierService, callers: Callers, metrics: Metrics, lanes: Lanes
 ) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(prefix=API)
 
     @router.post(
         "/presentations/redeem", operation_id="redeemPresentation", tags=["verifier"], responses=PROBLEMS
