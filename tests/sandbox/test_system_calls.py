@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -200,25 +199,20 @@ def _processes(sandbox: Sandbox) -> list[int]:
     return [*servers, *sandbox.workers()]
 
 
-@pytest.mark.parametrize(("jobs", "is_left"), [(1, False), (9, True)])
-def test_what_was_read_is_gone_before_the_next_file(jobs: int, is_left: bool) -> None:
-    """With several jobs a worker it is still there: the search finds it then."""
+def test_what_was_read_is_gone_before_the_next_file() -> None:
     mark = os.urandom(32)
-    with Sandbox(_JOBS, workers=1, limits=Limits(jobs=jobs)) as sandbox:
+    with Sandbox(_JOBS, workers=1) as sandbox:
         reader = sandbox.run("keep", {}, [mark * 100], lambda answer: int(answer["pid"]))
-        deadline = time.monotonic() + 20
-        while not is_left and Path(f"/proc/{reader}").exists():
-            assert time.monotonic() < deadline, "the reader has ended"
-            time.sleep(0.01)
         following = sandbox.run("who", {}, [b"another file"], lambda answer: int(answer["pid"]))
-        assert (following == reader) is is_left
+        assert following != reader
         processes = _processes(sandbox)
         assert len(processes) == 2, "the one that forks and the next reader"
         try:
+            assert _holds(os.getpid(), mark), "the search finds it where it is"
             found = [_holds(pid, mark) for pid in processes]
         except PermissionError:
             pytest.skip("this machine lets nobody look into another process")
-        assert any(found) is is_left
+        assert not any(found)
 
 
 def test_a_file_that_is_read_by_one_lane_is_in_no_process_of_another() -> None:

@@ -1,12 +1,12 @@
 """The fork server of the sandbox: a process that has imported everything and read nothing, and forks readers.
 
 It starts once for each pool (`trust.sandbox.workers`), gives up its rights, and then forks a reader whenever it is
-told to: a copy of itself that takes two pipes over, is left the system calls that reading needs, and answers jobs. A
+told to: a copy of itself that takes two pipes over, is left the system calls that reading needs, and answers one job. A
 reader that lives for one file has never had another one in its memory, and costs a fork instead of a start.
 
 On the channel (a socket pair that keeps messages apart) come:
 
-    "new" with two descriptors, to read jobs from and to write answers to
+    "new" with two descriptors, to read the job from and to write its answer to
     "reap" and a process id: that reader is dead or dying, and its id may be given away
 
 A reader first writes `READY` (or `UNFILTERED`, where the kernel knows no list of system calls) and its process id;
@@ -117,26 +117,27 @@ def _become_reader(
         os.closerange(3, limits["open_files"])
         is_filtered = restrict_system_calls()
         os.write(1, HELLO.pack(READY if is_filtered else UNFILTERED, os.getpid()))
-        _answer_jobs(functions, limits["cpu_seconds"])
+        _answer_one_job(functions, limits["cpu_seconds"])
         os._exit(0)
     finally:
         os._exit(1)
 
 
-def _answer_jobs(functions: Mapping[str, Job], cpu_seconds: int) -> None:
+def _answer_one_job(functions: Mapping[str, Job], cpu_seconds: int) -> None:
     with open(0, "rb", closefd=False) as jobs, open(1, "wb", closefd=False) as answers:
-        while head := jobs.read(HEADER.size):
-            size, _ = HEADER.unpack(head)
-            request = json.loads(jobs.read(size))
-            attachments = [jobs.read(length) for length in request["sizes"]]
-            used = resource.getrusage(resource.RUSAGE_SELF)
-            resource.setrlimit(
-                resource.RLIMIT_CPU,
-                (int(used.ru_utime + used.ru_stime) + cpu_seconds + 1, resource.RLIM_INFINITY),
-            )
-            encoded = json.dumps(_answer(functions, request, attachments)).encode()
-            answers.write(HEADER.pack(len(encoded), 0) + encoded)
-            answers.flush()
+        head = jobs.read(HEADER.size)
+        if not head:
+            return
+        size, _ = HEADER.unpack(head)
+        request = json.loads(jobs.read(size))
+        attachments = [jobs.read(length) for length in request["sizes"]]
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        resource.setrlimit(
+            resource.RLIMIT_CPU,
+            (int(used.ru_utime + used.ru_stime) + cpu_seconds + 1, resource.RLIM_INFINITY),
+        )
+        encoded = json.dumps(_answer(functions, request, attachments)).encode()
+        answers.write(HEADER.pack(len(encoded), 0) + encoded)
 
 
 def _answer(

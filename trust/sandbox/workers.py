@@ -64,13 +64,12 @@ _log = logging.getLogger("yinzheng.sandbox")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Per job, but `jobs` (how many one worker does) and `memory_bytes` (address space of the worker)."""
+    """Per job. `memory_bytes` is the address space of the worker."""
 
     wall_seconds: float = 15.0
     cpu_seconds: int = 10
     memory_bytes: int = 1024 * 1024 * 1024
     open_files: int = 32
-    jobs: int = 1
 
 
 class Apart(str):
@@ -152,7 +151,6 @@ class _Pool:
 
     def run(self, job: str, arguments: dict[str, Any], attachments: Sequence[bytes]) -> dict[str, Any]:
         worker = self._idle.get()
-        keep: _Worker | None = None
         try:
             worker = self._ready(worker)
             try:
@@ -163,15 +161,11 @@ class _Pool:
                 answer = worker.ask(job, arguments, attachments)
         except _ForkServerEnded as exc:
             raise _down("the process that makes its workers ended") from exc
-        else:
-            # One that met what nobody foresaw may not be what it was.
-            if worker.jobs_left > 0 and not (isinstance(answer, _Said) and answer.code == CANNOT_BE_READ):
-                keep = worker
         finally:
-            if worker is not None and keep is None:
-                keep = self._next_one()
+            following = self._next_one() if worker is not None else None
+            if worker is not None:
                 worker.stop()
-            self._idle.put(keep)
+            self._idle.put(following)
         if isinstance(answer, _Said):
             raise answer.kind(answer.what, answer.todo, code=answer.code)
         return answer
@@ -320,7 +314,6 @@ class _Worker:
         """Asks for the process and does not wait for it. Raises `OSError`."""
         self._fork_server = fork_server
         self._limits = limits
-        self.jobs_left = limits.jobs
         self.pid = 0
         self.reason = "it ended without a word"
         self._kill_lock = threading.Lock()
@@ -357,7 +350,6 @@ class _Worker:
     def ask(
         self, job: str, arguments: dict[str, Any], attachments: Sequence[bytes]
     ) -> dict[str, Any] | _Said:
-        self.jobs_left -= 1
         deadline = time.monotonic() + self._limits.wall_seconds
         killer = threading.Timer(self._limits.wall_seconds, self._kill)
         killer.daemon = True
@@ -374,7 +366,6 @@ class _Worker:
                 raise EOFError
             return _taken(_read_exactly(self._answers, size, deadline))
         except (OSError, EOFError, struct.error) as exc:
-            self.jobs_left = 0
             if not self._fork_server.is_alive():
                 raise _ForkServerEnded from exc  # and this worker with it
             raise EvidenceUnavailableError(
