@@ -1,43 +1,7 @@
 """Settings: read once in `main()`, from the environment and the command line, and cut into one frozen value.
 
-| variable                  | meaning                                                      | default             |
-|---------------------------|--------------------------------------------------------------|---------------------|
-| YINZHENG_DATA             | data folder                                                  | ./yinzheng-data     |
-| DATABASE_URL              | PostgreSQL; unset means SQLite files in the data folder      |                     |
-| YINZHENG_LOCK_URL         | database of the ledger's lock store, another instance        | file in data folder |
-| YINZHENG_LEDGER_MARK      | file on another disk that keeps the newest signed checkpoint |                     |
-| YINZHENG_HOST             | host name in codes, at most 24 characters                    | v.yinzheng.example  |
-| YINZHENG_BASE_URL         | address under which lists are published                      | https://<host>      |
-| YINZHENG_ORIGIN           | name of the ledger                                           | <host>/ledger       |
-| YINZHENG_KEYS             | folder of the private keys and the service secret, which     | <data>/keys         |
-|                           | may be on another disk than the data                         |                     |
-| YINZHENG_PASSPHRASE       | passphrase of the key files                                  |                     |
-| YINZHENG_PASSPHRASE_FILE  | file that holds it                                           | <data>/passphrase   |
-| YINZHENG_PKCS11_MODULE    | shared library of a token (PKCS #11); unset: keys in files   |                     |
-| YINZHENG_PKCS11_TOKEN     | label of the token                                           |                     |
-| YINZHENG_PKCS11_PIN       | its user PIN                                                 |                     |
-| YINZHENG_PKCS11_PIN_FILE  | file that holds it                                           | <data>/token-pin    |
-| YINZHENG_PKCS11_KEEPS     | new keys that are made in the token: purposes, with commas;  | seal                |
-|                           | each alone or as purpose:suite                               |                     |
-| YINZHENG_WITNESS_EVERY    | seconds between rounds to the witnesses                      | 10                  |
-| YINZHENG_WITNESS_LIMIT    | seconds without a quorum after which nothing is appended     | 3600                |
-| YINZHENG_WITNESS_HTTP     | hosts whose witnesses may be asked without TLS, with commas  |                     |
-| YINZHENG_CRL_HOSTS        | hosts in a private network whose revocation lists may be     |                     |
-|                           | fetched, with commas                                         |                     |
-| YINZHENG_TIME_STAMPS      | who is asked for time-stamps, in this order, with commas:    | own                 |
-|                           | own, or the address of an authority outside, a blank, and a  |                     |
-|                           | PEM file: its certificate, those above it, the root          |                     |
-| YINZHENG_TIME_STAMP_WAIT  | seconds until an authority outside counts as down            | 5                   |
-| YINZHENG_SCRUB_EVERY      | seconds between two readings of the whole ledger             | 600                 |
-| YINZHENG_CLOCK_GAP        | days after the last entry of the ledger after which a clock  | 60                  |
-|                           | that no second clock confirms needs an operator's word       |                     |
-| YINZHENG_METRICS_LISTEN   | address and port at which /metrics is answered to anybody    |                     |
-| YINZHENG_METRICS_TOKEN    | bearer token that gets /metrics at the public address        |                     |
-| YINZHENG_METRICS_TOKEN_FILE | file that holds it                                         |                     |
-| YINZHENG_PROXIES          | addresses or networks of proxies in front, with commas: they |                     |
-|                           | say for whom they ask (X-Forwarded-For); nobody else does    |                     |
-| YINZHENG_USER             | the user that `serve` becomes when root starts it            |                     |
-| YINZHENG_LANG             | zh-CN or en                                                  | from LANG           |
+Each field of `_Environment` is a variable and carries its words; `trust.app.settings_reference` makes docs/SETTINGS.md
+and docs/SETTINGS.zh-CN.md of them.
 """
 
 from __future__ import annotations
@@ -47,9 +11,12 @@ import os
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from keys.custody import KeyPurpose
@@ -60,43 +27,289 @@ from ledger.keeping import KeepingSettings
 from trust.model.errors import KeyUnavailable, Malformed
 
 MAX_HOST = 24
+DEFAULT_HOST = "v.yinzheng.example"
 ORIGIN_FILE = "origin"
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{15,199}[A-Za-z0-9\-._~+/=]", re.ASCII)
+
+
+class Part(Enum):
+    """Of what a setting is, and the order of the reference: heading in Chinese, in English."""
+
+    DATA = ("数据与账本", "Data and ledger")
+    NAMES = ("名称与地址", "Names and addresses")
+    KEYS = ("密钥与口令", "Keys and passphrases")
+    TOKEN = ("密码设备（PKCS #11）", "A token (PKCS #11)")
+    ROUNDS = ("定时工作与对外询问", "Rounds, and whom the service asks")
+    SERVING = ("对外服务", "Serving")
+    COMMAND = ("命令行", "The command line")
+
+
+def _setting(
+    default: object,
+    part: Part,
+    zh: str,
+    en: str,
+    *,
+    unset: tuple[str, str] | None = None,
+    alias: str | None = None,
+    gt: float | None = None,
+    ge: float | None = None,
+) -> Any:
+    """A variable, and what the reference says of it. `unset` (Chinese, English): what holds without it, where the
+    default is not the whole answer."""
+    words: dict[str, JsonValue] = {"part": part.name, "zh": zh, "en": en}
+    if unset is not None:
+        words |= {"unset_zh": unset[0], "unset_en": unset[1]}
+    return Field(default, validation_alias=alias, gt=gt, ge=ge, json_schema_extra={"words": words})
 
 
 class _Environment(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="YINZHENG_", extra="ignore")
 
-    data: Path = Path("yinzheng-data")
-    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
-    lock_url: str | None = None
-    ledger_mark: Path | None = None
-    host: str | None = None
-    base_url: str | None = None
-    origin: str | None = None
-    keys: Path | None = None
-    passphrase: str | None = None
-    passphrase_file: Path | None = None
-    lang: str | None = None
-    kdf_rounds: int = 300_000
-    pkcs11_module: Path | None = None
-    pkcs11_token: str = ""
-    pkcs11_pin: str | None = None
-    pkcs11_pin_file: Path | None = None
-    pkcs11_keeps: str = "seal"
-    witness_every: float = Field(default=10, gt=0)
-    witness_limit: float = Field(default=3600, gt=0)
-    witness_http: str = ""
-    crl_hosts: str = ""
-    time_stamps: str = "own"
-    time_stamp_wait: float = Field(default=5, gt=0)
-    scrub_every: float = Field(default=600, gt=0)
-    clock_gap: float = Field(default=DAYS_WITHOUT_A_WORD, ge=1)
-    proxies: str = ""
-    user: str | None = None
-    metrics_listen: str | None = None
-    metrics_token: str | None = None
-    metrics_token_file: Path | None = None
+    data: Path = _setting(
+        Path("yinzheng-data"),
+        Part.DATA,
+        "数据目录，相对于当前目录；命令的 `--data` 优先",
+        "data folder, relative to the current one; a command's `--data` wins",
+    )
+    database_url: str | None = _setting(
+        None,
+        Part.DATA,
+        "PostgreSQL 数据库，如 `postgresql+psycopg://…`；libpq 认的写法都可以，含多台主机",
+        "PostgreSQL, such as `postgresql+psycopg://…`; what libpq takes, several hosts too",
+        unset=("数据目录中的 SQLite", "SQLite files in the data folder"),
+        alias="DATABASE_URL",
+    )
+    lock_url: str | None = _setting(
+        None,
+        Part.DATA,
+        "账本锁定存储的数据库，应在另一台机器上",
+        "database of the ledger's lock store; have it on another machine",
+        unset=("数据目录中的文件", "a file in the data folder"),
+    )
+    ledger_mark: Path | None = _setting(
+        None,
+        Part.DATA,
+        "另一块盘上的文件（写全路径），保存最新的已签名检查点，由此可知数据目录是否被换成了旧的副本",
+        "file on another disk, by its whole path, that keeps the newest signed checkpoint: with it yesterday's copy of"
+        " the data folder is told from today's",
+    )
+    host: str | None = _setting(
+        None,
+        Part.NAMES,
+        f"二维码中的主机名，至多 {MAX_HOST} 个字符；建立数据目录时记下",
+        f"host name in codes, at most {MAX_HOST} characters; written down when the data folder is made",
+        unset=(
+            f"数据目录记下的，否则 `{DEFAULT_HOST}`",
+            f"what the data folder remembers, else `{DEFAULT_HOST}`",
+        ),
+    )
+    base_url: str | None = _setting(
+        None,
+        Part.NAMES,
+        "服务的地址，各类列表在其下公布",
+        "address of the service, under which lists are published",
+        unset=("`https://<主机名>`", "`https://<host>`"),
+    )
+    origin: str | None = _setting(
+        None,
+        Part.NAMES,
+        "账本的名称",
+        "name of the ledger",
+        unset=(
+            "数据目录记下的（接替已关闭账本的），否则 `<主机名>/ledger`",
+            "what the data folder remembers, where a ledger took over from a closed one; else `<host>/ledger`",
+        ),
+    )
+    keys: Path | None = _setting(
+        None,
+        Part.KEYS,
+        "私钥和服务秘密的目录，可与数据放在不同的盘上；在 `yinzheng init` 之前设定",
+        "folder of the private keys and the service secret, which may be on another disk than the data; to be set"
+        " before `yinzheng init`",
+        unset=("`<数据目录>/keys`", "`<data>/keys`"),
+    )
+    passphrase: str | None = _setting(
+        None,
+        Part.KEYS,
+        "密钥文件的口令",
+        "passphrase of the key files",
+        unset=("从下一项的文件读取", "read from the file of the next row"),
+    )
+    passphrase_file: Path | None = _setting(
+        None,
+        Part.KEYS,
+        "存放口令的文件",
+        "file that holds it",
+        unset=("`<数据目录>/passphrase`", "`<data>/passphrase`"),
+    )
+    kdf_rounds: int = _setting(
+        300_000,
+        Part.KEYS,
+        "由口令导出密钥的轮数（PBKDF2），用于新的密钥文件；只在试验时调低",
+        "rounds that derive a key from the passphrase (PBKDF2), for new key files; fewer are for trials only",
+    )
+    pkcs11_module: Path | None = _setting(
+        None,
+        Part.TOKEN,
+        "密码设备的动态库",
+        "shared library of the token",
+        unset=("没有密码设备，密钥都在文件中", "no token: keys in files"),
+    )
+    pkcs11_token: str = _setting(
+        "",
+        Part.TOKEN,
+        "设备的标签；设了动态库就必须有",
+        "label of the token; needed beside the library",
+    )
+    pkcs11_pin: str | None = _setting(
+        None,
+        Part.TOKEN,
+        "用户 PIN",
+        "its user PIN",
+        unset=("从下一项的文件读取", "read from the file of the next row"),
+    )
+    pkcs11_pin_file: Path | None = _setting(
+        None,
+        Part.TOKEN,
+        "存放 PIN 的文件",
+        "file that holds it",
+        unset=("`<数据目录>/token-pin`", "`<data>/token-pin`"),
+    )
+    pkcs11_keeps: str = _setting(
+        "seal",
+        Part.TOKEN,
+        "哪些用途的新密钥在设备中生成，以逗号分隔，每项为用途或 `用途:套件`，如 `seal, checkpoint:Ed25519`；"
+        "SM2 密钥只能在文件中",
+        "new keys that are made in the token: purposes, with commas, each alone or as `purpose:suite`, such as"
+        " `seal, checkpoint:Ed25519`; SM2 keys live in files",
+    )
+    witness_every: float = _setting(
+        10,
+        Part.ROUNDS,
+        "每隔多少秒请见证方签名一轮",
+        "seconds between rounds to the witnesses",
+        gt=0,
+    )
+    witness_limit: float = _setting(
+        3600,
+        Part.ROUNDS,
+        "多少秒达不到法定数，就不再入账",
+        "seconds without a quorum of witnesses after which nothing is appended",
+        gt=0,
+    )
+    witness_http: str = _setting(
+        "",
+        Part.ROUNDS,
+        "可以不经 TLS 询问的见证方主机，以逗号分隔",
+        "hosts whose witnesses may be asked without TLS, with commas",
+    )
+    crl_hosts: str = _setting(
+        "",
+        Part.ROUNDS,
+        "内网中可以取撤销列表的主机，以逗号分隔",
+        "hosts in a private network whose revocation lists may be fetched, with commas",
+    )
+    time_stamps: str = _setting(
+        "own",
+        Part.ROUNDS,
+        "依次向谁申请时间戳，以逗号分隔：`own`（自己的），或外部机构的地址、一个空格和一个 PEM 文件"
+        "（它的证书在前，其上各级和根在后）",
+        "who is asked for time-stamps, in this order, with commas: `own`, or the address of an authority outside, a"
+        " blank, and a PEM file: its certificate, those above it, the root",
+    )
+    time_stamp_wait: float = _setting(
+        5,
+        Part.ROUNDS,
+        "外部时间戳机构多少秒不答，就算停了",
+        "seconds until a time-stamp authority outside counts as down",
+        gt=0,
+    )
+    scrub_every: float = _setting(
+        600,
+        Part.ROUNDS,
+        "每隔多少秒把整个账本重读一遍",
+        "seconds between two readings of the whole ledger",
+        gt=0,
+    )
+    clock_gap: float = _setting(
+        DAYS_WITHOUT_A_WORD,
+        Part.ROUNDS,
+        "账本最后一条之后多少天，若无第二时钟印证，本机时钟就要运维人员确认",
+        "days after the last entry of the ledger after which a clock that no second clock confirms needs an"
+        " operator's word",
+        ge=1,
+    )
+    proxies: str = _setting(
+        "",
+        Part.SERVING,
+        "前置代理的地址或网段，以逗号分隔；来访地址（`X-Forwarded-For`）只信它们说的",
+        "addresses or networks of proxies in front, with commas: they say for whom they ask (`X-Forwarded-For`);"
+        " nobody else does",
+    )
+    user: str | None = _setting(
+        None,
+        Part.SERVING,
+        "由 root 启动 `yinzheng serve` 时，打开端口后改用的用户",
+        "the user that `yinzheng serve` becomes, once its port is open, when root starts it",
+        unset=("仍是 root，并在日志中警告", "it stays root, and warns"),
+    )
+    metrics_listen: str | None = _setting(
+        None,
+        Part.SERVING,
+        "对任何人回答 `/metrics` 的地址和端口，如 `127.0.0.1:9100`",
+        "address and port at which `/metrics` is answered to anybody, such as `127.0.0.1:9100`",
+    )
+    metrics_token: str | None = _setting(
+        None,
+        Part.SERVING,
+        "凭它可在公开地址上取 `/metrics` 的令牌，16 至 200 个字符",
+        "bearer token that gets `/metrics` at the public address, 16 to 200 characters",
+        unset=("从下一项的文件读取", "read from the file of the next row"),
+    )
+    metrics_token_file: Path | None = _setting(
+        None,
+        Part.SERVING,
+        "存放令牌的文件",
+        "file that holds it",
+    )
+    lang: str | None = _setting(
+        None,
+        Part.COMMAND,
+        "命令用的语言：`zh-CN` 或 `en`",
+        "language of the commands: `zh-CN` or `en`",
+        unset=("按 `LC_ALL`、`LANG`", "by `LC_ALL`, `LANG`"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A variable as the reference shows it, by language: what it means, and what holds without it."""
+
+    variable: str
+    part: Part
+    default: object
+    meaning: dict[str, str]
+    unset: dict[str, str]
+
+
+def described() -> list[Setting]:
+    """Every variable that is read here, in order."""
+    return [_described(name, each) for name, each in _Environment.model_fields.items()]
+
+
+def _described(name: str, of: FieldInfo) -> Setting:
+    words = of.json_schema_extra["words"] if isinstance(of.json_schema_extra, dict) else None
+    assert isinstance(words, dict), f"{name} has no words"
+    said = {key: str(text) for key, text in words.items()}
+    alias = of.validation_alias
+    return Setting(
+        variable=alias if isinstance(alias, str) else f"YINZHENG_{name.upper()}",
+        part=Part[said["part"]],
+        default=of.default,
+        meaning={"zh-CN": said["zh"], "en": said["en"]},
+        unset={"zh-CN": said.get("unset_zh", ""), "en": said.get("unset_en", "")},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +413,7 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
     environment = _Environment()
     folder = (data or environment.data).resolve()
     remembered = _remembered(folder / "host")
-    host = (environment.host or remembered or "v.yinzheng.example").lower()
+    host = (environment.host or remembered or DEFAULT_HOST).lower()
     if len(host) > MAX_HOST or not host.replace(".", "").replace("-", "").replace(":", "").isalnum():
         raise Malformed(
             f"The host name {host!r} cannot stand in a code.",
