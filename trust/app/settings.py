@@ -107,8 +107,9 @@ class _Environment(BaseSettings):
     base_url: str | None = _setting(
         None,
         Part.NAMES,
-        "服务的地址，各类列表在其下公布",
-        "address of the service, under which lists are published",
+        "服务的地址，各类列表在其下公布；写入数字证书，在 `yinzheng init` 之前设定",
+        "address of the service, under which lists are published; X.509 certificates name it: to be set before"
+        " `yinzheng init`",
         unset=("`https://<主机名>`", "`https://<host>`"),
     )
     origin: str | None = _setting(

@@ -59,7 +59,7 @@ _OPENING: dict[Language, str] = {
 [English](SETTINGS.md)
 
 全部设置都是环境变量，进程启动时读一次；改了要停下再启动。一个都不设也能运行。不设的就不要写：留空与不设不一定相同。
-建立数据目录（`yinzheng init`）之前，先定下主机名、数据库和密钥目录。怎么用见[运维](OPERATIONS.md)。
+建立数据目录（`yinzheng init`）之前，先定下主机名、地址、数据库和密钥目录。怎么用见[运维](OPERATIONS.zh-CN.md)。
 
 本页由 `python -m trust.app.settings_reference` 从代码生成，请改 `trust/app/settings.py`，不要改这里。
 """,
@@ -69,8 +69,8 @@ _OPENING: dict[Language, str] = {
 
 All settings are variables of the environment, read once when a process starts: to change one, stop and start. The
 service runs with none of them. Leave out what is not to be set: a variable that is set to nothing may not be the same.
-Decide on host name, database and keys folder before the data folder is made (`yinzheng init`). How they are used:
-[Operations](OPERATIONS.md).
+Decide on host name, address, database and keys folder before the data folder is made (`yinzheng init`). How they are
+used: [Operations](OPERATIONS.md).
 
 `python -m trust.app.settings_reference` makes this page of the code: change `trust/app/settings.py`, not the page.
 """,
