@@ -7,7 +7,11 @@ decisions (docs/adr) and of changes tell of the past and are left out. The refer
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -328,3 +332,40 @@ def test_every_variable_that_the_code_reads_stands_in_the_reference() -> None:
     }
     assert named - known == set()
     assert "YINZHENG_SEEN" in named
+
+
+# --- the guide, followed
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_guide_works_as_it_stands(language: str, tmp_path: Path) -> None:
+    """Its blocks, line by line, where a clone has its samples; the bundle is written instead of fetched."""
+    document = "docs/USER-GUIDE.md" if language == "en" else f"docs/USER-GUIDE.{language}.md"
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "YINZHENG_KDF_ROUNDS": "1000",
+        "LANG": "C.UTF-8",
+    }
+    known: dict[str, str] = {}
+    for line in typed_lines(read(document)):
+        if line.startswith("yinzheng report "):
+            continue  # needs what a service filed: tests/app/test_reports.py
+        for word, value in known.items():
+            line = line.replace(word, value)
+        if line.startswith("curl "):
+            line = "yinzheng bundle bundle.zip"
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        if line == "yinzheng init":
+            known["FINGERPRINT"] = re.findall(r"\b[0-9a-f]{64}\b", done.stdout)[0]
+        if line.startswith("yinzheng issue ") and "--out" in line:
+            again = [*line.split(), "--json"]
+            said = subprocess.run(again, cwd=tmp_path, env=environment, capture_output=True, check=True)
+            known["IDENTIFIER"] = json.loads(said.stdout.splitlines()[0])["identifier"]
+    assert known.keys() == {"FINGERPRINT", "IDENTIFIER"}
