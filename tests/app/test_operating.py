@@ -137,3 +137,13 @@ def _only_identifier(world: World) -> str:
     with world.service.database.read() as connection:
         (row,) = tables.all_rows(connection, ecertificates_sql.ECertificateRow)
     return str(row.identifier)
+
+
+@pytest.mark.parametrize("name", ["YINZHENG_WITNESS_EVERY", "YINZHENG_CLOCK_GAP", "YINZHENG_KDF_ROUNDS"])
+def test_a_setting_that_is_no_number_is_named_and_not_repeated(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "hunter2")
+    with pytest.raises(Malformed, match=name) as refused:
+        read_settings()
+    assert "hunter2" not in str(refused.value)

@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -409,9 +409,26 @@ class Settings:
         return found
 
 
+def _read_environment() -> _Environment:
+    try:
+        return _Environment()
+    except ValidationError as exc:
+        # Named without its value: it may be a secret.
+        names = ", ".join(sorted({_variable_of(each["loc"]) for each in exc.errors()}))
+        raise Malformed(
+            f"A setting is not in its form: {names}.", "Correct it; docs/SETTINGS.md says what it takes."
+        ) from None
+
+
+def _variable_of(place: tuple[int | str, ...]) -> str:
+    """The name of the environment variable that a field is read from."""
+    name = str(place[0])
+    return name if name.isupper() else f"YINZHENG_{name.upper()}"
+
+
 def read_settings(data: Path | None = None, language: str | None = None) -> Settings:
     """Raises `Malformed` for a setting that cannot be used. `data` and `language` win over the environment."""
-    environment = _Environment()
+    environment = _read_environment()
     folder = (data or environment.data).resolve()
     remembered = _remembered(folder / "host")
     host = (environment.host or remembered or DEFAULT_HOST).lower()
