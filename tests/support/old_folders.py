@@ -23,6 +23,7 @@ from ledger.statekey import StateKey
 from support.world import World, make_world
 from trust.app import compose
 from trust.sandbox.workers import Sandbox
+from trust.storage.sql import Database
 
 _BEFORE = {
     "0007": ("DROP TABLE trust_member", "DROP TABLE trust_anchor", "DROP TABLE member_bundle"),
@@ -70,9 +71,7 @@ def make_folder_of_0008(folder: Path, sandbox: Sandbox, fill: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compose, "RegisterGuard", _NoGuard)
         patch.setattr(compose, "StateKey", lambda key: StateKey(None))
-        patch.setattr(
-            compose.Database, "guard", property(lambda self: None, lambda self, guard: None), raising=False
-        )
+        patch.setattr(Database, "guard", property(lambda self: None, lambda self, guard: None), raising=False)
         world: World = make_world(folder, sandbox=sandbox)
         try:
             fill(world)
