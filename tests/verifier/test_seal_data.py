@@ -15,7 +15,7 @@ from keys.custody import FileKeyProvider, KeyPurpose
 from keys.pki.build import Profile
 from keys.sm2.encoding import parse_spki, z_value
 from keys.suites import Suite
-from tests.support.seal_data_world import (
+from support.seal_data_world import (
     DOCUMENT,
     ENDS,
     MADE,
