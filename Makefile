@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := trust issuer verifier ledger keys
 JOBS ?= 2
 
-.PHONY: demo test check lint types arrows format bench bench-ledger bench-seal bench-archive bench-verify fuzz serve lock sbom house clean
+.PHONY: demo test check lint types arrows format bench bench-ledger bench-seal bench-archive bench-verify fuzz serve lock sbom house settings clean
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The locks are complete, so nothing is resolved: pip would take a newer release of what a locked package asks for.
@@ -53,6 +53,10 @@ fuzz: $(VENV)/tested
 	$(PIP) $(INSTALL) requirements-fuzz.lock
 	cd tests && ../$(BIN)/python -m attacks.fuzz --minutes $(MINUTES)
 	cd tests && ../$(BIN)/python -m attacks.guided --minutes $(MINUTES)
+
+# docs/SETTINGS.md and its Chinese counterpart, made from the code.
+settings: $(VENV)/installed
+	$(BIN)/python -m trust.app.settings_reference
 
 # The rooms in docs/ARCHITECTURE.md, drawn from the code.
 house:

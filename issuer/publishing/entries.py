@@ -1,7 +1,7 @@
 """Whom else our trust list names: other deployments (members), and CAs outside under which signed files are judged.
 
-Nothing here talks to a member: an entry says what is believed of it. Its own lists are fetched and kept by the app
-(`issuer.publishing.bundles`).
+Nothing here talks to a member: an entry says what is believed of it. Its own lists are fetched and kept by the verifier
+(`verifier.membership.keeping`).
 """
 
 from __future__ import annotations

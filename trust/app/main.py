@@ -82,7 +82,10 @@ def _join(group: typer.Typer, others: Sequence[typer.Typer], order: str) -> None
         group.registered_commands += other.registered_commands
     if order:
         names = order.split()
-        group.registered_commands.sort(key=lambda each: names.index(_name_of(each)))
+        # One that is not in the list comes last.
+        group.registered_commands.sort(
+            key=lambda each: names.index(_name_of(each)) if _name_of(each) in names else len(names)
+        )
 
 
 def _name_of(command: CommandInfo) -> str:
