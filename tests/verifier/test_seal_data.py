@@ -10,11 +10,6 @@ from pathlib import Path
 
 import pytest
 from asn1crypto import core
-
-from keys.custody import FileKeyProvider, KeyPurpose
-from keys.pki.build import Profile
-from keys.sm2.encoding import parse_spki, z_value
-from keys.suites import Suite
 from support.seal_data_world import (
     DOCUMENT,
     ENDS,
@@ -26,6 +21,11 @@ from support.seal_data_world import (
     bits,
     make_tree,
 )
+
+from keys.custody import FileKeyProvider, KeyPurpose
+from keys.pki.build import Profile
+from keys.sm2.encoding import parse_spki, z_value
+from keys.suites import Suite
 from trust.encoding import ses
 from trust.encoding.der import octets, sequence, tlv
 from trust.encoding.digests import digest, sha256, sm3
