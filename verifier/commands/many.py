@@ -32,7 +32,8 @@ from trust.pdf.reading import MAX_FILE_BYTES
 from trust.terminal import console
 from trust.terminal.console import t
 from verifier.checks.verifying import not_read
-from verifier.commands.verifying import EXIT, Opening, is_behind, judging
+from verifier.commands.marks import EXIT
+from verifier.commands.verifying import Opening, is_behind, judging
 from verifier.sentences import words_for
 
 _AT_ONCE = 2

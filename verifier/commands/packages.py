@@ -13,7 +13,7 @@ from trust.terminal.console import t
 from trust.terminal.instants import instant
 from trust.terminal.opening import opened
 from trust.terminal.options import Data, Json
-from verifier.commands.verifying import EXIT, MARKS
+from verifier.commands.marks import EXIT, MARKS
 from verifier.service import PACKAGES
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from trust.terminal import console
 from trust.terminal.console import t
 from trust.terminal.opening import opened
 from trust.terminal.options import Data, Json
-from verifier.commands.seen import SeenHere
-from verifier.commands.verifying import EXIT, object_named, pinned_roots, print_report
+from verifier.commands.marks import EXIT
 from verifier.service import VERIFIER
 
 report_app = typer.Typer(
@@ -50,6 +49,8 @@ def check(
     trust_root: Annotated[list[str] | None, typer.Option("--trust-root")] = None,
     json: Json = False,
 ) -> None:
+    from verifier.commands.seen import SeenHere
+    from verifier.commands.verifying import pinned_roots
     from verifier.reports.sealed_report import check_sealed_report
 
     value = check_sealed_report(
@@ -68,6 +69,7 @@ def check(
     help=t("用当时保存的依据重新核验同一文件", "judge the same object again with the evidence of then"),
 )
 def repeat(ctx: typer.Context, code: str, what: str, data: Data = None, json: Json = False) -> None:
+    from verifier.commands.verifying import object_named, print_report
 
     with opened(ctx, VERIFIER, data) as service:
         filed = service.reporting.find(code)

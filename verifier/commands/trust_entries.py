@@ -19,7 +19,6 @@ from trust.terminal.console import t
 from trust.terminal.instants import instant
 from trust.terminal.opening import opened
 from trust.terminal.options import OPERATOR, ApprovedBy, By, Data, Json
-from verifier.commands.verifying import read_anchor
 from verifier.service import VERIFIER
 
 trust_app = typer.Typer(
@@ -233,6 +232,8 @@ def add_ca(
     data: Data = None,
     json: Json = False,
 ) -> None:
+    from verifier.commands.verifying import read_anchor
+
     certificate = read_anchor(cert)
     with opened(ctx, VERIFIER, data) as service:
         anchor_id = service.members.add_anchor(certificate, name_zh, name_en, instant(not_after))

@@ -19,13 +19,14 @@ from keys import asn1
 from trust.encoding.plain_text import printable
 from trust.encoding.report import encode_report
 from trust.model.errors import Malformed
-from trust.model.report import Colour, Finding, Report, Result, Verdict
+from trust.model.report import Colour, Finding, Report, Result
 from trust.sandbox.workers import Sandbox
 from trust.terminal import console
 from trust.terminal.console import t
 from trust.terminal.instants import instant
 from trust.terminal.opening import opened
 from verifier.checks.verifying import SANDBOX_JOBS, Verifier
+from verifier.commands.marks import EXIT, MARKS
 from verifier.commands.seen import SeenHere, forget
 from verifier.evidence.bundle import open_bundle, read_roots
 from verifier.evidence.evidence import Evidence, ListedStatus
@@ -34,11 +35,6 @@ from verifier.evidence.trust_list import root_fingerprint
 from verifier.sentences import CHECKS, NOT_CHECKED, messages_of, seal_words, signer_words, words_for
 from verifier.service import CHECKING, VerifierService
 
-EXIT = {
-    Verdict.PASSED: console.EXIT_PASSED,
-    Verdict.FAILED: console.EXIT_FAILED,
-    Verdict.INDETERMINATE: console.EXIT_INDETERMINATE,
-}
 _ENGLISH = re.compile("[A-Za-z]{3}")  # a sentence for whoever mends the program; the code says what it is
 _SIGNS = {
     Colour.GREEN: ("✔", "bold green"),
@@ -46,7 +42,6 @@ _SIGNS = {
     Colour.RED: ("✖", "bold red"),
     Colour.GREY: ("?", "bold"),
 }
-MARKS = {Result.PASSED: "✔", Result.FAILED: "✖", Result.INDETERMINATE: "▲", Result.NOT_CHECKED: "–"}
 _BEHIND = {"TRUST_LIST_ROLLED_BACK", "LIST_ROLLED_BACK", "TWO_HISTORIES"}
 Judge = Callable[[bytes | str, datetime], Report]
 Opening = Callable[[], AbstractContextManager[VerifierService]]
