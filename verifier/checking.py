@@ -1,4 +1,4 @@
-"""Asking: one object judged by the evidence of this moment, and filed. The same for pages, API and command line."""
+"""The use cases of checking: judging an object by the current evidence and filing the report, for every face."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from verifier.reports.shown import report_json
 
 @dataclass(frozen=True, slots=True)
 class Checking:
-    """The use cases. `verifiers`: one for each lane, with readers of its own."""
+    """`verifiers`: one for each lane, each with its own reader processes."""
 
     verifiers: Mapping[Lane, Verifier]
     online: OnlineEvidence
@@ -34,13 +34,13 @@ class Checking:
     def verify(
         self, given: bytes | str, at: datetime, *, lane: Lane = Lane.MACHINE, verifier: str = ""
     ) -> Report:
-        """One object (a file's bytes, or the text of a code) judged by the evidence of `at`. Nothing is filed."""
+        """The report on one object (a file's bytes or a code's text) by the evidence at `at`. Files nothing."""
         return _verified(self.verifiers[lane], given, self.online.gather(at), at, verifier)
 
     def verify_and_file(
         self, given: bytes | str, at: datetime, *, lane: Lane, verifier: str = ""
     ) -> tuple[Report, dict[str, Any]]:
-        """The report, and its JSON with the code it is filed under and its seal."""
+        """The report, and its JSON with its report code and its signature."""
         recorder = Recorder(self.online.gather(at))
         report = _verified(self.verifiers[lane], given, recorder.evidence, at, verifier)
         value = self.reports.file(
@@ -49,7 +49,7 @@ class Checking:
         return report, value
 
     def repeat(self, code: str, given: bytes | str) -> Repeated:
-        """The same object judged again, at the time of then and with the evidence of then.
+        """Judges the same object again with the recorded evidence, as of the recorded time.
 
         Raises `NotFound`, `Conflict` (OTHER_OBJECT) for another object, and `EvidenceUnavailableError`
         (NOT_REPEATABLE).
@@ -70,7 +70,7 @@ class Checking:
 
 
 def believed_pid(report: Report) -> bytes | None:
-    """The e-certificate's public id, where the object is what was sealed; None elsewhere, as anyone can write a pid."""
+    """The e-certificate's public id if the object is what was sealed; else None, because anyone can write a pid."""
     ecertificate: Any = report.facts.get("ecertificate") or {}
     pid = ecertificate.get("pid")
     is_whole = is_as_sealed(report.verdict, ((f.check, f.result) for f in report.findings))

@@ -1,4 +1,4 @@
-"""Evidence of this moment: the lists that are published now, and the register itself."""
+"""Gathering online evidence: the lists that are published now, and the register itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verifier.ports import Lists, Register
 
 @dataclass(frozen=True, slots=True)
 class OnlineEvidence:
-    """Trust list, CRLs and register of one deployment, as of now. `lists` and `register` are its answers."""
+    """Gathers evidence from one deployment through its ports `lists` and `register`."""
 
     lists: Lists
     register: Register
@@ -22,7 +22,7 @@ class OnlineEvidence:
     _checked: dict[tuple[bytes, ...], TrustList] = field(default_factory=dict)
 
     def _trust_list(self, at: datetime) -> TrustList:
-        """Checked once for each list that is published."""
+        """The trust list at `at`; each published list is checked only once."""
         compact, roots = self.lists.newest(at), self.lists.roots()
         known = self._checked.get((compact, *roots))
         if known is None:
@@ -32,7 +32,7 @@ class OnlineEvidence:
         return known
 
     def gather(self, at: datetime) -> Evidence:
-        """What a question that is asked at `at` is judged by."""
+        """The evidence for a verification at `at`."""
         trust_list = self._trust_list(at)
         members = self.members.source(trust_list, at) if trust_list.members else NO_MEMBERS
         crls = tuple(self.lists.crls(at))

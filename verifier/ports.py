@@ -1,7 +1,7 @@
-"""What the verifier asks others for: a register, lists, a signature under its reports.
+"""The verifier's ports: a register, signed lists, a signature on its reports.
 
-The issuer answers online (`issuer.answers`), and the roof joins the two; offline a bundle answers. The verifier knows
-nobody else, so it can be served on a host of its own.
+Online the issuer implements them (`issuer.answers`) and the roof, `trust.app`, connects the two; offline a bundle does.
+The verifier depends on no other package for them, so it can run on a host of its own.
 """
 
 from __future__ import annotations
@@ -16,43 +16,46 @@ from trust.model.answers import FileFact, LiveFact, StatusFact
 
 
 class StatusSource(Protocol):
-    """Where a status comes from: the register online, a signed list offline."""
+    """A source of statuses: the register online, a signed list offline."""
 
     def look_up(self, pid: bytes, status_list: int, index: int, at: datetime) -> StatusFact:
-        """Raises `EvidenceUnavailableError` where the source cannot say, or no longer."""
+        """The status at `at`. Raises `EvidenceUnavailableError` if the source does not know it or is out of date."""
 
 
 class IssuedFiles(Protocol):
-    """The register's digests of the files it gave out. Only online.
+    """The register's digests of issued files. Only online.
 
-    Raises `EvidenceUnavailableError` where the register is not believed.
+    Raises `EvidenceUnavailableError` if the register cannot be trusted.
     """
 
     def pid_of_file(self, sha256: bytes) -> bytes | None: ...
 
     def is_erased(self, pid: bytes) -> bool:
-        """Has what was known about this e-certificate been erased, its digest with it?"""
+        """True if the data of this e-certificate were erased, its digests included."""
 
 
 class KnownFiles(Protocol):
     """The register's answers about many files at once."""
 
     def files_with(self, digests: Sequence[bytes]) -> Mapping[bytes, FileFact]:
-        """What is known of files with these SHA-256; a digest that is not known has no entry.
+        """Facts on files by their SHA-256; an unknown digest has no entry.
 
-        Raises `StorageError` (ROW_EDITED) where the register is not believed.
+        Raises `StorageError` (ROW_EDITED) if the register cannot be trusted.
         """
 
 
 class Register(StatusSource, IssuedFiles, KnownFiles, Protocol):
-    """All that is asked of a register."""
+    """Everything that the verifier needs of a register."""
 
 
 class LiveCodes(Protocol):
     """Redeems live codes; only the service that made them can. A code works once."""
 
     def redeem(self, handle: bytes, verifier: str, at: datetime) -> LiveFact:
-        """Raises `Malformed` (NOT_OURS), and `Conflict` or `EvidenceUnavailableError` where nothing can be said now."""
+        """Uses the code up and returns what it stands for.
+
+        Raises `Malformed` (NOT_OURS), and `Conflict` or `EvidenceUnavailableError` if there is no answer now.
+        """
 
 
 class Lists(Protocol):
@@ -62,24 +65,24 @@ class Lists(Protocol):
         """The trust list (compact JWS) that is in force at `at`."""
 
     def numbered(self, seq: int) -> bytes | None:
-        """An earlier trust list (compact JWS), or None where it is not kept."""
+        """An earlier trust list (compact JWS), or None if it is not stored."""
 
     def roots(self) -> Sequence[bytes]:
         """The keys (SubjectPublicKeyInfo, DER) that sign trust lists."""
 
     def crls(self, at: datetime) -> Sequence[bytes]:
-        """The revocation lists (DER) of the CAs under which seals and time-stamps are."""
+        """The revocation lists (DER) of the CAs of seals and time-stamps."""
 
 
 class ReportSigner(Protocol):
-    """Signs reports with a key that stays outside."""
+    """Signs reports with a key that the verifier cannot reach."""
 
     def sign(self, payload: bytes) -> bytes:
         """The payload as a compact JWS."""
 
 
 class Originals(Protocol):
-    """Files that the register gave out, for those who may see them. Each raises `NotFound`."""
+    """Issued files from the register, for callers who may see them. Each method raises `NotFound`."""
 
     def authority_of(self, pid: bytes) -> str:
         """The id of the authority that issued it."""
@@ -97,10 +100,10 @@ class Entries(Protocol):
     def list(self) -> Sequence[TrustedMember]: ...
 
     def get(self, member_id: str) -> TrustedMember:
-        """Raises `NotFound`."""
+        """One member's entry. Raises `NotFound`."""
 
     def put(self, entry: TrustedMember, *, is_new: bool) -> None:
-        """Raises `Malformed`, and `Conflict` for an id or a host that is taken."""
+        """Adds or replaces an entry. Raises `Malformed`, and `Conflict` if the id or the host is taken."""
 
     def withdraw(
         self,
@@ -111,20 +114,20 @@ class Entries(Protocol):
         by: str = "operator",
         approved_by: str | None = None,
     ) -> None:
-        """From `since` on (now, if not given) the member is not believed. Raises `NotFound`, `NotPermitted`."""
+        """Stops trusting the member from `since` on (default: now). Raises `NotFound`, `NotPermitted`."""
 
     def anchors(self) -> builtins.list[tuple[str, TrustedAnchor]]:
-        """CAs outside under which signed files of others are judged, with the id of each."""
+        """The outside CAs under which files signed by others are judged, each with its id."""
 
     def add_anchor(self, cert: bytes, name_zh: str, name_en: str, not_after: datetime | None = None) -> str:
-        """Adds a CA (DER) and gives its id. Raises `Malformed`, `Conflict`."""
+        """Adds a CA (DER) and returns its id. Raises `Malformed`, `Conflict`."""
 
     def withdraw_anchor(self, wanted: str) -> None:
-        """From now on nothing is judged under this CA. Raises `NotFound`."""
+        """Stops trusting this CA from now on. Raises `NotFound`."""
 
 
 class Names(Protocol):
-    """What authorities and types are called, for people."""
+    """Display names of authorities and types."""
 
     def authorities_en(self) -> Mapping[str, str]:
         """English names by the authority's id."""
@@ -133,16 +136,16 @@ class Names(Protocol):
         """Chinese and English names by the type's short name."""
 
     def types_of(self, pids: Collection[bytes]) -> Mapping[bytes, tuple[str, str]]:
-        """The same by the public id of an e-certificate; one that is not known has no entry."""
+        """Names of the types by the public id of an e-certificate; an unknown id has no entry."""
 
 
 class Size(Protocol):
-    """How far a ledger has grown."""
+    """The size and state of a ledger."""
 
     @property
     def size(self) -> int:
-        """Entries that are stored."""
+        """The number of stored entries."""
 
     @property
     def halted(self) -> object | None:
-        """Why the ledger has stopped; None while it goes on."""
+        """The reason why the ledger has halted; None while it runs."""

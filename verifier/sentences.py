@@ -1,8 +1,8 @@
-"""What a verdict says to a person: one headline, one sentence, what to do; zh-CN and en.
+"""The texts of a verdict for people: a headline, a sentence and advice, in zh-CN and en.
 
-Keyed by the report's code, so that pages, the command line and the API say the same. A sentence may use
-{date}, {until}, {reason} and {issuer}; what is unknown reads as a dash. A code without a sentence of its own
-falls back to its verdict's, and a test sees to it that none of our codes needs to.
+Keyed by the report's code, so that pages, the command line and the API say the same. A sentence may use {date},
+{until}, {reason} and {issuer}; an unknown value becomes a dash. A code without a sentence of its own gets its verdict's
+sentence; a test ensures that all our codes have one.
 """
 
 from __future__ import annotations
@@ -639,7 +639,7 @@ REMARKS: Mapping[str, tuple[str, str]] = {
         "not enough independent witnesses have seen the status list yet",
     ),
 }
-"""What is told beside a verdict and has no say in it, by the code of its finding."""
+"""Texts of remarks, which are told beside a verdict and do not affect it, by the code of the finding."""
 
 
 NOT_CHECKED: Mapping[str, tuple[str, str]] = {
@@ -656,15 +656,15 @@ _TYPED = {
     "report-code": "TYPED_REPORT_CODE",
     "number": "TYPED_NUMBER",
 }
-"""What is said where somebody typed something that is no code (`facts["typed"]`)."""
+"""Texts for typed input that is not a code (`facts["typed"]`)."""
 
 
 _OF_OTHERS = {"STATUS_STALE": "SIGNER_STATUS_UNKNOWN", "UNKNOWN_ISSUER": "UNKNOWN_SIGNER"}
-"""What is said otherwise of signed files that are not ours: there no bundle of ours would help."""
+"""Codes with another text for files signed by others, where a bundle of ours would not help."""
 
 
 def words_for(report: Report, language: Language) -> Words:
-    """The words of a report. Dates are in China's time, written as people write them."""
+    """The texts of a report. Dates are in China's time and in the usual form of the language."""
     side = 0 if language == "zh-CN" else 1
     is_foreign = report.is_passed_of_others
     code = "FOREIGN" if is_foreign else report.code
@@ -685,7 +685,7 @@ def words_for(report: Report, language: Language) -> Words:
     issuer_zh, issuer_en = ecertificate.get("issuer_name_zh"), ecertificate.get("issuer_name_en")
     reason = _REASONS.get(str(status.get("reason")), ("废止", "Revoked"))[side]
     if not status.get("changed_at") and code in _UNDATED:
-        sentence = _UNDATED[code][side]  # a status list says what holds, and not since when
+        sentence = _UNDATED[code][side]  # a status list gives the status without its date
     values = {
         "date": show_date(status.get("changed_at"), language),
         "until": show_date(ecertificate.get("valid_until") or _valid_until(report), language),
@@ -701,13 +701,13 @@ def words_for(report: Report, language: Language) -> Words:
 
 
 def _decided_by_signature(report: Report) -> bool:
-    """Whether it is a signature of somebody else's that nothing more is known of, and not a list of ours."""
+    """True if the deciding finding is about a signature by others, not about a list of ours."""
     undecided = [f for f in report.findings if f.result in (Result.FAILED, Result.INDETERMINATE)]
     return bool(undecided) and undecided[0].check.startswith("signature.")
 
 
 def messages_of(report: Report) -> dict[str, dict[str, str]]:
-    """The words in both languages, for a report as JSON."""
+    """The texts in both languages, for a report's JSON."""
     languages: tuple[Language, ...] = ("zh-CN", "en")
     found = {language: words_for(report, language) for language in languages}
     return {
@@ -725,7 +725,7 @@ _SEAL_NOW: Mapping[str, tuple[str, str]] = {
     ),
     "withdrawn": ("已注销或停用；此前所盖的章依然有效", "withdrawn; what it sealed before stays valid"),
 }
-"""What has become of a seal since it was used (`facts["seal"]["now"]`)."""
+"""Texts on a seal's state since its use (`facts["seal"]["now"]`)."""
 
 
 _FURTHER: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
@@ -738,13 +738,14 @@ _FURTHER: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("Seal for readers abroad", "{suite}, {when}; in law the authority's seal in SM2 counts"),
     ),
 }
-"""The further seals of a licence (`facts["further_seals"]`), by their role."""
+"""Texts on the further seals of a licence (`facts["further_seals"]`), by role."""
 
 
 def seal_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, str]]:
-    """Who signed a file of others; whose a licence is, if not ours; its seal then and now; whether it was archived.
+    """Labelled texts: the signers of a file of others; a licence's deployment, if not ours; its seal then and now;
+    whether it was archived.
 
-    Each with its label; only for reports whose object is what was sealed. Of a code only the first.
+    Only for reports whose object is what was sealed. For a code, only the deployment.
     """
     side = 0 if language == "zh-CN" else 1
     seal: Mapping[str, Any] = facts.get("seal") or {}
@@ -782,7 +783,7 @@ def seal_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, 
 
 
 def signer_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, str]]:
-    """Who signed a file of others, each with its label: at which level, when if that is proven, and what it shows."""
+    """Labelled texts on each signature in a file of others: signer, level, time if proven, and what it shows."""
     side = 0 if language == "zh-CN" else 1
     unproven = ("时间未经证明", "time not proven")[side]
     shows = ("在页面上另加了图样", "put a picture of its own on a page")[side]
@@ -798,7 +799,7 @@ def signer_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str
             signature["signer"],
             signature["format"],
             show_date(when, language) if when else unproven,
-            # What the first shows was there when it signed; nobody before a later one has seen what that shows.
+            # What the first signature shows was there when it signed; signers before a later one have not seen its.
             shows if signature["is_shown"] and lines else "",
         ]
         lines.append((named, " · ".join(filter(None, parts))))

@@ -1,4 +1,4 @@
-"""What the verifier's faces are handed."""
+"""The facade that the verifier's faces are given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # a command that opens nothing runs in the base install, wher
 
 
 class VerifierService(Protocol):
-    """The verifier's use cases, and the windows that its faces look through themselves."""
+    """The verifier's use cases, and the ports that its faces use directly."""
 
     @property
     def clock(self) -> Clock: ...
@@ -37,21 +37,21 @@ class VerifierService(Protocol):
     def names(self) -> Names: ...
     @property
     def ledger_size(self) -> Size:
-        """How far the ledger has grown, for the home page."""
+        """The size of the ledger, for the home page."""
 
     @property
     def report_form_key(self) -> bytes:
-        """Under it a page carries a report from one form to the next."""
+        """The key that authenticates a report that a page carries from one form to the next."""
 
 
 class PackageService(Protocol):
-    """Packages for an e-archive, which the issuer fills and the verifier checks."""
+    """Packages for an e-archive, which the issuer makes and the verifier checks."""
 
     def export_package(self, identifier: str) -> Exported:
-        """The package of one e-certificate, in the state it has now. Raises `NotFound`."""
+        """The package of one e-certificate in its current state. Raises `NotFound`."""
 
 
 VERIFIER: Facade[VerifierService] = Facade("verifier")
 CHECKING: Facade[VerifierService] = Facade("checking")
-"""The same, for commands that change nothing: nobody outside is asked before it is opened."""
+"""The same, for commands that change nothing; opening it makes no request to the outside."""
 PACKAGES: Facade[PackageService] = Facade("packages")

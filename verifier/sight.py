@@ -1,13 +1,13 @@
-"""See what you check: for counters that may see a department's licences, a picture beside the fields.
+"""Pictures of checked files for counters, beside the fields, and the differences between a copy and the issued file.
 
-    the issued file itself   its page, drawn
-    an altered or saved copy  the issued file is found by the code printed on the copy, whose signature is checked;
-                              then what differs, in words and marked on the copy; and the issued file to be given out
+    the issued file itself    its page, drawn
+    an altered or saved copy  the issued file is found by the code printed on the copy, whose signature is checked; the
+                              differences are shown as text and marked on the copy, and the issued file can be had
 
-Only the desk of the department that issued the licence, with a key that may read e-certificates, sees either.
+Both are shown only to a desk of the department that issued the licence, with a key that may read e-certificates.
 
-A holder's photograph (`portrait_of`) is shown to anybody who brings the issued file, which shows it too: it comes
-from the register, and is the one whose digest was sealed.
+A holder's photograph (`portrait_of`) is shown to anyone who has the issued file, which contains it too. It comes from
+the register and matches the sealed digest.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _READ = "cert.read"
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """`png` is base64; `original` the public id of the issued file where another one was shown."""
+    """`png` is base64; `original` is the public id of the issued file if the checked file is a copy of it."""
 
     png: str
     original: str | None = None
@@ -46,7 +46,7 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Sights:
-    """The use cases. `drawing`: workers that draw pages."""
+    """`drawing`: the workers that draw pages."""
 
     checking: Checking
     originals: Originals
@@ -54,7 +54,7 @@ class Sights:
     clock: Clock
 
     def see(self, caller: ApiCaller, report: Report, given: bytes) -> Sight | None:
-        """What this caller may see of a file that was checked; None where there is nothing, or nothing for them."""
+        """What this caller may see of a checked file; None if there is nothing to show or the caller may not see it."""
         if report.kind != "pdf" or len(given) > MAX_FILE_BYTES or _READ not in caller.scopes:
             return None
         try:
@@ -68,11 +68,11 @@ class Sights:
             issued = self.originals.issued_file(original)
             found = self._draw("compare-copy", decode_compared, issued, given)
         except TrustError:
-            return None  # what cannot be drawn or found is not shown; the verdict stands
+            return None  # drawing or finding it failed: show nothing; the verdict is unaffected
         return Sight(_base64(found.png), original.hex(), found.lines, found.more, found.pages)
 
     def portrait_of(self, report: Mapping[str, Any]) -> str | None:
-        """The photograph (a JPEG as base64) of the issued file that this report, as JSON, is about."""
+        """The photograph (JPEG, base64) in the issued file of this report (JSON); None if there is none."""
         ecertificate = report["facts"].get("ecertificate") or {}
         digest, pid = ecertificate.get("photo_sha256"), ecertificate.get("pid")
         is_the_file = any(
@@ -83,7 +83,7 @@ class Sights:
         try:
             return base64.b64encode(self.originals.portrait(bytes.fromhex(pid), digest)).decode()
         except NotFound:
-            return None  # erased, or another service's: the page itself shows it
+            return None  # erased, or from another service; the file itself shows it
 
     def original_for(self, caller: ApiCaller, pid: bytes) -> bytes:
         """The issued file, for a caller who may read it. Raises `NotFound`."""

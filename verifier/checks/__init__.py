@@ -1,1 +1,1 @@
-"""Judging: one question each, over an object and the evidence. No table, no key."""
+"""The checks. Each module answers one question about an object and its evidence, without tables or keys."""

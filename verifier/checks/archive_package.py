@@ -9,8 +9,8 @@ worst of its checks, and a check that could not be made is not passed.
     usability      the file opens, every page is drawn, fonts are in it, it claims to be PDF/A
     safety         no active content, no encryption, nothing that is kept elsewhere, no more than can be handled
 
-Whether the licence is in force is no question here: archives keep what was revoked and what has expired. That is
-told among the facts. The report that came in the package is not read: everything is found out anew.
+Whether the licence is in force does not decide the result, because archives also keep revoked and expired licences;
+it is stated among the facts. The report inside the package is not read: every check is made again.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _LEAST_FIELDS = (
     "ZZBS", "ZZMC", "ZZLXDM", "ZZBH", "ZZBFJG", "ZZBFJGDM", "ZZBFRQ", "ZZYXQQSRQ", "ZZYXQJZRQ",
     "CZZT", "CZZTDM", "CZZTDMLXDM",
 )  # fmt: skip
-"""The fields of GB/T 36903 that licences of every type here have."""
+"""The fields of GB/T 36903 that a licence of any type has here."""
 
 
 class Property(StrEnum):
@@ -66,7 +66,7 @@ class Property(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One property, and every check on which it stands."""
+    """One property, its result, and the findings of every check that counts towards it."""
 
     property: Property
     result: Verdict
@@ -75,7 +75,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class FourProperties:
-    """`checked_at` is the moment that is asked about; `report` what the verifier said of the file."""
+    """The result of `check_package`. `checked_at` is the time it holds for; `report` is the verifier's on the file."""
 
     identifier: str
     checked_at: datetime
@@ -88,7 +88,7 @@ class FourProperties:
 def check_package(
     package: Package, sandbox: Sandbox, at: datetime, *, roots: Sequence[bytes] = ()
 ) -> FourProperties:
-    """All checks on a package. `roots` are the pinned roots; without any, those in the package are taken."""
+    """Runs all checks on a package as of `at`. `roots` are the pinned roots; if empty, the package's own are used."""
     licence = package.files.get(LICENCE, b"")
     evidence = _evidence(package, at, roots)
     report = Verifier(sandbox, live=None).verify_bytes(licence, evidence, at)
@@ -97,7 +97,7 @@ def check_package(
     readable = _readability(sandbox, licence)
     seal = [each for each in report.findings if each.check not in _ABOUT_THE_LICENCE]
     whole = [each for each in (*seal, *versions.findings) if each.check in _INTEGRITY_OF_FILE]
-    # A file that was changed is neither whole nor genuine, so these findings count twice.
+    # A changed file has neither integrity nor authenticity, so these findings count for both.
     genuine = [each for each in (*seal, *versions.findings) if each.check not in _SAFETY_OF_FILE]
     needed = [check for check in checks_of_the_seal() if check not in _SAFETY_OF_FILE]
     wanted = [f"archive.receipt.{n}" for n in range(max(1, len(versions.sha256)))]
@@ -136,7 +136,7 @@ _WORST_FIRST = (Verdict.FAILED, Verdict.INDETERMINATE)
 
 
 def encode_four_properties(found: FourProperties) -> dict[str, Any]:
-    """JSON values: what machines read, and what the printed report is made of."""
+    """The result as JSON values, for machines and for the printed report."""
     about = {each.check: each for each in found.report.findings if each.check in _ABOUT_THE_LICENCE}
     return {
         "schema": "yinzheng-four-properties-1",
@@ -202,7 +202,7 @@ CHECK_NAMES: Mapping[str, tuple[str, str]] = {
     "metadata.sealed": ("元数据与盖章数据一致", "Metadata agree with what was sealed"),
     "metadata.complete": ("元数据项齐全", "Metadata are complete for the type"),
 }
-"""What a check of a package is called; those of the verifier are in `verifier.sentences.CHECKS`."""
+"""Chinese and English names of a package's checks; those of the verifier are in `verifier.sentences.CHECKS`."""
 
 
 def check_name(check: str, language_side: int) -> str:
@@ -217,7 +217,7 @@ def check_name(check: str, language_side: int) -> str:
 
 
 def _evidence(package: Package, at: datetime, roots: Sequence[bytes]) -> Evidence:
-    """The bundle in the package. What is wrong with it is a problem of the evidence, and found as such."""
+    """The evidence from the bundle in the package. A bad bundle becomes a finding among the evidence's problems."""
     try:
         return evidence_from_bundle(PackedBundle(package.files, EVIDENCE), at, roots=roots)
     except TrustError as exc:
@@ -236,7 +236,7 @@ def _versions(
         given = [licence, encode_trust_list(trust_list), *blobs]
         return sandbox.run("archived-versions", {}, given, decode_versions)
     except OperationalError:
-        raise  # ours to mend, and no word about the file
+        raise  # the service's own fault; says nothing about the file
     except TrustError as exc:
         return ArchivedVersions((Finding("archive.versions", Result.INDETERMINATE, exc.code, exc.what),), ())
 
@@ -301,7 +301,7 @@ def _manifest_findings(package: Package) -> list[Finding]:
 def _metadata_findings(
     metadata: Mapping[str, Any], data: bytes | None, trust_list: TrustList | None
 ) -> list[Finding]:
-    """The description is that of the sealed data, and has every field that the type asks for."""
+    """Checks that the metadata match the sealed data and have every field that the type requires."""
     try:
         sealed = decode_ecertificate_data(data or b"")
         licence = metadata["licence"]

@@ -1,7 +1,7 @@
-"""Looking at a file that is handed over to an archive: its versions, each held against its own ledger receipt.
+"""Checking the versions of a file that is handed over to an archive, each against its own ledger receipt.
 
-The job runs inside the sandbox. Whether the seal holds is `verifier.checks.examine`'s question, and whether the file
-can be read is `verifier.checks.readability`'s, whose workers draw and judge nothing else.
+The job runs inside the sandbox. The seal is checked by `verifier.checks.examine`; whether the file can be read is
+checked by `verifier.checks.readability`, in separate workers that draw pages and do nothing else.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ArchivedVersions:
-    """`sha256` is that of each version of the file, the issued one first."""
+    """The findings, and the SHA-256 (hex) of each version of the file, starting with the issued one."""
 
     findings: Sequence[Finding]
     sha256: Sequence[str]
 
 
 def archived_versions_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
-    """Blobs: the file, the trust list's payload, then of each version the receipt (DER) and its text, or nothing."""
+    """The sandbox job. `blobs`: the file, the trust list's payload, then for each version its receipt (DER) and the
+    receipt's text, both empty where missing."""
     receipts = list(zip(blobs[2::2], blobs[3::2], strict=True))
     found = examine_versions(blobs[0], decode_trust_list(blobs[1]), receipts)
     return {"findings": encode_findings(found.findings), "sha256": list(found.sha256)}
@@ -53,7 +54,7 @@ def decode_versions(answer: dict[str, Any]) -> ArchivedVersions:
 def examine_versions(
     data: bytes, trust_list: TrustList, receipts: Sequence[tuple[bytes, bytes]]
 ) -> ArchivedVersions:
-    """Each version of the file against the receipt of its own ledger entry."""
+    """Checks each version of the file against the receipt of its own ledger entry."""
     asn1.register()
     findings: list[Finding] = []
     versions = take(findings, "archive.versions", lambda: _versions(data, trust_list))
@@ -69,7 +70,7 @@ def examine_versions(
             step = partial(_check_version, licence, version, receipt, sealed, trust_list)
             take(findings, f"archive.receipt.{number}", step)
     digests = [sha256(data[:end]).hex() for end in (len(licence), *(each.end for each in later))]
-    # That the file can be taken apart and its data read, the verifier says too; here only that it failed.
+    # The verifier also reports that the file can be split and its data read, so these are reported on failure only.
     told = [each for each in findings if each.check.startswith("archive.receipt") or not _passed(each)]
     return ArchivedVersions(told, digests)
 
@@ -100,7 +101,7 @@ def _sealed_data(licence: bytes) -> ECertificateData:
 
 
 def _check_first(licence: bytes, receipt: tuple[bytes, bytes]) -> bool:
-    """The receipt of the issued file is the one inside it, which `verifier.checks.examine` checks."""
+    """Checks that the package's receipt of the issued file equals the embedded one, which `examine` checks."""
     _check_text(receipt)
     if asn1.embedded_receipt(check_gaps(licence)[-1].cms) != receipt[0]:
         raise VerificationError("The receipt is not the one in the file.", code="LEDGER_MISMATCH")
@@ -110,7 +111,7 @@ def _check_first(licence: bytes, receipt: tuple[bytes, bytes]) -> bool:
 def _check_receipt(
     version: LaterVersion, receipt: tuple[bytes, bytes], sealed: ECertificateData, trust_list: TrustList
 ) -> bool:
-    """The receipt opens to this very version of this e-certificate."""
+    """Checks that the receipt proves exactly this version of this e-certificate."""
     _check_text(receipt)
     decoded = decode_receipt(receipt[0])
     proven = check_trusted_receipt(decoded.entry, decoded.proof, trust_list)
@@ -127,7 +128,7 @@ def _check_receipt(
 
 
 def _check_text(receipt: tuple[bytes, bytes]) -> None:
-    """The detached text says the same as the stored receipt."""
+    """Checks that the detached text agrees with the stored receipt."""
     der, text = receipt
     if not der or not text:
         raise EvidenceUnavailableError("The receipt is missing.", code="NOT_IN_LEDGER")
@@ -138,7 +139,7 @@ def _check_text(receipt: tuple[bytes, bytes]) -> None:
 
 
 def take(findings: list[Finding], check: str, step: Callable[[], T]) -> T | None:
-    """As in `verifier.checks.examine`: what the step returns, or a finding that says why there is nothing."""
+    """Returns what the step returns and notes it as passed; if it raises, notes why and returns None."""
     try:
         value = step()
     except TrustError as exc:

@@ -1,7 +1,7 @@
-"""A copy that was altered or saved anew, beside the file that was issued. Runs inside the sandbox that draws.
+"""Comparing a copy that was altered or saved again with the issued file. Runs in the sandbox's drawing workers.
 
-Nothing of the copy is believed. Its printed code is read so that the issued file can be found, and whoever may see that
-one is shown what differs: in words, and on a picture of the copy.
+The copy itself is not trusted. Its printed code is read to find the issued file; a user who may see that file is
+shown the differences as text and marked on a picture of the copy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PIXELS_WIDE, _PIXELS_FOR_CODES = 900, 2000
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Lines that differ (`page`, `was`, `now`), how many more there are, the pages of both, and the copy with marks."""
+    """Differing lines (`page`, `was`, `now`), the number of further ones, page counts, and the marked copy (PNG)."""
 
     lines: Sequence[Mapping[str, Any]]
     more: int
@@ -39,7 +39,7 @@ class Compared:
 
 
 def decode_compared(answer: dict[str, Any]) -> Compared:
-    """What `compare_job` answered. Raises `ValueError` for anything else."""
+    """Decodes the answer of `compare_job`. Raises `ValueError` for anything else."""
     lines, numbers = answer["lines"], [answer["more"], *answer["pages"]]
     texts = [each[name] for each in lines for name in ("was", "now")]
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(each, int) for each in numbers):
@@ -49,7 +49,7 @@ def decode_compared(answer: dict[str, Any]) -> Compared:
 
 
 def read_copy_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
-    """The texts of the QR codes on the first and the last page."""
+    """The sandbox job that returns the texts of the QR codes on the first and the last page."""
     texts: list[str] = []
     for page in (0, -1):
         try:
@@ -64,7 +64,7 @@ def read_copy_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str
 
 
 def compare_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
-    """Blobs: the issued file, the copy. Lines that differ, how many pages each has, and the copy with marks (PNG)."""
+    """The sandbox job. `blobs`: the issued file, the copy. Returns differing lines, page counts and the marked copy."""
     issued, copy = (_texts(each) for each in blobs)
     lines = list(_differences(issued, copy))
     page = int(lines[0]["page"]) if lines else 0
@@ -106,7 +106,7 @@ def _differences(issued: list[list[str]], copy: list[list[str]]) -> Iterator[dic
 
 
 def _marked(issued: bytes, copy: bytes, page: int) -> tuple[bytes, int]:
-    """The page of the copy with a red mark wherever it looks otherwise, and how many marks there are."""
+    """The page of the copy (PNG) with a red mark at each place that looks different, and the number of marks."""
     one, other = (_picture(each, page) for each in (issued, copy))
     difference = ImageChops.difference(one.convert("L").resize(other.size), other.convert("L"))
     coarse = difference.resize(

@@ -1,8 +1,8 @@
-"""Verifying by digest: many files at once, of which only the SHA-256 is sent.
+"""Verifying many files at once by their SHA-256 digests, without sending the files.
 
-A digest that the register gave out for an e-certificate is the strongest proof that the file is the issued one; what
-holds of the e-certificate now is said beside it. A digest that is not known proves nothing: the file may be somebody
-else's, a copy that was saved anew, or one that was erased.
+If the register issued a file with this digest, the file is certainly the issued one; the e-certificate's current
+status and validity are added. An unknown digest proves nothing: the file may come from another issuer, may be a copy
+that was saved again, or may have been erased.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REQUIRED = ("register.file", "status", "validity")
 
 @dataclass(frozen=True, slots=True)
 class CheckedDigest:
-    """`pid` is None where the register does not know the digest."""
+    """The answer for one digest. `pid` is None if the register does not know the digest."""
 
     sha256: bytes
     verdict: Verdict

@@ -1,12 +1,12 @@
-"""Examining a PDF: everything that can be said from the file, the trust list and the CRLs alone.
+"""Examining a PDF: all checks that need only the file, the trust list and the CRLs.
 
 Runs inside the sandbox. The order is cheap first, and nothing is read from the document before the raw-bytes
 gate and the seal have passed: a file that fails shows none of its data.
 
     format → whose is it → gate → structure → seal → chain → time → receipt → data
 
-Status and validity are not judged here; they need evidence that changes with time. Nor is anything drawn where the
-sandbox judges: what a seal's place shows goes out beside the findings, to be compared by another worker.
+Status and validity are not judged here, because they need evidence that changes with time. The worker that judges
+also draws nothing: the content of each seal's place is returned with the findings, and another worker compares it.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ _LOADED_AT_FIRST_USE = (
     "pyhanko.pdf_utils.filters",
     "pyhanko.pdf_utils.metadata.xmp_xml",
 )
-"""Every worker of one job would load them anew."""
+"""Loaded once before workers are forked, so that each worker need not load them."""
 
 
 def prepare() -> None:
-    """Loads what is loaded at its first use, before the sandbox takes the files away."""
+    """Imports the modules that load lazily, because the sandbox removes access to files afterwards."""
     for module in _LOADED_AT_FIRST_USE:
         importlib.import_module(module)
     asn1.register()
@@ -64,7 +64,7 @@ def prepare() -> None:
 
 
 def examine_pdf_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
-    """The sandbox's door. Blobs: the file, the trust list's payload, the foreign anchors, the CRLs."""
+    """The sandbox job. `blobs`: the file, the trust list's payload, the foreign anchors, the CRLs (DER)."""
     quiet_library()
     anchors_end = 2 + int(arguments["anchors"])
     pictures: list[SealOnPage] = []
@@ -92,12 +92,12 @@ def _b64(data: bytes) -> str:
 
 @lru_cache(maxsize=4)
 def _decoded(payload: bytes) -> TrustList:
-    """A worker judges one file after another by the same list. What is cached is our own, never a file's."""
+    """The decoded trust list, cached between files. Only our own input is cached, never content of a file."""
     return decode_trust_list(payload)
 
 
 def decode_examination(answer: dict[str, Any], compare: Compare) -> Examination:
-    """The inverse of what `examine_pdf_job` returns, once `compare` was asked about every picture."""
+    """Decodes the answer of `examine_pdf_job` and calls `compare` for every seal picture in it."""
     found = Examination(
         decode_findings(answer["findings"]),
         dict(answer["facts"]),
@@ -110,7 +110,7 @@ def decode_examination(answer: dict[str, Any], compare: Compare) -> Examination:
         try:
             compare(seal)
         except OperationalError:
-            raise  # the part that compares cannot work: that is no word about the file
+            raise  # the comparing worker cannot work; says nothing about the file
         except TrustError as exc:
             _undo_from_picture(found, exc)
             break
@@ -118,7 +118,7 @@ def decode_examination(answer: dict[str, Any], compare: Compare) -> Examination:
 
 
 def _undo_from_picture(found: Examination, exc: TrustError) -> None:
-    """As if the picture had been compared in its turn: nothing that came after it was looked at."""
+    """Records the failed picture and drops every result of a later check, as if examination had stopped there."""
     checks = [each.check for each in found.findings]
     del found.findings[checks.index(PICTURE) :]
     Steps(found).fail(PICTURE, exc)
@@ -135,7 +135,7 @@ def examine_pdf(
     verified_at: datetime,
     compare: Compare = compare_here,
 ) -> Examination:
-    """What is found. `compare` is asked about seals on the page; by default they are drawn in this process."""
+    """Returns the findings. `compare` checks each seal's picture; by default it draws in this process."""
     asn1.register()
     found = Examination(facts={"sha256": sha256(data).hex(), "sm3": sm3(data).hex(), "size": len(data)})
     if anchors:
@@ -159,7 +159,7 @@ def examine_pdf(
     if not any(sha256(seal.certs[0]) in shown for seal in trust_list.seals) and (
         shown or not steps.is_licence
     ):
-        # Somebody else's file: to say that it is not ours would be true, that it was altered would not.
+        # The file is from another issuer: "not one of ours" is true, "altered" would not be.
         found.facts["signed_with"] = sorted(each.hex() for each in shown)[:_MAX_SHOWN]
         found.findings.append(
             Finding("seal.issuer", Result.INDETERMINATE, "UNKNOWN_ISSUER", "no listed seal is in the file")
@@ -191,16 +191,16 @@ def examine_pdf(
 
 
 _NO_SEAL = Finding("seal.present", Result.INDETERMINATE, "NO_SEAL", "there is no signature in the file")
-"""A scan or a print: genuine or not, nothing in it says so."""
+"""The finding for a file without signatures, such as a scan: nothing in it proves that it is genuine or not."""
 _TRACES = (
     *(core.ObjectIdentifier(oid).dump().hex().upper().encode() for oid in (SEAL_DATA_OID, asn1.RECEIPT_OID)),
     ATTACHMENT_NAME.removesuffix(".json").encode(),
 )
-"""What stands in every licence: identifiers of our own arc, as a seal's digits, and the name of its data file."""
+"""Bytes that every licence contains: our own OIDs, as they appear in a seal's hex digits, and its data file's name."""
 
 
 def _looks_like_a_licence(data: bytes) -> bool:
-    """Whether the file was one of a service like this one, whatever became of it since. Decides no more than words."""
+    """True if the bytes show traces of a licence from a service like this one. Affects only the wording of results."""
     return any(trace in data for trace in _TRACES)
 
 
@@ -229,12 +229,12 @@ def _examine_as_viewers_do(
 
 
 def _look_whose(found: Examination, data: bytes) -> None:
-    """A file that is not in order may be somebody else's all the same, and judged as such with an anchor."""
+    """Reports a malformed file as one of an unknown issuer if it is signed; an anchor could then judge it."""
     try:
         opened = open_as_viewers_do(data)
         inventory = take_inventory(opened.reader)
     except TrustError:
-        return  # that it is broken is all that can be said
+        return  # only the findings so far can be reported: it is broken
     found.facts["pages"] = inventory.pages
     if inventory.signature_dictionaries == 0:
         found.findings[:] = [_NO_SEAL]
@@ -246,9 +246,9 @@ def _look_whose(found: Examination, data: bytes) -> None:
 
 
 def _certs_shown(reader: PdfFileReader) -> frozenset[bytes]:
-    """SHA-256 of the certificates that come with the signatures, time-stamps aside.
+    """SHA-256 of the certificates in all signatures, without those of time-stamps.
 
-    None if a signature cannot be taken apart or comes without.
+    Empty if any signature cannot be parsed or contains no certificate.
     """
     try:
         each = [
@@ -256,7 +256,7 @@ def _certs_shown(reader: PdfFileReader) -> frozenset[bytes]:
             for signature in reader.embedded_regular_signatures
         ]
         return frozenset(cert for certs in each for cert in certs) if all(each) else frozenset()
-    except Exception:  # a parser under attack may raise anything; then the checks to come say what is wrong
+    except Exception:  # a parser may raise anything on hostile input; later checks report it
         return frozenset()
 
 
@@ -270,7 +270,7 @@ def _gaps(data: bytes, inventory: Inventory) -> list[SignedGap]:
 def _examine_later_version(
     found: Examination, steps: Steps, given: Given, later: Sequence[SignedGap], crls: Sequence[bytes]
 ) -> None:
-    """A licence to which evidence was added: each update, then the licence as it was before them."""
+    """Examines a licence with later versions: first each update, then the licence as it was before them."""
     licence = given.data[: sum(given.gaps[-1].byte_range[2:])]
     versions = steps.take(
         "file.versions", lambda: check_versions(given.data, licence, later, given.trust_list)

@@ -1,22 +1,22 @@
-"""Signed PDFs of others, judged against anchors that the caller names. Never headed as a licence of ours.
+"""Checking PDFs that others signed, against anchors that the caller names. Never reported as a licence of ours.
 
-    file.format         read as every viewer reads it; what stands before the header nobody signed
-    file.form           what had to be overlooked for that: a remark (`trust.pdf.reading`)
+    file.format         read as viewers read it; bytes before the header are covered by no signature
+    file.form           a remark: which errors were tolerated in reading (`trust.pdf.reading`)
     file.signatures     every signature dictionary in the file is one that the form shows, and there is one at least
-    file.active-content nothing in it that lets a viewer show something else than what was signed
-    signature.<n>       in its order, each document time-stamp among them:
-        kind            one that can be checked here (`foreign_signatures`); else it is said which it is
-        gap             what /ByteRange leaves out is exactly the /Contents of this signature; after it stand zeros only
+    file.active-content no content that lets a viewer show something other than what was signed
+    signature.<n>       each signature in order, document time-stamps included:
+        kind            one that can be checked here (`foreign_signatures`); otherwise its kind is named
+        gap             /ByteRange leaves out exactly the /Contents of this signature, padded with zeros only
         coverage        what was added later is evidence, time-stamps and further signatures (`foreign_later`)
-        signature       by pyHanko, at one time, with nothing fetched: chain to an anchor of the caller's, revocation
-                        where the certificate says who knows of it, time-stamps; where that does not hold any more, with
+        signature       by pyHanko, at one time, fetching nothing: chain to one of the caller's anchors, revocation
+                        if the certificate names a source for it, time-stamps; if that no longer holds, again with
                         the document time-stamps as proof of existence (EN 319 102-1 §5.6.3)
-    revocation.<n>      a remark where nothing at hand says whether a certificate was revoked, and none had to
-    claimed-time.<n>    a remark where the signer's own clock is ahead of ours; that time proves nothing
-    file.end            the last of them covers the file to its end; only a DSS may follow (EN 319 142-1 §5.4)
+    revocation.<n>      a remark: revocation is unknown, and the certificate names no source for it
+    claimed-time.<n>    a remark: the time the signer claims is ahead of our clock; that time proves nothing
+    file.end            the last signature covers the file to its end; only a DSS may follow (EN 319 142-1 §5.4)
 
-No exception of a library becomes FAILED: what cannot be taken apart is not supported, and proves nothing.
-The words are those of EN 319 102-1 §5.1.3; what cannot be decided is INDETERMINATE and never PASSED.
+An exception of a library never becomes FAILED: what cannot be parsed is reported as not supported and proves nothing.
+Results are named as in EN 319 102-1 §5.1.3; what cannot be decided is INDETERMINATE and never PASSED.
 """
 
 from __future__ import annotations
@@ -85,19 +85,19 @@ from verifier.checks.steps import Examination, Steps, is_ahead
 from verifier.checks.widgets import is_shown
 
 _ACTIVE = frozenset({"/JavaScript", "/JS", "/Launch", "/SubmitForm", "/ImportData", "/RichMedia", "/XFA"})
-"""Of the names that make a document act, those that do it by themselves; an /OpenAction may just turn to a page."""
+"""The names of content that acts by itself. /OpenAction is left out, because it may just turn to a page."""
 
 _EC_PUBLIC_KEY = "1.2.840.10045.2.1"
 _RAW_SM2 = 64
 
 
 class _Validator(Sm2AwareValidator):
-    """Reads what other writers do otherwise, and says what it cannot check instead of calling it a bad signature.
+    """Accepts known deviations of other writers, and reports unsupported algorithms as such, not as bad signatures.
 
-    ECDSA as iText 5 names it: by the algorithm of the key instead of the signature's. RFC 5753 §2.1.1 asks for
-    ecdsa-with-SHA…; other verifiers take the digest algorithm beside it, and so do we.
+    iText 5 names ECDSA by the key's algorithm instead of the signature's, where RFC 5753 §2.1.1 asks for
+    ecdsa-with-SHA…; like other verifiers, this one then uses the digest algorithm given beside it.
 
-    SM2 without signed attributes (GB/T 35275 §8): the signature is over Z and the content, not over its digest.
+    An SM2 signature without signed attributes (GB/T 35275 §8) is over Z and the content, not over its digest;
     `signed` is that content.
     """
 
@@ -120,7 +120,7 @@ class _Validator(Sm2AwareValidator):
                 raise _not_supported(algorithm, digest)
             if (
                 len(signature) == _RAW_SM2
-            ):  # r and s as security modules give them, without the DER around them
+            ):  # r and s concatenated, as security modules return them, not in DER
                 signature = der_signature("SM2-SM3", signature)
             if context.prehashed:
                 signed_data, context = self._signed, SignatureValidationContext(digest, prehashed=False)
@@ -129,7 +129,7 @@ class _Validator(Sm2AwareValidator):
                 signature, signed_data, public_key_info, signature_algorithm, context
             )
         except InvalidSignature as exc:
-            # The library makes "I know no such algorithm" a kind of "the signature is bad".
+            # In the library, "unknown algorithm" is a subclass of "invalid signature".
             if type(exc) is not InvalidSignature:
                 raise _not_supported(algorithm, digest) from exc
             if _has_no_identity(public_key_info.dump(), signed_data, signature):
@@ -138,7 +138,7 @@ class _Validator(Sm2AwareValidator):
 
 
 def _has_no_identity(spki: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether it is good as OpenSSL signs with SM2 when it is told no identity: then nothing was changed."""
+    """True if the SM2 signature verifies with an empty identity, OpenSSL's default: the content was not changed."""
     if not is_sm2_spki(spki):
         return False
     try:
@@ -149,7 +149,8 @@ def _has_no_identity(spki: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def _not_supported(algorithm: Any, digest: str | None) -> Exception:
-    """Of the signature itself it is said; of a certificate or a list above it, it leads to no anchor."""
+    """The exception for an unknown algorithm: `NotSupported` for the signature itself; for a certificate or revocation
+    list above it, `InvalidSignature`, so that no chain is found through it."""
     what = f"the algorithm {algorithm.native} with {digest}"
     return InvalidSignature(what) if digest is None else NotSupported(what)
 
@@ -157,7 +158,7 @@ def _not_supported(algorithm: Any, digest: str | None) -> Exception:
 _KEY_USAGE = KeyUsageConstraints(
     key_usage={"non_repudiation", "digital_signature"}, match_all_key_usages=False
 )
-"""EN 319 412-2 §4.3.2: either says that the key signs documents."""
+"""EN 319 412-2 §4.3.2: either usage means that the key signs documents."""
 
 
 def examine_foreign(
@@ -169,7 +170,7 @@ def examine_foreign(
     crls: Sequence[bytes],
     verified_at: datetime,
 ) -> None:
-    """Notes what is found of every signature in the file; `anchors` and `crls` are DER."""
+    """Adds the findings on every signature in the file to `found`; `anchors` and `crls` are DER."""
     asn1.register()
     found.facts["profile"] = "foreign"
     remarks: list[Finding] = []
@@ -210,13 +211,13 @@ def examine_foreign(
 
 
 def _remark(check: str, code: str, detail: str) -> Finding:
-    """Told, and without a say in the verdict."""
+    """A finding that is reported but does not affect the verdict."""
     return Finding(check, Result.NOT_CHECKED, code, one_line(detail, 400))
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a signature in `reader`'s file is judged by: anchors and revocation lists (DER), and when."""
+    """What a signature in `reader`'s file is judged by: anchors and revocation lists (DER), and the time `at`."""
 
     reader: PdfFileReader
     anchors: Sequence[bytes]
@@ -257,13 +258,13 @@ def _judge(opened: Opened, found: FoundSignature, known: Known) -> _Judged:
         return _Judged(result, exc.code, exc.what, facts, end)
     except NotSupported as exc:
         return not_supported(exc.what)
-    except Exception as exc:  # see Steps.take; what a library cannot take apart proves nothing
+    except Exception as exc:  # see Steps.take; what a library cannot parse proves nothing
         return not_supported(f"something in the signature ({type(exc).__name__})")
     facts["best_time"] = _isoformat(outcome.best_time)
     if outcome.code == "OK" and outcome.best_time is not None and is_ahead(outcome.best_time, known.at):
         return _Judged(Result.INDETERMINATE, "TIME_AHEAD", str(facts["best_time"]), facts, end)
     if outcome.code == "SIG_CRYPTO_FAILURE" and found.is_rewritten:
-        return not_supported("signed attributes in BER")  # whose bytes were signed as they stood, or were not
+        return not_supported("signed attributes in BER")  # unknown whether the bytes as they were were signed
     result = {"OK": Result.PASSED, "HASH_FAILURE": Result.FAILED, "SIG_CRYPTO_FAILURE": Result.FAILED}.get(
         outcome.code, Result.INDETERMINATE
     )
@@ -271,7 +272,7 @@ def _judge(opened: Opened, found: FoundSignature, known: Known) -> _Judged:
 
 
 def _name_of(cert: x509.Certificate) -> str:
-    """Who it is for: name, unit, organisation, country, as far as they are there."""
+    """The certificate's subject for display: name, unit, organisation, country, as far as present."""
     named = cert.subject.native
     kinds = ("common_name", "organizational_unit_name", "organization_name", "country_name")
     values = (named[kind] for kind in kinds if kind in named)
@@ -292,11 +293,11 @@ _CODES = {
     "CHAIN_CONSTRAINTS_FAILURE": "CERT_USAGE",
     "CRYPTO_CONSTRAINTS_FAILURE_NO_POE": "CRYPTO_CONSTRAINTS_FAILURE",
 }
-"""Ours, where a sentence for people stands under another word."""
+"""Our code for each sub-indication that has another name in our sentences."""
 
 
 def code_of(indication: str) -> str:
-    """The code of a finding for a sub-indication of EN 319 102-1."""
+    """Translates a sub-indication of EN 319 102-1 into the code of a finding."""
     code = _CODES.get(indication, indication)
     return code if code in HEADLINES else "NOT_PROVEN"
 
@@ -306,7 +307,7 @@ _REVOKED = ("SEAL_CERT_REVOKED", "CERT_REVOKED")
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """`code` is OK, or why not. `is_revocation_open`: nothing at hand says whether a certificate was revoked."""
+    """`code` is OK or the reason. `is_revocation_open`: no available list says whether a certificate was revoked."""
 
     code: str
     detail: str
@@ -315,11 +316,11 @@ class _Outcome:
 
 
 def _validate(opened: Opened, signature: EmbeddedPdfSignature, known: Known) -> _Outcome:
-    """As of `at` first; what does not stand any more by itself may stand by its document time-stamps."""
+    """Validates as of `known.at`; if that fails, tries again with the document time-stamps as proof of existence."""
     signed = _signed_bytes(opened, signature)
     outcome = _validate_now(signature, known, signed, "hard-fail")
     if outcome.code == "OK":
-        # Asked for of every certificate, and not only where it says who knows: what is revoked all the same is found.
+        # Require revocation data of every certificate, even one that names no source, to find any that is revoked.
         strictly = _validate_now(signature, known, signed, "require")
         if strictly.code == "OK":
             return strictly
@@ -332,7 +333,7 @@ def _validate(opened: Opened, signature: EmbeddedPdfSignature, known: Known) -> 
         )
         archived = asyncio.run(ades_lta_validation(signature, _spec(known, signed), timing_info=timing))
         if archived.ades_subindic is AdESPassed.OK:
-            # As above, for the time that is proven: lists of today tell what was revoked by then.
+            # As above, at the proven time: today's lists also show what was revoked by then.
             proven_at = archived.best_signature_time
             then = _validate_now(
                 signature, replace(known, at=proven_at), signed, "require", looking_back=True
@@ -341,7 +342,7 @@ def _validate(opened: Opened, signature: EmbeddedPdfSignature, known: Known) -> 
                 return then
             return _Outcome("OK", "", proven_at, is_revocation_open=then.code != "OK")
     if outcome.code == "REVOCATION_UNKNOWN":
-        # The library has one word for a chain that does not hold and for one of which nothing more is known.
+        # The library has one code for a broken chain and for missing revocation data; a second run tells them apart.
         freely = _validate_now(signature, replace(known, crls=()), signed, "soft-fail")
         if freely.code == "REVOCATION_UNKNOWN":
             return replace(outcome, code="NO_CERTIFICATE_CHAIN_FOUND")
@@ -363,7 +364,7 @@ def _validate_now(
     *,
     looking_back: bool = False,
 ) -> _Outcome:
-    """`looking_back`: with lists that were made after the time it is asked for."""
+    """Validates at `known.at`. `looking_back`: revocation lists made after that time are accepted too."""
     if signature.sig_object_type == "/DocTimeStamp":
         context = _context(known, signed, revocation, looking_back)
         return _read_status(asyncio.run(async_validate_pdf_timestamp(signature, context, skip_diff=True)))
@@ -390,7 +391,7 @@ def _read_status(status: Any) -> _Outcome:
     for each in (status, stamp):
         if not (each.intact and each.valid):
             return _Outcome("TIME_STAMP_NOT_PROVEN", detail, None)
-        if _has_short_key(each.signing_cert):  # of time-stamps the library does not ask
+        if _has_short_key(each.signing_cert):  # the library does not check this for time-stamps
             return _Outcome("CRYPTO_CONSTRAINTS_FAILURE", detail, when)
         if not each.trusted:
             indication = each.trust_problem_indic or AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND
@@ -406,7 +407,7 @@ def _is_time_stamp(status: Any) -> bool:
 
 
 def _has_short_key(cert: x509.Certificate) -> bool:
-    """RSA below 2048 bits, elliptic curves below 224 (NIST SP 800-131A, table 2)."""
+    """True for RSA below 2048 bits and elliptic curves below 224 (NIST SP 800-131A, table 2)."""
     key = cert.public_key
     return int(key.bit_size) < (2048 if key.algorithm == "rsa" else 224)
 
@@ -416,9 +417,9 @@ def _is_archived(reader: PdfFileReader) -> bool:
 
 
 def _context(known: Known, signed: bytes, revocation: str, looking_back: bool) -> Any:
-    """Anchors of the caller; of the file itself only what proves something by its own signature.
+    """The library's validation context: the caller's anchors, and from the file only data that carry a signature.
 
-    `revocation`: hard-fail where a certificate says who knows, require of every one, soft-fail of none.
+    `revocation`: "hard-fail" requires it of certificates that name a source, "require" of all, "soft-fail" of none.
     """
     given = {
         "trust_roots": [x509.Certificate.load(each) for each in known.anchors],
@@ -438,7 +439,7 @@ def _context(known: Known, signed: bytes, revocation: str, looking_back: bool) -
 
 
 def _level(reader: PdfFileReader, found: FoundSignature) -> str:
-    """By what is there (EN 319 142-1 §6): time-stamp, evidence in a DSS, a document time-stamp over it."""
+    """The PAdES level (EN 319 142-1 §6) by what is present: time-stamp, evidence in a DSS, time-stamp over the DSS."""
     if found.is_time_stamp:
         return "RFC3161"
     assert found.embedded is not None

@@ -1,9 +1,9 @@
-"""What stands in a signed PDF of others behind its last signature: evidence in updates of their own, and nothing else.
+"""Checking what follows the last signature in a PDF that others signed: only evidence in updates is allowed.
 
-A library looks at what the cross-reference tables name. A viewer that cannot use a table looks for objects itself and
-takes whatever stands in the file, so bytes that no table names may change what people see. Behind the last covered
-byte every byte is therefore accounted for: objects that the tables of these updates name, each of them once, the tables
-with their trailers, one startxref for each, and white space and comments between them.
+A library reads only the objects that the cross-reference tables name. A viewer that cannot use a table searches the
+file for objects, so bytes that no table names may change what people see. Every byte after the last covered one must
+therefore belong to: an object that a table of these updates names, each once; a table with its trailer; one startxref
+for each table; or white space and comments between them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _POINTER = re.compile(rb"%b+(\d{1,10})%b+%%%%EOF" % (_SPACE, _SPACE))
 
 
 def check_end(opened: Opened, last: EmbeddedPdfSignature, end: int) -> None:
-    """After the last covered byte only a DSS may follow, which is evidence and changes nothing that is shown.
+    """Checks that only a DSS follows the last covered byte, which is evidence and does not change what is shown.
 
     Raises `VerificationError` (PARTIAL_COVER).
     """
@@ -60,7 +60,7 @@ def _is_accounted_for(opened: Opened, signed: int, end: int) -> bool:
         tables[meta.declared_startxref] = meta.stream_ref.idnum if meta.stream_ref is not None else None
         for ref in xrefs.explicit_refs_in_revision(revision):
             offset = xrefs.get_historical_ref(ref, revision)
-            if isinstance(offset, int):  # else it is free, or in an object stream that stands here itself
+            if isinstance(offset, int):  # else free, or in an object stream, a part itself
                 objects[offset] = ref.idnum
     begins = sorted(objects.keys() | tables.keys())
     first = begins[0] if begins else len(data)
@@ -81,7 +81,7 @@ def _is_between(part: bytes) -> bool:
 
 
 def _is_object(part: bytes, number: int) -> bool:
-    """One object of this number and nothing behind it. What is in a stream belongs to the stream."""
+    """True if `part` is exactly one object with this number. Bytes inside its stream count as part of the stream."""
     begin = _BEGIN.match(part)
     if begin is None or int(begin[1]) != number:
         return False
@@ -100,7 +100,7 @@ def _is_object(part: bytes, number: int) -> bool:
 
 
 def _is_table(part: bytes, at: int, stream: int | None) -> bool:
-    """A table with its trailer, or a stream, and the one startxref that leads to it."""
+    """True if `part` is one table with its trailer, or one cross-reference stream, and one startxref pointing to it."""
     table, found, behind = part.rpartition(b"startxref")
     pointer = _POINTER.match(behind)
     if not found or pointer is None or int(pointer[1]) != at or not _is_between(behind[pointer.end() :]):

@@ -1,8 +1,8 @@
-"""What was added to a signed PDF of others after a signature: evidence, time-stamps, further signatures, and no more.
+"""Checking that only evidence, time-stamps and further signatures were added to a PDF after another's signature.
 
-A signature may be followed by updates that change nothing of what was signed (ISO 32000-2 §12.8.2.2). What a file
-says of itself (/Info, XMP) may be changed by a later signer, who answers for it; where nobody answers, or where the
-first signer allowed no changes at all (DocMDP with P 1), only the date of the change and the program may be others:
+A signature may be followed by updates that leave what was signed unchanged (ISO 32000-2 §12.8.2.2). A later signer,
+who is responsible for the change, may change the document's metadata (/Info, XMP). If the update has no signer, or
+the first signer allowed no changes (DocMDP with P 1), only the date of the change and the program may differ, because
 every tool that adds evidence writes those.
 """
 
@@ -43,11 +43,11 @@ _OF_THE_UPDATE = frozenset(
         "/Producer",
     }
 )
-"""What a program that saves a file writes of itself."""
+"""Properties that a program writes about itself when it saves a file."""
 
 
 class _SameInfo(diff_analysis.DocInfoRule):
-    """/Info may be written anew, and says what it said."""
+    """/Info may be rewritten with the same content."""
 
     def apply(self, old: Any, new: Any) -> Iterator[Any]:
         before, after = (_info(each) for each in (old, new))
@@ -60,7 +60,7 @@ class _SameInfo(diff_analysis.DocInfoRule):
 
 
 class _SameMetadata(diff_analysis.MetadataUpdateRule):
-    """The XMP packet may be written anew, and says what it said."""
+    """The XMP packet may be rewritten with the same content."""
 
     def apply(self, old: Any, new: Any) -> Iterator[Any]:
         if _packet(old) != _packet(new):
@@ -69,7 +69,7 @@ class _SameMetadata(diff_analysis.MetadataUpdateRule):
 
 
 def _info(revision: Any) -> dict[str, str]:
-    """The library's trailer resolves what it names in the newest revision, whichever was asked for."""
+    """The entries of /Info in this revision. The library's trailer would resolve them in the newest one instead."""
     trailer = revision.trailer_view
     found = trailer.raw_get("/Info") if "/Info" in trailer else {}
     if isinstance(found, generic.IndirectObject):
@@ -78,7 +78,7 @@ def _info(revision: Any) -> dict[str, str]:
 
 
 def _packet(revision: Any) -> list[str]:
-    """The properties of the XMP packet, each as text, in one order."""
+    """The properties of the XMP packet as sorted text."""
     if "/Metadata" not in revision.root:
         return []
     stream = revision.root["/Metadata"]
@@ -88,7 +88,7 @@ def _packet(revision: Any) -> list[str]:
     if b"<!" in packet.replace(b"\0", b"").replace(b"<!--", b""):
         raise SuspiciousModification("The XMP metadata declare something")
     try:
-        root = ElementTree.fromstring(packet)  # noqa: S314 — nothing is declared in it, so nothing expands
+        root = ElementTree.fromstring(packet)  # noqa: S314 — it has no declarations, so no entity expands
     except ElementTree.ParseError as exc:
         raise SuspiciousModification("The XMP metadata cannot be read") from exc
     properties: list[str] = []
@@ -97,7 +97,7 @@ def _packet(revision: Any) -> list[str]:
 
 
 def _collect(elements: Iterable[ElementTree.Element], properties: list[str]) -> None:
-    """The properties of descriptions; what stands beside or around them is one as well, whatever it is."""
+    """Collects the properties of descriptions; any element beside or around them counts as a property too."""
     for element in elements:
         described = element.tag == f"{_RDF}Description"
         if not described and element.tag not in _AROUND:
@@ -117,18 +117,18 @@ def _collect(elements: Iterable[ElementTree.Element], properties: list[str]) -> 
 
 
 def _canonical(element: ElementTree.Element) -> str:
-    """The element alone, without the text behind it."""
+    """The canonical form of the element, without the text that follows it."""
     alone = copy.copy(element)
     alone.tail = None
     return ElementTree.canonicalize(ElementTree.tostring(alone, "unicode"), strip_text=True)
 
 
 def _policy(field_rules: list[Any], *, same: bool) -> StandardDiffPolicy:
-    """Evidence may be added, and what the rules for fields allow.
+    """The policy that allows added evidence and what `field_rules` allow.
 
-    pyHanko's own policy lets forms be filled in; a form that was filled in after a signature is not what was signed.
+    pyHanko's default policy allows forms to be filled in; a form filled in after signing is not what was signed.
     """
-    rules: Any = diff_analysis  # whose classes are not typed throughout
+    rules: Any = diff_analysis  # its classes are not fully typed
     evidence = (
         _SameInfo() if same else rules.DocInfoRule(),
         rules.XrefStreamRule(),
@@ -152,7 +152,7 @@ ONLY_EVIDENCE = _policy([], same=True)
 
 
 def check_later(opened: Opened, signature: EmbeddedPdfSignature) -> None:
-    """What came after this signature is no more than it allows. Raises `VerificationError` (PARTIAL_COVER)."""
+    """Checks that later updates are ones this signature allows. Raises `VerificationError` (PARTIAL_COVER)."""
     untyped: Any = signature
     certified = signature.docmdp_level is MDPPerm.NO_CHANGES
     untyped.compute_integrity_info(diff_policy=_LATER_OF_CERTIFIED if certified else LATER)
@@ -182,7 +182,7 @@ def check_later(opened: Opened, signature: EmbeddedPdfSignature) -> None:
 
 
 def _reads_strictly(opened: Opened, signed: int) -> bool:
-    """Whether what was added after revision `signed` is read the same however much a reader overlooks."""
+    """True if strict and tolerant readers read what was added after revision `signed` in the same way."""
     reader: Any = opened.reader
     loosely, reader.strict = reader.strict, True
     try:
@@ -190,7 +190,7 @@ def _reads_strictly(opened: Opened, signed: int) -> bool:
             for ref in reader.xrefs.explicit_refs_in_revision(revision):
                 if reader.xrefs.get_historical_ref(ref, revision) is not None:
                     reader.get_object(ref, revision=revision)
-    except Exception:  # a parser may raise anything; then readers may differ
+    except Exception:  # a parser may raise anything; readers may then disagree
         return False
     finally:
         reader.strict = loosely

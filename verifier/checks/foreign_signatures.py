@@ -1,14 +1,14 @@
-"""The signatures in a PDF of others, as its form shows them: those that can be checked here, and what the others are.
+"""Finding the signatures in a PDF that others signed, through its form, and telling which can be checked here.
 
     /SubFilter                what is done
     ETSI.CAdES.detached       checked; signed attributes have to be there (EN 319 142-1 §6.3)
     adbe.pkcs7.detached       checked; RFC 5652 or the national form (GM/T 0010, GB/T 35275), attributes or not
     ETSI.RFC3161              checked, as a document time-stamp
-    anything else             told by its name: adbe.pkcs7.sha1, adbe.x509.rsa_sha1, those of seal makers
+    anything else             reported by its name: adbe.pkcs7.sha1, adbe.x509.rsa_sha1, those of seal makers
 
-BER is read as what it means: the bytes that the form shows are exchanged for the same values in definite form, and
-the gap is compared with those. What a library cannot take apart is a signature of a kind that is not supported, and no
-word about the file.
+BER is converted: the bytes that the form shows are replaced by the same values in definite form, and the gap is
+compared with those. A signature that a library cannot parse is reported as not supported, which says nothing about
+the file.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ class NotSupported(Exception):
 
 
 class _Signature(EmbeddedPdfSignature):
-    """The library's, which would let a /M that is no date stand in the way of a good signature."""
+    """The library's class, but a malformed /M (claimed time) does not prevent validation."""
 
     @property
     def self_reported_timestamp(self) -> datetime | None:
-        """The time that a signer gives, which nothing proves; None where it is in no form that can be read."""
+        """The unproven time that the signer claims; None if it cannot be read."""
         try:
             at: datetime | None = super().self_reported_timestamp
             return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
-        except Exception:  # no verdict is made of it
+        except Exception:  # no verdict depends on it
             return None
 
 
 @dataclass(frozen=True, slots=True)
 class FoundSignature:
-    """One filled signature field. `embedded` is None where `why` says what is not supported of it.
+    """One filled signature field. If it is not supported, `embedded` is None and `why` gives the reason.
 
     `is_rewritten`: it was in BER, and is read in definite form.
     """
@@ -83,14 +83,17 @@ class FoundSignature:
 
 
 def find_signatures(reader: PdfFileReader, inventory: Inventory) -> list[FoundSignature]:
-    """In their order. Raises `EvidenceUnavailableError` (HIDDEN_SIGNATURE, ONLY_TIME_STAMPS, LIMIT_EXCEEDED)."""
+    """The signatures in the order they were made.
+
+    Raises `EvidenceUnavailableError` (HIDDEN_SIGNATURE, ONLY_TIME_STAMPS, LIMIT_EXCEEDED).
+    """
     untyped: Any = enumerate_sig_fields
     filled = list(untyped(reader, filled_status=True))
     if len(filled) > _MAX_SIGNATURES:
         raise EvidenceUnavailableError("There are too many signatures.", code="LIMIT_EXCEEDED")
     found = sorted((_find(reader, *each) for each in filled), key=lambda each: each.revision)
-    # What no form shows, a viewer may show all the same; and a library leaves it out without a word. It may be a
-    # left-over or a right of use (ISO 32000-1 §12.8.2.3), which are nobody's change.
+    # A viewer may show a signature that is not in the form, and the library silently leaves it out. It may be a
+    # left-over or a usage right (ISO 32000-1 §12.8.2.3), which is no sign of tampering.
     if inventory.signature_dictionaries != len(found):
         raise EvidenceUnavailableError(
             f"The file holds {inventory.signature_dictionaries} signature dictionaries, and its form shows "
@@ -119,13 +122,13 @@ def _find(reader: PdfFileReader, name: Any, value: Any, field: Any) -> FoundSign
         _check_kind(embedded, sub_filter)
     except NotSupported as exc:
         embedded, why = None, exc.what
-    except Exception as exc:  # what a library cannot take apart proves nothing
+    except Exception as exc:  # what a library cannot parse proves nothing
         embedded, why = None, f"a signature that cannot be taken apart ({type(exc).__name__})"
     return FoundSignature(str(name), sub_filter, kind, revision, embedded, why, rewritten)
 
 
 def _rewrite(dictionary: Any) -> bool:
-    """The signature in definite form in the place of what the form shows. Raises `NotSupported`."""
+    """Replaces the signature's BER by the same values in definite form; True if it did. Raises `NotSupported`."""
     contents = bytes(dictionary.raw_get("/Contents").original_bytes)
     with contextlib.suppress(ValueError):
         if element_length(contents) <= len(contents):
@@ -142,7 +145,7 @@ def _rewrite(dictionary: Any) -> bool:
 
 
 def _check_kind(signature: EmbeddedPdfSignature, sub_filter: str) -> None:
-    """Raises `NotSupported` for what the library would judge by the rules of something else."""
+    """Raises `NotSupported` for a kind that the library would judge by the rules of another kind."""
     encapsulated = signature.signed_data["encap_content_info"]["content"]
     if sub_filter != TIME_STAMP and encapsulated.native is not None:
         raise NotSupported("a signature that carries a content of its own")
@@ -153,10 +156,10 @@ def _check_kind(signature: EmbeddedPdfSignature, sub_filter: str) -> None:
 
 
 def check_gap(data: bytes, reader: PdfFileReader, found: FoundSignature) -> int:
-    """Where the bytes that this signature covers end.
+    """The offset at which the bytes covered by this signature end.
 
-    Raises `VerificationError` (FORMAT_FAILURE) for what contradicts itself, and `NotSupported` for what a PDF may be
-    written like, and is not read here.
+    Raises `VerificationError` (FORMAT_FAILURE) if the values contradict each other, and `NotSupported` for valid forms
+    of writing that are not read here.
     """
 
     def bad(what: str) -> VerificationError:
@@ -171,7 +174,7 @@ def check_gap(data: bytes, reader: PdfFileReader, found: FoundSignature) -> int:
     if zero != 0 or not 0 < start < end or rest < 0 or end + rest > len(data):
         raise bad("/ByteRange does not name two stretches of the file.")
     if _SPACED_HEX.fullmatch(data, start, end) is not None and _HEX.fullmatch(data, start, end) is None:
-        raise NotSupported("white space between the digits of /Contents")  # which nobody signed
+        raise NotSupported("white space between the digits of /Contents")  # the white space is not signed
     if _HEX.fullmatch(data, start, end) is None or _CONTENTS.search(data, max(0, start - 32), start) is None:
         raise bad("What is not signed is not the one value of /Contents.")
     digits = data[start + 1 : end - 1]
@@ -196,7 +199,7 @@ def check_gap(data: bytes, reader: PdfFileReader, found: FoundSignature) -> int:
 
 
 def _end_of_object(data: bytes, offset: int, reference: Any) -> int:
-    """Where the object that begins at `offset` ends, by reading it. Raises `NotSupported`."""
+    """The offset at which the object that begins at `offset` ends, found by parsing it. Raises `NotSupported`."""
     begin = _OBJECT.match(data, offset)
     if begin is None:
         raise NotSupported("a signature that does not stand where the table says")

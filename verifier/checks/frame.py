@@ -1,8 +1,8 @@
 """The seal's CMS and the time-stamp inside it: taken apart, checked, rebuilt, compared.
 
 `check_seal` finds the pinned seal whose certificate made the signature, checks the signature over the signed
-attributes and those over the file, checks the time-stamp with a pinned authority, and then writes the whole
-CMS anew from pinned certificates and checked parts. If one byte differs, somebody wrote it: refused.
+attributes and those over the file, checks the time-stamp with a pinned authority, and then rebuilds the whole
+CMS from pinned certificates and checked parts. If one byte differs from the original, the file is refused.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from trust.pdf.gap import SignedGap
 
 @dataclass(frozen=True, slots=True)
 class CheckedSeal:
-    """A seal signature that verifies. `stamped_at` is the trusted time; `receipt` the DER value, if any."""
+    """A seal signature that verifies. `stamped_at` is the trusted time; `receipt` the receipt (DER), if any."""
 
     seal: TrustedSeal
     tsa: TrustedTsa
@@ -43,8 +43,11 @@ class CheckedSeal:
 
 
 def check_seal(gap: SignedGap, trust_list: TrustList) -> CheckedSeal:
-    """Raises `VerificationError` (FORMAT_FAILURE, HASH_FAILURE, SIG_CRYPTO_FAILURE, …) or
-    `EvidenceUnavailableError` (UNKNOWN_ISSUER)."""
+    """Returns the seal once every check of this module has passed.
+
+    Raises `VerificationError` (FORMAT_FAILURE, HASH_FAILURE, SIG_CRYPTO_FAILURE, …) or
+    `EvidenceUnavailableError` (UNKNOWN_ISSUER).
+    """
     asn1.register()
     parts = _take_apart(gap.cms)
     seal = _pinned_seal(parts.certs, trust_list)
@@ -129,7 +132,7 @@ def _take_apart(der: bytes) -> _Parts:
 
 
 def _pinned_seal(certs: tuple[bytes, ...], trust_list: TrustList) -> TrustedSeal:
-    """The seal of the trust list whose own certificate is in the bag. Pinned by bytes, never by name."""
+    """The seal of the trust list whose certificate is among `certs`, compared byte by byte, never by name."""
     for seal in trust_list.seals:
         if seal.certs[0] in certs:
             return seal
@@ -141,8 +144,8 @@ def _pinned_seal(certs: tuple[bytes, ...], trust_list: TrustList) -> TrustedSeal
 
 
 def _check_signed_attrs(signed_attrs: bytes, suite: Suite, gap: SignedGap, seal: TrustedSeal) -> bytes:
-    """Exactly content-type, message-digest and signing-certificate-v2 (ETSI EN 319 142-1 §6.3), and the seal
-    data (DER), which is returned."""
+    """Checks that there are exactly content-type, message-digest, signing-certificate-v2 (ETSI EN 319 142-1 §6.3) and
+    the seal data, and returns the seal data (DER)."""
     found = _attributes(signed_attrs)
     if set(found) != {"content_type", "message_digest", "signing_certificate_v2", "yinzheng_seal_data"}:
         raise VerificationError(
@@ -160,8 +163,8 @@ def _check_signed_attrs(signed_attrs: bytes, suite: Suite, gap: SignedGap, seal:
 
 
 def _stamped_digest(token: bytes, suite: Suite, trust_list: TrustList) -> str:
-    """The digest that the time-stamp of a seal has to be over: that of the seal's suite, or the authority's own where a
-    national seal was stamped for readers abroad. The trust list's entry says which, never the token."""
+    """The digest algorithm that the seal's time-stamp must use: that of the seal's suite, or the authority's own if a
+    national seal was time-stamped for use abroad. The trust list's entry decides, never the token."""
     if suite is Suite.SM2_SM3:
         try:
             certs = cms.ContentInfo.load(token, strict=True)["content"]["certificates"]
@@ -179,7 +182,7 @@ def check_token(
 ) -> tuple[TrustedTsa, datetime]:
     """The authority and the time of a time-stamp over `imprint`, a digest made with `algorithm`.
 
-    A token that does not rebuild is not looked at further. Raises `VerificationError` (FORMAT_FAILURE,
+    A token that does not rebuild to the same bytes is refused. Raises `VerificationError` (FORMAT_FAILURE,
     TIME_STAMP_BAD, SIG_CRYPTO_FAILURE, SIG_CONSTRAINTS_FAILURE) or `EvidenceUnavailableError` (UNKNOWN_TIME_STAMP).
     """
     try:

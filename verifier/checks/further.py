@@ -1,7 +1,7 @@
-"""The seals of a licence as the document shows them: the first certifies, and each further one is one update.
+"""Finding the seals of a licence in its file: the first certifies, and each further one is one update.
 
-As with later versions, an update with a further seal is not searched for what might be wrong with it: it is written
-anew from its parts (`trust.pdf.further`), and every byte is compared.
+As with later versions, an update with a further seal is not searched for errors: it is rebuilt from its parts
+(`trust.pdf.further`), and every byte is compared.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from verifier.checks.pdf import last_signature, the_one_seal
 
 @dataclass(frozen=True, slots=True)
 class SealInPdf:
-    """A seal in the file as it was when that seal was set."""
+    """A seal, with the file as it was when that seal was set."""
 
     role: SealRole
     signature: EmbeddedPdfSignature

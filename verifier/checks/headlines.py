@@ -1,9 +1,8 @@
-"""From what was found to what a person is told: one headline for a family of findings.
+"""Headlines: what a person is told, one headline for each group of finding codes.
 
-`HEADLINES` has a row for every code that a finding of a verdict can carry. A headline that stands for itself is
-written as itself, so that a code without a row is a mistake and not a custom (`tests/verifier/test_headlines.py` walks
-the source). What was asked can say more than what came of it: whatever is wrong with a receipt, it is the ledger that
-does not fit.
+`HEADLINES` has a row for every code that a deciding finding can carry. A code that is its own headline has a row too,
+so that a code without a row is always a mistake (`tests/verifier/test_headlines.py` walks the source). For a failed
+receipt the check decides, not the code: the headline is that the ledger does not match.
 """
 
 from __future__ import annotations
@@ -129,7 +128,7 @@ _OF_THE_LEDGER = "ledger.receipt"
 def headline_of(finding: Finding) -> str:
     """What a person is told of the finding that decided a verdict."""
     is_failed_receipt = finding.check == _OF_THE_LEDGER and finding.result is Result.FAILED
-    # When the ledger recorded a file decides on its time-stamp too, and that is then the time-stamp's fault.
+    # The receipt's date is also used to judge the time-stamp; a failure there is the time-stamp's, not the ledger's.
     if is_failed_receipt and finding.code != "TIME_STAMP_BAD":
         return "LEDGER_MISMATCH"
     return HEADLINES.get(finding.code, finding.code)

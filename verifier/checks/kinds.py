@@ -1,7 +1,7 @@
-"""What a file is that cannot be checked here, by its first bytes, so that people hear what to do with it.
+"""Recognising kinds of files that cannot be checked here by their first bytes, to tell people what to do with them.
 
-Only names are looked at; nothing is unpacked or decoded. A name inside a zip file stands in plain in its local header
-(APPNOTE.TXT §4.3.7), and office programs put theirs first.
+Nothing is unpacked or decoded. The names of the files in a zip archive are uncompressed in its local headers
+(APPNOTE.TXT §4.3.7), and office programs write their typical names first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def name_kind(data: bytes) -> str | None:
     if head.startswith(_OLE):
         return "KIND_OFFICE"
     if head.startswith(_ZIP):
-        # The names at the end of the file stand there whatever comes first.
+        # The central directory at the end repeats the names, in whatever order the files come.
         names = head + data[-_LOOKED_AT:]
         if b"OFD.xml" in names:
             return "KIND_OFD"
@@ -34,7 +34,7 @@ def name_kind(data: bytes) -> str | None:
 
 
 def name_typed(text: str) -> str | None:
-    """What somebody typed in place of a code: identifier, credit-code, identity-number, report-code or number."""
+    """The kind of text typed in place of a code: identifier, credit-code, identity-number, report-code or number."""
     typed = "".join(unicodedata.normalize("NFKC", text).split()).upper()
     if len(typed) > 120 or "/" in typed or len(set(typed) & set("0123456789")) == 0:
         return None

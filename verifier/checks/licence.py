@@ -1,9 +1,9 @@
-"""Examining a licence: one seal or several, each over everything before it, and nothing after the last.
+"""Examining a licence with one or more seals, each covering everything before it, and nothing after the last.
 
     structure → seals → library → revocation → chain → time → seal data → picture → data → receipt
 
-What is seen of a seal is always the file as it was when that seal was set: later seals are known to change nothing
-else (`verifier.checks.further`), and a library then has to say that the seal covers the whole file.
+Each seal is examined in the file as it was when that seal was set. `verifier.checks.further` shows that later seals
+change nothing else, and pyHanko must confirm that the seal covers that whole file.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ from verifier.evidence.receipts import check_trusted_receipt
 from verifier.evidence.revocation import RevocationLists
 
 PICTURE = "seal.picture"
-"""The check that what a page shows is the seal's own picture."""
+"""Name of the check that the page shows the seal's own picture."""
 _LEDGER_TOLERANCE = timedelta(minutes=10)
-"""How far the ledger's clock may stand behind the time-stamp's; both are the same service's."""
+"""How far the ledger's clock may be behind the time-stamp's; both belong to the same service."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A licence: its bytes, `reader` over them, the gap of each seal; and what to judge it by.
+    """A licence (its bytes, `reader` over them, the gap of each seal) and what to judge it by.
 
-    `compare` is asked about the picture of each seal that shows one.
+    `compare` checks the picture of each seal that shows one.
     """
 
     data: bytes
@@ -69,7 +69,7 @@ class Given:
 
 
 def examine_licence(found: Examination, steps: Steps, given: Given) -> None:
-    """Notes what is found; `found.data` is the attached file once its seals have been believed."""
+    """Adds its findings to `found`; sets `found.data` to the attached file once all seals have passed."""
     trust_list, lists = given.trust_list, given.lists
     in_pdf = steps.take("file.structure", lambda: seals_in_pdf(given.data, given.reader, given.gaps))
     if in_pdf is None:
@@ -112,7 +112,8 @@ def examine_licence(found: Examination, steps: Steps, given: Given) -> None:
     ):
         return
     if found.facts["ledger"]["is_ahead"]:
-        # Entries never go back: one that was appended under a wrong clock dates those after it. The time-stamp counts.
+        # Entry times never decrease, so one entry appended under a wrong clock pushes later ones ahead. The time-stamp
+        # counts then.
         when = str(found.facts["ledger"]["appended_at"])
         found.findings.append(Finding("ledger.time", Result.NOT_CHECKED, "LEDGER_TIME_AHEAD", when))
     found.data = encoded
@@ -121,7 +122,7 @@ def examine_licence(found: Examination, steps: Steps, given: Given) -> None:
 def _check_seals(
     gaps: Sequence[SignedGap], roles: Sequence[SealRole], trust_list: TrustList
 ) -> list[CheckedSeal]:
-    """Each seal by itself, and that they belong together: one authority, the national algorithm first, a receipt
+    """Checks each seal, and that they belong together: one authority, the national algorithm first, a receipt
     in the last one only, and each set after the one before it."""
     seals = [check_seal(gap, trust_list) for gap in gaps]
     for before, seal in itertools.pairwise(seals):
@@ -141,8 +142,8 @@ def _check_seals(
 
 
 def _check_when_recorded(seals: Sequence[CheckedSeal], appended_at: datetime) -> None:
-    """Whoever has the key of a time-stamp authority can write any time: of one whose key is known to others, a
-    time-stamp counts only if the ledger recorded the document before that."""
+    """Accepts a time-stamp of a compromised authority only if the ledger recorded the document before the compromise,
+    because the holder of that key can back-date time-stamps. Raises `VerificationError` (TIME_STAMP_BAD)."""
     for each in seals:
         if each.tsa.state is TrustState.COMPROMISED and not each.tsa.is_good_at(appended_at):
             raise VerificationError(
@@ -152,7 +153,7 @@ def _check_when_recorded(seals: Sequence[CheckedSeal], appended_at: datetime) ->
 
 
 def _digests(seals: Sequence[CheckedSeal]) -> DocumentDigests:
-    """What the ledger's entry commits to: everything that the last seal signs, and the signature values in turn."""
+    """The digests that the ledger entry commits to: of all that the last seal signs, and of all signature values."""
     last = seals[-1].digests
     return DocumentDigests(last.sha256, last.sm3, sha256(b"".join(seal.signature for seal in seals)))
 
@@ -191,7 +192,7 @@ def _check_not_ahead(seals: Sequence[CheckedSeal], at: datetime) -> bool:
 def _note_seals(
     found: Examination, seals: Sequence[CheckedSeal], roles: Sequence[SealRole], at: datetime
 ) -> None:
-    """What held when it was sealed decides; what holds now is told beside it. Only the first seal counts in law."""
+    """Judges the seals by what held at sealing, and adds what holds now as facts. Only the first seal counts in law."""
     found.facts["seal"], *further = (
         _facts_of(seal, role, at) for seal, role in zip(seals, roles, strict=True)
     )
@@ -225,12 +226,12 @@ def _seal_now(seal: TrustedSeal, cert_ends: datetime, at: datetime) -> str:
 
 
 def _check_seal_data(checked: CheckedSeal, trust_list: TrustList, crls: Sequence[bytes]) -> SealData:
-    """The seal data in the signature is that of this very seal, made by a trusted maker, in its term.
+    """Checks that the seal data in the signature are those of this seal, made by a trusted maker and in their term.
 
-    Raises what the first check that did not pass found, in the standard's order.
+    Raises the error of the first check that did not pass, in the standard's order.
     """
     pinned = checked.seal
-    # A maker's root may be another than the seal's: a CA outside vouches for the key, and we make the seal.
+    # The maker's root may differ from the seal's: an outside CA certifies the key, and we make the seal.
     makers = trust_list.makers
     others = [cert for maker in makers for cert in maker.certs[1:]]
     trust = SealDataTrust(
@@ -266,8 +267,8 @@ def _check_seal_data(checked: CheckedSeal, trust_list: TrustList, crls: Sequence
 
 
 def _check_pictures(in_pdf: Sequence[SealInPdf], seal_data: Sequence[SealData], compare: Compare) -> bool:
-    """What the page shows in a seal's place is the picture in its seal data, in its size; a seal for readers abroad
-    shows nothing."""
+    """Checks that the page shows, in the seal's place, the picture in its seal data in its size; a seal for readers
+    abroad must show nothing."""
     for seal, data in zip(in_pdf, seal_data, strict=True):
         if seal.role is SealRole.ABROAD:
             check_not_shown(seal.signature)
@@ -284,9 +285,9 @@ def _issuers(seals: Sequence[CheckedSeal]) -> list[bytes]:
 
 
 def _check_crls(seals: Sequence[CheckedSeal], lists: RevocationLists, at: datetime) -> bool:
-    """The lists above the seals and their time-stamps prove what held when they were used.
+    """Checks that the revocation lists cover the time when the seals and their time-stamps were used.
 
-    The library judges revocation; it does not ask how old a list is at a later moment.
+    The library judges revocation itself, but does not check whether a list is out of date at `at`.
     """
     for checked in seals:
         for each in (checked.seal, checked.tsa):
@@ -307,8 +308,8 @@ def _check_receipt(
     found: Examination,
     verified_at: datetime,
 ) -> bool:
-    """The receipt opens to this very document, this e-certificate and these seals. It rides in the last of them;
-    the entry names the authority and the suite of the first."""
+    """Checks that the receipt proves exactly this document, this e-certificate and these seals. The last seal carries
+    it; the entry names the authority and the suite of the first."""
     checked, last = seals[0], seals[-1]
     if last.receipt is None:
         raise EvidenceUnavailableError(

@@ -1,6 +1,6 @@
-"""Live codes: what their one use gave, judged.
+"""Judging a live code by the answer that its single use gave.
 
-Who made a code says what it stands for (`verifier.ports.LiveCodes`); whether that is good is judged here.
+The issuer of a code says what it stands for (`verifier.ports.LiveCodes`); whether that passes is judged here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from verifier.ports import LiveCodes
 
 @dataclass(frozen=True, slots=True)
 class JudgedLive:
-    """The parts of a report about a live code."""
+    """The parts of a report on a live code."""
 
     findings: Sequence[Finding]
     facts: Mapping[str, Any]
@@ -28,7 +28,10 @@ class JudgedLive:
 
 
 def redeem_and_judge(codes: LiveCodes, handle: bytes, verifier: str, at: datetime) -> JudgedLive:
-    """Uses the code up. Raises `Malformed` (NOT_OURS); expired and used codes come back as findings."""
+    """Redeems the code, which uses it up, and judges the answer. Expired and used codes are findings.
+
+    Raises `Malformed` (NOT_OURS).
+    """
     fresh = Freshness(at, None, online=True)
     try:
         redeemed = codes.redeem(handle, verifier, at)

@@ -1,8 +1,8 @@
-"""The verifier's door to pyHanko.
+"""The verifier's interface to pyHanko.
 
-pyHanko judges what it is good at: the structure of the file, certification, chains by RFC 5280 with CRLs,
-and whether anything was changed later. Its verdict is asked for after the raw-bytes gate and beside our own
-checks, never instead of them. No address in a file is ever followed (`allow_fetching=False`).
+pyHanko judges the structure of the file, certification, chains by RFC 5280 with CRLs, and whether anything was
+changed later. It is called after the raw-bytes gate and in addition to our own checks, never instead of them. No
+address in a file is ever fetched (`allow_fetching=False`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from trust.model.errors import Malformed, VerificationError
 from trust.pdf.gap import SignedGap
 from trust.pdf.geometry import PageAsShown, Rectangle, page_as_shown, pages_of
 
-# The library logs every oddity of a hostile file; our findings say what matters.
+# The library logs every oddity of a hostile file; our findings report what matters.
 _LIBRARY_LOGGERS = ("pyhanko", "pyhanko_certvalidator")
 
 
@@ -49,7 +49,7 @@ def quiet_library() -> None:
 
 
 class SignaturePolicy(CMSAlgorithmUsagePolicy, DisallowWeakAlgorithmsPolicy):
-    """Weak algorithms are out; SM2 goes with SM3 only (the library would allow any pair it does not know)."""
+    """Refuses weak algorithms, and SM2 with any digest but SM3 (the library would allow any pair it does not know)."""
 
     def digest_combination_allowed(
         self,
@@ -66,9 +66,9 @@ class SignaturePolicy(CMSAlgorithmUsagePolicy, DisallowWeakAlgorithmsPolicy):
 
 
 def the_one_seal(reader: PdfFileReader, gap: SignedGap, *, further: int = 0) -> EmbeddedPdfSignature:
-    """The first seal as the document's structure shows it, compared with what stands in the raw bytes.
+    """The first seal as the document's structure shows it, after comparing it with the raw bytes in `gap`.
 
-    `reader` sees the file as it was then; `further` is how many empty fields there have to be for later seals.
+    `reader` reads the file as it was then; `further` is the required number of empty fields for later seals.
 
     Raises `VerificationError` (FORMAT_FAILURE, SIG_CONSTRAINTS_FAILURE).
     """
@@ -93,7 +93,7 @@ def the_one_seal(reader: PdfFileReader, gap: SignedGap, *, further: int = 0) -> 
 
 
 def last_signature(reader: PdfFileReader, gap: SignedGap) -> EmbeddedPdfSignature:
-    """The last signature of a file, which has to be the one in `gap`. Raises `VerificationError`."""
+    """The last signature of a file. Raises `VerificationError` if it is not the one in `gap`."""
     seal: EmbeddedPdfSignature = reader.embedded_signatures[-1]
     dictionary = seal.sig_object
     if tuple(int(n) for n in dictionary["/ByteRange"]) != gap.byte_range:
@@ -113,7 +113,7 @@ def last_signature(reader: PdfFileReader, gap: SignedGap) -> EmbeddedPdfSignatur
 
 
 def allows_later_seals(reader: PdfFileReader) -> bool:
-    """True if, for pyHanko, everything after each seal is what that seal allows."""
+    """True if pyHanko finds that each seal allows everything after it."""
     for signature in reader.embedded_signatures:
         signature.compute_integrity_info()
         if not signature.summarise_integrity_info()["docmdp_ok"]:
@@ -123,9 +123,9 @@ def allows_later_seals(reader: PdfFileReader) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What a page shows in the seal's place: a one-page PDF of it, upright, and its size in points as shown.
+    """What a page shows in the seal's place: a one-page PDF of it, upright, and its displayed size in points.
 
-    `drawing` is a digest of all that is drawn: the same for the same drawing in another file. Its size was
+    `drawing` is a digest of all that is drawn, equal for the same drawing in another file. The size was
     rounded up to whole units of `unit` points.
     """
 
@@ -143,7 +143,7 @@ _FLAGS_NOT_SHOWN = 1 | 2 | 32
 
 
 def appearance_of(seal: EmbeddedPdfSignature) -> Appearance:
-    """The seal's appearance, taken off its page as that is shown. Raises `VerificationError` (SEAL_NOT_SHOWN)."""
+    """The seal's appearance as its page shows it. Raises `VerificationError` (SEAL_NOT_SHOWN)."""
     widget = seal.sig_field
     try:
         flags = int(widget["/F"])
@@ -173,7 +173,7 @@ def appearance_of(seal: EmbeddedPdfSignature) -> Appearance:
 
 
 def _page_with(seal: EmbeddedPdfSignature) -> PageAsShown | None:
-    """The one page among whose annotations the seal's field is; a reader draws it there and nowhere else."""
+    """The one page that has the seal's field among its annotations, the only page where readers draw it; else None."""
     field = seal.sig_field
     reader = seal.reader
     found = []
@@ -190,7 +190,7 @@ def _page_with(seal: EmbeddedPdfSignature) -> PageAsShown | None:
 
 
 def _is_within(rectangle: Sequence[float], box: Sequence[float]) -> bool:
-    """Up to what rounding a place to whole points makes of the page's edge."""
+    """True if the rectangle lies in the box, with a tolerance for coordinates rounded to whole points."""
     x1, y1, x2, y2 = rectangle
     (left, right), (bottom, top) = sorted((x1, x2)), sorted((y1, y2))
     return (
@@ -202,16 +202,16 @@ def _is_within(rectangle: Sequence[float], box: Sequence[float]) -> bool:
 
 
 def check_not_shown(seal: EmbeddedPdfSignature) -> None:
-    """A seal that shows nothing takes no place. Raises `VerificationError` (SEAL_PICTURE_DIFFERS)."""
+    """Checks that an invisible seal has an empty rectangle. Raises `VerificationError` (SEAL_PICTURE_DIFFERS)."""
     widget = seal.sig_field
     if "/AP" in widget or any(float(each) != 0 for each in widget["/Rect"]):
         raise VerificationError("A seal that shows nothing takes a place.", code="SEAL_PICTURE_DIFFERS")
 
 
 def _page_of(form: Any, box: Rectangle, page: PageAsShown) -> tuple[bytes, bytes]:
-    """A PDF with one page, turned and scaled as `page` is, that shows a form XObject and nothing else; and a digest of
-    its objects."""
-    library: Any = generic  # whose constructors are not typed
+    """A PDF with one page, rotated and scaled like `page`, that shows only the form XObject; and a digest of its
+    objects."""
+    library: Any = generic  # its constructors are not typed
     writer: Any = PdfFileWriter()  # type: ignore[no-untyped-call]  # the library's own
     drawn = writer.add_object(writer.import_object(form))
     k = page.unit
@@ -254,7 +254,7 @@ def second_opinion(
     crls: Sequence[bytes],
     stamped_at: datetime,
 ) -> SecondOpinion:
-    """Chains of the seal and of the time-stamp with revocation required, at the time of sealing."""
+    """Validates the chains of the seal and of the time-stamp at the time of sealing, with revocation required."""
     status = asyncio.run(
         async_validate_pdf_signature(
             seal,
@@ -287,14 +287,15 @@ def _check_key(signer_info: Any, cert: x509.Certificate) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CheckedTimeStamp:
-    """`is_one_encoding`: the token is the one frame its parts make, so no byte of it can be changed unseen."""
+    """A verified time-stamp. `is_one_encoding`: the token equals the frame rebuilt from its parts, so every byte of it
+    is checked."""
 
     at: datetime
     is_one_encoding: bool
 
 
 def check_time_stamp(token: bytes, stamped: bytes, trust: ChainTrust) -> CheckedTimeStamp:
-    """The time a token (RFC 3161 §2.4.2) gives the octets `stamped`, from an authority that leads to a root.
+    """Checks a token (RFC 3161 §2.4.2) over the octets `stamped`; its authority must chain to a root of `trust`.
 
     Raises `VerificationError` (TIME_STAMP_BAD, or what `check_chain` raises) and `EvidenceUnavailableError`.
     """
@@ -311,7 +312,7 @@ def check_time_stamp(token: bytes, stamped: bytes, trust: ChainTrust) -> Checked
     others = [*trust.intermediates, *(each.dump() for each in certs if each is not signer)]
     known = ChainTrust(trust.roots, others, trust.crls)
     check_chain(signer.dump(), known, at=stamped_at, usage=Usage.TIME_STAMPING)
-    _check_key(signer_info, signer)  # the library leaves out how long the key is
+    _check_key(signer_info, signer)  # the library does not check the key's length
     try:
         status = asyncio.run(
             validate_tst_signed_data(
@@ -321,7 +322,7 @@ def check_time_stamp(token: bytes, stamped: bytes, trust: ChainTrust) -> Checked
                 SignaturePolicy(),  # type: ignore[no-untyped-call]  # the library's own
             )
         )
-    except Exception as exc:  # a name that no digest has, a value of another type: all mean the same
+    except Exception as exc:  # unknown digest name or wrong type: the result is the same
         raise VerificationError("The time-stamp does not verify.", code="TIME_STAMP_BAD") from exc
     if not (status["intact"] and status["valid"]):
         raise VerificationError("The time-stamp is not over this signature.", code="TIME_STAMP_BAD")
@@ -343,7 +344,7 @@ def _context(root: bytes, certs: Sequence[bytes], crls: Sequence[bytes], at: dat
         crls=[crl.CertificateList.load(der) for der in crls],
         allow_fetching=False,
         revocation_mode="require",
-        # The CRLs are younger than the seal: what counts is whether it was revoked by the time of its use.
+        # The CRLs are newer than the seal; what counts is whether it was revoked by the time of its use.
         retroactive_revinfo=True,
         moment=at,
         signature_validator=Sm2AwareValidator(),

@@ -1,4 +1,4 @@
-"""Reading a code out of a picture: a photo of a phone, a scan of a page. Runs inside the sandbox."""
+"""Reading codes from a picture, such as a photo of a phone or a scan of a page. Runs inside the sandbox."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from trust.pdf.drawing import seconds_left
 from trust.pdf.reading import MAX_FILE_BYTES
 
 _MAX_PIXELS = 64_000_000
-"""Of a picture as it is decoded: 48 megapixels, which phones take, and some more."""
+"""The limit for a decoded picture: the 48 megapixels that phones take, and some more."""
 _MAX_JPEG_PIXELS = 220_000_000
-"""A JPEG is decoded at a half, a quarter or an eighth of its size where it is larger than is needed."""
+"""The limit for a JPEG, higher because a large one is decoded at a half, a quarter or an eighth of its size."""
 _ENOUGH_PIXELS = 16_000_000
 _MAX_FRAMES = 20
-"""Scanners write a TIFF of many pages."""
+"""How many frames are read; scanners write a TIFF of many pages."""
 _MAX_PIXELS_OF_ALL = 400_000_000
-"""Of all pages together: twenty of them in 450 dpi."""
+"""The limit for all pages together: twenty pages at 450 dpi."""
 _SECONDS_A_FRAME = 1.0
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-"""Each has a beginning below; the library knows some forty others, and would try them all."""
+"""The formats that are read, each with its magic bytes below; the library would try some forty others too."""
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 
@@ -63,7 +63,7 @@ def read_codes(data: bytes) -> list[str]:
             for frame in itertools.islice(ImageSequence.Iterator(picture), _MAX_FRAMES):
                 left -= frame.width * frame.height
                 if texts and (left < 0 or seconds_left() < _SECONDS_A_FRAME):
-                    break  # what was found so far is an answer; ended in the middle, there would be none
+                    break  # keep what was found; at the time limit of the worker all of it would be lost
                 if left < 0:
                     raise Malformed("The pages have too many pixels.", "Send one page.", code="TOO_LARGE")
                 texts.update(dict.fromkeys(_codes_on(frame)))
@@ -83,7 +83,7 @@ def read_codes(data: bytes) -> list[str]:
 
 @contextlib.contextmanager
 def _limit_of_ours() -> Iterator[None]:
-    """The library warns, and then refuses, at limits of its own, which are the same for all formats."""
+    """Raises the library's own pixel limit, which is the same for all formats; ours are checked by the caller."""
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = _MAX_JPEG_PIXELS
     try:
@@ -94,7 +94,7 @@ def _limit_of_ours() -> Iterator[None]:
 
 def _codes_on(frame: Image.Image) -> list[str]:
     for full in _on_paper(frame):
-        # The time of a search grows with the pixels, and a code that is there is large enough.
+        # Search time grows with the number of pixels, and real codes are large enough to survive scaling down.
         factor = math.isqrt(max(1, full.width * full.height // _ENOUGH_PIXELS))
         grey = full.reduce(factor) if factor > 1 else full
         found = zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
@@ -104,7 +104,7 @@ def _codes_on(frame: Image.Image) -> list[str]:
 
 
 def _on_paper(frame: Image.Image) -> Iterator[Image.Image]:
-    """The picture in grey; where it is transparent, on white and then on black: what lies under it is not known."""
+    """The picture in grey; a transparent one first on white, then on black, because its background is not known."""
     if frame.mode.startswith("I"):  # 16 bits: the library would cut them off at 255
         yield frame.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     elif "A" not in frame.getbands() and "transparency" not in frame.info:

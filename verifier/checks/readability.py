@@ -1,6 +1,6 @@
-"""Can a file be read for long, and does it do no harm? Asked of what is handed over to an archive.
+"""Checks that a file for an archive can be read in the long term and is harmless.
 
-The job runs inside the sandbox, in workers that do nothing else: it draws every page, and no seal was looked at before.
+The job draws every page, before any seal was checked, so it runs in sandbox workers that do nothing else.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from verifier.checks.steps import decode_findings, encode_findings
 
 @dataclass(frozen=True, slots=True)
 class Readability:
-    """Findings on being read, on doing no harm; `facts` are numbers and names for the report."""
+    """Findings on usability and on safety; `facts` are numbers and names for the report."""
 
     usable: Sequence[Finding]
     safe: Sequence[Finding]
     facts: dict[str, Any]
     data: bytes | None
-    """The attached data file as it stands; whether it is to be believed is the seal's matter."""
+    """The attached data file, unchecked; only the seal proves it."""
 
 
 def archived_file_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
@@ -48,20 +48,20 @@ def decode_readability(answer: dict[str, Any]) -> Readability:
 
 
 def examine_readability(data: bytes) -> Readability:
-    """Nothing here needs the seal to hold: it is asked of any PDF."""
+    """Runs the checks on any PDF; they do not depend on its seals."""
     usable: list[Finding] = []
     safe: list[Finding] = []
     facts: dict[str, Any] = {"size": len(data)}
     reader = take(usable, "file.opens", lambda: open_pdf(data))
     if reader is None:
-        # Not opened: whether it is encrypted is known all the same, and nothing else is.
+        # It could not be opened; only whether it is encrypted is known.
         code = usable[-1].code
         if code in ("ENCRYPTED", "TOO_LARGE"):
             check = "file.not-encrypted" if code == "ENCRYPTED" else "file.size"
             safe.append(Finding(check, Result.FAILED, code, usable[-1].detail))
         safe.append(Finding("file.no-active-content", Result.INDETERMINATE, code, usable[-1].detail))
         return Readability(usable, safe, facts, None)
-    # open_pdf refuses what is encrypted or too large, before anything else.
+    # open_pdf would have refused an encrypted or too large file.
     safe += [Finding("file.not-encrypted", Result.PASSED), Finding("file.size", Result.PASSED)]
     inventory = take(safe, "file.no-active-content", lambda: take_inventory(reader))
     if inventory is not None and inventory.active_names:

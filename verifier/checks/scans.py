@@ -1,4 +1,4 @@
-"""Reading the codes off the pages of a PDF that is a picture of something: a scan, or a print saved anew.
+"""Reading the codes on the pages of a PDF that is a scan or was printed to a new file.
 
 Drawing and decoding happen in a worker that does nothing else (`trust.sandbox.workers.Apart`).
 """
@@ -18,11 +18,11 @@ MAX_PAGES = 20
 _PIXELS_WIDE = 2000
 _SECONDS_A_PAGE = 1.5
 _ONCE_MORE_WIDE = 3200
-"""A small code on a large page is a few pixels a module at the first size."""
+"""The width of a second try: at the first size, a small code on a large page has few pixels for each module."""
 
 
 def read_pages_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
-    """The texts of the QR codes on the first pages, and how many pages were looked at and are there."""
+    """The sandbox job that returns the texts of the QR codes on the first pages, and how many pages were read."""
     try:
         document = pypdfium2.PdfDocument(blobs[0])
     except pypdfium2.PdfiumError as exc:
@@ -35,7 +35,7 @@ def read_pages_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[st
     looked_at = 0
     for number in range(min(pages, MAX_PAGES)):
         if seconds_left() < _SECONDS_A_PAGE:
-            break  # what was found so far is an answer; ended in the middle, there would be none
+            break  # keep what was found; at the time limit of the worker all of it would be lost
         looked_at += 1
         for pixels_wide in (_PIXELS_WIDE, _ONCE_MORE_WIDE):
             try:

@@ -14,9 +14,9 @@ Every check is run and reported; the result is that of the first one in the stan
 
 The order for 2014 differs: there the signer's certificate and the document come before the seal.
 
-Read to the letter, "the seal has expired" would make every old document fail. So terms and certificates are
-judged at the time of use, and that time is only as good as what bounds it: the caller gives `at`, from a
-time-stamp or a ledger entry; what the signer states about himself is compared with it and never believed.
+Taken literally, "the seal has expired" would make every old document fail. So terms and certificates are judged at
+the time of use, `at`, which the caller takes from a time-stamp or a ledger entry. The time that the signer states is
+compared with it and never trusted by itself.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _STATED_TIME_TOLERANCE = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class SealDataTrust:
-    """Whom to believe: makers of seals 制章者, signers 签章者, time-stamp authorities."""
+    """The trusted makers of seals 制章者, signers 签章者 and time-stamp authorities."""
 
     makers: ChainTrust
     signers: ChainTrust
@@ -63,7 +63,7 @@ class SealDataTrust:
 
 @dataclass(frozen=True, slots=True)
 class JudgedSeal:
-    """What was read, None if it could not be, and every finding in the standard's order."""
+    """The seal as read (None if it could not be read) and every finding in the standard's order."""
 
     seal: SealData | None
     findings: Sequence[Finding]
@@ -76,7 +76,7 @@ class JudgedSealSignature:
 
 
 def judge_seal(der: bytes, trust: SealDataTrust, *, at: datetime) -> JudgedSeal:
-    """The seal's own checks, for a use at `at`."""
+    """Runs the checks of a seal for a use at `at`."""
     steps = _Steps()
     seal = steps.read("seal-data.format", lambda: decode_seal(der))
     if seal is not None:
@@ -87,7 +87,7 @@ def judge_seal(der: bytes, trust: SealDataTrust, *, at: datetime) -> JudgedSeal:
 def judge_seal_signature(
     der: bytes, protected: bytes, trust: SealDataTrust, *, at: datetime
 ) -> JudgedSealSignature:
-    """The checks of an e-seal signature over the octets `protected`, used at `at`."""
+    """Runs the checks of an e-seal signature over the octets `protected`, used at `at`."""
     steps = _Steps()
     read = steps.read("seal-signature.format", lambda: decode_seal_signature(der))
     if read is None:
@@ -116,7 +116,7 @@ def judge_seal_signature(
         steps.document(read, protected)
     stamp = read.time_stamp
     if stamp is not None:
-        # In 2014 the token is among what is signed, so it cannot be over the signature: it is over the document.
+        # In the 2014 version the token is part of what is signed, so it stamps the document, not the signature.
         stamped = protected if read.version is SesVersion.V2014 else read.signature
         steps.run(
             "seal-signature.time-stamp",
@@ -128,8 +128,8 @@ def judge_seal_signature(
 def check_listed(signer_cert: bytes, seal: SealData) -> None:
     """Returns if the seal names this certificate as one that may use it. Raises `VerificationError`.
 
-    2014 asks for this when signing only; without it any certificate could use any seal, so it is asked always.
-    A digest is the plain one; that over Z ‖ certificate, which some write, is taken for SM2 too.
+    The 2014 version requires this when signing only; without it any certificate could use any seal, so it is always
+    checked. A digest is the plain one; for SM2, the one over Z ‖ certificate, which some write, is accepted too.
     """
     info = seal.info
     if info.certs:
@@ -163,7 +163,7 @@ def _judge_seal(steps: _Steps, seal: SealData, trust: SealDataTrust, at: datetim
             raise VerificationError("The seal was not in its term when it was used.", code="SES_TERM")
 
     def maker() -> None:
-        # Version 5 judges the maker at the time of making: what expired since is no fault of the seal.
+        # Version 5 judges the maker at the time of making, so a maker's certificate may have expired since.
         moment = seal.info.created_at if seal.version is SesVersion.V5 else at
         check_chain(seal.maker_cert, trust.makers, at=moment, usage=Usage.SIGNING)
 
@@ -186,7 +186,7 @@ def _judge_seal(steps: _Steps, seal: SealData, trust: SealDataTrust, at: datetim
 
 
 def _check_signature(cert: bytes, oid: str, signed: bytes, signature: bytes) -> None:
-    """The algorithm is the certificate's; the one that the message names has to be the same."""
+    """Checks with the certificate's algorithm; the one that the message names must be the same."""
     facts = read_x509_cert(cert)
     if _SUITES.get(oid) is not facts.suite:
         raise VerificationError(
@@ -204,7 +204,7 @@ def _check_stamp(token: bytes, stamped: bytes, trust: ChainTrust, *, not_after: 
 
 
 def _remark(stamp: CheckedTimeStamp) -> str:
-    """Libraries leave parts of a token unread; where those are not what they have to be, the report says so."""
+    """A remark if the token does not rebuild to the same bytes: libraries leave parts of it unread."""
     return "" if stamp.is_one_encoding else "the token has bytes that nothing signs"
 
 
@@ -233,7 +233,7 @@ class _Steps:
         return value
 
     def run(self, check: str, step: Callable[[], str | None]) -> None:
-        """What the step returns is a remark for the report."""
+        """Runs a step and adds its finding; the step's return value, if any, becomes a remark in the report."""
         try:
             remark = step()
         except TrustError as exc:

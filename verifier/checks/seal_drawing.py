@@ -1,9 +1,9 @@
-"""Is the picture that a page shows the one in the seal data? Compared as people see it: drawn, side by side.
+"""Comparing the picture that a page shows with the one in the seal data, as people would see them.
 
-One is a drawing in the PDF, the other a picture in the seal data, so their bytes never agree. Both are drawn
-in the same size and laid on each other where their ink begins. A stroke may be a pixel wider, narrower or aside,
-as two renderers draw it; what goes beyond is summed over small squares. So what a person would see counts:
-another character, a missing line, a moved star.
+One is a drawing in the PDF, the other a picture in the seal data, so their bytes never agree. Both are drawn in the
+same size and aligned where their ink begins. A stroke may be a pixel wider, narrower or shifted, as renderers differ;
+differences beyond that are averaged over small squares. So only what a person would see counts: another character, a
+missing line, a moved star.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from verifier.checks.seal_on_page import SealOnPage
 
 _SQUARES_PER_MM = 2.5
 _MOST = 30
-"""Of 255. Measured over shapes and lengths: the same picture stays at or below 6, artwork with rough edges at 22;
-one character changed for the one most like it (市 for 巿) is above 40 in the usual print. In the finest print, of
-24 characters around a star, that one change is 21 and is let through; another character is above 60 there."""
+"""The largest accepted difference, out of 255. Measured over shapes and lengths of text: the same picture stays at or
+below 6, artwork with rough edges at 22; replacing one character by the most similar one (市 by 巿) is above 40 in the
+usual print. In the finest print, 24 characters around a star, that one change is 21 and is accepted; replacing it by
+any less similar character is above 60 there."""
 _INK = 100
 _MARGIN = 8
 _SIZE_TOLERANCE_PIXELS = 4
@@ -30,14 +31,14 @@ _POINTS_PER_MM = 72 / 25.4
 
 
 def compare_seal_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
-    """The sandbox's door. Blobs: what the page shows (PDF), the picture (PNG)."""
+    """The sandbox job. `blobs`: what the page shows (PDF), the picture (PNG)."""
     shown, picture = blobs
     compare(SealOnPage(shown, b"", picture, int(arguments["width_mm"])))
     return {}
 
 
 def compare(seal: SealOnPage) -> None:
-    """A `Compare` that draws here and now."""
+    """A `Compare` that draws in this process. Raises `VerificationError`."""
     wanted = _load(seal.picture)
     pixels_per_mm = wanted.width / seal.width_mm
     drawn = _draw(seal.shown, pixels_per_mm / _POINTS_PER_MM)
@@ -52,14 +53,14 @@ def compare(seal: SealOnPage) -> None:
 def difference_of(shown: Image.Image, wanted: Image.Image, pixels_per_mm: float) -> int:
     """The largest difference of mean ink over small squares, 0 to 255, between two pictures of ink (mode L).
 
-    Each is cut to where its ink begins and ends: a place on a page is whole points, so that the picture stands
-    up to a third of a millimetre off in it.
+    Each is cropped to its ink, because coordinates on a page are whole points and may shift the picture by up to a
+    third of a millimetre.
     """
     one, other = _cut(shown), _cut(wanted)
     if max(abs(one.width - other.width), abs(one.height - other.height)) > _SIZE_TOLERANCE_PIXELS:
         return 255
     wanted = _on_ground(other, other.size, (0, 0))
-    # A stroke may be drawn a pixel wider, narrower or aside (a twelfth of a millimetre); what goes beyond counts.
+    # A stroke may be a pixel (a twelfth of a millimetre) wider, narrower or shifted; only larger differences count.
     widest, narrowest = wanted.filter(ImageFilter.MaxFilter(3)), wanted.filter(ImageFilter.MinFilter(3))
     side = pixels_per_mm / _SQUARES_PER_MM
     squares = (max(1, round(wanted.width / side)), max(1, round(wanted.height / side)))
@@ -69,7 +70,7 @@ def difference_of(shown: Image.Image, wanted: Image.Image, pixels_per_mm: float)
         beyond = ImageChops.add(ImageChops.subtract(shown, widest), ImageChops.subtract(narrowest, shown))
         return int(beyond.resize(squares, Image.Resampling.BOX).getextrema()[1])  # type: ignore[arg-type]  # one band
 
-    # Where ink begins is known to a pixel only.
+    # The edge of the ink is known only to within a pixel, so the smallest difference of nine alignments counts.
     return min(largest((x, y)) for x in (0, -1, 1) for y in (0, -1, 1))
 
 
@@ -116,5 +117,5 @@ def _load(picture: bytes) -> Image.Image:
 
 
 def _ink(picture: Image.Image) -> Image.Image:
-    """Red ink is darkest in the green band; black would be as well."""
+    """The ink as a grey picture, taken from the green band, in which both red and black ink are darkest."""
     return ImageChops.invert(picture.getchannel("G"))

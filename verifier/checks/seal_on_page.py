@@ -1,4 +1,4 @@
-"""A seal as it stands on a page: what its picture is compared with."""
+"""A seal as a page shows it, with the picture to compare it with."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ class SealOnPage:
 
     @property
     def key(self) -> tuple[bytes, bytes, int]:
-        """The same for the same seal on another file."""
+        """A key that is equal for the same seal on another file."""
         return self.drawing, sha256(self.picture), self.width_mm

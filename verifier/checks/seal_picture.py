@@ -1,6 +1,6 @@
-"""What a page shows in a seal's place, and the picture in its seal data: measured here, compared by drawing both.
+"""Comparing the sizes of what a page shows in a seal's place and of the picture in its seal data.
 
-A worker that judges files decodes no picture and draws no page: `seal_drawing` does, in one that does nothing else.
+A worker that judges files must not decode pictures or draw pages; `seal_drawing` does, in workers of its own.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ _MAX_MM = 80
 _POINTS_PER_MM = 72 / 25.4
 _MOST_SEEN = 4096
 _SIZE_TOLERANCE_UNITS = 1.5
-"""Places on a page are whole units. The drawing itself is compared in its exact size."""
+"""Tolerance for coordinates in whole units. The drawing itself is compared in its exact size."""
 Compare = Callable[[SealOnPage], None]
-"""Returns if both are one picture. Raises `VerificationError` (SEAL_PICTURE_DIFFERS, SEAL_NOT_SHOWN, SES_MALFORMED)."""
+"""Returns if both show the same picture.
+
+Raises `VerificationError` (SEAL_PICTURE_DIFFERS, SEAL_NOT_SHOWN, SES_MALFORMED).
+"""
 
 
 def seal_on_page(shown: Appearance, picture: bytes, width_mm: int, height_mm: int) -> SealOnPage:
-    """Raises `VerificationError` where the sizes already differ (SEAL_PICTURE_DIFFERS)."""
+    """The pair to be compared by drawing. Raises `VerificationError` (SEAL_PICTURE_DIFFERS) if the sizes differ."""
     if not (0 < width_mm <= _MAX_MM and 0 < height_mm <= _MAX_MM) or len(picture) > _MAX_PICTURE_BYTES:
         raise VerificationError("The seal data holds a picture that no seal has.", code="SES_MALFORMED")
     tolerance = _SIZE_TOLERANCE_UNITS * max(1.0, shown.unit)
@@ -38,7 +41,7 @@ def seal_on_page(shown: Appearance, picture: bytes, width_mm: int, height_mm: in
 
 
 class ComparedBefore:
-    """Asks `compare` only for what it has not seen to agree yet: a seal sets the same picture on all its files."""
+    """Calls `compare` only for pairs that have not agreed before: a seal shows the same picture on every file."""
 
     def __init__(self, compare: Compare) -> None:
         self._compare = compare

@@ -1,4 +1,4 @@
-"""What holds of an e-certificate now: its status, and whether its term runs."""
+"""Findings on an e-certificate's current status and on its term of validity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trust.model.report import Finding, Result
 from trust.model.status import Status
 
 SKEW = timedelta(seconds=60)
-"""How far the clocks of two honest machines may lie apart."""
+"""How far the clocks of two honest machines may differ."""
 
 
 def status_finding(status: Status) -> Finding:

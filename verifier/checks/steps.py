@@ -1,4 +1,4 @@
-"""An examination as it goes: findings, facts, and what turns an exception into a finding."""
+"""The state of a running examination: findings, facts, and the translation of exceptions into findings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Examination:
-    """`facts` are JSON values; `data` is the attached file once its seal has been believed."""
+    """`facts` are JSON values; `data` is the attached file once its seal has passed."""
 
     findings: list[Finding] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Examination:
 
 
 def encode_findings(findings: Sequence[Finding]) -> list[list[str]]:
-    """As JSON, on its way out of a worker."""
+    """The findings as JSON values, to be sent from a worker."""
     return [[f.check, f.result.value, f.code, f.detail] for f in findings]
 
 
@@ -35,11 +35,11 @@ def decode_findings(encoded: Sequence[Sequence[str]]) -> list[Finding]:
 
 
 CLOCKS_APART = timedelta(minutes=5)
-"""How far the clocks of two machines that are both right may be apart."""
+"""How far two clocks that both count as correct may differ."""
 
 
 def is_ahead(moment: datetime, verified_at: datetime) -> bool:
-    """Does it lie so far after the time of this check that one of two clocks has to be wrong?"""
+    """True if `moment` is so far after the time of this check that one of the two clocks must be wrong."""
     return moment > verified_at + CLOCKS_APART
 
 
@@ -56,8 +56,8 @@ def check_not_ahead(moment: datetime, verified_at: datetime) -> None:
 class Steps:
     """Turns what a check raises into its finding, in one place.
 
-    What cannot be read proves nothing, and above all not that it was changed. That a PDF is broken is held against it
-    only where it is known to be a licence (`is_licence`): what was issued can be read.
+    Unreadable content proves nothing, in particular not that it was changed. A broken PDF is FAILED only if it is known
+    to be a licence (`is_licence`), because every issued file can be read.
     """
 
     def __init__(self, examination: Examination, *, is_licence: bool = False) -> None:
@@ -65,13 +65,13 @@ class Steps:
         self.is_licence = is_licence
 
     def take(self, check: str, step: Callable[[], T]) -> T | None:
-        """What the step returns, noted as passed; None where it raised, noted as failed or undecided."""
+        """Returns the step's value and notes PASSED; if it raises, notes FAILED or INDETERMINATE and returns None."""
         try:
             value = step()
         except TrustError as exc:
             self.fail(check, exc)
             return None
-        except Exception as exc:  # a parser may raise anything; it means neither "passed" nor "was changed"
+        except Exception as exc:  # a parser may raise anything; that means neither "passed" nor "changed"
             detail = f"cannot be read: {type(exc).__name__}"
             self._findings.append(Finding(check, Result.INDETERMINATE, "CANNOT_BE_READ", detail))
             return None

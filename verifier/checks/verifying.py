@@ -1,11 +1,11 @@
-"""Verifying what is shown: a file, a code, a picture of a code; online and offline by the same steps.
+"""Verifying a file, a code or a picture of a code, online and offline by the same steps.
 
 1. What is it?                     PDF, picture, or text; a failure here is a grey "not read"
 2. Look at it                      in the sandbox for files and pictures
 3. Entitlement, status, validity   pure questions over (object, evidence, verified_at)
 4. Verdict                         PASSED only if every required check passed and none failed
 
-`verified_at` is asked for once, by the caller. Nothing in the object vouches for itself.
+The caller takes `verified_at` from the clock once. Nothing in the object is trusted on its own word.
 """
 
 from __future__ import annotations
@@ -97,12 +97,12 @@ _REQUIRED_PRINTED = ("code.format", "code.signature", "issuer.entitled", "status
 
 
 def checks_of_the_seal() -> tuple[str, ...]:
-    """What has to pass for a file to be what was sealed and issued; what has become of it since is not asked."""
+    """The checks that must pass for a file to be what was sealed and issued, without its current status."""
     return tuple(check for check in _REQUIRED_FILE if check not in ("status", "validity"))
 
 
 class Verifier:
-    """The use case. `evidence` is gathered anew for each call, so that it is never older than the question."""
+    """The use case. The caller gathers `evidence` for each call, so that it is never older than the question."""
 
     def __init__(self, sandbox: Sandbox, *, live: LiveCodes | None) -> None:
         self._sandbox = sandbox
@@ -118,7 +118,7 @@ class Verifier:
         anchors: Sequence[bytes] = (),
         verifier: str = "",
     ) -> Report:
-        """A file of any kind: a PDF, a picture of a code, or a text file that holds a code."""
+        """The report on a file: a PDF, a picture of a code, or a text file that contains a code."""
         if len(data) > MAX_FILE_BYTES:
             return not_read("file", "TOO_LARGE", "the file is larger than 20 MiB", at)
         if looks_like_picture(data):
@@ -132,7 +132,7 @@ class Verifier:
         return not_read("file", "NOT_A_PDF", "neither a PDF nor a picture nor a code", at)
 
     def verify_text(self, text: str, evidence: Evidence, at: datetime, *, verifier: str = "") -> Report:
-        """What a scanner, a camera or a person sent."""
+        """The report on a text that a scanner, a camera or a person entered."""
         try:
             code = read_scanned_text(text)
         except Malformed as exc:
@@ -154,7 +154,7 @@ class Verifier:
         try:
             texts = self._sandbox.run("read-picture", {}, [data], decode_texts)
         except OperationalError:
-            raise  # ours to mend, and no word about the picture
+            raise  # the service's own fault; says nothing about the picture
         except TrustError as exc:
             return not_read("picture", "TOO_LARGE" if exc.code == "TOO_LARGE" else "UNREADABLE", exc.what, at)
         printed = self._printed_codes(texts, evidence, at)
@@ -163,14 +163,14 @@ class Verifier:
         reports: list[Report] = []
         for text in texts:
             # A picture may show other codes too (a payment code on the wall): the first of ours decides, and no other
-            # is used up.
+            # live code is redeemed.
             reports.append(self.verify_text(text, evidence, at, verifier=verifier))
             if reports[-1].was_read:
                 return reports[-1]
         return reports[0]
 
     def _printed_codes(self, texts: Sequence[str], evidence: Evidence, at: datetime) -> list[Report]:
-        """What the printed codes among these texts say, each licence once. Live codes are not used up."""
+        """Reports on the printed codes among these texts, one for each licence. Live codes are not redeemed."""
         found: dict[tuple[Any, ...], Report] = {}
         for text in texts:
             try:
@@ -186,7 +186,7 @@ class Verifier:
         return list(found.values())
 
     def _verify_scan(self, data: bytes, evidence: Evidence, at: datetime, unsealed: Report) -> Report:
-        """A PDF without a signature that shows one of our codes is judged by the code, and is not what was issued."""
+        """Judges an unsigned PDF that shows one of our codes by the code, and adds that it is not the issued file."""
         try:
             texts = self._sandbox.run("read-pages", {}, [data], decode_texts)
         except OperationalError:
@@ -203,7 +203,7 @@ class Verifier:
             "file.copy", Result.INDETERMINATE, "COPY_WITH_CODE", "judged by the printed code alone"
         )
         findings = (*code.findings, copy)
-        # What the code says of the licence goes first: a revoked one is revoked on any copy.
+        # A failure of the licence itself comes first: a revoked licence is revoked on any copy.
         if code.verdict is Verdict.PASSED:
             return replace(
                 code, kind="scan", verdict=Verdict.INDETERMINATE, code="COPY_WITH_CODE", findings=findings
@@ -237,21 +237,21 @@ class Verifier:
             examined = self._examine(data, evidence, at, anchors)
             signed_with = examined.facts.pop("signed_with", None)
             if signed_with is not None:
-                # No seal of ours: of another deployment in the trust list, or under a CA in it, or nobody's we know.
+                # Not our seal: it belongs to a member of the trust list, or is under a CA in it, or is unknown.
                 member = evidence.members.of_seals(signed_with)
                 if member is not None:
                     examined = self._examine(data, member.evidence, at, ())
                 elif anchors := _anchors_at(evidence.trust_list, at):
                     examined = self._examine(data, evidence, at, anchors)
         except OperationalError:
-            raise  # ours to mend, and no word about the file
+            raise  # the service's own fault; says nothing about the file
         except TrustError as exc:
             finding = Finding("file.format", Result.INDETERMINATE, exc.code, exc.what)
             return _report("pdf", at, (finding,), _REQUIRED_FILE)
         if any(each.code == "NO_SEAL" for each in examined.findings):
             return self._verify_scan(data, evidence, at, _judge_file(examined, evidence, at, None))
         if anchors:
-            # Our ledger and its lists say nothing of files of others: one that is bad takes nothing from them.
+            # Our ledger and lists say nothing about files of others, so their problems do not count here.
             problems = [each for each in evidence.problems if not each.check.startswith(_OF_LICENCES)]
             return _report(
                 "pdf",
@@ -284,7 +284,7 @@ class Verifier:
 
 
 def _several(kind: str, printed: Sequence[Report], at: datetime) -> Report:
-    """Several licences at once are named one by one; which of them was meant is not ours to choose."""
+    """A report that names each of several licences; the person, not the service, must choose which one was meant."""
     findings, shown, named = [], [], []
     for number, report in enumerate(printed, 1):
         ecertificate: Any = report.facts.get("ecertificate") or {}
@@ -317,7 +317,8 @@ def _several(kind: str, printed: Sequence[Report], at: datetime) -> Report:
 def _judge_file(
     examined: Examination, evidence: Evidence, at: datetime, member: TrustedMember | None
 ) -> Report:
-    """What was seen of a licence, with what may have changed since. `member`: whose it is, if not ours."""
+    """The report on a licence: the examination plus status and validity. `member`: the deployment it belongs to, or
+    None if ours."""
     findings = [*evidence.problems, *examined.findings]
     facts: dict[str, Any] = {**examined.facts, **_deployment(member)}
     required = _REQUIRED_FILE if member is None else (*_REQUIRED_FILE, *_REQUIRED_OF_MEMBERS)
@@ -372,7 +373,7 @@ def _deployment(member: TrustedMember | None) -> dict[str, Any]:
 
 
 def _live_code_of(member: TrustedMember, at: datetime) -> Report:
-    """Only who made a live code knows what it stands for."""
+    """The report on a member's live code, which only that member can redeem."""
     finding = Finding("code.live", Result.INDETERMINATE, "CODE_ELSEWHERE", member.member_id)
     return Report("live-code", at, Verdict.INDETERMINATE, "CODE_ELSEWHERE", (finding,), _deployment(member))
 
@@ -418,7 +419,7 @@ def _verify_printed(
     if is_ahead(claims.issued_at, at):
         when = claims.issued_at.isoformat()
         findings.append(Finding("code.time-ahead", Result.INDETERMINATE, "TIME_AHEAD", when))
-    # Without a day of its own a term begins with the issue, which was judged above.
+    # A term without a first day begins with the issue, which was judged above.
     begins = claims.not_before or min(claims.issued_at, at)
     findings.append(validity_finding(begins, claims.expires_at, at))
     shown: list[ShownField] = []
@@ -522,14 +523,14 @@ def _status(
 
 
 def _witnessed(anchor: LedgerAnchor) -> Finding:
-    """Told, not required: witnesses come some seconds after the ledger."""
+    """A remark on the witnesses; not required, because they cosign some seconds after the ledger signs."""
     if anchor.witnesses:
         return Finding("status.witnessed", Result.PASSED, detail=", ".join(anchor.witnesses))
     return Finding("status.witnessed", Result.NOT_CHECKED, "NOT_WITNESSED", "not cosigned by a quorum yet")
 
 
 def _check_register(evidence: Evidence, sha256: bytes, ecertificate: ECertificateData) -> Finding:
-    """Online only: is this very file one that the register gave out for this e-certificate?"""
+    """Checks, online only, that the register issued exactly this file for this e-certificate."""
     assert evidence.issued_files is not None
     try:
         is_its_file = evidence.issued_files.pid_of_file(sha256) == ecertificate.pid
@@ -566,7 +567,7 @@ def _facts_of(ecertificate: ECertificateData, trust_list: TrustList) -> dict[str
 def _shown_of(ecertificate: ECertificateData, trust_list: TrustList) -> list[ShownField]:
     """The fields as sealed, in the order of the type, for a person to compare with the page.
 
-    A photograph is not among them: the data holds its digest, which no eye can compare (`facts["photo_sha256"]`).
+    A photograph is left out: the data hold only its digest, which a person cannot compare (`facts["photo_sha256"]`).
     """
     listed = trust_list.type(ecertificate.type_short, ecertificate.type_version)
     shown: list[ShownField] = []
@@ -576,7 +577,7 @@ def _shown_of(ecertificate: ECertificateData, trust_list: TrustList) -> list[Sho
             values = value if isinstance(value, list) else [value]
             if named.gb == "CZZTDMLXDM":
                 values = [code_type_name(code) for code in values]
-            # Paragraphs end by themselves; the type, which knows them for what they are, is not at hand here.
+            # Values ending in a full stop are taken for paragraphs; the type, which would say so, is not known here.
             between = "\n" if any(each.endswith("。") for each in values) else BETWEEN_VALUES
             text = between.join(values)
             shown.append(ShownField(named.name, named.label_zh, named.label_en, text))
@@ -584,7 +585,7 @@ def _shown_of(ecertificate: ECertificateData, trust_list: TrustList) -> list[Sho
 
 
 def _is_picture(value: FieldValue) -> bool:
-    """A picture stands in the data as its SHA-256, whatever the type calls the field."""
+    """True for a picture, which is its SHA-256 in the data, whatever the type calls the field."""
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 

@@ -1,9 +1,9 @@
-"""Later versions of a licence: is each exactly the one before and one update of ours?
+"""Checking that each later version of a licence is exactly the one before plus one update of ours.
 
-A licence allows no change after its seal, and an update that adds evidence is no change to anything that is
-shown. That is not left to judgement: the update is written anew from the certificates and revocation lists that
-stand in it (`trust.pdf.update`), and every byte is compared. What is left is the time-stamp over it, and that is
-checked like the one in the seal. The licence itself is then the file as it was before the first update.
+A licence allows no change after its seal, but an update that only adds evidence changes nothing that is shown. To
+prove that it only adds evidence, the update is rebuilt from the certificates and revocation lists in it
+(`trust.pdf.update`), and every byte is compared. Only the time-stamp over it remains, which is checked like the one
+in the seal. The licence itself is then the file as it was before the first update.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from verifier.evidence.revocation import RevocationLists
 
 @dataclass(frozen=True, slots=True)
 class LaterVersion:
-    """One update and its time-stamp. `crls` (DER) are all that stand in the file as it was then."""
+    """One update and its time-stamp. `crls` (DER) are all revocation lists in the file up to this update."""
 
     end: int
     stamped_at: datetime
@@ -40,9 +40,9 @@ class LaterVersion:
 
 
 def split_versions(data: bytes) -> tuple[bytes, list[SignedGap]]:
-    """The licence with which a file begins, and the gaps of what came later. Raises `GapRefused`.
+    """The licence at the beginning of a file, and the gaps of the later versions. Raises `GapRefused`.
 
-    They are told apart by their room; `check_versions` says whether they are what they look like.
+    Seals and time-stamps are told apart by the size of their gaps only; `check_versions` checks what they really are.
     """
     gaps = check_gaps(data)
     later = [gap for gap in gaps if gap.byte_range[2] - gap.byte_range[1] == CONTENTS_HEX_DIGITS + 2]
@@ -54,7 +54,7 @@ def split_versions(data: bytes) -> tuple[bytes, list[SignedGap]]:
 def check_versions(
     data: bytes, licence: bytes, gaps: Sequence[SignedGap], trust_list: TrustList
 ) -> list[LaterVersion]:
-    """The later versions of `licence`, with which `data` begins; their time-stamps lie in `gaps`.
+    """The checked later versions of `licence`, with which `data` begins; their time-stamps are in `gaps`.
 
     Raises `VerificationError` (FORMAT_FAILURE, HASH_FAILURE, TIME_STAMP_BAD, …) and `EvidenceUnavailableError`
     (UNKNOWN_TIME_STAMP).
@@ -80,10 +80,10 @@ def check_versions(
 def check_time_stamps(
     later: Sequence[LaterVersion], fresh: Sequence[bytes], at: datetime
 ) -> tuple[list[bytes], datetime | None]:
-    """The revocation lists that the time-stamps carry into the present, and until when that is proven.
+    """The archived revocation lists (DER) that proven time-stamps cover, and until when that proof is good.
 
-    From the outside in: the last time-stamp stands on fresh lists, each earlier one on those or on what a later
-    one covers. Raises `VerificationError` and `EvidenceUnavailableError`.
+    Works from the last time-stamp to the first: the last is checked with fresh lists, each earlier one with those or
+    with lists that a later one covers. Raises `VerificationError` and `EvidenceUnavailableError`.
     """
     believed: list[bytes] = []
     ends: list[datetime] = []
@@ -101,7 +101,7 @@ def check_time_stamps(
 
 
 def version_digests(gap: SignedGap) -> DocumentDigests:
-    """What a ledger entry about this version commits to."""
+    """The digests that the ledger entry of this version commits to."""
     return DocumentDigests(
         sha256=digest("sha256", *gap.signed), sm3=digest("sm3", *gap.signed), signature=sha256(gap.cms)
     )

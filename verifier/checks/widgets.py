@@ -1,8 +1,8 @@
-"""What signature fields show on a page, and who answers for it.
+"""What signature fields show on a page, and which of it no signer is responsible for.
 
-A signature covers what later signatures show only if their signers are judged as well. A document time-stamp is
-nobody's word about a page: whoever can get one could lay a picture over what was signed. An empty field that was
-added afterwards is nobody's either.
+What a later signature shows is acceptable only if its signer is judged as well. A document time-stamp has no signer
+who vouches for a page: anyone who can get one could lay a picture over what was signed. An empty field that was added
+afterwards has no signer either.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.sign.fields import enumerate_sig_fields
 
 _HIDDEN = 2
-"""Annotation flag (ISO 32000-2, table 167). NoView is not taken for hidden: some viewers show it all the same."""
+"""Annotation flag (ISO 32000-2, table 167). NoView does not count as hidden, because some viewers ignore it."""
 
 Shown = tuple[str, int, str]
-"""A field's name, its object number, and what fills it: a /SubFilter, or nothing."""
+"""A field's name, its object number, and the /SubFilter of its value ("" if empty)."""
 
 
 def shown_by_nobody(revision: Any) -> frozenset[Shown]:
@@ -36,7 +36,7 @@ def shown_by_nobody(revision: Any) -> frozenset[Shown]:
 
 
 def is_shown(field: Any) -> bool:
-    """Whether a viewer may show something for a field: one of its widgets takes a place and is not hidden."""
+    """True if a viewer may show something for a field: one of its widgets has an area and is not hidden."""
     return any(_takes_place(widget) for widget in _widgets(field))
 
 
@@ -53,5 +53,5 @@ def _takes_place(widget: Any) -> bool:
             return False
         x1, y1, x2, y2 = (float(each) for each in widget["/Rect"])
     except (TypeError, ValueError, PdfError):
-        return True  # what is written badly here is shown by somebody
+        return True  # some viewer may show even a malformed rectangle
     return (x2 - x1) * (y2 - y1) != 0

@@ -1,12 +1,12 @@
 """`yinzheng verify-many`: a folder of files, or a list of digests, with a result for each and a summary of all.
 
-    results.jsonl   one line for each object as soon as it is judged, and one where a run begins and where it ends
-    results.csv     the same as a table: name, SHA-256, verdict, code, in words, when
+    results.jsonl   one line for each object as soon as it is judged, and one at the beginning and end of each run
+    results.csv     the same as a table: name, SHA-256, verdict, code, sentence, time
     summary.html    counts and table for people
 
-A run that was stopped is carried on: what stands there is not judged again, if it was judged within a day, by the
-same evidence, and the file has the same digest. After a run that came to its end everything is judged anew: a licence
-may have been revoked since.
+A stopped run is continued: a recorded result is reused if it is less than a day old, comes from the same evidence, and
+the file has the same digest. After a completed run everything is judged again, because a licence may have been revoked
+since.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ Result = dict[str, str]
 def verify_everything(
     what: Path, out: Path, service: Opening, *, offline: Path | None, roots: Sequence[str], json: bool
 ) -> int:
-    """Exit code of the worst. Raises `Malformed` for what is neither a folder nor a list."""
+    """Judges everything and returns the exit code of the worst result.
+
+    Raises `Malformed` if `what` is neither a folder nor a list.
+    """
     if what.is_dir():
         work: Callable[[ExitStack], Iterator[Result]]
         paths = sorted(
@@ -72,7 +75,7 @@ def verify_everything(
         console.progress(total, t("核验", "verifying"), quiet=json) as advance,
     ):
         if lines.tell() and not (out / "results.jsonl").read_bytes().endswith(b"\n"):
-            lines.write("\n")  # a crash cut the last line off
+            lines.write("\n")  # a crash cut off the last line
         if not done:
             _keep(lines, {"begun": datetime.now(UTC).isoformat(), "judged_by": judged_by})
         for result in work(stack):
@@ -105,14 +108,14 @@ def _files(
     pool = stack.enter_context(ThreadPoolExecutor(_AT_ONCE))
 
     def one(path: Path) -> Result:
-        # A name is bytes, and need not be text.
+        # File names are bytes and may not be valid UTF-8.
         name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
         at = datetime.now(UTC)
         try:
             with path.open("rb") as file:
                 content = file.read(MAX_FILE_BYTES + 1)
         except OSError:
-            # One that is locked or gone does not keep the others waiting.
+            # A file that is locked or gone must not stop the others.
             return _result(name, "", not_read("file", "UNREADABLE", "the file cannot be opened", at))
         if len(content) > MAX_FILE_BYTES:
             return _result(name, "", judge(content, at))
@@ -122,7 +125,7 @@ def _files(
             return known
         return _result(name, digest, judge(content, at))
 
-    # A few at a time: what was not begun when somebody stops is not waited for.
+    # In small groups, so that an interrupted run does not wait for files that were not begun.
     for start in range(0, len(paths), 64):
         yield from pool.map(one, paths[start : start + 64])
 
@@ -152,8 +155,8 @@ def _result(name: str, digest: str, report: Report) -> Result:
 
 
 def _evidence_named(offline: Path | None, roots: Sequence[str]) -> str:
-    """What a run is judged by: another bundle may say something else of the same file, and so may the same one once a
-    newer was seen."""
+    """A name for the evidence of a run, to tell whether old results may be reused. Another bundle may give another
+    result for the same file, and so may the same bundle once a newer one was seen."""
     if offline is None:
         return "online"
     if is_behind(offline, roots):
@@ -162,15 +165,15 @@ def _evidence_named(offline: Path | None, roots: Sequence[str]) -> str:
     try:
         return "bundle " + sha256(b"".join(sha256(path.read_bytes()) for path in paths)).hex()
     except OSError:
-        return "bundle"  # which will be said where it is opened
+        return "bundle"  # opening it will report the error
 
 
 def _results_so_far(out: Path, judged_by: str) -> dict[str, Result]:
-    """What a run wrote that was stopped within a day; a line that a crash cut off does not count."""
+    """The results of a run that was stopped less than a day ago, without a line that a crash cut off."""
     found: dict[str, Result] = {}
     path = out / "results.jsonl"
     oldest, is_same = (datetime.now(UTC) - _CARRIED_ON_WITHIN).isoformat(), False
-    # Not `splitlines`, which also breaks at signs that may stand inside a line.
+    # Not `splitlines`, which also breaks at characters that may occur inside a line.
     for line in path.read_text("utf-8", "replace").split("\n") if path.exists() else ():
         try:
             value: Any = json_module.loads(line)
@@ -215,7 +218,7 @@ def _write_csv(path: Path, results: Sequence[Result]) -> None:
 
 
 def _harmless(text: str) -> str:
-    """A name that a spreadsheet would take for a formula is quoted."""
+    """The text, quoted if a spreadsheet would take it for a formula."""
     return f"'{text}" if text[:1] in "=+-@\t\r" else text
 
 
@@ -244,7 +247,7 @@ code{font-size:.8rem}td:first-child,th:first-child{white-space:nowrap}
 
 
 def _summary(results: Sequence[Result]) -> str:
-    """One page by itself: counts, and what needs attention before what is in order."""
+    """A self-contained HTML page: counts, and a table with the results that need attention first."""
     counts = Counter(result["colour"] for result in results)
     order = ["red", "amber", "grey", "green"]
     boxes = "".join(

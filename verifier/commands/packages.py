@@ -64,7 +64,7 @@ def check(
     from verifier.evidence.bundle import decode_roots
 
     package = decode_package(_read(file))
-    # Without a name the package's own roots are taken, and a package that has none is found to be incomplete.
+    # Without a named root the package's own roots are used; a package without roots is reported as incomplete.
     inside = package.files.get(f"{EVIDENCE}roots.json", b"")
     roots = named_roots(decode_roots(inside), trust_root) if trust_root else ()
     with Sandbox(SANDBOX_JOBS, workers=1) as sandbox:
@@ -81,7 +81,7 @@ def _read(file: Path) -> bytes:
 
 
 def _print_properties(checked: FourProperties, json: bool) -> int:
-    """What was found, and the exit code that `yinzheng verify` would give for it."""
+    """Prints the result and returns the exit code that `yinzheng verify` would give."""
     from verifier.checks.archive_package import PROPERTY_NAMES, check_name, encode_four_properties
 
     if json:

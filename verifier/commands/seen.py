@@ -1,17 +1,17 @@
-"""What this machine has seen of signed lists, so that an older one is not believed again (`verifier.evidence.seen`).
+"""Marks of signed lists that this machine has seen, to refuse older lists later (`verifier.evidence.seen`).
 
-    /var/lib/yinzheng/seen/seen-lists.json       for the machine, where an operator has made the folder
+    /var/lib/yinzheng/seen/seen-lists.json       for the machine, if an operator has made the folder
     $XDG_STATE_HOME/yinzheng/seen-lists.json     for the user; without the variable in ~/.local/state
 
     {"version": 1,
      "roots": {"<fingerprint>": {"trust-list": [7, 1795399200, ""], "status-list.1 <origin>": […], …}},
      "forgotten": [{"at": …, "by": …, "reason": …, "roots": {…}}]}
 
-Both are read and the newest counts. What is new is written for the machine if this user may write there, and for the
-user otherwise. Nothing depends on either being there: without them the first list is believed, as on the first day.
+Both are read and the newest mark counts. New marks are written to the machine's file if this user may write there, and
+to the user's otherwise. Neither needs to exist: without them the first list is accepted.
 
-A file that somebody else may write is not believed, for a planted number would keep every right list away: file and
-folder have to be this user's or root's, no links, and writable by nobody else.
+A file that another user may write is ignored, because a planted number would block every correct list: file and folder
+must belong to this user or root, must not be links, and must not be writable by others.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder that may hold what was seen, as the user `uid` sees it."""
+    """A folder that may hold marks, as the user `uid` sees it."""
 
     folder: Path
     is_machine: bool
@@ -57,13 +57,13 @@ class Place:
         return self.folder / _FILE
 
     def read(self, say: Say) -> dict[str, Any]:
-        """What is kept; nothing where there is nothing, or nothing to be believed, and then it is said."""
+        """The stored content; empty if there is none or it cannot be trusted, which is then reported through `say`."""
         try:
             data = _read_ours(self.path, self.uid)
         except FileNotFoundError:
             return {}
         except PermissionError as exc:
-            if not self.is_machine:  # a machine's folder that this user may not look into is none of his
+            if not self.is_machine:  # a machine's folder that this user may not read does not apply
                 say(_not_believed(self.path, str(exc.strerror or exc)))
             return {}
         except (OSError, _NotOurs) as exc:
@@ -79,7 +79,7 @@ class Place:
         return value if isinstance(value, dict) else {}
 
     def change(self, change: Callable[[dict[str, Any]], None], say: Say) -> None:
-        """Reads, changes and writes in one turn: two at once lose nothing. Raises `OperationalError`, OSError."""
+        """Reads, changes and writes under a lock; no concurrent change is lost. Raises `OperationalError`, OSError."""
         if not self.is_machine:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _take_from_others(self.folder, self.uid)
@@ -94,11 +94,11 @@ class Place:
 
 
 class _NotOurs(Exception):
-    """Somebody else could have written it. The text says why, for people."""
+    """Another user could have written the file. The text tells people why."""
 
 
 def places() -> list[Place]:
-    """The machine's folder if there is one, and the user's."""
+    """The machine's folder, if there is one, and the user's."""
     machine = Place(Path(os.environ.get(_MACHINE_VARIABLE) or _MACHINE), is_machine=True)
     state = os.environ.get("XDG_STATE_HOME")
     user = Place((Path(state) if state else Path.home() / ".local" / "state") / "yinzheng", is_machine=False)
@@ -109,7 +109,7 @@ def places() -> list[Place]:
 
 
 class SeenHere:
-    """`verifier.evidence.seen.SeenLists`, for this machine and this user. Any number of threads and processes."""
+    """The `SeenLists` of this machine and this user. Safe for any number of threads and processes."""
 
     def __init__(self, say: Say | None = None) -> None:
         self._say = say or (lambda text: console.err.print(text, soft_wrap=True, markup=False))
@@ -123,7 +123,7 @@ class SeenHere:
         return newest(*found, _before(roots))
 
     def note(self, root: bytes, marks: Marks) -> None:
-        """A home that cannot be written to changes no verdict, and is spoken of."""
+        """Stores newer marks. A folder that cannot be written changes no verdict, but a warning is printed."""
         with self._turn:
             if self._known.get(root) == marks:
                 return
@@ -173,9 +173,9 @@ class SeenHere:
 
 
 def forget(reason: str, fingerprints: Sequence[str]) -> int:
-    """Forgets what was seen under these roots (all if none is named), and keeps why. Returns of how many roots.
+    """Forgets the marks under these roots (all if none is named), and records why. Returns the number of roots.
 
-    Raises `Malformed` without a reason, and `OperationalError` where it cannot be written down.
+    Raises `Malformed` without a reason, and `OperationalError` if it cannot be recorded.
     """
     if not reason.strip():
         raise Malformed(
@@ -191,7 +191,7 @@ def forget(reason: str, fingerprints: Sequence[str]) -> int:
         roots: dict[str, Any] = value["roots"]
         gone = {each: roots.pop(each) for each in list(roots) if not wanted or each in wanted}
         if before := _read_before() if not place.is_machine else {}:
-            gone[_BEFORE] = before  # under the digest of several roots: which ones, it does not say
+            gone[_BEFORE] = before  # stored under a digest of several roots, so they cannot be told apart
         forgotten += len(gone)
         value.setdefault("forgotten", []).append(
             {
@@ -230,7 +230,7 @@ def _user() -> str:
 
 
 def _decode(marks: Mapping[str, Any]) -> dict[str, Mark]:
-    """Raises ValueError, TypeError for what is not in its form."""
+    """Decodes marks. Raises ValueError or TypeError if they are malformed."""
     found = {}
     for name, (number, made_at, digest) in marks.items():
         if type(number) is not int or type(made_at) is not int or type(digest) is not str:
@@ -240,7 +240,7 @@ def _decode(marks: Mapping[str, Any]) -> dict[str, Mark]:
 
 
 def _before(roots: Sequence[bytes]) -> Marks:
-    """What an earlier version remembered: the number of the trust list, by all roots together."""
+    """The mark in an earlier version's file: the trust list's number, stored under all roots together."""
     number = _read_before().get(sha256(b"".join(sorted(sha256(root) for root in roots))).hex())
     return {"trust-list": Mark(number, 0)} if type(number) is int else {}
 
@@ -255,10 +255,10 @@ def _read_before() -> dict[str, Any]:
 
 
 def _read_ours(path: Path, uid: int) -> bytes:
-    """The file, through one descriptor, so that what is looked at is what is read. Raises OSError, `_NotOurs`."""
-    os.lstat(path)  # where there is nothing, the folder is nobody's concern
+    """The file, checked and read through one descriptor, so that it cannot be exchanged. Raises OSError, `_NotOurs`."""
+    os.lstat(path)  # if there is no file, the folder need not be checked
     _check_ours(os.lstat(path.parent), uid, stat.S_ISDIR)
-    # Without waiting: a pipe in the file's place would keep every check waiting for a writer.
+    # Non-blocking: a pipe in the file's place would make every check wait for a writer.
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(fd, "rb") as file:
         _check_ours(os.fstat(fd), uid, stat.S_ISREG)
@@ -278,7 +278,7 @@ def _check_ours(found: os.stat_result, uid: int, is_kind: Callable[[int], bool])
 
 
 def _take_from_others(folder: Path, uid: int) -> None:
-    """A folder of this user's own that a careless umask opened to others."""
+    """Takes away others' write permission on a folder of this user that a careless umask left open."""
     found = os.lstat(folder)
     if stat.S_ISDIR(found.st_mode) and found.st_uid == uid and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         folder.chmod(0o700)

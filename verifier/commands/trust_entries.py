@@ -1,4 +1,4 @@
-"""`yinzheng trust`: whom else our trust list names, and the lists of theirs that we keep.
+"""`yinzheng trust`: the other deployments and outside CAs in our trust list, and the members' lists that we keep.
 
 add, retire, compromised, refresh, list      other deployments (members)
 add-ca, remove-ca                                    CAs outside under which signed files are judged
@@ -250,7 +250,7 @@ def remove_ca(ctx: typer.Context, anchor_id: str, data: Data = None) -> None:
 
 
 def _packed(service: Any, source: str) -> tuple[bytes, str | None]:
-    """A bundle as a zip file, and the address it came from, if it was fetched."""
+    """A bundle as a zip file, and the address it came from, or None if it was not fetched."""
     from trust.encoding.plain_zip import encode_zip
     from verifier.evidence.bundle import no_bundle
 

@@ -12,7 +12,7 @@ from trust.terminal.console import t
 from trust.terminal.options import Data, Json
 
 verify_app = typer.Typer()
-"""Its commands stand beside each other at the top."""
+"""Its commands are added at the top level."""
 
 
 @verify_app.command(help=t("核验文件、二维码文本或图片", "verify files, codes or pictures"))

@@ -45,7 +45,7 @@ _SIGNS = {
 _BEHIND = {"TRUST_LIST_ROLLED_BACK", "LIST_ROLLED_BACK", "TWO_HISTORIES"}
 Judge = Callable[[bytes | str, datetime], Report]
 Opening = Callable[[], AbstractContextManager[VerifierService]]
-"""Opens the service, for a command that may do without it."""
+"""Opens the service on demand, for a command that may not need it."""
 
 
 def opening(ctx: typer.Context, data: Path | None) -> Opening:
@@ -63,7 +63,7 @@ def verify_objects(
     at: str | None,
     json: bool,
 ) -> int:
-    """Verifies each object and gives the exit code of the worst."""
+    """Verifies each object and returns the exit code of the worst result."""
     verified_at = instant(at)
     certificates = [read_anchor(path) for path in anchors]
     lists = [read_crl(path) for path in crls]
@@ -79,7 +79,7 @@ def verify_objects(
             try:
                 given = object_named(each)
             except Malformed as exc:
-                # One that is not there hides nothing of the others.
+                # A missing object must not hide the results of the others.
                 _print_unread(each, exc, json)
                 codes.append(console.EXIT_USAGE)
                 continue
@@ -90,7 +90,7 @@ def verify_objects(
 
 
 def forget_lists(reason: str, roots: Sequence[str], json: bool) -> None:
-    """Which lists were seen is forgotten, on the user's word. Raises `Malformed` without a reason."""
+    """Forgets which lists were seen, at the user's request. Raises `Malformed` without a reason."""
     count = forget(reason, roots)
     if json:
         console.print_json({"forgotten": count})
@@ -124,7 +124,7 @@ def print_report(name: str, report: Report, json: bool) -> None:
     out.print(f"  {_shortened(name)}  {report.verdict.value} {report.code}")
     for shown in report.shown:
         out.print(f"  {t(shown.label_zh, shown.label_en)}: {shown.value}")
-    if report.shown:  # which is only where the object is what was sealed
+    if report.shown:  # only filled if the object is what was sealed
         for label, value in seal_words(report.facts, console.language()):
             out.print(f"  {label}: {value}")
     for label, value in signer_words(report.facts, console.language()):
@@ -160,10 +160,10 @@ def judging(
     workers: int = 1,
     about_the_past: bool = False,
 ) -> Iterator[Judge]:
-    """What judges one object after another, from `workers` threads at once.
+    """Opens a function that judges objects; up to `workers` threads may call it at once.
 
-    Lists in an offline bundle that are older than those that were seen here are not believed, unless somebody asks
-    what held in the past; then none is remembered either.
+    Lists in an offline bundle that are older than lists seen here are refused, except in a question about the past;
+    then no list is remembered either.
     """
     if offline is None and not anchors:
         with service() as online:
@@ -190,7 +190,7 @@ def judging(
 
 
 def is_behind(offline: Path, roots: Sequence[str]) -> bool:
-    """Has something newer than what is in this bundle been seen here? Then nothing that it once said counts."""
+    """True if a newer list than one in this bundle was seen here; results from it must then not be reused."""
     opened = open_bundle(offline, roots=pinned_roots(offline, roots), seen=SeenHere())
     found = [opened.checked] if isinstance(opened.checked, Finding) else opened.checked.problems
     return any(each.code in _BEHIND for each in found)
@@ -208,7 +208,7 @@ def pinned_roots(folder: Path, fingerprints: Sequence[str]) -> tuple[bytes, ...]
 
 
 def named_roots(found: tuple[bytes, ...], fingerprints: Sequence[str]) -> tuple[bytes, ...]:
-    """Those of the roots that were named; all if none was. Raises `Malformed` if none of them is there."""
+    """The roots that were named, or all if none was. Raises `Malformed` if none of the named ones is there."""
     if not fingerprints:
         return found
     named = tuple(root for root in found if root_fingerprint(root) in {f.lower() for f in fingerprints})
@@ -222,7 +222,7 @@ def named_roots(found: tuple[bytes, ...], fingerprints: Sequence[str]) -> tuple[
 def object_named(name: str) -> bytes | str:
     path = Path(name)
     is_file = False
-    with contextlib.suppress(OSError, ValueError):  # a code is longer than a file name may be
+    with contextlib.suppress(OSError, ValueError):  # a code may be longer than a file name can be
         is_file = path.is_file()
     if is_file:
         try:
@@ -262,7 +262,7 @@ def read_crl(path: Path) -> bytes:
 
 
 def _shortened(name: str) -> str:
-    """Codes are secrets or hold fields: only their beginning is repeated."""
+    """The beginning of a code only, because codes are secrets or contain personal fields."""
     upper = name.upper()
     for mark in ("/P/", "/Q/"):
         if mark in upper and not Path(name[:200]).exists():

@@ -1,1 +1,1 @@
-"""What is known: lists, statuses, other deployments."""
+"""The evidence that checks use: signed lists, statuses, other deployments."""

@@ -10,9 +10,9 @@
     members/<id>/…      the same of every other deployment in the trust list (its own members left out)
 
 What is missing or out of date is recorded as a finding, not raised: the checks that need it will say INDETERMINATE.
-So is what does not belong together: a status list that was due to be replaced when another list of the bundle was
-made (somebody put an old one beside new ones), and files that `bundle.json` describes otherwise (half a copy).
-And so is what is older than something seen before (`verifier.evidence.seen`).
+So are parts that do not belong together: a status list that was due to be replaced before another list of the bundle
+was made (an old list put beside new ones), and files that differ from `bundle.json` (an incomplete copy). So are
+lists older than those seen before (`verifier.evidence.seen`).
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ _SKEW = timedelta(minutes=1)
 
 
 class BundleFiles(Protocol):
-    """The files of a bundle by their names."""
+    """Reads the files of a bundle by their names."""
 
     def read(self, name: str) -> bytes:
-        """Raises OSError (FileNotFoundError) for what is not there."""
+        """The file's content. Raises OSError (FileNotFoundError) if there is no such file."""
 
     def crls(self) -> Sequence[bytes]: ...
 
@@ -99,7 +99,7 @@ class PackedBundle:
 
 
 def find_bundle(path: Path) -> BundleFiles:
-    """A bundle at a path: a folder or a zip file. Raises `EvidenceUnavailableError` (NO_BUNDLE), or `Malformed`."""
+    """Opens a bundle, a folder or a zip file. Raises `EvidenceUnavailableError` (NO_BUNDLE) or `Malformed`."""
     if not path.is_file():
         return FolderBundle(path)
     try:
@@ -124,7 +124,7 @@ def no_bundle(name: str) -> EvidenceUnavailableError:
 
 @dataclass(frozen=True, slots=True)
 class CheckedBundle:
-    """Lists that were signed as they have to be; whether they are still good depends on the moment (`evidence`)."""
+    """Lists whose signatures are good. Whether they are still in date depends on the time asked about (`evidence`)."""
 
     compact: bytes
     trust_list: TrustList
@@ -136,7 +136,7 @@ class CheckedBundle:
     root: bytes
     """The root (DER) that signed the trust list."""
     marks: Marks
-    """How new each list is that was signed as it has to be."""
+    """The mark of each list whose signature is good."""
 
     def evidence(self, at: datetime) -> Evidence:
         try:
@@ -148,9 +148,9 @@ class CheckedBundle:
 
 
 def check_bundle(files: BundleFiles, roots: Sequence[bytes], seen: Marks | None = None) -> CheckedBundle:
-    """The signatures in a bundle, by pinned roots (DER), and that no list is older than what was `seen` of it.
+    """Checks the signatures in a bundle with pinned roots (DER), and that no list is older than one `seen` before.
 
-    Raises OSError where there is no trust list, `VerificationError` or `Malformed` where it is not to be believed.
+    Raises OSError if there is no trust list, `VerificationError` or `Malformed` if it cannot be trusted.
     """
     seen = seen or {}
     compact = files.read(TRUST_LIST)
@@ -173,8 +173,8 @@ def check_bundle(files: BundleFiles, roots: Sequence[bytes], seen: Marks | None 
             listed = check_status_list(encoded, number, trust_list)
             anchor = check_anchor(encoded, listed, decode_utf8(proof), trust_list)
         except OSError:
-            continue  # whoever needs the list will find that it is not at hand
-        except Exception as exc:  # another's list may hold anything: what cannot be checked is not believed
+            continue  # a check that needs this list will report that it is missing
+        except Exception as exc:  # a list from elsewhere may contain anything; skip what cannot be checked
             what = exc.what if isinstance(exc, TrustError) else f"cannot be read: {type(exc).__name__}"
             problems.append(Finding(check, Result.INDETERMINATE, "STATUS_LIST_BAD", what))
             continue
@@ -201,9 +201,9 @@ def check_bundle(files: BundleFiles, roots: Sequence[bytes], seen: Marks | None 
 def _crls_not_older(
     crls: Sequence[bytes], trust_list: TrustList, seen: Marks, problems: list[Finding]
 ) -> tuple[Sequence[bytes], dict[str, Mark]]:
-    """Without those that are older than one of the same CA that was seen; and the marks of the newest of each.
+    """The lists that are not older than one seen of the same CA, and the mark of each CA's newest list.
 
-    A list that no CA of the trust list signed proves nothing, is no mark, and stays for whoever can use it.
+    A list that no CA of the trust list signed is kept but makes no mark.
     """
     marks: dict[str, Mark] = {}
     kept = []
@@ -230,7 +230,7 @@ def _cas_of(trust_list: TrustList) -> list[bytes]:
 def _checkpoint(
     files: BundleFiles, trust_list: TrustList, seen: Marks, problems: list[Finding]
 ) -> Checkpoint | None:
-    """The bundle's checkpoint, if it has one that the ledger's keys signed."""
+    """The bundle's checkpoint, or None if it has none that the ledger's keys signed."""
     try:
         note = decode_utf8(files.read("checkpoint"))
     except OSError:
@@ -258,7 +258,7 @@ def _what_is_mixed(
     lists: Mapping[int, tuple[StatusList, LedgerAnchor]],
     checkpoint: Checkpoint | None,
 ) -> list[str]:
-    """In what the parts of a bundle do not belong together."""
+    """Descriptions of the ways in which the parts of a bundle do not belong together; empty if they do."""
     made_at = max([trust_list.issued_at, *(listed.issued_at for listed, _ in lists.values())])
     found = [
         f"status list {number} was due to be replaced before another list of the bundle was made"
@@ -268,17 +268,17 @@ def _what_is_mixed(
     told = _described(files)
     digests = told.get("files") if isinstance(told, dict) else None
     if not isinstance(digests, dict):
-        return found  # by an earlier version, which did not describe them
+        return found  # made by an earlier version, which did not write bundle.json
     if checkpoint is not None and any(each.ledger_size > checkpoint.size for each, _ in lists.values()):
         found.append("the checkpoint is older than a status list")
-    # Receipts prove themselves, and a line of a witness that is not there yet changes nothing.
+    # Receipts are left out: they are checked by themselves, and a cosignature added later does no harm.
     names = [TRUST_LIST, "checkpoint", *(f"status/{number}.cwt" for number in lists)]
     for name in names:
         try:
             if name in digests and sha256(files.read(name)).hex() != digests[name]:
                 found.append(f"{name} is not the file that bundle.json describes")
         except OSError:
-            continue  # what is missing is told where it is needed
+            continue  # a missing file is reported by the check that needs it
     stated = {digest for digest in digests.values() if isinstance(digest, str)}
     if any(sha256(der).hex() not in stated for der in files.crls()):
         found.append("bundle.json does not describe one of the revocation lists")
@@ -297,7 +297,7 @@ def _described(files: BundleFiles) -> Any:
 def _are_times(
     told: Mapping[str, Any], trust_list: TrustList, lists: Mapping[int, tuple[StatusList, LedgerAnchor]]
 ) -> bool:
-    """Are the stated times those of the lists? None is newer than the bundle."""
+    """True if the times in bundle.json are those of the lists, and no list is newer than the bundle."""
     ends = {"trust_list": trust_list.next_update}
     ends |= {f"status_list {number}": listed.expires_at for number, (listed, _) in lists.items()}
     try:
@@ -330,18 +330,18 @@ def evidence_from_bundle(
     roots: Sequence[bytes] = (),
     seen: SeenLists = NOTHING_SEEN,
 ) -> Evidence:
-    """What an offline bundle proves at `at`; see `open_bundle`."""
+    """The evidence of an offline bundle at the time `at`; see `open_bundle`."""
     return open_bundle(bundle, roots=roots, seen=seen).evidence(at)
 
 
 def open_bundle(
     bundle: Path | BundleFiles, *, roots: Sequence[bytes] = (), seen: SeenLists = NOTHING_SEEN
 ) -> OpenBundle:
-    """A bundle whose signatures are checked once, for as many questions as there are.
+    """Opens a bundle and checks its signatures once, for any number of verifications.
 
-    `roots` are the pinned public keys (DER). Without any, those in the bundle are taken, which is as good as
-    the hand that gave it: the caller shows their fingerprints. A list that is older than one that was `seen`
-    is not believed; that holds for the members too. Raises `EvidenceUnavailableError` if it is no bundle.
+    `roots` are the pinned public keys (DER). If empty, the bundle's own are used, which is only as trustworthy as
+    its source, so the caller shows their fingerprints. A list older than one `seen` before is refused, members'
+    lists included. Raises `EvidenceUnavailableError` if it is no bundle.
     """
     files = find_bundle(bundle) if isinstance(bundle, Path) else bundle
     pinned = tuple(roots) or bundled_roots(files, bundle)
@@ -355,7 +355,7 @@ def open_bundle(
 
 @dataclass(frozen=True, slots=True)
 class OpenBundle:
-    """`checked`: the lists, or why there is no trust list to be believed. Members are opened when one is asked for."""
+    """`checked` is the lists, or why the trust list cannot be trusted. Members' lists are opened on demand."""
 
     files: BundleFiles
     roots: Sequence[bytes]
@@ -374,7 +374,7 @@ class OpenBundle:
         return replace(evidence, members=members)
 
     def member(self, entry: TrustedMember) -> CheckedBundle | str:
-        """A member's lists, or why they are not at hand."""
+        """A member's lists, or the reason why they are missing."""
         if entry.member_id not in self._members:
             self._members[entry.member_id] = self._open(entry)
         return self._members[entry.member_id]
@@ -404,13 +404,13 @@ class _BundledMembers:
 
 
 def note_seen(seen: SeenLists, checked: CheckedBundle, at: datetime) -> None:
-    """Remembers the lists of a bundle, stale ones too: they are older than whatever comes after them."""
+    """Stores the marks of a bundle's lists. Stale lists count too: any later list must still be newer."""
     if marks := worth_keeping(checked.marks, at):
         seen.note(checked.root, marks)
 
 
 def member_at(entry: TrustedMember, checked: CheckedBundle, own: TrustList, at: datetime) -> Member:
-    """A member's evidence at a moment, cut down to what our own list allows."""
+    """A member's evidence at `at`, narrowed to what our own trust list allows."""
     evidence = checked.evidence(at)
     if evidence.trust_list is None:
         return Member(entry, evidence)
@@ -420,7 +420,7 @@ def member_at(entry: TrustedMember, checked: CheckedBundle, own: TrustList, at: 
 
 
 def bundled_roots(files: BundleFiles, bundle: Path | BundleFiles) -> tuple[bytes, ...]:
-    """The root keys that lie in a bundle. Raises `EvidenceUnavailableError` (NO_BUNDLE), or `Malformed`."""
+    """The root keys (DER) in a bundle. Raises `EvidenceUnavailableError` (NO_BUNDLE) or `Malformed`."""
     try:
         return decode_roots(files.read("roots.json"))
     except OSError as exc:
@@ -428,12 +428,12 @@ def bundled_roots(files: BundleFiles, bundle: Path | BundleFiles) -> tuple[bytes
 
 
 def read_roots(bundle: Path) -> tuple[bytes, ...]:
-    """As `bundled_roots`, of the bundle at a path."""
+    """As `bundled_roots`, for the bundle at a path."""
     return bundled_roots(find_bundle(bundle), bundle)
 
 
 def decode_roots(encoded: bytes) -> tuple[bytes, ...]:
-    """The root keys (DER) in the bytes of roots.json. Raises `Malformed`."""
+    """The root keys (DER) in roots.json. Raises `Malformed`."""
     try:
         listed = json.loads(encoded)
         return tuple(base64.b64decode(root["spki"], validate=True) for root in listed["roots"])

@@ -1,4 +1,4 @@
-"""Evidence: everything a verification needs besides the object itself, gathered before anything is judged.
+"""Evidence: everything that a verification needs besides the object, gathered before anything is judged.
 
 Online it comes from the service, offline from a bundle (`verifier.evidence.bundle`). What is missing or out of date
 is recorded as a finding, not raised: the checks that need it will say INDETERMINATE.
@@ -62,7 +62,7 @@ class Evidence:
 
     @classmethod
     def without_list(cls, problem: Finding) -> Evidence:
-        """Where there is no trust list to be believed, and why."""
+        """Evidence without a trust list; `problem` says why there is none."""
         return cls(None, (), ListedStatus({}), None, False, (problem,))
 
     @property
@@ -72,10 +72,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Another deployment: its entry in our trust list, and its own evidence, cut down to what the entry allows.
+    """Another deployment: its entry in our trust list, and its own evidence, narrowed to what the entry allows.
 
-    `compact` is its trust list as it was signed; empty where there is none at hand. `seal_certs`: SHA-256 (hex) of the
-    certificates of all its seals, allowed or not.
+    `compact` is its signed trust list, empty if missing. `seal_certs`: SHA-256 (hex) of the certificates of all its
+    seals, allowed or not.
     """
 
     entry: TrustedMember
@@ -85,7 +85,7 @@ class Member:
 
 
 def _payload_of(listed: TrustList) -> bytes:
-    """Written once for a list that many questions are judged by."""
+    """The encoded trust list, cached for many verifications with the same list."""
     known = _PAYLOADS.get(id(listed))
     if known is None or known[0] is not listed:
         if len(_PAYLOADS) >= _MOST_PAYLOADS:
@@ -95,7 +95,7 @@ def _payload_of(listed: TrustList) -> bytes:
 
 
 class ListedStatus:
-    """Status from signed lists."""
+    """A status source that reads signed status lists."""
 
     def __init__(self, lists: Mapping[int, tuple[StatusList, LedgerAnchor]]) -> None:
         self._lists = lists
@@ -120,9 +120,9 @@ class ListedStatus:
 
 
 def check_status_list(encoded: bytes, number: int, trust_list: TrustList) -> StatusList:
-    """A status list that the trust list's key signed for that number.
+    """The status list, if a key of the trust list signed it for this `number`.
 
-    Raises `VerificationError` or `Malformed`. The key's entry says the algorithm; the header must agree.
+    The key's entry gives the algorithm; the header must agree. Raises `VerificationError` or `Malformed`.
     """
     sign1 = cose.decode_sign1(encoded, max_bytes=MAX_LIST_BYTES)
     key = trust_list.key(sign1.kid, "status")
@@ -143,7 +143,7 @@ def check_status_list(encoded: bytes, number: int, trust_list: TrustList) -> Sta
 
 
 def check_anchor(encoded: bytes, listed: StatusList, proof: str, trust_list: TrustList) -> LedgerAnchor:
-    """What the receipt shows of a status list: that the trusted ledger commits to these very bytes.
+    """Checks by the receipt `proof` that the trusted ledger commits to exactly these bytes, and returns where.
 
     Raises `VerificationError` or `Malformed`.
     """
@@ -163,7 +163,7 @@ def check_anchor(encoded: bytes, listed: StatusList, proof: str, trust_list: Tru
 
 
 def _witnesses(note: str, trust_list: TrustList) -> tuple[str, ...]:
-    """Raises `VerificationError` for a line of a known witness that does not verify, and `Malformed`."""
+    """The names of the witnesses that cosigned. Raises `VerificationError` for a bad cosignature, and `Malformed`."""
     if not trust_list.witness_policy:
         return ()
     policy = parse_policy(trust_list.witness_policy.encode())
@@ -173,6 +173,6 @@ def _witnesses(note: str, trust_list: TrustList) -> tuple[str, ...]:
     except VerificationError as exc:
         if exc.code != "QUORUM_NOT_MET":
             raise
-        return ()  # what was appended seconds ago has not been witnessed yet
+        return ()  # entries of the last seconds are not cosigned yet
     # One witness may have keys of several kinds.
     return tuple(dict.fromkeys(each.vkey.name for each in policy.witnesses if each.name in cosigned))

@@ -1,11 +1,12 @@
-"""Other deployments: believed as far as our own trust list says, and no further.
+"""Other deployments: trusted exactly as far as our own trust list says.
 
-A member's trust list is signed by its own roots, which ours names. What it says is cut down to what ours allows
-(`narrow`), and then everything is checked as if it were ours: seals, time-stamps, ledger, status lists. When a thing
-was made is known only afterwards; whether the member was believed then is a finding of its own (`deployment_finding`).
+A member's trust list is signed by its own roots, which ours names. It is narrowed to what ours allows (`narrow`), and
+then seals, time-stamps, ledger and status lists are checked as if they were ours. The time at which an object was made
+is known only after those checks; whether the member was trusted at that time is a finding of its own
+(`deployment_finding`).
 
-    retired since T         what it made before T counts. Its own clock says when: where that is not to be believed …
-    compromised             … nothing of it counts, because whoever has its roots can write any list of any day
+    retired since T         what it made before T counts; the time is the one that the member's own clock gave
+    compromised             nothing counts, because the holder of its root keys can write any list with any date
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ _DIVISION = slice(2, 8)
 
 
 def narrow(listed: TrustList, entry: TrustedMember, own: TrustList) -> TrustList:
-    """A member's trust list without what `entry` does not allow.
+    """A member's trust list, reduced to what `entry` allows.
 
-    Authorities that stand in our `own` list are left out: for them we vouch ourselves.
+    Authorities that are in our `own` list are left out, because our list decides about them.
     """
     types = tuple(
         each for each in listed.types if entry.type_codes is None or each.type_code in entry.type_codes
@@ -56,7 +57,7 @@ def narrow(listed: TrustList, entry: TrustedMember, own: TrustList) -> TrustList
 
 
 def deployment_finding(entry: TrustedMember, made_at: datetime) -> Finding:
-    """Was the member believed when it sealed or signed this?"""
+    """The finding on whether the member was trusted at `made_at`, when it sealed or signed the object."""
     too_late = entry.not_after is not None and made_at > entry.not_after
     if made_at < entry.not_before or too_late or not entry.is_good_at(made_at):
         detail = f"the trust list does not trust {entry.member_id} for {made_at.isoformat()}"
@@ -69,15 +70,15 @@ def deployment_facts(entry: TrustedMember) -> dict[str, Any]:
 
 
 class MemberLists(Protocol):
-    """Where the members' own lists are: in an offline bundle, or kept by the service."""
+    """Access to the members' own lists, in an offline bundle or kept by the service."""
 
     def evidence_of(self, entry: TrustedMember) -> Member:
-        """What is at hand of a member; what is not stands in its evidence's problems. Raises nothing."""
+        """A member with the lists that are available; missing ones are in its evidence's problems. Never raises."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedMembers:
-    """The members of a trust list, each looked at only when something may be of it."""
+    """The members of a trust list; a member's lists are read only when an object may belong to it."""
 
     own: TrustList
     lists: MemberLists
@@ -107,7 +108,7 @@ class ListedMembers:
 
 
 def missing(entry: TrustedMember, what: str) -> Member:
-    """A member of which nothing usable is at hand."""
+    """A member without usable lists; `what` says why."""
     return Member(entry, _nothing("STATUS_STALE", what))
 
 

@@ -1,4 +1,4 @@
-"""Receipts inside documents, under the keys of the trusted ledger, or of one that it continues and that is closed."""
+"""Checking embedded receipts with the keys of the trusted ledger, or of a closed ledger that it continues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verifier.evidence.trust_list import closed_ledgers, ledger_keys
 
 
 def check_trusted_receipt(entry_bytes: bytes, receipt: str, trust_list: TrustList) -> CheckedReceipt:
-    """As `ledger.proof.check_embedded_receipt`. A closed ledger proves what it has up to its last size.
+    """As `ledger.proof.check_embedded_receipt`; a closed ledger proves entries up to its final size only.
 
     Raises `VerificationError`, and `EvidenceUnavailableError` (LEDGER_CLOSED) for what a closed ledger signed later.
     """
@@ -23,7 +23,7 @@ def check_trusted_receipt(entry_bytes: bytes, receipt: str, trust_list: TrustLis
     try:
         size = parse_checkpoint(parse_note(parse_receipt(receipt).checkpoint).text).size
     except Malformed:
-        size = 0  # which the check itself refuses
+        size = 0  # the check below refuses it
     if size and not closed.of_size(size):
         raise EvidenceUnavailableError(
             f"The ledger {closed.origin} is closed; what it signed at size {size} is not at hand any more.",
@@ -37,5 +37,5 @@ def _closed_one(entry_bytes: bytes, trust_list: TrustList) -> LogKeys | None:
     try:
         origin = decode_entry(entry_bytes).log
     except Malformed:
-        return None  # said by the check itself, which decodes it once its signature is good
+        return None  # the check reports this after checking the signature
     return closed_ledgers(trust_list).get(origin)

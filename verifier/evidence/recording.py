@@ -1,7 +1,7 @@
-"""Evidence that remembers what it was asked, and evidence that answers as it did then.
+"""Recording the evidence that a verification used, and replaying it later.
 
-`Recorder` stands before the sources of an `Evidence` while one object is verified. From what it took down, `replay`
-makes an `Evidence` with which the same object gives the same report again, at any later time and on any machine.
+`Recorder` wraps the sources of an `Evidence` while one object is verified. From what it recorded, `replay` makes an
+`Evidence` with which the same object gives the same report again, at any later time and on any machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from verifier.ports import IssuedFiles, StatusSource
 
 
 class Recorder:
-    """For one verification: `evidence` is what the verifier gets, `kept` what it used."""
+    """Records one verification: `evidence` is what the verifier gets, `kept` what it used."""
 
     def __init__(self, evidence: Evidence) -> None:
         self._given = evidence
@@ -48,7 +48,7 @@ class Recorder:
         )
 
     def lists(self) -> list[bytes]:
-        """The lists that `kept` names by their digests."""
+        """The lists (encoded) that `kept` names by their digests."""
         if (chosen := self._members.chosen) is not None:
             member, recorder = chosen
             return [*recorder.lists(), *([member.compact] if member.compact else [])]
@@ -65,7 +65,7 @@ def replay(
     crls: Sequence[bytes],
     members_list: TrustList | None = None,
 ) -> Evidence:
-    """The evidence of then. `trust_list`, `crls` and the member's own list are those that `kept` names."""
+    """The recorded evidence. `trust_list`, `crls` and the member's own list are those that `kept` names."""
     entry = _entry(kept, trust_list)
     own_list = trust_list if kept.member is None else _narrowed(members_list, entry, trust_list)
     evidence = Evidence(
@@ -181,7 +181,7 @@ class _SameFiles:
 
 @dataclass(frozen=True, slots=True)
 class _SameMember:
-    """Asked again about the same object, the answer is the member of then."""
+    """A `MemberSource` that always answers with the recorded member."""
 
     member: Member
 

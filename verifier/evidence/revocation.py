@@ -1,13 +1,13 @@
-"""Revocation lists: which of them count, and what they prove.
+"""Revocation lists: which lists count, and what they prove.
 
-A list proves of a certificate what held when the list was made. Two kinds count:
+A list proves the status of a certificate at the time the list was made. Two kinds count:
 
-    fresh     one that is not out of date when the question is asked
-    archived  one in the file itself, made after the moment in question, and covered by a document time-stamp that
-              is itself proven: it existed when its signer could still be believed
+    fresh     a list that is in date at the time of the check
+    archived  a list in the file itself, made after the moment in question, and covered by a document time-stamp that
+              is itself proven, so the list existed while its signer could still be trusted
 
-An archived list goes on proving when nobody makes lists for its issuer any more; a later withdrawal is still
-found, because the trust list says from when on a seal or an authority is not believed.
+An archived list still counts after its issuer stops making lists; a later withdrawal is still found, because the
+trust list says from when on a seal or an authority is not trusted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _List:
 
 
 class RevocationLists:
-    """`fresh` come with the evidence, `archived` from the file (both DER). Signatures are checked when used."""
+    """`fresh` lists come with the evidence, `archived` ones from the file (both DER). Signatures are checked on use."""
 
     def __init__(self, fresh: Sequence[bytes], archived: Sequence[bytes] = ()) -> None:
         self._fresh = [_read(der) for der in fresh]
@@ -47,10 +47,10 @@ class RevocationLists:
     def proven_until(
         self, chain: Sequence[bytes], root: bytes, moment: datetime, at: datetime
     ) -> datetime | None:
-        """Until when the proof is good that nobody above had revoked what a chain used at `moment`.
+        """Until when the lists prove the revocation status of a chain that was used at `moment`.
 
-        `chain` starts with the end entity and leaves out the root (DER); `at` is when it is asked. None: for ever.
-        Raises `EvidenceUnavailableError` (STATUS_STALE).
+        `chain` (DER) starts with the end entity and leaves out the root; `at` is the time of the check. None: without
+        end. Raises `EvidenceUnavailableError` (STATUS_STALE) if a list is missing or out of date.
         """
         ends = [self._proven_until(issuer, moment, at) for issuer in (*chain[1:], root)]
         return min((end for end in ends if end is not None), default=None)
@@ -72,9 +72,9 @@ class RevocationLists:
         )
 
     def check_not_listed(self, chain: Sequence[bytes], root: bytes, moment: datetime) -> None:
-        """No archived list names a certificate of the chain as revoked by `moment`.
+        """Checks that no archived list shows a certificate of the chain as revoked by `moment`.
 
-        A library asks the newest list only, and an authority may leave out what has expired (RFC 5280 §3.3).
+        The library reads the newest list only, and an authority may drop expired certificates from it (RFC 5280 §3.3).
         Raises `VerificationError` (SEAL_CERT_REVOKED).
         """
         for cert, issuer in zip(chain, (*chain[1:], root), strict=True):
@@ -88,8 +88,8 @@ class RevocationLists:
     def newest(self, issuers: Sequence[bytes]) -> list[bytes]:
         """The newest list of each issuer (DER), for a library that takes the first it finds.
 
-        An archived one stands in for the fresh one of its issuer only if it is newer and one of `issuers` (DER)
-        signed it: nobody else can take a list away.
+        An archived list replaces its issuer's fresh one only if it is newer and one of `issuers` (DER) signed it, so
+        that a list in the file cannot hide a genuine one.
         """
         chosen = list(self._fresh)
         for issuer in dict.fromkeys(issuers):
@@ -121,9 +121,9 @@ class RevocationLists:
 
 
 def signed_lists(lists: Sequence[bytes], cas: Sequence[bytes]) -> list[dict[str, datetime]]:
-    """For each list (DER) which of these CAs (DER) signed it, by SHA-256 of the CA's key (hex), and when it was made.
+    """For each list (DER): the CAs (DER) that signed it, by SHA-256 of the CA's key (hex), with the list's date.
 
-    None signed what cannot be read, and a CA with a key of a kind that is not known here signed nothing.
+    Empty for a list that cannot be read; a CA with an unknown kind of key is never among them.
     """
     asn1.register()
     by_issuer: dict[bytes, list[tuple[int, _List]]] = {}

@@ -1,6 +1,6 @@
-"""What was seen of signed lists before, so that an older one is not believed again (roll-back guard).
+"""Marks of signed lists seen before, so that an older list is not accepted again (roll-back guard).
 
-Every list has a name under the root that its trust list was signed by, and a mark, which only ever grows:
+Every list has a name under the root that signed its trust list, and a mark that only grows:
 
     | name                       | number                        | made at    | digest of       |
     |----------------------------|-------------------------------|------------|-----------------|
@@ -9,8 +9,8 @@ Every list has a name under the root that its trust list was signed by, and a ma
     | crl.<SHA-256 of the CA's key> | 0                          | thisUpdate |                 |
     | checkpoint <origin>        | size                          | 0          | the root        |
 
-Only what was signed and checked becomes a mark, and only if it is not dated more than five minutes ahead: what a wrong
-clock had signed would keep every right list away. Where marks are kept is the caller's business (`SeenLists`).
+Only a list that was checked makes a mark, and only if it is not dated more than five minutes ahead: otherwise one list
+signed under a wrong clock would block every correct list. The caller decides where marks are kept (`SeenLists`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _AHEAD = timedelta(minutes=5)
 
 
 class Mark(NamedTuple):
-    """How new a list is: first by number, then by when it was made (seconds since 1970)."""
+    """How new a list is, ordered by number, then by the time it was made (seconds since 1970)."""
 
     number: int
     made_at: int
@@ -33,7 +33,7 @@ class Mark(NamedTuple):
         return self[:2] < other[:2]
 
     def contradicts(self, other: Mark) -> bool:
-        """The same place, and something else in it."""
+        """True if both marks have the same number but different digests."""
         return self[:2] == other[:2] and self.digest != other.digest
 
 
@@ -41,13 +41,13 @@ Marks = Mapping[str, Mark]
 
 
 class SeenLists(Protocol):
-    """Where marks are kept. A store that cannot be read knows none, and one that cannot be written keeps none."""
+    """A store of marks. If it cannot be read it returns none; if it cannot be written it keeps none."""
 
     def marks(self, roots: Sequence[bytes]) -> Marks:
-        """The newest of each list that was seen under any of these roots (SubjectPublicKeyInfo, DER)."""
+        """The newest mark of each list seen under any of these roots (SubjectPublicKeyInfo, DER)."""
 
     def note(self, root: bytes, marks: Marks) -> None:
-        """Keeps what is newer than what is kept for lists under this root."""
+        """Stores each mark that is newer than the stored one under this root."""
 
 
 class NothingSeen:
@@ -62,7 +62,7 @@ NOTHING_SEEN: SeenLists = NothingSeen()
 
 
 def newest(*several: Marks) -> dict[str, Mark]:
-    """By name the newest of several marks."""
+    """The newest mark of each name."""
     found: dict[str, Mark] = {}
     for marks in several:
         for name, mark in marks.items():
@@ -72,7 +72,7 @@ def newest(*several: Marks) -> dict[str, Mark]:
 
 
 def worth_keeping(marks: Marks, at: datetime) -> dict[str, Mark]:
-    """Those that are not dated ahead of `at`. What has no date counts as made with the newest that has one."""
+    """The marks not dated ahead of `at`. Marks without a date are dropped if any dated one is ahead."""
     latest = int((at + _AHEAD).timestamp())
     is_ahead = any(mark.made_at > latest for mark in marks.values())
     return {

@@ -1,4 +1,4 @@
-"""Believing a trust list: its signature by a pinned root, its age, and that it never goes back."""
+"""Checking a trust list: its signature by a pinned root, its age, and that its number never decreases."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from trust.model.errors import EvidenceUnavailableError, Malformed, Verification
 
 
 class _Registry(JWSRegistry):
-    """The library's own limit would be reached with some thirty seals."""
+    """The registry with a larger limit; the library's default is reached with some thirty seals."""
 
     max_payload_length = 2 * MAX_BYTES  # in Base64
 
@@ -44,7 +44,7 @@ T = TypeVar("T", TrustedSeal, TrustedMaker, TrustedTsa, TrustedKey)
 
 
 def check_trust_list(compact: bytes, roots: Sequence[bytes], *, least_seq: int = 0) -> TrustList:
-    """The list, if one of the pinned `roots` (SubjectPublicKeyInfo, DER) signed it.
+    """Returns the list if one of the pinned `roots` (SubjectPublicKeyInfo, DER) signed it.
 
     Raises `VerificationError` for a bad signature, a list that cannot be read, or one older than one seen before
     (`least_seq`). Its age is judged by `check_trust_list_age`.
@@ -55,7 +55,7 @@ def check_trust_list(compact: bytes, roots: Sequence[bytes], *, least_seq: int =
     try:
         listed = _understood(decode_trust_list(payload))
     except Malformed as exc:
-        # Said of what is at hand, and not of the object that is judged by it.
+        # A problem of the evidence, not of the object that is judged by it.
         raise VerificationError(exc.what, exc.todo, code="TRUST_LIST_BAD") from exc
     if listed.seq < least_seq:
         raise VerificationError(
@@ -67,7 +67,7 @@ def check_trust_list(compact: bytes, roots: Sequence[bytes], *, least_seq: int =
 
 
 def _understood(listed: TrustList) -> TrustList:
-    """Without what is in an algorithm that this version does not know: it proves nothing here, and the rest does."""
+    """The list without entries in algorithms that this version does not know; the other entries still count."""
     suites = frozenset(Suite)
 
     def known(entries: Sequence[T]) -> tuple[T, ...]:
@@ -83,7 +83,7 @@ def _understood(listed: TrustList) -> TrustList:
 
 
 def check_trust_list_age(listed: TrustList, at: datetime) -> None:
-    """Raises `EvidenceUnavailableError` for a list that proves nothing at `at`."""
+    """Raises `EvidenceUnavailableError` if the list is out of date, or not yet made, at `at`."""
     check_clock_not_behind("The trust list", listed.issued_at, at)
     if at > listed.valid_until:
         raise EvidenceUnavailableError(
@@ -94,7 +94,7 @@ def check_trust_list_age(listed: TrustList, at: datetime) -> None:
 
 
 def check_clock_not_behind(what: str, made_at: datetime, at: datetime) -> None:
-    """Raises `EvidenceUnavailableError` (CLOCK_BEHIND) for what was made after the time of a check."""
+    """Raises `EvidenceUnavailableError` (CLOCK_BEHIND) if a list was made after the time of the check."""
     if at < made_at - _CLOCK_SKEW:
         raise EvidenceUnavailableError(
             f"{what} was made at {made_at.isoformat()}; the time of this check is {at.isoformat()}.",
@@ -104,7 +104,7 @@ def check_clock_not_behind(what: str, made_at: datetime, at: datetime) -> None:
 
 
 def root_fingerprint(root: bytes) -> str:
-    """How a root is written for people: SHA-256 of its SubjectPublicKeyInfo, hex."""
+    """A root's fingerprint for display: SHA-256 of its SubjectPublicKeyInfo, hex."""
     return sha256(root).hex()
 
 
@@ -121,7 +121,7 @@ def _payload_signed_by(compact: bytes, roots: Sequence[bytes]) -> bytes:
 
 
 def signing_root(compact: bytes, roots: Sequence[bytes]) -> bytes:
-    """Which of the roots signed the list. Raises `VerificationError`."""
+    """The one of the roots that signed the list. Raises `VerificationError` if none did."""
     for root in roots:
         if signed_payload(compact, root, TYP) is not None:
             return root
@@ -129,11 +129,11 @@ def signing_root(compact: bytes, roots: Sequence[bytes]) -> bytes:
 
 
 def signed_payload(compact: bytes, spki: bytes, typ: str) -> bytes | None:
-    """The payload of a compact JWS that this key (SubjectPublicKeyInfo, DER) signed as `typ`; None if it did not."""
+    """The payload of a compact JWS of type `typ`; None if this key (SubjectPublicKeyInfo, DER) did not sign it."""
     try:
         public = serialization.load_der_public_key(spki)
         pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        # The algorithm is the key's, whatever the header says.
+        # The key decides the algorithm, not the header.
         signed = jws.deserialize_compact(compact, ECKey.import_key(pem), registry=_REGISTRY)
     except (JoseError, UnsupportedAlgorithm, ValueError, TypeError):
         return None
@@ -141,7 +141,7 @@ def signed_payload(compact: bytes, spki: bytes, typ: str) -> bytes | None:
 
 
 def ledger_keys(trust_list: TrustList) -> LogKeys:
-    """The trusted keys of the ledger. Raises `Malformed` for one that cannot be read."""
+    """The trusted keys of the ledger. Raises `Malformed` if one cannot be read."""
     keys = _parsed_keys(trust_list)
     return LogKeys(
         trust_list.ledger_origin, tuple(each for each in keys if each.vkey.name == trust_list.ledger_origin)
@@ -149,9 +149,9 @@ def ledger_keys(trust_list: TrustList) -> LogKeys:
 
 
 def closed_ledgers(trust_list: TrustList) -> dict[str, LogKeys]:
-    """By their names the ledgers that came before, under whose names nothing is added any more.
+    """The closed ledgers that came before, by name; no entries are added under these names any more.
 
-    Their keys stand beside those of the ledger, under the old names, and each has an end. Raises `Malformed`.
+    Their keys are listed with those of the ledger, under the old names and with an end. Raises `Malformed`.
     """
     found: dict[str, tuple[LogKey, ...]] = {}
     for key in _parsed_keys(trust_list):

@@ -1,1 +1,1 @@
-"""The lists of other deployments."""
+"""The lists of other deployments that this one keeps."""

@@ -1,11 +1,11 @@
-"""The lists of other deployments: fetched, checked, kept, and handed on in our own offline bundles.
+"""The lists of other deployments: fetching, checking and keeping them, and adding them to our own offline bundles.
 
-    fetch    <address>/.well-known/ecert/bundle.zip, every ten minutes; or a file that came some other way
-    check    its trust list by the roots that our entry names, and that nothing in it is older than what is kept
-    keep     the zip as one value, in the place of the one before
+    fetch    <address>/.well-known/ecert/bundle.zip, every ten minutes; or a file that an operator brings
+    check    its trust list with the roots that our entry names, and that no list in it is older than the kept one
+    keep     the zip as one value, replacing the one before
 
-Who answers at the address, or is in between, can withhold the lists, and that is all: then the kept ones stay until
-they run out, and verdicts say so. Nothing is fetched while something is verified.
+An attacker at the address or on the way can only withhold the lists: the kept ones then stay until they are out of
+date, and verdicts say so. Nothing is fetched during a verification.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Fetch = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class KeptBundle:
-    """What there is of one member; no `seq` before the first lists. `problem`: why the last try failed."""
+    """What is kept of one member. `seq` is None before the first lists; `problem` says why the last try failed."""
 
     entry: TrustedMember
     seq: int | None
@@ -69,7 +69,7 @@ class KeptBundle:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What an operator says of a deployment that is to become a member; what is None is as in its own list."""
+    """An operator's proposal for a new member. A field that is None is taken from the deployment's own list."""
 
     member_id: str
     name_zh: str
@@ -86,7 +86,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class MemberBundles:
-    """Use cases on members' lists."""
+    """The use cases on members' lists."""
 
     database: Database
     entries: Entries
@@ -98,9 +98,9 @@ class MemberBundles:
     # --- Entries ---
 
     def propose(self, proposal: Proposal, packed: bytes, *, is_new: bool) -> TrustedMember:
-        """Puts a deployment into the trust list, with its lists as they are in a bundle (zip).
+        """Puts a deployment into our trust list and keeps its lists from a bundle (zip).
 
-        Its roots are those in the bundle whose fingerprints were named. Raises `Malformed`, `VerificationError`,
+        Its roots are the ones in the bundle whose fingerprints were named. Raises `Malformed`, `VerificationError`,
         `Conflict`.
         """
         bundle = unpack_bundle(packed)
@@ -155,7 +155,7 @@ class MemberBundles:
         return checked
 
     def refresh(self, member_id: str) -> CheckedBundle:
-        """Fetches and keeps the lists. Raises what `take` raises, and `OperationalError` where nothing came."""
+        """Fetches and keeps the lists. Raises as `take`, and `OperationalError` if the address gave no answer."""
         return self.take(member_id, self.fetch_from(self.entries.get(member_id).address))
 
     def fetch_from(self, address: str | None) -> bytes:
@@ -169,7 +169,7 @@ class MemberBundles:
         return self.fetch(address.rstrip("/") + BUNDLE_PATH)
 
     def run(self) -> None:
-        """What the keeper does: fetches what is due. A failure stops only itself, and is remembered."""
+        """Fetches the lists that are due. A failure is recorded and does not affect the other members."""
         at = self.clock.now()
         for kept in self.list():
             entry = kept.entry
@@ -184,7 +184,7 @@ class MemberBundles:
                 )
 
     def files(self) -> dict[str, bytes]:
-        """What our own bundle holds of the members (`verifier.evidence.bundle`)."""
+        """The members' files for our own bundle (`verifier.evidence.bundle`), by name."""
         found: dict[str, bytes] = {}
         for entry in self.entries.list():
             packed = self._packed(entry.member_id)
@@ -196,11 +196,11 @@ class MemberBundles:
     # --- Verifying ---
 
     def source(self, own: TrustList, at: datetime) -> MemberSource:
-        """The members in our trust list, as far as their lists are kept."""
+        """The members in our trust list, with their kept lists."""
         return ListedMembers(own, _KeptLists(self, own, at))
 
     def checked(self, entry: TrustedMember) -> CheckedBundle | None:
-        """The kept lists, their signatures checked once for each new bundle. Raises `TrustError`; None: no lists."""
+        """The kept lists, or None; signatures are checked once for each new bundle. Raises `TrustError`."""
         with self.database.read() as connection:
             digest = digest_of(connection, entry.member_id)
         if digest is None:
@@ -223,7 +223,7 @@ class MemberBundles:
         return bytes(row.packed) if row is not None and row.packed is not None else None
 
     def _keep(self, entry: TrustedMember, bundle: PackedBundle, checked: CheckedBundle, at: datetime) -> None:
-        # What the member says of members of its own is nothing to us.
+        # The member's own members are not ours, so their lists are left out.
         files = {name: data for name, data in bundle.files.items() if not name.startswith(f"{MEMBERS}/")}
         packed = encode_zip(files)
         with self.database.write() as connection:
@@ -319,14 +319,14 @@ def _earlier(packed: bytes, entry: TrustedMember) -> CheckedBundle | None:
     try:
         return check_bundle(unpack_bundle(packed), entry.roots)
     except TrustError:
-        return None  # under roots that the entry names no more
+        return None  # signed by roots that the entry no longer names
 
 
 def _check_not_older(old: CheckedBundle | None, new: CheckedBundle, at: datetime) -> None:
-    """Old lists, shown again, would bring back what was revoked since. Raises `VerificationError`.
+    """Refuses older lists, which would undo later revocations. Raises `VerificationError`.
 
-    A list that lies ahead was dated by a clock that was wrong then: it keeps no other away by its date, but a status
-    list still does by how much of the ledger it has seen.
+    A kept list with a date in the future was made under a wrong clock, so its date does not count; a status list is
+    then compared only by the ledger size that it names.
     """
     if old is None:
         return
@@ -351,7 +351,7 @@ def _check_not_older(old: CheckedBundle | None, new: CheckedBundle, at: datetime
 
 
 def _newest(crls: Sequence[bytes]) -> dict[bytes, datetime]:
-    """When each issuer (DER name) made its newest list."""
+    """The time of each issuer's newest list, by the issuer's name (DER)."""
     newest: dict[bytes, datetime] = {}
     for der in crls:
         try:
@@ -368,7 +368,7 @@ def _is_due(kept: KeptBundle, at: datetime) -> bool:
     if kept.tried_at is None:
         return True
     pause = _AGAIN_AFTER if kept.problem is None else _AGAIN_AFTER_FAILURE
-    # A try that lies ahead was dated by a clock that was wrong then.
+    # A try dated in the future was made under a wrong clock.
     return not timedelta(0) <= at - kept.tried_at < pause
 
 

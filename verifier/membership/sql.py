@@ -1,4 +1,4 @@
-"""The newest lists of other deployments."""
+"""The table of other deployments' newest lists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trust.storage.tables import table_of
 
 
 class MemberBundleRow(SQLModel, table=True):
-    """The newest lists of another deployment, as a zip file (`verifier.evidence.bundle`); none before the first."""
+    """The newest lists of another deployment as a zip file (`verifier.evidence.bundle`); NULL before the first."""
 
     __tablename__ = "member_bundle"
     member_id: str = Field(primary_key=True, max_length=32)
@@ -22,7 +22,7 @@ class MemberBundleRow(SQLModel, table=True):
 
 
 def digest_of(connection: Connection, member_id: str) -> bytes | None:
-    """SHA-256 of the member's kept bundle, or None where there is none."""
+    """SHA-256 of the member's kept bundle, or None."""
     table = table_of(MemberBundleRow)
     digest = connection.execute(sa.select(table.c.sha256).where(table.c.member_id == member_id)).scalar()
     return bytes(digest) if digest is not None else None

@@ -1,1 +1,1 @@
-"""The pages on which somebody checks something."""
+"""The verifier's pages."""

@@ -1,6 +1,6 @@
-"""Checking on a page: from what a form sent to a report, its audit line, and its view.
+"""Checking on a page: from a form's content to the report, its audit line and its view.
 
-Whoever stands at a counter does not wait behind the public (`trust.web.lanes`).
+Requests of a counter do not queue behind those of the public (`trust.web.lanes`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PUBLIC = "public"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A report as JSON, its view, and the report again as a form can carry it."""
+    """A report as JSON, its view, and the report encoded to be carried in a form."""
 
     report: Mapping[str, Any]
     view: VerdictView
@@ -42,7 +42,7 @@ class Checked:
 
 
 class VerdictPages:
-    """One for the whole app."""
+    """Shared by all pages that check; one for the whole app."""
 
     def __init__(self, shell: Shell[VerifierService], lanes: Lanes) -> None:
         self._shell = shell
@@ -51,7 +51,7 @@ class VerdictPages:
 
     @contextlib.contextmanager
     def admitted(self, request: Request, lane: Lane) -> Iterator[None]:
-        """Around a request that brings something to check, before its form is read. Raises as `Lanes.admitted`."""
+        """Wraps a request that brings something to check, before its form is read. Raises as `Lanes.admitted`."""
         with self._lanes.admitted(lane, *sender_of(request)):
             yield
 
@@ -65,9 +65,10 @@ class VerdictPages:
         purpose: str = "",
         caller: ApiCaller | None = None,
     ) -> Checked:
-        """Checks a file or a code; `verifier` is the counter that asks, empty for the public; `purpose` one of ours.
+        """Checks a file or a code. `verifier` is the counter that asks, empty for the public; `purpose` is one of
+        `trust.words.purposes`.
 
-        A `caller` of a desk is shown what it may see of a file.
+        `caller`: the desk's API caller, whose result includes the picture of the file that it may see.
         """
         lane = Lane.PUBLIC if actor == PUBLIC else Lane.COUNTER
         work = partial(
@@ -79,14 +80,14 @@ class VerdictPages:
         return replace(seen, sight=sight)
 
     def too_large(self, language: Language, *, verifier: str = "") -> Checked:
-        """What is said of a file that was not taken in."""
+        """The result for a file that was refused because of its size."""
         at = self._shell.service.clock.now()
         finding = Finding("file.read", Result.INDETERMINATE, "TOO_LARGE", "the file is larger than 20 MiB")
         report = Report("file", at, Verdict.INDETERMINATE, "TOO_LARGE", (finding,))
         return self._seen(report_json(report), language, verifier=verifier)
 
     def again(self, carried: str, language: Language) -> Checked:
-        """A report that a page carried. Raises `NotFound`."""
+        """The result from a report that a form carried. Raises `NotFound`."""
         report = self._carried.open(carried, self._shell.service.clock.now())
         view = self._view(report, language, "", "", self._shell.service.sights.portrait_of(report))
         return Checked(report, view, carried)
@@ -104,7 +105,7 @@ class VerdictPages:
         service = self._shell.service
         at = service.clock.now()
         report, encoded = service.checking.verify_and_file(thing, at, lane=lane, verifier=verifier)
-        # What anybody may send and nobody can read leaves no line: the trail cannot be filled with it from outside.
+        # Unreadable objects from the public are not recorded, so that nobody can flood the audit trail with them.
         if report.was_read or actor != PUBLIC:
             action, why = f"verify:{report.kind}", purpose or None
             self._shell.access.trail.record(actor, action, believed_pid(report), why, _outcome(report))
@@ -150,5 +151,5 @@ class VerdictPages:
 
 
 def _outcome(report: Report) -> str:
-    """What the audit trail keeps: "PASSED OK", "FAILED REVOKED"."""
+    """The outcome as the audit trail stores it: "PASSED OK", "FAILED REVOKED"."""
     return f"{report.verdict} {report.code}"[:32]

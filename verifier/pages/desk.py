@@ -1,11 +1,11 @@
 """The scan station of a counter (窗口核验).
 
-Staff sign in with an API key that has the scope `desk`; the browser keeps a session and never the key. A scan is
-a form: with JavaScript its answer is a piece of page that takes the place of the last one, without it a page.
-The counter's name goes with a live code when it is redeemed: its holder reads who looked, and a gun that reads
-double gets the same answer twice.
+Staff sign in with an API key that has the scope `desk`; the browser stores a session, never the key. A scan is a form:
+with JavaScript the answer is a fragment that replaces the last one, without it a whole page.
+The counter's name is sent when a live code is redeemed, so the holder sees who looked, and a scanner that reads the
+code twice gets the same answer twice.
 
-A scan that finds the session ended is not lost: it goes along through the sign-in and is checked after it.
+A scan after the session has ended is not lost: it is carried through the sign-in and checked after it.
 
 The list of the last results comes from the audit trail of this key: times, outcomes and types, nothing personal.
 """
@@ -57,7 +57,7 @@ def desk_router(shell: Shell[VerifierService], checking: VerdictPages) -> APIRou
             return _sign_in_page(shell, request, sent, problem=problem)
         response: Response = shell.go_to("/desk")
         if sent.text("code"):
-            # The scan that found the session ended, without JavaScript.
+            # Without JavaScript: the scan that was sent after the session had ended.
             session = shell.access.sessions.check_session(token, DESK)
             purpose = _purpose(sent)
             checked = await _check(session, sent.text("code"), language_of(request), purpose)
@@ -96,9 +96,7 @@ def desk_router(shell: Shell[VerifierService], checking: VerdictPages) -> APIRou
             thing = sent.file if sent.file is not None else sent.text("code")
             if not thing:
                 return _station(shell, request, session, purpose=purpose)
-            left = (
-                sent.text("code") if sent.file is not None else ""
-            )  # one after the other, and none forgotten
+            left = sent.text("code") if sent.file is not None else ""  # in order, and none left out
             checked = await _check(session, thing, language, purpose)
         if is_fragment:
             return shell.page(
@@ -150,7 +148,7 @@ def _purpose(sent: Sent) -> str:
 
 
 async def _read_kept(request: Request) -> Sent:
-    """What was scanned after the session had ended; a file has to be chosen again."""
+    """The form of a scan that was sent after the session had ended; a file must be chosen again."""
     try:
         return await read_form(request)
     except Malformed:
@@ -160,7 +158,7 @@ async def _read_kept(request: Request) -> Sent:
 def _sign_in_page(
     shell: Shell[VerifierService], request: Request, sent: Sent | None = None, *, problem: str | None = None
 ) -> HTMLResponse:
-    """`sent` is what is to be checked after signing in, if anything is."""
+    """The sign-in page. `sent` is the form to be checked after signing in, if any."""
     return shell.page(
         request,
         "desk_sign_in.html",
@@ -203,7 +201,7 @@ def _station(
 def _last_results(
     shell: Shell[VerifierService], request: Request, session: WebSession, since: datetime
 ) -> list[dict[str, Any]]:
-    """Newest first: when, which type of e-certificate or else what kind of thing, what came out."""
+    """The last results, newest first: time, type of e-certificate (or kind of object), outcome."""
     language = language_of(request)
     events = shell.access.trail.by(_actor(session), since=since, limit=_LAST)
     types = _types_of(shell, [event.pid for event in events if event.pid], language)
@@ -231,7 +229,7 @@ def _types_of(shell: Shell[VerifierService], pids: list[bytes], language: Langua
 
 
 def _outcome(outcome: str, at: datetime, language: Language) -> tuple[str, str]:
-    """The colour and the word of what the audit trail says came out ("FAILED REVOKED")."""
+    """The colour and the word for an outcome in the audit trail ("FAILED REVOKED")."""
     verdict, _, code = outcome.partition(" ")
     report = Report("", at, Verdict(verdict), code, ())
     return report.colour.value, words_for(report, language).headline

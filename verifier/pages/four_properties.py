@@ -1,4 +1,4 @@
-"""The report on the four properties of an archived record, to print."""
+"""The printable report on the four properties of an archived record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verifier.checks.archive_package import check_name
 
 
 def four_properties_page(report: dict[str, Any], language: Language) -> str:
-    """The report to print, from its JSON: one page that needs nothing beside it."""
+    """The printable report as one self-contained HTML page, from its JSON."""
     from trust.web.assets import make_templates
 
     side = 1 if language == "en" else 0

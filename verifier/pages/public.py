@@ -1,7 +1,7 @@
-"""Pages for everyone: the three doors, checking, the landing pages of codes, help.
+"""Public pages: the home page with its three entrances, checking, the landing pages of codes, help.
 
-A GET shows nothing of a licence and uses nothing up: camera apps, previews in chats and scanners of mail fetch
-addresses on their own. A verdict is the body of the answer to a POST and has no address.
+A GET shows no data of a licence and redeems no code, because camera apps, chat previews and mail scanners fetch
+addresses by themselves. A verdict is the answer to a POST and has no address.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def public_router(shell: Shell[VerifierService], checking: VerdictPages) -> APIR
         route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
     )
 
-    # What the browser must show where these pages are really ours: the address they are served under.
+    # The host that the browser's address bar shows on genuine pages.
     address = urlsplit(shell.base_url).netloc
 
     @router.get("/")
@@ -68,7 +68,7 @@ def public_router(shell: Shell[VerifierService], checking: VerdictPages) -> APIR
             return _verdict_page(shell, request, await checking.check(thing, language))
 
     def _report_code(typed: str) -> str:
-        """The code of a report, if that was typed: as reports print it, or one that is filed under it."""
+        """The typed report code, if it has the printed form or a report is filed under it; otherwise empty."""
         if name_typed(typed) == "report-code":
             return "".join(unicodedata.normalize("NFKC", typed).split()).upper()
         try:

@@ -1,6 +1,6 @@
-"""/r: what was filed under a report code. No field, no name, no picture: only that such a check was made.
+"""/r: what was filed under a report code: only that the check was made, without fields, names or pictures.
 
-Whoever is shown a printed report compares the code, the time, the verdict and the digest with what stands here.
+A reader of a printed report compares its code, time, verdict and digest with this page.
 """
 
 from __future__ import annotations

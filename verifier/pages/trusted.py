@@ -1,7 +1,7 @@
-"""The trust list in words: whose seals count here, by which roots; which other deployments and CAs are trusted too.
+"""The trust list for people: whose seals count here, under which roots, and the trusted deployments and CAs.
 
-What is shown is the signed list itself, decoded; the only thing beside it is how old the members' lists are. This is
-the page with which somebody compares the fingerprint that a command line shows.
+The page shows the decoded signed list; only the age of the members' lists is added. People compare the fingerprint
+that the command line shows with this page.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CHIPS = {TrustState.ACTIVE: "valid", TrustState.RETIRED: "replaced", TrustState
 
 @dataclass(frozen=True, slots=True)
 class MemberView:
-    """`types`: names in both languages, or the code of a type that is not ours; None where all are allowed."""
+    """`types`: names in both languages, or the code of a type that is not ours; None if all are allowed."""
 
     entry: TrustedMember
     roots: Sequence[str]
@@ -82,5 +82,5 @@ def _witnesses(listed: TrustList) -> list[str]:
 
 
 def _grouped(fingerprint: str) -> str:
-    """In groups of eight, so that two people can read it to each other."""
+    """The fingerprint in groups of eight characters, so that two people can read it to each other."""
     return " ".join(fingerprint[start : start + 8] for start in range(0, len(fingerprint), 8))

@@ -1,11 +1,11 @@
-"""A report as a person reads it: the view that the verdict template shows.
+"""The view of a report that the verdict template shows.
 
-The view is made from the report's JSON, the same that machines get, so that page and API cannot differ. If what
-was checked is not what was sealed, nothing of it is shown: no type, no issuer, no field, and of the checks only
-those that decided. A copy of the genuine parts would lend the rest credit.
+The view is made from the same JSON that machines get, so that page and API cannot differ. If the object is not what
+was sealed, none of its data is shown (type, issuer, fields), and only the checks that decided: showing genuine parts
+would lend credibility to the rest.
 
-A verdict has no address. To show it again in the other language or to save it as JSON, the page carries the
-report in a form, authenticated and good for a quarter of an hour: what is not ours, or is old, is not shown.
+A verdict has no address. To show it again in the other language or to save it as JSON, the page carries the report in
+a form, authenticated and valid for a quarter of an hour; a report that is not ours or is too old is not shown.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _GOOD_FOR = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A label and what stands beside it; `state` is PASSED, FAILED, INDETERMINATE, NOT_CHECKED or empty."""
+    """A label and its value; `state` is PASSED, FAILED, INDETERMINATE, NOT_CHECKED or empty."""
 
     label: str
     value: str
@@ -54,11 +54,11 @@ class VerdictView:
     about: Sequence[Line]
     technical: Sequence[Line]
     report_code: str
-    """Under which the report was filed; empty if it was not."""
+    """The code under which the report was filed; empty if it was not filed."""
     portrait: str
-    """The holder's photograph, a JPEG as base64; empty if there is none to show."""
+    """The holder's photograph (JPEG, base64); empty if there is none to show."""
     withheld: bool
-    """There is data in the object, and it is not shown because the object is not to be believed."""
+    """True if the object contains data that is not shown because the object cannot be trusted."""
 
 
 def view_of(
@@ -71,10 +71,10 @@ def view_of(
     purpose: str = "",
     portrait: str | None = None,
 ) -> VerdictView:
-    """What a page shows of a report.
+    """The view of a report.
 
-    `issuers_en` are English names by authority, `types` Chinese and English ones by short name; `purpose` is what a
-    desk is checking for.
+    `issuers_en`: English names by authority; `types`: Chinese and English names by short name; `purpose`: the purpose
+    of a desk's check.
     """
     words = report["messages"][language]
     facts = report["facts"]
@@ -106,7 +106,7 @@ def view_of(
 
 @dataclass(frozen=True, slots=True)
 class CarriedReports:
-    """Seals reports into a form's hidden field and opens them again."""
+    """Encodes authenticated reports for a form's hidden field, and decodes them."""
 
     key: bytes
 
@@ -116,7 +116,7 @@ class CarriedReports:
         return base64.urlsafe_b64encode(self._mac(payload) + payload).decode()
 
     def open(self, carried: str, at: datetime) -> dict[str, Any]:
-        """Raises `NotFound` (RESULT_GONE) for what is not ours, and for what is too old."""
+        """The carried report. Raises `NotFound` (RESULT_GONE) if it is not ours or too old."""
         gone = NotFound("The result is no longer at hand.", "Check again.", code="RESULT_GONE")
         try:
             data = base64.b64decode(carried, altchars=b"-_", validate=True)
@@ -161,7 +161,7 @@ def _issuer(ecertificate: Mapping[str, Any], language: Language, issuers_en: Map
 def _fields(report: Mapping[str, Any], language: Language, portrait: str | None) -> list[Line]:
     fields = [_field(shown, language) for shown in report["shown"]]
     if (report["facts"].get("ecertificate") or {}).get("photo_sha256") and not portrait:
-        # Nothing to show here, and the page has one: that too is to be compared.
+        # The photograph is not available here but the page shows one, so tell the reader to compare it.
         fields.insert(0, Line(text(language, "verdict.photo"), text(language, "verdict.photo_on_page")))
     return fields
 
@@ -185,7 +185,7 @@ def _checks(report: Mapping[str, Any], language: Language, believed: bool) -> li
         if number.isdigit():
             name = f"{name} {number}"
         lines.append(Line(name, text(language, f"result.{state}"), state))
-    return sorted(lines, key=lambda line: line.state == "PASSED")  # what needs attention comes first
+    return sorted(lines, key=lambda line: line.state == "PASSED")  # failures first
 
 
 def _notes(presentation: Mapping[str, Any], language: Language, wanted: str) -> list[str]:

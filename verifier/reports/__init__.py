@@ -1,1 +1,1 @@
-"""Reports under their codes."""
+"""Filing reports under their codes and finding them again."""

@@ -1,12 +1,12 @@
-"""Reports that last: each gets a code, a signature, and the evidence to come to the same result again.
+"""Filing reports: each gets a code, a signature, and the evidence that reproduces its result.
 
     report        the JSON that callers get, signed as compact JWS (typ "ecert-report+jwt") by the service's report key
-    report code   12 characters, "7K3M-9QTD-2F5X": whoever is shown a report on paper looks it up at /r/<code>
-    filed         what anyone may see there: when, what kind of object, its digest, the verdict. No field, no name
+    report code   12 characters, "7K3M-9QTD-2F5X", to look up a printed report at /r/<code>
+    filed         what anyone may see there: time, kind of object, its digest, the verdict; no fields, no names
     evidence      trust list, revocation lists and answers of the register as they were (`KeptEvidence`)
 
-A report that cannot be filed is given out all the same, without a code: a live code works once, and whoever stands at
-a counter gets the verdict. Live codes are not judged again: what they showed was the register at that moment.
+A report that cannot be filed is still returned, without a code: a live code works only once, and a counter must get its
+verdict. Checks of live codes cannot be repeated, because they showed the register as it was at that moment.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _log = logging.getLogger("yinzheng.reports")
 
 @dataclass(frozen=True, slots=True)
 class FiledReport:
-    """What stands under a report code. `input_sha256` is None after the e-certificate was erased."""
+    """What is filed under a report code. `input_sha256` is None after the e-certificate was erased."""
 
     code: str
     verified_at: datetime
@@ -65,14 +65,14 @@ class FiledReport:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A check made again with the evidence of then. `is_same`: it gives the report of then, to the byte."""
+    """A check repeated with the recorded evidence. `is_same`: the report equals the filed one byte for byte."""
 
     report: Report
     is_same: bool
 
 
 class Reporting:
-    """Use cases on reports."""
+    """The use cases on reports."""
 
     def __init__(
         self,
@@ -100,7 +100,8 @@ class Reporting:
     ) -> dict[str, Any]:
         """`value` (the report's JSON) with `report_code` and `report_seal`, filed under the code.
 
-        `pid` is whose e-certificate it is, if the object is what was sealed. What was not read is not filed.
+        `pid` is the e-certificate's public id if the object is what was sealed. The report on an object that could not
+        be read is not filed.
         """
         plain = {**value, "report_code": None, "report_seal": None}
         if not report.was_read:
@@ -145,7 +146,7 @@ class Reporting:
         return value | {"report_seal": sealed.decode()}
 
     def find(self, code: str) -> FiledReport:
-        """By the code as people write it. Raises `NotFound`."""
+        """The report filed under a code, as people write it. Raises `NotFound`."""
         row = self._row(code)
         return FiledReport(
             code=show_code(row.code),
@@ -160,7 +161,7 @@ class Reporting:
         )
 
     def evidence_of(self, code: str) -> Evidence:
-        """The evidence of then. Raises `NotFound`, and `EvidenceUnavailableError` where it is not kept."""
+        """The recorded evidence. Raises `NotFound`, and `EvidenceUnavailableError` if it is not stored."""
         row = self._row(code)
         if row.evidence is None:
             raise EvidenceUnavailableError(
@@ -185,7 +186,7 @@ class Reporting:
         return replay(kept, trust_list, lists, _list_of_member(kept, trust_list, members))
 
     def prune(self) -> None:
-        """Removes what need not be kept any longer."""
+        """Removes reports and lists that need not be kept any longer."""
         with self._database.write() as connection:
             sql.prune_reports(connection, tables.to_micros(self._clock.now()))
 
@@ -211,14 +212,14 @@ def _list_of_member(
 
 
 def show_code(code: str) -> str:
-    """In groups of four."""
+    """The code in groups of four, as it is displayed."""
     return "-".join(code[start : start + 4] for start in range(0, len(code), 4))
 
 
 def read_code(text: str) -> str:
-    """A code as somebody typed it: any case, with or without hyphens, I, L and O for 1, 1 and 0.
+    """Normalises a typed code: any case, with or without hyphens, I, L and O read as 1, 1 and 0.
 
-    Raises `NotFound` for what can be none.
+    Raises `NotFound` if it cannot be a code.
     """
     code = text.upper().replace("-", "").replace(" ", "").translate(str.maketrans("ILO", "110"))
     if len(code) != _CODE_LENGTH or not set(code) <= set(_ALPHABET):

@@ -1,7 +1,7 @@
-"""The second half of handing a licence over to an e-archive: the package is checked, and gets its report.
+"""The second half of handing a licence over to an e-archive: checking the package and adding the report to it.
 
-1  check    the package as anybody would who gets it: alone, offline
-2  report   goes in, the manifest is made anew; nothing else changes
+1  check    the package by itself and offline, as its recipient would
+2  report   is added and the manifest rewritten; nothing else changes
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from trust.words.language import LANGUAGES, Language
 from verifier.checks.archive_package import FourProperties, check_package, encode_four_properties
 
 Page = Callable[[dict[str, Any], Language], str]
-"""The report to print, from its JSON: an HTML page that needs nothing beside it."""
+"""Makes the printable report, a self-contained HTML page, from its JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The zip, and what its checks found. `later_versions`: 0 means that the file was never archived."""
+    """The zip and the result of its checks. `later_versions` is 0 if the file was never archived."""
 
     package: bytes
     checked: FourProperties
@@ -33,7 +33,7 @@ class Exported:
 def add_report(
     files: Mapping[str, bytes], identifier: str, at: datetime, sandbox: Sandbox, page: Page
 ) -> Exported:
-    """The package of these files, with the report on itself. What its checks find is told, not raised."""
+    """The package of these files with the report on it. Failed checks are returned, not raised."""
     checked = check_package(decode_package(encode_package(files, identifier, at)), sandbox, at)
     report = encode_four_properties(checked)
     encoded = json.dumps(report, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"

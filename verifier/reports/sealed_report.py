@@ -1,6 +1,6 @@
-"""Is a report genuine? The service's signature on it, by a key that the trust list, or a member's, names for reports.
+"""Checking whether a report is genuine: its signature by a report key in the trust list or a member's trust list.
 
-The signed bytes are what counts: what stands beside the seal in a file may have been changed, and is not looked at.
+Only the signed bytes count; other values in the file may have been changed and are not read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MAX_BYTES = 2 * 1024 * 1024
 def check_sealed_report(
     encoded: bytes, bundle: Path, roots: Sequence[bytes], seen: SeenLists = NOTHING_SEEN
 ) -> dict[str, Any]:
-    """The report that was signed. `encoded`: the report's JSON with its `report_seal`, or the seal alone.
+    """Returns the signed report. `encoded`: the report's JSON with its `report_seal`, or the seal alone.
 
     Raises `Malformed`, `EvidenceUnavailableError` (NO_BUNDLE) and `VerificationError` (REPORT_BAD; for a trust list
     older than one that was `seen` TRUST_LIST_ROLLED_BACK).
@@ -80,7 +80,7 @@ def _signed_by_member(
             least_seq=_least(seen, entry.roots),
         )
     except (OSError, TrustError):
-        return None  # it is not at hand: then it is not this that shows who signed
+        return None  # a member without lists cannot show who signed
     value = _signed_by(narrow(listed, entry, own), seal)
     if value is None:
         return None

@@ -11,12 +11,12 @@ from verifier.sentences import messages_of
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    """The report with its words in both languages."""
+    """The report as JSON values, with its texts in both languages."""
     return encode_report(report, messages_of(report))
 
 
 def filed_report_json(filed: FiledReport) -> dict[str, Any]:
-    """What stands under a report code, for machines."""
+    """A filed report as JSON values."""
     return {
         "report_code": filed.code,
         "verified_at": filed.verified_at.isoformat(),

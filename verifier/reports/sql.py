@@ -1,4 +1,4 @@
-"""Reports under their codes, and the lists that they stand on."""
+"""The tables of filed reports and of the lists in their evidence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trust.storage.tables import table_of
 
 
 class FiledReportRow(SQLModel, table=True):
-    """A report under its code, without what stands in it. `evidence` is a KeptEvidence; gone after an erasure."""
+    """A filed report without its content. `evidence` is an encoded KeptEvidence, removed by an erasure."""
 
     __tablename__ = "filed_report"
     code: str = Field(primary_key=True, max_length=12)
@@ -30,7 +30,7 @@ class FiledReportRow(SQLModel, table=True):
 
 
 class KeptListRow(SQLModel, table=True):
-    """A revocation list, or the trust list of another deployment, on which reports stand; once for all of them."""
+    """A revocation list or a member's trust list in the evidence of reports, stored once for all of them."""
 
     __tablename__ = "kept_list"
     sha256: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
@@ -38,7 +38,7 @@ class KeptListRow(SQLModel, table=True):
 
 
 def keep_list(connection: Connection, encoded: bytes) -> None:
-    """Keeps a list under its SHA-256 once, whoever else does the same."""
+    """Stores a list under its SHA-256 once, also if several transactions do so at the same time."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = insert(table_of(KeptListRow)).values(sha256=sha256(encoded), encoded=encoded)
     connection.execute(row.on_conflict_do_nothing())
@@ -56,7 +56,7 @@ def prune_reports(connection: Connection, at: int) -> None:
 
 
 def forget_reports(connection: Connection, pid: bytes) -> None:
-    """Takes out of filed reports what leads to this e-certificate; their codes and verdicts stay."""
+    """Removes from filed reports what could identify this e-certificate; their codes and verdicts stay."""
     reports = table_of(FiledReportRow)
     forgotten = {"input_sha256": None, "evidence": None, "pid": None}
     connection.execute(sa.update(reports).where(reports.c.pid == pid).values(**forgotten))
