@@ -1,4 +1,4 @@
-"""Teaches asn1crypto the Chinese algorithms.
+"""Registers the Chinese algorithms with asn1crypto.
 
 asn1crypto keeps its object identifiers in class attributes. For curves it has a public call; for digests
 and signature algorithms there is none, so the maps are filled the way pyHanko itself does for ML-DSA.
@@ -11,8 +11,8 @@ the sandbox included.
 | sm3_sm2    | 1.2.156.10197.1.501     | SM2 signature with SM3     |
 | sm3        | 1.2.156.10197.1.401     | SM3 digest                 |
 
-Tools that follow GM/T 0010 (GB/T 35275) name the same things otherwise. Such a spelling is read as what it means, and
-never written; in a licence of ours it is refused all the same, because its frame is written anew and compared.
+Tools that follow GM/T 0010 (GB/T 35275) use other identifiers for the same algorithms. They are read as equivalent and
+never written; in a licence of ours they are still refused, because its frame is rebuilt and compared.
 
 | means      | also written as                                                                            |
 |------------|--------------------------------------------------------------------------------------------|
@@ -22,8 +22,8 @@ never written; in a licence of ours it is refused all the same, because its fram
 | signedData | 1.2.156.10197.6.1.4.2.2                                                                    |
 
 It also corrects one mistake of asn1crypto (1.5.1): a header whose last octet is 0x80 counts there as an indefinite
-length (X.690 §8.1.3.6), although 0x80 may as well be the last octet of a definite one, `30 82 3B 80`. What was read is
-then encoded anew, in a time that doubles with each level: seconds for a seal, now and then, by the luck of its length.
+length (X.690 §8.1.3.6), although 0x80 may also be the last octet of a definite one, `30 82 3B 80`. The library then
+encodes the value again when it is dumped, in a time that doubles with each level: seconds for a seal of such a length.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ from asn1crypto import algos, cms, core, keys
 from trust.encoding.cms import SEAL_DATA_OID
 
 RECEIPT_OID = "2.25.188304937846211902361047912273940281457"
-"""The unsigned CMS attribute that carries the ledger receipt: an arc of our own, made from a UUID."""
+"""The unsigned CMS attribute with the ledger receipt, in an arc of our own that was made from a UUID."""
 
 NOT_READABLE = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError,
 )  # fmt: skip
-"""What asn1crypto raises for bytes of another shape, late as it parses; AttributeError for types it has no value of."""
+"""The exceptions that asn1crypto raises for malformed bytes, often late because it parses lazily; AttributeError for
+types without a value."""
 
 _lock = threading.Lock()
 _registered = False
@@ -52,7 +53,7 @@ class _SetOfAny(core.SetOf):  # type: ignore[misc]
 
 
 def register() -> None:
-    """Idempotent; cheap after the first call."""
+    """Registers everything. Idempotent, and cheap after the first call."""
     global _registered
     with _lock:
         if _registered:
@@ -81,14 +82,14 @@ _ALSO = (
 
 
 def _also(kind: Any, oid: str, name: str) -> None:
-    """A second identifier of what has one: it is read, and the first is what goes on being written."""
+    """Adds a second identifier for a name; it is read, and the first one is still written."""
     if kind._reverse_map is None:
         kind._reverse_map = {value: key for key, value in kind._map.items()}
     kind._map[oid] = name
 
 
 def _correct_dump(kind: Any) -> None:
-    """Lets `kind.dump` give back what was read where the library would take its length for an indefinite one."""
+    """Makes `kind.dump` return the bytes that were read where the library would take their length for indefinite."""
     library_dump = kind.dump
 
     def dump(self: Any, force: bool = False) -> bytes:
@@ -96,7 +97,7 @@ def _correct_dump(kind: Any) -> None:
         if force or not header or header[-1] != 0x80 or _is_indefinite(header):
             return bytes(library_dump(self, force=force))
         body = self.chosen.dump() if isinstance(self, core.Choice) else self.contents
-        if self._header != header:  # it was changed, which reading its contents finds out
+        if self._header != header:  # reading the contents showed that the value was changed
             return bytes(library_dump(self))
         return bytes(header + body + self._trailer)
 
@@ -104,7 +105,7 @@ def _correct_dump(kind: Any) -> None:
 
 
 def _is_indefinite(header: bytes) -> bool:
-    """Is the last length in a header, after those of explicit tags, the octet 0x80 by itself? (X.690 §8.1.2, §8.1.3)"""
+    """True if the last length in a header, after those of explicit tags, is indefinite (X.690 §8.1.2, §8.1.3)."""
     place, first = 0, 0
     while place < len(header):
         long_tag = header[place] & 0x1F == 0x1F
@@ -119,13 +120,13 @@ def _is_indefinite(header: bytes) -> bool:
 
 def _add(kind: Any, oid: str, name: str) -> None:
     kind._map[oid] = name
-    # The reverse map is made on first use; where it exists already it has to learn the name too.
+    # The reverse map is made on first use; if it exists already, the name must be added to it too.
     if kind._reverse_map is not None:
         kind._reverse_map[name] = oid
 
 
 def embedded_receipt(frame: bytes) -> bytes | None:
-    """The ledger receipt (DER) that a seal's CMS carries. Raises ValueError for what is no CMS of one signer."""
+    """The ledger receipt (DER) in a seal's CMS, or None. Raises ValueError unless it is a CMS with one signer."""
     register()
     try:
         (signer,) = cms.ContentInfo.load(frame)["content"]["signer_infos"]

@@ -1,4 +1,4 @@
-"""Some keys in files, others in a token: one `KeyProvider` over both."""
+"""One `KeyProvider` over keys in files and keys in a token."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from trust.model.errors import NotFound
 
 @dataclass(frozen=True, slots=True)
 class CompositeKeyProvider:
-    """`in_token` says which new keys are made in the token. Where an old key lives, its record says.
+    """`in_token` says which new keys are made in the token. The record of an existing key says where it is.
 
-    `before_signing` is called before each use of a key, and raises where it is not to be used now.
-    Imported private keys go to `files`; SM2 keys too, as no token of PKCS #11 can hold them.
+    `before_signing` is called before each use of a key, and raises if it must not be used now. Imported private keys
+    go to `files`; SM2 keys too, because PKCS #11 has no mechanism for them.
     """
 
     files: FileKeyProvider
@@ -31,7 +31,7 @@ class CompositeKeyProvider:
         return provider.generate(purpose, suite, label=label, at=at)
 
     def records(self) -> list[KeyRecord]:
-        """Every key of both, in the order of making."""
+        """The records of all keys in both places, in the order in which they were made."""
         listed = [*self.files.records(), *(self.token.records() if self.token is not None else ())]
         return sorted(listed, key=lambda record: (record.created_at, record.key_id))
 
@@ -41,7 +41,7 @@ class CompositeKeyProvider:
         return _AskedFirst(provider.open(key_id, purpose), self.before_signing)
 
     def provider(self, place: str) -> KeyProvider:
-        """The provider called `file` or `pkcs11`. Raises `NotFound` where there is no token."""
+        """The provider called `file` or `pkcs11`. Raises `NotFound` if there is no token."""
         if place == "file":
             return self.files
         if place != "pkcs11" or self.token is None:
@@ -52,7 +52,7 @@ class CompositeKeyProvider:
         return self.token
 
     def place_of(self, key_id: str) -> str:
-        """`file` or `pkcs11`. Raises `NotFound`."""
+        """Where the key is, `file` or `pkcs11`. Raises `NotFound`."""
         if self.files.has(key_id):
             return "file"
         if self.token is not None and any(record.key_id == key_id for record in self.token.records()):
@@ -62,7 +62,7 @@ class CompositeKeyProvider:
 
 @dataclass(frozen=True, slots=True)
 class _AskedFirst:
-    """A key whose every use is asked for first."""
+    """A key that calls `before_signing` before every use."""
 
     key: SigningKey
     before: Sequence[Callable[[KeyPurpose], None]]

@@ -1,16 +1,16 @@
-"""Custody: where private keys live, and the only way to use one.
+"""Custody: where private keys are stored, and the only way to use one.
 
 A key has one purpose for its whole life. Opening it states the purpose, and a seal key cannot be opened to
 sign a checkpoint. Callers get a `SigningKey`, never the private key itself.
 
-`FileKeyProvider` is for small installations: one encrypted PKCS #8 file per key (mode 0600) and beside it a
-record that says what the key is for. Two files of one key:
+`FileKeyProvider` is for small installations: one encrypted PKCS #8 file per key (mode 0600), with a record beside it
+that says what the key is for. The two files of a key:
 
     keys/9f3c…e1.key.pem    -----BEGIN ENCRYPTED PRIVATE KEY-----  (RFC 5958, PBES2: PBKDF2-HMAC-SHA-256, AES-256-CBC)
     keys/9f3c…e1.json       {"id": "9f3c…e1", "purpose": "seal", "suite": "SM2-SM3", "public_key": "3059…",
                              "label": "…", "created_at": "2026-11-23T08:00:00+00:00"}
 
-The id is the first 16 bytes of SHA-256 over the SubjectPublicKeyInfo, so it cannot point at another key.
+The id is the first 16 bytes of SHA-256 over the SubjectPublicKeyInfo, so it cannot refer to another key.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class SigningKey(Protocol):
 
     @property
     def pyca(self) -> PyCaPrivateKey | None:
-        """The key as `cryptography` knows it; None for SM2 and for a key in a token. Nothing may need it."""
+        """The key as an object of `cryptography`; None for SM2 and for a key in a token, so callers must not depend on
+        it."""
 
     def sign(self, message: bytes) -> bytes:
         """A signature as `keys.suites` describes for the key's suite. Raises `KeyUnavailable`."""
@@ -87,7 +88,7 @@ class KeyProvider(Protocol):
     def records(self) -> Sequence[KeyRecord]: ...
 
     def open(self, key_id: str, purpose: KeyPurpose) -> SigningKey:
-        """Raises `NotFound`, `NotPermitted` (another purpose) or `KeyUnavailable` (cannot be opened)."""
+        """Opens a key for its purpose. Raises `NotFound`, `NotPermitted` (another purpose) or `KeyUnavailable`."""
 
 
 class FileKeyProvider:
@@ -112,10 +113,10 @@ class FileKeyProvider:
     def adopt(
         self, private: PyCaPrivateKey, purpose: KeyPurpose, suite: Suite, *, label: str, at: datetime
     ) -> KeyRecord:
-        """Keeps a key that was made elsewhere, encrypted anew under our passphrase.
+        """Stores a key that was made elsewhere, encrypted with our passphrase.
 
-        Whether it is strong enough for the suite is the caller's check. The same key again gives the record
-        that is there; under another purpose it raises `Conflict`.
+        The caller must check that it is strong enough for the suite. Adopting the same key again returns the existing
+        record; with another purpose it raises `Conflict`.
         """
         record = make_record(_spki(private), purpose, suite, label, at)
         if self.has(record.key_id):
@@ -126,8 +127,8 @@ class FileKeyProvider:
         encrypted = private.private_bytes(
             serialization.Encoding.DER,
             serialization.PrivateFormat.PKCS8,
-            # The library's own choice: PBES2 with AES-256-CBC. It has no say over the rounds in PKCS #8,
-            # so a passphrase of one's own has to be long; the one that `init` makes has 256 bits.
+            # The library chooses PBES2 with AES-256-CBC, and offers no choice of rounds for PKCS #8, so an operator's
+            # own passphrase must be long; the one that `init` makes has 256 bits.
             serialization.BestAvailableEncryption(self._passphrase()),
         )
         self._store(_PyCaSigningKey(record, private), encrypted)
@@ -135,7 +136,7 @@ class FileKeyProvider:
 
     def _store(self, key: SigningKey, encrypted: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # The key first, its record second: a crash between them leaves a file that nothing refers to, and
+        # The key is written first, then its record: a crash in between leaves a file that nothing refers to, and
         # that a repeated import may replace.
         path = self._folder / f"{key.record.key_id}.key.pem"
         write_durably(path, pem.armor("ENCRYPTED PRIVATE KEY", encrypted))
@@ -150,7 +151,7 @@ class FileKeyProvider:
         return sorted(found, key=lambda record: (record.created_at, record.key_id))
 
     def has(self, key_id: str) -> bool:
-        """Whether the key is one of this folder's. Says nothing about whether it can be opened."""
+        """True if this folder has the key. Does not check that it can be opened."""
         return (self._folder / f"{key_id}.json").exists()
 
     def open(self, key_id: str, purpose: KeyPurpose) -> SigningKey:
@@ -263,7 +264,7 @@ def encode_record(record: KeyRecord) -> bytes:
 
 
 def decode_record(data: bytes, key_id: str) -> KeyRecord:
-    """Raises `KeyUnavailable` if the record is damaged or belongs to another key than `key_id`."""
+    """Decodes a record. Raises `KeyUnavailable` if it is damaged or belongs to another key than `key_id`."""
     try:
         listed = json.loads(data)
         spki = bytes.fromhex(listed["public_key"])

@@ -1,23 +1,23 @@
-"""Time-stamp authorities outside (RFC 3161 over HTTP), and what is done when one is down or lies.
+"""Outside time-stamp authorities (RFC 3161 over HTTP), and the fallback when one is down or gives a bad token.
 
-A token from outside is checked completely before anything is built on it: what a verifier would refuse later must
-not be in a licence. `check_outside_token` asks, and refuses as TIME_STAMP_BAD:
+A token from outside is checked completely before it is used, because a licence must not contain what a verifier would
+refuse later. `check_outside_token` refuses as TIME_STAMP_BAD what fails one of these checks:
 
 | what                         | why                                                                             |
 |------------------------------|---------------------------------------------------------------------------------|
 | it rebuilds byte for byte    | the one frame of `trust.encoding.cms`, from pinned certificates: no free byte   |
 | signed attributes            | exactly content-type, message-digest, signing-certificate-v2 of the pinned one  |
 | signature                    | by the pinned key; the certificate is in its term                               |
-| imprint and its algorithm    | it is over what was asked for                                                   |
-| nonce                        | it was made for this question, and is not an old answer (RFC 3161 §2.4.2)       |
-| genTime                      | between question and answer, give or take the skew and the stated accuracy      |
-| no critical extension        | it would say something that nobody here understands                             |
+| imprint and its algorithm    | it is over the requested digest                                                 |
+| nonce                        | it was made for this request, and is not an old answer (RFC 3161 §2.4.2)        |
+| genTime                      | between request and answer, allowing for skew and the stated accuracy           |
+| no critical extension        | it would have a meaning that is not implemented here                            |
 
-Policy, serial number, accuracy up to a minute, ordering and the name of the authority are its own.
+Policy, serial number, accuracy up to a minute, ordering and the name of the authority are not checked.
 
-Fallback: `TimeStampOrder` asks its members in their order. One that is down or lies is left out for a while, so
-that not every seal waits for it; if all are, all are asked again. If nobody answers well there is no time-stamp:
-`TimeStampUnavailable`, and nothing is sealed.
+Fallback: `TimeStampOrder` asks its members in order. One that is down or gives a bad token is left out for a while, so
+that not every seal waits for it; if all are left out, all are asked again. If none gives a good token,
+`TimeStampUnavailable` is raised, and nothing is sealed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from trust.model.clock import Clock
 from trust.model.errors import OperationalError, TimeStampUnavailable, TrustError, VerificationError
 
 MAX_ANSWER_BYTES = 24 * 1024
-"""More would not fit into the room of a seal, beside certificates and receipt."""
+"""A longer token would not fit into the gap of a seal, beside certificates and receipt."""
 QUERY_TYPE, REPLY_TYPE = "application/timestamp-query", "application/timestamp-reply"
 _SKEW = timedelta(seconds=60)
 _WORST_ACCURACY = timedelta(seconds=60)
@@ -58,7 +58,7 @@ Post = Callable[[str, bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class OutsideTsa:
-    """An authority outside. `certs` are DER, the pinned signer first and no root; `root` is above them."""
+    """An outside authority. `certs` are DER, starting with the pinned signer, without the root, which is `root`."""
 
     url: str
     certs: Sequence[bytes]
@@ -78,13 +78,13 @@ class OutsideTsa:
         return self._stamp(imprint, algorithm, timedelta(0))
 
     def now(self) -> datetime:
-        """What the authority's clock says, whatever ours says. Raises `TimeStampUnavailable`."""
+        """The time of the authority's clock, however far it is from ours. Raises `TimeStampUnavailable`."""
         algorithm = read_x509_cert(self.certs[0]).suite.digest
         token = self._stamp(digest(algorithm, secrets.token_bytes(32)), algorithm, _ANY_TIME)
         return _facts(cms.ContentInfo.load(token)["content"]["encap_content_info"]["content"].parsed).at
 
     def _stamp(self, imprint: bytes, algorithm: str, apart: timedelta) -> bytes:
-        """`apart`: how far the authority's clock may be from ours."""
+        """A checked token. `apart`: how far the authority's clock may differ from ours."""
         asn1.register()
         nonce = secrets.randbits(_NONCE_BITS - 1) | 1 << (_NONCE_BITS - 1)
         asked_at = self.clock.now()
@@ -119,16 +119,16 @@ class OutsideTsa:
 
 @dataclass(slots=True)
 class Rests:
-    """Until when an authority is left out, by its certificate. One for all orders, as long as the service runs."""
+    """Until when each authority is left out, by its certificate. Shared by all orders while the service runs."""
 
     until: dict[bytes, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class TimeStampOrder:
-    """Members in the order in which they are asked. `suite` is that of the family: all take the same digests.
+    """Authorities in the order in which they are asked. `suite` is common to all: they accept the same digests.
 
-    Which member stamped, only the token says.
+    Only the token says which member made it.
     """
 
     suite: str
@@ -138,11 +138,11 @@ class TimeStampOrder:
 
     @property
     def certs(self) -> Sequence[bytes]:
-        """Those of the first member."""
+        """The certificates of the first member."""
         return self.members[0].certs if self.members else ()
 
     def stamp(self, imprint: bytes, algorithm: str) -> bytes:
-        """The token of the first member that gives a good one. Raises `TimeStampUnavailable`."""
+        """The token of the first member that returns a good one. Raises `TimeStampUnavailable`."""
         at, until = self.clock.now(), self.rests.until
         awake = [each for each in self.members if until.get(each.certs[0], at) <= at]
         why = [f"{_name(each)} rests" for each in self.members if awake and each not in awake]
@@ -152,7 +152,7 @@ class TimeStampOrder:
             except OperationalError as exc:
                 until[member.certs[0]] = self.clock.now() + _REST
                 why.append(f"{_name(member)} {exc.code}")
-                # A liar is worse news than a machine that is away.
+                # A bad token is worse than an authority that does not answer.
                 level = logging.ERROR if exc.code == "TIME_STAMP_BAD" else logging.WARNING
                 _log.log(level, "no time-stamp by %s: %s", _name(member), exc.what, extra={"code": exc.code})
                 continue
@@ -170,7 +170,7 @@ def _name(member: TimeStamper) -> str:
 
 
 def encode_query(imprint: bytes, algorithm: str, nonce: int) -> bytes:
-    """TimeStampReq (RFC 3161 §2.4.1): any policy, the certificate is wanted."""
+    """A TimeStampReq (RFC 3161 §2.4.1, DER) for any policy that requests the certificate."""
     fields: dict[str, Any] = {"algorithm": algorithm}
     if algorithm == "sha256":
         fields["parameters"] = None
@@ -195,7 +195,7 @@ def check_outside_token(
     asked_at: datetime,
     answered_at: datetime,
 ) -> None:
-    """Returns if the token is a good answer of the authority with these certificates. Raises `VerificationError`."""
+    """Checks that the token is a good answer of the authority with these certificates. Raises `VerificationError`."""
     signer = read_x509_cert(certs[0])
     try:
         (signer_info,) = cms.ContentInfo.load(token, strict=True)["content"]["signer_infos"]

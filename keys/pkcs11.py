@@ -1,27 +1,27 @@
 """Keys in a PKCS #11 token: a hardware security module, a smart card, or SoftHSM (OASIS PKCS #11 v2.40, v3.0).
 
-Keys are made in the device and stay there: CKA_SENSITIVE, not CKA_EXTRACTABLE, and a key that was ever
-otherwise is refused. What comes out is signatures, and each is checked against the key's record before
-anybody gets it: a token that was exchanged, or computed wrongly, gives an error and no seal.
+Keys are made in the device and stay there: CKA_SENSITIVE, not CKA_EXTRACTABLE, and a key that was ever otherwise is
+refused. Every signature is checked with the public key in the key's record before it is returned, so a token that was
+exchanged, or computed wrongly, gives an error and no seal.
 
 A key is two objects in the token and one record in a folder, which is that of `keys.custody` without a key
-file. The objects have the key's id (16 bytes) as CKA_ID and `purpose suite label` as CKA_LABEL: the record
-cannot give a key another purpose than the one that stands in the token.
+file. The objects have the key's id (16 bytes) as CKA_ID and `purpose suite label` as CKA_LABEL, so a changed record
+cannot give a key another purpose than the token does.
 
 | suite          | key pair                        | signature                                              |
 |----------------|---------------------------------|--------------------------------------------------------|
 | RSA3072-SHA256 | CKM_RSA_PKCS_KEY_PAIR_GEN       | CKM_SHA256_RSA_PKCS                                    |
 | P256-SHA256    | CKM_EC_KEY_PAIR_GEN             | CKM_ECDSA over the digest; r ‖ s is re-encoded as DER  |
 | Ed25519        | CKM_EC_EDWARDS_KEY_PAIR_GEN     | CKM_EDDSA                                              |
-| SM2-SM3        | none that is standard           | refused: its keys live in files                        |
+| SM2-SM3        | none that is standard           | refused: its keys are in files                         |
 
-A token may go away and come back while the service runs. Whatever was open then is worthless, so everything
-carries the generation of the library it was opened in. A call that fails for another reason than its own
-request begins a new generation (C_Finalize, C_Initialize, C_Login) and is made once more; if that fails too,
-the caller gets `KeyUnavailable`, and the next call tries again.
+A token may be removed and come back while the service runs. Sessions and handles from before are invalid then, so each
+records the generation of the library in which it was opened. A call that fails for a reason other than its own request
+begins a new generation (C_Finalize, C_Initialize, C_Login) and is repeated once; if that fails too, the caller gets
+`KeyUnavailable`, and the next call tries again.
 
-The PIN is read when it is needed and stands in no error and no log. A PIN that the token refused is not
-offered again: three wrong ones lock most tokens.
+The PIN is read when it is needed and never appears in an error or a log. A PIN that the token refused is not tried
+again, because three wrong ones lock most tokens.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _GUARDED = {
     Attribute.ALWAYS_SENSITIVE: True,
     Attribute.NEVER_EXTRACTABLE: True,
 }
-"""What must be true of every private key here (PKCS #11 v2.40 §4.9)."""
+"""The required attributes of every private key here (PKCS #11 v2.40 §4.9)."""
 
 _PIN_REFUSED = (
     pkcs11.PinIncorrect,
@@ -77,7 +77,7 @@ _PIN_REFUSED = (
     pkcs11.PinExpired,
     pkcs11.PinLocked,
 )
-# A new session would get the same answer to these.
+# Errors that would be the same in a new session.
 _FINAL = (
     pkcs11.MechanismInvalid,
     pkcs11.MechanismParamInvalid,
@@ -95,15 +95,15 @@ _FINAL = (
 
 
 class Pkcs11KeyProvider:
-    """Keys in the token with a given label; their records as files in one folder.
+    """Keys in the token with a given label, with their records as files in one folder.
 
-    Safe from many threads, which take turns: see `_Module`.
+    Any number of threads may use it; they take turns (see `_Module`).
     """
 
     def __init__(self, folder: Path, *, module: Path, token_label: str, pin: Callable[[], str]) -> None:
-        """`module` is the vendor's shared library; `pin` is asked each time that somebody has to log in.
+        """`module` is the vendor's shared library; `pin` is called for each login.
 
-        Touches neither the module nor the token: a service starts without them, and finds them later.
+        Does not load the module or access the token, so that a service can start without them.
         """
         self._folder = folder
         self._token = _Token(module, token_label, pin)
@@ -111,10 +111,10 @@ class Pkcs11KeyProvider:
         self._lock = threading.Lock()
 
     def generate(self, purpose: KeyPurpose, suite: Suite, *, label: str, at: datetime) -> KeyRecord:
-        """As `KeyProvider.generate`. Raises `KeyUnavailable` with the code TOKEN_MECHANISM where the token
-        cannot do the suite."""
+        """As `KeyProvider.generate`. Raises `KeyUnavailable` with the code TOKEN_MECHANISM if the token does not
+        support the suite."""
         public_key = self._token.ask(lambda session: _generate(session, purpose, suite, label))
-        # The key first, its record second: a crash between them leaves a key that nothing refers to.
+        # The key is made first, then its record: a crash in between leaves a key that nothing refers to.
         record = make_record(public_key, purpose, suite, label, at)
         path = self._folder / f"{record.key_id}.json"
         create_durably(path, encode_record(record))
@@ -126,7 +126,7 @@ class Pkcs11KeyProvider:
         return sorted(found, key=lambda record: (record.created_at, record.key_id))
 
     def open(self, key_id: str, purpose: KeyPurpose) -> SigningKey:
-        """As `KeyProvider.open`. The first time the objects in the token are compared with the record."""
+        """As `KeyProvider.open`. The first time, the objects in the token are compared with the record."""
         with self._lock:
             key = self._opened.get(key_id)
         if key is None:
@@ -163,7 +163,7 @@ class _TokenSigningKey:
         try:
             check_signature(record.suite, record.public_key, message, signature)
         except VerificationError as exc:
-            # Also the answer to faults injected into RSA-CRT: a wrong signature would give the key away.
+            # Never return a wrong signature: after an injected fault in RSA-CRT it would reveal the key.
             raise KeyUnavailable(
                 f"The token made a signature that is not one of key {record.key_id}.",
                 "Take the token out of use and look into it.",
@@ -172,14 +172,14 @@ class _TokenSigningKey:
         return signature
 
 
-# --- what is asked of the token -----------------------------------------------------------------------------
+# --- operations on the token --------------------------------------------------------------------------------
 
 
 def _generate(session: _Session, purpose: KeyPurpose, suite: Suite, label: str) -> bytes:
     _require_mechanisms(session, suite)
     raw = session.raw_for_writing()
     try:
-        # Under a random id first: what the id has to be is known when the public key is.
+        # With a random id first, because the real id is computed from the public key.
         temporary = secrets.token_bytes(16)
         template: dict[str, Any] = {
             "id": temporary,
@@ -214,7 +214,7 @@ def _generate(session: _Session, purpose: KeyPurpose, suite: Suite, label: str) 
 
 
 def _check_objects(session: _Session, record: KeyRecord) -> None:
-    """Raises `KeyUnavailable` unless the token has this key, guarded, for this purpose."""
+    """Raises `KeyUnavailable` unless the token has this key with the required attributes, for this purpose."""
     private = session.private_key(record.key_id)
     public = session.find(ObjectClass.PUBLIC_KEY, record.key_id)
     expected = _object_label(record.purpose, record.suite, record.label)
@@ -265,7 +265,7 @@ def _spki(public: Any, suite: Suite) -> bytes:
             key = rsa.RSAPublicNumbers(exponent, int.from_bytes(public[Attribute.MODULUS])).public_key()
         else:
             point = bytes(public[Attribute.EC_POINT])
-            # CKA_EC_POINT is a DER OCTET STRING; some devices leave the wrapping out (PKCS #11 v2.40 §2.3.3).
+            # CKA_EC_POINT is a DER OCTET STRING (PKCS #11 v2.40 §2.3.3); some devices omit the wrapping.
             size = 65 if suite is Suite.P256_SHA256 else 32
             point = point if len(point) == size else core.OctetString.load(point, strict=True).native
             if suite is Suite.P256_SHA256:
@@ -284,7 +284,7 @@ def _spki(public: Any, suite: Suite) -> bytes:
 
 @dataclass(slots=True)
 class _Session:
-    """A logged-in session. `handles`: private keys that were looked up in it, by key id."""
+    """A logged-in session. `handles`: the private keys found in it so far, by key id."""
 
     raw: Any
     generation: int
@@ -297,19 +297,19 @@ class _Session:
         return found
 
     def find(self, kind: ObjectClass, key_id: str) -> Any:
-        # A search that cannot begin is finished by python-pkcs11 when it is collected, which fails and is
-        # printed. So the session is tried with something that leaves nothing behind.
+        # python-pkcs11 finishes a search that failed to begin when the object is collected, which prints an
+        # error. So the session is tested first with a call that leaves nothing behind.
         with contextlib.suppress(pkcs11.RandomNoRNG, pkcs11.FunctionNotSupported):
             self.raw.generate_random(64)
         return self.raw.get_key(object_class=kind, id=bytes.fromhex(key_id))
 
     def raw_for_writing(self) -> Any:
-        """A second session, which may make objects. It shares the login of the first (PKCS #11 §5.6)."""
+        """Opens a second session that may make objects. It shares the login of the first (PKCS #11 §5.6)."""
         return self.raw.token.open(rw=True)
 
 
 class _Token:
-    """The session with one token: opened when needed, opened again when it was lost."""
+    """The session with one token, opened when needed and again after it was lost."""
 
     def __init__(self, module: Path, label: str, pin: Callable[[], str]) -> None:
         self._module_path = module
@@ -319,9 +319,9 @@ class _Token:
         self._session: _Session | None = None
 
     def ask(self, question: Callable[[_Session], _T]) -> _T:
-        """The answer to a question. Asked again once, in a new generation, if the token seems to be gone.
+        """Runs `question` in a session, and once more in a new generation if the token seems to be gone.
 
-        Raises `KeyUnavailable`. A question may be asked twice: it must not matter.
+        `question` may run twice, so repeating it must be harmless. Raises `KeyUnavailable`.
         """
         module = _module(self._module_path)
         with module.turn():
@@ -330,7 +330,7 @@ class _Token:
             except (*_PIN_REFUSED, *_FINAL) as exc:
                 raise self._error(exc) from exc
             except pkcs11.PKCS11Error as exc:
-                _let_go(exc)  # whatever it was, it may have been that the token was away
+                _let_go(exc)  # whatever the error is, the token may have been away
             try:
                 module.renew()
                 return self._answer(module, question)
@@ -338,7 +338,7 @@ class _Token:
                 raise self._error(exc) from exc
 
     def _answer(self, module: _Module, question: Callable[[_Session], _T]) -> _T:
-        # Never closed: python-pkcs11 logs out with the session, and that is for the whole process.
+        # Sessions are never closed: python-pkcs11 then logs out, which affects the whole process.
         if self._session is None or self._session.generation != module.generation:
             self._session = _Session(self._log_in(module), module.generation)
         return question(self._session)
@@ -351,14 +351,14 @@ class _Token:
         try:
             return token.open(user_pin=pin)
         except pkcs11.UserAlreadyLoggedIn:
-            return token.open()  # by another provider of this process
+            return token.open()  # another provider of this process has logged in
         except _PIN_REFUSED:
             self._refused_pin = pin
             raise
 
     def _error(self, exc: pkcs11.PKCS11Error) -> KeyUnavailable:
         _let_go(exc)
-        kind = type(exc).__name__  # never the text: a library may put anything in it
+        kind = type(exc).__name__  # never the text, in which a library may put anything
         match exc:
             case pkcs11.NoSuchKey() | pkcs11.MultipleObjectsReturned():
                 return KeyUnavailable(
@@ -396,15 +396,15 @@ def _pin_refused() -> KeyUnavailable:
 
 
 def _let_go(exc: BaseException) -> None:
-    """Ends what the frames of an exception still hold, while no other thread is in the library."""
+    """Releases objects that the frames of an exception still reference, while no other thread is in the library."""
     traceback.clear_frames(exc.__traceback__)
 
 
 class _Module:
-    """A vendor's library, loaded once in a process, and started anew when a token was lost.
+    """A vendor's library, loaded once in a process, and restarted when a token was lost.
 
-    One thread at a time: python-pkcs11 starts libraries without CKF_OS_LOCKING_OK, and then they do no locking
-    of their own (PKCS #11 v2.40 §5.4). Who needs more signatures a second runs more processes.
+    Only one thread at a time may use it: python-pkcs11 starts libraries without CKF_OS_LOCKING_OK, and then they do no
+    locking of their own (PKCS #11 v2.40 §5.4). For more signatures a second, run more processes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -415,7 +415,7 @@ class _Module:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """The time in which this thread alone may use the library."""
+        """Holds the lock under which this thread alone may use the library."""
         if os.getpid() != self._process:
             raise KeyUnavailable(
                 "A process that was forked off cannot use its parent's token.",
@@ -429,8 +429,8 @@ class _Module:
         return pkcs11.lib(self._path)
 
     def renew(self) -> None:
-        """Starts the library anew: every session of this process with any of its tokens is gone."""
-        # Counted first: if starting fails, what was open is lost all the same.
+        """Restarts the library, which ends every session of this process with any of its tokens."""
+        # Counted first, because open sessions are lost even if the restart fails.
         self.generation += 1
         library = self.library()
         with contextlib.suppress(pkcs11.PKCS11Error):
@@ -438,6 +438,6 @@ class _Module:
         library.initialize()
 
 
-@cache  # a library is one per process, whoever asks for it
+@cache  # a library has one instance per process
 def _module(path: Path) -> _Module:
     return _Module(path)

@@ -1,4 +1,4 @@
-"""What the faces of custody are handed."""
+"""The facade that the faces of custody are given."""
 
 from __future__ import annotations
 

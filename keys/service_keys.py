@@ -22,14 +22,14 @@ _BACK = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class ServiceKeys:
-    """Which key in custody serves which use."""
+    """The assignment of keys in custody to uses."""
 
     database: Database
     keys: KeyProvider
     clock: Clock
 
     def ensure(self, use: str, purpose: KeyPurpose, suite: Suite) -> None:
-        """Makes a key for the use where there is none."""
+        """Makes a key for the use if there is none."""
         with self.database.read() as connection:
             if tables.one_row(connection, sql.ServiceKeyRow, use=use) is not None:
                 return
@@ -62,7 +62,7 @@ class ServiceKeys:
         return newest
 
     def checkpoint_keys(self) -> list[sql.ServiceKeyRow]:
-        """Every key that the ledger has or had, Ed25519 first. Which of them sign, the ledger says itself."""
+        """Every key that the ledger has or had, Ed25519 first. The ledger itself records which of them sign."""
         with self.database.read() as connection:
             return [
                 row

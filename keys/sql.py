@@ -9,7 +9,7 @@ from trust.storage.tables import blob
 
 
 class ServiceKeyRow(SQLModel, table=True):
-    """Keys of the service itself, by use: trust-root, trust-root-next, present, status, checkpoint."""
+    """A key of the service itself, with its use: trust-root, trust-root-next, present, status, report, checkpoint."""
 
     __tablename__ = "service_key"
     key_id: str = Field(primary_key=True, max_length=64)

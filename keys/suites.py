@@ -1,7 +1,7 @@
 """Named algorithm suites, and the one function that checks a signature.
 
-A suite fixes everything: key type, digest, padding, encodings, the distinguishing ID of SM2. Which suite a
-key uses stands in the key's own record or in its X.509 certificate, never in the message that is checked.
+A suite fixes everything: key type, digest, padding, encodings, the distinguishing ID of SM2. The suite of a key is
+taken from the key's own record or its X.509 certificate, never from the message that is checked.
 
 | suite            | key              | signature bytes                         | source                      |
 |------------------|------------------|-----------------------------------------|-----------------------------|
@@ -37,16 +37,16 @@ class Suite(StrEnum):
 
 
 TOKEN_SUITES = (Suite.RSA3072_SHA256, Suite.P256_SHA256, Suite.ED25519)
-"""Suites whose keys a PKCS #11 token can hold: the standard has no mechanism for SM2."""
+"""Suites whose keys can be in a PKCS #11 token; the standard has no mechanism for SM2."""
 
 _PyCaPublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 
 def check_signature(suite: Suite, public_key: bytes, message: bytes, signature: bytes) -> None:
-    """Returns if `signature` over `message` is right under `public_key` (SubjectPublicKeyInfo, DER).
+    """Checks `signature` over `message` with `public_key` (SubjectPublicKeyInfo, DER).
 
-    Raises `VerificationError` if it is not, and `Malformed` if the key is not a key of this suite: a key of
-    another kind is the caller's mistake, not a bad signature.
+    Raises `VerificationError` if it is wrong, and `Malformed` if the key is not a key of this suite, which is the
+    caller's mistake and not a bad signature.
     """
     try:
         match suite:
@@ -85,7 +85,7 @@ def _pyca_public_key(spki: bytes) -> _PyCaPublicKey:
 
 
 def suite_of_public_key(spki: bytes) -> Suite:
-    """The suite whose keys look like this one. Raises `Malformed` if there is none."""
+    """The suite of a public key, by its type. Raises `Malformed` if there is none."""
     if sm2.is_sm2_spki(spki):
         return Suite.SM2_SM3
     match _pyca_public_key(spki):

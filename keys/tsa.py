@@ -1,10 +1,10 @@
 """A time-stamp authority of our own (RFC 3161; GM/T 0033 for SM2).
 
-It signs a TSTInfo over a digest. The token is written with `trust.encoding.cms`, so that a verifier can
-rebuild it from its parts and no byte of it is left free. Its certificate hangs under a root of its own: a
-seal key cannot vouch for the time of its own use.
+It signs a TSTInfo over a digest. The token is written with `trust.encoding.cms`, so that a verifier can rebuild it from
+its parts and every byte is checked. Its certificate is under a separate root, so that a seal key cannot vouch for the
+time of its own use.
 
-What it signs (RFC 3161 §2.4.2), written here element by element, because a seal waits for it:
+The signed content (RFC 3161 §2.4.2), encoded here element by element for speed, because a seal waits for it:
 
     TSTInfo { version 1, policy POLICY_OID, messageImprint { { algorithm, NULL for SHA-256 }, digest },
               serialNumber of 127 bits, genTime in whole seconds of UTC, accuracy { seconds 1 }, nonce? }
@@ -38,7 +38,7 @@ POLICY_OID = "2.25.188304937846211902361047912273940281458"
 
 _HEAD = small_integer(1) + core.ObjectIdentifier(POLICY_OID).dump()
 _IMPRINT_ALGORITHM = {
-    # With NULL for SHA-256, as RFC 3161 requesters write it; SM3 has no parameters (GM/T 0006).
+    # SHA-256 with NULL, as RFC 3161 requesters write it; SM3 has no parameters (GM/T 0006).
     "sha256": bytes.fromhex("300d06096086480165030402010500"),
     "sm3": bytes.fromhex("300a06082a811ccf55018311"),
 }
@@ -47,18 +47,18 @@ _INTEGER, _GENERALIZED_TIME = 0x02, 0x18
 
 
 class TimeStamper(Protocol):
-    """Whoever gives time-stamps that verifiers believe: our own authority, or those of `keys.outside_tsa`."""
+    """A source of time-stamps that verifiers trust: our own authority, or those of `keys.outside_tsa`."""
 
     @property
     def suite(self) -> str:
-        """Its digest is the one to stamp."""
+        """The suite, whose digest is the one to be stamped."""
 
     @property
     def certs(self) -> Sequence[bytes]:
-        """DER: first the one that signs, then those above it, without the root."""
+        """The certificates (DER): first the one that signs, then those above it, without the root."""
 
     def stamp(self, imprint: bytes, algorithm: str) -> bytes:
-        """A token (DER) that rebuilds, over `imprint`. Raises `OperationalError` where there is none to be had."""
+        """A token (DER) over `imprint` in the canonical frame. Raises `OperationalError` if there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""X.509 of our own: certificates and revocation lists for seals and time-stamps, in SM2 and RSA/EC.
+"""X.509 certificates and revocation lists for seals and time-stamps, in SM2 and RSA/EC.
 
-One profile, one builder: asn1crypto lays out, and whoever has the key signs, be it SM2 or RSA, in a file or in
-a token. Everything comes out as DER, and DER is what is stored, pinned and compared.
+There is one builder for all profiles: asn1crypto encodes, and a `SigningKey` signs, be it SM2 or RSA, in a file or in a
+token. The results are DER, which is stored, pinned and compared.
 
-`read` is for everybody; `build` needs a private key and is the issuer's, so nothing is exported here for both.
+`read` is for every package; `build` needs a private key and is for the issuer only, so nothing is exported here.
 """

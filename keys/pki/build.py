@@ -9,14 +9,13 @@
 | TIME_STAMP     | no CA             | digitalSignature, nonRepudiation   | timeStamping, critical  |
 | OCSP           | no CA             | digitalSignature, nonRepudiation   | OCSPSigning; nocheck    |
 
-basicConstraints and keyUsage are critical everywhere. Names are UTF8String with C=CN. Certificates name where
-their CRL is published and where OCSP answers (RFC 5280 §4.2.1.13, §4.2.2.1); nothing of ours ever follows these
-addresses while it verifies. An OCSP responder's has neither: it lives for a month and is not asked about
+basicConstraints and keyUsage are critical everywhere. Names are UTF8String with C=CN. Certificates contain the
+addresses of their CRL and of the OCSP responder (RFC 5280 §4.2.1.13, §4.2.2.1); our verifier never fetches these
+addresses. An OCSP responder's certificate has neither: it is valid for a month and its revocation is not checked
 (id-pkix-ocsp-nocheck, RFC 6960 §4.2.2.2.1).
 
-Everything is built with asn1crypto and signed through `SigningKey`, whatever the suite and wherever the key
-lives: `cryptography` has builders too, but they know no SM2 and want the private key itself, which a token
-never gives out.
+Everything is built with asn1crypto and signed through `SigningKey`, for any suite and place of the key. `cryptography`
+has builders too, but they do not support SM2 and need the private key itself, which a token never gives out.
 """
 
 from __future__ import annotations
@@ -77,8 +76,8 @@ def make_x509_cert(
 ) -> bytes:
     """A signed X.509 certificate (DER) for `public_key` (SubjectPublicKeyInfo, DER).
 
-    `issuer_cert` is None for a self-signed root. Serial numbers are 127 random bits. `not_before` and
-    `not_after` are cut to whole seconds, as X.509 has no finer ones.
+    `issuer_cert` is None for a self-signed root. Serial numbers are 127 random bits. `not_before` and `not_after` are
+    truncated to whole seconds, the resolution of X.509.
     """
     asn1.register()
     name = _name(subject)
@@ -229,7 +228,7 @@ def signature_algorithm(suite: Suite) -> algos.SignedDigestAlgorithm:
     asn1.register()
     match suite:
         case Suite.SM2_SM3:
-            # Parameters absent, as OpenSSL and BouncyCastle write it; NULL is met and read as well.
+            # Parameters absent, as OpenSSL and BouncyCastle write it; NULL is accepted when reading.
             return algos.SignedDigestAlgorithm({"algorithm": "sm3_sm2"})
         case Suite.RSA3072_SHA256:
             # RFC 4055 §5: the parameters are NULL and must be there.

@@ -1,7 +1,7 @@
 """Chains of X.509 certificates up to roots that the caller trusts (RFC 5280 §6), by pyhanko-certvalidator.
 
-The revocation data is the caller's: no address in a certificate is ever followed. A revocation list may be
-younger than the moment that is judged; what counts is whether the certificate was revoked by then.
+The caller gives the revocation data; no address in a certificate is ever fetched. A revocation list may be newer than
+the moment that is judged; what counts is whether the certificate was revoked by then.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from trust.model.errors import EvidenceUnavailableError, VerificationError
 
 
 class Usage(Enum):
-    """What a certificate has to allow (GB/T 20518, RFC 5280 §4.2.1.3): an encryption certificate signs nothing."""
+    """The usage that a certificate must allow (GB/T 20518, RFC 5280 §4.2.1.3)."""
 
     SIGNING = "signing"
     TIME_STAMPING = "time-stamping"
@@ -41,14 +41,14 @@ class Usage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ChainTrust:
-    """Roots that are trusted, certificates that may lie between, revocation lists; all DER."""
+    """Trusted roots, possible intermediate certificates, and revocation lists; all DER."""
 
     roots: Sequence[bytes]
     intermediates: Sequence[bytes] = ()
     crls: Sequence[bytes] = ()
 
     def context(self, at: datetime) -> Any:
-        """A validation context of the library for one moment; it is used once."""
+        """A validation context of the library for the moment `at`; each may be used only once."""
         asn1.register()
         return ValidationContext(
             trust_roots=[x509.Certificate.load(der) for der in self.roots],
@@ -64,7 +64,7 @@ class ChainTrust:
 
 
 def check_chain(cert: bytes, trust: ChainTrust, *, at: datetime, usage: Usage) -> None:
-    """Returns if `cert` leads to a root, was in its term at `at`, not revoked by then, and may be used so.
+    """Checks that `cert` chains to a root, was valid at `at`, not revoked by then, and allows `usage`.
 
     Raises `VerificationError` (CERT_NOT_YET_VALID, CERT_EXPIRED, CERT_REVOKED, CERT_USAGE, CERT_CHAIN) or
     `EvidenceUnavailableError` (NO_CERTIFICATE_CHAIN_FOUND, REVOCATION_UNKNOWN).

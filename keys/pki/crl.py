@@ -1,4 +1,4 @@
-"""Revocation lists of certification authorities outside: what has to be true before one is kept (RFC 5280 §6.3).
+"""Checking revocation lists of outside certification authorities before they are stored (RFC 5280 §6.3).
 
 | code             | refused because                                                                      |
 |------------------|--------------------------------------------------------------------------------------|
@@ -10,8 +10,8 @@
 |                  | distribution point than our certificates name; or a critical extension is unknown    |
 | CRL_NOT_YET      | it is dated in the future                                                            |
 
-A list is taken for the whole truth about its CA wherever it is used later, so one that is not is refused here.
-Whether it is still fresh is not checked: that is asked whenever it is used.
+Wherever a list is used later, it is taken to be complete for its CA, so an incomplete one is refused here. Whether it
+is still in date is not checked here, but on every use.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LIMITS = (
 
 @dataclass(frozen=True, slots=True)
 class CheckedCrl:
-    """A list that its CA signed. `revoked`: since when, by serial number."""
+    """A list that its CA signed. `revoked`: the time of revocation by serial number."""
 
     der: bytes
     number: int | None
@@ -51,7 +51,7 @@ class CheckedCrl:
 
 
 def read_crl_file(data: bytes) -> bytes:
-    """The list (DER) in a file or an answer, DER or PEM. Raises `Malformed`."""
+    """The list (DER) in a file or a response, which may be DER or PEM. Raises `Malformed`."""
     if not pem.detect(data):
         return data
     try:
@@ -64,7 +64,7 @@ def read_crl_file(data: bytes) -> bytes:
 
 
 def check_crl(der: bytes, issuer: bytes, *, addresses: Collection[str], at: datetime) -> CheckedCrl:
-    """The list, if `issuer` (certificate, DER) signed it and it covers all that is asked of it.
+    """Returns the list if `issuer` (certificate, DER) signed it and it is complete.
 
     `addresses` are the distribution points that all our certificates under the issuer name. Raises `Malformed`
     with a code of the table above.
@@ -107,17 +107,17 @@ def check_crl(der: bytes, issuer: bytes, *, addresses: Collection[str], at: date
 
 
 def issuer_name(der: bytes) -> bytes:
-    """The name (DER) of the CA that a list says it is of. Raises `Malformed`."""
+    """The name (DER) of the CA in a list's issuer field. Raises `Malformed`."""
     return bytes(_load(der).issuer.dump())
 
 
 def revoked_serials(der: bytes) -> Mapping[int, datetime]:
-    """Since when, by serial number, in a list that was checked before."""
+    """The time of revocation by serial number, from a list that was checked before."""
     return _revoked(_load(der))
 
 
 def crl_addresses(cert: bytes) -> list[str]:
-    """The http addresses at which a certificate (DER) says the list of its issuer is (RFC 5280 §4.2.1.13)."""
+    """The http addresses of its issuer's list in a certificate (DER) (RFC 5280 §4.2.1.13)."""
     asn1.register()
     try:
         return _addresses(x509.Certificate.load(cert))
@@ -128,7 +128,7 @@ def crl_addresses(cert: bytes) -> list[str]:
 def _addresses(cert: Any) -> list[str]:
     found: list[str] = []
     for point in cert.crl_distribution_points_value or []:
-        # Without reasons and without another issuer: whole lists of the certificate's own issuer.
+        # Only complete lists of the certificate's own issuer: without reasons and without another issuer.
         if point["reasons"].native or point["crl_issuer"].native:
             continue
         found += [each for each in _names(point["distribution_point"]) if each.lower().startswith("http://")]
@@ -163,7 +163,7 @@ def _check_algorithm(parsed: Any, suite: Suite) -> None:
 
 
 def _check_scope(parsed: Any, addresses: Collection[str]) -> int | None:
-    """The list's number, if the list is a whole one."""
+    """The list's number, after checking that the list is complete."""
     number: int | None = None
     for extension in parsed["tbs_cert_list"]["crl_extensions"]:
         name, value = extension["extn_id"].native, extension["extn_value"].parsed
@@ -184,7 +184,7 @@ def _check_scope(parsed: Any, addresses: Collection[str]) -> int | None:
 
 
 def _names(point: Any) -> list[str]:
-    """The URIs of a DistributionPointName; one relative to the issuer's name is none that can be fetched."""
+    """The URIs of a DistributionPointName; empty for a name relative to the issuer, which cannot be fetched."""
     if point.native is None or point.name != "full_name":
         return []
     return [str(each.native) for each in point.chosen if each.name == "uniform_resource_identifier"]
@@ -193,7 +193,7 @@ def _names(point: Any) -> list[str]:
 def _revoked(parsed: Any) -> dict[int, datetime]:
     found: dict[int, datetime] = {}
     for entry in parsed["tbs_cert_list"]["revoked_certificates"]:
-        # §5.3: a critical one that is not understood, such as another issuer's name, changes whom it is about.
+        # §5.3: an unknown critical extension, such as another issuer's name, changes which certificate is meant.
         if any(each["critical"].native for each in entry["crl_entry_extensions"]):
             raise _partial()
         found[entry["user_certificate"].native] = entry["revocation_date"].native

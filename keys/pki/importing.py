@@ -1,11 +1,11 @@
-"""Certificates and keys from certification authorities outside: what has to be true before a seal may use them.
+"""Checking certificates and keys from outside certification authorities before a seal may use them.
 
-Two ways in. For a key that can travel (RSA, P-256), a PKCS #12 file (RFC 7292) with key and certificate. For
-SM2 and for keys in a token, the key is made here, a request goes out (PKCS #10, RFC 2986; GM/T 0092 for SM2)
-and a certificate comes back.
+There are two ways. For a key that can be exported (RSA, P-256), a PKCS #12 file (RFC 7292) with key and certificate.
+For SM2 and for keys in a token, the key is made here, a request is sent (PKCS #10, RFC 2986; GM/T 0092 for SM2), and
+the CA returns a certificate.
 
-What is accepted is what `verifier` accepts later: each certificate of the chain has a key of one of our
-suites and is signed in that suite. Each refusal has a code of its own:
+The checks accept what `verifier` accepts later: each certificate of the chain has a key of one of our suites and is
+signed in that suite. Each refusal has its own code:
 
 | code                 | refused because                                                                         |
 |----------------------|-----------------------------------------------------------------------------------------|
@@ -23,8 +23,8 @@ suites and is signed in that suite. Each refusal has a code of its own:
 | X509_ALGORITHM       | a signature algorithm that is not the suite's, or inner and outer ones that differ      |
 | X509_SM2_OID         | SM2 with 1.2.156.10197.1.301.1, which belongs into GM's CMS (GB/T 35275), not X.509     |
 
-SM2's algorithm identifier, 1.2.156.10197.1.501, is met with parameters absent (OpenSSL, gmsm) and NULL (some
-Chinese CAs); both are read, if inner and outer are the same (RFC 5280 §4.1.1.2).
+SM2's algorithm identifier, 1.2.156.10197.1.501, occurs with parameters absent (OpenSSL, gmsm) and NULL (some Chinese
+CAs); both are accepted if inner and outer are the same (RFC 5280 §4.1.1.2).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class CheckedChain:
 
 @dataclass(frozen=True, slots=True)
 class Pkcs12:
-    """What a PKCS #12 held: the key, its certificate (DER), and the others (DER) in no order."""
+    """The content of a PKCS #12: the key, its certificate (DER), and the others (DER) in no order."""
 
     key: PyCaPrivateKey
     cert: bytes
@@ -80,7 +80,7 @@ class Pkcs12:
 
     @property
     def public_key(self) -> bytes:
-        """SubjectPublicKeyInfo (DER) of the key, whatever the certificate says."""
+        """SubjectPublicKeyInfo (DER) of the key itself, not of the certificate."""
         return self.key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
@@ -94,7 +94,7 @@ def read_certs(data: bytes) -> list[bytes]:
         blocks = list(pem.unarmor(data, multiple=True))
     except ValueError as exc:
         raise _unreadable("The PEM file is damaged.") from exc
-    # The library passes over a block that does not end.
+    # The library ignores a block without an end.
     if len(blocks) != data.count(b"-----BEGIN "):
         raise _unreadable("The PEM file is damaged.")
     found = [der for kind, _, der in blocks if kind == "CERTIFICATE"]
@@ -104,13 +104,13 @@ def read_certs(data: bytes) -> list[bytes]:
 
 
 def public_key_of(cert: bytes) -> bytes:
-    """The SubjectPublicKeyInfo (DER) that stands in a certificate. Raises `Malformed`."""
+    """The SubjectPublicKeyInfo (DER) in a certificate. Raises `Malformed`."""
     asn1.register()
     return _spki(_load(cert))
 
 
 def is_pkcs12(data: bytes) -> bool:
-    """Whether the bytes begin as a PFX does: SEQUENCE { version 3, … (RFC 7292 §4)."""
+    """True if the bytes begin like a PFX: SEQUENCE { version 3, … (RFC 7292 §4)."""
     try:
         return bool(core.Sequence.load(data)[0].native == 3)
     except asn1.NOT_READABLE:
@@ -118,11 +118,11 @@ def is_pkcs12(data: bytes) -> bool:
 
 
 def read_pkcs12(data: bytes, password: bytes) -> Pkcs12:
-    """Raises `Malformed`. The key is not judged here: `check_seal_chain` does that by its public half."""
+    """Opens a PKCS #12. Does not judge the key; `check_seal_chain` does, by the public key. Raises `Malformed`."""
     try:
         loaded = pkcs12.load_pkcs12(data, password)
     except ValueError as exc:
-        # The library does not tell a wrong password from a damaged file, and its text may quote either.
+        # The library does not distinguish a wrong password from a damaged file, and its text may quote either.
         raise _unreadable("The PKCS #12 file cannot be opened.", "Check the password and the file.") from exc
     if loaded.cert is None or not isinstance(loaded.key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise _unreadable(
@@ -141,8 +141,8 @@ def check_seal_chain(
 ) -> CheckedChain:
     """The chain from `cert` through some of `others` to one of `roots` (all DER), fit for a seal at `at`.
 
-    `public_key` is that of the key it has to be for (SubjectPublicKeyInfo, DER). Revocation is not checked
-    here; whoever has the CA's CRL does that. Raises `Malformed` with a code of the table above.
+    `public_key` (SubjectPublicKeyInfo, DER) is the key that `cert` must be for. Revocation is not checked here, because
+    that needs the CA's CRL. Raises `Malformed` with a code of the table above.
     """
     asn1.register()
     seal = _load(cert)
@@ -161,17 +161,17 @@ def check_seal_chain(
 
 
 def check_time_stamp_chain(certs: Sequence[bytes], *, at: datetime) -> CheckedChain:
-    """The chain of a time-stamp authority outside, fit to be pinned at `at`.
+    """The chain of an outside time-stamp authority, fit to be pinned at `at`.
 
-    `certs` (DER) begin with the one that signs; a root, signed by itself, is among them, and is trusted because
-    whoever gave the file trusts it. Raises `Malformed` with a code of the table above.
+    `certs` (DER) begin with the one that signs and include a self-signed root, which is trusted because the operator
+    who gave the file trusts it. Raises `Malformed` with a code of the table above.
     """
     asn1.register()
     signer, *others = [_load(der) for der in certs]
     suite = _suite_of(signer)
     _check_time(signer, at)
     usage, extended = signer.key_usage_value, signer.extended_key_usage_value
-    # RFC 3161 §2.3: this purpose alone, and critical.
+    # RFC 3161 §2.3: only this purpose, and critical.
     is_critical = any(
         each["extn_id"].native == "extended_key_usage" and each["critical"].native
         for each in signer["tbs_certificate"]["extensions"]
@@ -199,7 +199,7 @@ def check_time_stamp_chain(certs: Sequence[bytes], *, at: datetime) -> CheckedCh
 def _load(der: bytes) -> x509.Certificate:
     try:
         cert = x509.Certificate.load(der, strict=True)
-        _ = cert.native  # asn1crypto parses late: everything is parsed here, or nothing is trusted
+        _ = cert.native  # asn1crypto parses lazily, so parse everything before trusting anything
         _ = cert.subject.hashable, cert.issuer.hashable
     except asn1.NOT_READABLE as exc:
         raise _unreadable("The bytes are not an X.509 certificate.") from exc
@@ -211,7 +211,7 @@ def _spki(cert: x509.Certificate) -> bytes:
 
 
 def _suite_of(cert: x509.Certificate) -> Suite:
-    """The suite of the certificate's key; the key is on its curve, and RSA is strong enough."""
+    """The suite of the certificate's key, after checking that the point is on its curve and RSA is strong enough."""
     spki = _spki(cert)
     if is_sm2_spki(spki):
         return Suite.SM2_SM3
@@ -304,7 +304,7 @@ def _build_chain(
             if above.subject.dump() != below.issuer.dump() or der in chain:
                 continue
             if not _may_be_issuer(below, above):
-                continue  # of the same name, with another key: a CA that changed its key
+                continue  # same name but another key: the CA has changed its key
             _check_issuer(below, above, at)
             if der in trusted:
                 return tuple(chain), der
@@ -327,7 +327,7 @@ def _may_be_issuer(below: x509.Certificate, above: x509.Certificate) -> bool:
 
 
 def _check_issuer(below: x509.Certificate, above: x509.Certificate, at: datetime) -> None:
-    """Raises `Malformed` unless `above` is a CA, in its time, that signed `below` in its own suite."""
+    """Raises `Malformed` unless `above` is a CA that is valid at `at` and signed `below` in its own suite."""
     constraints, usage = above.basic_constraints_value, above.key_usage_value
     if constraints is None or not constraints["ca"].native:
         raise Malformed(f"{_name(above)} is not a CA.", "Check the chain.", code="X509_CHAIN")
@@ -374,7 +374,7 @@ def _check_algorithm(cert: x509.Certificate, suite: Suite) -> None:
 def _second_opinion(
     chain: Sequence[bytes], root: bytes, at: datetime, usage: set[str], extended: set[str] | None = None
 ) -> None:
-    """RFC 5280 §6 in full, by a library: path lengths, name constraints, critical extensions."""
+    """Validates by RFC 5280 §6 in full with a library: path lengths, name constraints, critical extensions."""
     context: Any = ValidationContext(
         trust_roots=[x509.Certificate.load(root)],
         allow_fetching=False,
@@ -395,7 +395,7 @@ def _second_opinion(
 
 
 def _name(cert: x509.Certificate) -> str:
-    """The common name of a CA or of a seal; what is imported here names bodies, not persons."""
+    """The common name of a CA or of a seal, for error texts; these certificates name bodies, not persons."""
     return str(cert.subject.native.get("common_name", "without a name"))
 
 

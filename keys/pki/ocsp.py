@@ -1,7 +1,7 @@
-"""OCSP (RFC 6960; RFC 9654 for the nonce): whether a certificate of a CA is good, revoked, or none of its own.
+"""OCSP (RFC 6960; RFC 9654 for the nonce): whether a certificate of a CA is good, revoked or unknown.
 
-Answers are signed by a responder that the CA delegated (§4.2.2.2): its certificate says id-kp-OCSPSigning and
-id-pkix-ocsp-nocheck, and stands in the answer. One way for RSA, P-256 and SM2; SM2 answers are signed like
+Answers are signed by a responder that the CA delegated (§4.2.2.2): its certificate has id-kp-OCSPSigning and
+id-pkix-ocsp-nocheck, and is included in the answer. RSA, P-256 and SM2 are handled alike; SM2 answers are signed like
 certificates, with 1.2.156.10197.1.501 over the default ID.
 
     OCSPRequest  { tbsRequest { requestList { { CertID { hash, issuerNameHash, issuerKeyHash, serial } } … }, nonce? } }
@@ -9,8 +9,8 @@ certificates, with 1.2.156.10197.1.501 over the default ID.
                    tbsResponseData { byKey, producedAt, { CertID, status, thisUpdate, nextUpdate } …, nonce? },
                    algorithm, signature, { responder's certificate } } }
 
-CertIDs are read with SHA-1, SHA-256 and SM3, which are all met. `good` is said only of serials that the CA
-issued (§2.2 leaves that open; saying it of any other would vouch for forgeries).
+CertIDs are read with SHA-1, SHA-256 and SM3, which all occur. `good` is answered only for serials that the CA issued
+(§2.2 leaves that open; answering it for any other would vouch for forgeries).
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _MAX_NONCE = 128  # RFC 9654 §2.1
 
 
 class _Good:
-    """The CA issued it and did not revoke it."""
+    """The CA issued the certificate and did not revoke it."""
 
 
 class _Unknown:
-    """The CA did not issue it, or is another one."""
+    """The CA did not issue the certificate, or the request is about another CA."""
 
 
 GOOD, UNKNOWN = _Good(), _Unknown()
@@ -57,7 +57,7 @@ CertStatus = _Good | _Unknown | Revoked
 
 @dataclass(frozen=True, slots=True)
 class CertId:
-    """Which certificate is asked about. `encoded` is the CertID as it came (DER), to be given back unchanged."""
+    """The certificate that is asked about. `encoded` is the CertID as received (DER), to be returned unchanged."""
 
     encoded: bytes
     algorithm: str
@@ -66,7 +66,7 @@ class CertId:
     serial: int
 
     def is_under(self, issuer: bytes) -> bool:
-        """Whether the issuer that is meant is this one (certificate, DER)."""
+        """True if the CertID means this issuer (certificate, DER)."""
         name_hash, key_hash = _issuer_hashes(self.algorithm, issuer)
         return (name_hash, key_hash) == (self.issuer_name_hash, self.issuer_key_hash)
 
@@ -78,9 +78,9 @@ class OcspRequest:
 
 
 def read_request(der: bytes) -> OcspRequest:
-    """Raises `Malformed` for what is no request, too large, or asks with a digest that nobody uses.
+    """Decodes a request. Raises `Malformed` if it is none, is too large, or uses an unsupported digest.
 
-    A signature on the request is not looked at: anybody may ask.
+    A signature on the request is ignored, because anyone may ask.
     """
     asn1.register()
     if len(der) > MAX_REQUEST_BYTES:
@@ -126,7 +126,7 @@ def make_request(certs: Sequence[bytes], issuer: bytes, *, nonce: bytes | None, 
 
 @dataclass(frozen=True, slots=True)
 class Responder:
-    """Answers for one CA. `cert` is the responder's, issued by `issuer` (both DER)."""
+    """Answers for one CA. `cert` is the responder's certificate, issued by `issuer` (both DER)."""
 
     key: SigningKey
     cert: bytes
@@ -140,7 +140,7 @@ class Responder:
         at: datetime,
         next_update: datetime,
     ) -> bytes:
-        """The signed answer (OCSPResponse, DER). `status_of` is asked about serials under `issuer` only."""
+        """The signed answer (OCSPResponse, DER). `status_of` is called only with serials under `issuer`."""
         spki = asn1_keys.PublicKeyInfo.load(self.key.record.public_key)
         data: dict[str, Any] = {
             "responder_id": ocsp.ResponderId("by_key", core.OctetString(spki.sha1)),
@@ -174,7 +174,7 @@ class Responder:
 
 
 def refusal(status: Literal["malformed_request", "internal_error", "try_later", "unauthorized"]) -> bytes:
-    """An answer without a signature that says why there is none (§4.2.1)."""
+    """An unsigned answer with an error status (§4.2.1)."""
     return bytes(ocsp.OCSPResponse({"response_status": status}).dump())
 
 
@@ -208,6 +208,6 @@ def _issuer_hashes(algorithm: str, issuer: bytes) -> tuple[bytes, bytes]:
     tbs = x509.Certificate.load(issuer)["tbs_certificate"]
     name, key = tbs["subject"].dump(), tbs["subject_public_key_info"]["public_key"].contents[1:]
     if algorithm == "sha1":
-        # It only names an issuer here; nothing is proven by it.
+        # SHA-1 only identifies an issuer here; nothing is proven by it.
         return tuple(hashlib.sha1(data, usedforsecurity=False).digest() for data in (name, key))  # type: ignore[return-value]  # a pair
     return digest(algorithm, name), digest(algorithm, key)

@@ -1,4 +1,4 @@
-"""Reading X.509 certificates: the few facts that decisions are made on."""
+"""Reading the few facts of X.509 certificates that decisions are based on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class X509Facts:
 
 
 def read_x509_cert(der: bytes) -> X509Facts:
-    """Raises `Malformed` if the bytes are not a certificate with a key that a suite uses."""
+    """Reads a certificate (DER). Raises `Malformed` unless its key is of one of our suites."""
     asn1.register()
     try:
         cert = x509.Certificate.load(der, strict=True)
@@ -51,7 +51,7 @@ def read_x509_cert(der: bytes) -> X509Facts:
 
 
 def check_issued_by(der: bytes, issuer_der: bytes) -> None:
-    """Returns if `issuer_der`'s key signed `der` and the names fit. Validity and usage are not checked here."""
+    """Checks that `issuer_der`'s key signed `der` and the names match. Validity and usage are not checked here."""
     asn1.register()
     issuer = read_x509_cert(issuer_der)
     try:
@@ -66,7 +66,7 @@ def check_issued_by(der: bytes, issuer_der: bytes) -> None:
 
 
 def ca_term(der: bytes) -> tuple[datetime, datetime]:
-    """From when to when a CA certificate of any algorithm is valid. Raises `Malformed` for what is no CA."""
+    """The validity period of a CA certificate of any algorithm. Raises `Malformed` if it is not a CA's."""
     asn1.register()
     try:
         cert = x509.Certificate.load(der, strict=True)

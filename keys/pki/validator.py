@@ -19,7 +19,7 @@ from trust.model.errors import Malformed
 
 
 class Sm2AwareValidator(DefaultSignatureValidator):
-    """Takes SM2 keys with SM3 and nothing else; leaves every other key to the library."""
+    """Checks signatures of SM2 keys, with SM3 only; leaves every other key to the library."""
 
     def validate_signature(
         self,

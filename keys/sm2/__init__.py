@@ -1,8 +1,8 @@
 """SM2 signatures (GB/T 32918.2) with SM3, behind one small interface.
 
-The engine is the system's libcrypto (`keys.sm2.libcrypto`): constant-time library code, keys loaded once,
-the interpreter lock released while it works. Where libcrypto was built without SM2, `gmssl` (pure Python)
-verifies; it signs only if `allow_insecure_signing()` was called, because its timing depends on the key.
+The engine is the system's libcrypto (`keys.sm2.libcrypto`): constant-time library code, keys loaded once, the
+interpreter lock released while it works. If libcrypto was built without SM2, `gmssl` (pure Python) verifies; it signs
+only if `allow_insecure_signing()` was called, because its timing depends on the key.
 
 Every signature here is over e = SM3(Z ‖ M), with Z made from the distinguishing ID `1234567812345678`
 (GB/T 35276 §10), and is encoded as DER `SEQUENCE { r INTEGER, s INTEGER }`.
@@ -20,7 +20,7 @@ from trust.model.errors import KeyUnavailable
 
 class Sm2PublicKey(Protocol):
     def check(self, message: bytes, signature: bytes) -> None:
-        """Returns if the signature is right; raises `cryptography.exceptions.InvalidSignature`."""
+        """Checks a DER signature. Raises `cryptography.exceptions.InvalidSignature`."""
 
 
 class Sm2PrivateKey(Protocol):
@@ -43,7 +43,7 @@ def allow_insecure_signing() -> None:
 
 @lru_cache(maxsize=1)
 def engine_name() -> str:
-    """ "libcrypto" where the system's library passes its self-test, else "gmssl"."""
+    """The engine in use: "libcrypto" if the system's library passes its self-test, else "gmssl"."""
     return "libcrypto" if libcrypto.passes_self_test() else "gmssl"
 
 
@@ -51,7 +51,7 @@ def engine_name() -> str:
 def load_public_key(spki: bytes, identity: bytes = DISTINGUISHING_ID) -> Sm2PublicKey:
     """The public key in a SubjectPublicKeyInfo. Raises `Malformed` if it is not one of SM2.
 
-    Another `identity` is only for saying what somebody else's signature is; none of ours has it.
+    Another `identity` is only used to explain signatures of others; ours always use the default.
     """
     if engine_name() == "libcrypto":
         return libcrypto.PublicKey(spki, identity)

@@ -4,8 +4,8 @@ A SubjectPublicKeyInfo of SM2 is always the same 26 bytes and then the uncompres
 
     30 59 30 13 06 07 2a8648ce3d0201 06 08 2a811ccf5501822d 03 42 00 | 04 X Y
 
-(id-ecPublicKey with the curve 1.2.156.10197.1.301, RFC 5480 with GB/T 35276 §7.1). Old Chinese CAs put the
-curve's identifier in the place of id-ecPublicKey; nothing here writes that or reads it.
+(id-ecPublicKey with the curve 1.2.156.10197.1.301, RFC 5480 with GB/T 35276 §7.1). Old Chinese CAs put the curve's
+identifier in the place of id-ecPublicKey; that form is neither written nor read here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def is_sm2_spki(spki: bytes) -> bool:
 
 
 def parse_spki(spki: bytes) -> bytes:
-    """The uncompressed point (65 bytes, 04 ‖ X ‖ Y). Whether it lies on the curve is the engine's check."""
+    """The uncompressed point (65 bytes, 04 ‖ X ‖ Y). The engine checks that it is on the curve."""
     point = spki[len(_SPKI_HEAD) :]
     if not is_sm2_spki(spki) or len(point) != 65 or point[0] != 4:
         raise Malformed("The bytes are not the SubjectPublicKeyInfo of an SM2 key.")

@@ -1,7 +1,7 @@
 """SM2 through the system's libcrypto (OpenSSL 3), called with ctypes.
 
-Why so: it is maintained by the distribution, constant-time, as fast as `openssl speed sm2`, and ctypes
-releases the interpreter lock during each call. Rules kept here:
+It is used because the distribution maintains it, it is constant-time and as fast as `openssl speed sm2`, and ctypes
+releases the interpreter lock during each call. Rules followed here:
 
 - A key is loaded once; Z is computed once per key; each operation makes and frees its own context, so
   one key may be used from many threads (EVP_PKEY is read-only after loading).
@@ -27,7 +27,7 @@ from trust.encoding.digests import digest
 from trust.model.errors import KeyUnavailable, Malformed
 
 _MAX_SIGNATURE = 80
-"""A DER SM2 signature is at most 72 bytes; libcrypto wants room for what it announces."""
+"""A DER SM2 signature is at most 72 bytes; libcrypto needs a buffer of the maximum size that it announces."""
 
 # The example of GB/T 32918.5 Annex A.2 (message "message digest", default ID).
 _TEST_POINT = bytes.fromhex(
@@ -89,7 +89,7 @@ def _functions() -> _Functions:
 
 
 class PublicKey:
-    """Verifies. Raises `Malformed` if the bytes are not a point of the curve."""
+    """A key that verifies. Making one raises `Malformed` if the bytes are not a point of the curve."""
 
     def __init__(self, spki: bytes, identity: bytes = DISTINGUISHING_ID) -> None:
         self._z = z_value(parse_spki(spki), identity)
@@ -124,7 +124,7 @@ class PublicKey:
 
 
 class PrivateKey:
-    """Signs. The handle is freed when the object goes away."""
+    """A key that signs. Its handle is freed when the object is collected."""
 
     def __init__(self, handle: int) -> None:
         lib = _functions()
@@ -208,7 +208,7 @@ class PrivateKey:
 
 
 def passes_self_test() -> bool:
-    """True if libcrypto verifies the standard's example, refuses it altered, and verifies what it signs."""
+    """True if libcrypto verifies the standard's example, refuses it when altered, and verifies what it signs."""
     try:
         key = PublicKey(encode_spki(_TEST_POINT))
         key.check(b"message digest", _TEST_SIGNATURE)
@@ -226,7 +226,7 @@ def passes_self_test() -> bool:
 
 
 def _parse(parser: Any, der: bytes) -> int | None:
-    """The handle a d2i function makes, or None where it refuses or leaves trailing bytes."""
+    """The handle that a d2i function returns, or None if it fails or leaves trailing bytes."""
     room = ctypes.create_string_buffer(der, len(der))
     start = ctypes.addressof(room)
     cursor = ctypes.c_void_p(start)

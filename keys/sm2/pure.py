@@ -1,4 +1,4 @@
-"""SM2 with `gmssl`, in pure Python: the fallback that verifies, and the oracle the tests compare with.
+"""SM2 with `gmssl`, in pure Python: the fallback for verifying, and the oracle that the tests compare with.
 
 Not constant-time and some forty times slower than libcrypto. Verifying handles no secret, so it is safe
 here; signing is reached only through `keys.sm2.allow_insecure_signing`.
@@ -31,7 +31,7 @@ class PublicKey:
         try:
             is_right = self._verifier.verify(r_and_s, digest("sm3", self._z, message))
         except TypeError as exc:
-            # The library has no value for the point at infinity, to which only made-up signatures lead.
+            # The library has no value for the point at infinity, which only forged signatures lead to.
             raise InvalidSignature from exc
         if not is_right:
             raise InvalidSignature
@@ -75,16 +75,17 @@ class PrivateKey:
 
 
 def _engine(private_key: str | None, point: bytes, *, asn1: bool) -> Any:
-    """The library strips every leading 0 and 4 off a key whose first byte is 4 (3.2.2), so it is given it later."""
+    """The library's object. Its public key is set afterwards, because the constructor (3.2.2) strips every leading 0
+    and 4 off a key whose first byte is 4."""
     engine = gmssl_sm2.CryptSM2(private_key=private_key, public_key="", asn1=asn1)
     engine.public_key = point[1:].hex()
     return engine
 
 
 def _strict_der(signature: bytes) -> str:
-    """r ‖ s as 128 hex digits; any encoding but the one DER form is refused, and what is not in 1 to n-1.
+    """r ‖ s as 128 hex digits. Refuses any encoding but DER, and values outside 1 to n-1.
 
-    GB/T 32918.2 §7.1, B1 and B2, which the library leaves out.
+    These are the checks B1 and B2 of GB/T 32918.2 §7.1, which the library omits.
     """
     from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
