@@ -1,23 +1,23 @@
-"""The package in which a licence is handed over to an e-archive 电子档案: one zip file that proves itself.
+"""The package that hands a licence over to an e-archive 电子档案: one zip file with all the evidence to check it.
 
     file/licence.pdf                      the newest version of the file; every earlier one is its beginning
     receipts/<n>.der, <n>.tlog-proof      the ledger receipt of version n, as stored and as a detached text
-    metadata.json, metadata.xml           the record described, twice the same (see below)
+    metadata.json, metadata.xml           the description of the record, with the same content twice (see below)
     evidence/…                            an offline bundle (`verifier.evidence.evidence`)
     report/four-properties.json, .zh-CN.html, .en.html      四性: what was checked before hand-over
     manifest.json                         every other file: path, size, SHA-256, SM3
 
-The zip has one encoding for one set of files (`trust.encoding.plain_zip`). The manifest is RFC 8785 JSON:
+A set of files has exactly one zip encoding (`trust.encoding.plain_zip`). The manifest is RFC 8785 JSON:
 
     {"files":[{"path":…,"sha256":hex,"size":…,"sm3":hex}…],"format":"yinzheng-archive-package-1",
      "identifier":…,"made_at":RFC 3339}
 
-It shows that nothing was lost or damaged on the way. It is not signed: who made the licence is shown by the seal in
-the file and the receipts, whatever the manifest says.
+It detects files that were lost or damaged on the way. It is not signed, because the seal in the file and the receipts
+prove who made the licence.
 
 The metadata are a tree of texts, lists and named parts. Names in Chinese are elements of DA/T 46-2009; names in Latin
 letters are the fields of GB/T 36903 (ZZ…, CZ…, KZ_…) or our own. The JSON is indented by one space, and the XML is
-written from it, so there is one XML for it. What the archive itself assigns (档号, 保管期限, …) is left out.
+derived from it, so it is unique too. What the archive itself assigns (档号, 保管期限, …) is left out.
 
     {"record":{"聚合层次":"文件",…}}   ↔   <record><聚合层次>文件</聚合层次>…</record>
 """
@@ -48,12 +48,12 @@ MAX_VERSIONS = 200
 _ELEMENT = re.compile(r"[A-Za-z_\u4e00-\u9fff][A-Za-z0-9_\u4e00-\u9fff]*")
 
 Tree = Mapping[str, Any]
-"""Named parts; a part is a text, another tree, or a list of these."""
+"""Named parts, each of which is a text, another tree, or a list of these."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """What the manifest says of one file."""
+    """The manifest's entry for one file."""
 
     path: str
     size: int
@@ -70,7 +70,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """`files` are all but the manifest, by path; one that the zip's own checksum refuses is in `damaged`."""
+    """`files` are all but the manifest, by path; paths of files with a wrong zip checksum are in `damaged`."""
 
     manifest: Manifest
     files: Mapping[str, bytes]
@@ -79,12 +79,12 @@ class Package:
 
 
 def receipt_paths(number: int) -> tuple[str, str]:
-    """Where the receipt of a version lies, as DER and as a detached text."""
+    """The paths of a version's receipt, as DER and as a detached text."""
     return f"receipts/{number}.der", f"receipts/{number}.tlog-proof"
 
 
 def encode_package(files: Mapping[str, bytes], identifier: str, made_at: datetime) -> bytes:
-    """The zip of these files and their manifest. Raises `Malformed` for a name that no package may hold."""
+    """The zip of these files and their manifest. Raises `Malformed` for a name that is not allowed."""
     listed: list[dict[str, str | int]] = [
         {"path": path, "size": len(data), "sha256": sha256(data).hex(), "sm3": sm3(data).hex()}
         for path, data in sorted(files.items())
@@ -96,9 +96,9 @@ def encode_package(files: Mapping[str, bytes], identifier: str, made_at: datetim
 
 
 def decode_package(data: bytes) -> Package:
-    """Raises `Malformed` (NO_PACKAGE, TOO_LARGE, ENCRYPTED) for what cannot be looked into safely.
+    """Decodes a package. Raises `Malformed` (NO_PACKAGE, TOO_LARGE, ENCRYPTED) if it cannot be opened safely.
 
-    Digests are not compared here: that is a finding of its own (`verifier.checks.archive_package`).
+    Digests are not compared here; `verifier.checks.archive_package` does that as a check of its own.
     """
     try:
         unzipped = decode_zip(data, max_bytes=MAX_PACKAGE_BYTES)
@@ -136,13 +136,13 @@ def decode_manifest(encoded: bytes) -> Manifest:
 
 
 def encode_metadata(tree: Tree) -> tuple[bytes, bytes]:
-    """JSON and XML of the metadata. Raises `Malformed` for a name that is no element's."""
+    """JSON and XML of the metadata. Raises `Malformed` for a name that cannot be an element's."""
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', *_element("metadata", tree, 0)]
     return _dump(tree), ("\n".join(lines) + "\n").encode()
 
 
 def decode_metadata(encoded: bytes) -> dict[str, Any]:
-    """The tree of `metadata.json`. Raises `Malformed` for anything but the one encoding."""
+    """The tree of `metadata.json`. Raises `Malformed` for anything but the canonical encoding."""
     try:
         tree = json.loads(encoded)
         if isinstance(tree, dict) and _dump(tree) == encoded:
@@ -153,7 +153,7 @@ def decode_metadata(encoded: bytes) -> dict[str, Any]:
 
 
 def _dump(tree: Tree) -> bytes:
-    """In the order in which it is described, for people read it too."""
+    """The JSON with names in the order of the description, because people read it too."""
     return json.dumps(tree, ensure_ascii=False, indent=1).encode() + b"\n"
 
 

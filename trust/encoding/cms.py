@@ -1,9 +1,9 @@
 """The CMS frames of a seal signature and of a time-stamp token, byte for byte.
 
-A library's verdict on a CMS structure leaves many bytes free: versions, digest lists, order, spare
-certificates, unused attributes. Here each frame has exactly one encoding for given parts. The sealer writes
-with these functions, and the verifier rebuilds with the same functions, from pinned certificates and the
-parts it checked, and compares bytes. What is equal has no byte left to play with.
+A library's verdict on a CMS structure leaves many bytes unchecked: versions, digest lists, order, extra certificates,
+unused attributes. Here each frame has exactly one encoding for given parts. The sealer writes with these functions, and
+the verifier rebuilds the frame with the same functions from pinned certificates and the parts it checked, and compares
+bytes. If they are equal, no byte can have been changed.
 
 Seal signature (RFC 5652, ETSI EN 319 142-1), detached:
 
@@ -43,7 +43,7 @@ CONTENT_TYPE_OID = "1.2.840.113549.1.9.3"
 MESSAGE_DIGEST_OID = "1.2.840.113549.1.9.4"
 SIGNING_CERTIFICATE_V2_OID = "1.2.840.113549.1.9.16.2.47"
 SEAL_DATA_OID = "2.25.188304937846211902361047912273940281459"
-"""The signed CMS attribute that carries the national seal data (SESeal): of our arc, as in `keys.asn1`."""
+"""The signed CMS attribute with the national seal data (SESeal), in our own arc, as in `keys.asn1`."""
 SIGNATURE_TIME_STAMP_OID = "1.2.840.113549.1.9.16.2.14"
 
 _SM3 = bytes.fromhex("300a06082a811ccf55018311")
@@ -65,7 +65,7 @@ def encode_attribute(oid: str, value: bytes) -> bytes:
 
 
 def encode_constant_seal_attributes(suite: str, sealing_cert: bytes, seal_data: bytes) -> tuple[bytes, ...]:
-    """The signed attributes (DER) that are the same in everything that one seal signs; `seal_data` is its SESeal."""
+    """The signed attributes (DER) that are the same in every signature of one seal; `seal_data` is its SESeal."""
     algorithm = "sm3" if suite == "SM2-SM3" else "sha256"
     return (
         encode_attribute(CONTENT_TYPE_OID, _ID_DATA),
@@ -75,7 +75,7 @@ def encode_constant_seal_attributes(suite: str, sealing_cert: bytes, seal_data: 
 
 
 def encode_constant_time_stamp_attributes(tsa_cert: bytes) -> tuple[bytes, ...]:
-    """The same of a time-stamp authority, whose certificate is named by its SHA-256 in every suite."""
+    """The same for a time-stamp authority, whose certificate is named by its SHA-256 in every suite."""
     return (
         encode_attribute(CONTENT_TYPE_OID, _ID_TST_INFO),
         encode_attribute(SIGNING_CERTIFICATE_V2_OID, _signing_certificate_v2(tsa_cert, "sha256")),
@@ -158,16 +158,16 @@ def _content_info(
 
 @lru_cache(maxsize=256)
 def _issuer_and_serial(cert: bytes) -> bytes:
-    """IssuerAndSerialNumber. Remembered: whoever seals or verifies does it with a few certificates."""
+    """IssuerAndSerialNumber (DER) of a certificate; cached, because only a few certificates are in use."""
     tbs = x509.Certificate.load(cert)["tbs_certificate"]
-    # Parsed and untouched, so dump() gives the bytes that stand in the certificate.
+    # Parsed and not modified, so dump() returns the bytes in the certificate.
     return sequence(tbs["issuer"].dump(), tbs["serial_number"].dump())
 
 
 def _signing_certificate_v2(cert: bytes, algorithm: str) -> bytes:
     """SigningCertificateV2 { certs { ESSCertIDv2 } }, RFC 5035 §3, without policies."""
     tbs = x509.Certificate.load(cert)["tbs_certificate"]
-    # SHA-256 is the default of hashAlgorithm, and DER leaves a default out (X.690 §11.5).
+    # SHA-256 is the default of hashAlgorithm, and DER omits default values (X.690 §11.5).
     hash_algorithm = b"" if algorithm == "sha256" else _SM3
     general_names = sequence(tlv(0xA4, tbs["issuer"].dump()))  # directoryName [4], explicit: Name is a CHOICE
     issuer_serial = sequence(general_names, tbs["serial_number"].dump())

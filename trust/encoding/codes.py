@@ -1,4 +1,4 @@
-"""The texts that stand in QR codes.
+"""The texts in QR codes.
 
 Live code (P), shown on a phone for seconds:
 
@@ -6,7 +6,7 @@ Live code (P), shown on a phone for seconds:
     26 bytes = session (10) ‖ step (2, big-endian) ‖ first 14 bytes of
                HMAC-SHA-256(server key, "yinzheng/p/1" ‖ 00 ‖ session ‖ step)
 
-It says nothing to anyone but the service that made it. A step is 15 seconds.
+Only the service that made it can interpret it. A step is 15 seconds.
 
 Printed code (S), on the page for the licence's whole term:
 
@@ -26,9 +26,9 @@ Printed code (S), on the page for the licence's whole term:
     | -70008 | nbf  | absent, or first second of validity where it is later than iat     |
     | -70009 | ser  | version of the e-certificate                                       |
 
-base32 is RFC 4648 §6, upper case, without padding: it survives camera apps, scanner guns, keyboards and
-input methods. Unused bits of the last character must be zero. Type separation is by external_aad: a
-printed code can never pass as anything else.
+base32 is RFC 4648 §6, upper case, without padding: it survives camera apps, scanner guns, keyboards and input methods.
+Unused bits of the last character must be zero. external_aad separates the types, so that a printed code cannot pass as
+anything else.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ MAX_PRINTED_BYTES = 2048
 _SESSION_BYTES, _STEP_BYTES, _MAC_BYTES = 10, 2, 14
 _URL = re.compile(r"^(?:HTTPS?://)?([A-Z0-9.-]{1,64}(?::\d{1,5})?)/([PQ])/([A-Z2-7]{1,3600})$")
 _SYMBOLOGY = re.compile(r"^[\]}][A-Z][0-9]")
-# What the keys of our alphabet give without their Shift and under a Chinese input method.
+# What the keys of our alphabet produce without Shift and with a Chinese input method.
 _CHINESE_KEYS = str.maketrans(";、。", ":/.")
-# What they give with a Shift that nobody pressed; `¥` is the 4 of a Chinese input method.
+# What they produce with a stuck Shift key; `¥` is the 4 of a Chinese input method.
 _SHIFTED_KEYS = str.maketrans("!@#$¥%^&*()?>》_", "12344567890/..-")
 
 
@@ -67,11 +67,11 @@ class ScannedCode:
 
 
 def read_scanned_text(text: str) -> ScannedCode:
-    """What a camera, a scanner gun or a keyboard sent. Raises `Malformed` where it is none of ours.
+    """Recognises a text from a camera, a scanner gun or a keyboard. Raises `Malformed` if it is no code of ours.
 
-    Forgiven are full-width forms and punctuation of an input method, a Shift key that is stuck or lost, the
-    prefix by which a scanner names the symbology (ISO/IEC 15424, `]Q1`), spaces, control characters and lower case:
-    our addresses have no use for any of them, so no other text is meant.
+    Tolerates full-width forms and punctuation of an input method, a Shift key that is stuck or lost, the prefix by
+    which a scanner names the symbology (ISO/IEC 15424, `]Q1`), spaces, control characters and lower case. Our addresses
+    use none of these, so the repair is unambiguous.
     """
     if len(text) > 8192:
         raise Malformed("The text is longer than any code of ours.", code="NOT_OURS")
@@ -115,7 +115,7 @@ def encode_live_handle(handle: LiveHandle, server_key: bytes) -> bytes:
 
 
 def decode_live_handle(data: bytes, server_key: bytes) -> LiveHandle:
-    """Raises `Malformed` unless this server made the handle. Time and use are not checked here."""
+    """Decodes a handle. Raises `Malformed` unless this server made it. Time and use are not checked here."""
     body, mac = data[: _SESSION_BYTES + _STEP_BYTES], data[_SESSION_BYTES + _STEP_BYTES :]
     if len(mac) != _MAC_BYTES or not hmac.compare_digest(mac, _live_mac(server_key, body)):
         raise Malformed("This service did not make the code.", code="NOT_OURS")
@@ -135,7 +135,7 @@ def live_url(host: str, handle: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PrintedClaims:
-    """What a printed code says. `fields` maps a field's position in its type to the printed value."""
+    """The claims in a printed code. `fields` maps a field's position in its type to the printed value."""
 
     issuer: str
     issued_at: datetime

@@ -1,4 +1,4 @@
-"""Salted commitments: what a ledger entry says of a document without saying anything of a person.
+"""Salted commitments: how a ledger entry commits to a document without revealing personal data.
 
     leaf      = SHA-256( 00 ‖ salt ‖ u16 length of name ‖ name ‖ value )
     root      = RFC 6962 Merkle root over the leaves, in ascending order of their names
@@ -7,9 +7,9 @@
                 the ByteRange of the sealed PDF, SHA-256 of the signature value
     ref       = SHA-256( "yinzheng/ref/v1" ‖ 00 ‖ salt ‖ pid )
 
-Salts are 16 random bytes a field and 32 bytes elsewhere. A salt in front of the value makes each leaf
-hiding: without it a name or an ID number could be found by trying all of them. One field can be shown with
-its salt and a Merkle path; deleting the salts unlinks the entry from its content for ever.
+Salts are 16 random bytes for each field and 32 bytes elsewhere. The salt before the value makes each leaf hiding;
+without it a name or an ID number could be found by trying all values. One field can be shown with its salt and a Merkle
+path; deleting the salts unlinks the entry from its content for ever.
 
 Example: a field `ZZMC` with value `"食品经营许可证"` and salt of sixteen zero bytes has the leaf
 SHA-256(00 ‖ 00×16 ‖ 0004 ‖ 5a5a4d43 ‖ 22e9a39f…e8af8122).
@@ -33,7 +33,7 @@ FieldValue = str | list[str]
 
 
 def content_root(fields: Mapping[str, FieldValue], salts: Mapping[str, bytes]) -> bytes:
-    """32 bytes committing to every field. Raises `Malformed` if salts and fields do not pair up."""
+    """32 bytes that commit to every field. Raises `Malformed` if salts and fields do not have the same names."""
     if not fields or fields.keys() != salts.keys():
         raise Malformed("Each committed field needs exactly one salt.")
     if any(len(salt) != FIELD_SALT_BYTES for salt in salts.values()):

@@ -3,10 +3,10 @@
     18( [ protected bstr { 1: alg, 4: kid, … }, {}, payload bstr, signature bstr ] )
     signed bytes = CBOR [ "Signature1", protected, external_aad, payload ]
 
-`kid` is the first 8 bytes of SHA-256 over the signer's SubjectPublicKeyInfo. `alg` is compared with what the
-trust list says of that key, never obeyed. SM2 has no registered number; -65601 is from the private range.
-The signature is raw r ‖ s, 64 bytes. Strict reading: a structure that does not re-encode to the very same
-bytes (duplicate keys, indefinite lengths, other orders, trailing bytes) is refused before anything else.
+`kid` is the first 8 bytes of SHA-256 over the signer's SubjectPublicKeyInfo. The trust list's entry of that key decides
+the algorithm, and `alg` must agree. SM2 has no registered number; -65601 is from the private range. The signature is
+raw r ‖ s, 64 bytes. Reading is strict: a structure that does not re-encode to exactly the same bytes (duplicate keys,
+indefinite lengths, other orders, trailing bytes) is refused before anything else.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TAG_SIGN1 = 18
 
 @dataclass(frozen=True, slots=True)
 class Sign1:
-    """A parsed COSE_Sign1. `protected` are the bytes that were signed; `header` is what they decode to."""
+    """A parsed COSE_Sign1. `protected` is the protected header as signed bytes, `header` the same decoded."""
 
     protected: bytes
     header: Mapping[int, Any]
@@ -61,7 +61,7 @@ def encode_sign1(protected: bytes, payload: bytes, signature: bytes) -> bytes:
 
 
 def decode_sign1(data: bytes, *, max_bytes: int) -> Sign1:
-    """Raises `Malformed`. The signature is not checked here."""
+    """Decodes a COSE_Sign1 without checking its signature. Raises `Malformed`."""
     value = decode_cbor(data, max_bytes=max_bytes)
     if not isinstance(value, cbor2.CBORTag) or value.tag != _TAG_SIGN1:
         raise Malformed("The bytes are not a COSE_Sign1 structure.")
@@ -84,7 +84,7 @@ def decode_sign1(data: bytes, *, max_bytes: int) -> Sign1:
 
 
 def raw_signature(suite: str, signature: bytes) -> bytes:
-    """64 bytes r ‖ s of a DER signature; Ed25519 signatures are 64 bytes already."""
+    """The 64 bytes r ‖ s of a DER signature; Ed25519 signatures have 64 bytes already and are returned as they are."""
     if suite == "Ed25519":
         return signature
     r, s = decode_dss_signature(signature)

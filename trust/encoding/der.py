@@ -1,9 +1,9 @@
-"""The few lines of DER (ITU-T X.690 §10) that building a frame byte for byte needs.
+"""The part of DER (ITU-T X.690 §10) that is needed to build a frame byte for byte.
 
-Structures of others are read with asn1crypto. These writers exist because the verifier rebuilds the one
-allowed encoding from parts that it trusts and compares bytes; for that, every length and tag must be ours.
-`children` and `content` take apart what was written here, and nothing else. `definite_form` is for what others wrote
-in BER: it gives the same values with the lengths that DER has.
+Structures made by others are read with asn1crypto. These writers exist because the verifier rebuilds the one allowed
+encoding from trusted parts and compares bytes, so every length and tag must be under our control. `children` and
+`content` parse only what was written here. `definite_form` converts BER written by others to the same values with
+definite lengths.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 SEQUENCE, SET, OCTET_STRING, UTF8_STRING = 0x30, 0x31, 0x04, 0x0C
 
-_LONGEST_HEADER = 6  # one octet of tag, and a length of at most 4 octets behind its count
+_LONGEST_HEADER = 6  # one octet of tag, one of count, and a length of at most 4 octets
 
 
 def tlv(tag: int, *contents: bytes) -> bytes:
@@ -49,7 +49,7 @@ def children(element: bytes) -> list[bytes]:
 
 
 def split_elements(data: bytes) -> tuple[bytes, ...]:
-    """DER elements that stand one after another. Raises ValueError."""
+    """The consecutive DER elements in `data`. Raises ValueError."""
     found, at = [], 0
     while at < len(data):
         size = element_length(data[at : at + _LONGEST_HEADER])
@@ -61,7 +61,7 @@ def split_elements(data: bytes) -> tuple[bytes, ...]:
 
 
 def content(element: bytes) -> bytes:
-    """What stands in one DER element, without its header. Raises ValueError."""
+    """The content of one DER element, without its header. Raises ValueError."""
     if element_length(element) != len(element):
         raise ValueError("not one whole element")
     return element[2 if element[1] < 0x80 else 2 + (element[1] & 0x7F) :]
@@ -90,10 +90,10 @@ _STRINGS = frozenset({0x03, 0x04, 0x0C, 0x13, 0x16})
 
 
 def definite_form(data: bytes) -> tuple[bytes, int]:
-    """The BER element at the start of `data` with definite lengths, and how many bytes it took.
+    """The BER element at the start of `data`, with definite lengths, and the number of bytes it occupied.
 
-    Strings in pieces are joined. What has a definite length inside and out stays to the byte, since somebody may have
-    signed those bytes; nothing is put in another order. Raises ValueError.
+    Strings in pieces are joined. An element with definite lengths inside and out is kept byte for byte, because its
+    bytes may have been signed; the order of elements is kept too. Raises ValueError.
     """
     return _definite(data, 0, len(data), 0)
 
@@ -137,7 +137,7 @@ def _joined(tag: int, parts: list[bytes]) -> bytes:
     if any(part[0] != string for part in parts):
         raise ValueError("a string of pieces of another kind")
     pieces = [content(part) for part in parts]
-    if string == 0x03:  # each piece begins with how many bits of it are unused, which only the last may have
+    if string == 0x03:  # each piece begins with its number of unused bits; only the last piece may have any
         if any(piece[:1] != b"\0" for piece in pieces[:-1]) or not all(pieces):
             raise ValueError("a bit string with a gap")
         last = pieces[-1][:1] if pieces else b"\0"

@@ -1,7 +1,7 @@
-"""The two digests everything is committed to: SHA-256 (FIPS 180-4) and SM3 (GB/T 32905).
+"""The two digests that are used everywhere: SHA-256 (FIPS 180-4) and SM3 (GB/T 32905).
 
-SM3 comes from `cryptography`, which carries it on every platform; `hashlib` has it only where the
-interpreter's OpenSSL was built with it.
+SM3 comes from `cryptography`, which has it on every platform; `hashlib` has it only if the interpreter's OpenSSL was
+built with it.
 
 Example: `sm3(b"abc").hex()` is
 `66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0` (GB/T 32905 Annex A.1).

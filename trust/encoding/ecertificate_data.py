@@ -1,6 +1,6 @@
 """The data file inside every licence: `ecertificate.json`, attached to the PDF and covered by its seal.
 
-RFC 8785 JSON, so that there is one way to write it:
+It is RFC 8785 JSON, so that it has exactly one encoding:
 
     {"format":"yinzheng-ecertificate-1",
      "issuer":"chuncheng-scjg",                    id of the authority in the trust list
@@ -76,7 +76,7 @@ def encode_ecertificate_data(data: ECertificateData) -> bytes:
 
 
 def decode_ecertificate_data(encoded: bytes) -> ECertificateData:
-    """The inverse; raises `Malformed` for anything but the one encoding."""
+    """The inverse of `encode_ecertificate_data`. Raises `Malformed` for anything but the canonical encoding."""
     if len(encoded) > MAX_BYTES:
         raise Malformed("The data file of the e-certificate is too large.")
     try:

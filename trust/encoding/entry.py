@@ -15,12 +15,12 @@
 | 11  | suite    | text, 0-32      | suite of the signature committed to; "" where there is none        |
 | 12  | count    | uint            | number of this entry among those of this actor: 1, 2, 3, …         |
 
-Lengths of text are in bytes of UTF-8. No personal data stands here, and no unsalted digest of any: an entry
-is public and for ever. `prev` puts the hash chain inside the tree, so every proof authenticates it.
+Lengths of text are in bytes of UTF-8. An entry is public for ever, so it contains no personal data and no unsalted
+digest of any. `prev` puts the hash chain inside the tree, so every proof authenticates it.
 
-There is one encoding of an entry, and `decode_entry` accepts no other: what it returns encodes to the very
-bytes it was given. Unknown keys are refused; a new field is a new version. An entry is below 65,536 bytes,
-because a bundle writes its length in two (tlog-tiles).
+An entry has exactly one encoding, and `decode_entry` accepts no other: its result encodes to the same bytes again.
+Unknown keys are refused; a new field needs a new version. An entry is shorter than 65,536 bytes, because a bundle
+writes its length in two bytes (tlog-tiles).
 
 Example, the first entry of the log `example.org/log` (148 bytes):
 
@@ -63,7 +63,7 @@ _DEEPEST: Final = 2  # a map with one array in it
 
 
 class EntryKind(IntEnum):
-    """What happened. The numbers are part of the format."""
+    """The kinds of entries. The numbers are part of the format."""
 
     GENESIS = 0
     KEY_EVENT = 1
@@ -90,7 +90,7 @@ class PreviousEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """The fields of an entry; the module's opening says what each means."""
+    """The fields of an entry; the module's docstring says what each means."""
 
     log: str
     seq: int
@@ -106,7 +106,7 @@ class Entry:
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """The one encoding of `entry`. Raises `Malformed` if a field is outside its bounds."""
+    """The canonical encoding of `entry`. Raises `Malformed` if a field is outside its bounds."""
     _check_bounds(entry)
     fields: dict[int, object] = {
         1: ENTRY_VERSION,
@@ -121,8 +121,8 @@ def encode_entry(entry: Entry) -> bytes:
     if entry.prev_ref is not None:
         fields[9] = [entry.prev_ref.seq, entry.prev_ref.leaf_hash]
     fields |= {10: entry.commit, 11: entry.suite, 12: entry.count}
-    # Keys stand in order, and the encoder writes numbers and lengths in their shortest form: that is all that
-    # deterministic encoding asks for here (RFC 8949 §4.2.1), and twice as fast as having it sorted again.
+    # The keys are in order already, and the encoder writes numbers and lengths in their shortest form, which is all
+    # that deterministic encoding requires here (RFC 8949 §4.2.1). It is twice as fast as sorting the keys again.
     return cbor2.dumps(fields)
 
 
@@ -130,7 +130,7 @@ def decode_entry(data: bytes) -> Entry:
     """The entry whose encoding is exactly `data`. Raises `Malformed` for everything else."""
     if len(data) > MAX_ENTRY_SIZE:
         raise Malformed(f"An entry of {len(data)} bytes; the limit is {MAX_ENTRY_SIZE}.")
-    if data[:1] not in (b"\xab", b"\xac"):  # keeps everything but our two maps from the general decoder
+    if data[:1] not in (b"\xab", b"\xac"):  # only our two maps reach the general decoder
         raise Malformed("The bytes are not a ledger entry: not a map of 11 or 12 fields.")
     entry = _entry_from_fields(_decode_map(data))
     if encode_entry(entry) != data:
@@ -139,22 +139,22 @@ def decode_entry(data: bytes) -> Entry:
 
 
 def check_actor(actor: str) -> None:
-    """Raises `Malformed` unless `actor` can stand in an entry."""
+    """Raises `Malformed` unless `actor` is valid in an entry."""
     _check_text("actor", actor, smallest=1, largest=_MAX_ACTOR)
 
 
 def check_suite_name(suite: str) -> None:
-    """Raises `Malformed` unless `suite` can stand in an entry; "" can."""
+    """Raises `Malformed` unless `suite` is valid in an entry; "" is."""
     _check_text("suite", suite, smallest=0, largest=_MAX_SUITE)
 
 
 def check_log_origin(origin: str) -> None:
-    """Raises `Malformed` unless `origin` can stand in an entry."""
+    """Raises `Malformed` unless `origin` is valid in an entry."""
     _check_text("log", origin, smallest=1, largest=_MAX_LOG)
 
 
 def check_digest(name: str, value: bytes) -> None:
-    """Raises `Malformed` unless `value` has the 32 bytes of a digest."""
+    """Raises `Malformed` unless `value` has 32 bytes, as a digest has."""
     if type(value) is not bytes or len(value) != _HASH:
         raise Malformed(f"The field {name} is not a byte string of {_HASH} bytes.")
 
@@ -223,7 +223,7 @@ def _check_bounds(entry: Entry) -> None:
 
 
 def _check_uint(name: str, value: object) -> None:
-    # `type is`, not isinstance: True is an int to Python and another value to CBOR
+    # `type is`, not isinstance: True is an int in Python but another value in CBOR
     if type(value) is not int and type(value) is not EntryKind:
         raise Malformed(f"The field {name} is not an integer.")
     if not 0 <= value <= _MAX_UINT:

@@ -1,9 +1,9 @@
-"""Compact JWS (RFC 7515) with ES256: how trust lists and reports are signed.
+"""Compact JWS (RFC 7515) with ES256, the signature format of trust lists and reports.
 
     base64url({"alg":"ES256","kid":"0f1e2d3c4b5a6978","typ":"ecert-report+jwt"}) . base64url(payload) . base64url(r ‖ s)
 
-`kid` are the first 16 hexadecimal digits of the SHA-256 of the key's SubjectPublicKeyInfo. `typ` keeps what was signed
-as one thing from being taken for another. The algorithm is that of the key's record, whatever a header says.
+`kid` is the first 16 hexadecimal digits of the SHA-256 of the key's SubjectPublicKeyInfo. `typ` prevents a signed
+object from being accepted as one of another type. The algorithm is taken from the key's record, not from the header.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def signing_input(payload: bytes, typ: str, spki_sha256: bytes) -> bytes:
 
 
 def compact(signed: bytes, raw_signature: bytes) -> bytes:
-    """The compact serialisation: what `signing_input` gave, a dot, and r ‖ s."""
+    """The compact serialisation: the result of `signing_input`, a dot, and r ‖ s in base64url."""
     return signed + b"." + _b64url(raw_signature)
 
 
 def payload_of(compacted: bytes) -> bytes:
-    """The payload, of which nobody has checked the signature. Raises `Malformed`."""
+    """The payload, without checking the signature. Raises `Malformed`."""
     try:
         _, payload, _ = compacted.split(b".")
         return base64.b64decode(payload + b"=" * (-len(payload) % 4), altchars=b"-_", validate=True)
@@ -35,7 +35,7 @@ def payload_of(compacted: bytes) -> bytes:
 
 
 def is_canonical(compacted: bytes) -> bool:
-    """base64url leaves spare bits in a last character; only the one spelling is taken."""
+    """True if the base64url text is canonical: unused bits of a last character must be zero."""
     parts = compacted.split(b".")
     try:
         spelt = [_b64url(base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))) for part in parts]

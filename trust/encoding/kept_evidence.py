@@ -1,16 +1,15 @@
-"""What a verification asked for besides the object, and what it was told: enough to judge the object again later.
+"""Kept evidence: everything that a verification used besides the object, so that it can be repeated later.
 
     {"format":"yinzheng-evidence-1","trust_list":7,"crls":[SHA-256 hex…],
-     "member":{"id":…,"trust_list":SHA-256 hex|null}|null,     another deployment whose it is, and its own trust list
-     "status":{"status","as_of","next_update","online","reason","changed_at",      what the status source said
+     "member":{"id":…,"trust_list":SHA-256 hex|null}|null,     the member that the object belongs to, and its trust list
+     "status":{"status","as_of","next_update","online","reason","changed_at",      the answer of the status source
                "anchor":[entry, appended_at, as of size, checkpoint's size, witnesses…]|null}
-             |{"error":code,"what":…} | null,                                       that it could not say; not asked
-     "file":{"pid":hex|null,"erased":true|false}|null,                              what the register said of the digest
+             |{"error":code,"what":…} | null,                                       it had no answer; it was not asked
+     "file":{"pid":hex|null,"erased":true|false}|null,                              the register's answer (digest)
      "problems":[[check, result, code, detail]…]}
 
-Our trust lists are kept under their numbers, all other lists once under their digests. With a member, the lists, the
-status and the problems are the member's. Nothing here is from the
-object itself.
+Our trust lists are stored under their numbers, all other lists once under their digests. With a member, the lists, the
+status and the problems are the member's. Nothing here comes from the object itself.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class KeptAnchor:
 
 @dataclass(frozen=True, slots=True)
 class StatusAnswer:
-    """What the source of the status said; `error` (code, what) where it could not say."""
+    """The answer of the status source; `error` is (code, what) if it had none."""
 
     status: Status | None
     freshness: Freshness | None
@@ -53,7 +52,8 @@ class StatusAnswer:
 
 @dataclass(frozen=True, slots=True)
 class FileAnswer:
-    """Which e-certificate the register gave this file out for; None: none. `erased`: that it knows no longer."""
+    """The public id of the e-certificate that the register issued this file for, or None. `erased`: its data were
+    erased."""
 
     pid: bytes | None
     erased: bool = False
@@ -61,7 +61,7 @@ class FileAnswer:
 
 @dataclass(frozen=True, slots=True)
 class KeptMember:
-    """A deployment by its id in our trust list, and the SHA-256 of its own; None where that was not at hand."""
+    """A deployment's id in our trust list, and the SHA-256 of its own trust list, or None if that was missing."""
 
     member_id: str
     trust_list: bytes | None
@@ -69,7 +69,7 @@ class KeptMember:
 
 @dataclass(frozen=True, slots=True)
 class KeptEvidence:
-    """`crls` are the SHA-256 of revocation lists; `trust_list` is a number, None where there was no list."""
+    """`crls` are the SHA-256 of revocation lists; `trust_list` is a number, or None if there was no list."""
 
     trust_list: int | None
     crls: Sequence[bytes]
@@ -95,7 +95,7 @@ def encode_kept_evidence(kept: KeptEvidence) -> bytes:
 
 
 def decode_kept_evidence(encoded: bytes) -> KeptEvidence:
-    """Raises `Malformed`."""
+    """The inverse of `encode_kept_evidence`. Raises `Malformed`."""
     try:
         raw = json.loads(encoded)
         if raw["format"] != FORMAT:

@@ -7,14 +7,13 @@
     root([h])    h
     root(hs)     node(root(hs[:k]), root(hs[k:]))       k = the largest power of two below len(hs)
 
-The prefixes keep a leaf from being passed off as a node. Every hash has 32 bytes, and a check refuses any
-other length before it computes: with hashes of free length, bytes could be moved between neighbours.
+The prefixes prevent a leaf from being passed off as a node. Every hash has 32 bytes, and a check refuses any other
+length before it computes, because with other lengths bytes could be moved between neighbours.
 
-An inclusion proof of leaf i lists the roots of the subtrees that hang off the way from the leaf to the root,
-the leaf's sibling first. A consistency proof shows that one tree is a prefix of a later one.
-A proof is checked to its end: too short and too long are both refused. Consistency from size 0 is refused as
-well, because every tree has the empty one as prefix and such a proof proves nothing; a caller for whom a
-first contact is fine says so himself.
+An inclusion proof of leaf i lists the roots of the subtrees beside the path from the leaf to the root, the leaf's
+sibling first. A consistency proof shows that one tree is a prefix of a later one. Proofs that are too short or too long
+are refused. Consistency from size 0 is refused as well, because every tree has the empty one as a prefix and such a
+proof proves nothing; a caller that accepts a first contact must handle it itself.
 
 Example (SHA-256), the tree over the two entries "" and 00:
 
@@ -47,7 +46,7 @@ _NEW_SM3: Final = hashes.Hash(hashes.SM3())
 
 
 def _sm3(data: bytes) -> bytes:
-    hasher = _NEW_SM3.copy()  # cheaper than setting up a new one, and there are millions
+    hasher = _NEW_SM3.copy()  # cheaper than making a new one, which matters for millions of hashes
     hasher.update(data)
     return hasher.finalize()
 
@@ -94,7 +93,7 @@ def prove_consistency(old_size: int, hashes: Sequence[bytes], *, algorithm: str 
 def check_inclusion(
     leaf: bytes, *, index: int, size: int, proof: Sequence[bytes], root: bytes, algorithm: str = "sha256"
 ) -> None:
-    """Returns if `leaf` (a leaf hash) is number `index` in the tree of `size` under `root`.
+    """Checks that `leaf` (a leaf hash) is number `index` in the tree of `size` under `root`.
 
     Raises `VerificationError` otherwise. RFC 9162 §2.1.3.2.
     """
@@ -127,7 +126,7 @@ def check_consistency(
     proof: Sequence[bytes],
     algorithm: str = "sha256",
 ) -> None:
-    """Returns if the tree (`size1`, `root1`) is a prefix of the tree (`size2`, `root2`).
+    """Checks that the tree (`size1`, `root1`) is a prefix of the tree (`size2`, `root2`).
 
     Raises `VerificationError` otherwise, also for size 0. RFC 9162 §2.1.4.2.
     """
@@ -166,7 +165,7 @@ def check_consistency(
 
 
 class CompactRange:
-    """A tree that only grows, kept as its right edge: one hash for every 1-bit of its size, largest first."""
+    """A growing tree, stored as its right edge: one hash for every 1-bit of its size, largest subtree first."""
 
     __slots__ = ("_algorithm", "_hashes", "_size")
 
@@ -235,7 +234,7 @@ def consistency_ranges(old_size: int, size: int) -> list[Range]:
         else:
             ranges.append((start, middle))
             start = middle
-    if start > 0:  # otherwise the last subtree is the old tree itself, whose root the reader has
+    if start > 0:  # otherwise the last subtree is the old tree, whose root the checker already has
         ranges.append((start, end))
     return ranges[::-1]
 
@@ -255,7 +254,7 @@ def _largest_power_below(count: int) -> int:
 
 
 def _skip_right_border(fn: int, sn: int) -> tuple[int, int]:
-    """On the right border a subtree may be the only child for some levels: those have no sibling."""
+    """Skips levels on the right border at which a subtree has no sibling."""
     while fn and not fn & 1:
         fn, sn = fn >> 1, sn >> 1
     return fn, sn

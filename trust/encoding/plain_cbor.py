@@ -1,9 +1,9 @@
-"""The part of CBOR (RFC 8949) that this system writes, and nothing else, read from bytes that anybody may have sent.
+"""Reading only the part of CBOR (RFC 8949) that this system writes, from untrusted bytes.
 
-Integers, byte and text strings, arrays, maps, null, false and true, all of definite length; integers or texts as keys
-of maps; the tag of COSE_Sign1, and only at the very beginning. The rest of CBOR is refused before a general decoder
-sees it: tags that it would turn into dates, patterns or references, and maps as keys of maps. Putting the keys of a
-map in order means encoding them, twice at every level, so that fifty bytes of such keys take minutes.
+Accepted are integers, byte and text strings, arrays, maps, null, false and true, all of definite length; integers or
+texts as keys of maps; and the tag of COSE_Sign1 at the beginning only. Everything else is refused before a general
+decoder sees it: tags that it would turn into dates, patterns or references, and maps as keys of maps. Sorting the keys
+of a map encodes them twice at every level, so that fifty bytes of nested keys would take minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def encode_cbor(value: Any) -> bytes:
 
 
 def decode_cbor(data: bytes, *, max_bytes: int) -> Any:
-    """Decodes deterministic CBOR of the plain part and nothing else. Raises `Malformed`."""
+    """Decodes deterministic CBOR of the accepted part. Raises `Malformed` for anything else."""
     if len(data) > max_bytes:
         raise Malformed(f"The CBOR structure is longer than {max_bytes} bytes.")
     check_plain_cbor(data)
@@ -41,9 +41,9 @@ def decode_cbor(data: bytes, *, max_bytes: int) -> Any:
 
 
 def check_plain_cbor(data: bytes) -> None:
-    """Raises `Malformed` unless `data` is one item of the plain part. Time grows with the bytes, and not faster."""
+    """Raises `Malformed` unless `data` is one item of the accepted part. Runs in linear time."""
     at, depth_left = int(data[:1] == _COSE_SIGN1), _DEEPEST
-    # What each open array or map still wants, innermost last; a map's key comes at every even count.
+    # How many items each open array or map still needs, innermost last; at an even count a map's key comes next.
     wanted: list[tuple[int, bool]] = [(1, False)]
     while wanted:
         count, is_map = wanted.pop()
@@ -64,7 +64,7 @@ def check_plain_cbor(data: bytes) -> None:
                 depth_left -= 1
                 if depth_left < 0:
                     raise Malformed(f"The CBOR is nested deeper than {_DEEPEST} levels.")
-                # An item is a byte at least: a count above that is a lie, found at the end of the bytes.
+                # An item takes at least one byte, so a count that is too large is detected at the end of the bytes.
                 wanted.append((number * 2, True) if kind == _MAP else (number, False))
             case 6:  # tag
                 raise Malformed("The CBOR has a tag where none of ours stands.")

@@ -1,7 +1,7 @@
-"""Zip files of ours: one encoding for one set of files, and nothing in them that a reader has to be careful of.
+"""Zip files of ours: a set of files has exactly one encoding, which uses no risky features of the format.
 
-Entries in the order of their names, stored and not compressed (what a compressor writes depends on its version), all
-of 1 January 1980, mode 0644. Names are up to five levels of plain ASCII; nothing climbs out of a folder.
+Entries are in the order of their names, stored without compression (whose output depends on the library's version), all
+dated 1 January 1980, mode 0644. Names are up to five levels of plain ASCII; none can leave the folder.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _ENCRYPTED = 0x1
 
 @dataclass(frozen=True, slots=True)
 class Unzipped:
-    """`files` by path; one that the zip's own checksum refuses is in `damaged` instead."""
+    """`files` by path; paths of files with a wrong zip checksum are in `damaged` instead."""
 
     files: Mapping[str, bytes]
     damaged: tuple[str, ...]
 
 
 def encode_zip(files: Mapping[str, bytes]) -> bytes:
-    """The one zip of these files. Raises `Malformed` for a name that none of ours has."""
+    """The canonical zip of these files. Raises `Malformed` for a name that is not allowed."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for path, data in sorted(files.items()):
@@ -43,7 +43,7 @@ def encode_zip(files: Mapping[str, bytes]) -> bytes:
 
 
 def decode_zip(data: bytes, *, max_bytes: int) -> Unzipped:
-    """Raises `Malformed` (NO_ZIP, TOO_LARGE, ENCRYPTED) for what cannot be looked into safely."""
+    """Reads a zip file. Raises `Malformed` (NO_ZIP, TOO_LARGE, ENCRYPTED) if it cannot be opened safely."""
     if len(data) > max_bytes:
         raise Malformed(
             f"The zip file is larger than {max_bytes >> 20} MiB.", "Check where it is from.", code="TOO_LARGE"
@@ -55,7 +55,7 @@ def decode_zip(data: bytes, *, max_bytes: int) -> Unzipped:
             for entry in _checked_entries(archive, len(data)):
                 try:
                     found[entry.filename] = archive.read(entry)
-                except zipfile.BadZipFile:  # the checksum of the entry, or its own header
+                except zipfile.BadZipFile:  # a wrong checksum of the entry, or a bad local header
                     damaged.append(entry.filename)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, RuntimeError) as exc:
         raise _no_zip("The file is not a zip file, or it is broken.") from exc
@@ -65,7 +65,7 @@ def decode_zip(data: bytes, *, max_bytes: int) -> Unzipped:
 def _checked_entries(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
     entries = archive.infolist()
     if len(entries) > MAX_FILES or sum(each.file_size for each in entries) > size:
-        # Stored files are never larger than the zip: a sum that is means a bomb, or entries laid over each other.
+        # Stored files cannot be larger than the zip; if they are, it is a zip bomb or its entries overlap.
         raise Malformed("The zip file claims more than it holds.", code="TOO_LARGE")
     if len({each.filename for each in entries}) != len(entries):
         raise _no_zip("Two files in the zip file have one name.")

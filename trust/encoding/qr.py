@@ -1,7 +1,7 @@
 """Pictures of QR codes (ISO/IEC 18004): black on white with four modules of border, as SVG or PNG.
 
-The code of a live presentation is always version 4 at level M (33 modules, up to 90 alphanumeric characters): a
-session's codes keep their size while they change, and a webcam reads it at arm's length.
+The code of a live presentation is always version 4 at level M (33 modules, up to 90 alphanumeric characters), so that
+a session's codes keep their size while they change, and a webcam can read them at arm's length.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _RUNS = re.compile("1+").finditer
 
 
 def live_code_svg(address: str, title: str) -> str:
-    """An `<svg role="img">` named by `title`, which must be text of ours: it is written out as it stands."""
+    """An `<svg role="img">` with the label `title`, which is not escaped and must be our own text."""
     code = qrcode.QRCode(version=_VERSION, error_correction=qrcode.constants.ERROR_CORRECT_M, border=0)
     code.add_data(QRData(address.encode("ascii"), mode=MODE_ALPHA_NUM))
     code.make(fit=False)
@@ -29,7 +29,7 @@ def live_code_svg(address: str, title: str) -> str:
 
 
 def address_svg(address: str, title: str) -> str:
-    """Any address of ours, as large as it needs to be. `title` as above."""
+    """An SVG of any address of ours, in the size that it needs. `title` as in `live_code_svg`."""
     code = qrcode.QRCode(error_correction=qrcode.constants.ERROR_CORRECT_M, border=0)
     code.add_data(address)
     code.make(fit=True)
@@ -51,7 +51,7 @@ def _drawn(code: qrcode.QRCode, title: str) -> str:
 
 
 def write_qr(text: str, path: Path) -> None:
-    """Writes the picture in the format of the file's ending. Raises `Malformed` for another ending."""
+    """Writes the picture in the format of the file's suffix. Raises `Malformed` for an unknown suffix."""
     code = qrcode.QRCode(error_correction=qrcode.constants.ERROR_CORRECT_M, box_size=10, border=4)
     code.add_data(QRData(text, mode=MODE_ALPHA_NUM) if text == text.upper() else text)
     code.make(fit=True)

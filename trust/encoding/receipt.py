@@ -1,4 +1,4 @@
-"""The ledger receipt that travels inside a sealed PDF, as an unsigned attribute of its CMS.
+"""The ledger receipt inside a sealed PDF, an unsigned attribute of its CMS.
 
     Receipt ::= SEQUENCE {
       version   INTEGER (1),
@@ -9,8 +9,8 @@
         refSalt  OCTET STRING (32),    -- opens the entry's ref
         salts    SEQUENCE OF OCTET STRING (32) } }   -- open the entry's commit, in the order of COMMITTED
 
-A proof without the entry's bytes and the salts could not be checked offline, so all of it is here. The
-encoding is DER with nothing optional: `decode_receipt` accepts exactly what `encode_receipt` writes.
+It includes the entry's bytes and the salts, without which the proof could not be checked offline. The encoding is DER
+without optional parts: `decode_receipt` accepts exactly what `encode_receipt` writes.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _Receipt(core.Sequence):  # type: ignore[misc]
 
 
 def decode_receipt(der: bytes) -> EmbeddedReceipt:
-    """Raises `Malformed` for anything but the one encoding."""
+    """The inverse of `encode_receipt`. Raises `Malformed` for anything but the canonical encoding."""
     try:
         parsed = _Receipt.load(der, strict=True)
         openings = Openings(

@@ -1,4 +1,4 @@
-"""A verification report as JSON: what machines read, and what `yinzheng verify --json` prints.
+"""A verification report as JSON, for the API and `yinzheng verify --json`.
 
     {"schema":"yinzheng-report-1","kind":"pdf","verified_at":…,"verdict":"PASSED","code":"OK","colour":"green",
      "indication":"TOTAL-PASSED","sub_indication":null,
@@ -6,9 +6,9 @@
      "findings":[{"check","result","code","detail"}…],"facts":{…},"shown":[{"name","label_zh","label_en","value"}…],
      "freshness":{"as_of","next_update","online"}|null,"not_checked":[…]}
 
-A service adds `report_code` (under which it filed the report; null if it did not) and `report_seal`: the same report
-with its code and without this member, signed as compact JWS with typ "ecert-report+jwt" by a key of the trust list
-whose use is "report". Whoever relies on a report checks the seal and reads what is in it, not what stands beside it.
+A service adds `report_code` (the code under which it filed the report, or null) and `report_seal`: the same report with
+its code and without this member, signed as compact JWS with typ "ecert-report+jwt" by a key of the trust list whose use
+is "report". To rely on a report, check the seal and use its signed content, not the values beside it.
 
 Indications are those of ETSI EN 319 102-1 for the seal layer; the verdict is over all layers.
 """
@@ -46,7 +46,7 @@ _MAPPED = {
 
 
 def encode_report(report: Report, messages: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """JSON values of a report; `messages` are its words by language."""
+    """The JSON values of a report; `messages` are its texts by language."""
     indication, sub_indication = _seal_indication(report)
     freshness = report.freshness
     return {
@@ -80,7 +80,7 @@ def encode_report(report: Report, messages: Mapping[str, Mapping[str, str]]) -> 
 
 
 def encode_payload(value: Mapping[str, Any]) -> bytes:
-    """What is signed of a report: the same result gives the same bytes."""
+    """The canonical bytes of a report that are signed: equal values give equal bytes."""
     unsealed = {name: each for name, each in value.items() if name != "report_seal"}
     return json.dumps(unsealed, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 

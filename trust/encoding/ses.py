@@ -24,13 +24,13 @@ Version 4 (GB/T 38540-2020) is written; the older GM/T 0031-2014 and version 5 (
     TBS_Sign 2014 ::= SEQUENCE { version, SESeal, timeInfo BIT STRING, dataHash BIT STRING, propertyInfo,
                                  cert OCTET STRING, OID }
 
-What is signed: in a seal of v4 and v5 the SES_SealInfo; in one of 2014 the SEQUENCE of SES_SealInfo, cert and
-OID; in an e-seal signature the TBS_Sign. Always the bytes received, never an encoding made from what was
-parsed: writers in the field state `critical FALSE`, which DER forbids, and sign that.
+The signed bytes are the SES_SealInfo in a seal of v4 and v5, the SEQUENCE of SES_SealInfo, cert and OID in one of 2014,
+and the TBS_Sign in an e-seal signature. They are always the bytes received, never an encoding of what was parsed,
+because writers in the field sign `critical FALSE`, which DER forbids.
 
-The envelope around the signed bytes is not signed itself, so it is rebuilt from its parts and compared: there
-is no byte in it that could be changed. Writers disagree on a few tags; both ways are read, and each departure
-from the standard's text stands in `oddities`, for the report.
+The envelope around the signed bytes is not signed itself, so it is rebuilt from its parts and compared; no byte of it
+can be changed. Writers disagree on a few tags; both forms are read, and each deviation from the standard's text is
+recorded in `oddities`, for the report.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from trust.encoding.der import (
 from trust.model.errors import Malformed
 
 MAX_SEAL_BYTES: Final = 1024 * 1024
-"""Ours: a seal holds one small picture and a few certificates."""
+"""Our own limit: a seal contains one small picture and a few certificates."""
 
 _BOOLEAN, _INTEGER, _BIT_STRING, _OID = 0x01, 0x02, 0x03, 0x06
 _PRINTABLE, _IA5, _UTC_TIME, _GENERALIZED_TIME, _TAGGED_0 = 0x13, 0x16, 0x17, 0x18, 0xA0
@@ -65,7 +65,7 @@ _CHINA = timezone(timedelta(hours=8))
 
 
 class SesVersion(IntEnum):
-    """Which structure it is; the numbers 4 and 5 stand in the header, that of 2014 is not fixed there."""
+    """The version of the structure; the header contains 4 or 5, while that of 2014 has no fixed number."""
 
     V2014 = 1
     V4 = 4
@@ -79,7 +79,7 @@ class CertListType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SealPictureData:
-    """印章图片: `kind` such as "PNG"; sizes are whole millimetres as shown."""
+    """印章图片, the picture. `kind` is such as "PNG"; sizes are the displayed ones in whole millimetres."""
 
     kind: str
     data: bytes
@@ -89,7 +89,7 @@ class SealPictureData:
 
 @dataclass(frozen=True, slots=True)
 class CertDigest:
-    """`algorithm` is the text the writer put there: an OID or a name."""
+    """The digest of a certificate. `algorithm` is the writer's text, an OID or a name."""
 
     algorithm: str
     value: bytes
@@ -104,9 +104,9 @@ class ExtensionData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealInfo:
-    """印章信息. `certs` (DER) where the list is of certificates, `cert_digests` where it is of digests.
+    """印章信息, the signed part of a seal. `certs` (DER) if it lists certificates, `cert_digests` if it lists digests.
 
-    `seal_type` is a number of each system's own; it never decides whether the owner is a person or a body.
+    `seal_type` is defined by each system; it never decides whether the owner is a person or a body.
     """
 
     version: int
@@ -142,7 +142,7 @@ class SealData:
 class SealSignatureData:
     """An e-seal signature as received. `signed` is the TBS_Sign that `signature` is over.
 
-    `signed_at` is what the signer states, None where it is a token (2014): then `time_stamp` holds that.
+    `signed_at` is the time that the signer states; None if it is a token (2014), which is then in `time_stamp`.
     """
 
     version: SesVersion
@@ -164,7 +164,7 @@ class SealSignatureData:
 
 
 def encode_seal_info(info: SealInfo) -> bytes:
-    """SES_SealInfo of version 4 or 5: what the seal's maker signs. Raises `Malformed` for what has no encoding."""
+    """SES_SealInfo of version 4 or 5, which the seal's maker signs. Raises `Malformed` for what cannot be encoded."""
     if info.version not in (SesVersion.V4, SesVersion.V5):
         raise Malformed("Seal data is written in version 4 or 5.")
     if bool(info.certs) == bool(info.cert_digests):
@@ -221,7 +221,8 @@ def encode_tbs_sign(
     property_info: str,
     extensions: Sequence[ExtensionData] = (),
 ) -> bytes:
-    """TBS_Sign of version 4 or 5: what using the seal signs. `property_info` is ASCII, the protected range."""
+    """TBS_Sign of version 4 or 5, which is signed when the seal is used. `property_info` is ASCII, the protected
+    range."""
     return sequence(
         _integer(version),
         seal,
@@ -277,7 +278,7 @@ class _Element:
 
     def children(self, tag: int = SEQUENCE) -> list[_Element]:
         self.expect(tag)
-        # `children` cuts in one pass: a list of a million empty elements must not cost its square.
+        # `children` splits in one pass, so that a list of a million empty elements does not take quadratic time.
         return [_element(whole) for whole in children(self.whole)]
 
     def expect(self, *tags: int) -> _Element:
@@ -326,7 +327,7 @@ def _only(der: bytes) -> _Element:
 
 def _seal(top: _Element) -> SealData:
     oddities: list[str] = []
-    if top.tag == OCTET_STRING:  # seen in the field: the seal wrapped once more
+    if top.tag == OCTET_STRING:  # some writers wrap the seal once more
         oddities.append("SESeal wrapped in an OCTET STRING")
         top = _only(top.content)
     parts = top.children()
@@ -471,7 +472,7 @@ def _seal_signature_2014(top: _Element, parts: list[_Element], oddities: list[st
 
 
 def _time_info(stated: bytes, oddities: list[str]) -> tuple[datetime | None, bytes | None]:
-    """2014: a UTCTime or a time-stamp token inside the BIT STRING; some write a text of Chinese local time."""
+    """timeInfo of 2014: a UTCTime or a time-stamp token in the BIT STRING; some write a text in Chinese local time."""
     if re.fullmatch(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", stated):
         oddities.append("timeInfo is a text")
         local = datetime.fromisoformat(stated.decode()).replace(tzinfo=_CHINA)
@@ -541,7 +542,7 @@ def _exactly(parts: list[_Element], count: int) -> list[_Element]:
 
 
 def _time(element: _Element) -> datetime:
-    """Seconds, UTC, ending in Z (X.690 §11.7, §11.8): other spellings of a time are not DER."""
+    """A time in DER: whole seconds, UTC, ending in Z (X.690 §11.7, §11.8). Raises ValueError for other forms."""
     text = element.text(element.expect(_UTC_TIME, _GENERALIZED_TIME).tag)
     if element.tag == _UTC_TIME:
         if not re.fullmatch(r"\d{12}Z", text):

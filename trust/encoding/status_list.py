@@ -1,4 +1,4 @@
-"""Status lists: two bits an e-certificate, in one small signed file (IETF Token Status List, CWT form).
+"""Status lists: two bits for each e-certificate, in one small signed file (IETF Token Status List, CWT form).
 
     COSE_Sign1, protected { 1: alg, 4: kid, 16: "application/statuslist+cwt" }, external_aad empty, payload:
 
@@ -14,11 +14,11 @@
 
 Entry i occupies bits 2·(i mod 4) … of byte i div 4, least significant bits first.
 0 VALID · 1 INVALID (revoked) · 2 SUSPENDED · 3 REPLACED (application value).
-A list has 262,144 entries; an index is drawn at random, so an index tells nothing about when or by whom.
+A list has 262,144 entries; indices are assigned at random, so an index does not reveal when or by whom it was issued.
 
-Every list is anchored: a STATUS_LIST entry of the ledger commits to SHA-256 over the whole COSE_Sign1. So a
-list and the receipt of its entry prove what was in force at that size, and no list can be shown to one
-verifier only without being seen by all.
+Every list is anchored: a STATUS_LIST entry of the ledger commits to SHA-256 over the whole COSE_Sign1. So a list and
+the receipt of its entry prove what was in force at that size, and a list made for a single verifier would be visible to
+all in the ledger.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _STATUS = {bits: status for status, bits in _BITS.items()}
 
 @dataclass(frozen=True, slots=True)
 class StatusList:
-    """A list as it was signed. `packed` holds 2 bits an entry."""
+    """A list as it was signed. `packed` has 2 bits for each entry."""
 
     address: str
     issued_at: datetime
@@ -56,14 +56,14 @@ class StatusList:
     ledger_size: int
 
     def status(self, index: int) -> Status:
-        """Raises `Malformed` for an index outside the list."""
+        """The status at `index`. Raises `Malformed` for an index outside the list."""
         if not 0 <= index < len(self.packed) * 4:
             raise Malformed("The status index lies outside its list.")
         return _STATUS[self.packed[index // 4] >> 2 * (index % 4) & 3]
 
 
 def pack(statuses: Mapping[int, Status]) -> bytes:
-    """The bits of a whole list; every index that is not named is VALID."""
+    """The packed bits of a whole list; every index that is not in `statuses` is VALID."""
     packed = bytearray(_LIST_BYTES)
     for index, status in statuses.items():
         packed[index // 4] |= _BITS[status] << 2 * (index % 4)
@@ -85,7 +85,7 @@ def encode_status_list(listed: StatusList) -> bytes:
 
 
 def decode_status_list(payload: bytes) -> StatusList:
-    """Raises `Malformed`. Signature and freshness are not checked here."""
+    """The inverse of `encode_status_list`. Signature and freshness are not checked here. Raises `Malformed`."""
     value = decode_cbor(payload, max_bytes=_MAX_BYTES)
     match value:
         case {
@@ -112,7 +112,8 @@ def decode_status_list(payload: bytes) -> StatusList:
 
 
 def shuffled(use: int, secret: bytes) -> int:
-    """A secret permutation of the list's 2^18 places: four Feistel rounds over two halves of nine bits."""
+    """The index at place `use` of a secret permutation of 2^18 indices: four Feistel rounds over halves of nine
+    bits."""
     left, right = use >> 9, use & 0x1FF
     for round_number in range(4):
         mixed = hmac.digest(secret, bytes((round_number,)) + right.to_bytes(2, "big"), "sha256")

@@ -1,4 +1,4 @@
-"""The trust list: who may seal what, with which keys, from when; signed by a root that verifiers pin.
+"""The trust list: who may seal what with which keys and when, signed by a root that verifiers pin.
 
 A compact JWS (RFC 7515), ES256, typ "ecert-trust-list+jwt", kid = SHA-256 of the root's public key (hex, 16
 digits). Payload, times in RFC 3339:
@@ -22,18 +22,18 @@ digits). Payload, times in RFC 3339:
                  "uses":["seal","present","report"],"divisions":["53"] or null,"type_codes":[…] or null,
                  "not_before":…,"not_after":… or null,"state":…,"since":…}]}
 
-A ledger key signs checkpoints of from_size <= size < until_size. A key under another name than `origin` is one of a
-ledger that this one continues and that is closed (`ledger.closing`): it proves the receipts of old files. `witnesses`
-says who cosigns them. A seal or key may
-do only what its entry says; a key with `types` signs for these types only. `state` is active, retired or compromised;
-`since` says from when a retired or compromised one counts as such. `certs` start with the end entity and leave out the
-root. `idle` are intervals in which the seal was frozen or reported lost: what it was used for in them does not count.
+A ledger key signs checkpoints of from_size <= size < until_size. A key under another name than `origin` belongs to a
+closed ledger that this one continues (`ledger.closing`); it proves the receipts of old files. `witnesses` says who
+cosigns checkpoints. A seal or key may do only what its entry says; a key with `types` signs for these types only.
+`state` is active, retired or compromised; `since` says from when a retired or compromised one counts as such. `certs`
+start with the end entity and leave out the root. `idle` are intervals in which the seal was frozen or reported lost;
+uses of it in them do not count.
 
-`anchors` are CAs (DER) outside, under which signed files of others are judged: they are never e-certificates of ours.
+`anchors` are outside CAs (DER) under which files signed by others are judged; those are never e-certificates of ours.
 
-`members` are other deployments. Each has a trust list of its own, signed by its own roots (SubjectPublicKeyInfo);
-this list says whether it is believed and for what (`verifier.evidence.members`). ETSI TS 119 612 §5.3.13 does the
-same with its pointers to other trust lists. A member's own members are not members here.
+`members` are other deployments. Each has its own trust list, signed by its own roots (SubjectPublicKeyInfo); this list
+says whether it is trusted and for what (`verifier.evidence.members`). ETSI TS 119 612 §5.3.13 has similar pointers to
+other trust lists. A member's own members are not members here.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class TrustState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """What every pinned key has. From `since` on, one that is not active is not believed."""
+    """The common part of every pinned key. From `since` on, one that is not active is not trusted."""
 
     state: TrustState
     since: datetime | None
@@ -111,7 +111,7 @@ class TrustedSeal(Trusted):
     idle: Sequence[tuple[datetime, datetime | None]] = ()
 
     def is_in_force(self, at: datetime) -> bool:
-        """Within its term, and neither frozen nor reported lost at that time."""
+        """True if `at` is in the seal's term and the seal was neither frozen nor reported lost then."""
         return self.not_before <= at <= self.not_after and not any(
             since <= at and (until is None or at < until) for since, until in self.idle
         )
@@ -119,7 +119,7 @@ class TrustedSeal(Trusted):
 
 @dataclass(frozen=True, slots=True)
 class TrustedMaker(Trusted):
-    """制章者: who signs the seal data of seals under this root."""
+    """制章者: a maker, which signs the seal data of seals."""
 
     suite: str
     certs: Sequence[bytes]
@@ -146,7 +146,7 @@ class TrustedKey(Trusted):
 
 @dataclass(frozen=True, slots=True)
 class TrustedAnchor(Trusted):
-    """A CA outside: signatures of its customers are believed, and are not ours."""
+    """An outside CA: signatures of its customers are trusted, but are not ours."""
 
     name_zh: str
     name_en: str
@@ -159,7 +159,7 @@ class TrustedAnchor(Trusted):
 
 
 class MemberUse(StrEnum):
-    """What a member's keys are believed for."""
+    """What a member's keys are trusted for."""
 
     SEAL = "seal"
     PRESENT = "present"
@@ -168,11 +168,11 @@ class MemberUse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrustedMember(Trusted):
-    """Another deployment, and the limits within which its own trust list is believed.
+    """Another deployment, and the limits within which its own trust list is trusted.
 
-    `roots`: its root keys (DER), present and next. `divisions`: beginnings of the administrative division (GB/T 2260)
-    in the credit codes of its authorities (GB 32100, places 3 to 8); `type_codes`: types it may issue; None: any.
-    What it made before `not_before` or after `not_after` (None: no end) does not count.
+    `roots`: its root keys (DER), present and next. `divisions`: prefixes of the administrative division (GB/T 2260) in
+    the credit codes of its authorities (GB 32100, places 3 to 8); `type_codes`: types it may issue; None: any. What it
+    made before `not_before` or after `not_after` (None: no end) does not count.
     """
 
     member_id: str
@@ -190,7 +190,7 @@ class TrustedMember(Trusted):
 
 @dataclass(frozen=True, slots=True)
 class TrustedLedgerKey:
-    """A key of the ledger, as note vkey, and the sizes of the checkpoints it signs."""
+    """A key of the ledger as a note vkey, and the sizes of the checkpoints it signs."""
 
     vkey: str
     from_size: int
@@ -350,7 +350,7 @@ def encode_trust_list(listed: TrustList) -> bytes:
 
 
 def decode_trust_list(payload: bytes) -> TrustList:
-    """Raises `Malformed`. Signature, roll-back and freshness are not checked here."""
+    """Decodes the payload. Signature, roll-back and freshness are not checked here. Raises `Malformed`."""
     if len(payload) > MAX_BYTES:
         raise Malformed("The trust list is too large.")
     try:
@@ -462,7 +462,7 @@ def decode_trust_list(payload: bytes) -> TrustList:
 
 
 class _Pool:
-    """Every certificate of a list once, in one order: a thousand seals stand under the same few."""
+    """The certificates of a list, each once and in a fixed order, because a thousand seals share the same few."""
 
     def __init__(self, listed: TrustList) -> None:
         chains: list[TrustedSeal | TrustedMaker | TrustedTsa] = [*listed.seals, *listed.makers, *listed.tsas]
@@ -492,7 +492,7 @@ def _time(text: str) -> datetime:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("not a text")
-    value.encode()  # half a character (a lone surrogate) could not be written again
+    value.encode()  # a lone surrogate could not be encoded again
     return value
 
 

@@ -1,4 +1,4 @@
-"""Addresses under /.well-known that other deployments ask for."""
+"""Addresses under /.well-known that other deployments fetch."""
 
 from __future__ import annotations
 
