@@ -1,12 +1,12 @@
-"""Auditing a ledger from outside: with its published files and one of its keys, and nothing else.
+"""Auditing a ledger from outside, with only its published files and one of its keys.
 
-Everything is read, from the first entry to the published checkpoint: every entry held against all before it
-(`ledger.following`), every tile of both trees against the entries, every statement of keys, and the
-signatures. What comes out is what nobody has to be believed for: how many e-certificates each authority has
-issued, how many entries it has, which keys signed when, and, with a policy, which witnesses have cosigned.
+Everything is read, from the first entry to the published checkpoint: every entry is checked against all before it
+(`ledger.following`), every tile of both trees against the entries, every statement of keys, and the signatures. The
+report needs no trust in the operator: how many e-certificates each authority has issued, how many entries it has,
+which keys signed when, and, with a policy, which witnesses have cosigned.
 
-With a checkpoint that was kept from an earlier audit, or out of a receipt, it shows too that the ledger of
-then is the beginning of the ledger of now.
+With a checkpoint kept from an earlier audit or taken from a receipt, it also shows that the earlier ledger is a prefix
+of the present one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from trust.model.errors import StorageError, TrustError
 
 
 class LogFiles(Protocol):
-    """Somebody's published files: a folder, or an address. Raises `StorageError` or `Malformed`."""
+    """A log's published files, in a folder or at an address. Raises `StorageError` or `Malformed`."""
 
     def read_checkpoint(self) -> bytes | None: ...
 
@@ -42,7 +42,7 @@ class LogFiles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What was found; a ledger in order has no `findings` (entry number or None, and what is wrong)."""
+    """The result of an audit. `findings` (entry number or None, and what is wrong) is empty for a ledger in order."""
 
     size: int = 0
     issued: Mapping[str, int] = field(default_factory=dict)
@@ -61,7 +61,7 @@ def audit(
     kept: Checkpoint | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> AuditReport:
-    """Reads and checks everything; raises nothing about what it reads."""
+    """Reads and checks everything. Errors in what it reads become findings; nothing is raised for them."""
     findings: list[tuple[int | None, str]] = []
     with sql.last_entries() as last_entries:
         follower = Follower(log_vkey.name, last_entries, files.read_statement)
@@ -70,7 +70,7 @@ def audit(
         try:
             note, sm3_note = _notes(files, sm3_files)
             checkpoint = parse_checkpoint(parse_note(note).text)
-            # With witnesses the SM3 checkpoint is ahead: it is signed only. Both have to fit the same entries.
+            # With witnesses, the SM3 checkpoint is ahead, because it is not cosigned. Both must match the same entries.
             sm3_size = parse_checkpoint(parse_note(sm3_note).text).size
             sizes = {checkpoint.size, sm3_size}
             roots = _read(files, sm3_files, follower, sizes, kept, findings, on_progress)
@@ -107,7 +107,7 @@ def audit(
 def _notes(files: LogFiles, sm3_files: LogFiles) -> tuple[str, str]:
     notes = [
         each.read_checkpoint() for each in (sm3_files, files)
-    ]  # the SHA-256 one last: it is published last
+    ]  # the SHA-256 one last, because it is published last
     if notes[0] is None or notes[1] is None:
         raise StorageError("There is no published checkpoint.")
     return decode_utf8(notes[1]), decode_utf8(notes[0])
@@ -122,7 +122,7 @@ def _read(
     findings: list[tuple[int | None, str]],
     on_progress: Callable[[int, int], None],
 ) -> dict[int, tuple[bytes, bytes]]:
-    """Reads up to the largest of `sizes`; the roots of both trees at each of them."""
+    """Reads up to the largest of `sizes` and returns the roots of both trees at each size."""
     size = max(sizes)
     roots = {0: (follower.tree.root(), follower.sm3_tree.root())}
     sources = {"sha256": files, "sm3": sm3_files}

@@ -1,4 +1,4 @@
-"""What a log signs: its name, its size and its root (C2SP tlog-checkpoint v1.0.0), as the text of a note.
+"""Checkpoints: the name, size and root of a log as the text of a signed note (C2SP tlog-checkpoint v1.0.0).
 
     origin "\\n"
     size in decimal "\\n"
@@ -24,9 +24,9 @@ __all__ = ["Checkpoint", "check_checkpoint", "format_checkpoint", "parse_checkpo
 
 
 def check_checkpoint(note: str, *, log_vkey: VerifierKey) -> Checkpoint:
-    """The checkpoint in `note`, if the log signed it and it bears the log's name.
+    """Returns the checkpoint in `note` if the log signed it and it has the log's name.
 
-    The origin must be the key's name: a key that signs for two logs would let one pass for the other.
+    The origin must be the key's name, because with a key that signs for two logs one could pass for the other.
     Raises `Malformed` or `VerificationError`.
     """
     checkpoint = parse_checkpoint(check_note(note, vkeys=[log_vkey]).text)

@@ -1,6 +1,6 @@
-"""The text a log signs: its name, its size and its root. `ledger.checkpoint` describes the format.
+"""The text of a checkpoint. `ledger.checkpoint` describes the format.
 
-Apart from it, because a cosignature (`ledger.notekeys`) is over the parts of this text.
+A separate module, because `ledger.notekeys` needs it: a cosignature is over the parts of this text.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def format_checkpoint(checkpoint: Checkpoint) -> str:
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
-    """The checkpoint whose only text is `text`. Raises `Malformed`."""
+    """The checkpoint written as `text`; only the canonical form is accepted. Raises `Malformed`."""
     lines = text.split("\n")
     if len(lines) < 4 or lines.pop() != "":
         raise Malformed("A checkpoint has at least three lines, each with its newline.")

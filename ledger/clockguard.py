@@ -1,15 +1,15 @@
-"""Is this machine's clock to be believed? Asked before anything is appended or signed.
+"""Checking that this machine's clock is plausible, before anything is appended or signed.
 
-Entries never go back in time, so one command under a clock that is years ahead would date every later entry so, and
-sign lists and seals that nobody believes today. The last entry tells a wrong clock from a right one:
+Entries never go back in time, so one command under a clock that is years ahead would date every later entry too, and
+would sign lists and seals that are refused today. The clock is compared with the time of the last entry:
 
-    up to a day after it       the clock is believed
-    more                       a second clock is asked: the database server's, an outside time-stamp authority's, a
-                               witness's. Where one answers, both have to agree within ten minutes
-    none answers               up to `limit` (60 days) the clock is believed: a service may sleep. After that the
-                               operator has to say that it is right (`yinzheng ledger accept-time`), for a day
+    up to a day after it       the clock is accepted
+    more                       a second clock is asked: the database server's, an outside time-stamp authority's, or
+                               a witness's. If one answers, both must agree within ten minutes
+    none answers               up to `limit` (60 days) the clock is accepted, because a service may have been off.
+                               After that an operator must confirm it (`yinzheng ledger accept-time`), for a day
 
-A clock that is behind the last entry does no harm here: the entry takes the time of the one before it.
+A clock behind the last entry does no harm here: a new entry takes the time of the one before it.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _SILENT_FOR = timedelta(minutes=1)
 _log = logging.getLogger("yinzheng.clock")
 
 AskTime = Callable[[], datetime]
-"""The time elsewhere. Raises `TrustError` or `OSError` where it does not answer."""
+"""Asks a second clock for the time. Raises `TrustError` or `OSError` if it does not answer."""
 
 
 @dataclass(slots=True)
 class ClockGuard:
-    """`last_at` is the time of the newest entry, None in an empty log; `accepted_at` when an operator last said that
-    this clock is right."""
+    """`last_at` returns the time of the newest entry (None in an empty log), `accepted_at` the time when an operator
+    last confirmed this clock."""
 
     clock: Clock
     last_at: Callable[[], datetime | None]
@@ -51,11 +51,12 @@ class ClockGuard:
     _asking: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def look(self) -> None:
-        """Notes the newest entry, so that `check` need not read in the midst of somebody's transaction."""
+        """Remembers the newest entry's time, so that `check` need not read it inside a caller's transaction."""
         self._seen = self.last_at()
 
     def check(self) -> None:
-        """Raises `ClockDoubted` (CLOCK_DOUBTED). Asks nobody while the last entry that was seen is of today."""
+        """Raises `ClockDoubted` (CLOCK_DOUBTED) for an implausible clock. No second clock is asked while the last entry
+        is at most a day old."""
         now = self.clock.now()
         if self._seen is not None and now - self._seen <= _BELIEVED:
             return
@@ -76,7 +77,8 @@ class ClockGuard:
         )
 
     def _another_agrees(self, now: datetime) -> bool:
-        """An answer holds for ten minutes, silence for one: a clock that hangs does not hold up each signature."""
+        """True if a second clock agrees. Agreement is cached for ten minutes and a failure for one, so that a clock
+        that hangs does not delay every signature."""
         with self._asking:
             if _is_within(_GOOD_FOR, self._agreed_at, now):
                 return True
@@ -106,7 +108,7 @@ class ClockGuard:
 
 
 def _is_within(span: timedelta, at: datetime | None, now: datetime) -> bool:
-    return at is not None and abs(now - at) <= span  # a thread that waited knows an earlier time
+    return at is not None and abs(now - at) <= span  # a waiting thread may have an earlier `now`
 
 
 def _text(at: datetime) -> str:

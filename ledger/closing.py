@@ -1,12 +1,11 @@
-"""Closes a log that cannot go on, and begins another that takes over its entries.
+"""Closes a log that cannot be continued, and begins another that takes over its entries.
 
-A log that has signed more entries than anybody still has cannot be continued: whatever came next would be a second
-history. Its name is closed at the last size that is at hand. The new log, under a name of its own, takes over every
-entry up to there: same number, time, actor, reference and commitment, with hashes and statements of keys of its own.
-So everything that points at an entry by its number goes on pointing at it, and what was signed under the old name goes
-on being proven by the old receipts, up to that size.
+A log that has signed for entries that are lost cannot be continued, because new entries would be a second history. The
+log is closed at the last size that is available. The new log has another name and takes over every entry up to that
+size, with the same number, time, actor, reference and commitment, but its own hashes and statements of keys. So
+references to an entry by its number stay valid, and receipts under the old name still prove entries up to that size.
 
-Nothing of this can be undone; it is done on an operator's word alone, who types the old name.
+This cannot be undone; it is only done when an operator confirms it by typing the old name.
 """
 
 from __future__ import annotations
@@ -48,16 +47,16 @@ _ROWS_AT_ONCE: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class ClosedLog:
-    """A log that nothing is added to any more, and its keys: none signs more than `size`."""
+    """A log to which no entries are added any more. `keys` sign checkpoints up to `size` only."""
 
     keys: LogKeys
     size: int
 
 
 def closed_log(database: Database, lock_store: LockStore, origin: str) -> ClosedLog:
-    """The log as it is closed here: at what this copy has locked. Changes nothing.
+    """The log, closed at the size that this copy has locked. Changes nothing.
 
-    Raises `LedgerHalted` where database and lock store do not agree, and `Conflict` for another log's database.
+    Raises `LedgerHalted` if database and lock store do not agree, and `Conflict` for another log's database.
     """
     with database.read() as connection:
         state, statements = sql.read_state(connection), sql.read_key_statements(connection)
@@ -85,10 +84,10 @@ def begin_anew(
     signers: Sequence[CheckpointSigner],
     state_key: StateKey = StateKey(),
 ) -> None:
-    """Makes the log in the database one of the name `new_origin`, signed by `signers`. No process may have it open.
+    """Turns the log in the database into one named `new_origin`, signed by `signers`. No process may have it open.
 
-    All or nothing; what the lock store is told afterwards is told again by a repetition. Raises `LedgerHalted` where
-    the entries are not those of the closed log.
+    All or nothing in the database; the lock store is updated afterwards, and repeating the call completes that. Raises
+    `LedgerHalted` if the entries are not those of the closed log.
     """
     check_log_origin(new_origin)
     old_origin = closed.keys.origin
@@ -140,7 +139,7 @@ def begin_anew(
 
 
 def lock_new(database: Database, lock_store: LockStore, origin: str) -> None:
-    """Binds the lock store to the new log as it was taken over; a repetition changes nothing."""
+    """Binds the lock store to the new log at the size taken over. Idempotent."""
     if lock_store.head(origin) is not None:
         return
     with database.read() as connection:
@@ -165,7 +164,7 @@ def _taken_over(
     elif entry.kind is EntryKind.TREE_HEAD:
         commit = follower.sm3_tree.root()
     elif entry.kind is EntryKind.KEY_EVENT:
-        # Who signed under the old name says nothing under the new one: its present keys do, from the first.
+        # Old keys do not sign under the new name: each statement is replaced by one with the present keys.
         statements[entry.seq] = _statement(origin, entry.seq, vkeys)
         commit = statement_commit(statements[entry.seq])
     prev_ref = entry.prev_ref
@@ -194,7 +193,7 @@ def _state(old: LogState, follower: Follower) -> LogState:
         sm3_edge=b"".join(follower.sm3_tree.hashes),
         last_leaf_hash=follower.leaf,
         epoch=old.epoch + 1,
-        # What was given out after the size at which the old log is closed, nobody knows any more.
+        # Skip a range: ids given out after the closing size of the old log are not known any more.
         last_operation_id=old.last_operation_id + NUMBERS_LEFT_OUT,
         last_subject_id=old.last_subject_id + NUMBERS_LEFT_OUT,
         mac=None,

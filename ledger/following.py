@@ -1,18 +1,17 @@
-"""Reading a log from its first entry on, and holding every entry against all that came before.
+"""Reading a log from its first entry, checking every entry against all that came before.
 
-Whoever reads a whole log (recheck, recovery, an auditor from outside) does it with a `Follower`: give it the
-entries in order, wherever they come from. An entry is refused, by its number, if it
+Everything that reads a whole log (recheck, recovery, an audit from outside) uses a `Follower`, which takes the entries
+in order from any source. An entry is refused, by its number, if it
 
 - cannot be decoded, names another log or bears another number;
 - does not point at the one before it, or is older;
 - does not point at the last one about its e-certificate, or cannot follow it (`ledger.lifecycle`);
 - is not the next of its actor, counted without gaps;
 - is a TREE_HEAD where none belongs, or the wrong one, or missing where one belongs;
-- is a change of keys to which no statement fits.
+- is a change of keys without a matching statement.
 
-So a followed log tells how many e-certificates each authority issued, where each stands, and which keys
-signed when. What it does not tell is that there is only one such log: that takes a checkpoint that somebody
-else has kept.
+So a followed log shows how many e-certificates each authority issued, the state of each, and which keys signed when.
+It does not show that there is only one such log: that takes a checkpoint that someone else has kept.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ OF_THE_LOG: Final = frozenset({EntryKind.GENESIS, EntryKind.KEY_EVENT, EntryKind
 
 
 class Disagreement(Exception):
-    """Something does not agree. Ends the reading of a source: what follows a bad entry is bad because of it."""
+    """An entry does not agree with those before it. Later entries depend on it, so reading ends here."""
 
     def __init__(self, what: str, *, seq: int | None = None) -> None:
         super().__init__(what)
@@ -42,7 +41,7 @@ class Disagreement(Exception):
 
 
 class Follower:
-    """Follows one log. `statement` gives the statement of keys of an entry (`ledger.logkeys`)."""
+    """Follows one log. `statement` returns the statement of keys of an entry (`ledger.logkeys`)."""
 
     def __init__(self, origin: str, last_entries: LastEntries, statement: Callable[[int], str]) -> None:
         self.origin = origin
@@ -62,7 +61,7 @@ class Follower:
         return self.tree.size
 
     def follow(self, entry_bytes: bytes) -> Entry:
-        """Takes the next entry. Raises `Disagreement`; after that the follower is of no use any more."""
+        """Takes the next entry and returns it decoded. Raises `Disagreement`; do not use the follower after that."""
         seq = self.size
         try:
             entry = decode_entry(entry_bytes)
@@ -106,7 +105,7 @@ class Follower:
         return entry
 
     def keys(self) -> LogKeys:
-        """The log's keys, as the entries followed so far say. Raises `Disagreement`."""
+        """The log's keys according to the entries followed so far. Raises `Disagreement`."""
         try:
             return keys_from_statements(self.origin, self.statements)
         except (Malformed, VerificationError) as exc:

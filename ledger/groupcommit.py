@@ -1,8 +1,8 @@
 """Many callers, one writer: a queue whose waiting jobs are committed together.
 
-There is no fixed wait. While nothing happens, a job is committed at once and alone; while a commit is in
-flight, jobs gather, and the next commit takes all of them. So a quiet log answers as fast as one fsync, and
-a busy one pays one fsync for many jobs. The queue is bounded: a full one is said at once (`LedgerBusy`).
+There is no fixed wait. In an idle log a job is committed at once and alone; while a commit is running, jobs gather, and
+the next commit takes all of them. So an idle log answers as fast as one fsync, and a busy one pays one fsync for many
+jobs. The queue is bounded: if it is full, a job is refused at once (`LedgerBusy`).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job(Generic[Request, Answer]):
-    """The requests of one caller, which succeed or fail together, and the answer he waits for."""
+    """The requests of one caller, which succeed or fail together, and the answer that the caller waits for."""
 
     requests: tuple[Request, ...]
     answer: Future[list[Answer]] = field(default_factory=Future)
 
 
 class GroupCommit(Generic[Request, Answer]):
-    """Runs `commit` on lists of jobs, in order, in a thread of its own.
+    """Runs `commit` on lists of jobs, in order, in its own thread.
 
-    `commit` gives every job it is called with an answer or an exception. An exception that leaves it is given
-    to the jobs that have none yet.
+    `commit` must give every job an answer or an exception. If `commit` itself raises, the jobs without either get
+    that exception.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class GroupCommit(Generic[Request, Answer]):
         self._thread.start()
 
     def submit(self, requests: Sequence[Request]) -> list[Answer]:
-        """Waits until `requests` are committed. Raises what `commit` says, or `LedgerBusy`."""
+        """Waits until `requests` are committed. Raises the exception that `commit` gave the job, or `LedgerBusy`."""
         job: Job[Request, Answer] = Job(tuple(requests))
         with self._changed:
             if self._closed:
                 raise LedgerBusy("The ledger is shutting down.", "Try again when the service is back.")
-            # A job that is too large for the queue is still taken when the queue is empty.
+            # A job larger than the queue's limit is still accepted when the queue is empty.
             if self._queued and self._queued + len(job.requests) > self._queue_limit:
                 raise LedgerBusy(
                     f"{self._queued} entries are waiting to be appended.", "Try again in a moment."
@@ -70,7 +70,7 @@ class GroupCommit(Generic[Request, Answer]):
         return job.answer.result()
 
     def close(self) -> None:
-        """Commits what is waiting, then stops. Doing it twice is fine."""
+        """Commits what is waiting, then stops. Idempotent."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -86,7 +86,7 @@ class GroupCommit(Generic[Request, Answer]):
                         job.answer.set_exception(exc)
 
     def _next_jobs(self) -> list[Job[Request, Answer]]:
-        """Waits for jobs and takes up to the batch limit, at least one; none when all is done."""
+        """Waits for jobs and takes at least one, up to the batch limit; empty once closed and drained."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._closed)
             jobs: list[Job[Request, Answer]] = []

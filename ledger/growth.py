@@ -1,9 +1,8 @@
-"""How the log grew: its size at a number of instants, for a plot.
+"""The growth of the log: its size at a number of instants, for a plot.
 
-Entries are ordered by time, so the size at an instant is found by looking at few of them: the newest entry that
-is not younger, by halving. Each search begins where the one before it ended. The price is that of some forty
-searches, a few hundred looks at a primary key, and hardly rises with the log: a thousand times the entries are
-ten more looks for each instant.
+Entries are ordered by time, so a binary search finds the newest entry that is not younger than an instant. Each search
+begins where the one before it ended. Some forty searches take a few hundred reads by primary key, and the cost hardly
+grows with the log: a thousand times the entries add ten reads for each instant.
 """
 
 from __future__ import annotations
@@ -33,9 +32,8 @@ def read_growth(
 ) -> tuple[GrowthPoint, ...]:
     """The size at `instants` moments, evenly spaced from the first entry to `until_ms`, both included.
 
-    Without `until_ms`, or if that is before it, the last moment is that of the newest entry. A log without
-    entries has no point, one whose entries are all of one moment has one. Raises `StorageError` if an entry
-    is missing.
+    The last moment is at least that of the newest entry, also without `until_ms`. A log without entries gives no
+    point, one whose entries all have the same time gives one. Raises `StorageError` if an entry is missing.
     """
     with database.read() as connection:
         last = sql.read_last_seq(connection)
@@ -46,7 +44,7 @@ def read_growth(
         if begins == ends:
             return (GrowthPoint(ends, last + 1),)
         points: list[GrowthPoint] = []
-        size = 1  # the first entry is there at every one of the moments
+        size = 1  # the first entry exists at all of the moments
         for number in range(instants):
             at_ms = begins + (ends - begins) * number // (instants - 1)
             size = last + 1 if at_ms >= newest else _size_at(connection, at_ms, least=size, most=last)
@@ -55,7 +53,7 @@ def read_growth(
 
 
 def _size_at(connection: Connection, at_ms: int, *, least: int, most: int) -> int:
-    """The size at `at_ms`, known to be from `least` to `most`."""
+    """The size at `at_ms`, which must be between `least` and `most`."""
     while least < most:
         middle = (least + most) // 2
         if _at_ms(connection, middle) <= at_ms:

@@ -1,11 +1,11 @@
-"""What a running service does for its ledger: ask witnesses, and read the ledger again.
+"""What a running service does for its ledger: asking witnesses, and reading the ledger again.
 
 witnessing   every few seconds, if there is a policy (`<data>/witness-policy`, C2SP tlog-policy) and the log has
-             grown or the last cosignature is old: the newest checkpoint goes to the witnesses, and is published
-             when the quorum has cosigned it. Until then the last one that had a quorum stays. After `limit`
-             without a quorum the log takes nothing more: what nobody outside has seen could still be rewritten.
-             Evidence that the log contradicts itself stops it for good.
-scrubbing    one pass over rows and files after another (`ledger.scrubber`), slow enough not to be felt
+             grown or the last cosignature is old: the newest checkpoint is sent to the witnesses, and is
+             published when the quorum has cosigned it. Until then the last one with a quorum stays. After
+             `witness_limit` without a quorum the log takes no more entries, because entries that no outsider has
+             seen could still be rewritten. Evidence that the log contradicts itself halts it.
+scrubbing    one pass over rows and files after another (`ledger.scrubber`), throttled
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ POLICY_FILE = "witness-policy"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeepingSettings:
-    """How often. `witness_limit`: how long the log goes on without a quorum."""
+    """Intervals. `witness_limit`: how long the log takes entries without a quorum."""
 
     witness_every: timedelta = timedelta(seconds=10)
     witness_heartbeat: timedelta = timedelta(minutes=10)
@@ -42,7 +42,7 @@ class KeepingSettings:
 
 
 def read_policy(path: Path) -> Policy | None:
-    """The policy of witnesses, or None if there is none. Raises `Malformed` with the line that is wrong."""
+    """The witness policy, or None if there is no file. Raises `Malformed`, naming the wrong line."""
     try:
         return parse_policy(path.read_bytes())
     except FileNotFoundError:
@@ -50,7 +50,7 @@ def read_policy(path: Path) -> Policy | None:
 
 
 def published_policy(policy: Policy) -> str:
-    """What the trust list says of the witnesses: who, and how many; not where they are reached. Raises `Malformed`."""
+    """The policy as the trust list publishes it, without the witnesses' addresses. Raises `Malformed`."""
     witnesses = tuple(replace(each, url=None) for each in policy.witnesses)
     try:
         return format_policy(replace(policy, logs=(), witnesses=witnesses)).decode()
@@ -75,12 +75,12 @@ class Witnessing:
         self._since = self.clock.now()
 
     def round(self, *, even_if_nothing_new: bool = True) -> Cosigned | None:
-        """Publishes and gets cosigned what is stored. None if there was nothing to ask for, or another
-        process was faster."""
+        """Publishes what is stored and has it cosigned. None if there was nothing to do, or another process was
+        faster."""
         at = self.clock.now()
         checkpoint = self.log.publish()
         since = at - self.quorum_at if self.quorum_at is not None else None
-        # A quorum that lies ahead was dated by a clock that was wrong then.
+        # A quorum dated in the future was made under a wrong clock.
         is_fresh = since is not None and timedelta(0) <= since < self.settings.witness_heartbeat
         if not even_if_nothing_new and is_fresh and checkpoint.size == self._size:
             return None
@@ -95,11 +95,11 @@ class Witnessing:
             return cosigned
         except HistoryContradicted as exc:
             if self.log.explains(exc.evidence):
-                return None  # another process of ours was faster: the witness has seen more of the same tree
+                return None  # another process was faster: the witness has seen a larger size of the same tree
             self.log.halt(exc)
             raise
         finally:
-            # Also when the round failed in some other way: without a quorum there is a limit.
+            # Also if the round failed in another way: the limit applies whenever there is no quorum.
             if at - (self.quorum_at or self._since) > self.settings.witness_limit:
                 self.log.pause(
                     "Too few witnesses have cosigned the ledger for too long.",
@@ -120,7 +120,7 @@ class Scrubbing:
     finished_at: datetime | None = None
 
     def run_pass(self, pause: Callable[[], None] = lambda: None) -> None:
-        """One pass. Halts the log and raises `LedgerHalted` at the first thing that does not fit."""
+        """One pass. At the first contradiction, halts the log and raises `LedgerHalted`."""
         try:
             self.entries += scrub(
                 self.database,

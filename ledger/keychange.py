@@ -1,4 +1,4 @@
-"""Changing the ledger's keys: a new one beside the old ones, and later an old one out."""
+"""Changing the ledger's keys: adding a new key beside the old ones, and later removing an old one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trust.model.errors import Malformed, NotFound
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """The use case. `held`: every key of the ledger in custody; `make`: a new one for one of the `uses`."""
+    """The use case. `held` returns every key of the ledger in custody; `make` makes a new one for one of the `uses`."""
 
     log: Log
     uses: Sequence[str]
@@ -22,9 +22,10 @@ class KeyChange:
     make: Callable[[str], CheckpointKey]
 
     def rotate(self, use: str) -> LogKeys:
-        """Makes a key for the use (`checkpoint` or `checkpoint-sm2`); it signs beside the others from now on.
+        """Makes a key for the use (`checkpoint` or `checkpoint-sm2`), which signs beside the others from now on.
 
-        Tell witnesses and verifiers of it (the trust list does), then retire the old one. Raises `Malformed`.
+        Witnesses and verifiers must learn it (the trust list tells verifiers) before the old one is retired. Raises
+        `Malformed`.
         """
         if use not in self.uses:
             raise Malformed(f"{use} is not a key of the ledger.", f"Give one of {', '.join(self.uses)}.")
@@ -32,7 +33,7 @@ class KeyChange:
         return self.log.change_keys([*self._present(), new])
 
     def retire(self, key_id: str) -> LogKeys:
-        """The key with this id (eight hex digits of its vkey) signs no more. Raises `NotFound`, `Malformed`."""
+        """Stops signing with the key of this id (eight hex digits of its vkey). Raises `NotFound`, `Malformed`."""
         present = self._present()
         origin = self.log.keys.origin
         left = [key for key in present if vkey_of(origin, key).key_id.hex() != key_id]

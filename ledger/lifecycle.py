@@ -1,4 +1,4 @@
-"""What may follow what in the life of one e-certificate, as the ledger enforces it.
+"""The allowed order of entries about one e-certificate, as the ledger enforces it.
 
 | after     | ISSUED | SUSPENDED | REINSTATED | REVOKED | REPLACED | LATER_VERSION | ERASED |
 |-----------|--------|-----------|------------|---------|----------|---------------|--------|
@@ -9,9 +9,9 @@
 | REPLACED  |        |           |            |         |          | REPLACED      | ERASED |
 | ERASED    |        |           |            |         |          |               |        |
 
-The register has the same table for its own requests (`trust.model.status`); here it is enforced by the one
-writer that gives out numbers, so that of two contradicting requests one is refused whatever came before.
-What is in force is not erased: an e-certificate is cancelled first.
+The register has the same table for its own requests (`trust.model.status`); here the single writer that assigns numbers
+enforces it, so that one of two contradicting requests is always refused. An e-certificate in force cannot be erased; it
+must be cancelled first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from trust.model.errors import Conflict
 
 
 class Life(IntEnum):
-    """Where an e-certificate stands after its last entry. The numbers are stored."""
+    """The state of an e-certificate after its last entry. The numbers are stored."""
 
     VALID = 1
     SUSPENDED = 2
@@ -63,7 +63,7 @@ _NEXT: Final[dict[tuple[Life | None, EntryKind], Life]] = {
 
 
 def next_life(life: Life | None, kind: EntryKind) -> Life:
-    """Where an entry of `kind` leads from `life`. Raises `Conflict` where the table has no entry."""
+    """The state after an entry of `kind` in state `life`. Raises `Conflict` if the table does not allow it."""
     following = _NEXT.get((life, kind))
     if following is None:
         before = "is not in the ledger" if life is None else f"is {life.name}"

@@ -1,13 +1,13 @@
-"""The log's memory of what it has bound itself to, kept apart from the log.
+"""The lock store: the log's memory of the heads it has committed to, kept apart from the log.
 
-A head is written here before it is signed. Whoever restores an old backup of the log's database, or runs
-two publishers by mistake, then meets a larger or another head here and stops, instead of signing a second
-history (a fork). That only works if this memory is not restored together with the log: its own SQLite file,
-best on another disk; with publishers on several hosts its own PostgreSQL instance.
+A head is written here before it is signed. If an old backup of the log's database is restored, or two publishers run
+by mistake, the publisher finds a larger or another head here and stops, instead of signing a second history (a fork).
+That only works if the lock store is not restored together with the log: it has its own SQLite file, best on another
+disk; with publishers on several hosts its own PostgreSQL instance.
 
-Duties: `compare_and_swap` is atomic and durable on return; it never goes back, never changes the root of a
-size, never replaces a signed note, and never takes larger trees without proofs that the smaller ones are
-their prefixes.
+Duties: `compare_and_swap` is atomic and durable on return. It never decreases the size, never changes the root of a
+size, never replaces a signed note, and never accepts larger trees without proofs that the smaller ones are their
+prefixes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from trust.storage.sql import Database
 
 
 class HeadMoved(StorageError):
-    """The log is bound to another head than the caller knew: he lost his turn, or two logs share a name."""
+    """The log is bound to another head than the caller knew: the caller lost its turn, or two logs share a name."""
 
 
 class LockStore:
@@ -35,7 +35,7 @@ class LockStore:
         sql.create_lock_tables(database)
 
     def head(self, origin: str) -> LockedHead | None:
-        """What the log called `origin` is bound to, or None if it has never locked a head."""
+        """The head that the log called `origin` is bound to, or None if it has never locked one."""
         with self._database.read() as connection:
             return sql.read_locked_head(connection, origin)
 
@@ -50,8 +50,8 @@ class LockStore:
     ) -> None:
         """Binds the log to `new` if it is bound to `old`; the proofs show each old tree a prefix of the new.
 
-        Raises `LedgerHalted` if it must not go from `old` to `new`, and `HeadMoved` if it is bound to
-        something else: then nothing was changed, and everything has to be looked at again.
+        Raises `LedgerHalted` if the step from `old` to `new` is not allowed, and `HeadMoved` if the log is bound to
+        another head: then nothing was changed, and the caller must start again from that head.
         """
         _check_step(old, new, consistency, sm3_consistency)
         try:
@@ -70,8 +70,8 @@ class LockStore:
             )
 
     def bring_up(self, origin: str, *, old: LockedHead | None, new: LockedHead) -> None:
-        """For recovery alone, which has made both trees out of their entries, the roots of `old` among them: then
-        no proof is needed. Raises `LedgerHalted` backwards, and `HeadMoved`."""
+        """Binds the log to `new` without proofs; for recovery only, which has rebuilt both trees from their entries and
+        compared the roots of `old`. Raises `LedgerHalted` for a smaller head, and `HeadMoved`."""
         if old is not None and new.size <= old.size:
             raise LedgerHalted(f"The log cannot go back from size {old.size} to {new.size}.")
         with self._database.write() as connection:

@@ -1,16 +1,16 @@
-"""The append-only log as the issuer uses it: append, and get receipts.
+"""The append-only log as the issuer uses it: appending entries and getting receipts.
 
     log = Log(database=…, lock_store=…, folder=…, origin="example.org/log", signers=[…], clock=…)
     [appended] = log.append([AppendRequest(…)])      durable on return; the same again gives the same entry
     [receipt] = log.receipt([appended.seq])          proof against a locked, signed checkpoint
 
-Any number of threads may call. Their appends are committed together (`ledger.groupcommit`), their receipts
-come from one publication (`ledger.publisher`). On SQLite one process has the log; on PostgreSQL several may
-append, each batch under the lock of the one state row, and publish by turns. They share the folder.
+Any number of threads may call. Their appends are committed together (`ledger.groupcommit`), their receipts come from
+one publication (`ledger.publisher`). On SQLite one process has the log; on PostgreSQL several may append, each batch
+under the lock of the single state row, and take turns in publishing. They share the folder.
 
-The log never guesses. When a commit cannot be known to be durable, or the heads contradict each other, it
-halts: from then on every append and every publication raises `LedgerHalted`, until somebody has looked and
-started it again. The checks on starting say what is wrong.
+If it is unknown whether a commit is durable, or the heads contradict each other, the log halts: from then on every
+append and every publication raises `LedgerHalted`, until an operator starts it again. The checks on starting report
+what is wrong.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _BATCH_LIMIT: Final = 1024
 
 
 class Log:
-    """One log. The caller opens and closes the databases; `close` the log before them."""
+    """One log. The caller opens and closes the databases and must `close` the log before them."""
 
     def __init__(
         self,
@@ -89,17 +89,17 @@ class Log:
         standing_file: StandingFile | None = None,
         outside: Sequence[Outside] = (),
     ) -> None:
-        """Begins the log, or opens it after checking its heads. `folder` becomes the served root.
+        """Begins the log, or opens it after checking its heads. `folder` is the root of the served files.
 
         A new log signs with all of `signers`, Ed25519 first; an old one with those its statements of keys
         name (`change_keys`). `is_cosigned`: the checkpoint is published by `cosigned`, when witnesses have
-        signed it too. `find_signer` is asked for a key that another process has added meanwhile. Raises
+        signed it too. `find_signer` returns a key that another process has added meanwhile. Raises
         `LedgerHalted` if the heads contradict each other, `KeyUnavailable` if a key of
         the log is missing, `Conflict` if it is another log's database.
-        `second_clocks`, `accepted_at` and `clock_limit` are those of `ledger.clockguard`. `state_key`: the MAC of
-        the head; one without is taken over once, where nothing in the log says that it had one. `standing_file`:
-        where `standing` is kept from one start to the next. `outside`: what is asked before anything is signed
-        (`ledger.outside`).
+        `second_clocks`, `accepted_at` and `clock_limit` are those of `ledger.clockguard`. `state_key` makes the MAC
+        of the head; a head without a MAC is accepted once, if nothing in the log shows that it had one.
+        `standing_file` stores `standing` from one start to the next. `outside`: the memories that are asked before
+        anything is signed (`ledger.outside`).
         """
         check_log_origin(origin)
         self._clock_guard = ClockGuard(
@@ -140,9 +140,9 @@ class Log:
     def append(self, requests: Sequence[AppendRequest]) -> list[Appended]:
         """Appends all of `requests`, or none; durable on return, answers in their order.
 
-        A request whose `operation_id` was appended before answers with that entry. Raises `Conflict` if it
-        was for something else, `LedgerBusy` when too much is waiting, `LedgerHalted`, or `StorageError`: then
-        ask again with the same operation ids.
+        For a request whose `operation_id` was appended before, the answer is that entry. Raises `Conflict` if that
+        was for something else, `LedgerBusy` when too much is waiting, `LedgerHalted`, or `StorageError`, after which
+        the caller repeats the call with the same operation ids.
         """
         self._check_not_halted()
         self._check_not_writing_here()
@@ -154,7 +154,7 @@ class Log:
         return self._writer.submit(requests) if requests else []
 
     def check_clock(self) -> None:
-        """Raises `ClockDoubted` where this machine's clock is not to be believed: before anything is signed."""
+        """Raises `ClockDoubted` if this machine's clock is implausible. Call it before anything is signed."""
         self._clock_guard.check()
 
     def _last_at(self) -> datetime | None:
@@ -182,7 +182,7 @@ class Log:
             self._publisher.cosigned(note)
 
     def explains(self, note: str) -> bool:
-        """Is the checkpoint in `note` one of this log's tree, as it is stored now?"""
+        """True if the checkpoint in `note` belongs to this log's tree as it is stored now."""
         with self._signing():
             return self._publisher.explains(note)
 
@@ -259,15 +259,15 @@ class Log:
         return self.keys
 
     def pause(self, what: str, todo: str) -> None:
-        """Takes no more entries until `resume`: they are refused as when the queue is full. Signing goes on."""
+        """Refuses entries until `resume`, with `LedgerBusy` as for a full queue. Signing goes on."""
         self._paused = LedgerBusy(what, todo, retry_after=30)
 
     def resume(self) -> None:
-        """Takes entries again."""
+        """Accepts entries again."""
         self._paused = None
 
     def halt(self, reason: LedgerHalted) -> None:
-        """Stops the log for `reason`, found by somebody else: the scrubber, or a witness with evidence."""
+        """Halts the log for a `reason` found elsewhere: by the scrubber, or by a witness with evidence."""
         self._halt(reason)
 
     def entry(self, seq: int) -> bytes:
@@ -279,13 +279,13 @@ class Log:
         return rows[0].entry_bytes
 
     def entries_at(self, seqs: Collection[int]) -> dict[int, Entry]:
-        """These entries as their rows have them, which the scrubber reads again and again; without missing ones."""
+        """These entries from their rows, without missing ones. Rows are not checked here; the scrubber checks them."""
         with self._database.read() as connection:
             found = sql.read_entries_at(connection, seqs)
         return {seq: decode_entry(data) for seq, data in found.items()}
 
     def entries(self) -> Iterator[tuple[int | None, Entry]]:
-        """Every stored entry in order with its subject id, each checked against its leaf hash.
+        """Every stored entry in order with its subject id, checked against its leaf hash.
 
         Raises `LedgerHalted` for a row that is missing or has been changed.
         """
@@ -299,12 +299,13 @@ class Log:
                 yield row.subject_id, decode_entry(row.entry_bytes)
 
     def subjects_not_in_force(self) -> dict[bytes, int]:
-        """Subject ids of what `standing` says is not in force, by ref, as far as the database knows them."""
+        """Subject ids, by ref, of the e-certificates that are not in force according to the rows. The rows are not
+        checked; `standing` decides what is in force."""
         with self._database.read() as connection:
             return sql.read_refs_not_valid(connection)
 
     def proven_entry(self, seq: int) -> Entry:
-        """An entry that is in the tree of the newest checkpoint, whatever its row says now.
+        """An entry that is proven to be in the tree of the newest checkpoint, so an edited row is never returned.
 
         Raises `NotFound`, `VerificationError`, and what publishing raises.
         """
@@ -332,19 +333,19 @@ class Log:
 
     @property
     def is_recovered(self) -> bool:
-        """Was the database ever made again from the published files?"""
+        """True if the database was ever rebuilt from the published files."""
         return self._epoch > 1
 
     @property
     def size(self) -> int:
-        """Number of entries that are stored, published or not."""
+        """The number of stored entries, published or not."""
         with self._database.read() as connection:
             state = sql.read_state(connection)
         return state.size if state else 0
 
     @property
     def halted(self) -> OperationalError | None:
-        """Why the log has halted, or None."""
+        """The reason why the log has halted, or None."""
         return self._halted
 
     def close(self) -> None:
@@ -387,8 +388,8 @@ class Log:
         return state.epoch
 
     def _take_over(self, connection: Connection, state: sql.LogState) -> None:
-        """A head from before heads had a MAC gets one. Entries of the register came with it: where the log holds one,
-        somebody has taken the MAC away."""
+        """Gives a MAC to a head from before heads had one. Register events were introduced together with the MAC, so a
+        log that has one must have lost its MAC; opening such a log raises `LedgerHalted`."""
         self._has_taken_over = True
         if not sql.swap_state(connection, old=state, new=self._state_key.sealed(state)):
             raise LedgerHalted("The log grew while its state was held.", "Does another program write to it?")
@@ -401,7 +402,7 @@ class Log:
         after: Sequence[VerifierKey],
         signers: Mapping[VerifierKey, CheckpointSigner],
     ) -> None:
-        """The statement of the log's keys, and the entry that commits to it."""
+        """Adds a statement of the log's keys and the entry that commits to it."""
         after = sorted(after, key=lambda vkey: vkey.kind is not KeyKind.ED25519)  # a stable sort
         check_keys(self._origin, after)
         seq = batch.next_own_seq()
@@ -423,7 +424,7 @@ class Log:
         except OperationalError:
             raise
         except Exception:
-            # Something in one job that nobody foresaw. Nothing was stored; its neighbours shall not suffer.
+            # An unforeseen error in one job. Nothing was stored; the other jobs must not fail with it.
             if len(jobs) == 1:
                 raise
             for job in jobs:
@@ -442,7 +443,7 @@ class Log:
             job.answer.set_exception(exc)
 
     def _store_jobs(self, jobs: Sequence[Job[AppendRequest, Appended]]) -> list[list[Appended] | Conflict]:
-        """One durable transaction for all jobs but those that conflict."""
+        """Stores all jobs except those that conflict in one durable transaction."""
         requests = [request for job in jobs for request in job.requests]
         with self._database.write() as connection:
             state = self._state_for_append(connection)
@@ -462,7 +463,7 @@ class Log:
     def _new_batch(
         self, connection: Connection, state: sql.LogState, requests: Sequence[AppendRequest]
     ) -> Batch:
-        """An empty batch that knows of everything in `requests`. What is newer than all has not to be asked for."""
+        """An empty batch with what is stored on the ids in `requests`. Ids above the largest known need no query."""
         operations = {each.operation_id for each in requests if each.operation_id <= state.last_operation_id}
         subjects = {
             each.subject_id
@@ -482,7 +483,7 @@ class Log:
 
     @contextlib.contextmanager
     def _signing(self) -> Iterator[None]:
-        """Around everything that may publish: refused once halted, and halts on what must stop signing."""
+        """Wraps everything that may publish: refuses once halted, and halts on errors that must stop signing."""
         self._check_not_halted()
         self._check_not_writing_here()
         try:
@@ -512,7 +513,7 @@ class Log:
 
 
 def stored_keys(database: Database, origin: str) -> LogKeys:
-    """The keys of the log as its stored statements say, whether it is open or not."""
+    """The keys of the log by its stored statements; the log need not be open."""
     with database.read() as connection:
         return keys_from_statements(origin, sql.read_key_statements(connection))
 

@@ -1,8 +1,8 @@
-"""The log's own keys, and from which size to which each signs its checkpoints.
+"""The log's own keys, and the range of sizes whose checkpoints each key signs.
 
-A log may change its key without changing its name. Each change is an entry of the log (KEY_EVENT) that
-commits to a statement; the statement lists every key that signs from then on, and is signed by all of them
-and by all that signed before. So a new key shows that it is held, and an old one that it agrees:
+A log may change its key without changing its name. Each change is an entry of the log (KEY_EVENT) that commits to a
+statement; the statement lists every key that signs from then on, and is signed by all of them and by all that signed
+before. So the log proves that it holds each new key, and that each old key agrees:
 
     yinzheng-ledger-keys-v1
     <origin>
@@ -34,7 +34,7 @@ FIRST_STATEMENT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class LogKey:
-    """A key and the checkpoints it signs: from_size <= size < until_size, or without end."""
+    """A key and the sizes it signs: from_size <= size < until_size, or without end."""
 
     vkey: VerifierKey
     from_size: int
@@ -62,9 +62,9 @@ class LogKeys:
 
 
 def check_log_checkpoint(note: str, keys: LogKeys) -> Checkpoint:
-    """The checkpoint in `note`, if every key that signs its size has signed it.
+    """Returns the checkpoint in `note` if every key that must sign its size has signed it.
 
-    Lines of other keys (witnesses) are not looked at. Raises `Malformed` or `VerificationError`.
+    Lines of other keys (witnesses) are ignored. Raises `Malformed` or `VerificationError`.
     """
     checkpoint = parse_checkpoint(parse_note(note).text)
     if checkpoint.origin != keys.origin:
@@ -99,15 +99,15 @@ def format_statement(origin: str, seq: int, vkeys: Iterable[VerifierKey]) -> str
 
 
 def statement_commit(note: str) -> bytes:
-    """What the entry of a statement commits to."""
+    """The commitment in the entry of a statement."""
     return sha256(note.encode())
 
 
 def keys_from_statements(origin: str, statements: Sequence[tuple[int, str]]) -> LogKeys:
-    """The log's keys, by its statements (entry number, note) in order.
+    """The log's keys, from its statements (entry number, note) in order.
 
-    Raises `Malformed` or `VerificationError` for a statement that is not signed as it must be. Whether the
-    log's entries commit to them is for the caller to check.
+    Raises `Malformed` or `VerificationError` if a statement lacks a signature. The caller must check that the log's
+    entries commit to the statements.
     """
     if not statements or statements[0][0] != FIRST_STATEMENT:
         raise Malformed("The first statement of the log's keys is missing.")

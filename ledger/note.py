@@ -6,9 +6,9 @@
 A signature is over the text with its last newline and without the empty line. `ledger.notekeys` describes the
 keys, and what each kind of them signs.
 
-Reading is strict: UTF-8, no control character but the newline, names without spaces and "+", canonical
-base64. A line of an unknown key is carried along and means nothing. A line that claims a known key (name
-and key_id) must verify, or the whole note is bad; and at least one known key must have signed.
+Reading is strict: UTF-8, no control character but the newline, names without spaces and "+", canonical base64. A line
+of an unknown key is kept and proves nothing. A line that claims a known key (name and key_id) must verify, or the whole
+note is bad; and at least one known key must have signed.
 
 Example, from the specification:
 
@@ -71,7 +71,7 @@ _LINE_START: Final = "— "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoteSignature:
-    """One signature line: who claims to have signed, and the signature without the key id."""
+    """One signature line: the claimed signer, and the signature without the key id. Not verified."""
 
     name: str
     key_id: bytes
@@ -118,7 +118,7 @@ def parse_signature_lines(lines: str) -> tuple[NoteSignature, ...]:
 
 
 def check_note(note: str, *, vkeys: Sequence[VerifierKey]) -> Note:
-    """The parsed note, if every line of a known key verifies and there is at least one.
+    """Returns the parsed note if every line of a known key verifies and there is at least one.
 
     Raises `Malformed` if it is no note, `VerificationError` if a signature is bad or none is known.
     """

@@ -11,18 +11,18 @@
 | ML_DSA_44   | 06                              | 1312              | time (u64) || signature (2420), see below  |
 | SM2         | ff "yinzheng/note-sm2-sm3-v1" 00 | 65, uncompressed | r || s (64) over the text                  |
 
-SM2 has no number of its own in the specification, so it stands under ff, which is there for identifiers like
-ours: SM2 with SM3 (GB/T 32918.2), distinguishing ID 1234567812345678.
+SM2 has no type byte in the specification, so it uses ff, which is reserved for private identifiers: SM2 with SM3
+(GB/T 32918.2), distinguishing ID 1234567812345678.
 
-The two kinds of cosignature (C2SP tlog-cosignature v1.1) are made by witnesses and say: at this time, this
-was the largest tree of this log that I have seen, and it continues all that I saw before. `time` is in
-seconds since 1970. What they sign is
+The two kinds of cosignature (C2SP tlog-cosignature v1.1) are made by witnesses and state that at this time, this was
+the largest tree of this log that the witness had seen, and that it continues all it saw before. `time` is in seconds
+since 1970. The signed bytes are
 
     COSIGNATURE   "cosignature/v1\\ntime " decimal "\\n" || the checkpoint's text
     ML_DSA_44     "subtree/v1\\n\\0" || u8 length || name || time (u64) || u8 length || origin
                   || start (u64, 0) || end (u64, the size) || root
 
-The first does not hold the witness's name: one Ed25519 key must not serve two of them.
+The first does not contain the witness's name, so two witnesses must not share an Ed25519 key.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _MAX_COSIGNED_NAME: Final = 255
 
 
 class KeyKind(Enum):
-    """What a key signs and how. The value holds the type bytes."""
+    """The kind of a key, which decides what it signs and how. The value contains the type bytes."""
 
     ED25519 = b"\x01"
     COSIGNATURE = b"\x04"
@@ -78,7 +78,7 @@ class KeyKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierKey:
-    """A name and its public key; that it exists means both are well-formed."""
+    """A name and its public key, both checked to be well-formed."""
 
     name: str
     public_key: bytes
@@ -97,8 +97,8 @@ class VerifierKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignerKey:
-    """A name and the seed of a key, as witnesses, tests and other programs keep it; the log's own stay with
-    `keys`. There is no SM2 key here: those are not made from seeds."""
+    """A name and the seed of a key, as witnesses, tests and other programs store it; the log's own keys stay in
+    `keys`. There are no SM2 keys here, because those are not made from seeds."""
 
     name: str
     seed: bytes = field(repr=False)
@@ -116,7 +116,7 @@ class SignerKey:
         return self._private().sign(message)
 
     def cosign(self, text: str, *, time: int) -> bytes:
-        """What stands on the line of a cosignature behind the key id. `time` is in seconds since 1970."""
+        """The bytes after the key id on the line of a cosignature. `time` is in seconds since 1970."""
         return time.to_bytes(_TIME_SIZE, "big") + self.sign(_cosigned_message(self.vkey, text, time))
 
     def _private(self) -> Ed25519PrivateKey | MLDSA44PrivateKey:
@@ -126,7 +126,7 @@ class SignerKey:
 
 
 def check_note_signature(vkey: VerifierKey, text: str, signature: bytes) -> None:
-    """Returns if `signature`, the line's bytes behind the key id, is the key's over `text`.
+    """Checks that `signature`, the line's bytes after the key id, is the key's over `text`.
 
     Raises `VerificationError`, code NOTE_SIGNATURE_BAD.
     """
@@ -139,7 +139,7 @@ def check_note_signature(vkey: VerifierKey, text: str, signature: bytes) -> None
 
 
 def cosignature_time(signature: bytes) -> int:
-    """Seconds since 1970 that a checked cosignature states."""
+    """The time that a checked cosignature states, in seconds since 1970."""
     return int.from_bytes(signature[:_TIME_SIZE], "big")
 
 
@@ -148,8 +148,8 @@ def format_vkey(vkey: VerifierKey) -> str:
 
 
 def parse_vkey(text: str) -> VerifierKey:
-    """The key written as `text`. Raises `Malformed`, also for key types that are not here."""
-    name, key_id, key = _split_key(text)  # base64 may hold a "+": split from the left, and only twice
+    """The key written as `text`. Raises `Malformed`, also for unknown key types."""
+    name, key_id, key = _split_key(text)  # base64 may contain a "+", so split from the left and only twice
     kind, public_key = _split_kind(key)
     vkey = VerifierKey(name=name, public_key=public_key, kind=kind)
     if vkey.key_id.hex() != key_id:
@@ -158,13 +158,13 @@ def parse_vkey(text: str) -> VerifierKey:
 
 
 def format_skey(skey: SignerKey) -> str:
-    """The signing key as text, for the file that keeps it. Handle it as the secret it is."""
+    """The signing key as text, for its key file. The text is secret."""
     key = encode_base64(skey.kind.value + skey.seed)
     return f"{_SKEY_START}{skey.name}+{skey.vkey.key_id.hex()}+{key}"
 
 
 def parse_skey(text: str) -> SignerKey:
-    """The signing key written as `text`. Raises `Malformed`; the message never holds the key."""
+    """The signing key written as `text`. Raises `Malformed`; the message never contains the key."""
     if not text.startswith(_SKEY_START):
         raise Malformed("The text is not a note signing key.")
     name, key_id, key = _split_key(text.removeprefix(_SKEY_START))
@@ -179,7 +179,7 @@ def parse_skey(text: str) -> SignerKey:
 
 
 def _is_odd(character: str) -> bool:
-    # "Cs": half of a pair, which is what bytes that are no UTF-8 become in an argument or a file name.
+    # "Cs": a lone surrogate, which stands for bytes that are not UTF-8 in an argument or a file name.
     return character.isspace() or unicodedata.category(character) in ("Cc", "Cs")
 
 

@@ -1,11 +1,11 @@
-"""What is known outside the data folder of how far the log has signed, so that a copy of the folder finds it out.
+"""Memories outside the data folder of how far the log has signed, so that a restored old copy of it is detected.
 
-Database, lock store and tiles in one folder are restored together, and then agree with each other about yesterday.
-Whatever is kept elsewhere does not go back with them:
+Database, lock store and tiles in one folder are restored together, and then agree with each other about an old state.
+What is stored elsewhere is not restored with them:
 
-    the mark       a file on another disk that holds the newest signed checkpoint; written before anything of that
-                   size is published, and read before anything is signed
-    witnesses      they keep the newest checkpoint that they have cosigned, and show it
+    the mark       a file on another disk with the newest signed checkpoint; written before anything of that size is
+                   published, and read before anything is signed
+    witnesses      they store the newest checkpoint that they have cosigned, and show it on request
 
 (A lock store in a database of its own is the third; `ledger.lockstore`.)
 """
@@ -39,9 +39,9 @@ WAY_ON: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the log itself knows when it starts: its newest locked head, and how to prove it.
+    """What the log itself knows when it starts: its newest locked head, and the roots to compare others with.
 
-    `root_of` gives the root of a smaller size. `note` is empty for a log that has signed nothing.
+    `root_of` returns the root of a smaller size. `note` is empty for a log that has signed nothing.
     """
 
     keys: LogKeys
@@ -55,16 +55,16 @@ class Outside(Protocol):
     """One memory outside the folder."""
 
     def check(self, known: Known) -> None:
-        """Raises `LedgerHalted` where more, or something else, was signed than the log knows; `OperationalError`
-        where the memory is gone."""
+        """Raises `LedgerHalted` if more, or something else, was signed than the log knows; `OperationalError` if the
+        memory is gone."""
 
     def keep(self, known: Known) -> None:
-        """Takes in what was signed just now, before it is published; durable on return. Raises as `check`."""
+        """Stores what was just signed, before it is published; durable on return. Raises as `check`."""
 
 
 class LedgerMark:
-    """The newest signed checkpoint in a file outside the data folder. `remembered` is a file inside it that says that
-    there is a mark: one that is gone (a disk that is not there) is not begun anew by itself."""
+    """The newest signed checkpoint in a file outside the data folder. `remembered` is a file inside the folder that
+    records that a mark exists, so that a missing mark (a disk that is not mounted) is not silently created again."""
 
     def __init__(self, path: Path, remembered: Path) -> None:
         self._path = path
@@ -72,7 +72,7 @@ class LedgerMark:
         self._kept: bytes | None = None
 
     def newest(self, origin: str) -> Checkpoint | None:
-        """What the mark says, its signature unchecked; None where there is none. Raises `LedgerHalted`."""
+        """The checkpoint in the mark, its signature unchecked; None if there is no mark. Raises `LedgerHalted`."""
         note = self._read()
         if note is None:
             return None
@@ -92,7 +92,7 @@ class LedgerMark:
         return checkpoint
 
     def note(self) -> str | None:
-        """The signed checkpoint itself."""
+        """The mark's signed note, or None."""
         note = self._read()
         return decode_utf8(note) if note is not None else None
 
@@ -130,7 +130,7 @@ class LedgerMark:
             return
         there = self._read()
         if there != self._kept:
-            self.check(known)  # of another process of ours, or of a copy that was started beside this one
+            self.check(known)  # written by another process, or by a copy running beside this one
         if there != note:
             if not self._path.parent.is_dir():
                 raise StorageError(
@@ -153,7 +153,7 @@ class LedgerMark:
 
 
 class WitnessMemory:
-    """The witnesses, asked when the log starts. `answered` says afterwards whether any of them did."""
+    """The witnesses, asked when the log starts. `answered` tells afterwards whether any of them replied."""
 
     def __init__(self, witnesses: Witnesses) -> None:
         self._witnesses = witnesses
@@ -167,15 +167,15 @@ class WitnessMemory:
         except HistoryContradicted as exc:
             raise LedgerHalted(f"{exc.what} ({exc.url})", WAY_ON) from exc
         except (Malformed, VerificationError):
-            return  # a note of ours that is not good is found elsewhere
+            return  # a bad note of our own is detected elsewhere
         self.answered = any(each.cosigned_at is not None for each in outcomes)
 
     def keep(self, known: Known) -> None:
-        """Witnesses are asked by the keeper."""
+        """Does nothing: witnesses are sent checkpoints by `ledger.keeping`."""
 
 
 def check_outside(memories: Sequence[Outside], known: Known) -> None:
-    """Asks each memory. Raises what `Outside.check` raises."""
+    """Checks against each memory. Raises as `Outside.check`."""
     for each in memories:
         each.check(known)
 

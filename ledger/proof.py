@@ -1,4 +1,4 @@
-"""Receipts: everything that shows an entry is in a log, as one text (C2SP tlog-proof v1).
+"""Receipts: a complete proof that an entry is in a log, as one text (C2SP tlog-proof v1).
 
     c2sp.org/tlog-proof@v1
     index 3
@@ -6,13 +6,12 @@
                                     empty line
     <checkpoint: a signed note, verbatim>
 
-The format allows a line `extra <base64>` that nothing authenticates. A receipt inside a sealed document has
-none: every byte there must be one that cannot be changed without notice. For the same reason there is one
-text for a receipt, and `parse_receipt` refuses all others. A *detached* receipt (a file `….tlog-proof`) has
-the entry's bytes in that line, so that it needs nothing beside it; the proof authenticates them.
+The format allows a line `extra <base64>` that nothing authenticates. A receipt inside a sealed document has none,
+because no byte there may be changeable without notice. For the same reason a receipt has exactly one text, and
+`parse_receipt` refuses all others. A *detached* receipt (a file `….tlog-proof`) has the entry's bytes in that line, so
+that it is complete by itself; the proof authenticates them.
 
-What is not checked here: cosignatures of witnesses (`ledger.witness.policy`), and whether the log's keys were
-the right ones to trust.
+Not checked here: cosignatures of witnesses (`ledger.witness.policy`), and whether the log's keys can be trusted.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ class DetachedReceipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedReceipt:
-    """What a checked receipt shows: this entry is in the log of this checkpoint."""
+    """The result of a checked receipt: the entry, and the checkpoint of the log that contains it."""
 
     entry: Entry
     leaf_hash: bytes
@@ -69,7 +68,7 @@ def format_receipt(receipt: Receipt) -> str:
 def parse_receipt(text: str) -> Receipt:
     """The parts of a receipt. Raises `Malformed` unless `text` is exactly what `format_receipt` writes.
 
-    The checkpoint is taken as it stands; `check_receipt` reads it.
+    The checkpoint is not parsed here; `check_receipt` does that.
     """
     if len(text) > 2 * MAX_NOTE_SIZE:
         raise Malformed(f"A receipt of {len(text)} characters.")
@@ -93,7 +92,7 @@ def format_detached_receipt(detached: DetachedReceipt) -> str:
 
 
 def parse_detached_receipt(text: str) -> DetachedReceipt:
-    """Receipt and entry. Raises `Malformed`. Nothing is checked; `check_detached_receipt` does."""
+    """Parses receipt and entry without checking them; `check_detached_receipt` does. Raises `Malformed`."""
     header, _, rest = text.partition("\n")
     line, _, rest = rest.partition("\n")
     if header != _HEADER or not line.startswith(_EXTRA) or len(line) > 2 * MAX_ENTRY_SIZE:
@@ -104,7 +103,7 @@ def parse_detached_receipt(text: str) -> DetachedReceipt:
 
 
 def check_detached_receipt(text: str, *, log_keys: LogKeys) -> CheckedReceipt:
-    """What a .tlog-proof file shows under the log's keys. Raises `VerificationError`."""
+    """Checks a .tlog-proof file with the log's keys. Raises `VerificationError`."""
     try:
         detached = parse_detached_receipt(text)
     except Malformed as exc:
@@ -113,9 +112,9 @@ def check_detached_receipt(text: str, *, log_keys: LogKeys) -> CheckedReceipt:
 
 
 def check_receipt(entry_bytes: bytes, receipt: str, *, log_keys: LogKeys) -> CheckedReceipt:
-    """What `receipt` shows about `entry_bytes` under the log's keys. Raises `VerificationError`.
+    """Checks with the log's keys that `receipt` proves `entry_bytes`. Raises `VerificationError`.
 
-    Signature lines of unknown keys on the checkpoint are allowed and not looked at.
+    Signature lines of unknown keys on the checkpoint are allowed and ignored.
     """
     try:
         parsed = parse_receipt(receipt)
@@ -124,7 +123,7 @@ def check_receipt(entry_bytes: bytes, receipt: str, *, log_keys: LogKeys) -> Che
         check_inclusion(
             leaf, index=parsed.index, size=checkpoint.size, proof=parsed.hashes, root=checkpoint.root
         )
-        # Decoded only now, when they are no longer just anybody's bytes: the log has signed for them.
+        # Decoded only after the log's signature was checked, so that untrusted bytes are never parsed.
         entry = decode_entry(entry_bytes)
     except Malformed as exc:
         raise _not_acceptable(exc) from exc
@@ -136,9 +135,9 @@ def check_receipt(entry_bytes: bytes, receipt: str, *, log_keys: LogKeys) -> Che
 
 
 def check_embedded_receipt(entry_bytes: bytes, receipt: str, *, log_keys: LogKeys) -> CheckedReceipt:
-    """As `check_receipt`, for a receipt inside a document: the log's own signature lines, and no other.
+    """As `check_receipt`, for a receipt inside a document, which must have the log's own signature lines only.
 
-    A line of an unknown key is ignored when a note is checked, so anybody could add or change one.
+    Lines of unknown keys are ignored when a note is checked, so anyone could add or change one.
     """
     try:
         check_only_log_lines(parse_receipt(receipt).checkpoint, log_keys)

@@ -1,30 +1,30 @@
-"""From entries to signed, published checkpoints, in an order that survives any crash.
+"""Publishing: from stored entries to signed, published checkpoints, in an order that is safe at any crash.
 
-Heads: D, the log's database; L, the lock store; P, the published checkpoint. At every instant, after any kill
-or power cut, `P <= L <= D`, the tiles reach L, and nothing is signed that is not locked. The order that keeps
-it so (each step durable before the next):
+Heads: D, the log's database; L, the lock store; P, the published checkpoint. At every instant, after any kill or power
+cut, `P <= L <= D`, the tiles reach L, and nothing is signed that is not locked. The steps that ensure this (each
+durable before the next):
 
     1. entries and state are in D                                           `ledger.log`
-    2. the tiles that D has and L has not are written, of both trees, and statements of keys
-    3. L goes from its old head to D's, if D's trees continue it: checked with proofs, every time
-    4. the head is signed, and the signed notes are put into L: a signature that is made once is kept,
-       so that a restart publishes the same bytes (SM2 and ML-DSA do not sign twice alike)
-       The mark outside the folder (`ledger.outside`), where there is one, takes them too
+    2. the tiles of both trees that D has and L has not are written, and statements of keys
+    3. L is moved from its old head to D's if D's trees continue it, which is checked with proofs every time
+    4. the head is signed, and the signed notes are stored in L, so that a restart publishes the same bytes
+       (SM2 and ML-DSA signatures differ each time); the mark outside the folder (`ledger.outside`), if
+       there is one, is written too
     5. the checkpoint files are replaced, the one of the SHA-256 tree last
 
-There are two trees over the same entries. The SHA-256 tree is the log as the world knows it (C2SP). The SM3
-tree is served as a log of its own, `<origin>/sm3`, signed by the same keys under that name; its checkpoint
-has one further line, the root of the SHA-256 tree of the same size:
+There are two trees over the same entries. The SHA-256 tree is the log that outsiders know (C2SP). The SM3 tree is
+served as a separate log, `<origin>/sm3`, signed by the same keys under that name; its checkpoint has one further line,
+the root of the SHA-256 tree of the same size:
 
     example.org/log/sm3
     4096
     <base64 of the SM3 root>
     sha256 <base64 of the SHA-256 root>
 
-With a policy of witnesses, step 5 is theirs: `checkpoint` then holds the newest checkpoint that a quorum has
+With a witness policy, step 5 waits for the witnesses: `checkpoint` is then the newest checkpoint that a quorum has
 cosigned (`cosigned`), and receipts may be for a newer, signed one. Without a policy it is the signed one.
 
-Whatever contradicts the invariant raises `LedgerHalted`: going on could sign a second history.
+Any contradiction of the invariant raises `LedgerHalted`, because going on could sign a second history.
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ class CheckpointSigner(Protocol):
 
     @property
     def public_key_raw(self) -> bytes:
-        """32 bytes of Ed25519, 65 of SM2."""
+        """The public key: 32 bytes for Ed25519, 65 (uncompressed point) for SM2."""
 
     def sign(self, message: bytes) -> bytes:
-        """64 bytes."""
+        """The signature over `message`, 64 bytes."""
 
 
 FindSigner = Callable[[VerifierKey], CheckpointSigner | None]
@@ -105,7 +105,7 @@ def sm3_origin(origin: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedHead:
-    """A locked head with its signed checkpoint. Everything that is proven, is proven against one of these."""
+    """A locked head with its signed checkpoint. Every proof is made against one of these."""
 
     checkpoint: Checkpoint
     note: str
@@ -131,7 +131,8 @@ class _Tree:
         return self.reader.prove_consistency(old_size=old.size, size=size) if old else []
 
     def hashes_above(self, tile: Tile, old_size: int) -> list[bytes]:
-        """Roots of the full tiles below; those that the tree of `old_size` had are in its partial tile."""
+        """The hashes of a tile above level 0: roots of the full tiles below, the ones that the tree of `old_size`
+        already had taken from its partial tile."""
         old_width = min(tile.width, max(0, (old_size >> (8 * tile.level)) - tile.start))
         hashes: list[bytes] = []
         if old_width:
@@ -147,7 +148,7 @@ class _Tree:
 
 
 class Publisher:
-    """Publishes one log. One thread at a time; on PostgreSQL one process at a time too. Proofs wait for none."""
+    """Publishes one log, one thread and (on PostgreSQL) one process at a time. Making proofs never waits for that."""
 
     def __init__(
         self,
@@ -162,11 +163,10 @@ class Publisher:
         state_key: StateKey = StateKey(),
         outside: Sequence[Outside] = (),
     ) -> None:
-        """Checks the invariant, mends what a crash left unfinished, and publishes.
+        """Checks the invariant, completes what a crash left unfinished, and publishes.
 
         `is_cosigned`: the checkpoint file waits for witnesses (`cosigned`). `outside` is asked before anything is
-        signed. Raises `LedgerHalted` if the heads
-        contradict each other.
+        signed. Raises `LedgerHalted` if the heads contradict each other.
         """
         self._database = database
         self._lock_store = lock_store
@@ -204,11 +204,11 @@ class Publisher:
 
     @property
     def keys(self) -> LogKeys:
-        """The log's keys, as far as this process has published."""
+        """The log's keys as of the last checkpoint of this process."""
         return self._keys
 
     def take_up(self, signers: Sequence[CheckpointSigner]) -> None:
-        """Keys that the log is going to sign with."""
+        """Adds keys that the log is going to sign with."""
         with self._turn:
             self._signers |= {vkey_of(self._origin, signer): signer for signer in signers}
 
@@ -223,12 +223,12 @@ class Publisher:
         return self._signed.note if note is None else decode_utf8(note)
 
     def cosigned(self, note: str) -> None:
-        """Publishes a checkpoint of this log with the lines of witnesses.
+        """Publishes a checkpoint of this log with the cosignatures of witnesses.
 
-        One that is older than what is published is left out. Raises `VerificationError` if it is not a
-        checkpoint of this log.
+        One that is older than the published one is ignored. Raises `VerificationError` if it is not a checkpoint of
+        this log.
         """
-        # Alone: of two processes, the one with the older checkpoint must not write last.
+        # Under the publishing lock: of two processes, the one with the older checkpoint must not write last.
         with self._turn, self._alone():
             checkpoint = check_log_checkpoint(note, self._keys)
             self._check_is_ours(checkpoint)
@@ -237,7 +237,7 @@ class Publisher:
                 self._files.write_checkpoint(note.encode())
 
     def explains(self, note: str) -> bool:
-        """Is this checkpoint one of our tree, as it is now? Another process may have been faster."""
+        """True if this checkpoint belongs to our tree as stored now, perhaps published by another process."""
         with self._turn:
             self._catch_up()
             try:
@@ -304,11 +304,11 @@ class Publisher:
         return self._signed
 
     def _in_turn(self, work: _Work) -> SignedHead:
-        """Runs `work` while no other process publishes; again if another one did so all the same.
+        """Runs `work` while no other process publishes, and repeats it if another one published nevertheless.
 
-        The lock in the database ends with its connection, which a failover may take away in the middle. Then
-        the lock store is what tells: whoever finds another head there than he left has lost his turn, and
-        begins anew from that head, with every check.
+        The lock in the database ends with its connection, which a failover may cut in the middle. The lock store then
+        detects it: a process that finds another head there than it left has lost its turn, and starts again from that
+        head, with every check.
         """
         for turn in range(_TURNS):
             with self._alone() as connection:
@@ -321,13 +321,13 @@ class Publisher:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[Connection]:
-        """A transaction during which no other process publishes; see `sql.lock_publishing`."""
+        """Opens a transaction during which no other process publishes; see `sql.lock_publishing`."""
         if self._database.is_sqlite:
             # The data folder's lock keeps other processes out.
             with self._database.read() as connection:
                 yield connection
         else:
-            # Files have no transaction: the turn on the folder outlives a lost connection.
+            # Files have no transaction, so the folder has a lock of its own, which survives a lost connection.
             with (
                 folder_turn(self._files.folder, name=".publishing"),
                 self._database.write() as connection,
@@ -366,8 +366,8 @@ class Publisher:
         return self._publish(connection, state, locked)
 
     def _heads(self, connection: Connection) -> tuple[LogState, LockedHead | None]:
-        """D and L, D not behind L."""
-        # L first: another process may append between the two, but none can lock.
+        """D and L, after checking that D is not behind L."""
+        # L is read first: another process may append between the two reads, but none can lock.
         locked = self._lock_store.head(self._origin)
         state = sql.read_state(connection)
         if state is None or (locked and state.size < locked.size):
@@ -443,7 +443,7 @@ class Publisher:
         portion: list[tuple[str, bytes]] = []
         level = 0
         for tile in tiles_of_growth(old_size, size):
-            # In portions: whatever there is to write, memory stays flat. Levels above read those below.
+            # In portions, to bound the memory used. Levels above read those below, so each level is written first.
             if tile.level > level or len(portion) >= _FILES_AT_ONCE:
                 self._files.write_all(portion)
                 portion, level = [], tile.level
@@ -451,7 +451,7 @@ class Publisher:
         self._files.write_all(portion)
 
     def _files_of(self, connection: Connection, tile: Tile, old_size: int) -> Iterator[tuple[str, bytes]]:
-        """Path and content of what belongs to this position in both trees."""
+        """Path and content of every file at this position in both trees."""
         if tile.level == 0:
             entries = _entries_of(connection, tile)
             yield entries_path(tile), encode_bundle(entries)
@@ -463,7 +463,7 @@ class Publisher:
                 yield tree.path(tile), encode_hashes(tree.hashes_above(tile, old_size))
 
     def _lock_head(self, state: LogState, locked: LockedHead | None) -> LockedHead:
-        """Step 3, after the tiles on disk have been found to carry the roots in the database."""
+        """Step 3, after checking that the tiles on disk give the roots in the database."""
         size = state.size
         if self._sha256.root(size, size=size) != state.root:
             raise LedgerHalted(f"Tiles and database disagree on the root of size {size}.", _INSPECT)
@@ -496,7 +496,7 @@ class Publisher:
             note=self._signed_by_all(checkpoint).encode(),
             sm3_note=self._signed_by_all(sm3_checkpoint).encode(),
         )
-        self._open(signed)  # a signer with another key is found out before its signature is kept
+        self._open(signed)  # a signer with a wrong key is detected before its signature is stored
         self._lock_store.compare_and_swap(self._origin, old=locked, new=signed)
         return signed
 
@@ -511,7 +511,7 @@ class Publisher:
         return signed_note(text, lines)
 
     def _open(self, locked: LockedHead) -> SignedHead:
-        """The signed head, its notes verified."""
+        """The signed head after verifying its notes."""
         try:
             note, sm3_note = decode_utf8(locked.note), decode_utf8(locked.sm3_note)
             checkpoint = check_log_checkpoint(note, self._keys)
@@ -529,7 +529,7 @@ class Publisher:
     # --- checks on starting ---
 
     def _check_new(self, state: LogState) -> None:
-        """Nothing is locked yet: then there is nothing but the log's own first entries, all unpublished."""
+        """If nothing is locked yet, checks that there are only the log's own first entries, all unpublished."""
         if state.size != GENESIS_SIZE or self._files.read_checkpoint() is not None:
             raise LedgerHalted(
                 f"The lock store is empty, but the log has {state.size} entries or a published checkpoint.",
@@ -548,9 +548,9 @@ class Publisher:
                 self._files.write_all(list(self._files_of(connection, tile, old_size=0)))
 
     def _check_stored(self, connection: Connection, state: LogState, locked: LockedHead) -> None:
-        """The rows from the last full tile on, put upon the tiles before them, give the roots of L and D.
+        """Checks that the tiles, continued by the rows after the last full tile, give the roots of L and D.
 
-        What lies further back is read by `ledger.recheck` and `ledger.scrubber`.
+        Earlier rows are checked by `ledger.recheck` and `ledger.scrubber`.
         """
         full = locked.size // TILE_WIDTH * TILE_WIDTH
         trees = [tree.reader.compact_range(full, size=locked.size) for tree in self._trees]
@@ -569,7 +569,7 @@ class Publisher:
             raise LedgerHalted(f"The entries do not give the stored root of size {state.size}.", _INSPECT)
 
     def _check_published(self, locked: LockedHead) -> None:
-        """P <= L, and P's tree is a prefix of L's."""
+        """Checks that P <= L, and that P's tree is a prefix of L's."""
         published = self._files.read_checkpoint()
         if published is None:
             return
@@ -597,7 +597,7 @@ class _Work(Protocol):
 
 
 def check_sm3_checkpoint(note: str, keys: LogKeys) -> Checkpoint:
-    """The checkpoint of the SM3 tree in `note`, if every key of the log signed it under the tree's name.
+    """Returns the checkpoint of the SM3 tree in `note` if every key of the log signed it under the tree's name.
 
     Its one further line names the root of the SHA-256 tree. Raises `Malformed` or `VerificationError`.
     """
@@ -621,7 +621,7 @@ def _size_of(note: str) -> int:
 
 
 def _entries_of(connection: Connection, tile: Tile) -> list[bytes]:
-    """The entries under a tile of level 0, hashed on reading: a changed row is not carried on."""
+    """The entries under a tile of level 0, each checked against its leaf hash, so that no changed row is published."""
     rows = sql.read_entries(connection, start=tile.start, end=tile.start + tile.width)
     if len(rows) != tile.width:
         raise LedgerHalted(

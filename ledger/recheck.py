@@ -1,20 +1,20 @@
-"""Reads a whole log again and compares everything that should agree.
+"""Reads a whole log again and compares everything that must agree.
 
-Three looks, each of which can be had alone:
+There are three looks, each of which can be run alone:
 
-    DATABASE   the rows, every entry held against all before it (`ledger.following`), the columns beside them,
-               the stored state, counters and last entries
-    FILES      the same out of the published bundles, and every tile of both trees against the entries
+    DATABASE   the rows, every entry checked against all before it (`ledger.following`), the columns beside
+               them, the stored state, counters and last entries
+    FILES      the same for the published bundles, and every tile of both trees against the entries
     BOTH       bundles and rows against each other, byte by byte
 
-The roots that come out are compared with the stored state, the lock store and the published checkpoints, and
-the heads with each other: published <= locked <= stored. So a changed row, a changed file, a missing end and
-a head that was set back all show, and the first bad entry is named.
+The resulting roots are compared with the stored state, the lock store and the published checkpoints, and the heads with
+each other: published <= locked <= stored. So a changed row, a changed file, a missing end and a head that was set back
+are all detected, and the first bad entry is named.
 
-Nothing is raised and nothing is mended: the report lists what was found. Memory stays flat, however long the
-log: entries are streamed, and the last entry about each e-certificate is kept in a temporary file. Who could
-change both databases, all files *and* has the log's keys is not found out here: that takes a checkpoint which
-somebody else kept (a witness, or a receipt).
+Nothing is raised and nothing is repaired: the report lists what was found. Memory use does not grow with the log:
+entries are streamed, and the last entry about each e-certificate is kept in a temporary file. An attacker who can
+change both databases and all files *and* has the log's keys is not detected here; that takes a checkpoint kept by
+someone else (a witness, or a receipt).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _ROWS_AT_ONCE: Final = 1024
 
 
 class Look(StrEnum):
-    """Where to look."""
+    """What to read; see the module."""
 
     DATABASE = "database"
     FILES = "files"
@@ -63,7 +63,7 @@ EVERYWHERE: Final = (Look.DATABASE, Look.FILES, Look.BOTH)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecheckFinding:
-    """Something that does not agree. `source` says where it was read, `seq` names the entry if it is one."""
+    """Something that does not agree. `source` says where it was read, `seq` is the number of the entry, if any."""
 
     source: str
     what: str
@@ -72,7 +72,7 @@ class RecheckFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecheckReport:
-    """What was read and what was found; a log in order has no findings."""
+    """The sizes that were read and the findings; a log in order has none."""
 
     stored_size: int
     locked_size: int
@@ -93,7 +93,7 @@ def recheck(
     looks: Collection[Look] = EVERYWHERE,
     on_progress: Progress | None = None,
 ) -> RecheckReport:
-    """Reads the log again; see the module. It may run beside a running log on PostgreSQL or in its process.
+    """Reads the log again; see the module. It may run in the log's process or, on PostgreSQL, beside it.
 
     `log_vkey` is one key that the log is known to have. `on_progress` is called with the look, the entries
     read so far, and how many there are.
@@ -123,7 +123,7 @@ class _Recheck:
         self._published_notes: list[str] = []
 
     def run(self, looks: Collection[Look]) -> RecheckReport:
-        # The smallest head first: whatever is appended meanwhile makes the later ones larger only.
+        # The smallest head is read first, because appends in between only make the later ones larger.
         self._look("checkpoint", self._read_published)
         self._look("lock store", self._read_locked)
         self._look("database", self._read_state)
@@ -155,7 +155,7 @@ class _Recheck:
     # --- heads ---
 
     def _read_published(self) -> None:
-        """Size and root only: whether the right keys signed is known when the entries have been read."""
+        """Reads size and root only; the signatures are checked once the entries have shown the log's keys."""
         for files in (self._files, self._sm3_files):
             note = files.read_checkpoint()
             if note is None:
@@ -175,7 +175,7 @@ class _Recheck:
             raise Disagreement("The database holds no log.")
 
     def _check_signatures(self, follower: Follower) -> None:
-        """The checkpoints, by the keys that the entries of one source say the log has."""
+        """Checks the checkpoints with the log's keys according to the entries of one source."""
         keys = follower.keys()
         if self._vkey not in [each.vkey for each in keys.keys]:
             raise Disagreement("The key that the log is known by is not among its keys.")
@@ -194,7 +194,7 @@ class _Recheck:
             raise Disagreement(f"An SM3 checkpoint of size {sm3.size} is published, which is not locked.")
 
     def _heads(self, state: LogState | None) -> list[tuple[str, int, bytes, bytes | None]]:
-        """The heads that are known, by name: each must have the roots of the entries at its size."""
+        """The known heads with their names; each must have the roots of the entries at its size."""
         heads: list[tuple[str, int, bytes, bytes | None]] = []
         if state:
             heads.append(("the stored state", state.size, state.root, None))
@@ -250,8 +250,8 @@ class _Recheck:
             self._check_signatures(follower)
 
     def _rows(self, size: int) -> Iterator[StoredEntry]:
-        """All rows in order. Raises `Disagreement` where one is missing. A transaction for each portion: one
-        that stays open for minutes would keep SQLite from folding its log back."""
+        """All rows in order. Raises `Disagreement` if one is missing. Each portion is read in its own transaction,
+        because one that stays open for minutes would prevent SQLite's checkpoints of its WAL."""
         for start in range(0, size, _ROWS_AT_ONCE):
             end = min(size, start + _ROWS_AT_ONCE)
             with self._database.read() as connection:
@@ -264,7 +264,7 @@ class _Recheck:
                 raise Disagreement("The entry is missing.", seq=start + len(rows))
 
     def _check_counters(self, follower: Follower) -> None:
-        """Counters and last entries, which go on growing while a log is read: only if it has not."""
+        """Compares counters and last entries, but only if the log has not grown meanwhile."""
         with self._database.read() as connection:
             if sql.read_state(connection) != self._state:
                 return
@@ -291,7 +291,7 @@ class _Recheck:
     # --- files ---
 
     def _read_files(self) -> None:
-        """What the trees of the locked size have; on restart the log writes missing files up to there."""
+        """Reads the files of the trees of the locked size; on restart the log writes missing files up to there."""
         size = self._locked.size if self._locked else 0
         with sql.last_entries() as last_entries:
             follower = Follower(self._vkey.name, last_entries, self._files.read_statement)
@@ -331,12 +331,12 @@ class _Recheck:
     # --- both ---
 
     def _compare_sources(self) -> None:
-        """Which entry differs first, where rows and files tell different stories."""
+        """Finds the first entry that differs between rows and files."""
         size = min(self._state.size if self._state else 0, self._locked.size if self._locked else 0)
         rows = self._rows(size)
         for start in range(0, size, TILE_WIDTH):
             tile = Tile(0, start // TILE_WIDTH, min(TILE_WIDTH, size - start))
-            # Damage to one of the two is a finding of its own look; here it only ends the comparison.
+            # Damage to one of the two is reported by its own look; here it only ends the comparison.
             with contextlib.suppress(Disagreement, StorageError):
                 for seq, entry_bytes in enumerate(self._read_bundle(tile), start):
                     if next(rows).entry_bytes != entry_bytes:
@@ -348,7 +348,7 @@ class _Recheck:
 
 
 class Levels:
-    """The tiles that the entries give, level upon level: each is handed on when it is full, or at the end."""
+    """Computes the tiles of the entries, level by level, and passes each on when it is full or at the end."""
 
     def __init__(self, compare: Callable[[str, Tile, list[bytes]], None]) -> None:
         self._compare = compare
@@ -380,7 +380,7 @@ class Levels:
 
 
 def _check_notes(locked: LockedHead, keys: LogKeys) -> None:
-    """The signed notes are those of the head beside them, and each names the other tree's root."""
+    """Checks that the signed notes match the head stored with them, and that the SM3 note names the other root."""
     signed = check_log_checkpoint(decode_utf8(locked.note), keys)
     sm3 = check_sm3_checkpoint(decode_utf8(locked.sm3_note), keys)
     found = (signed.size, signed.root, sm3.size, sm3.root)
@@ -391,7 +391,7 @@ def _check_notes(locked: LockedHead, keys: LogKeys) -> None:
 
 
 def _check_copies(row: StoredEntry, entry: Entry) -> None:
-    """The columns beside the entry say what the entry says."""
+    """Checks that the columns beside the entry match the entry."""
     if row.leaf_hash != merkle.leaf_hash(row.entry_bytes):
         raise Disagreement("The stored leaf hash is not the entry's.", seq=row.seq)
     if row.at_ms != entry.at_ms or (row.subject_id is None) != (entry.ref == NO_REF):

@@ -1,20 +1,20 @@
-"""Rebuilds the log's database out of its published files, after a restored backup or a lost disk.
+"""Rebuilds the log's database from its published files, after a restored backup or a lost disk.
 
-The published bundles hold every entry that was ever signed for. They are read from the first one to the newest head
-that is known to be signed: the locked one, or a signed checkpoint that says more (the published one, that of a mirror,
-the mark outside the folder). What a copy under load has not of a bundle is taken from the database's own rows. Every
-entry is held against all before it (`ledger.following`), and the roots have to be the signed ones; only then is the
-database emptied and filled again, in one transaction, and a lock store that was behind is brought up. What was appended
-but never published is not in the files: nobody has been given a receipt for it, and its callers ask again. A database
-that holds all of it already keeps its rows.
+The published bundles contain every entry that was ever signed for. They are read from the first one to the newest head
+that is known to be signed: the locked one, or a signed checkpoint of a larger size (the published one, that of a
+mirror, the mark outside the folder). Bundles missing from a copy that was made under load are taken from the database's
+rows. Every entry is checked against all before it (`ledger.following`), and the roots must be the signed ones; only
+then is the database emptied and filled again, in one transaction, and a lock store that was behind is brought up to
+date. Entries that were appended but never published are not in the files: no receipt was given for them, and their
+callers repeat the request. A database that already has all entries keeps its rows.
 
-A checkpoint of the copy alone does not say that nothing was signed after it: whoever goes on from there says so.
+A checkpoint in the copy alone does not prove that nothing was signed after it; the operator must confirm that.
 
-The files do not say which of the caller's operations an entry came from, nor his numbers for e-certificates:
-`Identities` brings those back from the register. What the register does not know (it was restored too) gets
-a number of its own below zero, is counted in the report, and stays in the log as it is.
+The files do not contain the caller's operation ids and numbers of e-certificates; `Identities` looks them up in the
+register. An e-certificate that the register does not know (it was restored too) gets a negative number, is counted in
+the report, and stays in the log.
 
-The new state has the next epoch, so that a process that still runs on the old one stops by itself.
+The new state has the next epoch, so that a process that still uses the old one stops.
 """
 
 from __future__ import annotations
@@ -48,22 +48,23 @@ Progress = Callable[[int, int], None]
 
 _ROWS_AT_ONCE: Final = 1024
 NUMBERS_LEFT_OUT: Final = 1_000_000
-"""More than a caller can have given out between a copy and its restore."""
+"""How many ids are skipped: more than a caller can have assigned between a copy and its restore."""
 
 
 class Identities(Protocol):
-    """The register's memory of what it asked the ledger for."""
+    """The register's record of its requests to the ledger."""
 
     def subject_id(self, ref: bytes) -> int | None:
-        """The number of the e-certificate with this ref."""
+        """The number of the e-certificate with this ref, or None."""
 
     def operation_id(self, entry: Entry) -> int | None:
-        """The operation that this entry carried out."""
+        """The id of the operation that this entry carried out, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """`unknown_refs`: e-certificates in the log that the register does not know. `locked`: what the lock store knew."""
+    """`unknown_refs`: e-certificates in the log that the register does not know. `locked`: the size in the lock
+    store."""
 
     size: int
     had: int
@@ -88,12 +89,12 @@ def recover(
     log open.
 
     `known_outside` are signed checkpoints that were not restored together with this copy. `even_if_not_behind` also
-    replaces a database whose rows are damaged; what it had stored and never signed for is gone then.
-    `nothing_issued_since`: the operator's word that nothing was signed after what the copy itself knows.
+    replaces a database whose rows are damaged; entries that it had stored and never signed for are lost then.
+    `nothing_issued_since`: the operator's confirmation that nothing was signed after the newest head in the copy.
 
-    Raises `Conflict` if nothing is behind, or without that word where it is needed; `LedgerHalted` if nothing says how
-    far the log was signed; and `VerificationError`, naming the entry, if the files do not give the signed head. Then
-    nothing has been changed.
+    Raises `Conflict` if nothing is behind, or if that confirmation is needed and missing; `LedgerHalted` if no signed
+    head is known; and `VerificationError`, naming the entry, if the files do not give the signed head. Nothing has
+    been changed then.
     """
     origin = log_vkey.name
     locked = lock_store.head(origin)
@@ -143,7 +144,7 @@ def recover(
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """The newest head that is known to be signed. `note`: the checkpoint that says so, if it is not the lock store."""
+    """The newest head that is known to be signed. `note`: its checkpoint, if it does not come from the lock store."""
 
     size: int
     root: bytes
@@ -187,7 +188,7 @@ def _fill(
     state_key: StateKey,
     unknown: dict[bytes, int],
 ) -> None:
-    """Empties the database and fills it with what was followed, in one transaction."""
+    """Empties the database and fills it with the entries that were followed, in one transaction."""
 
     def subject_id(ref: bytes) -> int:
         known = identities.subject_id(ref)
@@ -199,7 +200,7 @@ def _fill(
         sql.delete_everything(connection)
         last_operation_id, nobodys = _insert_rows(connection, source, follower.size, subject_id, identities)
         last_subject_id = _insert_subjects(connection, last_entries, subject_id)
-        # What the register does not remember was given out all the same.
+        # Ids that the register has lost were nevertheless assigned, so a range is skipped.
         last_operation_id += NUMBERS_LEFT_OUT if nobodys else 0
         last_subject_id += NUMBERS_LEFT_OUT if unknown else 0
         sql.write_actor_counts(connection, sorted(follower.counts.items()))
@@ -214,7 +215,7 @@ def _fill(
             last_leaf_hash=follower.leaf,
             last_at_ms=follower.at_ms,
             epoch=(old or new_state(follower.origin)).epoch + 1,
-            # What the old rows were asked for with stays given out, even where nobody remembers it.
+            # Ids in the old rows stay assigned, even if the register has lost them.
             last_operation_id=max(last_operation_id, old.last_operation_id if old else 0),
             last_subject_id=max(last_subject_id, old.last_subject_id if old else 0),
         )
@@ -222,7 +223,7 @@ def _fill(
 
 
 def _check_rows(database: Database, state: LogState, target: _Target, state_key: StateKey) -> None:
-    """The rows that stay give the signed root and the stored one. Raises `VerificationError`, `LedgerHalted`."""
+    """Checks that the rows give the signed root and the stored one. Raises `VerificationError`, `LedgerHalted`."""
     state_key.check(state)
     tree, root = CompactRange(), b""
     for start in range(0, state.size, _ROWS_AT_ONCE):
@@ -238,7 +239,7 @@ def _check_rows(database: Database, state: LogState, target: _Target, state_key:
 
 
 class _Source:
-    """The entries of a tile: out of the files or, where a copy under load has not got them, out of the rows."""
+    """Reads the entries of a tile from the files or, if the copy lacks them, from the rows."""
 
     def __init__(self, files: TileFolder, database: Database) -> None:
         self._files = files
@@ -246,7 +247,7 @@ class _Source:
         self._rows: dict[int, tuple[bytes, ...]] = {}
 
     def read_bundle(self, tile: Tile) -> tuple[bytes, ...]:
-        """Raises `StorageError` where neither has them."""
+        """The entries of a tile of level 0. Raises `StorageError` if neither files nor rows have them."""
         if tile.start in self._rows:
             return self._rows[tile.start]
         widths = [tile, *reversed(self._files.larger(tile))]
@@ -286,7 +287,7 @@ def _follow(
     locked_size: int,
     on_progress: Progress,
 ) -> tuple[Follower, tuple[bytes, bytes]]:
-    """What the entries say, and the roots of both trees at the locked size."""
+    """Follows all entries; returns the follower, and the roots of both trees at the locked size."""
     follower = Follower(origin, last_entries, source.read_statement)
     roots = (follower.tree.root(), follower.sm3_tree.root())
     for tile in _tiles(size):
@@ -310,8 +311,8 @@ def _insert_rows(
     subject_id: Callable[[bytes], int],
     identities: Identities,
 ) -> tuple[int, int]:
-    """Reads the files a second time, which have been found good. Returns the largest operation id, and how many
-    entries nobody remembers to have asked for."""
+    """Inserts the entries, reading the checked files a second time. Returns the largest operation id, and the number
+    of entries without a known operation."""
     rows: list[StoredEntry] = []
     largest = nobodys = 0
     for tile in _tiles(size):

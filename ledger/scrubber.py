@@ -1,12 +1,12 @@
-"""Reads the log over and over while it runs, and stops it at the first thing that does not fit.
+"""Reads the log again and again while it runs, and halts it at the first contradiction.
 
-`ledger.recheck` is for people who want to know everything; this is for the time in between. One pass reads
-every row and every published file up to the locked head, hashes the entries anew, and compares: the stored
-leaf hashes, the bundles, the tiles of both trees, and at the end the locked roots and what is not in force.
-Whoever edits a row, a tile or a bundle, or restores an old copy of any of them, is found out within one pass,
-and then nothing more is appended or signed: a log that goes on after that signs for what it no longer has.
+`ledger.recheck` is for operators who want a full report; the scrubber runs in between. One pass reads every row and
+every published file up to the locked head, hashes the entries again, and compares the stored leaf hashes, the bundles,
+the tiles of both trees, and at the end the locked roots and what is not in force. An edited row, tile or bundle, or an
+old copy of any of them, is detected within one pass; then nothing more is appended or signed, because the log would
+sign for entries that it no longer has.
 
-A pass takes time in proportion to the log, so it is throttled: `pause` is called after every 256 entries.
+The length of a pass grows with the log, so it is throttled: `pause` is called after every 256 entries.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def scrub(
     origin: str,
     pause: Callable[[], None] = lambda: None,
 ) -> int:
-    """One pass; returns how many entries were read. Raises `LedgerHalted` naming the first that does not fit.
+    """Runs one pass and returns the number of entries read. Raises `LedgerHalted` naming the first contradiction.
 
-    A database or disk that cannot be read at all raises `StorageError`: that is not yet a lie.
+    A database or disk that cannot be read raises `StorageError`, which is no contradiction and does not halt the log.
     """
     locked = lock_store.head(origin)
     if locked is None:
@@ -73,7 +73,7 @@ def scrub(
 
 
 def _follow(lives: dict[int, Life], subject_id: int | None, entry_bytes: bytes) -> None:
-    """Keeps what is not in force: that is what status lists are made of."""
+    """Updates `lives`, which keeps only what is not in force, as status lists do."""
     if subject_id is None:
         return
     entry = decode_entry(entry_bytes)
@@ -89,7 +89,7 @@ def _follow(lives: dict[int, Life], subject_id: int | None, entry_bytes: bytes) 
 
 
 def _compare_lives(database: Database, size: int, lives: dict[int, Life]) -> None:
-    """The stored lives are those of the entries. If the log has grown meanwhile, the next pass compares."""
+    """Checks that the stored lives match the entries. If the log has grown meanwhile, the next pass compares them."""
     with database.read() as connection:
         stored_size, stored = sql.read_lives_not_valid(connection)
     if stored_size == size and stored != {subject_id: int(life) for subject_id, life in lives.items()}:
@@ -102,7 +102,7 @@ def _compare_lives(database: Database, size: int, lives: dict[int, Life]) -> Non
 
 
 def _compared_entries(database: Database, files: TileFolder, tile: Tile) -> list[tuple[int | None, bytes]]:
-    """The entries of a tile, the same in the database and in the bundle, each with its subject id."""
+    """The entries of a tile with their subject ids, after comparing database and bundle."""
     try:
         with database.read() as connection:
             rows = sql.read_entries(connection, start=tile.start, end=tile.start + tile.width)
@@ -121,7 +121,7 @@ def _compared_entries(database: Database, files: TileFolder, tile: Tile) -> list
         raise LedgerHalted(f"{entries_path(tile)} is damaged: {exc.what}", _TODO) from exc
     except StorageError as exc:
         if isinstance(exc.__cause__, OSError):
-            raise  # it cannot be read now (too many open files, say): not yet a lie
+            raise  # it cannot be read now (too many open files, say), which is no contradiction
         raise LedgerHalted(exc.what, exc.todo) from exc
     for row, published in zip(rows, bundle, strict=True):
         if row.entry_bytes != published:
@@ -139,12 +139,12 @@ def _says_what_the_entry_says(row: sql.StoredEntry) -> bool:
     try:
         entry = decode_entry(row.entry_bytes)
     except Malformed:
-        return True  # then the bundle has something else, which says more
+        return True  # the bundle differs, and comparing it gives a better message
     return (entry.seq, entry.at_ms, entry.ref == NO_REF) == (row.seq, row.at_ms, row.subject_id is None)
 
 
 def _old_file(files: TileFolder, tile: Tile, path_of: Callable[[Tile], str]) -> bytes | None:
-    """A partial tile of an earlier size; None if it has been dropped meanwhile."""
+    """A partial tile of an earlier size; None if it has been deleted meanwhile."""
     try:
         return files.read_exactly(tile, path_of)
     except StorageError as exc:

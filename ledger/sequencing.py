@@ -1,13 +1,12 @@
-"""Turning requests into entries: numbers, chains and counters. No I/O: a batch is planned, then stored.
+"""Planning entries from requests: numbers, chains and counters. No I/O; a batch is planned here and stored elsewhere.
 
-Each entry points at the one before it (`prev`), at the one before it about the same e-certificate
-(`prev_ref`), and carries the next number of its actor (`count`). What may follow what in the life of an
-e-certificate is decided here too. All of that is fixed by one planner at a time, from the state the last
-batch left behind.
+Each entry points at the one before it (`prev`) and at the last one about the same e-certificate (`prev_ref`), and has
+the next number of its actor (`count`). The allowed order of entries about an e-certificate is enforced here too. Only
+one planner runs at a time, starting from the state that the last batch left.
 
-The log's own entries: the first two, one for every change of its keys (`ledger.logkeys`), and every 256th, a
-TREE_HEAD: entry 256·k commits to the root of the SM3 tree over the 256·k entries before it. So whoever has
-cosigned the SHA-256 tree has cosigned that one too; and every SM3 checkpoint names the SHA-256 root.
+The log's own entries are the first two, one for every change of its keys (`ledger.logkeys`), and every 256th, a
+TREE_HEAD: entry 256·k commits to the root of the SM3 tree over the 256·k entries before it. So a cosignature of the
+SHA-256 tree covers the SM3 tree too; and every SM3 checkpoint names the SHA-256 root.
 """
 
 from __future__ import annotations
@@ -45,13 +44,13 @@ _KINDS_OF_THE_LOG: Final = frozenset({EntryKind.GENESIS, EntryKind.KEY_EVENT, En
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppendRequest:
-    """What an entry is to record. That it exists means it can be appended. Raises `Malformed`.
+    """What an entry is to record. Checked when it is made, which raises `Malformed`.
 
-    `operation_id` makes a repeat harmless: it comes from a counter of the caller that grows with time, and
-    stands for this request for ever. `subject_id` is the caller's integer for the e-certificate that `ref`
-    refers to: one `subject_id` has one `ref`; both are absent (None, zeros) in an entry about none.
-    `after` is the optimistic lock: the number of the last entry about this e-certificate that the caller has
-    seen. If another one came in between, the request is refused. None: the caller does not mind.
+    `operation_id` makes repeats harmless: it comes from a counter of the caller that grows with time, and identifies
+    this request for ever. `subject_id` is the caller's integer for the e-certificate that `ref` refers to: each
+    `subject_id` has one `ref`; both are absent (None, zeros) in an entry about no e-certificate. `after` is an
+    optimistic lock: the number of the last entry about this e-certificate that the caller has seen. If another one came
+    in between, the request is refused. None: no such check.
     """
 
     operation_id: int
@@ -85,15 +84,15 @@ class AppendRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appended:
-    """Where a request ended up: the number of its entry, and the entry's bytes."""
+    """The result of a request: the number of its entry, and the entry's bytes."""
 
     seq: int
     entry_bytes: bytes
 
 
 class Batch:
-    """Entries planned on top of `state`. Give it what is known of all ids and actors in the requests, and of
-    the log itself among the actors."""
+    """Entries planned on top of `state`. The caller passes what is stored on all ids and actors in the requests, and on
+    the log itself as an actor."""
 
     def __init__(
         self,
@@ -108,7 +107,7 @@ class Batch:
         self._tree = state.compact_range()
         self._sm3_tree = state.compact_range(algorithm="sm3")
         self._last_leaf_hash = state.last_leaf_hash
-        # A clock that went back must not make entries older than their predecessors.
+        # Entries must not be older than their predecessors, even if the clock went back.
         self._at_ms = max(at_ms, state.last_at_ms)
         self._operations = dict(operations)
         self._subjects = dict(subjects)
@@ -122,23 +121,23 @@ class Batch:
     def add(self, requests: Sequence[AppendRequest]) -> list[Appended]:
         """Plans all of `requests` or, raising `Conflict`, none of them.
 
-        One that was carried out before, or is repeated here, answers with the entry it already has.
+        For one that was carried out before, or is repeated here, the answer is its existing entry.
         """
         lives = self._check_no_conflict(requests)
         return [self._add_one(each, life) for each, life in zip(requests, lives, strict=True)]
 
     def add_genesis(self) -> None:
-        """The log's very first entry: its parameters. The keys come second (`add_key_event`), so that a log
-        has two entries at least: a proof in a tree of one leaf has no hashes, and a COSE receipt cannot
-        express that (RFC 9942: the path has at least one)."""
+        """Adds the log's first entry, its parameters. The keys come second (`add_key_event`), so that a log has at
+        least two entries: a proof in a tree of one leaf has no hashes, which a COSE receipt cannot express (RFC 9942:
+        the path has at least one)."""
         self._plan_own(EntryKind.GENESIS, commit=genesis_commit(self._old.origin))
 
     def next_own_seq(self) -> int:
-        """The number that the next entry of the log's own will have, unless something is added before."""
+        """The number that the log's next own entry will have if nothing is added before it."""
         return self._tree.size + self._is_tree_head_due()
 
     def add_key_event(self, commit: bytes) -> None:
-        """The entry of a change of keys."""
+        """Adds the entry of a change of keys."""
         self._add_tree_head_if_due()
         self._plan_own(EntryKind.KEY_EVENT, commit=commit)
 
@@ -163,7 +162,7 @@ class Batch:
         return [(each, self._counts[each]) for each in sorted(self.changed_actors)]
 
     def _check_no_conflict(self, requests: Sequence[AppendRequest]) -> list[Life | None]:
-        """Where each request leads to; None for one that leads nowhere or was carried out before."""
+        """The life after each request; None for one about no e-certificate or one that was carried out before."""
         here: dict[int, AppendRequest] = {}
         changed: dict[int, tuple[bytes, Life]] = {}
         lives: list[Life | None] = []
@@ -188,7 +187,8 @@ class Batch:
         return lives
 
     def _next_life(self, request: AppendRequest, here: tuple[bytes, Life] | None) -> Life:
-        """`here` is what an earlier request of the same caller makes of the e-certificate."""
+        """The life after `request`. `here`: ref and life of the e-certificate after earlier requests of the same
+        call."""
         assert request.subject_id is not None
         head = self._subjects.get(request.subject_id)
         ref, life = here or ((head.ref, Life(head.life)) if head else (request.ref, None))
@@ -285,7 +285,7 @@ class Batch:
 
 
 def genesis_commit(origin: str) -> bytes:
-    """What the first entry of a log commits to: its parameters."""
+    """The commitment of a log's first entry to its parameters."""
     parameters = (
         f"yinzheng-ledger\norigin {origin}\nentry 1\nhash sha256\nhash sm3\ntree-head {TREE_HEAD_EVERY}\n"
     )

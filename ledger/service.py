@@ -1,4 +1,4 @@
-"""What the ledger's faces are handed."""
+"""The facade that the ledger's faces are given."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:  # a command that opens nothing runs in the base install, wher
 
 
 class Authorities(Protocol):
-    """Who the actors of entries are."""
+    """Looks up the actors of entries."""
 
     def get(self, authority_id: str) -> IssuingAuthority:
-        """Raises `NotFound`."""
+        """The authority with this id. Raises `NotFound`."""
 
 
 class ChangedRow(Protocol):
-    """A row of the register that is not what the ledger says."""
+    """A row of the register that does not match the ledger."""
 
     @property
     def table(self) -> str: ...
@@ -41,7 +41,7 @@ class ChangedRow(Protocol):
 
 
 class LedgerService(Protocol):
-    """The log, where its files and rows are, and what is kept beside it."""
+    """The log, its files and databases, and the use cases on it."""
 
     @property
     def clock(self) -> Clock: ...
@@ -62,7 +62,7 @@ class LedgerService(Protocol):
     @property
     def authorities(self) -> Authorities: ...
     def check_register(self) -> Sequence[ChangedRow]:
-        """Reads the register beside the ledger; what differs."""
+        """Compares the register with the ledger and returns the rows that differ."""
 
 
 class RescueService(Protocol):

@@ -1,15 +1,15 @@
 """The ledger's tables, and every SQL statement of the ledger.
 
-Two databases. The log's holds the entries and what is needed to append one more; inner nodes of the tree
-are not stored. The lock store's holds one row per log and lives elsewhere (`ledger.lockstore` says why).
+There are two databases. The log's database has the entries and the state needed to append more; inner nodes of the tree
+are not stored. The lock store's database has one row per log and is kept elsewhere (`ledger.lockstore` says why).
 
-Inserts stay flat while the tables grow: every key is an integer that grows with time. A unique index over
-random values costs more with every doubling (measured: 25 k entries/s at 10⁵ rows, 6 k at 4·10⁶), so a
-repeat is found by `operation_id`, which the caller takes from a growing counter, and the last entry about
-an e-certificate by its integer `subject_id`.
+The cost of inserts does not grow with the tables, because every key is an integer that grows with time. A unique index
+over random values gets slower with every doubling (measured: 25 k entries/s at 10⁵ rows, 6 k at 4·10⁶), so a repeat is
+found by `operation_id`, which the caller takes from a growing counter, and the last entry about an e-certificate by its
+integer `subject_id`.
 
-Nothing is updated but heads and counters; an entry row is written once. Whole batches go to the driver as
-they are, as rows of a tuple each: building SQLAlchemy's statements for them took half of an append's time.
+Only heads and counters are updated; an entry row is written once. Whole batches are passed to the driver as tuples,
+because building SQLAlchemy's statements for them took half of an append's time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from trust.storage.sql import Database
 metadata: Final = sa.MetaData()
 lock_metadata: Final = sa.MetaData()
 
-# On SQLite only a column of type INTEGER becomes the row id itself, without an index beside the table.
+# On SQLite only a column of type INTEGER becomes the row id itself, without a separate index.
 _Key: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 _entry: Final = sa.Table(
@@ -53,7 +53,7 @@ _subject: Final = sa.Table(
     sa.Column("leaf_hash", sa.LargeBinary(HASH_SIZE), nullable=False),
     sa.Column("ref", sa.LargeBinary(HASH_SIZE), nullable=False),
     sa.Column("life", sa.BigInteger, nullable=False),
-    # What is not in force is asked for as a whole, by every status list; the rest is not in this index.
+    # Every status list reads all subjects that are not in force; the index contains only those.
     sa.Index(
         "ledger_subject_not_valid",
         "subject_id",
@@ -109,11 +109,10 @@ _PUBLISHING: Final = int.from_bytes(sha256(b"yinzheng ledger: publishing")[:8], 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogState:
-    """Where the log ends: all that the next entry depends on.
+    """The state of the log: everything that the next entry depends on.
 
-    `edge` and `sm3_edge` are the compact ranges of the two trees, `mac` is explained in `ledger.statekey`.
-    `last_operation_id` and `last_subject_id` are the largest there are, so that nobody has to look for one that is
-    larger.
+    `edge` and `sm3_edge` are the compact ranges of the two trees; `ledger.statekey` explains `mac`. `last_operation_id`
+    and `last_subject_id` are the largest ids stored, so that larger ones need no query.
     """
 
     origin: str
@@ -136,7 +135,7 @@ class LogState:
 
 
 class StoredEntry(NamedTuple):
-    """A row of the log. `entry_bytes` is the record; the other columns are copies to search by."""
+    """A row of the log. `entry_bytes` is authoritative; the other columns are copies for searching."""
 
     seq: int
     operation_id: int | None
@@ -147,7 +146,7 @@ class StoredEntry(NamedTuple):
 
 
 class SubjectHead(NamedTuple):
-    """The last entry about one e-certificate, and where it stands since (`ledger.lifecycle.Life`)."""
+    """The last entry about one e-certificate, and its state after it (`ledger.lifecycle.Life`)."""
 
     subject_id: int
     seq: int
@@ -191,7 +190,7 @@ def insert_state(connection: Connection, state: LogState) -> None:
 
 
 def swap_state(connection: Connection, *, old: LogState, new: LogState) -> bool:
-    """Replaces the state if it still has the size and epoch of `old`; says whether it had."""
+    """Replaces the state if it still has the size and epoch of `old`; returns True if it did."""
     values = tuple(getattr(new, name) for name in _STATE_FIELDS)
     statement = _swap_statement(connection.dialect.name)
     return connection.exec_driver_sql(statement, (*values, old.size, old.epoch)).rowcount == 1
@@ -202,7 +201,7 @@ def insert_entries(connection: Connection, entries: Sequence[StoredEntry]) -> No
 
 
 def read_entries(connection: Connection, *, start: int, end: int) -> list[StoredEntry]:
-    """The rows with start <= seq < end, in order. A row that is missing is missing here."""
+    """The rows with start <= seq < end, in order; missing rows are left out."""
     statement = _select(connection.dialect.name, _entry, "seq >= {0} AND seq < {0} ORDER BY seq")
     return [StoredEntry._make(row) for row in connection.exec_driver_sql(statement, (start, end))]
 
@@ -210,19 +209,19 @@ def read_entries(connection: Connection, *, start: int, end: int) -> list[Stored
 def read_entries_of_operations(
     connection: Connection, operation_ids: Collection[int]
 ) -> dict[int, StoredEntry]:
-    """Operations that were carried out before, each with its entry."""
+    """The entries of those operations that were carried out before, by operation id."""
     rows = (StoredEntry._make(row) for row in _rows_in(connection, _entry, "operation_id", operation_ids))
     return {row.operation_id: row for row in rows if row.operation_id is not None}
 
 
 def read_entries_at(connection: Connection, seqs: Collection[int]) -> dict[int, bytes]:
-    """The bytes of these entries, as far as there are any."""
+    """The bytes of these entries by number, without missing ones."""
     rows = (StoredEntry._make(row) for row in _rows_in(connection, _entry, "seq", seqs))
     return {row.seq: row.entry_bytes for row in rows}
 
 
 def read_at_ms(connection: Connection, seq: int) -> int | None:
-    """When entry `seq` was appended, or None if there is none."""
+    """When entry `seq` was appended (milliseconds since 1970), or None if there is none."""
     found: int | None = connection.execute(
         sa.select(_entry.c.at_ms).where(_entry.c.seq == seq)
     ).scalar_one_or_none()
@@ -235,13 +234,13 @@ def read_last_seq(connection: Connection) -> int | None:
 
 
 def delete_everything(connection: Connection) -> None:
-    """Empties the log's tables, to be filled again out of its files; see `ledger.recover`."""
+    """Empties the log's tables, to be filled again from its files; see `ledger.recover`."""
     for table in (_entry, _subject, _actor, _keys, _state):
         connection.execute(sa.delete(table))
 
 
 def delete_entries(connection: Connection, *, start: int, end: int) -> None:
-    """For entries that come back in another form; see `ledger.closing`."""
+    """Deletes the rows with start <= seq < end, to be replaced by others; see `ledger.closing`."""
     connection.execute(sa.delete(_entry).where(_entry.c.seq >= start, _entry.c.seq < end))
 
 
@@ -252,7 +251,7 @@ def replace_index(
     counts: Sequence[tuple[str, int]],
     statements: Sequence[tuple[int, str]],
 ) -> None:
-    """Everything beside entries and state, made anew."""
+    """Replaces all tables except entries and state."""
     for table in (_subject, _actor, _keys):
         connection.execute(sa.delete(table))
     write_subject_heads(connection, subjects)
@@ -267,7 +266,8 @@ def read_subject_heads(connection: Connection, subject_ids: Collection[int]) -> 
 
 
 def read_refs_not_valid(connection: Connection) -> dict[bytes, int]:
-    """Ref and subject id of what is not in force, as the table has it: to search by, not to believe."""
+    """Subject id by ref of what is not in force according to the table; for searching only, because rows can be
+    edited."""
     rows = connection.execute(sa.select(_subject.c.ref, _subject.c.subject_id).where(sa.text("life <> 1")))
     return {bytes(row.ref): row.subject_id for row in rows}
 
@@ -292,7 +292,7 @@ def write_subject_heads(connection: Connection, heads: Sequence[SubjectHead]) ->
 
 
 def read_all_subject_heads(connection: Connection) -> Iterator[SubjectHead]:
-    """In the order of the ids, a thousand at a time."""
+    """All subjects in the order of their ids, read a thousand at a time."""
     after = -(1 << 63)
     while True:
         statement = _select(
@@ -344,12 +344,12 @@ def read_locked_head(connection: Connection, origin: str) -> LockedHead | None:
 
 
 def insert_locked_head(connection: Connection, origin: str, head: LockedHead) -> None:
-    """Raises `IntegrityError` if there is one already."""
+    """Inserts the log's first locked head. Raises `IntegrityError` if there is one already."""
     connection.execute(sa.insert(_lock), {"origin": origin, **_fields(head)})
 
 
 def swap_locked_head(connection: Connection, origin: str, *, old: LockedHead, new: LockedHead) -> bool:
-    """Replaces the head if it is `old`, to the last byte; says whether it was."""
+    """Replaces the head if it equals `old` in every byte; returns True if it did."""
     statement = (
         sa.update(_lock)
         .where(
@@ -375,7 +375,7 @@ class LastEntries:
         )
 
     def get(self, ref: bytes) -> tuple[int, bytes, int] | None:
-        """Number and leaf hash of the last entry with this ref, and the life it left behind."""
+        """Number and leaf hash of the last entry with this ref, and the life after it; None if there is none."""
         found: tuple[int, bytes, int] | None = self._connection.execute(
             "SELECT seq, leaf_hash, life FROM last WHERE ref = ?", (ref,)
         ).fetchone()
@@ -387,13 +387,13 @@ class LastEntries:
         )
 
     def all(self) -> Iterator[tuple[bytes, int, bytes, int]]:
-        """Every ref with what `get` says of it."""
+        """Every ref with the values of `get`."""
         yield from self._connection.execute("SELECT ref, seq, leaf_hash, life FROM last")
 
 
 @contextlib.contextmanager
 def last_entries() -> Iterator[LastEntries]:
-    """An empty table that is gone afterwards: SQLite keeps a database without a name in a temporary file."""
+    """Opens an empty table that is deleted afterwards, in a temporary file of SQLite (a database without a name)."""
     with contextlib.closing(sqlite3.connect("", isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = OFF")
         yield LastEntries(connection)
@@ -412,7 +412,7 @@ def _state_from(result: sa.CursorResult[Any]) -> LogState | None:
 
 
 def _fields(value: LogState | LockedHead) -> dict[str, object]:
-    """Column values; the dataclasses are named after their columns."""
+    """The values by column; the fields of the dataclasses have the columns' names."""
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
@@ -426,12 +426,12 @@ def _swap_statement(dialect: str) -> str:
 def _insert(
     connection: Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]], *, key: str | None = None
 ) -> None:
-    """Inserts rows, whose values stand in the order of the columns; with `key`, replaces those it has."""
+    """Inserts rows with values in the order of the columns; with `key`, replaces rows that have the same key."""
     if not rows:
         return
     statement = _insert_statement(connection.dialect.name, table, key)
     if connection.dialect.name == "postgresql":
-        # One statement and one parameter for a column: the server unfolds them.
+        # One statement with one array parameter for each column, which the server unnests.
         connection.exec_driver_sql(statement, tuple(list(column) for column in zip(*rows, strict=True)))
     else:
         connection.exec_driver_sql(statement, [tuple(row) for row in rows])
@@ -468,7 +468,7 @@ def _rows_in(
 
 @lru_cache(maxsize=64)
 def _select(dialect: str, table: sa.Table, where: str) -> str:
-    """`where` has {0} where a parameter goes."""
+    """A SELECT statement; `where` has {0} in the place of a parameter."""
     names = ", ".join(_quoted(column.name) for column in table.c)
     mark = "%s" if dialect == "postgresql" else "?"
     return f"SELECT {names} FROM {table.name} WHERE {where.format(mark)}"  # noqa: S608 - our own names only
@@ -479,6 +479,7 @@ def _quoted(name: str) -> str:
 
 
 def _advisory_lock(connection: Connection, key: int) -> None:
-    """On SQLite nothing is needed: there one process has the data folder, and one thread its connection."""
+    """Takes an advisory lock until the transaction ends. Does nothing on SQLite, where one process has the data folder
+    and one thread its writing connection."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))

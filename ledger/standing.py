@@ -1,12 +1,12 @@
-"""What the entries say is not in force, kept in memory: the answer that no edited row can change.
+"""What is not in force according to the entries, kept in memory, so that no edited row can change the answer.
 
-Rows that hold the same (`ledger_subject`, the register's own status) are there to be searched; anyone who can write
-to the database can write them. Here every entry is read once, hashed into the tree, and counts only when the tree has
-the root of the stored head, which carries a MAC (`ledger.statekey`) and is never behind the lock store. New entries
-are followed one by one, so a question costs the reading of the head and of what was added since.
+Rows with the same information (`ledger_subject`, the register's own status) are for searching only, because anyone who
+can write to the database can edit them. Here every entry is read once and hashed into the tree, and counts only when
+the tree has the root of the stored head, which has a MAC (`ledger.statekey`) and is never behind the lock store. New
+entries are followed one by one, so a query costs reading the head and what was added since the last query.
 
-What was followed is kept in a file from one start to the next, under a MAC. An older file is no lie: the entries
-after it are read, and they lead to the one root or to `LedgerHalted`.
+The result is stored in a file from one start to the next, under a MAC. An older file does no harm: the entries after it
+are read, and they must lead to the stored root, or `LedgerHalted` is raised.
 
     file    32 bytes of HMAC-SHA256, then CBOR [1, size, edge, {ref: life}, [[seq, commit], …], issued]
 """
@@ -41,13 +41,13 @@ _TODO: Final = "Run `yinzheng ledger recheck`, find out who changed the database
 
 @dataclass(frozen=True, slots=True)
 class StandingFile:
-    """Where what was followed is kept, and the key of its MAC."""
+    """The file for the followed state, and the key of its MAC."""
 
     path: Path
     key: bytes
 
     def read(self) -> Any:
-        """What was kept; None where there is nothing, or nothing that this service wrote."""
+        """The stored state; None if there is no file or its MAC is not ours."""
         try:
             data = self.path.read_bytes()
         except OSError:
@@ -64,7 +64,7 @@ class StandingFile:
 
 
 class Standing:
-    """Any number of threads may ask."""
+    """The e-certificates that are not in force. Any number of threads may ask."""
 
     def __init__(self, database: Database, state_key: StateKey, file: StandingFile | None = None) -> None:
         self._database = database
@@ -87,15 +87,16 @@ class Standing:
                 self._changed_at = self._kept_size = size
 
     def life_of(self, ref: bytes) -> Life:
-        """Where the e-certificate stands that entries call `ref`; VALID also if there is none. Raises as below."""
+        """The life of the e-certificate with this `ref`; VALID also if there is none. Raises as `not_in_force`."""
         with self._turn:
             self._catch_up()
             return self._lives.get(ref, Life.VALID)
 
     def not_in_force(self) -> tuple[int, int, dict[bytes, Life]]:
-        """The size of the log; a number that changes whenever the third does; lives by ref, of what is not in force.
+        """The size of the log, a number that changes whenever the third value does, and lives by ref of what is not in
+        force.
 
-        Raises `LedgerHalted` where the entries are not those of the stored head.
+        Raises `LedgerHalted` if the entries do not give the root of the stored head.
         """
         with self._turn:
             self._catch_up()
@@ -108,29 +109,30 @@ class Standing:
             return self._changed_at
 
     def register_events(self, after: int = 0) -> list[tuple[int, bytes]]:
-        """Number and commitment of each REGISTER_EVENT, from the `after`-th on, oldest first. Raises as above."""
+        """Number and commitment of each REGISTER_EVENT, from the `after`-th on, oldest first. Raises as
+        `not_in_force`."""
         with self._turn:
             self._catch_up()
             return self._register_events[after:]
 
     def issued(self) -> int:
-        """How many e-certificates were ever issued. Raises as above."""
+        """The number of e-certificates ever issued. Raises as `not_in_force`."""
         with self._turn:
             self._catch_up()
             return self._issued
 
     def look_again(self) -> None:
-        """Something was added just now."""
+        """Makes the next query read the head again, because entries were just added."""
         self._looked_at = float("-inf")
 
     def keep(self) -> None:
-        """Writes down what was followed, if it is worth it."""
+        """Stores the followed state in the file, if enough was added."""
         with self._turn:
             if self._tree.size - self._kept_size >= _WORTH_KEEPING:
                 self._keep()
 
     def _catch_up(self) -> None:
-        # A thousand rows that are read together are held against one head.
+        # Reuse the last head for a short time, so that reading many rows does not read the head for each.
         if time.monotonic() - self._looked_at < _GOOD_FOR_SECONDS:
             return
         looked_at = time.monotonic()
@@ -148,7 +150,7 @@ class Standing:
         if state.size == self._tree.size:
             return
         self._state_key.check(state)
-        # On copies: what does not lead to the root leaves nothing behind.
+        # Work on copies, so that entries that do not lead to the root change nothing.
         tree = CompactRange(self._tree.size, self._tree.hashes)
         lives: dict[bytes, Life | None] = {}
         events = []

@@ -1,8 +1,8 @@
-"""The head of the log carries a MAC, so that nobody who can only write to the database adds an entry to it.
+"""The MAC of the log's head, so that an attacker who can only write to the database cannot add entries.
 
-Rows and tiles are checked against what was signed; what is stored and not yet signed has only this. The MAC is over
-every column of `ledger_state`, which holds the root of all entries, under a key that is not in the database. A head
-of yesterday carries a good MAC too: that is what the lock store is for.
+Rows and tiles are checked against signed checkpoints; entries that are stored but not yet signed are protected only by
+the MAC. It is over every column of `ledger_state`, which contains the root of all entries, under a key that is not in
+the database. An old head has a good MAC too; the lock store detects that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LABEL = "yinzheng ledger state 1"
 
 @dataclass(frozen=True, slots=True)
 class StateKey:
-    """`key` None: heads without a MAC, as a log has them that is opened by itself."""
+    """The key of the MAC. None means heads without a MAC, for a log that is opened outside the service."""
 
     key: bytes | None = None
 
@@ -28,7 +28,7 @@ class StateKey:
         return replace(state, mac=self._mac(state)) if self.key is not None else state
 
     def check(self, state: LogState) -> None:
-        """Raises `LedgerHalted` for a head that this service has not written."""
+        """Raises `LedgerHalted` if the MAC of the head is wrong."""
         if self.key is not None and not hmac.compare_digest(state.mac or b"", self._mac(state)):
             raise LedgerHalted(
                 f"The stored head of the log, of size {state.size}, was not written by this service.",

@@ -1,8 +1,7 @@
-"""The parts of the ledger's texts that could be written in two ways, and the one way that we read.
+"""Strict decoding of the parts of the ledger's texts that could be written in more than one way.
 
-A receipt travels inside a sealed document, where no byte may be changeable without notice. So a number has
-no leading zero, and base64 (RFC 4648 §4, with padding) has no stray bits behind the last byte: RFC 4648 §3.5
-allows refusing them, and we do.
+A receipt is embedded in a sealed document, where no byte may be changeable without notice. So a number has no leading
+zero, and base64 (RFC 4648 §4, with padding) has no stray bits after the last byte; RFC 4648 §3.5 allows refusing them.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def encode_base64(data: bytes) -> str:
 
 
 def decode_base64(text: str) -> bytes:
-    """The bytes whose only encoding is `text`. Raises `Malformed`."""
+    """Decodes canonical base64. Raises `Malformed` for any other text."""
     try:
         data = base64.b64decode(text.encode("ascii"), validate=True)
     except (UnicodeEncodeError, binascii.Error) as exc:
@@ -34,7 +33,7 @@ def decode_base64(text: str) -> bytes:
 
 
 def decode_decimal(text: str) -> int:
-    """The number below 2⁶³ whose only decimal is `text`. Raises `Malformed`."""
+    """Decodes a canonical decimal below 2⁶³. Raises `Malformed` for any other text."""
     if not _DECIMAL.fullmatch(text) or int(text) > _MAX_UINT:
         raise Malformed("Text that is not a decimal number without leading zeros below 2^63.")
     return int(text)

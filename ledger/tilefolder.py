@@ -5,9 +5,9 @@
     keys/<n>                         statement of the log's keys, of entry n (`ledger.logkeys`)
     sm3/checkpoint  sm3/tile/…       the SM3 tree over the same entries, as a log of its own
 
-Tiles and statements are create-only: writing the same again is success, writing another one in its place
-halts the log. Checkpoints are the files that are replaced. The folder can be served by any web server as it
-is; names that begin with a dot are not for serving.
+Tiles and statements are create-only: writing the same content again succeeds, writing other content in its place halts
+the log. Only checkpoints are replaced. Any web server can serve the folder as it is, except names that begin with a
+dot.
 """
 
 from __future__ import annotations
@@ -88,21 +88,21 @@ class TileFolder:
         return [Tile(tile.level, tile.index, width) for width in widths if 0 < width < tile.width]
 
     def larger(self, tile: Tile) -> list[Tile]:
-        """Partial tiles of later sizes in the place of a bundle, the widest first."""
+        """Wider partial bundles, of later sizes, at the same position; the widest first."""
         full = self._folder / entries_path(Tile(tile.level, tile.index))
         partials = full.with_name(f"{full.name}.p")
         widths = sorted(int(each.name) for each in partials.glob("*") if each.name.isdigit())
         return [Tile(tile.level, tile.index, width) for width in reversed(widths) if width > tile.width]
 
     def read_exactly(self, tile: Tile, path_of: Callable[[Tile], str]) -> bytes:
-        """One file, and no larger tile in its place. Raises `StorageError`."""
+        """The tile's own file, never a larger tile in its place. Raises `StorageError`."""
         try:
             return (self._folder / path_of(tile)).read_bytes()
         except OSError as exc:
             raise StorageError(f"{path_of(tile)} cannot be read: {exc.strerror}.") from exc
 
     def drop_partials(self, tile: Tile) -> None:
-        """Removes the partial tiles below a full one. It may fail: they are only in the way."""
+        """Removes the partial tiles that a full one replaces. Failures are ignored, because they do no harm."""
         if not tile.is_full:
             raise ValueError("partial tiles are dropped only for a full one")
         paths = [tile_path(tile)] + ([entries_path(tile)] if tile.level == 0 else [])
@@ -111,10 +111,10 @@ class TileFolder:
                 shutil.rmtree(self._folder / f"{path}.p")
 
     def set_aside_beyond(self, size: int) -> None:
-        """Moves what no tree of `size` has out of the way, into names that are not served.
+        """Renames files that are not part of the tree of `size` to names that are not served.
 
-        Only for a log that was recovered to `size`: a crash may have left tiles of a size that was never
-        locked, and other entries will come in their places. Nothing is deleted.
+        Only for a log that was recovered to `size`: a crash may have left tiles of a size that was never locked, and
+        other entries will take their places. Nothing is deleted.
         """
         kinds: list[tuple[int, Callable[[Tile], str]]] = [(level, tile_path) for level in range(8)]
         for level, path_of in [*kinds, (0, entries_path)]:
@@ -145,7 +145,7 @@ class TileFolder:
             raise StorageError(f"{file} cannot be moved aside: {exc.strerror}.") from exc
 
     def _read(self, tile: Tile, path_of: Callable[[Tile], str]) -> tuple[Tile, bytes]:
-        """The tile's file or, since partial tiles go when the full one is there, the full tile's."""
+        """The tile's file, or the full tile's, because partial tiles may be deleted once the full one exists."""
         for each in (tile, Tile(tile.level, tile.index)):
             try:
                 return each, (self._folder / path_of(each)).read_bytes()

@@ -32,7 +32,7 @@ _CACHED_TILES: Final = 1024  # of 16 KiB each
 
 @dataclass(frozen=True, slots=True, order=True)
 class Tile:
-    """Position and width of a tile of hashes; its bundle of entries, where `level` is 0, has the same."""
+    """Position and width of a tile of hashes and, if `level` is 0, of its bundle of entries."""
 
     level: int
     index: int
@@ -124,11 +124,10 @@ def decode_bundle(data: bytes, *, width: int) -> tuple[bytes, ...]:
 
 
 class TileReader:
-    """Proofs out of tiles, for any tree size that has been written. Any number of threads may ask.
+    """Makes proofs from tiles, for any tree size that has been written. Any number of threads may ask.
 
-    `read` returns the hashes of a tile as they stand in its file: exactly `width` of them, or it raises. The
-    inner nodes of the tiles used last are kept, so that a proof from known tiles computes no hash but those
-    of the right edge.
+    `read` returns the hashes in a tile's file, exactly `width` of them, or raises. The inner nodes of recently read
+    tiles are cached, so that a proof from cached tiles computes only the hashes of the right edge.
     """
 
     def __init__(self, read: Callable[[Tile], Sequence[bytes]], *, algorithm: str = "sha256") -> None:
@@ -144,16 +143,17 @@ class TileReader:
         return self._roots(merkle.consistency_ranges(old_size, size), size)
 
     def compact_range(self, old_size: int, *, size: int) -> CompactRange:
-        """The tree as it was at `old_size`, out of the tiles of `size`: its root, or a place to grow from."""
+        """The tree as it was at `old_size`, from the tiles of `size`; it gives the root, and entries can be added to
+        it."""
         hashes = [self._perfect(start, end, size) for start, end in merkle.perfect_ranges(0, old_size)]
         return CompactRange(old_size, hashes, algorithm=self._algorithm)
 
     def full_tile_root(self, tile: Tile) -> bytes:
-        """Root over a full tile: the hash that stands for it one level up."""
+        """The root of a full tile, which is its hash in the level above."""
         return self._pyramid(tile.level, tile.index, tile.width).node(_TILE_BITS, 0)
 
     def forget(self, tile: Tile) -> None:
-        """Reads the tile's file the next time it is needed."""
+        """Drops the tile from the cache, so that its file is read again."""
         with self._keeping:
             self._kept.pop((tile.level, tile.index, tile.width), None)
 
@@ -168,9 +168,9 @@ class TileReader:
         return CompactRange(width, hashes, algorithm=self._algorithm).root()
 
     def _perfect(self, start: int, end: int, size: int) -> bytes:
-        """Root of a perfect subtree: an inner node of the one tile whose rows hold that level of the tree."""
+        """The root of a perfect subtree, which is an inner node of the tile that covers this level of the tree."""
         height = (end - start).bit_length() - 1
-        # A root of height 8, 16, … could be computed in the tile below; it is read from where it is stored.
+        # A root of height 8, 16, … could be computed from the tile below, but is read from where it is stored.
         level = height // _TILE_BITS
         number = start >> height  # of the subtree among those of its height
         height_in_tile = height - level * _TILE_BITS
@@ -187,15 +187,15 @@ class TileReader:
             found = _Pyramid(self._read(Tile(level, index, width)), self._algorithm)
             with self._keeping:
                 self._kept[key] = found
-                # What was read first goes first. Tiles in use come back at the price of one reading; moving
-                # them to the end at every use would cost more, and need the lock.
+                # Evict in the order of reading. A tile still in use costs one more read; moving tiles to the
+                # end at every use would cost more, and would need the lock.
                 if len(self._kept) > _CACHED_TILES:
                     self._kept.popitem(last=False)
         return found
 
 
 class _Pyramid:
-    """The inner nodes of one tile, row upon row; a node that has no neighbour yet has no parent."""
+    """The inner nodes of one tile, row by row; a node without a right neighbour has no parent yet."""
 
     __slots__ = ("_rows",)
 

@@ -1,4 +1,4 @@
-"""Where `yinzheng ledger audit` reads from: a folder, or a server that we do not run."""
+"""The sources that `yinzheng ledger audit` reads: a folder, or a server that others run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class HttpFiles:
         return decode_utf8(data)
 
     def _tile(self, tile: Tile, path: str, full_path: str) -> tuple[int, bytes]:
-        """The tile or, since partial tiles go when the full one is there, the full one."""
+        """The tile, or the full one in its place, because partial tiles may be deleted once it exists."""
         data = self._get(path)
         if data is not None:
             return tile.width, data
@@ -71,7 +71,7 @@ class HttpFiles:
 def audit_source(
     source: str, *, vkey: str, policy: Path | None, kept: Path | None, json: bool
 ) -> AuditReport:
-    """Audits the folder or address. Raises `Malformed` for a key, policy or checkpoint that is none."""
+    """Audits the ledger at a folder or address. Raises `Malformed` for a malformed key, policy or checkpoint."""
     log_vkey = parse_vkey(vkey)
     wanted = parse_policy(policy.read_bytes()) if policy else None
     old = parse_checkpoint(parse_note(decode_utf8(kept.read_bytes())).text) if kept else None

@@ -1,4 +1,4 @@
-"""`yinzheng ledger …`: the ledger of this service, and audits of anybody's."""
+"""`yinzheng ledger …`: the ledger of this service, and audits of any ledger."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def export(ctx: typer.Context, folder: Path, data: Data = None) -> None:
 
     with opened(ctx, LEDGER, data) as service:
         service.log.publish()
-        # Checkpoints go last: whoever reads the copy meanwhile sees an older, whole ledger.
+        # Checkpoints are copied last, so that a reader of the copy sees an older but complete ledger meanwhile.
         for part in ("tile", "keys", "sm3/tile"):
             shutil.copytree(service.ledger_folder / part, folder / part, dirs_exist_ok=True)
         for part in ("sm3/checkpoint", "checkpoint"):

@@ -1,4 +1,4 @@
-"""`yinzheng ledger recheck`: the whole ledger, and the register beside it, again."""
+"""`yinzheng ledger recheck`: reads the whole ledger again, and the register with it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from trust.terminal.console import t
 
 
 def recheck_ledger(service: LedgerService, *, json: bool, looks: Sequence[Look] = EVERYWHERE) -> bool:
-    """Rows, tiles, lock store and checkpoint against each other."""
-    # Each look reads from end to end.
+    """Compares rows, tiles, lock store and checkpoint, and prints the result; True if all is in order."""
+    # Each look reads all entries.
     with console.progress(
         len(looks) * service.log.size, t("检查账本", "checking the ledger"), quiet=json
     ) as advance:

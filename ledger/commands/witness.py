@@ -1,8 +1,8 @@
-"""`yinzheng ledger witness …`: a witness of its own, for the logs of others.
+"""`yinzheng ledger witness …`: runs a witness for the logs of others.
 
 A witness has a folder: `witness.key` (its keys), `witness.db` (what it has cosigned), and a lock that keeps a
-second server out. With YINZHENG_WITNESS_URL its memory is in a PostgreSQL database instead, where several
-servers may share it. It is apart from the service's data folder on purpose: who runs a log does not run its
+second server out. With YINZHENG_WITNESS_URL its memory is in a PostgreSQL database instead, which several
+servers may share. It is separate from the service's data folder on purpose: the operator of a log must not run its
 witnesses.
 """
 
@@ -60,7 +60,7 @@ def new(
     with _locked(data):
         if (data / KEY_FILE).exists():
             raise Conflict(f"There is a witness in {data} already.", "Choose another folder for another one.")
-        # The keys come last: where there are keys, there has been a memory, also after a power cut.
+        # The keys are written last, so that, even after a power cut, keys exist only if the memory does.
         with _database(data) as database:
             create_store(database)
         write_key_file(data / KEY_FILE, keys)
@@ -147,7 +147,7 @@ def _need_server_install() -> None:
 
 @contextlib.contextmanager
 def _locked(data: Path) -> Iterator[None]:
-    """The folder for this process alone; on PostgreSQL the database keeps servers in order."""
+    """Locks the folder for this process; with PostgreSQL no lock is needed, because its transactions suffice."""
     from trust.storage.folder import DataFolderLock
 
     if not data.is_dir():
@@ -158,11 +158,11 @@ def _locked(data: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _opened(data: Path) -> Iterator[Database]:
-    """The memory of a witness that has been made."""
+    """Opens the memory of an existing witness."""
     from ledger.witness.witness import MemoryMissing, check_store
 
     if not os.environ.get(DATABASE_VARIABLE) and not (data / DATABASE_FILE).exists():
-        raise MemoryMissing  # opening would make an empty file in its place
+        raise MemoryMissing  # opening it would create an empty file
     with _database(data) as database:
         check_store(database)
         yield database
@@ -185,5 +185,5 @@ def _print_vkeys(vkeys: list[VerifierKey], *, json: bool) -> None:
         console.print_json({"vkeys": texts})
         return
     for text in texts:
-        # Not through the table or the console: a key is one line, however narrow the terminal is.
+        # Not through the console, which would wrap a key at the width of the terminal.
         typer.echo(text)

@@ -59,13 +59,13 @@ def files_router(service: LedgerService) -> APIRouter:
 
 
 def _tile(folder: Path, path: str, request: Request) -> Response:
-    # The pattern admits digits, x, p and entries only: no path can climb out of the folder.
+    # The pattern allows only digits, x, p and "entries", so no path can leave the folder.
     file = folder / path
     if not _TILE.fullmatch(path) or not file.is_file():
         raise NotFound("There is no such tile.", "Tiles exist for published sizes only.")
     headers = {**_IMMUTABLE, "Vary": "Accept-Encoding"}
     if path.startswith("entries/") and "gzip" in request.headers.get("accept-encoding", ""):
-        # Hashes do not get smaller; entries do, to about three quarters.
+        # Hashes cannot be compressed; entries can, to about three quarters.
         packed = gzip.compress(file.read_bytes(), 6, mtime=0)
         return Response(packed, media_type=_BYTES, headers={**headers, "Content-Encoding": "gzip"})
     return FileResponse(file, media_type=_BYTES, headers=headers)

@@ -29,7 +29,7 @@ def proofs_router(service: LedgerService) -> APIRouter:
     @router.get("/ledger/consistency", operation_id="proveConsistency", tags=["ledger"], responses=PROBLEMS)
     def consistency(old: Annotated[int, Query(ge=1, le=1 << 62)]) -> Any:
         """Proof that the ledger of size `old` is a prefix of the published one."""
-        # The checkpoint first: a proof against a head that moves on meanwhile would not fit it.
+        # Read the checkpoint first: if the log grew in between, a proof made before would not match it.
         checkpoint = parse_checkpoint(parse_note(service.log.published_note()).text)
         proof = service.log.consistency(old, checkpoint.size)
         return {

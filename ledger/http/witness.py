@@ -1,11 +1,11 @@
-"""A witness over HTTP (C2SP tlog-witness): a small application of its own, apart from the service.
+"""A witness over HTTP (C2SP tlog-witness): a small application, separate from the service.
 
-    POST /add-checkpoint             cosign a checkpoint, or say why not (`ledger.witness.witness`)
+    POST /add-checkpoint             cosign a checkpoint or say why not (`ledger.witness.witness`)
     GET  /<origin hash>/checkpoint   the last checkpoint of a log that was cosigned
-    GET  /                           who this is: its keys, for the policies of others
-    GET  /livez                      for the operator
+    GET  /                           the witness's keys, for the policies of others
+    GET  /livez                      liveness, for the operator
 
-Anyone may ask. A body is read up to its limit and for a few seconds, whoever sends it; the work is done in
+There is no authentication. A body is read up to its size limit and for a few seconds at most; the work is done in
 threads, because it waits for the disk.
 """
 
@@ -33,7 +33,7 @@ _log = logging.getLogger("yinzheng.witness")
 
 
 def create_witness_app(witness: Witness) -> FastAPI:
-    """The application over a witness, which the caller keeps open."""
+    """The application for a witness; the caller keeps the witness open."""
     app = FastAPI(title="Yinzheng witness", openapi_url=None, docs_url=None, redoc_url=None)
 
     @app.post("/add-checkpoint")
@@ -68,7 +68,7 @@ def create_witness_app(witness: Witness) -> FastAPI:
 def _add(witness: Witness, body: bytes) -> Answer:
     answer = witness.add_checkpoint(body)
     if answer.status in (403, 422):
-        # The log's operator will want to know, and so may the public: no one's data is in a checkpoint.
+        # Log it for the operator of the log; a checkpoint contains no personal data.
         _log.warning("refused", extra={"code": str(answer.status), "what": answer.body.decode().strip()})
     return answer
 

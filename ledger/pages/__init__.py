@@ -1,1 +1,1 @@
-"""The ledger as people look at it."""
+"""The ledger's pages."""

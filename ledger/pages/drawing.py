@@ -1,8 +1,8 @@
-"""Where the lines and boxes of the ledger's drawings stand. The templates write them out as SVG.
+"""Positions of the lines and boxes in the ledger's drawings. The templates write them out as SVG.
 
-The proof is drawn as a ladder: a row for each level of the tree, two boxes in it, left and right as in the tree.
-One of the two lies on the way from the leaf to the root, the other is the hash that the proof gives. So the
-drawing is as wide as a phone for any size of the log, and one row taller when the log doubles.
+The proof is drawn as a ladder: a row for each level of the tree with two boxes, left and right as in the tree. One of
+the two is on the path from the leaf to the root, the other is the hash that the proof gives. So the drawing fits a
+phone for any size of the log, and gets one row taller when the log doubles.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step from the leaf to the root: what was computed so far and what the proof gives make `result`."""
+    """A step from the leaf to the root: the hash computed so far and the one from the proof give `result`."""
 
     given: Node
     result: Node
@@ -52,7 +52,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ProofDrawing:
-    """The way from `leaf` to `root`. Drawn in a frame of `width` and `height`."""
+    """The path from `leaf` to `root`, drawn in a frame of `width` and `height`."""
 
     leaf: Node
     steps: tuple[Step, ...]
@@ -66,7 +66,7 @@ class ProofDrawing:
 
     @property
     def edges(self) -> list[tuple[Node, Node]]:
-        """Each from a parent to a child."""
+        """The edges, each from a parent to a child."""
         below = [self.leaf, *(step.result for step in self.steps)]
         return [
             (step.result, child)
@@ -76,10 +76,10 @@ class ProofDrawing:
 
 
 def draw_proof(leaf: bytes, *, index: int, size: int, hashes: Sequence[bytes]) -> ProofDrawing:
-    """Computes every node of the proof and gives it a place. Whether the root is the right one is not judged."""
+    """Computes every node of the proof and its position. Does not check the root."""
     ranges = merkle.inclusion_ranges(index, size)
     count = len(ranges)
-    sides = [end <= index for _, end in ranges]  # is the given hash on the left?
+    sides = [end <= index for _, end in ranges]  # True if the given hash is on the left
     first, end, computed = index, index + 1, leaf
     drawn = _on_path("root" if not count else "leaf", first, end, leaf, 0, count, sides)
     leaf_node, steps = drawn, []
@@ -98,7 +98,7 @@ def draw_proof(leaf: bytes, *, index: int, size: int, hashes: Sequence[bytes]) -
 def _on_path(
     role: str, first: int, end: int, hash_: bytes, level: int, count: int, sides: list[bool]
 ) -> Node:
-    """The node of the way to the root at `level` above the leaf; the root stands in the middle at the top."""
+    """The node of the path at `level` above the leaf; the root is in the middle at the top."""
     if level == count:
         x = (_WIDTH - _BOX[0]) // 2
     else:
@@ -108,7 +108,7 @@ def _on_path(
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A plot in a frame of 100 by 100: a line, the figures at the lines across, and the figures as a table."""
+    """A plot in a frame of 100 by 100: the curve, the labels of the grid lines, and the values as a table."""
 
     line: str
     ticks: tuple[int, ...]
@@ -120,7 +120,7 @@ class Growth:
 
 
 def draw_growth(points: Sequence[GrowthPoint]) -> Growth:
-    """The plot of one point or more."""
+    """The plot of one or more points."""
     step = _tick(points[-1].size)
     top = step * _TICKS
     begins, ends = points[0].at_ms, points[-1].at_ms
@@ -135,7 +135,7 @@ def draw_growth(points: Sequence[GrowthPoint]) -> Growth:
 
 
 def _tick(largest: int) -> int:
-    """A round step of which four reach `largest`."""
+    """A round step such that four steps reach `largest`."""
     power = 1
     while True:
         for digit in (1, 2, 3, 4, 5, 6, 8):

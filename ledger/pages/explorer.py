@@ -1,10 +1,9 @@
-"""The ledger for outsiders: how large it is, what was published last, any entry with its proof, and what it all means.
+"""The ledger explorer for the public: its size, the newest checkpoint, any entry with its proof, and explanations.
 
-Everything here is public, and nothing is changed by looking. The pages answer while the log is halted, and when a
-part of it cannot be read they show the rest: whoever comes because something is wrong must find a page.
+Everything here is public, and viewing changes nothing. The pages answer while the log is halted, and if a part of it
+cannot be read they show the rest, because people also come here when something is wrong.
 
-What is asked for is an entry, by its number or by a receipt. The receipt is posted because it is long, not
-because it does anything; nothing of it is kept.
+An entry is looked up by its number or by a receipt. The receipt is posted only because it is long; it is not stored.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProofView:
-    """The proof of an entry: its drawing, its text, and whether it leads to the root of its checkpoint."""
+    """The proof of an entry: its drawing, its text, and whether it gives the root of its checkpoint."""
 
     drawing: ProofDrawing
     size: int
@@ -70,7 +69,7 @@ class ProofView:
 
 @dataclass(frozen=True, slots=True)
 class EntryView:
-    """An entry as it is shown. `proof` is None while no published checkpoint covers it, or if it cannot be made."""
+    """An entry for display. `proof` is None if no published checkpoint covers it yet, or if it cannot be made."""
 
     entry: Entry
     appended_at: datetime
@@ -84,7 +83,7 @@ class EntryView:
 
 
 class _Problem(Exception):
-    """Why there is nothing to show: a status, and the sentence that says so."""
+    """There is nothing to show: the HTTP status, and the sentence that says why."""
 
     def __init__(self, status: int, key: str, **values: str) -> None:
         super().__init__(key)
@@ -94,7 +93,7 @@ class _Problem(Exception):
 
 
 def ledger_router(shell: Shell[LedgerService], policy: Policy | None = None) -> APIRouter:
-    """`policy` names the witnesses that count; without it their lines are shown as they stand."""
+    """The routes. `policy` names the witnesses that count; without it their lines are shown unchecked."""
     router = APIRouter(
         route_class=route_class(shell), include_in_schema=False, default_response_class=HTMLResponse
     )
@@ -174,7 +173,7 @@ def ledger_router(shell: Shell[LedgerService], policy: Policy | None = None) -> 
 
 
 class _KeptGrowth:
-    """The growth of the log as it was up to half a minute ago: a page that many open must not cost as many looks."""
+    """The growth of the log, cached for half a minute, so that a page that many people open does not cost much."""
 
     def __init__(self, service: LedgerService) -> None:
         self._service = service
@@ -183,7 +182,7 @@ class _KeptGrowth:
         self._points: tuple[GrowthPoint, ...] = ()
 
     def until(self, at: datetime) -> tuple[GrowthPoint, ...]:
-        """Empty if it cannot be read."""
+        """The points of the growth until `at`; empty if it cannot be read."""
         with self._lock:
             if self._read_at is None or not timedelta() <= at - self._read_at <= GROWTH_KEPT:
                 try:
@@ -198,7 +197,7 @@ class _KeptGrowth:
 
 
 def _read_number(text: str) -> int:
-    """What a person typed as the number of an entry: full-width digits and separators of thousands are fine."""
+    """The entry number that a person typed; full-width digits and thousands separators are accepted."""
     tidy = _SEPARATORS.sub("", unicodedata.normalize("NFKC", text[: 2 * _ASKED_SHOWN]))
     found = _NUMBER.fullmatch(tidy)
     if found is None:
@@ -233,7 +232,7 @@ def _find_entry(service: LedgerService, number: int) -> EntryView:
 
 
 def _stored_entry(service: LedgerService, number: int) -> bytes | None:
-    if number >= service.log.size:  # it may be beyond what a database can be asked for
+    if number >= service.log.size:  # checked here, because it may be too large for the database
         return None
     with service.ledger_database.read() as connection:
         rows: Sequence[sql.StoredEntry] = sql.read_entries(connection, start=number, end=number + 1)
@@ -268,7 +267,7 @@ def _newest_at(service: LedgerService) -> datetime | None:
 
 
 def _published(service: LedgerService, policy: Policy | None) -> CheckpointView | None:
-    """None if it cannot be read."""
+    """The view of the published checkpoint; None if it cannot be read."""
     log = service.log
     try:
         return view_checkpoint(log.published_note(), [each.vkey for each in log.keys.keys], policy)

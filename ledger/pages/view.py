@@ -1,8 +1,8 @@
-"""What the ledger's pages show, made from the ledger's own texts: checkpoints, entries, receipts.
+"""Views for the ledger's pages, made from checkpoints, entries and receipts.
 
-Whatever stands under a checkpoint is one of three things: a line of the log's own keys, a line of a witness that
-the policy knows, or a line of somebody who is not known here. The first two are verified before they are shown as
-such; the third is shown as what it claims to be.
+Each signature line under a checkpoint belongs to one of the log's own keys, to a witness in the policy, or to an
+unknown key. Lines of the first two are verified before they are shown as such; a line of an unknown key is shown as a
+claim.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from trust.model.report import Result
 OWN, WITNESS, UNKNOWN = "own", "witness", "unknown"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_SECOND = 253_402_300_799  # of the year 9999: a time that somebody states need not be one
+_LAST_SECOND = 253_402_300_799  # of the year 9999; a claimed time may be out of range
 _COSIGNATURE_SIZES = tuple(8 + kind.signature_size for kind in KeyKind if kind.is_cosignature)
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureLine:
-    """One line under a checkpoint. `who` is OWN, WITNESS or UNKNOWN; `kind` is empty where the key is not known."""
+    """One line under a checkpoint. `who` is OWN, WITNESS or UNKNOWN; `kind` is empty if the key is unknown."""
 
     who: str
     name: str
@@ -45,7 +45,7 @@ class SignatureLine:
 
 @dataclass(frozen=True, slots=True)
 class WitnessRow:
-    """A witness of the policy, and when it cosigned this checkpoint; None if it has not."""
+    """A witness of the policy, and the time when it cosigned this checkpoint, or None."""
 
     name: str
     cosigned_at: datetime | None
@@ -60,7 +60,7 @@ class GroupRow:
 
 @dataclass(frozen=True, slots=True)
 class PolicyView:
-    """Who is to witness, who has, and whether that is enough. `quorum` is empty where no witness is asked for."""
+    """The policy's witnesses, which of them cosigned, and if that is enough. `quorum` is empty if none is needed."""
 
     witnesses: tuple[WitnessRow, ...]
     groups: tuple[GroupRow, ...]
@@ -78,7 +78,7 @@ class CheckpointView:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptView:
-    """What a pasted receipt shows; `findings` are (question, answer)."""
+    """The view of a pasted receipt; `findings` are (question, answer)."""
 
     index: int
     origin: str
@@ -96,7 +96,7 @@ class ReceiptView:
 
 
 def view_checkpoint(note: str, keys: Sequence[VerifierKey], policy: Policy | None) -> CheckpointView:
-    """`keys` are the log's own, of all times. Raises `Malformed` if `note` is no checkpoint."""
+    """The view of a checkpoint. `keys` are all keys the log ever had. Raises `Malformed` if `note` is no checkpoint."""
     parsed = parse_note(note)
     lines = tuple(_line(parsed.text, each, keys, policy) for each in parsed.signatures)
     shown = None if policy is None else _view_policy(policy, parsed.text, parsed.signatures)
@@ -111,9 +111,9 @@ def view_sm3_checkpoint(note: str, origin: str, keys: Sequence[VerifierKey]) -> 
 
 
 def read_receipt(text: str) -> tuple[Receipt, bytes | None]:
-    """The receipt that somebody pasted, and its entry where it carries one. Raises `Malformed`.
+    """Parses a pasted receipt, and its entry if it contains one. Raises `Malformed`.
 
-    Forms turn line ends into CR LF, and people lose the last one.
+    Forms turn line ends into CR LF, and the last line end is often lost in copying; both are repaired.
     """
     tidy = text.replace("\r\n", "\n").strip() + "\n"
     if tidy.partition("\n")[2].startswith("extra "):
@@ -123,7 +123,7 @@ def read_receipt(text: str) -> tuple[Receipt, bytes | None]:
 
 
 def view_receipt(receipt: Receipt, entry_bytes: bytes | None, log: Log) -> ReceiptView:
-    """What `receipt` shows about `entry_bytes`; None if there is no such entry. Raises `Malformed`."""
+    """The view of a receipt for an entry; `entry_bytes` is None if there is no such entry. Raises `Malformed`."""
     checkpoint = parse_checkpoint(parse_note(receipt.checkpoint).text)
     if checkpoint.origin != log.keys.origin:
         return ReceiptView(receipt.index, checkpoint.origin, checkpoint.size, False, ())
@@ -180,7 +180,7 @@ def _stated_at(signature: bytes) -> datetime | None:
 
 
 def _view_policy(policy: Policy, text: str, signatures: Sequence[NoteSignature]) -> PolicyView:
-    """A line that does not verify counts for nothing here; it is shown as what it is among the lines."""
+    """The view of the policy. A line that does not verify does not count here; it is shown among the lines as bad."""
     cosigned = {
         witness.name: _stated_at(each.signature)
         for witness in policy.witnesses
@@ -199,7 +199,7 @@ def _view_policy(policy: Policy, text: str, signatures: Sequence[NoteSignature])
 
 
 def _shown(name: str) -> str:
-    """A name of a policy is octets; those that are not UTF-8 cannot stand on a page."""
+    """A policy's name for display. Names are octets; those that are not UTF-8 cannot be shown and are replaced."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
@@ -222,7 +222,7 @@ def _included(receipt: Receipt, entry_bytes: bytes | None, log: Log) -> Result:
 
 
 def _continued(checkpoint: Checkpoint, log: Log) -> Result:
-    """Is the receipt's tree the beginning of the log's?"""
+    """The finding on whether the receipt's tree is a prefix of the log's."""
     newest = log.checkpoint()
     if checkpoint.size > newest.size:  # another process may have published it
         return Result.INDETERMINATE

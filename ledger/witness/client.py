@@ -1,25 +1,25 @@
-"""How a log asks its witnesses: all at once, within a time limit, believing nothing that it has not checked.
+"""The client by which a log asks its witnesses: all at once, within a time limit, checking every answer.
 
 The steps of `Witnesses.cosign`:
 
     1. every address in the policy is sent the checkpoint, with a proof from the size it had last time; one that
        answers 409 with a smaller size is asked once more, with a proof from there
-    2. whoever says that this checkpoint does not continue what it has (409 with another size, 422) is asked
-       for the checkpoint that it has
+    2. a witness that says that this checkpoint does not continue its own (409 with another size, 422) is asked
+       for its checkpoint
     3. that checkpoint is judged: if **this log's own key** signed it, and it is larger than ours or contradicts
        ours, then this log was rolled back or has signed two histories: `HistoryContradicted`, a `LedgerHalted`
-    4. the cosignature lines are checked, each under its witness's key, and appended in the order of the policy
+    4. the cosignature lines are checked with each witness's key, and appended in the order of the policy
 
-A witness's word alone stops nothing: one that lies, or lost its memory, or was taken over, is counted as
-failing, and the quorum decides. Only our own signature is evidence against us.
+A witness's claim alone does not halt the log: a witness that lies, lost its memory or was taken over counts as failing,
+and the quorum decides. Only our own signature is evidence against us.
 
-Addresses are https. Plain http goes to this machine itself (127.0.0.1, ::1, localhost), and to hosts that the
-operator has named in `plain_http_hosts`, for networks of his own. What goes over the wire is public, and
-what comes back is signed, so an eavesdropper learns nothing and a forger achieves nothing; but whoever is in the
-middle of plain http can keep a witness's answers away, which a quorum notices and TLS makes harder. Redirects
-are not followed, answers have a size limit, and proxies and passwords of the environment are not used.
+Addresses must be https. Plain http is allowed to this machine itself (127.0.0.1, ::1, localhost), and to hosts that the
+operator has named in `plain_http_hosts`, for private networks. Requests are public and answers are signed, so
+eavesdropping and forging gain nothing; but with plain http an attacker in between can suppress a witness's answers,
+which the quorum detects and TLS makes harder. Redirects are not followed, answers have a size limit, and proxies and
+passwords from the environment are not used.
 
-Several witnesses of the policy at one address are one server with several keys, and are asked once.
+Several witnesses of the policy at the same address are one server with several keys, which is asked once.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _MAX_AHEAD_SECONDS: Final = 3600
 
 
 class Failure(Enum):
-    """Why a witness's cosignature is not there."""
+    """Why a witness's cosignature is missing."""
 
     NO_ADDRESS = "NO_ADDRESS"
     UNREACHABLE = "UNREACHABLE"
@@ -74,7 +74,7 @@ class Failure(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of one witness, by its name in the policy: a time in seconds since 1970, or a failure."""
+    """The result for one witness, by its name in the policy: a time in seconds since 1970, or a failure."""
 
     name: str
     cosigned_at: int | None = None
@@ -84,7 +84,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cosigned:
-    """The note with all cosignatures that were got, whether they are enough, and what came of each witness."""
+    """The note with all cosignatures received, whether they are enough, and the outcome of each witness."""
 
     note: str
     is_satisfied: bool
@@ -92,9 +92,9 @@ class Cosigned:
 
 
 class HistoryContradicted(LedgerHalted):
-    """A witness has a checkpoint with our own signature that our history does not explain.
+    """A witness has a checkpoint with our own signature that is not part of our history.
 
-    `evidence` is that checkpoint, to keep and to show; `note` is the one that it contradicts.
+    `evidence` is that checkpoint, to be kept as proof; `note` is the one that it contradicts.
     """
 
     code = "LEDGER_HALTED"
@@ -110,7 +110,7 @@ class HistoryContradicted(LedgerHalted):
 
 
 class Witnesses:
-    """The witnesses of a policy, as a log reaches them. Threads may share it; they are served in turn."""
+    """Asks the witnesses of a policy. Threads may share it; their calls run one after another."""
 
     def __init__(
         self,
@@ -124,11 +124,11 @@ class Witnesses:
         proxy: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`log_vkeys` are all keys this log ever signed checkpoints with: what they sign is evidence.
+        """`log_vkeys` are all keys this log ever signed checkpoints with; their signatures are evidence.
 
-        A call of `cosign` takes at most `timeout` seconds, twice that where a witness disagrees; once the quorum is
-        reached, the others get `patience` seconds more. Raises `Malformed` for an address that must not
-        be used. Nothing is connected yet.
+        A call of `cosign` takes at most `timeout` seconds, or twice that if a witness disagrees; once the quorum is
+        reached, the others get `patience` seconds more. Raises `Malformed` for an address that must not be used. Opens
+        no connection yet.
         """
         self._policy = policy
         self._given_vkeys = log_vkeys
@@ -152,12 +152,12 @@ class Witnesses:
         return self._policy
 
     def cosign(self, note: str, prove_consistency: ProveConsistency) -> Cosigned:
-        """Asks for the cosignatures that are missing under `note`, a checkpoint that this log has signed.
+        """Asks for the missing cosignatures of `note`, a checkpoint that this log has signed.
 
-        `prove_consistency(old_size, size)` is called in this thread, with 0 < old_size < size; what it
-        raises, this raises. Cosignatures that `note` has already are checked and kept, and not asked for.
-        Raises `HistoryContradicted`; `Malformed` or `VerificationError` if `note` itself is bad. No event loop
-        may be running in this thread.
+        `prove_consistency(old_size, size)` is called in this thread, with 0 < old_size < size; its exceptions pass
+        through. Cosignatures already in `note` are checked and kept, and not asked for again. Raises
+        `HistoryContradicted`; `Malformed` or `VerificationError` if `note` itself is bad. No event loop may be running
+        in this thread.
         """
         parsed = check_note(note, vkeys=self._log_vkeys())
         asking = _Asking(parsed, parse_checkpoint(parsed.text), note, prove_consistency)
@@ -170,7 +170,7 @@ class Witnesses:
         return self._cosigned(asking, had, answers)
 
     def _log_vkeys(self) -> Sequence[VerifierKey]:
-        """Every key the log has ever signed with; asked for anew, because a log may change its keys."""
+        """Every key the log has ever signed with; read each time, because a log may change its keys."""
         return self._given_vkeys() if callable(self._given_vkeys) else self._given_vkeys
 
     def close(self) -> None:
@@ -189,7 +189,7 @@ class Witnesses:
     ) -> None:
         self.close()
 
-    # Asking: gathers, and judges nothing.
+    # Asking: gathers answers without judging them.
 
     def _run(self, asked: Coroutine[Any, Any, list[_Answer]]) -> list[_Answer]:
         if self._runner is None:
@@ -218,10 +218,10 @@ class Witnesses:
         return list(await asyncio.gather(*(self._with_theirs(each, asking) for each in answers)))
 
     async def _ask(self, url: str, witnesses: Sequence[PolicyWitness], asking: _Asking) -> _Answer:
-        """Step 1 with one address, and step 4 on what it says."""
+        """Step 1 with one address, and step 4 on its answer."""
         size = asking.checkpoint.size
         old_size = self._sizes.get(url, 0)
-        if old_size > size:  # we stand behind what it cosigned for us: its answer will say so
+        if old_size > size:  # our checkpoint is behind what it cosigned before; its answer will say so
             old_size = 0
         said = await self._post(url, asking.body(old_size))
         if isinstance(said, _Said) and said.status == 409:
@@ -240,7 +240,7 @@ class Witnesses:
         return self._taken(url, witnesses, asking, said.body)
 
     async def _with_theirs(self, answer: _Answer, asking: _Asking) -> _Answer:
-        """Step 2: adds the checkpoint that the witness has, if it disagrees and shows one."""
+        """Step 2: adds the witness's checkpoint, if it disagrees and shows one."""
         if not answer.disagrees:
             return answer
         origin_hash = sha256(asking.checkpoint.origin.encode()).hex()
@@ -271,7 +271,7 @@ class Witnesses:
 
     def _check_time(self, time: int) -> None:
         ahead = time - self._clock.now().timestamp()
-        if ahead > _MAX_AHEAD_SECONDS:  # it would stand in receipts for ever
+        if ahead > _MAX_AHEAD_SECONDS:  # the wrong time would stay in receipts for ever
             raise VerificationError(f"The witness's clock is {ahead:.0f} seconds ahead of ours.")
 
     async def _post(self, url: str, body: bytes) -> _Said | _Failed:
@@ -280,16 +280,16 @@ class Witnesses:
     async def _exchange(
         self, method: str, url: str, limit: int, body: bytes | None = None
     ) -> _Said | _Failed:
-        """One request. Whatever the other side does is an answer or a failure, never an exception."""
+        """Makes one request. Anything the other side does gives an answer or a failure, never an exception."""
         received = b""
         try:
             async with self._client().stream(method, url, content=body) as response:
-                async for chunk in response.aiter_raw():  # as it comes: nothing is unpacked
+                async for chunk in response.aiter_raw():  # raw bytes, so that nothing is decompressed
                     received += chunk
                     if len(received) > limit:
                         return _Failed(Failure.BAD_ANSWER, f"An answer of more than {limit} bytes.")
                 return _Said(response.status_code, received)
-        except Exception as exc:  # also a surprise of the library: no bytes from outside may stop the log
+        except Exception as exc:  # also unexpected ones of the library: no answer may stop the log
             return _Failed(Failure.UNREACHABLE, type(exc).__name__)
 
     def _client(self) -> httpx.AsyncClient:
@@ -304,10 +304,10 @@ class Witnesses:
             )
         return self._http
 
-    # Judging: nothing is asked any more.
+    # Judging: makes no further requests.
 
     def _judge(self, asking: _Asking, answer: _Answer) -> None:
-        """Step 3. Returns if what the witness has is no evidence against this log."""
+        """Step 3. Returns if the witness's checkpoint is no evidence against this log."""
         ours = asking.checkpoint
         try:
             theirs = decode_utf8(answer.theirs or b"")
@@ -353,7 +353,7 @@ class Witnesses:
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
-    """What is to be cosigned."""
+    """The checkpoint to be cosigned."""
 
     parsed: Note
     checkpoint: Checkpoint
@@ -387,7 +387,7 @@ class _Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """What came of one address: an outcome for each witness there, the lines of those that cosigned (checked),
+    """The result for one address: an outcome for each witness there, the lines of those that cosigned (checked),
     and, if it disagrees, the checkpoint it shows (not checked)."""
 
     url: str
@@ -420,7 +420,7 @@ async def _cancelled(tasks: Collection[asyncio.Task[_Answer]]) -> None:
 
 
 def _continues(found: Checkpoint, asking: _Asking) -> bool:
-    """Is the tree that was found a prefix of ours? (It is not larger.)"""
+    """True if the tree that was found, which is not larger than ours, is a prefix of ours."""
     ours = asking.checkpoint
     if found.size == 0:
         return found.root == empty_root()
@@ -438,7 +438,7 @@ def _continues(found: Checkpoint, asking: _Asking) -> bool:
 
 
 def _parse_size(body: bytes) -> int | None:
-    """The size in an answer of 409; None if it is none."""
+    """The size in the body of a 409 answer; None if it is malformed."""
     try:
         text = decode_utf8(body)
         return decode_decimal(text.removesuffix("\n")) if text.endswith("\n") else None

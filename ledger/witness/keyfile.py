@@ -1,10 +1,10 @@
-"""The file that holds a witness's keys: one signing key a line, as `ledger.notekeys` writes them.
+"""The file of a witness's keys: one signing key a line, as `ledger.notekeys` writes them.
 
     PRIVATE+KEY+w.example.org+b8a2cf20+BF…          the Ed25519 key
-    PRIVATE+KEY+w.example.org+31236897+Bl…          the ML-DSA-44 key, where there is one
+    PRIVATE+KEY+w.example.org+31236897+Bl…          the ML-DSA-44 key, if there is one
 
-The keys stand in the clear, in a file that only its owner can read: a witness shall come back by itself after a
-power cut. All it can sign with them is that a tree continues another, and its loss is one witness of a quorum.
+The keys are not encrypted, but the file is readable by its owner only, so that a witness can restart by itself after a
+power cut. The keys only sign that a tree continues another, and losing them costs one witness of a quorum.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _ONLY_OWNER: Final = 0o600
 
 
 def new_keys(name: str, kinds: Sequence[KeyKind]) -> list[SignerKey]:
-    """A fresh key of each kind of cosignature, all called `name`. Raises `Malformed` for a name that cannot be."""
+    """A new key of each of these kinds of cosignature, all named `name`. Raises `Malformed` for an invalid name."""
     check_name(name)
     return [SignerKey(name=name, seed=_new_seed(kind), kind=kind) for kind in kinds]
 
 
 def write_key_file(path: Path, keys: Sequence[SignerKey]) -> None:
-    """Writes a new file, whole and durable, readable by its owner only.
+    """Writes a new file atomically and durably, readable by its owner only.
 
     Raises `Conflict` if `path` exists: keys are never overwritten.
     """
@@ -58,7 +58,7 @@ def write_key_file(path: Path, keys: Sequence[SignerKey]) -> None:
 
 
 def read_key_file(path: Path) -> list[SignerKey]:
-    """The keys in the file. Raises `KeyUnavailable`, also if others than its owner can read it."""
+    """The keys in the file. Raises `KeyUnavailable`, also if anyone but its owner can read it."""
     try:
         with open(path, encoding="utf-8") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)

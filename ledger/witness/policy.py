@@ -1,20 +1,20 @@
 """Which witnesses count, and how many must have cosigned a checkpoint (C2SP tlog-policy).
 
-A policy is a file of octets, read line by line. A line ends with a newline; its items are separated by
-spaces and tabs; a line that is empty or begins with "#" says nothing. The others are
+A policy is a file of octets, read line by line. A line ends with a newline; its items are separated by spaces and tabs;
+a line that is empty or begins with "#" is ignored. The others are
 
     log <vkey> [<url>]                  a log whose checkpoints are accepted; its key's name is its origin
     witness <name> <vkey> [<url>]       the name is used in this file only; the URL is where to submit
     group <name> any|all|<k> <name>…    has witnessed what at least k of its members have witnessed
     quorum <name>|none                  exactly once: who must have witnessed a checkpoint
 
-A name is defined on an earlier line than it is used, once, and is a member of at most one group: so a
-witness counts in one way only. Two lines of the same kind may not hold the same public key, not even under
-different names: one key would be counted as two witnesses.
+A name must be defined once, on an earlier line than it is used, and be a member of at most one group, so that a witness
+counts only once. Two lines of the same kind may not have the same public key, not even under different names, because
+one key would be counted as two witnesses.
 
-Allowed octets are 09, 0A, 20-7E and 80-FF. Names are octets, not letters, so that no table of Unicode decides
-who is who. (Octets that are not UTF-8 are kept as Python's surrogate escapes.) A file whose last line has no
-newline is refused: it may have been cut, "quorum all-three" to "quorum all".
+Allowed octets are 09, 0A, 20-7E and 80-FF. Names are compared as octets, not as Unicode characters. (Octets that are
+not UTF-8 are kept as Python's surrogate escapes.) A file whose last line has no newline is refused, because it may have
+been truncated, "quorum all-three" to "quorum all".
 
 Example, with shortened keys: one log; two of three bodies of the province, and one of another province.
 
@@ -27,8 +27,8 @@ Example, with shortened keys: one log; two of three bodies of the province, and 
     group   both all province neighbour
     quorum  both
 
-`check_cosigned_checkpoint` applies a policy to a note. It does not judge whether a witness's time is
-plausible or recent; it hands the times over.
+`check_cosigned_checkpoint` applies a policy to a note. It does not judge whether a witness's time is plausible or
+recent; it returns the times.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _NONE: Final = "none"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyLog:
-    """A log that is accepted. `vkey.name` is its origin."""
+    """A log whose checkpoints are accepted. `vkey.name` is its origin."""
 
     vkey: VerifierKey
     url: str | None = None
@@ -61,7 +61,7 @@ class PolicyLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyWitness:
-    """A witness, under the name it has in the policy; the name of its key is another thing."""
+    """A witness, under its name in the policy, which may differ from the name of its key."""
 
     name: str
     vkey: VerifierKey
@@ -70,7 +70,7 @@ class PolicyWitness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Has witnessed what at least `threshold` of its members have."""
+    """A group, which has witnessed a checkpoint if at least `threshold` of its members have."""
 
     name: str
     threshold: int
@@ -79,9 +79,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Logs, witnesses, groups in the order of their definition, and the quorum; None asks for no witness.
+    """Logs, witnesses, groups in the order of their definition, and the quorum (None requires no witness).
 
-    That one exists means that it keeps every rule above; otherwise making it raises `Malformed`.
+    Making one checks every rule of the module, and raises `Malformed`.
     """
 
     logs: tuple[PolicyLog, ...] = ()
@@ -100,11 +100,11 @@ class Policy:
         draft.set_quorum(_NONE if self.quorum is None else self.quorum)
 
     def is_satisfied(self, cosigned: Collection[str]) -> bool:
-        """Is the quorum reached if the witnesses of these names have cosigned, and no others?"""
+        """True if the quorum is reached when exactly the witnesses of these names have cosigned."""
         if self.quorum is None:
             return True
         witnessed = {each.name for each in self.witnesses if each.name in cosigned}
-        for group in self.groups:  # members are defined before their group
+        for group in self.groups:  # members always come before their group
             if sum(member in witnessed for member in group.members) >= group.threshold:
                 witnessed.add(group.name)
         return self.quorum in witnessed
@@ -118,8 +118,8 @@ class Policy:
 class CosignedCheckpoint:
     """A checkpoint that its log signed and enough witnesses cosigned.
 
-    `cosigned_at` has every known witness that cosigned, by its name in the policy: the time that it states,
-    in seconds since 1970.
+    `cosigned_at` has, for every known witness that cosigned, by its name in the policy, the time that it states, in
+    seconds since 1970.
     """
 
     checkpoint: Checkpoint
@@ -129,7 +129,7 @@ class CosignedCheckpoint:
 def check_cosigned_checkpoint(
     note: str, policy: Policy, *, log_vkeys: Sequence[VerifierKey] = ()
 ) -> CosignedCheckpoint:
-    """The checkpoint in `note`, if a log of the policy signed it and the quorum cosigned it.
+    """Returns the checkpoint in `note` if a log of the policy signed it and the quorum cosigned it.
 
     `log_vkeys` are logs that the caller accepts besides those of the policy. Raises `Malformed` if `note` is
     no checkpoint; `VerificationError` with code LOG_ORIGIN_MISMATCH if the log is not a known one,
@@ -151,7 +151,8 @@ def check_cosigned_checkpoint(
 
 
 def check_cosignatures(note: Note, witnesses: Sequence[PolicyWitness]) -> dict[str, int]:
-    """Who of `witnesses` has cosigned and when, in their order; of several lines of one the latest counts.
+    """The times of the cosignatures by witness, in the order of `witnesses`; of several lines of one, the latest
+    counts.
 
     Raises `VerificationError` if a line of one of them does not verify.
     """
@@ -165,7 +166,7 @@ def check_cosignatures(note: Note, witnesses: Sequence[PolicyWitness]) -> dict[s
 
 
 def parse_policy(data: bytes) -> Policy:
-    """The policy in a file's octets. Raises `Malformed`, which names the line."""
+    """Parses the policy in a file's octets. Raises `Malformed`, which names the line."""
     if len(data) > MAX_POLICY_SIZE:
         raise Malformed(f"A policy of {len(data)} bytes; the limit is {MAX_POLICY_SIZE}.")
     draft = _Draft()
@@ -196,7 +197,7 @@ def format_policy(policy: Policy) -> bytes:
 
 
 class _Draft:
-    """A policy as far as it has been read. Every rule about names and keys is kept here."""
+    """A policy while it is being read. Enforces every rule about names and keys."""
 
     def __init__(self) -> None:
         self.logs: list[PolicyLog] = []
@@ -265,7 +266,7 @@ def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _parse_line(line: bytes, draft: _Draft) -> None:
-    keyword, *items = line.split() or [b"#"]  # of the white space that splits, only space and tab got here
+    keyword, *items = line.split() or [b"#"]  # of all white space, only space and tab can occur here
     match keyword, items:
         case b"log", [vkey, *url] if len(url) <= 1:
             draft.add_log(PolicyLog(vkey=_parse_vkey(vkey), url=_parse_url(url)))
@@ -340,7 +341,7 @@ def _check_log_signed(note: Note, origin: str, logs: Sequence[VerifierKey]) -> N
     for vkey in logs:
         for signature in _signatures_of(note, vkey):
             check_note_signature(vkey, note.text, signature)
-            # A key that signs for two logs would let one pass for the other.
+            # With a key that signs for two logs, one log could pass for the other.
             signed = signed or vkey.name == origin
     if not signed:
         raise VerificationError("The log has not signed the checkpoint.", code="NOTE_UNSIGNED")

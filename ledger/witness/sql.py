@@ -1,9 +1,9 @@
-"""A witness's memory: one row per log that it knows, and every SQL statement about it.
+"""A witness's memory: the table with one row per known log, and every SQL statement on it.
 
-The row holds the keys of the log, and the last checkpoint that was cosigned, if there is one. A row is locked
-while a checkpoint is checked against it, so that of two requests that continue the same tree one comes second
-(on SQLite there is one writer anyway). The table is made once, with the witness: `is_there` tells a witness
-without a past from one that has lost it.
+The row contains the keys of the log, and the last checkpoint that was cosigned, if any. A row is locked while a
+checkpoint is checked against it, so that two requests that continue the same tree run one after the other (SQLite has
+only one writer anyway). The table is created once, with the witness: `is_there` distinguishes a new witness from one
+that has lost its memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log: Final = sa.Table(
     metadata,
     sa.Column("origin", sa.String(MAX_ORIGIN), primary_key=True),
     sa.Column("origin_hash", sa.String(2 * HASH_SIZE), nullable=False, unique=True),
-    sa.Column("vkeys", sa.Text, nullable=False),  # one a line
+    sa.Column("vkeys", sa.Text, nullable=False),  # one on each line
     sa.Column("size", sa.BigInteger),
     sa.Column("root", sa.LargeBinary(HASH_SIZE)),
     sa.Column("cosigned_at", sa.BigInteger),
@@ -52,7 +52,7 @@ class CosignedHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRow:
-    """A log that the witness knows. `head` is None until it has cosigned a checkpoint of it."""
+    """A log that the witness knows. `head` is None until the witness has cosigned a checkpoint of it."""
 
     origin: str
     vkeys: tuple[str, ...]
@@ -65,7 +65,7 @@ def create_tables(database: Database) -> None:
 
 
 def is_there(database: Database) -> bool:
-    """Has `create_tables` been called on this database?"""
+    """True if `create_tables` has been called on this database."""
     with database.read() as connection:
         return sa.inspect(connection).has_table(_log.name)
 
@@ -80,7 +80,7 @@ def read_log(connection: Connection, origin: str) -> LogRow | None:
 
 
 def read_log_for_update(connection: Connection, origin: str) -> LogRow | None:
-    """As `read_log`; nobody else can change the row until the transaction ends."""
+    """As `read_log`, and locks the row until the transaction ends."""
     return _row_from(connection.execute(_SELECT.where(_log.c.origin == origin).with_for_update()))
 
 
@@ -89,23 +89,23 @@ def read_log_by_hash(connection: Connection, hashed: str) -> LogRow | None:
 
 
 def read_logs(connection: Connection) -> list[LogRow]:
-    """All, in the order of their origins."""
+    """All logs, in the order of their origins."""
     return [_row(row) for row in connection.execute(_SELECT.order_by(_log.c.origin))]
 
 
 def insert_log(connection: Connection, origin: str, vkeys: tuple[str, ...]) -> None:
-    """Raises `IntegrityError` if there is one of this origin."""
+    """Inserts a log. Raises `IntegrityError` if there is one with this origin."""
     values = {"origin": origin, "origin_hash": origin_hash(origin), "vkeys": "\n".join(vkeys)}
     connection.execute(sa.insert(_log), values)
 
 
 def update_vkeys(connection: Connection, origin: str, vkeys: tuple[str, ...]) -> None:
-    """Changes the log's keys; what was cosigned stays."""
+    """Replaces the log's keys; the last cosigned checkpoint stays."""
     connection.execute(sa.update(_log).where(_log.c.origin == origin).values(vkeys="\n".join(vkeys)))
 
 
 def update_head(connection: Connection, origin: str, head: CosignedHead) -> None:
-    """Replaces the head; the caller holds the row (`read_log_for_update`) and has checked `head` against it."""
+    """Replaces the head; the caller has locked the row (`read_log_for_update`) and checked `head` against it."""
     values = {"size": head.size, "root": head.root, "cosigned_at": head.cosigned_at, "note": head.note}
     connection.execute(sa.update(_log).where(_log.c.origin == origin).values(values))
 

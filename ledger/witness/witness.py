@@ -1,19 +1,19 @@
 """A witness: cosigns a log's checkpoint if it continues the last one that it cosigned (C2SP tlog-witness).
 
-The request of a log, and what it gets:
+The request of a log, and the answers:
 
     POST …/add-checkpoint
     body   = "old " decimal "\\n"  (base64 of a hash "\\n")…  "\\n"  checkpoint       at most 63 hashes
 
     200    cosignature lines: this witness has checked and stored the checkpoint
-    400    the body is not in its form, or `old` is larger than the checkpoint
-    404    the log is not one that this witness knows
+    400    the body is malformed, or `old` is larger than the checkpoint
+    404    this witness does not know the log
     403    no key of the log signed, or the signature of one is bad
     409    `old` is not the size that was last cosigned; the body is that size, as text/x.tlog.size
-    422    the checkpoint does not continue what was cosigned: the proof is bad, or there is one where none
-           belongs (`old` is 0), or the size is the same and the root is not, or the size is 0 and the root is
-           not that of the empty tree
-    413    the body is larger than any request need be
+    422    the checkpoint does not continue the last cosigned one: the proof is bad or not allowed (`old` is
+           0), or the size is the same and the root is not, or the size is 0 and the root is not that of the
+           empty tree
+    413    the body is larger than any valid request
 
 Example of a body (the hashes shortened):
 
@@ -27,14 +27,14 @@ Example of a body (the hashes shortened):
 
     — example.com/behind-the-sofa Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/…
 
-What holds, also across kill -9: of two checkpoints of one log that a witness ever cosigned, one continues the
-other, and a smaller one never comes after a larger. For that the comparison with the last checkpoint and its
-replacement are one transaction, and a signature leaves the witness only after that is durable. A witness that
-has lost its memory would cosign anything as its first: `Witness` therefore starts only on a store that
-`create_store` has made once, and one whose store is gone needs a new key.
+The invariant, also across kill -9: of two checkpoints of one log that a witness ever cosigned, one continues the other,
+and a smaller one never comes after a larger. To ensure it, the comparison with the last checkpoint and its replacement
+are one transaction, and a signature leaves the witness only after that is durable. A witness that has lost its memory
+would cosign any checkpoint as its first, so `Witness` starts only on a store that `create_store` has made, and a
+witness whose store is lost needs a new key.
 
-Nothing of a request is believed before the log's signature on it has been checked: strangers can neither
-learn a size nor make the witness work.
+Nothing else of a request is evaluated before the log's signature on it has been checked, so strangers can neither learn
+a size nor make the witness work.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ _ORIGIN_HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the HTTP response says."""
+    """The content of the HTTP response."""
 
     status: int
     body: bytes
@@ -96,7 +96,7 @@ TOO_LARGE: Final = Answer(status=413, body=b"The request is larger than 256 KiB.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownLog:
-    """A log whose checkpoints are cosigned; `size` is that of the last one, None if there is none yet."""
+    """A log whose checkpoints are cosigned; `size` is that of the last one, or None."""
 
     origin: str
     origin_hash: str
@@ -105,7 +105,7 @@ class KnownLog:
 
 
 class MemoryMissing(LedgerHalted):
-    """There is no store where this witness keeps what it has cosigned."""
+    """The store with what this witness has cosigned is missing."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -115,7 +115,7 @@ class MemoryMissing(LedgerHalted):
 
 
 class Witness:
-    """A witness on its store. Threads may share it; on PostgreSQL, processes too."""
+    """A witness with its store. Threads may share it; on PostgreSQL several processes may share the store."""
 
     def __init__(self, database: Database, *, keys: Sequence[SignerKey], clock: Clock) -> None:
         """`keys` sign in this order; their kinds are those of cosignatures.
@@ -135,10 +135,10 @@ class Witness:
         return tuple(key.vkey for key in self._keys)
 
     def add_checkpoint(self, body: bytes) -> Answer:
-        """Cosigns, or says why not. On an answer of 200 the checkpoint is stored for good.
+        """Cosigns, or says why not. With an answer of 200 the checkpoint is stored durably.
 
-        No bytes raise; only the store does (`StorageError`). After a commit of which it is not known whether it
-        is durable, every call raises `LedgerHalted`: a signature must not go out on a guess.
+        No content of `body` raises; only the store does (`StorageError`). After a commit that may not be durable, every
+        call raises `LedgerHalted`, because a signature must not be given out for a checkpoint that may be lost.
         """
         if len(body) > MAX_REQUEST_SIZE:
             return TOO_LARGE
@@ -148,9 +148,9 @@ class Witness:
             return exc.answer
 
     def latest(self, origin_hash: str) -> str | None:
-        """The last checkpoint that was cosigned, with the log's signatures and ours; None if there is none.
+        """The last cosigned checkpoint, with the log's signatures and this witness's; None if there is none.
 
-        `origin_hash` is SHA-256 of the log's origin, in hexadecimal; anything else is the hash of no log.
+        `origin_hash` is SHA-256 of the log's origin, in hexadecimal; any other text gives None.
         """
         if not _ORIGIN_HASH.fullmatch(origin_hash):
             return None
@@ -159,9 +159,9 @@ class Witness:
         return row.head.note.decode() if row and row.head else None
 
     def add_log(self, vkeys: Sequence[VerifierKey]) -> str:
-        """Begins to cosign for a log under any of these keys, whose common name is its origin, returned.
+        """Begins to cosign for a log with any of these keys. Returns its origin, the common name of the keys.
 
-        Doing it again with the same keys is fine. Raises `Malformed` if these cannot be the keys of one log,
+        Repeating it with the same keys changes nothing. Raises `Malformed` if these cannot be the keys of one log,
         `Conflict` if the log is known with other keys.
         """
         return add_log(self._database, vkeys)
@@ -180,7 +180,7 @@ class Witness:
         try:
             with self._database.write() as connection:
                 row = sql.read_log_for_update(connection, request.checkpoint.origin)
-                if row is None:  # nothing removes logs
+                if row is None:  # cannot happen, because logs are never removed
                     raise _Refused(404, "The log is not known here.")
                 _check_continues(row.head, request)
                 head, lines = self._cosign(row.head, request.checkpoint, note)
@@ -188,11 +188,11 @@ class Witness:
         except DurabilityUnknown:
             self._halted = True
             raise
-        # Only here, after the commit, the signatures leave this method.
+        # The signatures leave this method only here, after the commit.
         return Answer(status=200, body="".join(lines).encode())
 
     def _check_log_signed(self, request: _Request) -> Note:
-        """The note with the lines of the log's known keys only, all of them checked."""
+        """The note with only the lines of the log's known keys, all of them checked."""
         origin = request.checkpoint.origin
         row = None
         if len(origin) <= sql.MAX_ORIGIN:
@@ -212,7 +212,7 @@ class Witness:
     def _cosign(
         self, last: CosignedHead | None, checkpoint: Checkpoint, note: Note
     ) -> tuple[CosignedHead, list[str]]:
-        # Never back: a time before the last one's would say that the smaller tree is the newer.
+        # Never earlier than the last time, which would make the smaller tree look newer.
         time = max(int(self._clock.now().timestamp()), last.cosigned_at if last else 1)
         signatures = tuple(
             NoteSignature(name=key.name, key_id=key.vkey.key_id, signature=key.cosign(note.text, time=time))
@@ -229,7 +229,7 @@ class Witness:
 
 
 def create_store(database: Database) -> None:
-    """Gives a new witness its empty memory. Raises `Conflict` if there is one that is not empty."""
+    """Creates the empty memory of a new witness. Raises `Conflict` if there is one that is not empty."""
     if sql.is_there(database) and known_logs(database):
         raise Conflict("A witness has its memory here already.", "Choose another place for another witness.")
     sql.create_tables(database)
@@ -242,7 +242,7 @@ def check_store(database: Database) -> None:
 
 
 def add_log(database: Database, vkeys: Sequence[VerifierKey]) -> str:
-    """`Witness.add_log`, for who has no key at hand."""
+    """As `Witness.add_log`, without the witness's keys."""
     origin, texts = _origin_and_texts(vkeys)
     try:
         with database.write() as connection:
@@ -257,7 +257,7 @@ def add_log(database: Database, vkeys: Sequence[VerifierKey]) -> str:
 
 
 def replace_log_keys(database: Database, vkeys: Sequence[VerifierKey]) -> str:
-    """Gives a log new keys instead of all that it had, or adds the log. What was cosigned stays in force."""
+    """Replaces all keys of a log, or adds the log. The last cosigned checkpoint stays in force."""
     origin, texts = _origin_and_texts(vkeys)
     with database.write() as connection:
         if sql.read_log_for_update(connection, origin) is None:
@@ -268,7 +268,7 @@ def replace_log_keys(database: Database, vkeys: Sequence[VerifierKey]) -> str:
 
 
 def known_logs(database: Database) -> list[KnownLog]:
-    """`Witness.logs`, for who has no key at hand."""
+    """As `Witness.logs`, without the witness's keys."""
     with database.read() as connection:
         rows = sql.read_logs(connection)
     return [
@@ -291,7 +291,7 @@ class _Request:
 
 
 class _Refused(Exception):
-    """Ends a request, and rolls back what it began."""
+    """Ends a request and rolls back its transaction."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -331,7 +331,7 @@ def _parse_hash(line: str) -> bytes:
 
 
 def _check_continues(last: CosignedHead | None, request: _Request) -> None:
-    """Raises `_Refused` unless the checkpoint continues the last one. The order is the specification's."""
+    """Raises `_Refused` unless the checkpoint continues the last one. The checks are in the specification's order."""
     checkpoint = request.checkpoint
     last_size = last.size if last else 0
     if request.old_size != last_size:
@@ -357,7 +357,7 @@ def _check_continues(last: CosignedHead | None, request: _Request) -> None:
 def _check_keys(keys: Sequence[SignerKey]) -> None:
     if not keys or any(not key.kind.is_cosignature for key in keys):
         raise KeyUnavailable("A witness needs keys of the kinds that make cosignatures, and no others.")
-    # The Ed25519 cosignature does not hold the name: one key with two names would speak for two witnesses.
+    # The Ed25519 cosignature does not contain the name, so one key with two names would count as two witnesses.
     if len({key.public_key_raw for key in keys}) != len(keys):
         raise KeyUnavailable("Two keys of the witness are the same key.")
     if any(len(key.name.encode()) > sql.MAX_ORIGIN for key in keys):
