@@ -1,1 +1,1 @@
-"""Reading PDF files that others made: the one door through which untrusted PDFs are opened."""
+"""Reading PDF files that others made. Untrusted PDFs are opened through this package only."""

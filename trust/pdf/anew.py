@@ -1,8 +1,8 @@
-"""A file written anew: what one reader sees of it, in one revision, with one cross-reference table.
+"""Rewriting a file as one reader sees it, in one revision, with one cross-reference table.
 
-A file that viewers open although its tables are wrong, and a hybrid one that has two of them, can be read in more
-than one way. It must not be sealed like that: whoever reads it otherwise would see another document under the same
-seal. So what is seen here is written down plainly first, and then sealed. Only for files that nobody has signed yet.
+A file that viewers open although its tables are wrong, or a hybrid one that has two of them, can be read in more than
+one way. If it were sealed like that, another reader could see another document under the same seal. So it is rewritten
+in an unambiguous form before it is sealed. Only for files that are not signed yet.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from trust.pdf.reading import PdfRefused, open_pdf
 
 
 def write_anew(reader: PdfFileReader, data: bytes) -> bytes:
-    """The file that `reader` sees in `data`. One answer for one file. Raises `PdfRefused` (BROKEN_PDF)."""
+    """The file that `reader` sees in `data`, rewritten. Deterministic. Raises `PdfRefused` (BROKEN_PDF)."""
     try:
         writer: Any = copy_into_new_writer(reader)
         writer.output_version = max(writer.output_version, reader.input_version)
-        writer._update_meta = lambda: None  # what the file says of itself stays as it is
+        writer._update_meta = lambda: None  # keep the file's metadata unchanged
         made = sha256(data)[:16]
         library: Any = generic
         writer._document_id = library.ArrayObject([library.ByteStringObject(made)] * 2)

@@ -1,4 +1,4 @@
-"""The data file of a licence inside its PDF: attached, or as private data where the PDF may have no attachment.
+"""The data file of a licence inside its PDF: attached, or as private data if the PDF may not have attachments.
 
     attached    /Names /EmbeddedFiles, one file named ecertificate.json (ISO 32000-2 §7.11.4)
     private     catalogue /PieceInfo << /Yinzheng << /LastModified (D:…) /Private N 0 R >> >> (ISO 32000-2 §14.5);
@@ -19,7 +19,10 @@ PIECE = "/Yinzheng"
 
 
 def read_data_file(reader: Any) -> bytes:
-    """Raises `PdfRefused` (SIG_CONSTRAINTS_FAILURE, LIMIT_EXCEEDED, BROKEN_PDF) unless there is exactly one."""
+    """The bytes of the data file.
+
+    Raises `PdfRefused` (SIG_CONSTRAINTS_FAILURE, LIMIT_EXCEEDED, BROKEN_PDF) unless there is exactly one.
+    """
     attached, private = attachments(reader), _private(reader.root)
     names = [*attached, *([ATTACHMENT_NAME] if private is not None else [])]
     if names != [ATTACHMENT_NAME]:

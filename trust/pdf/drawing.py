@@ -1,4 +1,4 @@
-"""Drawing a page as a picture. Runs inside the sandbox, for a department's PDF may hold anything."""
+"""Drawing a page as a picture. Runs inside the sandbox, because a department's PDF may contain anything."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from trust.model.errors import EvidenceUnavailableError, Malformed
 _PIXELS_WIDE = 1240
 _MAX_PIXELS = 12_000_000
 _MAX_OBJECTS = 50_000
-"""On one page, each as often as it is shown. A map has ten thousand."""
+"""The limit for one page, counting an object each time it is shown. A map has ten thousand."""
 _MAX_IMAGE_PIXELS = 400_000_000
-"""Of all pictures on one page: ten scans of it in 600 dpi."""
+"""The limit for all pictures on one page: ten scans of it at 600 dpi."""
 _MAX_PAINTED, _MAX_PAINTED_THROUGH = 500, 40
-"""How often one page may be painted all over; and with what is seen through, which takes ten times as long."""
+"""How often one page may be painted over completely; and with transparent objects, which take ten times as long."""
 _SECONDS_TO_SPARE = 0.7
-"""Of the processor, below which a drawing is given up: enough to say so before the process is ended."""
+"""Remaining processor time at which drawing is given up, enough to answer before the process is killed."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def draw_page_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
-    """The page numbered `page` (0-based, -1 the last) of the PDF, with its seal, as PNG in base64."""
+    """The sandbox job that draws the page numbered `page` (0-based, -1 the last), with its seal, as PNG in base64."""
     return {"png": base64.b64encode(draw_page(blobs[0], int(arguments.get("page", 0)))).decode()}
 
 
@@ -44,16 +44,16 @@ def decode_png(answer: dict[str, Any]) -> bytes:
 
 
 def seconds_left() -> float:
-    """Processor time until this process is ended (`trust.sandbox.workers`); infinite where nobody said."""
+    """Processor time until this process is killed (`trust.sandbox.workers`); infinite without a limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_CPU)
     return float("inf") if soft == resource.RLIM_INFINITY else soft - time.process_time()
 
 
 def draw_page(pdf: bytes, page: int, *, pixels_wide: int = _PIXELS_WIDE) -> bytes:
-    """PNG, 1240 pixels wide unless told otherwise.
+    """The page (0-based, -1 the last) as PNG, 1240 pixels wide by default.
 
-    Raises `Malformed` for a page that cannot be drawn, and `EvidenceUnavailableError` (LIMIT_EXCEEDED) for one that
-    takes too much: objects, pixels of its pictures, time.
+    Raises `Malformed` for a page that cannot be drawn, and `EvidenceUnavailableError` (LIMIT_EXCEEDED) for one with too
+    many objects or pixels in its pictures, or that takes too long.
     """
     try:
         document = pypdfium2.PdfDocument(pdf)
@@ -76,7 +76,7 @@ def draw_page(pdf: bytes, page: int, *, pixels_wide: int = _PIXELS_WIDE) -> byte
 
 
 def _render(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, scale: float) -> Image.Image:
-    """As the library's own `render`, but in steps, so that it can be given up."""
+    """As the library's `render`, but in steps, so that it can be stopped."""
     width, height = math.ceil(page.get_width() * scale), math.ceil(page.get_height() * scale)
     if width < 1 or height < 1:
         raise Malformed("The page has no area.", "Open the PDF itself.", code="BROKEN_PDF")
@@ -96,7 +96,7 @@ def _render(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, scale: flo
 
 
 def _check_work(page: pypdfium2.PdfPage) -> None:
-    """Counts what drawing would have to do, before it is done. Raises `EvidenceUnavailableError`."""
+    """Estimates the work of drawing in advance. Raises `EvidenceUnavailableError` if it is too much."""
     left, bottom, right, top = page.get_bbox()
     area = max(1.0, (right - left) * (top - bottom))
     objects = pixels = 0

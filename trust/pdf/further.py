@@ -1,13 +1,12 @@
 """Further seals on one document: the name seal of the person responsible, and a seal for readers abroad.
 
-The authority's own seal comes first and certifies. It signs over empty fields for the seals that are still to come,
-allows nothing but filling these (DocMDP, /P 2), and each of them has a /Lock. The last one locks the document:
-from then on nothing may change (ISO 32000-2 §12.8.2.4). Each further seal is one update (§7.5.6), N being the
-/Size before:
+The authority's own seal comes first and certifies. It signs over empty fields for the further seals and allows only
+filling these (DocMDP, /P 2), and each of them has a /Lock. The last one locks the document, so that nothing may change
+after it (ISO 32000-2 §12.8.2.4). Each further seal is one update (§7.5.6), N being the /Size before:
 
-    field        as it stands in the file, and /V; with a picture, also /AP
-    N            the picture as a form XObject             where the seal is shown
-    N+1          the appearance: the picture, placed       where the seal is shown
+    field        as in the file, and /V; with a picture, also /AP
+    N            the picture as a form XObject             if the seal is shown
+    N+1          the appearance: the picture, placed       if the seal is shown
     N or N+2     /Sig: /Contents of 65,536 hex digits, ETSI.CAdES.detached, FieldMDP as in the field's /Lock
 
 | role     | field      | on the page                   | /Lock                                    |
@@ -16,7 +15,7 @@ from then on nothing may change (ISO 32000-2 §12.8.2.4). Each further seal is o
 | PERSONAL | Signature1 | the name seal's picture       | itself, or all if it is the last         |
 | ABROAD   | Seal2      | nowhere: the legal seal shows | all                                      |
 
-As in `trust.pdf.update`, there is one update for given parts: the verifier writes it anew and compares.
+As in `trust.pdf.update`, given parts make exactly one update, which the verifier rebuilds and compares.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from trust.model.seal import SealRole
 from trust.pdf.update import Version, encode_signed_update
 
 CONTENTS_HEX_DIGITS = 65_536
-"""The room of a seal's /Contents: 32 KiB of CMS for certificates, time-stamp and receipt."""
+"""The size of a seal's /Contents: 32 KiB of CMS for certificates, time-stamp and receipt."""
 FIELD_OF = {SealRole.LEGAL: "Seal1", SealRole.PERSONAL: "Signature1", SealRole.ABROAD: "Seal2"}
 ROLE_OF = {name: role for role, name in FIELD_OF.items()}
 
@@ -42,14 +41,14 @@ _SIGNED = re.compile(rb"\n/Type /Sig\n[^\0]*?\n/M \(D:(\d{14}Z)\)\n/Reason <((?:
 
 
 class NotAFurtherSeal(Malformed):
-    """The parts do not make an update of this kind."""
+    """The bytes or parts are not those of a further seal's update."""
 
     code = "SIG_CONSTRAINTS_FAILURE"
 
 
 @dataclass(frozen=True, slots=True)
 class FurtherField:
-    """A field for a seal to come: its place on a page in points (left, bottom, right, top), or none."""
+    """A field for a further seal: its place on a page in points (left, bottom, right, top), or none."""
 
     role: SealRole
     box: tuple[int, int, int, int] | None
@@ -85,8 +84,8 @@ def _what_is_locked(name: str, is_last: bool) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class FurtherParts:
-    """What an update is made of beside the file before it: the picture as a form XObject (dictionary and stream as
-    they are written; None where nothing is shown), and /M and /Reason as they stand in the dictionary."""
+    """The parts of an update besides the file before it: the picture as a form XObject (dictionary and stream as
+    written; None if nothing is shown), and the values of /M and /Reason as written in the dictionary."""
 
     picture: bytes | None
     made_at: bytes
@@ -104,9 +103,9 @@ def further_parts(picture: bytes | None, made_at: datetime, reason: str) -> Furt
 def encode_further_seal(
     before: Version, field: bytes, number: int, parts: FurtherParts
 ) -> tuple[bytes, bytes]:
-    """The bytes that follow `before`, up to the gap of the seal, and those after it.
+    """The bytes of the update before the gap of the seal, and those after it.
 
-    `field` is the dictionary of the empty field, object `number`, as it stands. Raises `NotAFurtherSeal`.
+    `field` is the dictionary of the empty field, object `number`, as written. Raises `NotAFurtherSeal`.
     """
     name = re.search(rb"/T \(([A-Za-z0-9]+)\)", field)
     rectangle = _RECTANGLE.search(field)
@@ -133,8 +132,8 @@ def encode_further_seal(
 
 
 def read_further_parts(update: bytes, tail: bytes, before: Version, *, is_shown: bool) -> FurtherParts:
-    """What `encode_further_seal` was given, out of the bytes before and after the gap; to be written anew and
-    compared. Raises `NotAFurtherSeal`."""
+    """The parts of an update from its bytes before and after the gap, to be encoded again and compared. Raises
+    `NotAFurtherSeal`."""
     signed = _SIGNED.search(tail)
     if signed is None:
         raise NotAFurtherSeal("The seal's dictionary is not in its form.")
@@ -151,10 +150,10 @@ def read_further_parts(update: bytes, tail: bytes, before: Version, *, is_shown:
 
 
 def appearance(picture: bytes, image: int, width: int, height: int) -> bytes:
-    """The picture (a form XObject, object `image`) in the middle of a rectangle, made smaller where it is too
-    large, never larger.
+    """An appearance with the picture (a form XObject, object `image`) in the middle of a rectangle, scaled down if it
+    is too large, never up.
 
-    In whole points, like the layout rule that pyHanko applies: a seal looks the same whichever way it went.
+    Uses whole points, like pyHanko's layout rule, so that a seal looks the same whichever code wrote it.
     """
     box = _BOX.search(picture)
     if box is None or not int(box[1]) or not int(box[2]):

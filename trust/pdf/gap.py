@@ -1,20 +1,20 @@
-"""The gate on raw bytes: what must hold before any library's verdict is believed.
+"""The raw-bytes gate: what must hold before any library's verdict counts.
 
-A seal signs the bytes named by /ByteRange, and nothing else. Attacks live in what is left out: the gap around
-the signature, the tail after it, a second structure that viewers read instead. For a licence of ours the rule
-is short, so it is checked by reading bytes:
+A seal signs only the bytes named by /ByteRange. Attacks use what is left out: the gap around the signature, the tail
+after it, a second structure that viewers read instead. For a licence of ours the rules are short, so they are checked
+on the bytes:
 
 1.  The file starts with %PDF- and ends with startxref, a number, %%EOF and at most one line end.
-2.  /ByteRange stands in the file exactly once, as `/ByteRange [0 a b c]` with 0 < a < b.
-3.  The gap a … b is one hex string: `<`, upper-case hex digits, `>`; `/Contents ` stands right before it.
+2.  /ByteRange occurs in the file exactly once, as `/ByteRange [0 a b c]` with 0 < a < b.
+3.  The gap a … b is one hex string: `<`, upper-case hex digits, `>`; `/Contents ` comes right before it.
 4.  b + c is the length of the file: everything but the gap is signed.
-5.  In the gap stands one DER element, and after it only zeros.
+5.  The gap contains one DER element, followed only by zeros.
 
-A later version of a licence (`trust.pdf.update`) is the licence and further updates, each with a gap of its own:
-rules 3 to 5 hold for each of them in the file as it was then, and each gap lies behind the version before it.
+A later version of a licence (`trust.pdf.update`) is the licence and further updates, each with its own gap: rules 3 to
+5 hold for each of them in the file as it was then, and each gap comes after the version before it.
 
-ISO 32000-2 §12.8.1; the attacks that each rule stops are in docs/THREAT-MODEL.md. The issuer's splice uses the
-same function, so that nothing leaves the house that would not pass its own gate.
+ISO 32000-2 §12.8.1; docs/THREAT-MODEL.md lists the attacks that each rule stops. The issuer's splice uses the same
+function, so that no file is issued that the gate would refuse.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _CONTENTS = b"/Contents "
 
 @dataclass(frozen=True, slots=True)
 class SignedGap:
-    """`cms` is the DER in the gap. The file is not copied for each gap: there may be many in a large one."""
+    """A gap in a file. `cms` is the DER in it. The file is shared, not copied, because a large one may have many
+    gaps."""
 
     byte_range: tuple[int, int, int, int]
     cms: bytes
@@ -40,7 +41,7 @@ class SignedGap:
 
     @property
     def signed(self) -> tuple[bytes, bytes]:
-        """The two stretches of bytes that the seal covers."""
+        """The bytes before and after the gap, which the seal covers."""
         _, start, end, rest = self.byte_range
         return self.data[:start], self.data[end : end + rest]
 
@@ -50,11 +51,11 @@ class GapRefused(VerificationError):
 
 
 MAX_VERSIONS = 200
-"""A version a year for longer than any licence has been asked for."""
+"""The limit on later versions: one a year for longer than any licence is kept."""
 
 
 def check_gap(data: bytes) -> SignedGap:
-    """The one gap of a sealed licence. Raises `GapRefused` naming the rule that is broken."""
+    """The only gap of a sealed licence. Raises `GapRefused`, naming the violated rule."""
     at = data.find(b"/ByteRange")
     if at < 0 or data.find(b"/ByteRange", at + 1) >= 0:
         raise GapRefused("rule 2: /ByteRange does not stand in the file exactly once")
@@ -81,7 +82,7 @@ def check_gaps(data: bytes) -> list[SignedGap]:
 
 
 def _gap_at(data: bytes, at: int, after: int) -> SignedGap:
-    """The gap whose /ByteRange stands at `at`, in an update that begins at `after`."""
+    """The gap whose /ByteRange is at offset `at`, in an update that begins at `after`."""
     match = _BYTE_RANGE.match(data, at)
     if match is None:
         raise GapRefused("rule 2: /ByteRange is not in its form")
@@ -104,5 +105,5 @@ def _gap_at(data: bytes, at: int, after: int) -> SignedGap:
 
 
 def _is_hex_string(gap: bytes) -> bool:
-    # Deleting what may stand there is several times faster than matching 65,536 digits one by one.
+    # Deleting the allowed digits is several times faster than matching 65,536 digits one by one.
     return len(gap) > 2 and gap[:1] + gap[-1:] == b"<>" and not gap[1:-1].translate(None, _HEX_DIGITS)

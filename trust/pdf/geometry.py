@@ -1,10 +1,10 @@
-"""Where things stand on a page as it is shown: what /MediaBox, /CropBox, /Rotate and /UserUnit make of it.
+"""Positions on a page as it is shown, by /MediaBox, /CropBox, /Rotate and /UserUnit.
 
-    user space      what a PDF's numbers mean: /UserUnit times 1/72 inch, origin anywhere, never turned
+    user space      the coordinates in a PDF: units of /UserUnit times 1/72 inch, any origin, never rotated
     as shown        millimetres from the left and bottom edge of what a reader shows and prints
 
-What is shown is the crop box, which never reaches beyond the media box (ISO 32000-2 §14.11.2), turned clockwise by
-/Rotate (§7.7.3.3). All but /UserUnit may be inherited from the page tree (§7.7.3.4).
+The crop box is shown, clipped to the media box (ISO 32000-2 §14.11.2) and rotated clockwise by /Rotate (§7.7.3.3). All
+but /UserUnit may be inherited from the page tree (§7.7.3.4).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Rectangle = tuple[float, float, float, float]
 
 _POINTS_PER_MM = 72 / 25.4
 _A_LETTER: Rectangle = (0, 0, 612, 792)
-"""What readers take where a page has no /MediaBox."""
+"""The size that readers assume if a page has no /MediaBox."""
 _MOST_LEVELS = 60
 _MOST_UNIT = 75_000
-"""The largest /UserUnit that readers know (ISO 32000-1, annex C)."""
+"""The largest /UserUnit that readers support (ISO 32000-1, annex C)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageAsShown:
-    """`box` is what is shown, in user space; `turned` 0, 90, 180 or 270 degrees clockwise; `unit` is /UserUnit."""
+    """`box` is the visible part in user space; `turned` is 0, 90, 180 or 270 degrees clockwise; `unit` is /UserUnit."""
 
     box: Rectangle
     turned: int
@@ -41,28 +41,28 @@ class PageAsShown:
 
     @property
     def size_mm(self) -> tuple[float, float]:
-        """Width and height as shown."""
+        """Width and height as shown, in millimetres."""
         left, bottom, right, top = self.box
         width, height = (right - left) / self.units_per_mm, (top - bottom) / self.units_per_mm
         return (height, width) if self.turned in (90, 270) else (width, height)
 
     @property
     def is_plain(self) -> bool:
-        """True where user space and what is shown differ by nothing but the origin."""
+        """True if user space and the page as shown differ only in the origin."""
         return self.turned == 0 and self.unit == 1
 
     def to_user_space(self, shown: Rectangle) -> Rectangle:
-        """A rectangle in millimetres as shown, in user space."""
+        """Converts a rectangle in millimetres as shown to user space."""
         (x1, y1), (x2, y2) = self._to_user(shown[0], shown[1]), self._to_user(shown[2], shown[3])
         return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
     def as_shown(self, rectangle: Rectangle) -> Rectangle:
-        """The inverse: a rectangle of user space in millimetres as shown."""
+        """The inverse: converts a rectangle in user space to millimetres as shown."""
         (x1, y1), (x2, y2) = self._to_shown(*rectangle[:2]), self._to_shown(*rectangle[2:])
         return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
     def upright(self, width: float, height: float) -> tuple[float, float, float, float, float, float]:
-        """The matrix that draws a picture of `width` × `height` points upright, in its size, into a form whose origin
+        """The matrix that draws a picture of `width` × `height` points upright and in its size into a form whose origin
         is its lower left corner in user space."""
         k = 1 / self.unit
         match self.turned:
@@ -103,7 +103,7 @@ class PageAsShown:
 
 
 def pages_of(root: Any) -> list[Any]:
-    """The page dictionaries in their order. Raises `Malformed` (PAGE_SIZE) for a tree that is none."""
+    """The page dictionaries in their order. Raises `Malformed` (PAGE_SIZE) for a malformed page tree."""
     found: list[Any] = []
     waiting, met = [(root["/Pages"], 0)], 0
     while waiting:
@@ -120,7 +120,7 @@ def pages_of(root: Any) -> list[Any]:
 
 
 def page_as_shown(page: Any) -> PageAsShown:
-    """Of a page dictionary. Raises `Malformed` (PAGE_SIZE) where the page has no usable size."""
+    """The geometry of a page dictionary. Raises `Malformed` (PAGE_SIZE) if the page has no usable size."""
     try:
         media = _rectangle(_inherited(page, "/MediaBox"), _A_LETTER)
         crop = _rectangle(_inherited(page, "/CropBox"), media)
@@ -153,7 +153,7 @@ def _inherited(page: Any, key: str) -> Any:
 
 
 def _rectangle(found: Any, otherwise: Rectangle) -> Rectangle:
-    """Any two opposite corners (ISO 32000-2 §7.9.5)."""
+    """A rectangle from any two opposite corners (ISO 32000-2 §7.9.5)."""
     if found is None:
         return otherwise
     x1, y1, x2, y2 = (float(each) for each in found)
@@ -161,6 +161,6 @@ def _rectangle(found: Any, otherwise: Rectangle) -> Rectangle:
 
 
 def _shared(media: Rectangle, crop: Rectangle) -> Rectangle:
-    """The part of the crop box that is paper; readers show the media box where there is none."""
+    """The part of the crop box inside the media box; if it is empty, the media box, as readers do."""
     shared = (max(media[0], crop[0]), max(media[1], crop[1]), min(media[2], crop[2]), min(media[3], crop[3]))
     return shared if shared[0] < shared[2] and shared[1] < shared[3] else media

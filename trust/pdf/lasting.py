@@ -1,7 +1,7 @@
-"""What a PDF needs so that it can be read long from now, and what it must not need.
+"""What a PDF depends on, which decides whether it can be read in the long term.
 
-It says what is in the file; whoever asks decides what that means. Fonts count where they stand in any revision:
-a later version of a licence replaces no font. Runs inside the sandbox.
+This module only collects facts; the caller judges them. Fonts of all revisions count, because a later version of a
+licence replaces none. Runs inside the sandbox.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from trust.pdf.standards import read_standards
 _PIXELS_WIDE, _MAX_PIXELS, _MAX_DEPTH = 300, 2_000_000, 60
 _FONT_FILES = ("/FontFile", "/FontFile2", "/FontFile3")
 _EXTERNAL_NAMES = frozenset({"/URI", "/URL", "/GoToR", "/GoToE", "/OPI"})
-"""Links, files elsewhere, and pictures that are kept elsewhere (ISO 32000-2 §12.6.4, §7.11.5, §14.11.7)."""
+"""Links, external files, and external pictures (ISO 32000-2 §12.6.4, §7.11.5, §14.11.7)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """`fonts_missing`: names of fonts whose glyphs are not in the file. `pdfa`: what it claims, such as 3b."""
+    """`fonts_missing`: names of fonts whose glyphs are not in the file. `pdfa`: the claimed level, such as 3b."""
 
     fonts: int
     fonts_missing: tuple[str, ...]
@@ -35,7 +35,7 @@ class Needs:
 
 
 def read_needs(reader: PdfFileReader) -> Needs:
-    """Raises `PdfRefused` for what cannot be walked."""
+    """The needs of a file. Raises `PdfRefused` if its objects cannot be walked."""
     fonts, missing, external = 0, set(), set()
     try:
         for _, _, found in walk_objects(reader):
@@ -61,7 +61,7 @@ def read_needs(reader: PdfFileReader) -> Needs:
 
 
 def count_drawn_pages(pdf: bytes) -> tuple[int, int]:
-    """How many pages there are, all of them drawn, and on how many of them there is anything to see.
+    """The number of pages, all of which are drawn, and the number of pages that are not blank.
 
     Raises `Malformed` for a page that cannot be drawn.
     """
@@ -108,18 +108,20 @@ def _dictionaries(found: Any, depth: int) -> Iterator[generic.DictionaryObject]:
 
 
 def _names_a_norm(found: generic.DictionaryObject, name: str) -> bool:
-    """A developer extension says where its norm can be read (ISO 32000-2 §7.12.3, ISO/TS 32002); nothing is fetched."""
+    """True for the address of a developer extension's specification (ISO 32000-2 §7.12.3, ISO/TS 32002), which is not
+    fetched."""
     return name == "/URL" and "/BaseVersion" in found and "/ExtensionLevel" in found
 
 
 def _is_embedded(font: generic.DictionaryObject) -> bool:
-    """Type 0 fonts have their glyphs in a descendant, which is looked at by itself; Type 3 in procedures."""
+    """True if the font's glyphs are in the file. Type 0 fonts have them in a descendant, which is checked by itself;
+    Type 3 fonts in procedures."""
     if font["/Subtype"] in ("/Type0", "/Type3"):
         return True
     return "/FontDescriptor" in font and any(name in font["/FontDescriptor"] for name in _FONT_FILES)
 
 
 def _claim(reader: PdfFileReader) -> str | None:
-    """ISO 19005-1 §6.7.11: the identification is in the metadata of the catalogue."""
+    """The claimed PDF/A level, from the metadata of the catalogue (ISO 19005-1 §6.7.11)."""
     said = read_standards(reader.root)
     return f"{said.part}{said.level.lower()}" if said.part else None

@@ -1,13 +1,13 @@
-"""A reader for PDFs of one plain shape, and for no others.
+"""A reader for PDFs of one plain shape only.
 
-It reads what our layouts and our artwork write, so that a page of ours can be sealed without a general PDF
-library. It does not repair, guess or skip: what it does not know, it does not read, and the caller takes the
-general way (`issuer.sealing.pdf`). The shape (ISO 32000-1 §7.5):
+It reads the output of our layouts and our artwork, so that a page of ours can be sealed without a general PDF library.
+It does not repair, guess or skip: it refuses anything else, and the caller then uses the general path
+(`issuer.sealing.pdf`). The shape (ISO 32000-1 §7.5):
 
     %PDF-1.7 …                          the version in the header counts; no /Version
-    n 0 obj ⏎ << … >> ⏎ endobj ⏎         every object that is asked for; a stream has its /Length written out
+    n 0 obj ⏎ << … >> ⏎ endobj ⏎         every object that is read; a stream has a direct /Length
     xref ⏎ 0 N ⏎ N entries of 20 bytes   one table for the whole file, N = /Size
-    trailer ⏎ << … >>                    /Size, /Root and perhaps /Info and /ID; no /Prev, no /Encrypt
+    trailer ⏎ << … >>                    /Size, /Root and optionally /Info and /ID; no /Prev, no /Encrypt
     startxref ⏎ offset ⏎ %%EOF ⏎?         the offset of that table
 
 In dictionaries there may be names without escapes, numbers, references of generation 0, true and false,
@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Entries = Mapping[bytes, bytes]
-"""A dictionary: each key without its slash, and the bytes of its value as they stand in the file."""
+"""A dictionary: each key without its slash, and the bytes of its value in the file."""
 
 _TOKEN = re.compile(
     rb"[ \n]*(<<|>>|\[|\]|/[A-Za-z0-9_.+-]+|\([ -'*-\[\]-~]*\)|\d{1,10} 0 R(?![A-Za-z0-9])"
@@ -39,7 +39,7 @@ _DEEPEST = 32
 
 @dataclass(frozen=True, slots=True)
 class PlainPdf:
-    """A file of the plain shape: where its table is, and where each object is (that of object 0 says nothing)."""
+    """A file of the plain shape: the offsets of its table and of each object (that of object 0 is unused)."""
 
     data: bytes
     table: int
@@ -52,14 +52,14 @@ class PlainPdf:
         return len(self.offsets)
 
     def dictionary(self, number: int) -> Entries | None:
-        """Object `number`, if it is a dictionary in the plain shape; None if not."""
+        """Object `number` if it is a dictionary in the plain shape, else None."""
         found = self._object(number)
         if found is None or not self.data.startswith(b"\nendobj\n", found[1]):
             return None
         return found[0]
 
     def stream(self, number: int) -> tuple[Entries, bytes] | None:
-        """Object `number` as dictionary and data (as they stand, filters not undone); None if it is no stream."""
+        """Object `number` as dictionary and data (still filtered); None if it is no stream."""
         found = self._object(number)
         if found is None:
             return None
@@ -79,7 +79,7 @@ class PlainPdf:
 
 
 def read_plain_pdf(data: bytes) -> PlainPdf | None:
-    """The file, if it is of the plain shape; None if it is not, whatever it is."""
+    """The file if it is of the plain shape, else None."""
     end = _END.search(data, max(0, len(data) - 64))
     if end is None or not data.startswith(b"%PDF-1.7\n"):
         return None
@@ -89,7 +89,7 @@ def read_plain_pdf(data: bytes) -> PlainPdf | None:
     if head is None or entries is None or len(entries[1]) != (int(head[1]) - 1) * _ENTRY_BYTES:
         return None
     offsets = [0, *(int(entries[1][at : at + 10]) for at in range(0, len(entries[1]), _ENTRY_BYTES))]
-    # The table has to be right about every object, also those that nobody here asks for.
+    # The table must be right about every object, also about those that are not read here.
     for number, offset in enumerate(offsets[1:], 1):
         if offset >= table or not data.startswith(b"\n%d 0 obj\n" % number, offset - 1):
             return None
@@ -105,7 +105,7 @@ def read_plain_pdf(data: bytes) -> PlainPdf | None:
 
 
 def parse_entries(data: bytes, at: int) -> tuple[Entries, int] | None:
-    """The dictionary that starts at `at` and the offset behind it; None if it is not in the plain shape."""
+    """The dictionary that starts at `at` and the offset after it; None if it is not in the plain shape."""
     opening = _TOKEN.match(data, at)
     if opening is None or opening[1] != b"<<" or opening.start(1) != at:
         return None
@@ -124,7 +124,7 @@ def parse_entries(data: bytes, at: int) -> tuple[Entries, int] | None:
 
 
 def _value(data: bytes, at: int) -> tuple[int, int] | None:
-    """Where the value after `at` starts and ends."""
+    """The offsets of the start and end of the value after `at`."""
     start = -1
     open_brackets: list[bytes] = []
     while (token := _TOKEN.match(data, at)) is not None:
@@ -150,7 +150,7 @@ def reference(value: bytes | None) -> int | None:
 
 
 def references(value: bytes | None) -> list[int] | None:
-    """The object numbers in an array of nothing but references; None for anything else."""
+    """The object numbers in an array that contains only references; None for anything else."""
     found = _ARRAY_OF_REFERENCES.fullmatch(value or b"")
     if found is None:
         return None

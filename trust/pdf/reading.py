@@ -1,15 +1,15 @@
-"""Opening a PDF that somebody else made, with limits, and looking at every object in it.
+"""Opening a PDF that others made, with limits, and inspecting every object in it.
 
-Used by the issuer (a department's own PDF to be stamped) and by the verifier (anything at all). Both call it
-inside the sandbox. What is found is plain data; no pyHanko object leaves this module but the reader itself.
+Used by the issuer (a department's own PDF to be sealed) and by the verifier (any file). Both call it inside the
+sandbox. Results are plain data; the reader itself is the only pyHanko object that leaves this module.
 
-Objects are looked at by their parsed names, in every revision, object streams included, and never by a
-search over raw bytes: compressed data hits `/JS` by chance, and a name may be spelled `/J#53`.
+Objects are inspected by their parsed names, in every revision, including object streams, and never by searching raw
+bytes: compressed data contains `/JS` by chance, and a name may be written `/J#53`.
 
-Two ways to open a file. `open_pdf` is strict, for everything that we wrote or are about to seal.
-`open_as_viewers_do` also takes what every viewer opens without a word: bytes before the header, spaces or zeros
-after the end, a cross-reference table that is counted wrongly, hybrid files (ISO 32000-2 §7.5.8.4). It says what it
-had to overlook, and in which revision, so that whoever judges a signature can ask whether that was signed.
+There are two ways to open a file. `open_pdf` is strict, for everything that we wrote or are about to seal.
+`open_as_viewers_do` also accepts what every viewer opens silently: bytes before the header, spaces or zeros after the
+end, a cross-reference table with wrong counts, hybrid files (ISO 32000-2 §7.5.8.4). It reports which errors it
+tolerated in which revision, so that a check of a signature can decide whether the signature covers them.
 """
 
 from __future__ import annotations
@@ -58,29 +58,29 @@ ACTIVE_NAMES = frozenset(
         "/XFA",
     }
 )
-"""Names that make a document act. None of them has a place in a licence.
+"""Names of active content. None of them is allowed in a licence.
 
-An /OpenAction that turns to a place in the document is none: every office program writes one.
+An /OpenAction that only goes to a place in the document does not count, because every office program writes one.
 """
 DOCUMENT_TYPE = "<!DOCTYPE"
-"""How an inventory calls metadata that declare entities."""
+"""The name in an inventory for metadata that declare entities."""
 
 
 class PdfRefused(Malformed):
-    """The PDF cannot be taken, for the reason that `code` names."""
+    """The PDF is refused, for the reason that `code` names."""
 
 
 def open_pdf(data: bytes) -> PdfFileReader:
-    """A strict reader. Raises `PdfRefused` (NOT_A_PDF, TOO_LARGE, BROKEN_PDF, ENCRYPTED, LIMIT_EXCEEDED)."""
+    """Opens a file strictly. Raises `PdfRefused` (NOT_A_PDF, TOO_LARGE, BROKEN_PDF, ENCRYPTED, LIMIT_EXCEEDED)."""
     check_outer_shape(data)
     return _open(data, strict=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A file as viewers open it. `data` begins with its header, `before` bytes behind where the given one began.
+    """A file as viewers open it. `data` begins with the header, which is `before` bytes after the start of the input.
 
-    `remarks` says what was overlooked; `loose` names the revisions in which it was.
+    `remarks` says which errors were tolerated; `loose` names the revisions that have them.
     """
 
     reader: PdfFileReader
@@ -91,7 +91,7 @@ class Opened:
 
 
 def open_as_viewers_do(data: bytes) -> Opened:
-    """Strictly if that can be done, else with what was overlooked noted. Raises `PdfRefused` as `open_pdf`."""
+    """Opens a file strictly if possible, otherwise tolerantly, noting the errors. Raises as `open_pdf`."""
     _check_size(data)
     before = data.find(_HEADER, 0, _HEADER_WITHIN + len(_HEADER))
     if before < 0:
@@ -127,9 +127,9 @@ def open_as_viewers_do(data: bytes) -> Opened:
 
 
 def cut_to_shape(data: bytes) -> bytes:
-    """The file from its header to its end: without bytes that a transfer put before it and spaces or zeros after it.
+    """The file from its header to its end, without bytes that a transfer added before it and spaces or zeros after it.
 
-    Raises `PdfRefused` (NOT_A_PDF, TOO_LARGE, BROKEN_PDF). Only for files that nobody has signed yet.
+    Only for files that are not signed yet. Raises `PdfRefused` (NOT_A_PDF, TOO_LARGE, BROKEN_PDF).
     """
     _check_size(data)
     before = data.find(_HEADER, 0, _HEADER_WITHIN + len(_HEADER))
@@ -147,10 +147,9 @@ _PACKED = re.compile(rb"/Type\s*/(?:ObjStm|XRef)(?![A-Za-z])|/Encrypt(?![A-Za-z]
 
 
 def _open_without_table(data: bytes) -> PdfFileReader:
-    """By looking for the objects themselves, the last of each number, as viewers do when nothing else helps.
+    """Opens a file by searching it for objects, the last of each number, as viewers do if no table can be used.
 
-    Only where all of them stand in the file by themselves. There is one revision then, and it is the whole file. Raises
-    `PdfRefused` (BROKEN_PDF).
+    Only if no objects are in object streams. The whole file is then one revision. Raises `PdfRefused` (BROKEN_PDF).
     """
     broken = PdfRefused(
         "The PDF is broken and cannot be read.", "Save it anew from its source.", code="BROKEN_PDF"
@@ -168,7 +167,7 @@ def _open_without_table(data: bytes) -> PdfFileReader:
         found[int(begin[1])] = (begin.start(), int(begin[2]))
         end = data.find(b"endobj", begin.end())
         if end >= 0 and (stream := _STREAM.search(data, begin.end(), end)):
-            # What looks like an object inside of a stream is none of this file.
+            # What looks like an object inside a stream is not an object of this file.
             closed = data.find(b"endstream", stream.end())
             end = data.find(b"endobj", closed) if closed >= 0 else -1
         at = end if end >= 0 else len(data)
@@ -182,12 +181,12 @@ def _open_without_table(data: bytes) -> PdfFileReader:
         max(found, default=0) + 1, root[1], root[2], len(data) + 1,
     )  # fmt: skip
     reader = _open(data + table + trailer, strict=False)
-    reader.stream = io.BytesIO(data)  # the table is ours, and no signature is over it
+    reader.stream = io.BytesIO(data)  # the table was made here, so no signature covers it
     return reader
 
 
 class _ReaderOfNothing(PdfFileReader):
-    """Strict, but for a reference to an object that is not there: that is null (ISO 32000-2 §7.3.10)."""
+    """A strict reader, except that a reference to a missing object is null (ISO 32000-2 §7.3.10)."""
 
     def _read_object(self, ref: Any, marker: Any, *args: Any, **options: Any) -> Any:
         if marker is not None:
@@ -218,10 +217,11 @@ def _open(data: bytes, *, strict: bool, kind: type[PdfFileReader] = PdfFileReade
 
 
 def _encrypted(reader: PdfFileReader) -> PdfRefused:
-    """Whoever sees such a file open without a question does not know that it is encrypted: say by which password."""
+    """The refusal of an encrypted file. Says which kind of password it has, because a file with an owner password only
+    opens without a prompt, so its user may not know that it is encrypted."""
     try:
         opens_by_itself = reader.decrypt(b"").status.name != "FAILED"
-    except Exception:  # of another security handler, or broken: then nothing more is said
+    except Exception:  # another security handler, or broken: no details are given
         opens_by_itself = False
     if opens_by_itself:
         return PdfRefused(
@@ -238,7 +238,7 @@ def _encrypted(reader: PdfFileReader) -> PdfRefused:
 
 _Note = tuple[int, str]
 _overlooked: ContextVar[list[_Note] | None] = ContextVar("_overlooked", default=None)
-"""(where a table begins, or minus the number of a stream; what was wrong): filled while a file is read loosely."""
+"""(offset of a table, or minus the number of a stream; what was wrong), collected while a file is read tolerantly."""
 
 
 def _note(where: int, *texts: str) -> None:
@@ -248,7 +248,8 @@ def _note(where: int, *texts: str) -> None:
 
 
 def _open_counted_from_start(given: bytes) -> tuple[PdfFileReader, list[_Note]] | None:
-    """Some writers count from the first byte, whatever stands before the header (ISO 32000-2 §7.5.5 does not)."""
+    """Opens a file whose writer counts offsets from the first byte instead of the header (against ISO 32000-2 §7.5.5);
+    None if it is not such a file."""
     try:
         reader, overlooked = _open_loosely(given)
     except PdfRefused:
@@ -257,11 +258,11 @@ def _open_counted_from_start(given: bytes) -> tuple[PdfFileReader, list[_Note]] 
 
 
 _BEHIND_STARTXREF = range(16)
-"""How far behind its startxref a table may begin: the word xref and white space."""
+"""How far after the offset in startxref a table may begin: the word xref and white space."""
 
 
 def _open_loosely(data: bytes) -> tuple[PdfFileReader, list[tuple[int, str]]]:
-    """The reader, and (revision, what was overlooked in it). Raises `PdfRefused`."""
+    """The reader, and (revision, tolerated error) pairs. Raises `PdfRefused`."""
     tables: list[_Note] = []
     token = _overlooked.set(tables)
     try:
@@ -289,12 +290,12 @@ def _open_loosely(data: bytes) -> tuple[PdfFileReader, list[tuple[int, str]]]:
             found.append((revision, "objects have generations"))
         if meta.start_location - meta.declared_startxref not in _BEHIND_STARTXREF:
             found.append((revision, "startxref points beside the cross-reference table"))
-        # Whether a number was free before a revision is asked by /Size: a wrong one must not hide that it was not.
+        # /Size decides whether a number was free before a revision, so a wrong /Size must not hide that it was used.
         size = max(meta.size, highest + 1)
         sections[revision] = replace(section, meta_info=replace(meta, size=size))
     try:
         library_xref._check_xref_consistency(sections)
-    except Exception:  # what it is exactly does not matter: the last revision answers for all before it
+    except Exception:  # the exact cause does not matter; all is blamed on the last revision
         found.append((len(sections) - 1, "the cross-reference tables do not fit together"))
     if not found:
         found.append((len(sections) - 1, "the file is not quite in order"))
@@ -314,10 +315,10 @@ _EXACT_END = re.compile(rb"startxref[\0\t\n\x0c\r ]+(\d{1,10})[\0\t\n\x0c\r ]+%%
 
 
 def _teach_library() -> None:
-    """Lets pyHanko read a hex string in one go, and cross-reference tables with limits and as viewers do. Idempotent.
+    """Patches pyHanko to read a hex string in one step, and cross-reference tables with limits and as viewers do.
 
-    It reads digit by digit, which for the 65,536 of a seal is a third of a verification. Whatever is not digits only
-    goes to the library as before.
+    The library reads hex digit by digit, which for the 65,536 digits of a seal takes a third of a verification. Strings
+    with anything but digits still go to the library. Idempotent.
     """
     generic.read_hex_string_from_stream = _read_hex_string
     untyped: Any = library_xref
@@ -329,7 +330,7 @@ def _teach_library() -> None:
 
 
 def _read_header(stream: Any) -> Any:
-    """Loosely: the header wherever viewers look for it."""
+    """Reads the header; tolerantly, anywhere that viewers look for it."""
     try:
         return _library_header(stream)
     except misc.PdfReadError:
@@ -344,17 +345,17 @@ def _read_header(stream: Any) -> Any:
 
 
 def _read_end(stream: Any) -> int:
-    """Loosely: startxref and %%EOF on one line, or with spaces around them."""
+    """Reads the last startxref; tolerantly, also with %%EOF on the same line or with spaces around them."""
     end = stream.tell() + 1
     stream.seek(max(0, end - _LAST_LINES))
-    # The library goes backwards byte by byte to where a line begins, which may be at the beginning of the file.
+    # The library searches backwards byte by byte for the beginning of a line, perhaps through the whole file.
     last = io.BytesIO(stream.read(min(end, _LAST_LINES)))
     last.seek(-1, io.SEEK_END)
     try:
         found_at = int(_library_end(last))
         exact = _EXACT_END.search(last.getvalue())
         if exact is None or int(exact[1]) != found_at:
-            # The library takes for a number what viewers do not, and they would look for objects themselves.
+            # The library accepts numbers that viewers do not accept; those would search for objects instead.
             if _overlooked.get() is None:
                 raise misc.PdfReadError("startxref is not in its form")
             _note(_IN_NO_TABLE, "startxref is not in its form")
@@ -380,7 +381,7 @@ def _not_too_many(entries: Iterator[Any]) -> Iterator[Any]:
 
 
 def _read_xref_stream(found: Any, strict: bool = True) -> Iterator[Any]:
-    """How many objects it declares is asked before any entry is read: an entry may take no bytes at all."""
+    """Checks the number of declared objects before reading entries, because an entry may take no bytes at all."""
     index = found.get("/Index", [0, found.get("/Size")])
     counts = [int(count) for count in list(index)[1::2]]
     if min(counts, default=0) < 0:
@@ -408,12 +409,12 @@ _LONGEST_TABLE = 32 * MAX_OBJECTS
 
 
 def _is_head(entry: Any) -> bool:
-    """The head of the list of free entries, which is always object 0 (ISO 32000-2 §7.5.4)."""
+    """True for the head of the list of free entries, which is always object 0 (ISO 32000-2 §7.5.4)."""
     return entry.xref_type is library_xref.XRefType.FREE and entry.generation >= _LAST_GENERATION
 
 
 def _up_to_trailer(stream: Any) -> bytes:
-    """No more than the table needs: a file may have a great many, and the reader goes to each of them."""
+    """The bytes of one table only, because a file may have a great many tables, and the reader visits each of them."""
     start, size = stream.tell(), 4096
     while True:
         data = bytes(stream.read(size))
@@ -424,7 +425,7 @@ def _up_to_trailer(stream: Any) -> bytes:
 
 
 def _read_table(stream: Any, strict: bool) -> Iterator[Any]:
-    """The entries of a table (ISO 32000-2 §7.5.4). Loosely: by what they are, however many a subsection announces."""
+    """The entries of a table (ISO 32000-2 §7.5.4). Tolerantly, the count that a subsection announces is ignored."""
     if strict:
         yield from _not_too_many(_library_table(stream, strict))
         return
@@ -497,11 +498,14 @@ _HEADER_WITHIN = 1024
 """Where viewers look for the header (ISO 32000-1, implementation note 13)."""
 _EOF = b"%%EOF"
 _BLANK = b"\0\t\n\x0c\r \x1a"
-"""White space (ISO 32000-2 table 1), and the end of a text file in DOS."""
+"""White space (ISO 32000-2 table 1), and the end-of-file character of DOS."""
 
 
 def check_outer_shape(data: bytes) -> None:
-    """Size, first bytes, last bytes: nothing before %PDF- and nothing after %%EOF but one line end."""
+    """Checks the size, and that nothing comes before %PDF- and nothing but one line end after %%EOF.
+
+    Raises `PdfRefused`.
+    """
     _check_size(data)
     if not data.startswith(_HEADER):
         raise _not_a_pdf()
@@ -524,7 +528,7 @@ def _not_a_pdf() -> PdfRefused:
 
 
 def _end_of_file(data: bytes) -> int:
-    """Behind the last %%EOF, after which only spaces, zeros and line ends may stand. Raises `PdfRefused`."""
+    """The offset after the last %%EOF, which only spaces, zeros and line ends may follow. Raises `PdfRefused`."""
     end = data.rfind(_EOF) + len(_EOF)
     if end < len(_EOF) or data[end:].strip(_BLANK) or b"startxref" not in data[max(0, end - 64) : end]:
         raise PdfRefused("The PDF does not end where it should.", "Save it anew.", code="BROKEN_PDF")
@@ -532,32 +536,32 @@ def _end_of_file(data: bytes) -> int:
 
 
 def ends_plainly(data: bytes) -> bool:
-    """Whether after the last %%EOF stands no more than a line end."""
+    """True if at most a line end follows the last %%EOF."""
     return _is_line_end(data[data.rfind(_EOF) + len(_EOF) :])
 
 
 def _is_line_end(tail: bytes) -> bool:
-    """What may stand after %%EOF: nothing, a line end, or two of one byte."""
+    """True for what may follow %%EOF: nothing, a line end, or two of one byte."""
     return len(tail) <= 2 and not tail.strip(b"\r\n")
 
 
 def walk_objects(reader: PdfFileReader) -> Iterator[tuple[int, generic.Reference, Any]]:
     """(revision, reference, object) for every object that any revision of the file adds or replaces.
 
-    A free entry (ISO 32000-2 §7.5.4) says that there is no such object: nothing to look at.
+    Free entries (ISO 32000-2 §7.5.4), which mark deleted objects, are skipped.
     """
     for revision in range(reader.xrefs.total_revisions):
         for ref in reader.xrefs.explicit_refs_in_revision(revision):
             if reader.xrefs.get_historical_ref(ref, revision) is None:
                 continue
-            # The newest version of an object comes from the reader's cache, and stays there for later readers.
+            # The newest version of an object is read through the reader's cache, where later calls find it.
             newest = reader.xrefs.get_last_change(ref) == revision
             yield revision, ref, reader.get_object(ref, revision=None if newest else revision)  # type: ignore[no-untyped-call]  # the library's own
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What the objects of a file say by their names. `seals` are signatures that are no document time-stamps."""
+    """What the objects of a file contain, by their names. `seals` counts signatures except document time-stamps."""
 
     active_names: frozenset[str]
     seals: int
@@ -568,7 +572,7 @@ class Inventory:
 
 
 def take_inventory(reader: PdfFileReader) -> Inventory:
-    """Walks everything once. Raises `PdfRefused` where the file cannot be walked within the limits."""
+    """Walks all objects once. Raises `PdfRefused` if that is not possible within the limits."""
     active: set[str] = set()
     seals, signatures = 0, 0
     fields: dict[tuple[int, int], int] = {}
@@ -577,7 +581,7 @@ def take_inventory(reader: PdfFileReader) -> Inventory:
             fields_here = 0
             for dictionary in _dictionaries(found, 0, active):
                 kind = dictionary.raw_get("/Type") if "/Type" in dictionary else None
-                # A dictionary with /ByteRange is a signature whatever it calls itself.
+                # A dictionary with /ByteRange is a signature, whatever its /Type says.
                 if kind in ("/Sig", "/DocTimeStamp") or "/ByteRange" in dictionary:
                     signatures += 1
                     seals += kind != "/DocTimeStamp"
@@ -585,7 +589,7 @@ def take_inventory(reader: PdfFileReader) -> Inventory:
                     fields_here += 1
                 if kind == "/Metadata" and _declares_types(dictionary):
                     active.add(DOCUMENT_TYPE)
-            # A field that is filled later stands in two revisions, and is one field.
+            # A field that is filled later is in two revisions, but counts once.
             key = (ref.idnum, ref.generation)
             fields[key] = max(fields_here, fields.get(key, 0))
         for name in reader.trailer_view:
@@ -607,9 +611,9 @@ def take_inventory(reader: PdfFileReader) -> Inventory:
 
 
 def _count_leaves(parent: generic.DictionaryObject, key: str, most: int) -> int:
-    """The leaves of the tree under `key`: of pages or of form fields, as they are and not as a /Count says.
+    """The number of leaves (pages or form fields) in the tree under `key`, counted without trusting /Count.
 
-    A branch has /Kids. One that is met twice would be walked for ever, or once more at each level.
+    A branch has /Kids. A branch that occurs twice is refused, because the walk could be endless or exponential.
     """
     waiting, seen, leaves = [parent.raw_get(key)], set[Any](), 0
     while waiting:
@@ -629,12 +633,12 @@ def _count_leaves(parent: generic.DictionaryObject, key: str, most: int) -> int:
 
 
 def has_form(reader: PdfFileReader) -> bool:
-    """Is there a field, or only an empty form that an office program left behind? Raises `PdfRefused`."""
+    """True if the form has a field; office programs leave empty forms behind. Raises `PdfRefused`."""
     return _has_leaves(reader.root, "/AcroForm", "/Fields", MAX_FIELDS)
 
 
 def has_attachments(reader: PdfFileReader) -> bool:
-    """Is there an attachment, or only an empty list of them? Raises `PdfRefused`."""
+    """True if there is an attachment, not just an empty list of them. Raises `PdfRefused`."""
     try:
         associated, names = _value(reader.root, "/AF"), _value(reader.root, "/Names")
         if not isinstance(associated, generic.NullObject) and len(associated):
@@ -647,7 +651,7 @@ def has_attachments(reader: PdfFileReader) -> bool:
 
 
 def _has_leaves(parent: generic.DictionaryObject, key: str, leaves: str, most: int) -> bool:
-    """Whether the tree under `key` holds anything: a branch has /Kids, and a leaf what it holds under `leaves`."""
+    """True if the tree under `key` has content: a branch has /Kids, a leaf has its content under the key `leaves`."""
     try:
         waiting, walked = [_value(parent, key)], 0
         while waiting:
@@ -678,7 +682,7 @@ def attachments(reader: PdfFileReader) -> dict[str, bytes]:
     """Every embedded file by its name. Raises `PdfRefused` for a name tree that is not flat."""
     found: dict[str, bytes] = {}
     try:
-        # `get` would hand out an unresolved reference; [] resolves it.
+        # `get` would return an unresolved reference; [] resolves it.
         if "/Names" not in reader.root or "/EmbeddedFiles" not in reader.root["/Names"]:
             return {}
         tree = reader.root["/Names"]["/EmbeddedFiles"]
@@ -701,7 +705,8 @@ def attachments(reader: PdfFileReader) -> dict[str, bytes]:
 
 
 def _declares_types(found: Any) -> bool:
-    """XMP has no use for a DTD (ISO 16684-1 §7.3); whoever writes one wants entities expanded or fetched."""
+    """True if XMP metadata have a DTD. XMP needs none (ISO 16684-1 §7.3), and its entities could be expanded or
+    fetched."""
     if not isinstance(found, generic.StreamObject):
         return False
     packet = found.read_data(DecodePurpose.XMP_METADATA).replace(b"\0", b"")  # in UTF-16 as well
@@ -716,14 +721,15 @@ _LIMITS = DecodeLimits(
 
 
 def _value(dictionary: generic.DictionaryObject, key: str) -> Any:
-    """Null where there is none; the library raises for a key whose value is null."""
+    """The value of a key, or null if it is missing; the library raises for a key whose value is null."""
     return dictionary.raw_get(key).get_object() if key in dictionary else generic.NullObject()
 
 
 def _only_turns_a_page(action: Any, depth: int = 0) -> bool:
-    """A destination, or the action that goes to one (ISO 32000-2 §12.3.2, §12.6.4.2), with nothing to follow it.
+    """True for a destination, or an action that only goes to one (ISO 32000-2 §12.3.2, §12.6.4.2) without a next
+    action.
 
-    What every version of an action calls itself is looked at besides (`take_inventory`).
+    `take_inventory` inspects the name of every revision of an action as well.
     """
     if isinstance(action, generic.NullObject | generic.ArrayObject | generic.NameObject):
         return True

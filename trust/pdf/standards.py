@@ -1,7 +1,7 @@
-"""What a PDF says it is (PDF/A, PDF/UA), and what that asks of whoever adds a seal to it.
+"""The standards that a PDF claims (PDF/A, PDF/UA), and what they require when a seal is added.
 
-A PDF says so in its XMP metadata: `pdfaid:part` and `pdfaid:conformance` (ISO 19005), `pdfuaid:part` (ISO 14289).
-Whether it is true is not asked here.
+The claim is in the XMP metadata: `pdfaid:part` and `pdfaid:conformance` (ISO 19005), `pdfuaid:part` (ISO 14289). It is
+not checked here whether it is true.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MOST_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Standards:
-    """`part` of PDF/A with its `level` (A, B, U, E, F or none), and of PDF/UA; 0 where the file says nothing."""
+    """The claimed `part` of PDF/A with its `level` (A, B, U, E, F or none), and of PDF/UA; 0 if not claimed."""
 
     part: int = 0
     level: str = ""
@@ -30,17 +30,18 @@ class Standards:
 
     @property
     def allows_attachments(self) -> bool:
-        """ISO 19005-1 §6.1.11 and -2 §6.8 allow none of ours, -3 §6.8 any, -4 §6.9 in its parts E and F."""
+        """True if our data file may be attached: ISO 19005-1 §6.1.11 and -2 §6.8 forbid it, -3 §6.8 allows any
+        attachment, -4 §6.9 in its levels E and F."""
         return self.part in (0, 3) or (self.part >= 4 and self.level in ("E", "F"))
 
     @property
     def allows_transparency(self) -> bool:
-        """ISO 19005-1 §6.4."""
+        """True if transparency is allowed, which ISO 19005-1 §6.4 forbids."""
         return self.part != 1
 
 
 def read_standards(root: Any) -> Standards:
-    """Of a document's catalogue. What cannot be read says nothing."""
+    """The claims of a document, from its catalogue. Unreadable metadata count as no claim."""
     try:
         packet = bytes(root["/Metadata"].data) if "/Metadata" in root else b""
     except Exception:  # a parser may raise anything on hostile input
@@ -69,7 +70,7 @@ def _number(text: str | None) -> int:
 
 
 def has_rgb_intent(root: Any) -> bool:
-    """True if the output intent of a PDF/A is a profile of RGB, so that plain RGB means what it says."""
+    """True if the output intent of a PDF/A is an RGB profile, so that device RGB colours are defined."""
     try:
         if "/OutputIntents" not in root:
             return False

@@ -1,21 +1,21 @@
-"""A later version of a sealed PDF: one update that adds evidence and a time-stamp, and nothing else.
+"""A later version of a sealed PDF: one update that only adds evidence and a time-stamp.
 
-A licence has to be provable when the certificates of its seal have run out. So the certificates and revocation
-lists that prove its seal are put into the file (ETSI EN 319 142-1 §5.4.2: DSS), and a document time-stamp over
-everything (§5.4.3) shows that they were there in time; later, another one shows it of that time-stamp
-(PAdES B-LTA). Each later version is the one before and one update (ISO 32000-2 §7.5.6):
+A licence must stay provable after the certificates of its seal have expired. So the certificates and revocation lists
+that prove its seal are added to the file (ETSI EN 319 142-1 §5.4.2: DSS), and a document time-stamp over everything
+(§5.4.3) proves that they existed in time; later, another time-stamp does the same for that one (PAdES B-LTA). Each
+later version is the one before plus one update (ISO 32000-2 §7.5.6):
 
     catalogue    as it was, and /DSS                  in the first update only
     form         /Fields with the new field at its end, /SigFlags 3
-    DSS          /Certs, /OCSPs and /CRLs: those that were there, then the new ones
-    new streams  certificates, OCSP answers, revocation lists, each as it is (DER), unfiltered
-    field        "Archive1", "Archive2", …: no place on any page
+    DSS          /Certs, /OCSPs and /CRLs: the old ones, then the new ones
+    new streams  certificates, OCSP answers, revocation lists, each in DER, unfiltered
+    field        "Archive1", "Archive2", …: invisible
     /DocTimeStamp  /Contents of 16,384 hex digits, /ETSI.RFC3161, /ByteRange
-    xref, trailer with /Prev; a cross-reference stream where the file ended with one
+    xref, trailer with /Prev; a cross-reference stream if the file ended with one
 
-`encode_update` has one answer for one file and one list of evidence: what is random in other PDFs (the second
-/ID) comes from the digest of the version before. So the verifier does not look for what might be wrong with an
-update. It writes the update that the evidence makes, and compares.
+`encode_update` is deterministic for a file and a list of evidence: what is random in other PDFs (the second /ID) comes
+from the digest of the version before. So the verifier does not search an update for errors; it encodes the same update
+from its evidence, and compares.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _DSS_KEYS = {"/Type", "/Certs", "/OCSPs", "/CRLs"}
 
 
 class NotArchivable(Malformed):
-    """The PDF is not of the shape that an update can be written for."""
+    """The PDF has a shape for which an update cannot be written."""
 
     code = "NOT_ARCHIVABLE"
 
@@ -58,7 +58,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A piece of evidence in a file: its object number, its DER."""
+    """A piece of evidence in a file: its object number and its DER."""
 
     number: int
     der: bytes
@@ -66,7 +66,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What an update needs to know of the version before it. `catalogue` is its dictionary, as it stands."""
+    """What an update needs of the version before it. `catalogue` is its dictionary as written."""
 
     data: bytes
     size: int
@@ -86,16 +86,16 @@ class Version:
 
     @property
     def updates(self) -> int:
-        """How many updates of this kind the file has already."""
+        """The number of updates of this kind in the file."""
         return sum(_ARCHIVE_FIELD.fullmatch(name) is not None for name in self.names)
 
     @property
     def evidence(self) -> Evidence:
-        """All that is in the file."""
+        """All evidence in the file."""
         return Evidence(*(tuple(each.der for each in kind) for kind in (self.certs, self.ocsps, self.crls)))
 
     def evidence_since(self, before: Version) -> Evidence:
-        """What `evidence` has more than an earlier version has."""
+        """The evidence that was added after an earlier version."""
         now, then = self.evidence, before.evidence
         return Evidence(
             now.certs[len(then.certs) :], now.ocsps[len(then.ocsps) :], now.crls[len(then.crls) :]
@@ -103,7 +103,7 @@ class Version:
 
 
 def read_version(data: bytes, reader: PdfFileReader) -> Version:
-    """`reader` has read `data`. Raises `NotArchivable`."""
+    """The version in `data`, which `reader` has opened. Raises `NotArchivable`."""
     try:
         return _read_version(data, reader)
     except NotArchivable:
@@ -168,7 +168,7 @@ def _number(value: Any) -> int:
 
 
 def dictionary_at(data: bytes, reader: PdfFileReader, number: int) -> bytes:
-    """The dictionary of an object as it stands in the file: it has to stand there by itself.
+    """The bytes of an object's dictionary in the file; the object must not be in an object stream.
 
     Raises `NotArchivable`.
     """
@@ -187,9 +187,9 @@ def dictionary_at(data: bytes, reader: PdfFileReader, number: int) -> bytes:
 
 
 def encode_update(before: Version, new: Evidence) -> tuple[bytes, bytes]:
-    """The bytes that follow `before`, up to the gap of the time-stamp, and those after it.
+    """The bytes of the update before the gap of the time-stamp, and those after it.
 
-    `new` is what is added. The gap is `<`, `CONTENTS_HEX_DIGITS` digits, `>`.
+    `new` is the evidence to add. The gap is `<`, `CONTENTS_HEX_DIGITS` digits, `>`.
     """
     dss = before.dss if before.dss is not None else before.size
     field = before.size if before.dss is not None else before.size + 1
@@ -221,9 +221,9 @@ def encode_update(before: Version, new: Evidence) -> tuple[bytes, bytes]:
 def encode_signed_update(
     before: Version, bodies: Mapping[int, bytes], signature: int, digits: int, rest: bytes
 ) -> tuple[bytes, bytes]:
-    """An update of the objects in `bodies` (by number) and of the signature's, whose dictionary ends with `rest`.
+    """Encodes an update with the objects in `bodies` (by number) and the signature, whose dictionary ends with `rest`.
 
-    The bytes up to the gap of `digits` hex digits, and those after it.
+    Returns the bytes before the gap of `digits` hex digits, and those after it.
     """
     written = [b"" if before.data.endswith(b"\n") else b"\n"]
     length = len(before.data) + len(written[0])
@@ -233,7 +233,7 @@ def encode_signed_update(
         written.append(b"%d 0 obj\n%b\nendobj\n" % (number, body))
         length += len(written[-1])
     offsets[signature] = length
-    # /Contents stands first in its dictionary and one space before its value: rule 3 of `trust.pdf.gap`.
+    # /Contents comes first in its dictionary, one space before its value: rule 3 of `trust.pdf.gap`.
     written.append(b"%d 0 obj\n<<\n/Contents " % signature)
     head = b"".join(written)
     gap = len(before.data) + len(head)
@@ -259,7 +259,7 @@ def _references(numbers: Any) -> bytes:
 
 
 def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """(first, how many) for each stretch of consecutive numbers."""
+    """(first, count) for each run of consecutive numbers."""
     runs: list[tuple[int, int]] = []
     for number in sorted(numbers):
         if runs and sum(runs[-1]) == number:
@@ -270,7 +270,7 @@ def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _table(offsets: dict[int, int], size: int, fields: bytes) -> bytes:
-    """ISO 32000-2 §7.5.4. `fields` stand in the trailer beside /Size."""
+    """A cross-reference table and trailer (ISO 32000-2 §7.5.4). `fields` are in the trailer beside /Size."""
     sections = [b"xref\n0 1\n0000000000 65535 f \n"]
     for first, count in _runs(list(offsets)):
         sections.append(b"%d %d\n" % (first, count))
@@ -279,7 +279,7 @@ def _table(offsets: dict[int, int], size: int, fields: bytes) -> bytes:
 
 
 def _stream(offsets: dict[int, int], size: int, fields: bytes, at: int) -> bytes:
-    """ISO 32000-2 §7.5.8, unfiltered; the stream is itself the object `size`, at the offset `at`."""
+    """A cross-reference stream (ISO 32000-2 §7.5.8), unfiltered; it is the object `size`, at the offset `at`."""
     placed = {**offsets, size: at}
     runs = _runs(list(placed))
     entries = b"".join(
