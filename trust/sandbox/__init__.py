@@ -1,1 +1,1 @@
-"""Files of strangers are read by workers that can do nothing but read them."""
+"""The sandbox: untrusted files are read by worker processes that have no other rights."""

@@ -1,9 +1,9 @@
-"""What a process gives up before it opens files of others: files, the network, signals, root's powers (Linux).
+"""The rights that a process gives up before it opens untrusted files: files, network, signals, root's powers (Linux).
 
-Landlock (landlock(7)) takes rights away from a process for good, without root. After `confine` it can read where its
-own program lies and nowhere else: no key, no passphrase, no register, whatever a hostile file makes of it. Kernels
-before 5.13 do not know it; limits on memory and time hold there all the same (`trust.sandbox.workers`). Which system
-calls are left is `trust.sandbox.syscalls`' matter. What root may do beyond others (capabilities(7)) goes too, also
+Landlock (landlock(7)) permanently takes rights away from a process, without root. After `confine` it can read only the
+folders of its own program: no key, no passphrase, no register, even if a hostile file takes it over. Kernels before
+5.13 do not have Landlock; limits on memory and time still apply there (`trust.sandbox.workers`).
+`trust.sandbox.syscalls` restricts the system calls. The capabilities of root (capabilities(7)) are dropped too, also
 inside a name space.
 """
 
@@ -35,17 +35,17 @@ _SHARED = (
 
 
 def landlock_version() -> int:
-    """Which version of Landlock's interface the kernel has; below 1 for none."""
+    """The version of the kernel's Landlock interface; below 1 if there is none."""
     return _landlock_version(ctypes.CDLL(None, use_errno=True)) if _IS_LINUX else 0
 
 
 def confine() -> bool:
-    """Takes the network and all files but the program's away; whether the kernel took the files."""
+    """Gives up the network and all files but the program's. Returns True if the kernel restricted the files."""
     if not _IS_LINUX:
         return False
     libc = ctypes.CDLL(None, use_errno=True)
     with contextlib.suppress(AttributeError):
-        # A new network namespace has no route to anywhere; without root it needs a user namespace too.
+        # A new network namespace has no routes; without root it needs a user namespace too.
         if libc.unshare(_NEW_NETWORK) != 0:
             libc.unshare(_NEW_USER | _NEW_NETWORK)
     is_restricted = _restrict(libc, _places_of_the_program())
@@ -56,14 +56,14 @@ def confine() -> bool:
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
     nothing = ctypes.c_ulong(0)
     libc.prctl(_AMBIENT, ctypes.c_ulong(_CLEAR_ALL), nothing, nothing, nothing)
-    for number in range(_LAST_CAPABILITY + 1):  # the kernel refuses those that it does not have
+    for number in range(_LAST_CAPABILITY + 1):  # the kernel refuses numbers that it does not know
         libc.prctl(_DROP_FROM_BOUNDING_SET, ctypes.c_ulong(number), nothing, nothing, nothing)
     with contextlib.suppress(AttributeError):
         libc.capset(struct.pack("=Ii", _CAPABILITIES_V3, 0), struct.pack("=6I", *(0,) * 6))
 
 
 def _places_of_the_program() -> set[str]:
-    """Where modules are loaded from: the packages that are, and libraries that may be yet."""
+    """The folders of loaded modules, and of libraries that may still be loaded."""
     libraries = {path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")}
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     packages = {os.path.dirname(os.path.abspath(file)) for file in files if file}

@@ -1,16 +1,16 @@
-"""The fork server of the sandbox: a process that has imported everything and read nothing, and forks readers.
+"""The fork server of the sandbox: a process that has imported all code but read no file, and forks readers.
 
 It starts once for each pool (`trust.sandbox.workers`), gives up its rights, and then forks a reader whenever it is
 told to: a copy of itself that takes two pipes over, is left the system calls that reading needs, and answers one job. A
 reader that lives for one file has never had another one in its memory, and costs a fork instead of a start.
 
-On the channel (a socket pair that keeps messages apart) come:
+Messages on the channel (a socket pair that preserves message boundaries):
 
     "new" with two descriptors, to read the job from and to write its answer to
     "reap" and a process id: that reader is dead or dying, and its id may be given away
 
-A reader first writes `READY` (or `UNFILTERED`, where the kernel knows no list of system calls) and its process id;
-where there is none, `FAILED` comes, the length of a reason and the reason.
+A reader first writes `READY` (or `UNFILTERED`, if the kernel cannot filter system calls) and its process id; if no
+reader can be made, `FAILED`, the length of a reason and the reason are written.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from trust.sandbox.confinement import confine
 from trust.sandbox.syscalls import restrict_system_calls
 
 HEADER = struct.Struct(">II")
-"""Before a job: the lengths of its header and of all attachments. Before an answer: its length, and 0."""
+"""Precedes a job: the lengths of its header and of all attachments. Precedes an answer: its length, and 0."""
 HELLO = struct.Struct(">cI")
-"""What a reader says first."""
+"""The first message of a reader."""
 READY, UNFILTERED, FAILED = b"r", b"u", b"f"
 CANNOT_BE_READ = "CANNOT_BE_READ"
 _PARENT_DEATH_SIGNAL = 1
@@ -53,17 +53,17 @@ def main(channel: socket.socket, jobs: Mapping[str, str], limits: Mapping[str, A
         module, function = place.split(":")
         imported = importlib.import_module(module)
         functions[job] = getattr(imported, function)
-        # What is loaded at the first use only would be out of reach by then.
+        # Modules that are loaded on first use would be out of reach by then.
         getattr(imported, "prepare", lambda: None)()
     silent = os.open(os.devnull, os.O_WRONLY)
     has_landlock = _give_up_rights(limits)
     gc.collect()
-    gc.freeze()  # the collector of a reader would touch, and so copy, every page of what was imported
+    gc.freeze()  # else a reader's garbage collector would touch, and so copy, every imported page
     channel.send(json.dumps({"landlock": has_landlock}).encode())
-    os.dup2(silent, sys.stderr.fileno())  # from here on nobody listens
+    os.dup2(silent, sys.stderr.fileno())  # from here on stderr is not read
     ending: set[int] = set()
     while True:
-        # Taking a process down takes milliseconds while the next one is waited for: they are reaped in between.
+        # Ending a process takes milliseconds, so ended ones are reaped later, between requests.
         ending = {pid for pid in ending if not _is_reaped(pid)}
         channel.settimeout(_REAP_EVERY if ending else None)
         try:
@@ -150,7 +150,7 @@ def _answer(
         return {"error": {"class": kind, "code": exc.code, "what": exc.what, "todo": exc.todo}}
     except MemoryError:
         os._exit(1)
-    except Exception:  # whatever a parser raises on hostile input, it only means: not readable
+    except Exception:  # any exception of a parser on hostile input means "not readable"
         return {
             "error": {
                 "class": "EvidenceUnavailableError",
@@ -162,9 +162,9 @@ def _answer(
 
 
 def _give_up_rights(limits: Mapping[str, Any]) -> bool:
-    """Takes away what a reader does not need; whether the kernel took the files (`confine`)."""
+    """Gives up the rights that a reader does not need. Returns True if the kernel restricted the files (`confine`)."""
     os.nice(limits["niceness"])
-    # Linux may share the processors out between sessions first (sched(7), autogroup), and this one is a session.
+    # Linux may divide processor time between sessions first (sched(7), autogroup), and this process is a session.
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
         group.write(str(limits["niceness"]))
     resource.setrlimit(resource.RLIMIT_AS, (limits["memory_bytes"], limits["memory_bytes"]))

@@ -1,10 +1,11 @@
-"""The three classes of clients, and how much of everything each may have at once.
+"""The three lanes, one for each class of clients, and their limits.
 
-    public    no key and no session                 few readers, many visitors
-    counter   the desk: somebody is standing there  readers that nobody else can take
+    public    no key and no session               few readers, many visitors
+    counter   the desk, where a person waits      readers reserved for counters
     machine   API keys, and our own jobs
 
-`trust.web.lanes` keeps the queues in front of them."""
+`trust.web.lanes` has the queues in front of them.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +24,11 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LaneSize:
-    """How much of everything at once: requests that bring a file (`uploads`, and `held_bytes` of what they announce),
-    those of them that wait for one of the `readers`, and codes that are looked up.
+    """The limits of a lane at any moment: requests with a file (`uploads`, and `held_bytes` for the sizes they
+    announce), those of them that wait for one of the `readers`, and lookups of codes.
 
-    `per_client` is how many requests one address may have inside, `crowded` the same once the lane is half full; None:
-    addresses are not told apart.
+    `per_client` is the number of requests that one address may have in the lane, `crowded` the same once the lane is
+    half full; None: addresses are not distinguished.
     """
 
     readers: int
@@ -50,7 +51,7 @@ SIZES: Mapping[Lane, LaneSize] = {
         per_client=60,
         held_bytes=512 << 20,
         niceness=19,
-        # Five readers on two processors: four seconds of one are ten on the clock.
+        # Five readers share two processors, so four seconds of processor time are ten on the clock.
         limits=Limits(wall_seconds=15, cpu_seconds=4),
     ),
     Lane.COUNTER: LaneSize(readers=2, waiting=48, uploads=64, codes=16),
@@ -60,7 +61,7 @@ SIZES: Mapping[Lane, LaneSize] = {
 
 @dataclass(frozen=True, slots=True)
 class Sandboxes:
-    """The readers of each lane, and those that draw pages: who draws has never read an unchecked file."""
+    """The readers of each lane, and the workers that draw pages, which never read an unchecked file."""
 
     of: Mapping[Lane, Sandbox]
     drawing: Sandbox

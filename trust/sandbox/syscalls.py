@@ -1,8 +1,8 @@
-"""Which system calls a reader of strangers' files may still make (Linux; seccomp(2), x86-64 and AArch64).
+"""The system calls that a reader of untrusted files may still make (Linux; seccomp(2), x86-64 and AArch64).
 
-Landlock says which files are there; it says nothing of a process that changes modes and owners, makes sockets and
-processes, looks into others, or comes at the kernel by its less travelled roads. A reader needs memory, its two pipes,
-and its program's files for reading. So what is allowed is listed, and everything else is answered with EPERM.
+Landlock restricts files, but not changing modes and owners, making sockets and processes, inspecting other processes,
+or attacking rarely used parts of the kernel. A reader needs memory, its two pipes, and its program's files for reading.
+So the allowed calls are listed, and every other call returns EPERM.
 
 Numbers are those of Linux's `asm/unistd_64.h` and `asm-generic/unistd.h`; the program is classic BPF as in
 `linux/filter.h`, over `struct seccomp_data`.
@@ -24,7 +24,7 @@ _ALLOWED: dict[str, tuple[int, int]] = {
     "mremap": (25, 216),
     "munmap": (11, 215),
     "madvise": (28, 233),
-    # its pipes, and files that are open
+    # its pipes and other open files
     "read": (0, 63),
     "write": (1, 64),
     "readv": (19, 65),
@@ -45,7 +45,7 @@ _ALLOWED: dict[str, tuple[int, int]] = {
     "epoll_wait": (232, -1),
     "epoll_pwait": (281, 22),
     "getsockname": (51, 204),
-    # names of files, where Landlock lets them be seen
+    # file names, as far as Landlock allows
     "stat": (4, -1),
     "lstat": (6, -1),
     "newfstatat": (262, 79),
@@ -56,7 +56,7 @@ _ALLOWED: dict[str, tuple[int, int]] = {
     "readlink": (89, -1),
     "readlinkat": (267, 78),
     "getcwd": (79, 17),
-    # itself
+    # the process itself
     "getpid": (39, 172),
     "gettid": (186, 178),
     "getuid": (102, 174),
@@ -79,7 +79,7 @@ _ALLOWED: dict[str, tuple[int, int]] = {
     "restart_syscall": (219, 128),
     "exit": (60, 93),
     "exit_group": (231, 94),
-    # the time, and chance
+    # time and randomness
     "clock_gettime": (228, 113),
     "clock_getres": (229, 114),
     "clock_nanosleep": (230, 115),
@@ -88,17 +88,17 @@ _ALLOWED: dict[str, tuple[int, int]] = {
     "getrandom": (318, 278),
 }
 _WITH_ARGUMENT: dict[str, tuple[tuple[int, int], int, tuple[int, ...]]] = {
-    # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC: not those that send signals to others
+    # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC: not those that make the kernel send signals
     "fcntl": ((72, 25), 1, (0, 1, 2, 3, 1030)),
     "ioctl": ((16, 29), 1, (0x5421,)),  # FIONBIO
     "socketpair": (
         (53, 199),
         0,
         (1,),
-    ),  # AF_UNIX: both ends are its own, and there is no way to bind or connect
-    "prlimit64": ((302, 261), 0, (0,)),  # its own limits
+    ),  # AF_UNIX: both ends are in this process, and bind and connect are not allowed
+    "prlimit64": ((302, 261), 0, (0,)),  # only its own limits
 }
-"""Numbers, which argument is looked at, and the values that it may have."""
+"""The call's numbers, the index of the checked argument, and its allowed values."""
 _OPENAT = (257, 56)
 _WRITING = (
     0o3 | 0o100 | 0o1000
@@ -107,13 +107,14 @@ _WRITING = (
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above; AUDIT_ARCH
 _X32 = 0x40000000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_KILL, _REFUSE, _ALLOW = 0x80000000, 0x00050000 | 1, 0x7FFF0000  # the process; with EPERM; on
+_KILL, _REFUSE, _ALLOW = 0x80000000, 0x00050000 | 1, 0x7FFF0000  # kill the process; return EPERM; allow
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 _SET_SECCOMP, _FILTER, _SET_NO_NEW_PRIVS = 22, 2, 38
 
 
 def restrict_system_calls() -> bool:
-    """Leaves this process the listed calls for good; whether the kernel took them. False on other machines."""
+    """Permanently restricts this process to the listed calls. Returns True if the kernel did so; False on other
+    machines."""
     column = (
         _ARCHITECTURES.get(platform.machine()) if sys.platform == "linux" and sys.maxsize > 1 << 32 else None
     )
@@ -130,7 +131,7 @@ def restrict_system_calls() -> bool:
 
 
 def _program(column: int, architecture: int) -> Iterator[tuple[int, int, int, int]]:
-    """Operation, where to go on if it is so and if not (steps ahead), and the value."""
+    """The BPF instructions: operation, steps to skip if true and if false, and the value."""
     yield _LOAD, 0, 0, _ARCHITECTURE
     yield _EQUAL, 1, 0, architecture
     yield _RETURN, 0, 0, _KILL

@@ -1,21 +1,21 @@
-"""The sandbox: worker processes that open what untrusted people send.
+"""The sandbox: worker processes that open untrusted files.
 
-A parser of PDF or pictures may hang, eat memory or be taken over by a hostile file. So it runs in a process
-of its own that has little to lose: no environment, no network, no files but its program's and no system calls but
-those of reading where the kernel lets us take them away, caps on memory, processor time, files and processes, and a
-wall clock kept by the parent. Jobs and answers are JSON over pipes, with binary parts beside them, both capped.
+A parser of PDF or pictures may hang, exhaust memory or be taken over by a hostile file. So it runs in a separate
+process with few rights: no environment, no network, only its program's files and only the system calls for reading if
+the kernel can restrict them, limits on memory, processor time, files and processes, and a wall-clock limit enforced by
+the parent. Jobs and answers are JSON over pipes, with binary parts beside them, both limited in size.
 
-Workers are forked from a process that has imported everything and read nothing (`trust.sandbox.fork_server`), so a
-new one costs milliseconds. By default a worker lives for one job: what it read, and whatever took it over, ends with
-it. One that broke a limit or met what nobody foresaw ends too.
+Workers are forked from a process that has imported all code but read no file (`trust.sandbox.fork_server`), so a new
+one costs milliseconds. By default a worker lives for one job, so that the content it read, and any attacker in it, ends
+with it. A worker that exceeded a limit or had an unforeseen error ends too.
 
-What a worker may be asked for is said when the pool is made: names, and the "module:function" behind each,
-imported before the worker gives up its rights; a module's `prepare()`, if it has one, is called before that too.
-The answer to a job that broke a limit is `EvidenceUnavailableError` with code LIMIT_EXCEEDED; what a reader may say of
-a file (`_SAID_OF_FILES`) comes back as itself; anything else, also an answer that is not in its form, comes back as
-`EvidenceUnavailableError` with code CANNOT_BE_READ. A worker cannot say that the service is broken.
-A worker that does not even start has seen no file: that is `OperationalError` with code READER_DOWN, ours to mend, and
-its reason is logged. There is no other way out, so nothing that is opened here can become a 500 or a hang.
+The jobs are fixed when the pool is made: names, each with a "module:function" that is imported before the worker gives
+up its rights; a module's `prepare()`, if it has one, is called before that too. A job that exceeded a limit gives
+`EvidenceUnavailableError` with code LIMIT_EXCEEDED; errors that a reader may report about a file (`_SAID_OF_FILES`)
+are raised as they are; anything else, also a malformed answer, gives `EvidenceUnavailableError` with code
+CANNOT_BE_READ. A worker cannot report that the service is broken. A worker that does not start has read no file: that
+is `OperationalError` with code READER_DOWN, a fault of the service, and its reason is logged. There are no other
+outcomes, so no file can cause a status 500 or a hang.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from trust.sandbox.fork_server import CANNOT_BE_READ, FAILED, HEADER, HELLO, UNF
 T = TypeVar("T")
 _MAX_ANSWER = 4 * 1024 * 1024
 _START_SECONDS = 120.0
-"""Importing what reads files takes a second; a busy machine may take long. No file is being read yet."""
+"""Importing the readers takes a second, but much longer on a busy machine. No file is being read yet."""
 _MAX_REASON = 400
 _SAID_OF_FILES: Mapping[str, type[TrustError]] = {
     kind.__name__: kind for kind in (VerificationError, EvidenceUnavailableError, Malformed)
@@ -73,18 +73,18 @@ class Limits:
 
 
 class Apart(str):
-    """The place of a job whose workers do nothing else.
+    """The "module:function" of a job that has its own workers, which do nothing else.
 
-    For decoders in languages where a hostile file may take the process over: what they could forge afterwards is
-    another answer of their own kind, and not a verdict on somebody else's file.
+    For decoders in languages where a hostile file may take over the process: it could then only forge answers of the
+    same job, not a verdict on another client's file.
     """
 
 
 class Sandbox:
     """Pools of workers: one for all jobs, and one for each job that is `Apart`.
 
-    `run` may be called from many threads; each call has a worker to itself. `workers` is the size of each pool; they
-    start at their first job. `niceness` is that of the processor: 0 as others, 19 after everybody.
+    `run` may be called from many threads; each call has a worker for itself. `workers` is the size of each pool; they
+    start at their first job. `niceness` is the scheduling priority: 0 is normal, 19 the lowest.
     """
 
     def __init__(
@@ -103,10 +103,10 @@ class Sandbox:
         attachments: Sequence[bytes],
         decode: Callable[[dict[str, Any]], T],
     ) -> T:
-        """The job's answer, as `decode` reads it. Raises as the module says.
+        """The job's answer, as decoded by `decode`. Raises as the module says.
 
-        An answer comes from a process that a hostile file may have taken over: what `decode` cannot make sense of is
-        an answer of no worth, and says nothing of the file. Errors of our own tree that it raises pass.
+        The answer comes from a process that a hostile file may have taken over. If `decode` cannot decode it, the
+        answer is worthless and says nothing about the file. A `TrustError` that `decode` raises passes through.
         """
         answer = self._of[job].run(job, arguments, attachments)
         try:
@@ -117,12 +117,12 @@ class Sandbox:
             raise _cannot_be_read() from exc
 
     def warm_up(self) -> None:
-        """Starts one worker of each pool ahead of its first job."""
+        """Starts one worker of each pool before its first job."""
         for pool in self._pools:
             pool.warm_up()
 
     def workers(self) -> list[int]:
-        """Process ids of the workers that wait for a job."""
+        """Process ids of the idle workers."""
         return [pid for pool in self._pools for pid in pool.workers()]
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class _Pool:
             try:
                 answer = worker.ask(job, arguments, attachments)
             except _ForkServerEnded:
-                # No file reaches that process: what ended it was not this one, and another reader is asked once.
+                # No file reaches that process, so this file did not end it; try once with another reader.
                 worker = self._ready(worker)
                 answer = worker.ask(job, arguments, attachments)
         except _ForkServerEnded as exc:
@@ -171,7 +171,7 @@ class _Pool:
         return answer
 
     def _ready(self, worker: _Worker | None) -> _Worker:
-        """A worker that waits for a job: the given one, or a new one in its place. Raises `OperationalError`."""
+        """An idle worker: the given one, or a new one in its place. Raises `OperationalError`."""
         if worker is not None:
             if worker.is_ready():
                 return worker
@@ -183,7 +183,7 @@ class _Pool:
         raise _down(worker.reason)
 
     def _next_one(self) -> _Worker | None:
-        """Asked for now, so that the next job finds it made."""
+        """Requests a worker now, so that it is ready for the next job."""
         try:
             fork_server = self._fork_server
             return (
@@ -279,7 +279,7 @@ class _ForkServer:
         return self._process.poll() is None
 
     def fork(self, jobs_from: int, answers_to: int) -> None:
-        """Asks for a worker on these pipes; the worker says when it is there. Raises `OSError`."""
+        """Requests a worker on these pipes, which reports when it is ready. Raises `OSError`."""
         socket.send_fds(self._channel, [b"new"], [jobs_from, answers_to])
 
     def reap(self, pid: int) -> None:
@@ -287,7 +287,7 @@ class _ForkServer:
             self._channel.send(b"reap %d" % pid)
 
     def close(self) -> None:
-        """Its workers end with it."""
+        """Ends the process and its workers."""
         self._process.kill()
         self._channel.close()
         if self._process.stderr is not None:
@@ -297,7 +297,7 @@ class _ForkServer:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a worker said of a file instead of an answer."""
+    """An error that a worker reported about a file instead of an answer."""
 
     kind: type[TrustError]
     code: str
@@ -306,12 +306,12 @@ class _Said:
 
 
 class _ForkServerEnded(Exception):
-    """The process that a worker was forked from ended, and every worker of it with it."""
+    """The process that a worker was forked from has ended, and all its workers with it."""
 
 
 class _Worker:
     def __init__(self, fork_server: _ForkServer, limits: Limits) -> None:
-        """Asks for the process and does not wait for it. Raises `OSError`."""
+        """Requests the process without waiting for it. Raises `OSError`."""
         self._fork_server = fork_server
         self._limits = limits
         self.pid = 0
@@ -331,7 +331,8 @@ class _Worker:
             os.close(answers_to)
 
     def is_ready(self) -> bool:
-        """Whether it waits for a job; waits until it has started. Afterwards it has nothing to say unasked."""
+        """True if the worker is idle; waits until it has started. A started worker that sends something unasked is
+        not."""
         if self.pid:
             return self._fork_server.is_alive() and not _has_something(self._answers, 0.0)
         deadline = time.monotonic() + _START_SECONDS
@@ -367,7 +368,7 @@ class _Worker:
             return _taken(_read_exactly(self._answers, size, deadline))
         except (OSError, EOFError, struct.error) as exc:
             if not self._fork_server.is_alive():
-                raise _ForkServerEnded from exc  # and this worker with it
+                raise _ForkServerEnded from exc  # this worker has ended too
             raise EvidenceUnavailableError(
                 "Opening the file took too much time or memory, or broke the reader.",
                 "If it is genuine, ask its issuer for a fresh copy.",
@@ -377,13 +378,13 @@ class _Worker:
             killer.cancel()
 
     def _kill(self) -> None:
-        # Its id is its own until it was reaped.
+        # The process id is not reused until it was reaped.
         with self._kill_lock, contextlib.suppress(ProcessLookupError):
             if self.pid:
                 os.kill(self.pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """Ends it. A second time does nothing: its descriptors are somebody else's by then."""
+        """Ends the worker. Does nothing a second time, because its descriptors may be in use elsewhere by then."""
         if self._is_stopped:
             return
         self._is_stopped = True
@@ -399,7 +400,7 @@ class _Worker:
 
 
 def _taken(encoded: bytes) -> dict[str, Any] | _Said:
-    """An answer in its form; whatever else a worker may have sent says that the file cannot be read."""
+    """The decoded answer; anything malformed counts as "the file cannot be read"."""
     unread = _cannot_be_read()
     nothing = _Said(type(unread), unread.code, unread.what, unread.todo)
     try:
@@ -446,7 +447,7 @@ def _warn_once() -> None:
 
 
 def _has_something(descriptor: int, seconds: float) -> bool:
-    """Whether there is something to read, the end included. With poll: select knows the first 1024 descriptors only."""
+    """True if there is something to read, or the end. Uses poll, because select supports only 1024 descriptors."""
     waiting = select.poll()
     waiting.register(descriptor, select.POLLIN)
     return bool(waiting.poll(max(0.0, seconds) * 1000))

@@ -1,4 +1,4 @@
-"""The one storage error that needs a name of its own: it is not known whether the bytes are on the disk."""
+"""The storage error for the case that it is not known whether the bytes are on the disk."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from trust.model.errors import StorageError
 
 
 class DurabilityUnknown(StorageError):
-    """A commit or an fsync failed, so what was written may be there after a power cut, or may not.
+    """A commit or an fsync failed, so the data may or may not be there after a power cut.
 
-    Asking again proves nothing: after a failed fsync the kernel may drop the dirty pages and report success
-    the next time. Whoever signs what was written has to stop. Every other `StorageError` means: not stored.
+    Repeating it proves nothing: after a failed fsync the kernel may drop the dirty pages and report success the next
+    time. Code that signs the data must stop. Every other `StorageError` means that nothing was stored.
     """

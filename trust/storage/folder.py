@@ -1,7 +1,7 @@
-"""Files that are either whole and durable, or absent; and the lock that keeps a second writer out.
+"""Writing files atomically and durably; and the lock that keeps a second writer out.
 
-A file is written beside its destination, synced, moved into place, and then its folder is synced: without
-the last step a power cut may forget the name although the content is on the disk (fsync(2), NOTES).
+A file is written beside its destination, synced, moved into place, and then its folder is synced: without the last step
+a power cut may lose the name although the content is on the disk (fsync(2), NOTES).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _serial = itertools.count()
 
 @contextlib.contextmanager
 def folder_turn(folder: Path, *, name: str) -> Iterator[None]:
-    """Waits until no other process of this machine is in the same turn (flock; let go when a process dies)."""
+    """Holds the lock `name` in a folder, after waiting for other processes of this machine (flock; a process that dies
+    releases it)."""
     _make_folder(folder)
     try:
         fd = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -36,10 +37,10 @@ def folder_turn(folder: Path, *, name: str) -> Iterator[None]:
 
 
 class DataFolderLock:
-    """Held by the one process that writes to a data folder; let go on `release` and when the process dies.
+    """The lock of the process that writes to a data folder; released by `release` and when the process dies.
 
-    The lock is on an open file (flock), not the existence of one, so nothing has to be cleaned up after
-    kill -9. It says nothing about a folder on a network file system: keep data folders on local disks.
+    It is a lock on an open file (flock), not the existence of a file, so nothing must be cleaned up after kill -9. It
+    is not reliable on a network file system, so data folders must be on local disks.
     """
 
     def __init__(self, folder: Path, *, name: str = ".lock") -> None:
@@ -64,7 +65,7 @@ class DataFolderLock:
         os.pwrite(self._fd, str(os.getpid()).encode("ascii"), 0)  # only for the message above
 
     def release(self) -> None:
-        """Lets go. Doing it twice is fine."""
+        """Releases the lock. Idempotent."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -79,9 +80,9 @@ class DataFolderLock:
 
 
 def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
-    """On return `path` holds exactly `data`, also after a power cut; readers see the old file or the new.
+    """On return `path` contains exactly `data`, also after a power cut; readers see the old file or the new one.
 
-    `mode`: its permissions, whatever the process takes away from new files; None leaves that to the process.
+    `mode`: its permissions, regardless of the umask; None: by the umask.
 
     Raises `StorageError` if the file was not replaced, `DurabilityUnknown` if that is not certain.
     """
@@ -94,18 +95,18 @@ def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
 
 
 def create_durably(path: Path, data: bytes) -> None:
-    """As `write_durably`, for a file that never changes once it is there.
+    """As `write_durably`, for a file that must never change once it exists.
 
-    A file with the same content is success: that is a repeat after a crash. Other content raises
-    `LedgerHalted`, for then somebody has rewritten history, or is about to.
+    An existing file with the same content is success (a repeat after a crash). Other content raises `LedgerHalted`,
+    because history was or would be rewritten.
     """
     create_all_durably([(path, data)])
 
 
 def create_all_durably(files: Sequence[tuple[Path, bytes]]) -> None:
-    """As `create_durably` for many files: all are durable on return, and each folder is synced once.
+    """As `create_durably` for many files: all are durable on return, and each folder is synced only once.
 
-    After an exception some may be there and others not; each is whole.
+    After an exception some files may exist and others not; each one that exists is complete.
     """
     with contextlib.ExitStack() as stack:
         copies = [
@@ -115,7 +116,7 @@ def create_all_durably(files: Sequence[tuple[Path, bytes]]) -> None:
         ]
         for copy, path, data in copies:
             _link(copy, path, data)
-    # Also folders of files that were there already: their writer may have died before this very line.
+    # Sync also the folders of files that existed: their writer may have died before doing so.
     for folder in dict.fromkeys(path.parent for path, _ in files):
         sync_folder(folder)
 
@@ -124,7 +125,7 @@ def _link(copy: Path, path: Path, data: bytes) -> None:
     try:
         os.link(copy, path)  # unlike rename, refuses to replace
     except FileExistsError:
-        _is_there_with(path, data)  # another process was faster: its content is judged
+        _is_there_with(path, data)  # another process was faster: compare its content
     except OSError as exc:
         raise _not_stored(path, exc) from exc
 
@@ -146,7 +147,7 @@ def _is_there_with(path: Path, data: bytes) -> bool:
 
 @contextlib.contextmanager
 def _temporary_copy(path: Path, data: bytes, mode: int | None = None) -> Iterator[Path]:
-    """A synced file beside `path`, gone again on leaving if it was not moved."""
+    """A synced file beside `path`, deleted on exit if it was not moved."""
     _make_folder(path.parent)
     copy = path.parent / f".{path.name}.{os.getpid()}.{next(_serial)}.tmp"
     try:
@@ -166,7 +167,7 @@ def _temporary_copy(path: Path, data: bytes, mode: int | None = None) -> Iterato
 
 
 def _make_folder(folder: Path) -> None:
-    """Creates `folder` and what is missing above it, each name synced into the folder that holds it."""
+    """Creates `folder` and missing parents, syncing each name into its parent."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)

@@ -1,4 +1,4 @@
-"""What stands between a row and whoever believes it: the interface, so that databases need not know who guards them."""
+"""The interface of a guard, which checks rows when they are read, so that databases do not depend on the guard."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from typing import Any, Protocol
 from sqlalchemy.engine import Connection
 
 Key = tuple[str, tuple[int | str | bytes, ...]]
-"""A row: its table, and the values of its primary key in their order."""
+"""Names a row: its table, and the values of its primary key in their order."""
 
 _GUARD, _CHANGED = "yinzheng guard", "yinzheng changed rows"
 
 
 class Guard(Protocol):
-    """`issuer.guarding.guarding` is the one there is."""
+    """Implemented by `issuer.guarding.guarding`."""
 
     def check(self, connection: Connection, table: str, row: Mapping[str, Any]) -> None:
-        """Raises `StorageError` (ROW_EDITED) for a row that this service did not leave as it is."""
+        """Raises `StorageError` (ROW_EDITED) for a row that is not as this service left it."""
 
     def check_mac(self, table: str, row: Mapping[str, Any]) -> None:
-        """The same of the columns that the row's MAC is over, and no more."""
+        """As `check`, but only for the columns that the row's MAC covers."""
 
     def mac(self, table: str, row: Mapping[str, Any]) -> bytes | None:
-        """The MAC that a row of this table carries; None for a table whose rows carry none."""
+        """The correct MAC of a row; None for a table whose rows have no MAC."""
 
     def columns(self, table: str) -> frozenset[str]:
-        """The columns that decide something, of a table whose rows carry a MAC; none of any other."""
+        """The deciding columns of a table whose rows have a MAC; empty for any other."""
 
     def is_recorded(self, table: str, columns: Iterable[str] | None = None) -> bool:
-        """Is a change of such a row an event of the ledger? `columns`: what is changed; None for all."""
+        """True if changing `columns` (None: all) of such a row is recorded as an event in the ledger."""
 
     def announce(self, connection: Connection) -> object:
-        """Before the end of a transaction: stores the event of the rows that it changed. None: there are none."""
+        """Called before the end of a transaction: stores the event of the changed rows. None if there are none."""
 
     def complete(self, announced: object) -> None:
-        """After the end of the transaction: appends the event."""
+        """Called after the end of the transaction: appends the event to the ledger."""
 
 
 def install(connection: Connection, guard: Guard | None) -> None:
-    """At the beginning of a transaction."""
+    """Sets the guard of a transaction, at its beginning."""
     connection.info[_GUARD] = guard
     connection.info[_CHANGED] = {}
 
@@ -54,6 +54,6 @@ def note_change(connection: Connection, key: Key) -> None:
 
 
 def changed_rows(connection: Connection) -> dict[Key, None]:
-    """The rows of recorded tables that this transaction has changed, in order."""
+    """The changed rows of recorded tables in this transaction, in order."""
     found: dict[Key, None] = connection.info.setdefault(_CHANGED, {})
     return found

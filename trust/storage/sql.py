@@ -6,17 +6,16 @@ ships 3.40.1). So `write` hands out one connection under a mutex; every reader i
 `query_only=ON` and `wal_autocheckpoint=0`, which can neither write nor checkpoint; and readers are closed
 before the writer, because the last connection to close checkpoints. Other processes are kept out by
 `trust.storage.folder.DataFolderLock`. Commits are synced (`synchronous=FULL`: with NORMAL a power cut may
-take back a commit that a signature already covers). `BEGIN IMMEDIATE` takes the write lock at once, so a
-transaction never fails half-way because it began by reading. Deleted rows are overwritten. A COMMIT that
-fails in its fsync raises `DurabilityUnknown`.
+undo a commit that a signature already covers). `BEGIN IMMEDIATE` takes the write lock at once, so a transaction
+never fails half-way because it began by reading. Deleted rows are overwritten. A COMMIT that fails in its fsync
+raises `DurabilityUnknown`.
 
-PostgreSQL. A pool; every transaction has its own connection; `synchronous_commit=on`. A COMMIT whose answer
-got lost is a `StorageError` that says so; the server can be asked again what it has stored, and after a
-failed fsync it stops by itself.
+PostgreSQL. Every transaction has its own connection from a pool; `synchronous_commit=on`. A COMMIT whose answer was
+lost is a `StorageError` that says so; the caller can query what the server has stored, because after a failed fsync the
+server stops by itself.
 
-A transaction commits when its block ends and rolls back when the block raises. A failing database becomes
-`StorageError`. Errors that are about the data (`IntegrityError`) pass through, because only the caller knows
-what they mean.
+A transaction commits when its block ends and rolls back when the block raises. Errors of the database are raised as
+`StorageError`. Errors about the data (`IntegrityError`) pass through, because only the caller knows what they mean.
 
     db = Database(Path("data/yinzheng.db"))          # or "postgresql+psycopg://host/name"
     with db.write() as connection:
@@ -50,12 +49,12 @@ from trust.storage.guard import Guard, install
 _BUSY_TIMEOUT_MS: Final = 5_000
 _READERS: Final = 16
 
-# A COMMIT that fails with one of these left nothing behind: SQLite rolled back, or has not begun.
+# A COMMIT that fails with one of these has stored nothing: SQLite rolled back, or had not begun.
 _CERTAINLY_NOT_COMMITTED: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})
 
 
 class Database:
-    """An open database. `close` it; nothing may be running in it then."""
+    """An open database. The caller must `close` it when nothing is running in it any more."""
 
     def __init__(self, where: Path | str) -> None:
         """Opens a file (`Path`) or a `postgresql+psycopg://` URL. Raises `StorageError` if that fails."""
@@ -68,19 +67,19 @@ class Database:
             self._readers = self._writer = _postgresql_engine(where)
         self.name: Final[str] = self._writer.url.render_as_string(hide_password=True)
         try:
-            # The writer comes first: it switches to WAL and replays one that a crash left behind.
+            # The writer is opened first: it switches to WAL and replays one that a crash left behind.
             with self.write() as connection:
                 connection.execute(sa.select(1))
             if isinstance(where, Path):
-                # The WAL may be a new file. SQLite syncs its folder, and passes over a failure: then a power cut
-                # could take away the name, and every commit with it.
+                # The WAL may be a new file. SQLite syncs its folder but ignores a failure, after which a power cut
+                # could lose the name, and every commit with it.
                 sync_folder(where.parent)
         except BaseException:
             self.close()
             raise
 
     def server_time(self) -> datetime:
-        """What the clock of the PostgreSQL server says. SQLite has none: `is_sqlite` first."""
+        """The time of the PostgreSQL server's clock. Not for SQLite; check `is_sqlite` first."""
         with self.read() as connection:
             found = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
         assert isinstance(found, datetime)
@@ -92,9 +91,9 @@ class Database:
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that may write; durable when the block has ended without an exception."""
+        """Opens a transaction that may write; it is durable when the block has ended without an exception."""
         if self.is_writing_here():
-            # On SQLite it would wait for itself; on PostgreSQL it would not see what the outer one wrote.
+            # On SQLite it would deadlock; on PostgreSQL it would not see what the outer transaction wrote.
             raise RuntimeError("write() inside write(): pass the connection down instead")
         announced = None
         with self._turn(), _translated(self.name), self._writer.connect() as connection:
@@ -105,7 +104,7 @@ class Database:
                 if self.guard is not None:
                     announced = self.guard.announce(connection)
             except BaseException:
-                # A broken connection cannot roll back; what made the block fail is the better story.
+                # A broken connection cannot roll back; the block's own exception is more useful.
                 with contextlib.suppress(DBAPIError):
                     transaction.rollback()
                 raise
@@ -115,17 +114,17 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads. On SQLite it sees one state throughout and blocks no writer."""
+        """Opens a read-only transaction. On SQLite it sees one consistent state and blocks no writer."""
         with _translated(self.name), self._readers.connect() as connection, connection.begin():
             install(connection, self.guard)
             yield connection
 
     def forget_deleted(self, tables: Sequence[str]) -> bool:
-        """Makes sure that deleted rows cannot be read from the files any more, as far as the database can.
+        """Ensures that deleted rows cannot be read from the files any more, as far as the database can.
 
-        SQLite overwrites them when they are deleted (`secure_delete`); their copies in the WAL go now. On
-        PostgreSQL dead rows go with VACUUM; its own WAL keeps them until it is recycled, and so do backups.
-        False if a reader kept the WAL from being emptied; it is emptied later.
+        SQLite overwrites them on deletion (`secure_delete`); their copies in the WAL are removed now. On PostgreSQL,
+        VACUUM removes dead rows; its WAL keeps them until it is recycled, and backups keep them too. Returns False if a
+        reader prevented the WAL from being emptied, which then happens later.
         """
         if self.is_sqlite:
             with self._mutex, _translated(self.name), self._writer.connect() as connection:
@@ -141,11 +140,11 @@ class Database:
             return True
 
     def is_writing_here(self) -> bool:
-        """Is the calling thread inside `write`? Whoever waits for another thread's write must not be."""
+        """True if the calling thread is inside `write`. Such a thread must not wait for another thread's write."""
         return getattr(self._held, "writing", False)
 
     def close(self) -> None:
-        """Closes every connection; readers first, so that the writer is the one that checkpoints."""
+        """Closes every connection, readers first, so that the writer checkpoints."""
         if self._readers is not self._writer:
             self._readers.dispose()
         self._writer.dispose()
@@ -171,7 +170,7 @@ class Database:
         try:
             transaction.commit()
         except DBAPIError as exc:
-            # The connection is in an unknown state too: the next transaction gets a new one.
+            # The connection is in an unknown state too, so the next transaction gets a new one.
             transaction.connection.invalidate()
             if getattr(exc.orig, "sqlite_errorcode", None) in _CERTAINLY_NOT_COMMITTED:
                 raise
@@ -183,7 +182,7 @@ class Database:
 
 
 def _is_surrogate(char: str) -> bool:
-    """Half a character, as JSON may name one, and as bytes come from a command line that are no text."""
+    """True for a lone surrogate, which may come from JSON, or from bytes on a command line that are not text."""
     return "\ud800" <= char <= "\udfff"
 
 
@@ -205,7 +204,7 @@ def _translated(name: str) -> Iterator[None]:
             raise
         raise _no_text() from exc
     except DataError as exc:
-        if "NUL" in str(exc.orig):  # which PostgreSQL keeps in no text
+        if "NUL" in str(exc.orig):  # PostgreSQL cannot store NUL in a text
             raise _no_text() from exc
         raise
     except (IntegrityError, ProgrammingError):
@@ -232,8 +231,8 @@ def _sqlite_engines(path: Path) -> tuple[Engine, Engine]:
 
 
 def _on_sqlite_writer_connect(connection: Any, _: ConnectionPoolEntry) -> None:
-    # Where it cannot have its WAL, SQLite goes on with another journal and says so in the answer only; that one
-    # is deleted to commit, without a sync of the folder: a power cut may bring it back, and undo the commit.
+    # If WAL is not possible, SQLite uses another journal and only its answer shows it. That journal is deleted on
+    # commit without syncing the folder, so a power cut could bring it back and undo the commit.
     (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
     if mode != "wal":
         raise StorageError("The database cannot write its log (WAL).", "Check the disk and its folder.")
@@ -245,7 +244,7 @@ def _on_sqlite_reader_connect(connection: DBAPIConnection, _: ConnectionPoolEntr
 
 
 def _on_sqlite_connect(connection: Any, *pragmas: str) -> None:
-    connection.isolation_level = None  # the driver shall not begin transactions on its own
+    connection.isolation_level = None  # the driver must not begin transactions by itself
     for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "foreign_keys=ON", "trusted_schema=OFF", *pragmas):
         connection.execute(f"PRAGMA {pragma}").close()
 

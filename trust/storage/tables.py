@@ -1,8 +1,8 @@
-"""Rows of tables: times as numbers, and the statements that every room needs.
+"""Reading and writing rows: times as numbers, and the statements that every room needs.
 
-Tables are tables only; what leaves a room are frozen dataclasses or plain values. Times are stored as microseconds
-since 1970, so that both databases compare them alike. Every row that is read here is judged by the guard of its
-database first (`trust.storage.guard`).
+Table classes are used for storage only; a room returns frozen dataclasses or plain values. Times are stored as
+microseconds since 1970, so that both databases compare them alike. Every row that is read here is first checked by the
+guard of its database (`trust.storage.guard`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def blob(*, nullable: bool = False) -> Any:
 
 
 def insert(connection: Connection, row: SQLModel) -> Any:
-    """Inserts one row and gives back its generated key, if it has one."""
+    """Inserts one row and returns its generated key, if it has one."""
     values = row.model_dump(exclude_none=True)
     table = table_of(row.__class__)
     guard = guard_of(connection)
@@ -66,19 +66,19 @@ def all_rows(connection: Connection, kind: type[SQLModel], /, **where: Any) -> l
     statement = sa.select(table)
     for column, value in where.items():
         statement = statement.where(table.c[column] == value)
-    # Fetched before they are judged: an exception would keep the statement open, and with it yesterday's view.
+    # Fetched before they are checked: an exception would keep the statement open, and with it an old snapshot.
     rows = connection.execute(statement.order_by(*table.primary_key)).all()
     return [believed(connection, kind, row) for row in rows]
 
 
 def one_row(connection: Connection, kind: type[SQLModel], /, **where: Any) -> Any:
-    """The only such row, or None."""
+    """The only row whose columns have these values, or None. Raises as `all_rows`."""
     found = all_rows(connection, kind, **where)
     return found[0] if found else None
 
 
 def believed(connection: Connection, kind: type[_Row], row: sa.Row[Any]) -> _Row:
-    """A row as it came from the database, once its guard has nothing against it. Raises `StorageError`."""
+    """Converts a row from the database after its guard has checked it. Raises `StorageError` (ROW_EDITED)."""
     values = dict(row._mapping)
     guard = guard_of(connection)
     if guard is not None:
@@ -89,7 +89,7 @@ def believed(connection: Connection, kind: type[_Row], row: sa.Row[Any]) -> _Row
 def believable(
     connection: Connection, kind: type[_Row], rows: Sequence[sa.Row[Any]]
 ) -> tuple[list[_Row], StorageError | None]:
-    """The rows that nobody edited, so that one that somebody did keeps none of them waiting; and the first reason."""
+    """The rows that pass their guard, so that one edited row does not block the others, and the first error, if any."""
     found: list[_Row] = []
     refused: StorageError | None = None
     for row in rows:
@@ -103,7 +103,7 @@ def believable(
 def update(
     connection: Connection, kind: type[SQLModel], where: dict[str, Any], values: dict[str, Any]
 ) -> int:
-    """Changes rows; says how many."""
+    """Changes the rows that match `where`; returns their number."""
     table = table_of(kind)
     conditions = [
         table.c[column].is_(None) if value is None else table.c[column] == value
@@ -114,7 +114,7 @@ def update(
     has_mac = guard is not None and not guard.columns(table.name).isdisjoint(values)
     keys: list[tuple[Any, ...]] = []
     if is_recorded or has_mac:
-        # What is changed was believed before, or an edited row would be blessed with it.
+        # Check rows before changing them, because an edited row would get a valid MAC with the change.
         found = connection.execute(sa.select(table).where(*conditions).with_for_update()).all()
         for row in found:
             believed(connection, kind, row)
@@ -151,13 +151,13 @@ def key_of(name: str, row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def rows_of(connection: Connection, name: str) -> Iterator[dict[str, Any]]:
-    """Every row of a small table as it stands, whatever its guard would say."""
+    """Every row of a small table, without asking its guard."""
     for row in connection.execute(sa.select(_named(name))):
         yield dict(row._mapping)
 
 
 def row_at(connection: Connection, name: str, key: Sequence[Any]) -> dict[str, Any] | None:
-    """One row as it stands."""
+    """One row, without asking its guard."""
     row = connection.execute(sa.select(_named(name)).where(*_is_key(_named(name), key))).one_or_none()
     return dict(row._mapping) if row is not None else None
 
@@ -165,7 +165,7 @@ def row_at(connection: Connection, name: str, key: Sequence[Any]) -> dict[str, A
 def portion_of(
     connection: Connection, name: str, after: Sequence[Any] | None, limit: int
 ) -> list[dict[str, Any]]:
-    """The next rows of a large table as they stand, in the order of their keys, behind the key `after`."""
+    """The next rows of a large table in the order of their keys, after the key `after`, without asking the guard."""
     table = _named(name)
     key = tuple(table.primary_key)
     statement = sa.select(table).order_by(*key).limit(limit)
@@ -175,7 +175,7 @@ def portion_of(
 
 
 def rows_without_mac(connection: Connection, name: str, limit: int) -> list[dict[str, Any]]:
-    """Rows from before there were MACs."""
+    """Rows without a MAC, from before MACs were introduced."""
     statement = sa.select(_named(name)).where(_named(name).c.mac.is_(None)).limit(limit)
     return [dict(row._mapping) for row in connection.execute(statement)]
 
@@ -192,8 +192,8 @@ def _named(name: str) -> sa.Table:
 def serialise(connection: Connection, what: str) -> None:
     """Lets one process at a time do `what` until the transaction ends.
 
-    On SQLite a write transaction is alone already. On PostgreSQL two processes could both see that something
-    is missing and both make it; the second waits here and then sees the first one's.
+    On SQLite there is only one write transaction anyway. On PostgreSQL two processes could both see that something is
+    missing and both make it; here the second waits and then sees what the first made.
     """
     if connection.dialect.name == "postgresql":
         key = int.from_bytes(
@@ -203,7 +203,7 @@ def serialise(connection: Connection, what: str) -> None:
 
 
 def set_sequence(connection: Connection, kind: type[SQLModel], last: int) -> None:
-    """SQLite goes on behind the largest number that is there."""
+    """Makes generated keys continue after `last`. SQLite needs nothing: it continues after the largest key."""
     if connection.dialect.name == "postgresql":
         sequence = sa.func.pg_get_serial_sequence(table_of(kind).name, "id")
         connection.execute(sa.select(sa.func.setval(sequence, last)))

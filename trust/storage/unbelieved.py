@@ -1,4 +1,4 @@
-"""What strangers are told where a row was edited: never which, and the log has it."""
+"""Hiding from outsiders which row was edited: they get a general error, and the details are logged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _log = logging.getLogger("yinzheng.register")
 
 @contextmanager
 def instead_of_edited(error: Callable[[], TrustError]) -> Iterator[None]:
-    """Raises `error()` for a row that its guard does not believe (ROW_EDITED)."""
+    """Raises `error()` in place of the error for an edited row (ROW_EDITED), which is logged."""
     try:
         yield
     except StorageError as exc:
