@@ -1,12 +1,12 @@
-"""Fetching over HTTP from machines that are not ours: bounded in time and size, and nothing is followed.
+"""Fetching over HTTP from other machines, with limits on time and size, and without following redirects.
 
-Two kinds of addresses. One that a certificate names (`fetch_named`) was written by somebody outside, who could
-point it at a machine inside our network (server-side request forgery): plain http only, for what is fetched is
-signed and needs no TLS (RFC 5280 §8 warns of https here: it can run in a circle); every address that the name
-resolves to has to be a public one; and the connection goes to the address that was looked at, not to a second
-answer of the name server. One that the operator wrote into the settings (`get`, `post`) may be anywhere.
+There are two kinds of addresses. One in a certificate (`fetch_named`) was written by an outsider, who could point it at
+a machine inside our network (server-side request forgery). So only plain http is allowed, because the content is signed
+and needs no TLS (RFC 5280 §8 warns that https can be circular here); every IP address of the name must be public; and
+the connection goes to the IP address that was checked, not to a second answer of the name server. An address in the
+settings (`get`, `post`) was written by the operator and may be anywhere.
 
-Answers are taken as they come: no redirect, no compression, no proxy from the environment.
+There are no redirects, no decompression, and no proxy from the environment.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import httpx2 as httpx
 from trust.model.errors import OperationalError
 
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-"""All that IANA gives to networks; outside of it are local, mapped and translated addresses (RFC 4291 §2.4)."""
+"""The range that IANA assigns to networks; local, mapped and translated addresses are outside it (RFC 4291 §2.4)."""
 
 
 class FetchFailed(OperationalError):
-    """Nothing usable came.
+    """Fetching failed, with one of these codes:
 
     FETCH_ADDRESS, FETCH_UNREACHABLE, FETCH_TOO_SLOW, FETCH_TOO_LARGE, FETCH_STATUS or FETCH_KIND.
     """
@@ -38,7 +38,7 @@ class FetchFailed(OperationalError):
 def fetch_named(
     address: str, *, timeout_seconds: float, max_bytes: int, private_hosts: Collection[str] = ()
 ) -> bytes:
-    """What an address in a certificate holds. `private_hosts` may be in our own network. Raises `FetchFailed`."""
+    """Fetches an address from a certificate. `private_hosts` may be in our network. Raises `FetchFailed`."""
 
     async def fetch() -> bytes:
         url = _url(address, ("http",))
@@ -50,7 +50,7 @@ def fetch_named(
 
 
 def get(address: str, *, answer_type: str, timeout_seconds: float, max_bytes: int) -> bytes:
-    """What an address in the settings holds, of `answer_type`. Raises `FetchFailed`."""
+    """Fetches an address from the settings; the answer must be of `answer_type`. Raises `FetchFailed`."""
 
     async def fetch() -> bytes:
         url = _url(address, ("http", "https"))
@@ -69,7 +69,7 @@ def post(
     timeout_seconds: float,
     max_bytes: int,
 ) -> bytes:
-    """The answer, of `answer_type`, to a body sent to an address in the settings. Raises `FetchFailed`."""
+    """Posts a body to an address from the settings; the answer must be of `answer_type`. Raises `FetchFailed`."""
 
     async def send() -> bytes:
         url = _url(address, ("http", "https"))
@@ -80,7 +80,8 @@ def post(
 
 
 def _run(work: Coroutine[None, None, bytes], timeout_seconds: float) -> bytes:
-    """One limit for everything, name server and slow drips included; also inside a running event loop."""
+    """Runs `work` with one time limit for everything, including the name server and slow answers. Also works inside a
+    running event loop."""
 
     async def limited() -> bytes:
         async with asyncio.timeout(timeout_seconds):
@@ -126,7 +127,7 @@ async def _public_address(url: httpx.URL, private_hosts: Collection[str]) -> str
 def _is_public(text: str) -> bool:
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
-        # What carries an IPv4 address inside could lead to a private one.
+        # An address that contains an IPv4 address could lead to a private one.
         if address.ipv4_mapped is not None:
             return _is_public(str(address.ipv4_mapped))
         if address not in _GLOBAL_UNICAST or address.sixtofour is not None or address.teredo is not None:
@@ -147,7 +148,7 @@ async def _exchange(
     headers = {"User-Agent": "yinzheng", "Accept-Encoding": "identity", **headers}
     try:
         async with (
-            # Without limits of its own: `_run` has the one that counts.
+            # Without its own timeouts; `_run` has the limit that counts.
             httpx.AsyncClient(
                 verify=_tls(),
                 timeout=None,
@@ -176,5 +177,5 @@ async def _exchange(
 
 @lru_cache(maxsize=1)
 def _tls() -> ssl.SSLContext:
-    """Made once: reading the machine's roots takes longer than a time-stamp."""
+    """The TLS context, made once, because reading the machine's roots takes longer than a time-stamp."""
     return ssl.create_default_context()

@@ -1,1 +1,1 @@
-"""What every face over HTTP shares: who calls, bodies and problems, pages, and the queues in front of the readers."""
+"""What all HTTP faces share: authentication, bodies and problems, pages, and the queues in front of the readers."""

@@ -1,4 +1,4 @@
-"""What every route of the API shares: bodies, who calls, problems declared."""
+"""What all routes of the API share: bodies, authentication, declared problems."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Body(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """Who calls, by the API key in the header `Authorization`."""
+    """Authenticates callers by the API key in the header `Authorization`."""
 
     access: Access
 
     def check(self, authorization: str | None, scope: str) -> ApiCaller:
-        """Raises `NotPermitted`: UNAUTHENTICATED, or NOT_PERMITTED without the scope."""
+        """The caller. Raises `NotPermitted`: UNAUTHENTICATED, or NOT_PERMITTED without the scope."""
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             raise NotPermitted(
@@ -56,16 +56,16 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         (503, "not available at the moment; Retry-After says when"),
     )
 }
-"""Answers that any route of the API may give, for its description."""
+"""Problems that any route of the API may answer, for its description."""
 
 
 def example(value: dict[str, Any]) -> dict[str, Any]:
-    """An answer of 200 with this JSON, for a route's description."""
+    """An example of a 200 answer with this JSON, for a route's description."""
     return {"description": "Successful Response", "content": {"application/json": {"example": value}}}
 
 
 def private(body: dict[str, Any], status: int = 200) -> JSONResponse:
-    """An answer that no cache keeps."""
+    """An answer that caches must not store."""
     return JSONResponse(body, status, {"Cache-Control": "no-store"})
 
 
@@ -81,6 +81,6 @@ def read_pid(text: str) -> bytes:
 
 
 def check_size(upload: UploadFile) -> None:
-    """Raises `Malformed` (TOO_LARGE)."""
+    """Raises `Malformed` (TOO_LARGE) if the file is larger than allowed."""
     if (upload.size or 0) > MAX_FILE_BYTES:
         raise Malformed("The file is larger than 20 MiB.", "Make it smaller.", code="TOO_LARGE")

@@ -1,7 +1,7 @@
-"""Templates and static files of all faces: those of a page stand in the folders `templates` and `static` beside it.
+"""Templates and static files of all faces; those of a page are in the folders `templates` and `static` beside it.
 
-What every page uses is in this package; the roof names the other packages (`rooms`). A name is used once among all of
-them, as the first package that has it would hide the others.
+Shared ones are in this package; the roof names the other packages (`rooms`). A file name must be unique among all of
+them, because the first package that has it would hide the others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SHARED = "trust.web"
 
 
 def make_templates(rooms: Sequence[str]) -> Environment:
-    """The templates, escaped by default; a name that a page was not given is an error."""
+    """The templates, with escaping by default; using an undefined name is an error."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(room, "templates") for room in (_SHARED, *rooms)]),
         autoescape=True,
@@ -32,7 +32,7 @@ def make_templates(rooms: Sequence[str]) -> Environment:
 
 
 def static_files(rooms: Sequence[str]) -> StaticFiles:
-    """Style sheets, scripts and pictures. Addresses carry a digest, so they may be kept for ever."""
+    """Style sheets, scripts and pictures. Addresses contain a digest, so they may be cached for ever."""
     return _Static(packages=[(room, "static") for room in (_SHARED, *rooms) if _has_static(room)])
 
 
@@ -49,7 +49,7 @@ def _has_static(room: str) -> bool:
 
 
 def _asset_addresses(rooms: Sequence[str]) -> dict[str, str]:
-    """Addresses of the static files, each with the beginning of its digest: they may be cached for ever."""
+    """The addresses of the static files by name, each with the beginning of the file's digest."""
     return {
         each.name: f"/static/{each.name}?v={sha256(each.read_bytes()).hexdigest()[:12]}"
         for room in (_SHARED, *rooms)

@@ -1,13 +1,14 @@
-"""What a connection may cost before a request is whole, and how strictly its head is read.
+"""Limits on connections before a request is complete, and strict reading of request heads.
 
-A client that sends nothing, or a byte now and then, holds a descriptor. So a head has `HEAD_SECONDS` from its first
-byte, a body `BODY_SECONDS`, and a connection is closed when its client takes less than 64 KiB of an answer in
-`ANSWER_SECONDS`. There are as many connections as the process has descriptors to spare. When they are used up, the
-address with the most connections loses one: of those that wait for their client, the one that has waited longest. A
-connection whose request is being worked on is never closed.
+A client that sends nothing, or a byte now and then, occupies a descriptor. So a head must be complete `HEAD_SECONDS`
+after its first byte, a body after `BODY_SECONDS`, and a connection is closed when its client reads less than 64 KiB of
+an answer in `ANSWER_SECONDS`. The number of connections is limited by the free descriptors of the process. When they
+are used up, the address with the most connections loses the one that has waited longest for its client. A connection
+whose request is being processed is never closed.
 
-Heads are read strictly by RFC 9112: if a proxy in front and the server read one differently, two requests can pass for
-one. Lines end in CR LF, fields are not folded, and Content-Length and Transfer-Encoding do not come together.
+Heads are read strictly by RFC 9112, because if a proxy in front reads a head differently from the server, two requests
+can pass for one. Lines must end in CR LF, fields must not be folded, and Content-Length and Transfer-Encoding must not
+both be present.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from trust.web.lanes import network_of
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 75.0
-"""The application answers 408 after a minute; this is for clients that go on sending after they were answered."""
+"""The application answers 408 after a minute; this limit is for clients that go on sending after that."""
 ANSWER_SECONDS = 60.0
 _TAKEN_AT_LEAST = 64 * 1024
-"""In that time."""
+"""Bytes of an answer that a client must read within `ANSWER_SECONDS`."""
 MAX_HEAD_BYTES, MAX_FIELDS = 32 * 1024, 100
 _LOOK_EVERY = 1.0
 _KEPT_DESCRIPTORS = 160
-"""Databases, workers, the ledger's files."""
+"""Descriptors reserved for databases, workers and the ledger's files."""
 _MOST, _FEWEST = 4000, 24
 _NEITHER_CR_NOR_LF = re.compile(rb"(?<!\r)\n|\r(?!\n)|\n[ \t]")
 _FRAMING = re.compile(rb"\r\n(transfer-encoding|content-length)[ \t]*:", re.IGNORECASE)
@@ -43,7 +44,7 @@ _FULL = (
 
 
 def raise_descriptor_limit() -> None:
-    """As many files as the system lets this process have, up to what it can use."""
+    """Raises the limit of open files as far as the system allows and this process can use."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * _MOST + _KEPT_DESCRIPTORS
     most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
@@ -52,7 +53,7 @@ def raise_descriptor_limit() -> None:
 
 
 def most_connections() -> int:
-    """One descriptor each, and one for the file that comes over it."""
+    """The limit of connections: each needs one descriptor, and one for an uploaded file."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (
         _MOST if soft == resource.RLIM_INFINITY else max(_FEWEST, min(_MOST, (soft - _KEPT_DESCRIPTORS) // 2))
@@ -60,7 +61,7 @@ def most_connections() -> int:
 
 
 class StrictConnection(h11.Connection):
-    """Refuses heads that h11 would still read: see above."""
+    """A connection that refuses heads which h11 would accept; see the module."""
 
     def next_event(self) -> Any:
         if self.their_state is h11.IDLE:
@@ -69,11 +70,11 @@ class StrictConnection(h11.Connection):
 
 
 def check_head(received: bytes) -> None:
-    """Raises `h11.RemoteProtocolError` for the beginning of a request that is not in its form."""
+    """Raises `h11.RemoteProtocolError` if the beginning of a request is malformed."""
     end = received.find(b"\r\n\r\n")
     head = received[: end + 2] if end >= 0 else received[: MAX_HEAD_BYTES + 1]
     if end < 0 and head.endswith(b"\r"):
-        head = head[:-1]  # its LF may be on its way
+        head = head[:-1]  # its LF may not have arrived yet
     if len(head) > MAX_HEAD_BYTES or head.count(b"\n") > MAX_FIELDS + 1:
         raise h11.RemoteProtocolError("The head of the request is too long.", error_status_hint=431)
     if _NEITHER_CR_NOR_LF.search(head):
@@ -83,7 +84,7 @@ def check_head(received: bytes) -> None:
 
 
 class GuardedProtocol(PatientProtocol):
-    """The protocol of one connection, made by uvicorn."""
+    """The protocol of one connection; uvicorn makes the instances."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -109,14 +110,14 @@ class GuardedProtocol(PatientProtocol):
         self.look()
 
     def look(self) -> None:
-        """Notes what the connection waits for, and since when."""
+        """Records what the connection waits for, and since when."""
         left = self.transport.get_write_buffer_size()
         if left and (self.flow.write_paused or self.transport.is_closing()):
             phase = "answer"
         elif self.transport.is_closing():
             phase = "closing"
         elif self.conn.their_state is h11.IDLE:
-            # Between two requests uvicorn closes by itself, as long as nothing comes.
+            # Between two requests uvicorn closes an idle connection by itself.
             phase = "head" if self.cycle is None or self.conn.trailing_data[0] else "between"
         elif self.conn.their_state is h11.SEND_BODY:
             phase = "body"
@@ -143,15 +144,16 @@ class GuardedProtocol(PatientProtocol):
 
 
 class _OpenConnections:
-    """All of this process."""
+    """All open connections of this process."""
 
     def __init__(self) -> None:
         self._open: set[GuardedProtocol] = set()
         self._looking: asyncio.AbstractEventLoop | None = None
 
     def has_room_for(self, new: GuardedProtocol) -> bool:
-        """Takes a new connection in; False if no address with as many connections as its own can lose one."""
-        if self._looking is not new.loop:  # one loop a process; tests have one after the other
+        """Accepts a new connection, closing another if there are too many. False if no address that has at least as
+        many connections as that of `new` has one that waits for its client."""
+        if self._looking is not new.loop:  # a process has one loop; tests use several, one after another
             self._open = {each for each in self._open if not each.loop.is_closed()}
             self._looking = new.loop
             new.loop.call_later(_LOOK_EVERY, self._look, new.loop)

@@ -1,9 +1,9 @@
-"""How connections end when the service, or one worker of several, is told to stop.
+"""Ending connections when the service, or one of several workers, is told to stop.
 
-A request may be on its way over a connection that looks idle: it was accepted a moment ago, or it is kept open
-between two requests. Closing it at once, as the server would, loses that request: its sender sees a reset and cannot
-know whether anything was done. So such a connection stays open for `LAST_REQUEST_SECONDS`; what comes over it is
-answered, and every answer from then on says that the connection closes (RFC 9112 §9.6).
+A connection that looks idle, because it was just accepted or is kept open between two requests, may have a request on
+its way. Closing it at once, as the server would, loses that request: the client sees a reset and cannot know whether it
+was carried out. So such a connection stays open for `LAST_REQUEST_SECONDS`; requests on it are answered, and every
+answer from then on says that the connection closes (RFC 9112 §9.6).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class PatientProtocol(H11Protocol):
     _is_ending = False
 
     def shutdown(self) -> None:
-        """Called once for each open connection, when nothing new is accepted any more."""
+        """Called once for each open connection, after the server has stopped accepting new ones."""
         self._is_ending = True
         state = self.server_state
         if _CLOSE not in state.default_headers:

@@ -1,7 +1,7 @@
-"""Reading what a form sent, with limits kept while it arrives.
+"""Reading a form, with limits that are enforced while it arrives.
 
-A file may have 20 MiB. What is longer is not stored: it is read to its end, up to a limit, and thrown away, so
-that the browser finishes sending and shows our answer instead of "connection reset".
+A file may have 20 MiB. A larger one is read to its end, up to a limit, and discarded, so that the browser finishes
+sending and shows our answer instead of "connection reset".
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAX_DISCARDED = 128 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The texts of a form, and its file if one was chosen."""
+    """The texts of a form, and its file, if one was chosen."""
 
     texts: dict[str, str]
     file: bytes | None
@@ -33,7 +33,7 @@ class Sent:
 
 
 async def read_form(request: Request) -> Sent:
-    """Raises `Malformed`; its code is TOO_LARGE where the file is."""
+    """The form in a request. Raises `Malformed`, with the code TOO_LARGE if the file is too large."""
     limit = MAX_FILE_BYTES + _ROOM_FOR_FIELDS
     if _announced(request) > limit:
         await _discard(request)
@@ -53,7 +53,7 @@ async def read_form(request: Request) -> Sent:
 
 
 class _Counted:
-    """The request's body, until it is longer than a form of ours can be."""
+    """The request's body, which ends with an error if it is longer than any form of ours."""
 
     def __init__(self, request: Request, limit: int) -> None:
         self._request = request
@@ -74,7 +74,7 @@ async def _discard(request: Request) -> None:
     while left > 0:
         try:
             message = await request.receive()
-        except Exception:  # a cap of the server's own: the answer is "too large" either way
+        except Exception:  # a limit of the server itself; the answer is "too large" in any case
             return
         left -= len(message.get("body", b""))
         if message["type"] != "http.request" or not message.get("more_body"):

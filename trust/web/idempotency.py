@@ -1,8 +1,8 @@
-"""Idempotency keys: the same request sent twice is carried out once (draft-ietf-httpapi-idempotency-key-header).
+"""Idempotency keys: a request that is sent twice is carried out once (draft-ietf-httpapi-idempotency-key-header).
 
-A key belongs to a client and a route. The same key with the same body gives the stored answer; with another
-body 422; while the first is still running 409. A run that a crash cut off may be taken up again after five
-minutes: what lies below (identifier, ledger) is idempotent by itself.
+A key belongs to a client and a route. The same key with the same body gives the stored answer; with another body 422;
+while the first is still running 409. A run that was interrupted by a crash may be repeated after five minutes, because
+the layers below (identifier, ledger) are idempotent too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ class Idempotency:
         at: datetime,
         act: Callable[[], tuple[int, dict[str, Any]]],
     ) -> JSONResponse:
-        """The stored answer, or that of `act`, stored before it is given."""
+        """The stored answer, or that of `act`, which is stored before it is returned.
+
+        Raises `Malformed` (IDEMPOTENCY_KEY), `Conflict` and what `act` raises; the key can then be used again.
+        """
         if key is None or not 16 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
             raise Malformed(
                 "The Idempotency-Key header is missing or not 16 to 255 printable characters.",

@@ -1,17 +1,17 @@
 """Three queues in front of the sandbox: the public's, the counters' and the machines'.
 
-A busy client queues behind clients of its own class. Each lane has readers of its own (`Sandboxes`), threads of its own
-and a queue; a request that does not fit is refused before its body is read, with a time to come back. The public's
-readers get less of the processor than anything else, and give a file up sooner.
+A busy client queues behind clients of its own class. Each lane has its own readers (`Sandboxes`), threads and queue; a
+request that does not fit is refused before its body is read, with a time to come back. The public's readers have the
+lowest priority, and give up on a file sooner.
 
-    public    no key and no session                 few readers, many visitors
-    counter   the desk: somebody is standing there  readers that nobody else can take
+    public    no key and no session               few readers, many visitors
+    counter   the desk, where a person waits      readers reserved for counters
     machine   API keys, and our own jobs
 
-In the public lane addresses take turns. The next reader goes to the address that has the fewest at work; a second
-reader goes to an address only if two others stay free. With five readers, three addresses that send the worst files
-therefore leave one for the next visitor. Visitors behind one address queue, and are refused only if the lane is half
-full and their address has more than a few requests in it.
+In the public lane addresses take turns. The next free reader goes to the address that uses the fewest readers; an
+address gets a second reader only if two others stay free. So with five readers, three addresses that send the worst
+files leave one for the next visitor. Visitors behind one address queue, and are refused only if the lane is half full
+and their address has more than a few requests in it.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ _asking: ContextVar[Hashable | None] = ContextVar("client", default=None)
 
 
 class TooManyAtOnce(RequestError):
-    """One client has more under way than it may have."""
+    """One client has more requests in progress than it may have."""
 
     code = "TOO_MANY_AT_ONCE"
 
 
 class Lanes:
-    """One for the whole app, used on its event loop only."""
+    """The queues of all lanes. One for the whole app, used on its event loop only."""
 
     def __init__(self, sizes: Mapping[Lane, LaneSize] = SIZES) -> None:
         self._lanes = {lane: _Lane(size) for lane, size in sizes.items()}
 
     @contextlib.contextmanager
     def admitted(self, lane: Lane, client: str | None, announced: int = 0) -> Iterator[None]:
-        """Around a whole request, before its body is read. `client` is its address, `announced` its length in bytes.
+        """Wraps a whole request, before its body is read. `client` is its address, `announced` its length in bytes.
 
-        Raises `Busy`, and `TooManyAtOnce` where one client has too much under way.
+        Raises `Busy`, and `TooManyAtOnce` if the client has too many requests in progress.
         """
         network = network_of(client)
         with self._lanes[lane].admitted(network, announced):
@@ -67,15 +67,15 @@ class Lanes:
                 _asking.reset(token)
 
     def check_room(self, lane: Lane) -> None:
-        """Raises `Busy` if no more file would be taken in."""
+        """Raises `Busy` if no further file would be accepted."""
         self._lanes[lane].check_room()
 
     async def read(self, lane: Lane, work: Callable[[], T]) -> T:
-        """Runs what waits for a reader, in a thread. Raises `Busy`."""
+        """Runs work that needs a reader, in a thread. Raises `Busy`."""
         return await self._lanes[lane].files.run(work, _asking.get())
 
     async def decode(self, lane: Lane, work: Callable[[], T]) -> T:
-        """Runs what needs no reader: the text of a code. Raises `Busy`."""
+        """Runs work that needs no reader, such as a code's text, in a thread. Raises `Busy`."""
         return await self._lanes[lane].codes.run(work, _asking.get())
 
     def inside(self) -> dict[tuple[tuple[str, str], ...], float]:
@@ -127,7 +127,7 @@ class _Lane:
             if client is not None:
                 self._clients[client] -= 1
                 if not self._clients[client]:
-                    del self._clients[client]  # or the table would grow with every visitor
+                    del self._clients[client]  # otherwise the table would grow with every visitor
 
     def check_room(self) -> None:
         if self.uploads >= self._size.uploads:
@@ -136,10 +136,10 @@ class _Lane:
 
 
 class _Queue:
-    """Work in threads: `threads` at once, `waiting` behind them, and no more.
+    """Runs work in threads: at most `threads` at once and `waiting` behind them.
 
-    If clients take turns, the next job is of the client with the fewest jobs at work, and among those of the client
-    whose last job began first. Otherwise, and for clients that are not counted, it is first come, first served.
+    If clients take turns, the next job is that of the client with the fewest running jobs, and among those of the
+    client whose last job began first. Otherwise, and for uncounted clients, jobs run in the order of arrival.
     """
 
     def __init__(self, threads: int, waiting: int, *, takes_turns: bool = False) -> None:
@@ -148,7 +148,7 @@ class _Queue:
         self._most = threads + waiting
         self._takes_turns = takes_turns
         self._limiter = CapacityLimiter(threads)
-        self._seconds = 0.2  # of one job: a running mean
+        self._seconds = 0.2  # running mean of the duration of a job
         self._running: Counter[Hashable] = Counter()
         self._waiting: dict[Hashable, deque[Event]] = {}
         self._began: dict[Hashable, int] = {}
@@ -163,7 +163,7 @@ class _Queue:
 
     async def run(self, work: Callable[[], T], client: Hashable | None) -> T:
         self.check_room()
-        # A request that is not counted is a client of its own.
+        # An uncounted request counts as a separate client.
         client = object() if client is None or not self._takes_turns else client
         self.inside += 1
         try:
@@ -181,7 +181,7 @@ class _Queue:
         self._call_next()
         try:
             await turn.wait()
-        except BaseException:  # the client hung up: its place is free again
+        except BaseException:  # the client hung up, which frees its place
             if turn.is_set():
                 self._leave(client)
             else:
@@ -224,9 +224,10 @@ class _Queue:
 
 
 def network_of(client: str | None) -> str | None:
-    """One visitor: an IPv4 address, or the /64 of an IPv6 address, of which anyone has as many as he likes.
+    """The network that counts as one visitor: an IPv4 address, or the /64 of an IPv6 address, because any visitor can
+    use many addresses in a /64.
 
-    None, and not counted: this machine itself, which is a proxy that does not say for whom it asks.
+    None, which is not counted, for this machine itself: a proxy that does not forward the client's address.
     """
     try:
         address = ipaddress.ip_address(client or "")

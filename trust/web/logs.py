@@ -1,4 +1,4 @@
-"""Logs as JSON, one line each. What an exception says may quote its input: only its type and place are logged."""
+"""Logs as JSON lines. Of an exception only the type and place are logged, because its text may quote its input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and the few extras that code names."""
+    """Formats one JSON object a line: time, level, logger, message, and the few extras that our code uses."""
 
     _EXTRAS = ("method", "route", "status", "ms", "trace_id", "code", "what", "count")
 
@@ -24,7 +24,7 @@ class JsonFormatter(logging.Formatter):
         }
         line |= {name: getattr(record, name) for name in self._EXTRAS if hasattr(record, name)}
         if record.exc_info and record.exc_info[1] is not None:
-            # Where it happened, not what was in it: an exception's text may quote its input.
+            # Log the place, not the text, because an exception's text may quote its input.
             error = record.exc_info[1]
             trace = error.__traceback__
             places = []
@@ -37,7 +37,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logging() -> None:
-    """JSON on stderr; called by `serve`, never on import."""
+    """Sets up JSON logging on stderr; called by `serve`, never on import."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()

@@ -1,7 +1,7 @@
-"""Around every request: a trace id, a cap on the body and on the time it takes, one JSON log line, metrics.
+"""The frame of every request: a trace id, limits on the body's size and time, one JSON log line, metrics.
 
-A log line names the route's template, never the path: what follows /P/ and /Q/ is a secret or holds printed
-fields, and a path may hold an identifier. Bodies, queries and headers are never logged.
+A log line names the route's template, never the path, because the part after /P/ and /Q/ is a secret or contains
+printed fields, and a path may contain an identifier. Bodies, queries and headers are never logged.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
 
 
 class RequestFrame:
-    """Pure ASGI, so that it sees streamed bodies and never buffers one."""
+    """A pure ASGI middleware, so that it can count streamed bodies without buffering them."""
 
     def __init__(
         self, app: ASGIApp, metrics: Metrics, lanes: Lanes | None = None, body_seconds: float | None = None
@@ -53,12 +53,12 @@ class RequestFrame:
         trace_id = parent.group(1) if parent else secrets.token_hex(16)
         scope.setdefault("state", {})["trace_id"] = trace_id
         started, status, taken, is_whole = time.perf_counter(), 500, 0, False
-        # Pages count their own uploads, so that a browser gets the refusal as a page.
+        # Pages limit their own uploads, so that a browser gets the refusal as a page.
         limit = MAX_BODY if scope["path"].startswith("/api/") else None
 
         async def limited_receive() -> Message:
             nonlocal taken, is_whole
-            # After the body, what is waited for is that the caller hangs up: that may take its time.
+            # After the body, receive() waits for the client to disconnect, which has no time limit.
             with fail_after(None if is_whole else started + self._body_seconds - time.perf_counter()):
                 message = await receive()
             taken += len(message.get("body", b""))
@@ -88,8 +88,8 @@ class RequestFrame:
             response = problem(413, "TOO_LARGE", "The request is larger than 20 MiB.", trace_id=trace_id)
             await response(scope, receive, noting_send)
         except Busy as exc:
-            # A flood has to cost little: it is turned away before anything is routed or read, and not so fast that
-            # whoever does not wait as he is told could ask hundreds of times a second.
+            # Refuse a flood cheaply, before anything is routed or read, but with a delay, so that a client that ignores
+            # Retry-After cannot ask hundreds of times a second.
             status = 503
             await sleep(TURNED_AWAY_AFTER)
             response = problem(503, exc.code, exc.what, todo=exc.todo, trace_id=trace_id)
@@ -117,7 +117,7 @@ class RequestFrame:
 
 
 def _without_host(header: tuple[bytes, bytes], asked: dict[bytes, bytes]) -> tuple[bytes, bytes]:
-    """A redirect leads to another path here, and never where the request's Host header says."""
+    """A header; a redirect to the host in the request's Host header is made relative, because clients set that."""
     name, value = header
     if name.lower() != b"location" or b"://" not in value:
         return header
@@ -128,7 +128,7 @@ def _without_host(header: tuple[bytes, bytes], asked: dict[bytes, bytes]) -> tup
 
 
 def _is_anonymous_upload(scope: Scope, headers: dict[bytes, bytes]) -> bool:
-    """By a program: people at the page get a page, which says the same."""
+    """True for an upload by a program without a key; browsers get a page that says the same."""
     return (
         scope["method"] == "POST"
         and scope["path"] == "/api/v1/verifications"

@@ -1,4 +1,4 @@
-"""Errors over HTTP: RFC 9457 problems for machines, pages in words for people.
+"""Errors over HTTP: RFC 9457 problems for machines, pages for people.
 
 `trust.web.statuses` has the status codes. A negative verdict is not an error: it is a 200 with a report.
 """
@@ -31,7 +31,7 @@ _OURS_ALONE = frozenset(
         "INTERNAL",
     }
 )
-"""Errors whose texts name parts of this service."""
+"""Codes of errors whose texts name internal parts of this service."""
 
 _TITLES = {
     400: "Bad request",
@@ -62,7 +62,7 @@ def problem(
     trace_id: str = "",
     violations: list[dict[str, Any]] | None = None,
 ) -> JSONResponse:
-    """One problem object. `type` names the code; it is an identifier, not an address to follow."""
+    """One problem object. `type` contains the code; it is an identifier, not an address to fetch."""
     body: dict[str, Any] = {
         "type": f"urn:yinzheng:problem:{code.lower().replace('_', '-')}",
         "title": _TITLES.get(status, "Error"),
@@ -82,7 +82,7 @@ def problem(
 
 
 def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
-    """Every way to fail gets a problem, or for browsers the page that `page_for(request, status, detail)` makes."""
+    """Answers every error with a problem or, for browsers, with the page of `page_for(request, status, detail)`."""
 
     def answer(request: Request, status: int, code: str, detail: str, **more: Any) -> Response:
         if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/"):
@@ -117,7 +117,7 @@ def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
                 violations=violations,
             )
         if isinstance(exc, OperationalError) and exc.code in _OURS_ALONE:
-            # The text names a database, a folder or a key: that is for the log.
+            # The text names a database, a folder or a key, so it was only logged (above).
             response = answer(
                 request, status, exc.code, "The service cannot do this now.", todo="Try again later."
             )
@@ -129,7 +129,7 @@ def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_validation_error(request: Request, exc: RequestValidationError) -> Response:
-        # The offending input itself is left out: it may hold a person's data.
+        # The invalid input itself is left out, because it may contain personal data.
         violations = [
             {
                 "pointer": "/" + "/".join(str(part) for part in error["loc"]),

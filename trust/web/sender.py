@@ -1,4 +1,4 @@
-"""Who sends a request, and how much, before anything of its body is read."""
+"""The sender and the announced size of a request, before its body is read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from trust.web.middleware import MAX_BODY
 
 
 def sender_of(request: Request) -> tuple[str | None, int]:
-    """The client's address, behind a named proxy the one that it tells (`serve`), and the bytes that are announced.
+    """The client's address (behind a named proxy, the one that it forwards; see `serve`) and the announced bytes.
 
-    A body without a length counts as the longest that is taken.
+    A body without a length counts as the longest that is accepted.
     """
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and len(length) < 16:

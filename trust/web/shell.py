@@ -1,11 +1,11 @@
-"""What every page shares: language, templates, sessions, forms, the headers, errors in words.
+"""What all pages share: language, templates, sessions, forms, security headers, error pages.
 
-A page answers 200 with what was asked for, or an error page that says in the reader's language what happened and
-what to do; it never answers with a stack trace or with JSON. Every answer is `no-store`: what stands on a screen
-of a counter must not come back from a cache.
+A page answers 200 with the requested content, or an error page that says in the reader's language what happened and
+what to do, never a stack trace or JSON. Every answer is `no-store`, because content shown at a counter must not come
+back from a cache.
 
-Forms are safe against other sites in two ways. `check_same_site` refuses a POST that a browser says comes from
-elsewhere, for every form, with or without a session. Forms of a session also carry its form token.
+Forms are protected against other sites in two ways. `check_same_site` refuses a POST that, according to the browser,
+comes from another site, for every form, with or without a session. Forms of a session also contain its form token.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ SECURITY_HEADERS: Mapping[str, str] = {
 
 
 def security_headers(app: ASGIApp) -> ASGIApp:
-    """Middleware (`app.add_middleware(security_headers)`): the headers above on every answer.
+    """Middleware (`app.add_middleware(security_headers)`) that adds the headers above to every answer.
 
-    A route that sets one of them itself, such as a list that other origins may read, keeps what it set.
+    A header that a route sets itself, such as for a list that other origins may read, is kept.
     """
 
     async def with_headers(scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +74,7 @@ def security_headers(app: ASGIApp) -> ASGIApp:
 
 
 def language_of(request: Request) -> Language:
-    """`?lang=` wins over the cookie, the cookie over the browser's wish."""
+    """The language of a page: by `?lang=`, else by the cookie, else by the browser's Accept-Language."""
     return (
         as_language(request.query_params.get("lang"))
         or as_language(request.cookies.get(LANGUAGE_COOKIE))
@@ -85,8 +85,8 @@ def language_of(request: Request) -> Language:
 def check_same_site(request: Request) -> None:
     """Raises `NotPermitted` (FORM_EXPIRED) for a form that another site sent.
 
-    Our pages send `Referrer-Policy: no-referrer`, under which a browser's Origin is `null` for our own forms too:
-    Sec-Fetch-Site decides, and Origin only where an old browser sends a real one.
+    Our pages send `Referrer-Policy: no-referrer`, with which a browser's Origin is `null` for our own forms too. So
+    Sec-Fetch-Site decides, and Origin only if an old browser sends a real one.
     """
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin", "null")
@@ -101,7 +101,7 @@ def check_same_site(request: Request) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Shell(Generic[S]):
-    """Makes pages for one face. `service` is what the face serves; `host` and `base_url` are those of its pages."""
+    """Makes the pages of one face. `service` is the face's facade; `host` and `base_url` are those of its pages."""
 
     service: S
     access: Access
@@ -112,7 +112,7 @@ class Shell(Generic[S]):
     # --- pages ---
 
     def page(self, request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """A template as an answer. `resend` among the values is a report to show again in the other language."""
+        """Renders a template. The value `resend` is a report to show again in the other language."""
         language = language_of(request)
         html = self.templates.get_template(name).render(
             self._words(language)
@@ -141,11 +141,11 @@ class Shell(Generic[S]):
         return RedirectResponse(path, 303, {"cache-control": "no-store"})
 
     def error(self, request: Request, status: int, key: str) -> HTMLResponse:
-        """An error in words: `error.<key>.title` and `.todo`."""
+        """An error page with the texts `error.<key>.title` and `.todo`."""
         return self.page(request, "error.html", status=status, key=key, here="/")
 
     def _qr_of_report(self, code: str) -> Markup:
-        """The address of a report as a picture, for whoever is shown it on paper."""
+        """The address of a report as a QR code, for readers of a printed report."""
         return Markup(address_svg(f"{self.base_url}/r/{code}", code))  # noqa: S704  all of it is ours
 
     def _words(self, language: Language) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class Shell(Generic[S]):
 
     @property
     def is_https(self) -> bool:
-        """Cookies are `Secure` and `__Host-` unless the operator wrote an http:// base address."""
+        """True unless the operator set an http:// base address; cookies are then `Secure` and `__Host-`."""
         return not self.base_url.startswith("http://")
 
     def cookie_name(self, kind: str) -> str:
@@ -189,7 +189,7 @@ class Shell(Generic[S]):
         return request.cookies.get(self.cookie_name(kind), "")
 
     def session(self, request: Request, kind: str) -> WebSession | None:
-        """The session this browser has, if it is good."""
+        """The browser's session, or None if it has none or it has ended."""
         token = self.cookie(request, kind)
         if not token:
             return None
@@ -212,7 +212,7 @@ class Shell(Generic[S]):
 
 
 def route_class(shell: Shell[Any]) -> type[APIRoute]:
-    """Routes of pages: their errors are pages too."""
+    """The class for routes of pages, whose errors are pages too."""
 
     class PageRoute(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -223,7 +223,7 @@ def route_class(shell: Shell[Any]) -> type[APIRoute]:
                     if request.method == "POST":
                         check_same_site(request)
                     return await answer(request)
-                except Exception as exc:  # the last stop before a reader would see "Internal Server Error"
+                except Exception as exc:  # last resort before the reader would see "Internal Server Error"
                     return page_for_error(shell, request, exc)
 
             return answer_in_words
@@ -232,7 +232,7 @@ def route_class(shell: Shell[Any]) -> type[APIRoute]:
 
 
 def page_for_error(shell: Shell[Any], request: Request, exc: Exception) -> Response:
-    """The error page for whatever went wrong. What is ours to fix is logged, without what the reader sent."""
+    """The error page for an exception. Faults of the service, except `Busy`, are logged, without the reader's input."""
     status, key = _status_and_words(exc)
     if isinstance(exc, Busy):
         response = shell.error(request, status, key)
@@ -249,7 +249,7 @@ def _status_and_words(exc: Exception) -> tuple[int, str]:
             row = row_of(exc)
             return row.page, row.words
         case RequestValidationError():
-            # An address that cannot be one of ours is an address that is not there.
+            # A malformed address is answered like one that does not exist.
             in_path = any(error["loc"][:1] == ("path",) for error in exc.errors())
             return (404, "not_found") if in_path else (400, "bad_request")
         case HTTPException(status_code=status):

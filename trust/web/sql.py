@@ -1,4 +1,4 @@
-"""Stored answers to requests that may be sent twice."""
+"""The table of stored answers for idempotency keys."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def prune_answers(connection: Connection, before: int) -> None:
 
 
 def forget_answers(connection: Connection, pid: bytes) -> int:
-    """Deletes stored answers that name this e-certificate; says how many."""
+    """Deletes stored answers that name this e-certificate; returns their number."""
     answers = table_of(IdempotencyRow)
     text = pid.hex().encode()
     if connection.dialect.name == "postgresql":
