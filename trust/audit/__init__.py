@@ -1,1 +1,1 @@
-"""What was done, by whom, to which e-certificate."""
+"""The audit trail: what was done, by whom, to which e-certificate."""

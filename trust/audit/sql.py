@@ -1,6 +1,7 @@
-"""The trail of what was done: who did what to which public id, and with what outcome.
+"""The table of the audit trail: who did what to which public id, and with what outcome.
 
-It never holds a name, a number or a code."""
+It never contains a name, a number or a code.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def audit_rows(
     since: int = 0,
     limit: int = 50,
 ) -> list[AuditRow]:
-    """Who did what, newest first; each condition that is given must hold."""
+    """The rows that meet all given conditions, newest first."""
     table = table_of(AuditRow)
     statement = sa.select(table).where(table.c.at >= since)
     if pid is not None:
@@ -48,6 +49,6 @@ def audit_rows(
 
 
 def forget_purposes(connection: Connection, pid: bytes) -> None:
-    """Takes out of the trail what an e-certificate was shown for; that it was shown stays."""
+    """Deletes from the trail the purposes for which an e-certificate was shown; the events themselves stay."""
     audit = table_of(AuditRow)
     connection.execute(sa.update(audit).where(audit.c.pid == pid).values(purpose=None))

@@ -1,4 +1,4 @@
-"""The trail of what was done: who did what to which e-certificate, for which purpose and with what outcome."""
+"""The audit trail: who did what to which e-certificate, for which purpose and with what outcome."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """What was done. Lines are added and read, and never changed."""
+    """The audit trail. Events are added and read, never changed."""
 
     database: Database
     clock: Clock
 
     def record(self, actor: str, action: str, pid: bytes | None, purpose: str | None, outcome: str) -> None:
-        """Writes down that it happened. No argument may hold a name, a number or a code."""
+        """Adds an event. No argument may contain a name, a number or a code."""
         row = AuditRow(
             at=to_micros(self.clock.now()),
             actor=actor[:_MAX_ACTOR],
@@ -46,13 +46,13 @@ class Trail:
             insert(connection, row)
 
     def of(self, pid: bytes, *, actions: Sequence[str] = (), limit: int = 50) -> list[AuditEvent]:
-        """What was done to one e-certificate, newest first."""
+        """The events of one e-certificate, newest first."""
         with self.database.read() as connection:
             rows = sql.audit_rows(connection, pid=pid, actions=actions, limit=limit)
         return [_audit_event(row) for row in rows]
 
     def by(self, actor: str, *, since: datetime, limit: int = 20) -> list[AuditEvent]:
-        """What one actor did, newest first."""
+        """The events of one actor, newest first."""
         with self.database.read() as connection:
             rows = sql.audit_rows(connection, actor=actor, since=to_micros(since), limit=limit)
         return [_audit_event(row) for row in rows]

@@ -1,6 +1,6 @@
-"""What a register answers when it is asked about an e-certificate.
+"""The answers of a register about an e-certificate.
 
-Made by the issuer and read by the verifier, which do not know each other.
+Made by the issuer and read by the verifier, which do not import each other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from trust.model.status import Status
 
 @dataclass(frozen=True, slots=True)
 class StatusFact:
-    """The status of one e-certificate as far as its source knows it. Reason and time only online."""
+    """The status of one e-certificate. Reason and time are known online only."""
 
     status: Status
     freshness: Freshness
@@ -26,10 +26,10 @@ class StatusFact:
 
 @dataclass(frozen=True, slots=True)
 class LedgerAnchor:
-    """Which ledger entry commits to a status list, and the checkpoint that proves it.
+    """The ledger entry that commits to a status list, and the checkpoint that proves it.
 
-    `as_of_size`: the list says what all entries below this number say. `witnesses`: who of those that the trust list
-    names has cosigned that checkpoint, if enough have; none otherwise.
+    `as_of_size`: the list reflects all entries below this number. `witnesses`: the trust list's witnesses that cosigned
+    that checkpoint, if they are enough; otherwise empty.
     """
 
     index: int
@@ -41,9 +41,9 @@ class LedgerAnchor:
 
 @dataclass(frozen=True, slots=True)
 class FileFact:
-    """A file that the register gave out, and what holds of its e-certificate now.
+    """An issued file, and the current status and validity of its e-certificate.
 
-    `status` is None while it is being changed; `ends` is None for one that is valid without end.
+    `status` is None while it is being changed; `ends` is None if it is valid without end.
     """
 
     pid: bytes
@@ -54,7 +54,7 @@ class FileFact:
 
 @dataclass(frozen=True, slots=True)
 class ShownECertificate:
-    """What a live code stands for: the e-certificate, and the fields that its holder shows."""
+    """What a live code stands for: the e-certificate, and the fields that its holder chose to show."""
 
     pid: bytes
     type_short: str
@@ -72,10 +72,10 @@ class ShownECertificate:
 
 @dataclass(frozen=True, slots=True)
 class LiveFact:
-    """What the one use of a live code gave.
+    """The answer to redeeming a live code.
 
     `state` is FRESH, REPEAT, EXPIRED, USED, or ELSEWHERE for a code that is meant for another `audience` and is not
-    used up; `shown` only stands beside the first two. `level` is 0 to 3 (GLOSSARY: disclosure level).
+    used up; `shown` is set for the first two only. `level` is 0 to 3 (GLOSSARY: disclosure level).
     """
 
     state: str

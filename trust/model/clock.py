@@ -1,7 +1,7 @@
-"""The two things a use case may not reach for itself: the time, and unpredictable bytes.
+"""Interfaces for the time and for unpredictable bytes, which use cases must not get by themselves.
 
-Both are injected. A use case asks the clock once and hands the instant down. Keys and signatures take
-their randomness from the cryptographic library, never from `Entropy`.
+Both are injected. A use case asks the clock once and passes the instant down. Keys and signatures use the randomness
+of the cryptographic library, never `Entropy`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Clock(Protocol):
 
 class Entropy(Protocol):
     def bytes(self, count: int) -> bytes:
-        """`count` unpredictable bytes: nonces, salts, public ids."""
+        """`count` unpredictable bytes, for nonces, salts and public ids."""
 
 
 class SystemClock:
@@ -32,8 +32,8 @@ class SystemEntropy:
 
 
 def whole_second(at: datetime) -> datetime:
-    """The beginning of the second: time-stamps (RFC 3161 genTime, as ours are) and revocation lists say no more.
+    """`at` truncated to whole seconds, the resolution of our time-stamps (RFC 3161 genTime) and of revocation lists.
 
-    A time since when a key is not believed is cut to this, or what it sealed in that second would count as before.
+    The time from which a key is not trusted must be truncated, otherwise seals of that second would count as earlier.
     """
     return at.replace(microsecond=0)

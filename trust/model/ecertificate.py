@@ -14,7 +14,7 @@ from trust.model.status import Status
 
 @dataclass(frozen=True, slots=True)
 class IssuingAuthority:
-    """签发机构. `functions` say which certificate types it is entitled to issue."""
+    """签发机构, an issuing authority. `functions` says which types of e-certificates it is entitled to issue."""
 
     authority_id: str
     uscc: str
@@ -35,12 +35,12 @@ class PlaceOnPage:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What a department asks for: the record as it came, with its picture or its own page.
+    """A department's request: the record as received, with its picture or its own page.
 
-    `caller` has the seal used: the id of an API key, or "operator" at the machine's own command line.
+    `caller` requests the use of the seal: the id of an API key, or "operator" for the machine's own command line.
     `further_seals` are those beside the authority's own: a person's name seal, a seal for readers abroad.
-    `for_abroad`: the national seal's time-stamp too is to be one that verifiers abroad know (SHA-256, not SM3).
-    `may_lose_standard`: a page of the department's own that is PDF/A or PDF/UA need not stay so.
+    `for_abroad`: the national seal's time-stamp must also be one that verifiers abroad support (SHA-256, not SM3).
+    `may_lose_standard`: the department's own page need not stay PDF/A or PDF/UA.
     """
 
     type_short: str
@@ -62,7 +62,7 @@ class Application:
 class Draft:
     """A record that passed every check and is stored, with its identifier, index and salts fixed.
 
-    `repeated` says that the very same request was stored before and this is what became of it.
+    `repeated` is True if the same request was stored before; this is then the draft of that request.
     """
 
     ecertificate_id: int
@@ -87,7 +87,7 @@ class SealedECertificate:
 
 @dataclass(frozen=True, slots=True)
 class IssuedECertificate:
-    """In the ledger, with its receipt inside the file."""
+    """An e-certificate that is in the ledger, with its receipt inside the file."""
 
     pid: bytes
     identifier: str

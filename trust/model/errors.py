@@ -1,11 +1,11 @@
-"""The whole error tree.
+"""The error tree.
 
-Whose problem it is chooses the class: the caller's (`RequestError`), the evidence's (`VerificationError`),
-nobody can tell (`EvidenceUnavailableError`), or ours (`OperationalError`). There are three translations and
-no more: HTTP problems, exit codes of the command line, findings of a report.
+The class says where the problem is: in the request (`RequestError`), in the evidence (`VerificationError`), undecidable
+(`EvidenceUnavailableError`), or in the service (`OperationalError`). There are exactly three translations: HTTP
+problems, exit codes of the command line, findings of a report.
 
-Every error carries a stable `code` for machines, what was found, and what to do. No text here may hold a
-secret or a person's data: say which field and what kind of value, never the value.
+Every error has a stable `code` for machines, a text of what was found, and one of what to do. No text may contain a
+secret or personal data: name the field and the kind of value, never the value.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 
 class TrustError(Exception):
-    """Root of the tree. `code` is stable, `what` says what was found, `todo` what the reader can do.
+    """The root of the tree. `code` is stable, `what` says what was found, `todo` what the reader can do.
 
-    `zh` says both in Chinese, where the one sentence that its code has (`trust.words.refusals`) cannot: a line, a
-    column, a character.
+    `zh` says both in Chinese if the fixed sentence of the code (`trust.words.refusals`) is not specific enough, such as
+    for a line, a column or a character.
     """
 
     code = "ERROR"
@@ -33,13 +33,13 @@ class TrustError(Exception):
 
 
 class RequestError(TrustError):
-    """The caller can fix it."""
+    """The caller can fix the problem."""
 
     code = "BAD_REQUEST"
 
 
 class Malformed(RequestError):
-    """Bytes or text that are not in the format they should be in."""
+    """Bytes or text are not in the required format."""
 
     code = "MALFORMED"
 
@@ -59,7 +59,7 @@ class Violation:
 
 
 class ProfileViolation(RequestError):
-    """A request that breaks the rules of its certificate type: every reason at once."""
+    """A request violates the rules of its certificate type. Lists every reason at once."""
 
     code = "VALIDATION_FAILED"
 
@@ -80,7 +80,7 @@ class Conflict(RequestError):
 
 
 class NumberTaken(Conflict):
-    """The number was issued before with other content; `pid` is the e-certificate that has it."""
+    """The number was issued before with other content; `pid` is that of the e-certificate that has it."""
 
     code = "ALREADY_ISSUED"
 
@@ -94,19 +94,19 @@ class NotPermitted(RequestError):
 
 
 class VerificationError(TrustError):
-    """Evidence was examined and is bad: the verdict is FAILED."""
+    """Evidence was examined and is bad, so the verdict is FAILED."""
 
     code = "VERIFICATION_FAILED"
 
 
 class EvidenceUnavailableError(TrustError):
-    """Evidence could not be examined: the verdict is INDETERMINATE. Not proven is not passed."""
+    """Evidence could not be examined, so the verdict is INDETERMINATE. Not proven is not passed."""
 
     code = "EVIDENCE_UNAVAILABLE"
 
 
 class OperationalError(TrustError):
-    """Ours to fix."""
+    """The operator of the service must fix the problem."""
 
     code = "INTERNAL"
 
@@ -120,7 +120,7 @@ class KeyUnavailable(OperationalError):
 
 
 class ClockDoubted(KeyUnavailable):
-    """This machine's clock may be wrong: no key is used until somebody has looked."""
+    """This machine's clock may be wrong, so no key is used until an operator has checked it."""
 
     code = "CLOCK_DOUBTED"
 
@@ -130,7 +130,7 @@ class TimeStampUnavailable(OperationalError):
 
 
 class Busy(OperationalError):
-    """A queue is full: try again in `retry_after` seconds."""
+    """A queue is full; the caller can try again in `retry_after` seconds."""
 
     code = "BUSY"
 
@@ -146,6 +146,6 @@ class LedgerBusy(Busy):
 
 
 class LedgerHalted(OperationalError):
-    """Stop signing: an invariant of the ledger is broken, and going on could fork its history."""
+    """An invariant of the ledger is broken. Signing must stop, because going on could fork its history."""
 
     code = "LEDGER_HALTED"

@@ -4,10 +4,10 @@
     root             type code (21)          issuer's USCC (18)   serial        version check
 
 The check character is ISO 7064 MOD 37,36 over type, issuer, serial and version without dots; the root is not
-part of it. The serial has no fixed length, so an identifier is read by its dots, never by offsets.
+part of it. The serial has no fixed length, so an identifier is split at its dots, never at offsets.
 
-An identifier is not the licence number (证照编号): that one is printed by the department's own rules.
-Identifiers in circulation whose check character was computed by another rule are refused here.
+An identifier is not the licence number (证照编号), which follows the department's own rules. Identifiers in circulation
+with a check character by another rule are refused here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _VERSION = re.compile(r"(?!000)[0-9]{3}")
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """One that exists is well-formed; `str()` gives the full text with its check character."""
+    """A well-formed identifier; `str()` gives the full text with its check character."""
 
     type_code: str
     issuer: UnifiedSocialCreditCode
@@ -70,14 +70,15 @@ def parse(text: str) -> Identifier:
 
 
 def check_type_code(type_code: str) -> None:
-    """证照类型代码: the USCC of the body that defines the type, and three characters of sequence."""
+    """Checks a 证照类型代码: the USCC of the body that defines the type, and three characters of sequence. Raises
+    `Malformed`."""
     if len(type_code) != 21 or not _TYPE_SEQUENCE.fullmatch(type_code[18:]):
         raise _malformed("the type code is a body's USCC and three more characters", "IDENTIFIER_TYPE")
     UnifiedSocialCreditCode(type_code[:18])
 
 
 def check_character(text: str) -> str:
-    """ISO 7064 MOD 37,36 (GB/T 17710), the hybrid system, over digits and upper-case letters."""
+    """The check character by ISO 7064 MOD 37,36 (GB/T 17710), the hybrid system, over digits and upper-case letters."""
     product = 36
     for char in text:
         product = (product + _ALPHABET.index(char)) % 36 or 36

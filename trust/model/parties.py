@@ -1,18 +1,18 @@
-"""Who a licence is about, and the codes by which they are known.
+"""The persons and bodies that a licence is about, and their codes.
 
-Three check rules live here and nowhere else:
+The three check rules are implemented only here:
 
     GB 32100  统一社会信用代码  18 characters of a 31-letter alphabet, weights 3**i mod 31
     GB 11714  组织机构代码      characters 9 to 17 of the code above, with a check character of their own
     GB 11643  公民身份号码      17 digits and one of 0-9 X, a real date of birth inside
 
-A value that exists is well-formed: constructing a bad one raises `Malformed`, which names the rule that was
-broken and never the value. Area codes are not looked up, since abolished ones stay valid. Nothing here can
-tell whether a person or a body exists.
+Values are well-formed: constructing a bad one raises `Malformed`, which names the violated rule and never the value.
+Area codes are not looked up, because abolished ones stay valid. Nothing here can tell whether a person or a body
+exists.
 
-`repr` of these values is masked, so that a traceback or a log line does not carry a person's number.
-Masking for people who look is `mask_name`, `mask_code` and `mask_number`; all three put a fixed count of
-asterisks, so that the length of what is hidden is hidden too.
+`repr` of these values is masked, so that a traceback or a log line does not contain a person's number. For display,
+`mask_name`, `mask_code` and `mask_number` mask values; all three use a fixed number of asterisks, so that the length of
+the hidden part is not revealed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _IDENTITY_SHAPE = re.compile(r"[0-9]{17}[0-9X]")
 
 
 class CodeType(Enum):
-    """持证主体代码类型: what kind of code a holder's code is (GB/T 36903 Annex A)."""
+    """持证主体代码类型: the kinds of holders' codes (GB/T 36903 Annex A)."""
 
     USCC = "001"
     OTHER_ORGANISATION = "099"
@@ -81,7 +81,7 @@ _CODE_TYPE_NAMES = {
 
 
 def code_type_name(code: str) -> str:
-    """What the code of a kind of document (111) is called (公民身份号码); one that is not known stays as it is."""
+    """The name (公民身份号码) of a kind of document by its code (111); an unknown code is returned as it is."""
     return next((kind.zh for kind in CodeType if kind.value == code), code)
 
 
@@ -98,7 +98,7 @@ class UnifiedSocialCreditCode:
                 "Check for mistyped letters.",
                 code="USCC_SHAPE",
             )
-        # Both layers: each check character misses errors that the other one catches.
+        # Check both characters, because each one misses errors that the other one catches.
         if self.value[16] != organisation_check_character(self.value[8:16]):
             raise Malformed(
                 "The organisation code inside a unified social credit code fails its check (GB 11714).",
@@ -118,7 +118,7 @@ class UnifiedSocialCreditCode:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class IdentityNumber:
-    """公民身份号码. `on` is the day against which a date of birth in the future is refused."""
+    """公民身份号码. A date of birth after the day `on` is refused."""
 
     value: str
     on: InitVar[date]
@@ -172,7 +172,7 @@ class IdentityNumber:
 class Holder:
     """持证主体. Codes of the two checked kinds are well-formed; other kinds are letters, digits and ( ) -.
 
-    `on` is the day against which an identity number is judged, as in `IdentityNumber`.
+    `on` is as in `IdentityNumber`.
     """
 
     name: str
@@ -230,9 +230,9 @@ _CODE_STARS = "********"
 
 
 def mask_name(name: str) -> str:
-    """A person's name for strangers: the surname and two asterisks (张**, 欧阳**, 阿**, M**).
+    """A person's name, masked: the surname and two asterisks (张**, 欧阳**, 阿**, M**).
 
-    A name of one character is hidden whole, since its first character would be all of it.
+    A name of one character is hidden completely, because its first character would reveal all of it.
     """
     name = name.strip()
     if len(name) < 2:
@@ -243,10 +243,10 @@ def mask_name(name: str) -> str:
 
 
 def mask_code(code: str, code_type: CodeType) -> str:
-    """A holder's code for strangers: codes of bodies are public; of a person's, the first and last character.
+    """A holder's code, masked: codes of bodies are public; of a person's code, the first and last character are shown.
 
-    Not six and four, as is common: with the area, the sequence and the check character known, the hidden
-    birthday is one of about 3,300.
+    Showing six and four characters, as is common, reveals the area, the sequence and the check character, which leaves
+    only about 3,300 possible birthdays.
     """
     if code_type.is_organisation:
         return code
@@ -256,7 +256,7 @@ def mask_code(code: str, code_type: CodeType) -> str:
 
 
 def mask_number(number: str) -> str:
-    """A licence number for strangers: in clear, unless it is or contains a person's identity number."""
+    """A licence number, masked only if it is or contains a person's identity number."""
     for start in range(len(number) - 17):
         candidate = number[start : start + 18].upper()
         if _IDENTITY_SHAPE.fullmatch(candidate) and candidate[17] == identity_check_character(candidate[:17]):

@@ -1,4 +1,4 @@
-"""Who is whom, where a second person is asked for."""
+"""Comparing persons' names where an act needs a second person."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PERSON = re.compile(r"(?!\s)[^|\x00-\x1f\x7f]{1,64}(?<!\s)")
 
 
 def is_same_person(one: str, other: str) -> bool:
-    """Another way of writing a name (capitals, full width, other spaces) does not make a second person."""
+    """True if two names differ only in spelling (capitals, full width, spaces), so that they are not two persons."""
     return _plain(one) == _plain(other)
 
 

@@ -1,7 +1,8 @@
-"""Acts that take effect in the past: one person may go back three days, further only with a second one.
+"""Acts that take effect in the past: one person may go back three days, and further only with a second person.
 
-What was sealed since then no longer passes, so one hand with one key could take a department's documents of years
-out of force. To freeze a seal, or to report it lost from now on, stays one person's act and holds at once.
+Documents sealed since that time no longer pass, so a single person with one key could invalidate years of a
+department's documents. Freezing a seal, or reporting it lost from now on, still needs only one person and takes effect
+at once.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ BY_ONE_PERSON: Final = timedelta(hours=72)
 
 
 def check_second_person(since: datetime | None, at: datetime, *, by: str, approved_by: str | None) -> None:
-    """Raises `NotPermitted` (NEEDS_SECOND_PERSON) where the act of `by` needs somebody else's approval.
+    """Raises `NotPermitted` (NEEDS_SECOND_PERSON) if the act of `by` needs another person's approval.
 
-    `since` None: it reaches back to the beginning.
+    `since` None: the act reaches back to the beginning.
     """
     reaches_far = since is None or at - since > BY_ONE_PERSON
     is_approved = (

@@ -1,8 +1,8 @@
-"""What a verification says: findings, one verdict, one report (EN 319 102-1 words for seals).
+"""The result of a verification: findings, a verdict and a report (in the terms of EN 319 102-1 for seals).
 
-A finding answers one question. The verdict is the worst of them: PASSED only if every required check passed
-and none failed; whatever could not be examined makes it INDETERMINATE. The headline `code` belongs to the
-first finding, in the fixed order of the checks, that decided the verdict.
+A finding answers one question. The verdict is the worst of them: PASSED only if every required check passed and none
+failed; a check that could not be made gives INDETERMINATE. The headline `code` is that of the first finding, in the
+fixed order of the checks, that decided the verdict.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Result(StrEnum):
 
 
 class Colour(StrEnum):
-    """What a person sees first; never without an icon and a word."""
+    """The colour of a verdict, which is always shown with an icon and a word."""
 
     GREEN = "green"
     AMBER = "amber"
@@ -64,7 +64,7 @@ _COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How old the status is on which the verdict stands, and until when its source is good."""
+    """How old the status in the verdict is, and until when its source is valid."""
 
     as_of: datetime
     next_update: datetime | None
@@ -72,7 +72,7 @@ class Freshness:
 
 
 BETWEEN_VALUES = "；"
-"""Between the values of a list, as the page has it: whoever compares must not wonder at another mark."""
+"""The separator between values of a list, the same as on the page, so that people can compare them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +102,19 @@ class Report:
     @property
     def colour(self) -> Colour:
         if self.is_passed_of_others:
-            return Colour.AMBER  # green is said of e-certificates alone: here a person has to look who signed
+            return Colour.AMBER  # green is for e-certificates only; here a person must check the signer
         if self.code in _COLOURS:
             return _COLOURS[self.code]
         return Colour.RED if self.verdict is Verdict.FAILED else Colour.AMBER
 
     @property
     def is_passed_of_others(self) -> bool:
-        """A signed PDF that is in order, and no licence of ours or of another deployment in the trust list."""
+        """True for a signed PDF of others that passed, which is no licence of ours or of a member of the trust list."""
         return self.verdict is Verdict.PASSED and self.facts.get("profile") == "foreign"
 
     @property
     def was_read(self) -> bool:
-        """False where there was nothing to judge: exit code 3, a grey page."""
+        """False if there was nothing to judge, which gives exit code 3 and a grey page."""
         return self.colour is not Colour.GREY
 
 
@@ -133,7 +133,7 @@ def is_as_sealed(verdict: Verdict, findings: Iterable[tuple[str, Result]]) -> bo
 
 
 def decide(findings: Sequence[Finding], required: Sequence[str]) -> tuple[Verdict, str]:
-    """Verdict and headline code. A required check that has no finding is one that was not made."""
+    """Verdict and headline code. A required check without a finding counts as not made, so it is not passed."""
     for finding in findings:
         if finding.result is Result.FAILED:
             return Verdict.FAILED, finding.code

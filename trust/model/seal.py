@@ -1,4 +1,4 @@
-"""The life of an e-seal, and the one table of what may follow what.
+"""The life of an e-seal, and the table of allowed acts.
 
 | from     | act                      | to       |                                                            |
 |----------|--------------------------|----------|------------------------------------------------------------|
@@ -15,7 +15,7 @@
 | MADE, ACTIVE, FROZEN, LOST, RENEWED | revoke 注销 | REVOKED | final; may say since when its key was known to others |
 
 The steps are those of the national rules (电子印章管理办法). Expiry is computed from the term and never stored.
-What a seal was used for before stays valid, as long as it was in force at that time.
+Earlier uses of a seal stay valid if it was in force at that time.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ class SealShape(StrEnum):
 
 def seal_code(uscc: str, seal_id: str) -> str:
     """The 13 digits on the lower arc of a round seal (印章编码): the six of the area in its authority's credit code,
-    and seven that follow from the credit code and the seal's id, so that the same seal has the same ones always.
+    and seven that are derived from the credit code and the seal's id, so that a seal always has the same digits.
 
-    They have the form of the codes of physical seals, area and serial number, and are none of those: the police give
-    them out. A seal that bears one is registered as approved artwork.
+    They have the form of the codes of physical seals (area and serial number), but are not such codes, which the police
+    assign. A seal with a code assigned by the police is registered as approved artwork.
     """
     serial = int.from_bytes(hashlib.sha256(f"{uscc}/{seal_id}".encode()).digest()[:8], "big") % 10_000_000
     return f"{uscc[2:8]}{serial:07d}"
 
 
 class SealRole(StrEnum):
-    """What a seal is for on one document. The order is that in which they are set."""
+    """The role of a seal on one document, in the order in which the seals are set."""
 
-    LEGAL = "legal"  # the authority's seal: this one counts in law
+    LEGAL = "legal"  # the authority's seal, the one that counts in law
     PERSONAL = "personal"  # the name seal of the person responsible 电子签名
-    ABROAD = "abroad"  # the authority's seal in an algorithm that readers abroad know
+    ABROAD = "abroad"  # the authority's seal in an algorithm that is supported abroad
 
 
 class SealAct(StrEnum):
@@ -105,11 +105,11 @@ _NEXT: dict[tuple[SealState, SealAct], SealState] = {
 }
 
 RESTRICTING = frozenset({SealAct.REJECT, SealAct.FREEZE, SealAct.REPORT_LOST, SealAct.RENEW, SealAct.REVOKE})
-"""Acts that only take something away: they hold at once, even while the ledger takes no entries."""
+"""Acts that only restrict: they take effect at once, even while the ledger takes no entries."""
 
 
 def next_seal_state(state: SealState, act: SealAct) -> SealState:
-    """The state that follows. Raises `Conflict` where the table has no entry."""
+    """The state after an act. Raises `Conflict` if the table does not allow it."""
     following = _NEXT.get((state, act))
     if following is None:
         raise Conflict(
@@ -121,11 +121,11 @@ def next_seal_state(state: SealState, act: SealAct) -> SealState:
 
 @dataclass(frozen=True, slots=True)
 class SealPolicy:
-    """用章授权. None means without limit.
+    """用章授权, the authorised uses of a seal. None means without limit.
 
-    `types`: short names of the types it may seal. `callers`: who may have it used (ids of API keys, or
-    "operator" for the machine's own command line). `per_day`: uses per day of China's time.
-    `second_approval_above`: a request for more documents than this needs a second person.
+    `types`: short names of the types it may seal. `callers`: who may request its use (ids of API keys, or "operator"
+    for the machine's own command line). `per_day`: uses per day of China's time. `second_approval_above`: a request for
+    more documents than this needs a second person.
     """
 
     types: Sequence[str] | None = None

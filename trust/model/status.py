@@ -1,4 +1,4 @@
-"""The states of an e-certificate, and the one table of what may follow what.
+"""The states of an e-certificate, and the table of allowed acts.
 
 | from      | suspend   | reinstate | revoke  | replace  |
 |-----------|-----------|-----------|---------|----------|
@@ -34,7 +34,7 @@ class StatusAct(StrEnum):
 
 
 class RevocationReason(StrEnum):
-    """Chinese administrative law keeps the three apart: 撤销, 吊销, 注销."""
+    """The reasons of a revocation that Chinese administrative law distinguishes: 撤销, 吊销, 注销."""
 
     RESCINDED = "rescinded"
     PENALTY = "penalty"
@@ -52,7 +52,7 @@ _NEXT: dict[tuple[Status, StatusAct], Status] = {
 
 
 def next_status(status: Status, act: StatusAct) -> Status:
-    """The state that follows. Raises `Conflict` where the table has no entry."""
+    """The state after an act. Raises `Conflict` if the table does not allow it."""
     following = _NEXT.get((status, act))
     if following is None:
         raise Conflict(

@@ -1,1 +1,1 @@
-"""Who may: API clients, sessions of browsers, invitations of holders."""
+"""Access control: API clients, sessions of browsers, invitations of holders."""

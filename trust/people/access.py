@@ -1,4 +1,4 @@
-"""Who may do what, in one piece: API clients, sessions, invitations, and the trail of what was done."""
+"""Access control in one object: API clients, sessions, invitations, and the audit trail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trust.storage.sql import Database
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the faces are handed."""
+    """The access control that the faces are given."""
 
     clients: ApiClients
     sessions: Sessions

@@ -1,10 +1,10 @@
-"""API keys: who calls, and what for.
+"""API keys: the clients and the scopes of their keys.
 
     yz_live_<id>_<secret>      id 10, secret 32 characters of base32, lower case
 
-The secret is made of 160 random bits, leaves this module once, and is stored as its SHA-256: a copy of the database
-opens nothing. (A slow hash is for passwords that people choose; these cannot be tried.) An unknown, an expired, a
-revoked and a damaged key get the same answer: UNAUTHENTICATED.
+The secret is made of 160 random bits, leaves this module once, and is stored as its SHA-256, so that a copy of the
+database gives no access. (A slow hash is only needed for passwords that people choose; these secrets cannot be
+guessed.) Unknown, expired, revoked and damaged keys get the same answer: UNAUTHENTICATED.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _MAX_LABEL = 40
 
 @dataclass(frozen=True, slots=True)
 class ApiCaller:
-    """Somebody who showed a good key."""
+    """A client that presented a valid key."""
 
     key_id: str
     label: str
@@ -53,7 +53,7 @@ class ApiCaller:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as an administrator sees it: never its secret."""
+    """A key as shown to administrators, without its secret."""
 
     key_id: str
     label: str
@@ -66,7 +66,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class ApiClients:
-    """The keys that there are."""
+    """The use cases on API keys."""
 
     database: Database
     clock: Clock
@@ -75,7 +75,7 @@ class ApiClients:
     def create_api_key(
         self, label: str, *, authority_id: str | None, scopes: Sequence[str], days: int
     ) -> str:
-        """A new key, shown this once. Raises `Malformed`."""
+        """Makes a key and returns its text, which cannot be shown again. Raises `Malformed`."""
         if not label.strip() or len(label) > _MAX_LABEL or not label.isprintable():
             raise Malformed(f"A label has 1 to {_MAX_LABEL} printable characters.", "Say who uses the key.")
         unknown = sorted(set(scopes) - set(SCOPES))
@@ -102,13 +102,13 @@ class ApiClients:
         return f"yz_live_{key_id}_{secret}"
 
     def check_api_key(self, text: str, scope: str) -> ApiCaller:
-        """The caller whose key this is. Raises `NotPermitted`: UNAUTHENTICATED or NOT_PERMITTED."""
+        """The caller with this key. Raises `NotPermitted`: UNAUTHENTICATED, or NOT_PERMITTED without the scope."""
         match = _KEY.fullmatch(text.strip())
         if match is None:
             raise unauthenticated()
         key_id, secret = match.groups()
         row = self._key(key_id)
-        # A key nobody has is compared too, so that an answer's time tells nothing about which ids exist.
+        # Compare even if the key is unknown, so that the response time does not reveal which ids exist.
         stored = bytes(row.secret_hash) if row is not None else bytes(32)
         is_right = hmac.compare_digest(sha256(secret.encode()), stored)
         if row is None or not is_right or not _is_in_force(row, to_micros(self.clock.now())):
@@ -119,7 +119,7 @@ class ApiClients:
         return caller
 
     def in_force(self, key_id: str) -> ApiCaller:
-        """Whose key it is. Raises `NotPermitted` (UNAUTHENTICATED) for one that is not, or no longer."""
+        """The caller of a key that is in force. Raises `NotPermitted` (UNAUTHENTICATED) if there is none."""
         row = self._key(key_id)
         if row is None or not _is_in_force(row, to_micros(self.clock.now())):
             raise unauthenticated()
@@ -131,7 +131,7 @@ class ApiClients:
         return found
 
     def revoke_api_key(self, key_id: str) -> None:
-        """Ends the key and every desk session it opened; doing it twice is fine. Raises `NotFound`."""
+        """Revokes the key and ends every desk session that it opened. Idempotent. Raises `NotFound`."""
         at = to_micros(self.clock.now())
         with self.database.write() as connection:
             if one_row(connection, ApiKeyRow, id=key_id) is None:

@@ -1,4 +1,4 @@
-"""Invitations: links that let a holder in.
+"""Invitations: links that open a holder's wallet.
 
     claim link    <26 characters of base32>  gives a holder their wallet, once, within its days
 
@@ -24,14 +24,14 @@ _LINK_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Invitations:
-    """The links that there are."""
+    """The use cases on claim links."""
 
     database: Database
     clock: Clock
     entropy: Entropy
 
     def create_claim_link(self, holder_ref: bytes, days: int = 7) -> str:
-        """The token of a link that opens this holder's wallet, once."""
+        """Makes a link that opens this holder's wallet once, and returns its token."""
         if not 1 <= days <= 30:
             raise Malformed("A claim link is good for 1 to 30 days.", "Choose fewer days.")
         token = base32(self.entropy.bytes(_LINK_BYTES))
@@ -42,9 +42,9 @@ class Invitations:
         return token
 
     def use_claim_link(self, token: str) -> str:
-        """Uses the link up and gives the token of a wallet session.
+        """Uses the link up and returns the token of a wallet session.
 
-        Raises `NotFound` (LINK_USED_UP) alike for a link that was used, that is too old, or that never was.
+        Raises the same `NotFound` (LINK_USED_UP) for a link that was used, is too old, or never existed.
         """
         at = self.clock.now()
         digest = token_hash(token)
@@ -56,7 +56,7 @@ class Invitations:
                 )
                 raise NotFound(what, todo, code="LINK_USED_UP")
             link = one_row(connection, ClaimLinkRow, token_hash=digest)
-            # A holder who lost the old device, or let somebody look, closes the wallet there with a new link.
+            # A new link ends the holder's other sessions, for example on a lost device.
             sql.delete_sessions_of(connection, WALLET, bytes(link.holder_ref))
             session, row = new_session(self.entropy, WALLET, bytes(link.holder_ref), at, WALLET_HOURS)
             insert(connection, row)

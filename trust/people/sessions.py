@@ -1,8 +1,8 @@
-"""Sessions of browsers: a holder's wallet, or a counter's desk.
+"""Sessions of browsers, for a holder's wallet or a counter's desk.
 
     <32 characters of base32>  in a cookie; kind `wallet` or `desk`
 
-Only the SHA-256 of a token is stored. A desk session lives no longer than the key that opened it.
+Only the SHA-256 of a token is stored. A desk session ends at the latest with the key that opened it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _SECRET_BYTES = 20
 
 @dataclass(frozen=True, slots=True)
 class WebSession:
-    """A browser that was let in. `subject` is a holder reference, or the id of a desk's key."""
+    """A browser's session. `subject` is a holder reference, or the id of a desk's key."""
 
     subject: bytes
     csrf: str = field(repr=False)
     expires_at: datetime
 
     def form_token(self, form: str) -> str:
-        """What the hidden field of this form must hold; another form of the same session has another."""
+        """The token for the hidden field of this form; each form of a session has its own."""
         return hmac.digest(self.csrf.encode(), form.encode(), "sha256").hex()
 
     def check_form_token(self, form: str, token: str) -> None:
@@ -49,7 +49,7 @@ class WebSession:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session as an administrator sees it. `session_id` opens nothing; `key_id` is that of a desk's key."""
+    """A session as shown to administrators. `session_id` gives no access; `key_id` is that of a desk's key."""
 
     session_id: str
     kind: str
@@ -59,7 +59,7 @@ class OpenSession:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """The sessions that are open. `clients` know the keys that desks are opened with."""
+    """The use cases on sessions. `clients` has the API keys with which desks are opened."""
 
     database: Database
     clock: Clock
@@ -67,7 +67,7 @@ class Sessions:
     clients: ApiClients
 
     def open_session(self, kind: str, subject: bytes, hours: int) -> str:
-        """The token of a new session."""
+        """Opens a session and returns its token."""
         at = self.clock.now()
         token, row = new_session(self.entropy, kind, subject, at, hours)
         with self.database.write() as connection:
@@ -76,12 +76,12 @@ class Sessions:
         return token
 
     def exchange_desk_key(self, text: str) -> str:
-        """A desk session for an API key with the scope `desk`. Raises `NotPermitted`."""
+        """Opens a desk session for an API key with the scope `desk` and returns its token. Raises `NotPermitted`."""
         caller = self.clients.check_api_key(text, "desk")
         return self.open_session(DESK, caller.key_id.encode(), DESK_HOURS)
 
     def check_session(self, token: str, kind: str) -> WebSession:
-        """Raises `NotPermitted` (UNAUTHENTICATED) for a session that is not, or no longer."""
+        """The session with this token. Raises `NotPermitted` (UNAUTHENTICATED) if it does not exist or has ended."""
         now = to_micros(self.clock.now())
         with instead_of_edited(unauthenticated), self.database.read() as connection:
             row = one_row(connection, WebSessionRow, token_hash=token_hash(token))
@@ -92,20 +92,20 @@ class Sessions:
         return WebSession(bytes(row.subject), row.csrf, from_micros(row.expires_at))
 
     def desk_label(self, subject: bytes) -> str:
-        """What the counter of a desk session is called. Raises `NotPermitted` once its key is out of force."""
+        """The counter's name in a desk session. Raises `NotPermitted` once its key is out of force."""
         return self.desk_caller(subject).label
 
     def desk_caller(self, subject: bytes) -> ApiCaller:
-        """Whose key a desk session was opened with. Raises `NotPermitted` once it is out of force."""
+        """The caller with whose key a desk session was opened. Raises `NotPermitted` once it is out of force."""
         return self.clients.in_force(subject.decode())
 
     def close_session(self, token: str) -> None:
-        """Doing it twice is fine."""
+        """Ends a session. Idempotent."""
         with self.database.write() as connection:
             sql.delete_session(connection, token_hash(token))
 
     def list_sessions(self) -> list[OpenSession]:
-        """Those that are open, the newest last."""
+        """The open sessions, the newest last."""
         now = to_micros(self.clock.now())
         with self.database.read() as connection:
             rows = [row for row in all_rows(connection, WebSessionRow) if row.expires_at > now]
@@ -114,9 +114,9 @@ class Sessions:
         )
 
     def end_sessions(self, *, session_id: str | None = None, key_id: str | None = None) -> int:
-        """Ends one session, or those that a key has opened, at once and on every process; says how many.
+        """Ends one session, or all that a key has opened, at once in every process; returns their number.
 
-        Raises `NotFound` where there is none.
+        Raises `NotFound` if there is none.
         """
         with self.database.write() as connection:
             rows = [
@@ -135,7 +135,7 @@ class Sessions:
 def new_session(
     entropy: Entropy, kind: str, subject: bytes, at: datetime, hours: int
 ) -> tuple[str, WebSessionRow]:
-    """The token of a new session, and the row to insert."""
+    """Makes a session without storing it: its token, and the row to insert."""
     token = base32(entropy.bytes(_SECRET_BYTES))
     row = WebSessionRow(
         token_hash=token_hash(token),

@@ -1,6 +1,7 @@
-"""Tables of who may: API keys, claim links, sessions of browsers.
+"""The tables of API keys, claim links and sessions of browsers.
 
-Secrets of other people are stored hashed."""
+Secrets of clients and holders are stored hashed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ class ApiKeyRow(SQLModel, table=True):
 
 
 class ClaimLinkRow(SQLModel, table=True):
-    """A link that gives a holder their wallet, once."""
+    """A link that opens a holder's wallet once."""
 
     __tablename__ = "claim_link"
     token_hash: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
@@ -47,7 +48,7 @@ class WebSessionRow(SQLModel, table=True):
 
 
 def use_claim_link(connection: Connection, token_hash: bytes, at: int) -> bool:
-    """One statement decides: True for the one call that used the link in time."""
+    """Marks the link as used. True for only one call, before the link's end; a single statement decides."""
     table = table_of(ClaimLinkRow)
     result = connection.execute(
         sa.update(table)
@@ -68,7 +69,7 @@ def delete_sessions_of(connection: Connection, kind: str, subject: bytes) -> Non
 
 
 def end_everything_open(connection: Connection) -> None:
-    """Every session and link, used or not: after a restore nobody can tell which were ended or used since."""
+    """Ends every session and link. For use after a restore, when it is unknown which were ended or used since."""
     for kind in (WebSessionRow, ClaimLinkRow):
         connection.execute(sa.delete(table_of(kind)))
 
@@ -79,7 +80,7 @@ def delete_expired_sessions(connection: Connection, at: int) -> None:
 
 
 def forget_holders(connection: Connection, lone_holder_refs: Sequence[bytes]) -> dict[str, int]:
-    """Deletes the claim links and sessions of these holders; says how many rows of each table."""
+    """Deletes the claim links and sessions of these holders; returns the number of rows by table."""
     counts: dict[str, int] = {}
     for kind, column in ((ClaimLinkRow, "holder_ref"), (WebSessionRow, "subject")):
         table = table_of(kind)

@@ -1,1 +1,1 @@
-"""What people read, in zh-CN and English."""
+"""Texts for people, in zh-CN and English."""

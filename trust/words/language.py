@@ -1,4 +1,4 @@
-"""The languages of the product, and dates as people read them."""
+"""The languages of the product, and dates for display."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LANGUAGES: tuple[Language, ...] = ("zh-CN", "en")
 
 
 def show_date(value: str | None, language: Language) -> str:
-    """2026年11月21日 or 21 Nov 2026; a dash for nothing."""
+    """A date (ISO 8601, in China's time) as 2026年11月21日 or 21 Nov 2026; a dash for none."""
     if not value:
         return "—"
     at = datetime.fromisoformat(value)

@@ -1,4 +1,4 @@
-"""What refusals say in Chinese, by their codes. The English words stand where each refusal is made."""
+"""The Chinese texts of refusals, by code. The English text is where each refusal is raised."""
 
 from __future__ import annotations
 

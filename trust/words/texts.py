@@ -1,10 +1,10 @@
-"""The words of the pages in zh-CN and English.
+"""The texts of the pages in zh-CN and English.
 
-A text is asked for by its key (`verify.title`); `zh_CN.po` and `en.po` beside this file hold what is said. They
-are read as they are, once, at the first use: there is nothing to compile. A key that a catalogue lacks is a
-mistake in the code and raises KeyError; `tests/app/test_pages.py` finds it before a reader does.
+A text is looked up by its key (`verify.title`) in `zh_CN.po` and `en.po` beside this file. They are read once, on first
+use, without being compiled. A missing key is a mistake in the code and raises KeyError; `tests/app/test_pages.py`
+detects it.
 
-What a verdict says does not stand here but in `verifier.sentences`, so that pages, API and command line agree.
+The texts of verdicts are in `verifier.sentences` instead, so that pages, API and command line agree.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FILES: Mapping[Language, str] = {"zh-CN": "zh_CN.po", "en": "en.po"}
 
 
 def text(language: Language, key: str, **values: object) -> str:
-    """The text under this key, its {places} filled in."""
+    """The text with this key, with its {placeholders} filled in."""
     found = load_texts(language)[key]
     return found.format(**values) if values else found
 
@@ -37,13 +37,13 @@ def load_texts(language: Language) -> Mapping[str, str]:
 
 
 def as_language(tag: str | None) -> Language | None:
-    """The language of ours that a tag such as `zh-Hans-CN` or `en-GB` means."""
+    """Our language for a tag such as `zh-Hans-CN` or `en-GB`, or None."""
     primary = (tag or "").strip().lower().split("-")[0].split("_")[0]
     return "zh-CN" if primary == "zh" else "en" if primary == "en" else None
 
 
 def preferred_language(accept_language: str) -> Language:
-    """From an Accept-Language header (RFC 9110 §12.5.4); zh-CN where it names none of ours."""
+    """The preferred language in an Accept-Language header (RFC 9110 §12.5.4); zh-CN if it names none of ours."""
     ranked: list[tuple[float, Language]] = []
     for part in accept_language.split(",")[:20]:
         tag, _, parameter = part.partition(";")
@@ -55,7 +55,7 @@ def preferred_language(accept_language: str) -> Language:
 
 
 def show_time(at: datetime, language: Language) -> str:
-    """2026年11月21日 10:02:11 or 21 Nov 2026 10:02:11, always in China's time."""
+    """A time as 2026年11月21日 10:02:11 or 21 Nov 2026 10:02:11, always in China's time."""
     return f"{show_date(at.isoformat(), language)} {at.astimezone(CHINA):%H:%M:%S}"
 
 

@@ -1,4 +1,4 @@
-"""Values of fields as people read them."""
+"""Values of fields for display."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _KINDS_OF_DOCUMENT = {
 
 
 def show_value(value: str, language: Language) -> str:
-    """A date as people write it, a kind of document in the reader's language; anything else as it stands."""
+    """A date in the usual form, a kind of document in the reader's language; anything else unchanged."""
     if language == "en" and value in _KINDS_OF_DOCUMENT:
         return _KINDS_OF_DOCUMENT[value]
     if _DAY.fullmatch(value):
