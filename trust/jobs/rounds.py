@@ -1,7 +1,7 @@
-"""Rounds: work that a running service does again and again, each in a thread of its own.
+"""Rounds: work that a running service repeats, each in its own thread.
 
-An error does not end a round: it is logged, and the work is tried again after its pause. A ledger that has stopped
-does (`LedgerHalted`). The threads end when the service closes.
+An error does not end a round: it is logged, and the work is tried again after its interval. Only a halted ledger
+(`LedgerHalted`) ends it. The threads end when the service closes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from trust.model.errors import LedgerHalted, OperationalError, TrustError
 _log = logging.getLogger("yinzheng.keeping")
 
 Pause = Callable[[], None]
-"""Called between two steps of a long piece of work, which it slows down and may end."""
+"""Called between two steps of long work, to throttle it; raises an exception to end it when the service closes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A piece of work, and how long it rests until the next time."""
+    """A piece of work, and the interval until it is done again."""
 
     name: str
     work: Callable[[Pause], object]
@@ -30,7 +30,7 @@ class Round:
 
 
 class Rounds:
-    """The threads. `pause`: how long a piece of work rests between two of its steps."""
+    """The threads of all rounds. `pause`: seconds to wait between two steps of a piece of work."""
 
     def __init__(self, rounds: Sequence[Round], pause: timedelta) -> None:
         self._rounds = tuple(rounds)
@@ -67,7 +67,7 @@ class Rounds:
             except TrustError as exc:
                 _log.error("%s was refused", round_.name, extra={"code": exc.code, "what": exc.what})
             except Exception:
-                _log.exception("%s failed in a way nobody foresaw", round_.name)
+                _log.exception("%s failed with an unforeseen error", round_.name)
             self._stop.wait(round_.every.total_seconds())
 
     def _rest(self) -> None:

@@ -1,1 +1,1 @@
-"""What every command shares: language, tables, progress, errors, exit codes. No server library."""
+"""What all commands share: language, tables, progress, errors, exit codes. Imports no server library."""

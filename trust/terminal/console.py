@@ -1,7 +1,7 @@
-"""How the command line speaks: language, tables, progress, errors, exit codes.
+"""Output of the command line: language, tables, progress, errors, exit codes.
 
-Results go to stdout, errors to stderr: one sentence what, one sentence what to do. `--json` prints one JSON
-object a line and nothing else on stdout.
+Results go to stdout. Errors go to stderr, with one sentence on what was found and one on what to do. `--json` prints
+one JSON object a line and nothing else on stdout.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _DATUM = re.compile(
     r"|[\w./-]+\.(?:pdf|csv|xlsx|json|pem|crl|zip|toml|jws|key)\b"  # a file
     r"|(?=[\w.-]*\d)(?=[\w.-]*[A-Za-z])(?=[\w.]*-|\w{8})[\w-]+(?:\.[\w-]+)*"  # an id
 )
-"""What a sentence for people names that cannot be said in another language."""
+"""Parts of an English sentence that are the same in any language."""
 Language = Literal["zh-CN", "en"]
 _WIDEST = 10_000
 EXIT_PASSED, EXIT_FAILED, EXIT_INDETERMINATE, EXIT_USAGE, EXIT_OURS = 0, 1, 2, 3, 4
 
 
 class _Terminal(Console):
-    """Shows text of others as it is: it neither controls the terminal nor is read as mark-up."""
+    """A console that prints untrusted text literally, without terminal control sequences or mark-up."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
 
     def on_broken_pipe(self) -> None:
-        """The library would end the program with 1, which is FAILED."""
+        """Replaces the library's handling, which would exit with 1, the code of FAILED."""
         raise BrokenPipeError
 
 
@@ -58,13 +58,13 @@ def language() -> Language:
 
 
 def t(zh: str, en: str) -> str:
-    """The text in the user's language; both stand side by side where they are used."""
+    """The text in the user's language; callers give both texts."""
     return zh if language() == "zh-CN" else en
 
 
 def print_json(value: object) -> None:
-    # A file's name may hold bytes that are no text (PEP 383); escaped so, they are still JSON. So is what another
-    # character set than UTF-8 could not write.
+    # A file's name may contain bytes that are not text (PEP 383); as JSON escapes they are still valid. The same holds
+    # for characters that the terminal's character set cannot encode.
     is_utf8 = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
     line = json.dumps(value, ensure_ascii=not is_utf8) + "\n"
     sys.stdout.write(line.encode("utf-8", "backslashreplace").decode())
@@ -72,7 +72,8 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Nothing is cut: an id that cannot be copied whole is of no use. What is wider than the window is longer."""
+    """Prints a table without truncating or wrapping cells, so that ids can be copied, even if rows are wider than the
+    window."""
     table = Table(show_edge=False, pad_edge=False)
     for column in columns:
         table.add_column(column, no_wrap=True, overflow="ignore")
@@ -88,7 +89,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 @contextmanager
 def progress(total: int, what: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr for long work; `quiet` where the output is for machines."""
+    """Shows a progress bar on stderr; `quiet` if the output is for machines."""
     if quiet or total < 2:
         yield lambda count: None
         return
@@ -105,36 +106,36 @@ def progress(total: int, what: str, *, quiet: bool) -> Iterator[Callable[[int], 
 
 
 def worst_of(codes: Iterable[int]) -> int:
-    """The exit code of several inputs: FAILED before what could not be read, that before INDETERMINATE."""
+    """The exit code for several inputs: FAILED takes precedence over "could not be read", then INDETERMINATE."""
     found = set(codes)
     order = (EXIT_OURS, EXIT_FAILED, EXIT_USAGE, EXIT_INDETERMINATE)
     return next((code for code in order if code in found), EXIT_PASSED)
 
 
 def show_error(exc: TrustError, name_field: Callable[[str], str] = str) -> int:
-    """Prints the error and gives the exit code. `name_field`: what a field of a record is called."""
+    """Prints the error and returns the exit code. `name_field` gives the display name of a record's field."""
     if isinstance(exc, ProfileViolation):
         err.print(t("记录不符合要求：", "The record cannot be accepted:"))
         for violation in exc.violations:
             err.print(f"  {name_field(violation.field)}{t('：', ': ')}{violation_words(violation)}")
     else:
-        err.print(error_words(exc), soft_wrap=True)  # an id that is broken cannot be copied
+        err.print(error_words(exc), soft_wrap=True)  # an id that is broken across lines cannot be copied
     return EXIT_OURS if isinstance(exc, OperationalError) else EXIT_USAGE
 
 
 def error_words(exc: TrustError) -> str:
-    """One sentence what, one what to do, in the user's language."""
+    """The error in the user's language: one sentence on what was found, one on what to do."""
     if language() == "zh-CN" and exc.zh:
         return exc.zh
     if language() == "zh-CN" and exc.code in ERRORS_ZH:
-        # Of the English sentence only what a person has to know: the id, the file, the number that it names.
+        # Add the ids, files and numbers that the English sentence names to the Chinese sentence of the code.
         named = "、".join(dict.fromkeys(_DATUM.findall(exc.what)))
         return f"{ERRORS_ZH[exc.code]}（{named}）" if named else ERRORS_ZH[exc.code]
     return f"{exc.what} {exc.todo}".strip()
 
 
 def violation_words(violation: Violation) -> str:
-    """Why one field was refused, in the user's language: the checker's own words, or the rule's sentence."""
+    """Why one field was refused, in the user's language: the text of the check, or the rule's sentence."""
     if language() == "zh-CN" and violation.zh:
         return violation.zh
     if language() == "zh-CN" and violation.code in VIOLATIONS_ZH:

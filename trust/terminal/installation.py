@@ -1,4 +1,4 @@
-"""Which of the two installations this is: the base one verifies, the other has the server too."""
+"""The two kinds of installation: the base one only verifies, the other includes the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times as people type them."""
+"""Parsing of times that people type."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trust.model.errors import Malformed
 
 
 def instant(text: str | None) -> datetime | None:
-    """A time as it is given at the command line. Raises `Malformed`."""
+    """A time given at the command line, or None for None. Raises `Malformed`."""
     if text is None:
         return None
     try:

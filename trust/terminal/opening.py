@@ -1,9 +1,9 @@
-"""How a command gets at a service: the roof hands down what opens it, and no command knows the roof.
+"""How a command gets a service: the roof passes down the openers, so that no command imports the roof.
 
     with opened(ctx, ISSUER, data) as service:
         service.statuses.change(…)
 
-A `Facade` names what a command wants, and its type; the actors' modules `service` define theirs.
+A `Facade` names a service and its type; each actor's module `service` defines its own.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Facade(Generic[T]):
-    """What a command may ask for."""
+    """The name of a service that a command can open, with its type."""
 
     name: str
 
 
 Opener = Callable[[Path | None], AbstractContextManager[object]]
-"""Opens what a facade names, in this data folder; without one, in that of the settings. Raises `TrustError`."""
+"""Opens the service of a facade, in this data folder or, for None, in that of the settings. Raises `TrustError`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Openers:
-    """The roof's: `typer.Context.obj` of every command."""
+    """The openers, made by the roof; `typer.Context.obj` of every command."""
 
     of: Mapping[str, Opener]
 
 
 def opened(ctx: typer.Context, facade: Facade[T], data: Path | None) -> AbstractContextManager[T]:
-    """The service behind the facade, open until the end of the block."""
+    """Opens the service of a facade until the end of the block."""
     openers = ctx.find_object(Openers)
     assert openers is not None, "the roof hands its openers down"
     return cast("AbstractContextManager[T]", openers.of[facade.name](data))

@@ -1,4 +1,4 @@
-"""Options that many commands have."""
+"""Options that many commands share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Data = Annotated[Path | None, typer.Option("--data", help=t("数据目录", "dat
 Json = Annotated[bool, typer.Option("--json", help=t("输出 JSON", "print JSON for machines"))]
 
 OPERATOR = "operator"
-"""Who acts where nobody is named."""
+"""The actor of a command if none is named."""
 By = Annotated[str, typer.Option("--by", help=t("经办人", "who acts"))]
 ApprovedBy = Annotated[
     str | None,
@@ -29,7 +29,7 @@ E = TypeVar("E", bound=Enum)
 
 
 def one_of(kind: type[E], text: str, what: str) -> E:
-    """The member of an enum with this value. Raises `Malformed` and names them all."""
+    """The member of an enum with this value. Raises `Malformed`, which lists the allowed values."""
     try:
         return kind(text)
     except ValueError as exc:
