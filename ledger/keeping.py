@@ -19,7 +19,7 @@ from ledger.lockstore import LockStore
 from ledger.log import Log
 from ledger.scrubber import scrub
 from ledger.tilefolder import TileFolder
-from ledger.witness.client import Cosigned, HistoryContradicted, Outcome, Witnesses
+from ledger.witness.client import Cosigned, HistoryContradicted, Witnesses, WitnessOutcome
 from ledger.witness.policy import Policy, format_policy, parse_policy
 from trust.model.clock import Clock
 from trust.model.errors import LedgerHalted, Malformed
@@ -66,7 +66,7 @@ class Witnessing:
     witnesses: Witnesses
     clock: Clock
     settings: KeepingSettings
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[WitnessOutcome, ...] = ()
     quorum_at: datetime | None = None
     _size: int = 0
     _since: datetime = field(init=False)

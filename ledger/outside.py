@@ -38,7 +38,7 @@ WAY_ON: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class OwnHead:
     """What the log itself knows when it starts: its newest locked head, and the roots to compare others with.
 
     `root_of` returns the root of a smaller size. `note` is empty for a log that has signed nothing.
@@ -54,11 +54,11 @@ class Known:
 class Outside(Protocol):
     """One memory outside the folder."""
 
-    def check(self, known: Known) -> None:
+    def check(self, known: OwnHead) -> None:
         """Raises `LedgerHalted` if more, or something else, was signed than the log knows; `OperationalError` if the
         memory is gone."""
 
-    def keep(self, known: Known) -> None:
+    def keep(self, known: OwnHead) -> None:
         """Stores what was just signed, before it is published; durable on return. Raises as `check`."""
 
 
@@ -96,7 +96,7 @@ class LedgerMark:
         note = self._read()
         return decode_utf8(note) if note is not None else None
 
-    def check(self, known: Known) -> None:
+    def check(self, known: OwnHead) -> None:
         marked = self.newest(known.keys.origin)
         if marked is None:
             if self._remembered.exists():
@@ -124,7 +124,7 @@ class LedgerMark:
         except (Malformed, VerificationError) as exc:
             raise LedgerHalted(f"The mark {self._path} was not signed by this ledger.", WAY_ON) from exc
 
-    def keep(self, known: Known) -> None:
+    def keep(self, known: OwnHead) -> None:
         note = known.note.encode()
         if note == self._kept:
             return
@@ -159,7 +159,7 @@ class WitnessMemory:
         self._witnesses = witnesses
         self.answered = False
 
-    def check(self, known: Known) -> None:
+    def check(self, known: OwnHead) -> None:
         if not known.note:
             return
         try:
@@ -170,11 +170,11 @@ class WitnessMemory:
             return  # a bad note of our own is detected elsewhere
         self.answered = any(each.cosigned_at is not None for each in outcomes)
 
-    def keep(self, known: Known) -> None:
+    def keep(self, known: OwnHead) -> None:
         """Does nothing: witnesses are sent checkpoints by `ledger.keeping`."""
 
 
-def check_outside(memories: Sequence[Outside], known: Known) -> None:
+def check_outside(memories: Sequence[Outside], known: OwnHead) -> None:
     """Checks against each memory. Raises as `Outside.check`."""
     for each in memories:
         each.check(known)

@@ -43,7 +43,7 @@ from ledger.lockedhead import LockedHead
 from ledger.lockstore import HeadMoved, LockStore
 from ledger.logkeys import LogKeys, check_log_checkpoint, keys_from_statements
 from ledger.note import KeyKind, VerifierKey, check_note, parse_note, signed_note
-from ledger.outside import Known, Outside, check_outside
+from ledger.outside import Outside, OwnHead, check_outside
 from ledger.proof import Receipt
 from ledger.sequencing import GENESIS_SIZE
 from ledger.sql import LogState
@@ -383,9 +383,9 @@ class Publisher:
             )
         return state, locked
 
-    def _known(self, locked: LockedHead | None) -> Known:
+    def _known(self, locked: LockedHead | None) -> OwnHead:
         size = locked.size if locked is not None else 0
-        return Known(
+        return OwnHead(
             keys=self._keys,
             size=size,
             note=decode_utf8(locked.note) if locked is not None else "",

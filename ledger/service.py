@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # a command that opens nothing runs in the base install, wher
     from trust.storage.sql import Database
 
 
-class Authorities(Protocol):
+class AuthorityLookup(Protocol):
     """Looks up the actors of entries."""
 
     def get(self, authority_id: str) -> IssuingAuthority:
@@ -60,7 +60,7 @@ class LedgerService(Protocol):
     @property
     def key_change(self) -> KeyChange: ...
     @property
-    def authorities(self) -> Authorities: ...
+    def authorities(self) -> AuthorityLookup: ...
     def check_register(self) -> Sequence[ChangedRow]:
         """Compares the register with the ledger and returns the rows that differ."""
 

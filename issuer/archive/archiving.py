@@ -44,7 +44,7 @@ from trust.encoding.receipt import EmbeddedReceipt, Openings, encode_receipt
 from trust.model.errors import Conflict, NotFound, TrustError
 from trust.pdf.gap import SignedGap, check_gaps
 from trust.pdf.reading import open_pdf
-from trust.pdf.update import CONTENTS_HEX_DIGITS, Evidence, encode_update, read_version
+from trust.pdf.update import CONTENTS_HEX_DIGITS, DocumentEvidence, encode_update, read_version
 from trust.storage import tables
 
 AGAIN_AFTER = timedelta(days=365)
@@ -357,9 +357,9 @@ def _parts(connection: Connection, ecertificate_id: int, number: int) -> list[by
     return [ecertificates_sql.get_document(connection, ecertificate_id, kind) for kind in kinds]
 
 
-def _without(found: Evidence, held: Evidence) -> Evidence:
+def _without(found: DocumentEvidence, held: DocumentEvidence) -> DocumentEvidence:
     """What of `found` is not held already."""
-    return Evidence(
+    return DocumentEvidence(
         tuple(der for der in found.certs if der not in held.certs),
         tuple(der for der in found.ocsps if der not in held.ocsps),
         tuple(der for der in found.crls if der not in held.crls),

@@ -18,7 +18,7 @@ from keys.pki.read import check_issued_by, read_x509_cert
 from trust.encoding.cms import SEAL_DATA_OID, SIGNATURE_TIME_STAMP_OID
 from trust.encoding.ses import decode_seal
 from trust.model.errors import EvidenceUnavailableError, Malformed, VerificationError
-from trust.pdf.update import Evidence
+from trust.pdf.update import DocumentEvidence
 
 _MOST_ABOVE = 8
 
@@ -88,7 +88,7 @@ OcspSource = Callable[[bytes, bytes], tuple[bytes, bytes] | None]
 
 def gather_evidence(
     signed: Signed, *, known_certs: Sequence[bytes], crls: Sequence[bytes], ocsp: OcspSource
-) -> Evidence:
+) -> DocumentEvidence:
     """Everything above the signers, the newest revocation list of each issuer, and what responders say.
 
     The lists are what verification stands on. OCSP answers are for other people's validators: one that asks what
@@ -108,7 +108,7 @@ def gather_evidence(
         if issuers and (answered := ocsp(signer, issuers[0])) is not None:
             ocsps[answered[0]] = None
             certs[answered[1]] = None
-    return Evidence(tuple(certs), tuple(ocsps), tuple(chosen))
+    return DocumentEvidence(tuple(certs), tuple(ocsps), tuple(chosen))
 
 
 def _issuers(cert: bytes, known: Iterable[bytes]) -> list[bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from issuer.archive.archiving import Archiving
-from issuer.archive.package import Record, package_files
+from issuer.archive.package import ArchivedRecord, package_files
 from issuer.catalogue import load_profile
 from issuer.ecertificates.issuing import Issuing
 from issuer.publishing.publishing import Publishing
@@ -39,10 +39,10 @@ class Exporting:
         assert found is not None, "no file is ISSUED without its receipt"
         return found
 
-    def _record(self, issued: IssuedECertificate) -> Record:
+    def _record(self, issued: IssuedECertificate) -> ArchivedRecord:
         pid = issued.pid
         versions = self.archiving.versions(pid)
-        return Record(
+        return ArchivedRecord(
             issued=issued,
             profile=load_profile(issued.type_short),
             seal=self.issuing.seals.registry.get(issued.seal_id),

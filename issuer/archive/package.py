@@ -31,7 +31,7 @@ _FIRST_ACT, _LATER_ACT = "签发", "归档"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ArchivedRecord:
     """One e-certificate as the register has it. `versions` and `receipts` (DER) pair up, the issued file first."""
 
     issued: IssuedECertificate
@@ -43,7 +43,7 @@ class Record:
     ledger_origin: str
 
 
-def package_files(record: Record, evidence: Mapping[str, bytes]) -> dict[str, bytes]:
+def package_files(record: ArchivedRecord, evidence: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files of the package but for its report and manifest. `evidence` is an offline bundle, by path in it."""
     files = {LICENCE: record.file}
     for version, der in zip(record.versions, record.receipts, strict=True):
@@ -61,7 +61,7 @@ def detached(receipt: bytes) -> str:
     )
 
 
-def metadata_tree(record: Record) -> Tree:
+def metadata_tree(record: ArchivedRecord) -> Tree:
     """The record described. Of DA/T 46-2009 those elements that a licence has a value for, by their names there."""
     issued = record.issued
     data = decode_ecertificate_data(issued.data)

@@ -30,7 +30,7 @@ RESEALED = "re-sealed"
 """The reason in the status entry of what was replaced."""
 
 
-class Result(StrEnum):
+class ResealState(StrEnum):
     """RESEALED: there is a next version now. DONE: there was one before. OVER: no longer in force."""
 
     RESEALED = "re-sealed"
@@ -44,7 +44,7 @@ class Resealed:
     """What became of one e-certificate; `issued` is its next version, where this run made it."""
 
     identifier: str
-    result: Result
+    result: ResealState
     issued: IssuedECertificate | None = None
     error: TrustError | None = None
 
@@ -105,10 +105,10 @@ class Resealing:
             application = self._application(old, old_seal, new_seal, by)
             outcome = self.statuses.replace_checked(old.pid, application, reason=RESEALED)
         except TrustError as exc:
-            return Resealed(old.identifier, Result.FAILED, None, exc)
+            return Resealed(old.identifier, ResealState.FAILED, None, exc)
         if outcome.error is not None:
-            return Resealed(old.identifier, Result.FAILED, None, outcome.error)
-        return Resealed(old.identifier, Result.RESEALED, outcome.issued)
+            return Resealed(old.identifier, ResealState.FAILED, None, outcome.error)
+        return Resealed(old.identifier, ResealState.RESEALED, outcome.issued)
 
     def _application(self, old: IssuedECertificate, old_seal: str, new_seal: str, by: str) -> Application:
         """The record as it was checked when it was issued, with its picture or its own page."""
@@ -141,10 +141,10 @@ class Resealing:
 def _left_out(issued: IssuedECertificate, at: datetime) -> Resealed | None:
     """Why nothing is to be done, or None."""
     if issued.status is Status.REPLACED:
-        return Resealed(issued.identifier, Result.DONE)
+        return Resealed(issued.identifier, ResealState.DONE)
     _, ends = decode_ecertificate_data(issued.data).validity()
     if issued.status is Status.REVOKED or (ends is not None and ends < at):
-        return Resealed(issued.identifier, Result.OVER)
+        return Resealed(issued.identifier, ResealState.OVER)
     return None
 
 

@@ -280,11 +280,11 @@ def pending_operations(
     connection: Connection, *, erasures: bool = False
 ) -> tuple[list[OperationRow], StorageError | None]:
     """Status acts (or erasures) that were announced and not completed, oldest first; why others are not believed."""
-    certs, operations = table_of(ECertificateRow), table_of(OperationRow)
+    ecertificates, operations = table_of(ECertificateRow), table_of(OperationRow)
     rows = connection.execute(
         sa.select(operations)
-        .join(certs, certs.c.pending_operation == operations.c.id)
-        .where(certs.c.pending_operation.is_not(None), (operations.c.kind == "ERASED") == erasures)
+        .join(ecertificates, ecertificates.c.pending_operation == operations.c.id)
+        .where(ecertificates.c.pending_operation.is_not(None), (operations.c.kind == "ERASED") == erasures)
         .order_by(operations.c.id)
     )
     return believable(connection, OperationRow, rows.all())
@@ -379,12 +379,12 @@ def put_holders(connection: Connection, ecertificate_id: int, refs: Iterable[byt
 
 def ecertificates_of_holder(connection: Connection, holder_ref: bytes) -> list[ECertificateRow]:
     """What a holder has, newest first."""
-    certs, holders = table_of(ECertificateRow), table_of(HolderRow)
+    ecertificates, holders = table_of(ECertificateRow), table_of(HolderRow)
     rows = connection.execute(
-        sa.select(certs)
-        .join(holders, holders.c.ecertificate_id == certs.c.id)
-        .where(holders.c.holder_ref == holder_ref, certs.c.step == "ISSUED")
-        .order_by(certs.c.id.desc())
+        sa.select(ecertificates)
+        .join(holders, holders.c.ecertificate_id == ecertificates.c.id)
+        .where(holders.c.holder_ref == holder_ref, ecertificates.c.step == "ISSUED")
+        .order_by(ecertificates.c.id.desc())
     )
     return [believed(connection, ECertificateRow, row) for row in rows.all()]
 

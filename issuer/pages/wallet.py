@@ -67,7 +67,7 @@ class Owned:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Viewing:
     """Somebody looked: when, who, at what, and what for."""
 
     at: datetime
@@ -260,10 +260,10 @@ def _fields(owned: Owned, level: int, language: Language) -> list[tuple[str, str
     ]
 
 
-def _looks(shell: Shell[IssuerService], owned: Owned, language: Language) -> list[Look]:
+def _looks(shell: Shell[IssuerService], owned: Owned, language: Language) -> list[Viewing]:
     """Who looked, newest first: redeemed live codes, and files or printed codes checked here."""
     looks = [
-        Look(
+        Viewing(
             tables.from_micros(row.used_at),
             row.used_by or text(language, "wallet.someone"),
             text(language, f"level.{Level(row.level).name}"),
@@ -276,7 +276,7 @@ def _looks(shell: Shell[IssuerService], owned: Owned, language: Language) -> lis
         kind = event.action.partition(":")[2]
         purpose = text(language, f"purpose.{event.purpose}") if event.purpose in PURPOSES else ""
         looks.append(
-            Look(event.at, _who(shell, event.actor, language), text(language, f"kind.{kind}"), purpose)
+            Viewing(event.at, _who(shell, event.actor, language), text(language, f"kind.{kind}"), purpose)
         )
     return sorted(looks, key=lambda look: look.at, reverse=True)[:_LOOKS]
 

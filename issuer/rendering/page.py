@@ -71,7 +71,7 @@ class PageData:
 
 
 @dataclass(frozen=True, slots=True)
-class SealPlace:
+class SealBox:
     """A rectangle in PDF points, origin at the bottom left of page `page` (from 0)."""
 
     page: int
@@ -85,7 +85,7 @@ class SealPlace:
 class RenderedPage:
     pdf: bytes
     pages: int
-    seal: SealPlace
+    seal: SealBox
     qr_version: int
 
 
@@ -318,10 +318,10 @@ def _photo(profile: TypeProfile, page: PageData) -> str:
     )
 
 
-def _seal_place(placed: Mapping[str, float], page: PageData) -> SealPlace:
+def _seal_place(placed: Mapping[str, float], page: PageData) -> SealBox:
     width, height = page.seal_width_mm * _POINTS_PER_MM, page.seal_height_mm * _POINTS_PER_MM
     x = placed["x"] - width / 2
     y = placed["height"] - placed["y"] - height / 2
-    return SealPlace(
+    return SealBox(
         int(placed["page"]) - 1, round(x, 3), round(y, 3), round(x + width, 3), round(y + height, 3)
     )

@@ -73,7 +73,7 @@ class Failure(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class WitnessOutcome:
     """The result for one witness, by its name in the policy: a time in seconds since 1970, or a failure."""
 
     name: str
@@ -88,7 +88,7 @@ class Cosigned:
 
     note: str
     is_satisfied: bool
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[WitnessOutcome, ...]
 
 
 class HistoryContradicted(LedgerHalted):
@@ -254,7 +254,7 @@ class Witnesses:
         return replace(answer, theirs=said.body)
 
     def _taken(self, url: str, witnesses: Sequence[PolicyWitness], asking: _Asking, lines: bytes) -> _Answer:
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, WitnessOutcome] = {}
         signatures: dict[str, NoteSignature] = {}
         for witness in witnesses:
             name = witness.name
@@ -263,9 +263,9 @@ class Witnesses:
                 time = cosignature_time(signature.signature)
                 self._check_time(time)
             except (Malformed, VerificationError) as exc:
-                outcomes[name] = Outcome(name=name, failure=Failure.BAD_ANSWER, detail=exc.what)
+                outcomes[name] = WitnessOutcome(name=name, failure=Failure.BAD_ANSWER, detail=exc.what)
             else:
-                outcomes[name] = Outcome(name=name, cosigned_at=time)
+                outcomes[name] = WitnessOutcome(name=name, cosigned_at=time)
                 signatures[name] = signature
         return _Answer(url=url, outcomes=outcomes, signatures=signatures)
 
@@ -342,13 +342,15 @@ class Witnesses:
             outcomes=outcomes,
         )
 
-    def _outcome(self, witness: PolicyWitness, had: Mapping[str, int], got: Mapping[str, Outcome]) -> Outcome:
+    def _outcome(
+        self, witness: PolicyWitness, had: Mapping[str, int], got: Mapping[str, WitnessOutcome]
+    ) -> WitnessOutcome:
         name = witness.name
         if name in had:
-            return Outcome(name=name, cosigned_at=had[name])
+            return WitnessOutcome(name=name, cosigned_at=had[name])
         if witness.url is None:
-            return Outcome(name=name, failure=Failure.NO_ADDRESS)
-        return got.get(name) or Outcome(name=name, failure=Failure.TOO_SLOW)
+            return WitnessOutcome(name=name, failure=Failure.NO_ADDRESS)
+        return got.get(name) or WitnessOutcome(name=name, failure=Failure.TOO_SLOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,7 +393,7 @@ class _Answer:
     and, if it disagrees, the checkpoint it shows (not checked)."""
 
     url: str
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, WitnessOutcome]
     signatures: Mapping[str, NoteSignature] = field(default_factory=dict)
     disagrees: bool = False
     theirs: bytes | None = None
@@ -399,7 +401,8 @@ class _Answer:
 
 def _failed(url: str, witnesses: Sequence[PolicyWitness], why: _Failed) -> _Answer:
     outcomes = {
-        each.name: Outcome(name=each.name, failure=why.failure, detail=why.detail) for each in witnesses
+        each.name: WitnessOutcome(name=each.name, failure=why.failure, detail=why.detail)
+        for each in witnesses
     }
     return _Answer(url=url, outcomes=outcomes, disagrees=why.failure is Failure.DISAGREES)
 

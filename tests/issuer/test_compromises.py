@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from support.world import MARKET, World
 
-from issuer.compromises.resealing import Result
+from issuer.compromises.resealing import ResealState
 from keys.suites import Suite
 from trust.model.errors import Conflict, Malformed, NotFound
 from trust.model.report import Report, Verdict
@@ -133,9 +133,14 @@ def test_what_a_lost_seal_sealed_is_sealed_anew_and_only_once(world: World) -> N
     pids = service.resealing.plan("chuncheng-market-sm2")
     assert early.pid not in pids
     first = next(service.resealing.reseal([replaced.pid], "chuncheng-market-sm2", "chuncheng-market-rsa3072"))
-    assert first.result is Result.RESEALED, first.error
+    assert first.result is ResealState.RESEALED, first.error
     rows = list(service.resealing.reseal(pids, "chuncheng-market-sm2", "chuncheng-market-rsa3072"))
-    assert [row.result for row in rows] == [Result.RESEALED, Result.FAILED, Result.OVER, Result.DONE]
+    assert [row.result for row in rows] == [
+        ResealState.RESEALED,
+        ResealState.FAILED,
+        ResealState.OVER,
+        ResealState.DONE,
+    ]
     new = rows[0].issued
     assert new is not None
     assert (new.version, new.seal_id) == (2, "chuncheng-market-rsa3072")
@@ -144,7 +149,12 @@ def test_what_a_lost_seal_sealed_is_sealed_anew_and_only_once(world: World) -> N
     assert (old.status, old.status_reason) == (Status.REPLACED, "re-sealed")
     assert service.issuing.issued(pid=suspended.pid).status is Status.SUSPENDED
     again = list(service.resealing.reseal(pids, "chuncheng-market-sm2", "chuncheng-market-rsa3072"))
-    assert [row.result for row in again] == [Result.DONE, Result.FAILED, Result.OVER, Result.DONE]
+    assert [row.result for row in again] == [
+        ResealState.DONE,
+        ResealState.FAILED,
+        ResealState.OVER,
+        ResealState.DONE,
+    ]
 
 
 @pytest.mark.parametrize(

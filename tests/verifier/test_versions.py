@@ -17,7 +17,7 @@ from trust.encoding.digests import digest
 from trust.model.report import Report, Verdict
 from trust.pdf.gap import check_gaps
 from trust.pdf.reading import open_pdf
-from trust.pdf.update import CONTENTS_HEX_DIGITS, Evidence, encode_update, read_version
+from trust.pdf.update import CONTENTS_HEX_DIGITS, DocumentEvidence, encode_update, read_version
 from trust.sandbox.workers import Sandbox
 
 
@@ -60,13 +60,13 @@ def stamp(world: World, data: bytes, head: bytes, tail: bytes) -> bytes:
     return b"".join((data, head, b"<", token.ljust(CONTENTS_HEX_DIGITS, b"0"), b">", tail))
 
 
-def evidence_in(data: bytes) -> Evidence:
+def evidence_in(data: bytes) -> DocumentEvidence:
     return read_version(data, open_pdf(data)).evidence
 
 
 def updated(world: World, data: bytes, change: Callable[[bytes, bytes], tuple[bytes, bytes]]) -> bytes:
     """A stamped update, changed before it was stamped. Changes keep lengths, so that all offsets stay right."""
-    head, tail = encode_update(read_version(data, open_pdf(data)), Evidence())
+    head, tail = encode_update(read_version(data, open_pdf(data)), DocumentEvidence())
     changed = change(head, tail)
     assert (len(changed[0]), len(changed[1])) == (len(head), len(tail)), "offsets have to stay right"
     assert changed != (head, tail)
@@ -84,7 +84,7 @@ def test_an_update_that_carries_no_new_evidence_passes(
     world: World, files: tuple[bytes, bytes, bytes], judge: Callable[[bytes], Report]
 ) -> None:
     """The control of the tests below: without the change, the same update is good."""
-    head, tail = encode_update(read_version(files[2], open_pdf(files[2])), Evidence())
+    head, tail = encode_update(read_version(files[2], open_pdf(files[2])), DocumentEvidence())
     assert judge(stamp(world, files[2], head, tail)).verdict is Verdict.PASSED
 
 

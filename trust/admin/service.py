@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # a command that opens nothing runs in the base install, wher
     from trust.people.access import Access
 
 
-class Authorities(Protocol):
+class AuthorityLookup(Protocol):
     """The authorities that keys may be bound to."""
 
     def get(self, authority_id: str) -> IssuingAuthority:
@@ -27,7 +27,7 @@ class AdminService(Protocol):
     @property
     def access(self) -> Access: ...
     @property
-    def authorities(self) -> Authorities: ...
+    def authorities(self) -> AuthorityLookup: ...
 
 
 ADMIN: Facade[AdminService] = Facade("admin")

@@ -48,7 +48,7 @@ class NotArchivable(Malformed):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class DocumentEvidence:
     """Certificates, OCSP answers (RFC 6960) and revocation lists, each in DER."""
 
     certs: tuple[bytes, ...] = ()
@@ -90,14 +90,16 @@ class Version:
         return sum(_ARCHIVE_FIELD.fullmatch(name) is not None for name in self.names)
 
     @property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> DocumentEvidence:
         """All evidence in the file."""
-        return Evidence(*(tuple(each.der for each in kind) for kind in (self.certs, self.ocsps, self.crls)))
+        return DocumentEvidence(
+            *(tuple(each.der for each in kind) for kind in (self.certs, self.ocsps, self.crls))
+        )
 
-    def evidence_since(self, before: Version) -> Evidence:
+    def evidence_since(self, before: Version) -> DocumentEvidence:
         """The evidence that was added after an earlier version."""
         now, then = self.evidence, before.evidence
-        return Evidence(
+        return DocumentEvidence(
             now.certs[len(then.certs) :], now.ocsps[len(then.ocsps) :], now.crls[len(then.crls) :]
         )
 
@@ -186,7 +188,7 @@ def dictionary_at(data: bytes, reader: PdfFileReader, number: int) -> bytes:
 # Writing ---------------------------------------------------------------------------------------------------
 
 
-def encode_update(before: Version, new: Evidence) -> tuple[bytes, bytes]:
+def encode_update(before: Version, new: DocumentEvidence) -> tuple[bytes, bytes]:
     """The bytes of the update before the gap of the time-stamp, and those after it.
 
     `new` is the evidence to add. The gap is `<`, `CONTENTS_HEX_DIGITS` digits, `>`.

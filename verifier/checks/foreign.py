@@ -185,7 +185,7 @@ def examine_foreign(
         found.findings.append(Finding("file.active-content", Result.INDETERMINATE, "ACTIVE_CONTENT", listed))
     else:
         found.findings.append(Finding("file.active-content", Result.PASSED))
-    known = Known(opened.reader, anchors, crls, verified_at)
+    known = JudgedBy(opened.reader, anchors, crls, verified_at)
     ends: list[tuple[int, FoundSignature]] = []
     for number, signature in enumerate(signatures, 1):
         judged = _judge(opened, signature, known)
@@ -216,7 +216,7 @@ def _remark(check: str, code: str, detail: str) -> Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class JudgedBy:
     """What a signature in `reader`'s file is judged by: anchors and revocation lists (DER), and the time `at`."""
 
     reader: PdfFileReader
@@ -235,7 +235,7 @@ class _Judged:
     is_revocation_open: bool = False
 
 
-def _judge(opened: Opened, found: FoundSignature, known: Known) -> _Judged:
+def _judge(opened: Opened, found: FoundSignature, known: JudgedBy) -> _Judged:
     facts: dict[str, Any] = {"format": None, "signer": "", "is_shown": False}
     end, signature = 0, found.embedded
 
@@ -315,7 +315,7 @@ class _Outcome:
     is_revocation_open: bool = False
 
 
-def _validate(opened: Opened, signature: EmbeddedPdfSignature, known: Known) -> _Outcome:
+def _validate(opened: Opened, signature: EmbeddedPdfSignature, known: JudgedBy) -> _Outcome:
     """Validates as of `known.at`; if that fails, tries again with the document time-stamps as proof of existence."""
     signed = _signed_bytes(opened, signature)
     outcome = _validate_now(signature, known, signed, "hard-fail")
@@ -358,7 +358,7 @@ def _signed_bytes(opened: Opened, signature: EmbeddedPdfSignature) -> bytes:
 
 def _validate_now(
     signature: EmbeddedPdfSignature,
-    known: Known,
+    known: JudgedBy,
     signed: bytes,
     revocation: str,
     *,
@@ -416,7 +416,7 @@ def _is_archived(reader: PdfFileReader) -> bool:
     return bool(list(reader.embedded_timestamp_signatures))
 
 
-def _context(known: Known, signed: bytes, revocation: str, looking_back: bool) -> Any:
+def _context(known: JudgedBy, signed: bytes, revocation: str, looking_back: bool) -> Any:
     """The library's validation context: the caller's anchors, and from the file only data that carry a signature.
 
     `revocation`: "hard-fail" requires it of certificates that name a source, "require" of all, "soft-fail" of none.
@@ -456,7 +456,7 @@ def _level(reader: PdfFileReader, found: FoundSignature) -> str:
     return f"{family}-B-LTA" if _is_archived(reader) else f"{family}-B-LT"
 
 
-def _spec(known: Known, signed: bytes) -> PdfSignatureValidationSpec:
+def _spec(known: JudgedBy, signed: bytes) -> PdfSignatureValidationSpec:
     rule = RevocationCheckingRule.CHECK_IF_DECLARED
     policy = CertValidationPolicySpec(
         trust_manager=SimpleTrustManager.build(
