@@ -69,7 +69,7 @@ from ledger.witness.policy import Policy
 from trust.app.forgetting import forget_erased
 from trust.app.keeping import Keeper, make_keeper
 from trust.app.settings import OutsideTsaSettings, Settings
-from trust.app.stores import opened_stores
+from trust.app.stores import Stores, opened_stores
 from trust.encoding.well_known import BUNDLE_TYPE
 from trust.fetching import fetch_named, get, post
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
@@ -225,38 +225,42 @@ def open_service(
     witnesses of the policy are asked, before anything is signed, whether they know more of the ledger than this folder.
     """
     with contextlib.ExitStack() as stack:
-        service = _open(
-            settings,
-            stack,
-            create,
-            clock,
-            entropy or SystemEntropy(),
-            sandbox,
-            ask_witnesses,
-        )
-        stack.pop_all()
-    return service
+        ground = _open_ground(settings, stack, create, clock or SystemClock(), entropy or SystemEntropy())
+        ledger = _open_ledger(ground, stack, is_own_clock=clock is None, ask_witnesses=ask_witnesses)
+        _settle(ground, ledger.log)
+        return _put_together(ground, ledger, stack, _sandboxes(stack, sandbox))
 
 
-def _open(
-    settings: Settings,
-    stack: contextlib.ExitStack,
-    create: bool,
-    given_clock: Clock | None,
-    entropy: Entropy,
-    sandbox: Sandbox | None,
-    ask_witnesses: bool,
-) -> Service:
-    data = settings.data
-    clock = given_clock or SystemClock()
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What the ledger and all use cases stand on."""
+
+    settings: Settings
+    clock: Clock
+    entropy: Entropy
+    stores: Stores
+    secrets: ServiceSecrets
+    guard: RegisterGuard
+    keys: CompositeKeyProvider
+    service_keys: ServiceKeys
+    authorities: Authorities
+    pki: Pki
+    time_stamps: Sequence[OutsideTsa | None]
+
+
+def _open_ground(
+    settings: Settings, stack: contextlib.ExitStack, create: bool, clock: Clock, entropy: Entropy
+) -> _Ground:
     if create:
         _make_data_folder(settings)
-    elif not (data / "host").exists():
+    elif not (settings.data / "host").exists():
         raise OperationalError(
-            f"{data} is not a data folder.", "Run `yinzheng init --data DIR` first.", code="NOT_INITIALISED"
+            f"{settings.data} is not a data folder.",
+            "Run `yinzheng init --data DIR` first.",
+            code="NOT_INITIALISED",
         )
     stores = stack.enter_context(opened_stores(settings))
-    database, ledger_database, lock_store = stores.register, stores.ledger, stores.lock
+    database = stores.register
     service_secrets = ServiceSecrets(settings.keys_folder)
     guard = database.guard = RegisterGuard(database, service_secrets.derive("register rows"), clock)
     keys = open_keys(settings)
@@ -271,62 +275,111 @@ def _open(
         pki.set_up()
     else:
         pki.set_up_later_keys()
+    return _Ground(
+        settings,
+        clock,
+        entropy,
+        stores,
+        service_secrets,
+        guard,
+        keys,
+        service_keys,
+        authorities,
+        pki,
+        time_stamps,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenLedger:
+    log: Log
+    policy: Policy | None
+    witnessing: Witnessing | None
+    is_copy_noticed: bool
+
+
+def _open_ledger(
+    ground: _Ground, stack: contextlib.ExitStack, *, is_own_clock: bool, ask_witnesses: bool
+) -> _OpenLedger:
+    settings, clock, stores = ground.settings, ground.clock, ground.stores
+    data, origin = settings.data, settings.origin
     policy = read_policy(data / POLICY_FILE)
     # Of this machine's clock others can speak; a clock that was handed in goes its own way.
     asked_for_time: Asked | None = None
     others = (
-        second_clocks(ledger_database, time_stamps, (lambda: asked_for_time) if policy is not None else None)
-        if given_clock is None
+        second_clocks(
+            stores.ledger, ground.time_stamps, (lambda: asked_for_time) if policy is not None else None
+        )
+        if is_own_clock
         else []
     )
     outside: list[Outside] = []
     if settings.ledger_mark is not None:
         outside.append(LedgerMark(settings.ledger_mark, data / MARKED_FILE))
-    witnesses = witness_memory = None
+    witnesses = memory = None
     if policy is not None:
         witnesses = stack.enter_context(
             Witnesses(
                 policy,
-                log_vkeys=lambda: [key.vkey for key in stored_keys(ledger_database, settings.origin).keys],
+                log_vkeys=lambda: [key.vkey for key in stored_keys(stores.ledger, origin).keys],
                 clock=clock,
                 plain_http_hosts=settings.plain_http_witnesses,
             )
         )
         if ask_witnesses:
-            witness_memory = WitnessMemory(witnesses)
-            outside.append(witness_memory)
+            memory = WitnessMemory(witnesses)
+            outside.append(memory)
     log = stack.enter_context(
         Log(
-            database=ledger_database,
-            lock_store=lock_store,
+            database=stores.ledger,
+            lock_store=stores.lock,
             folder=data / "ledger",
-            origin=settings.origin,
-            signers=checkpoint_keys(service_keys),
+            origin=origin,
+            signers=checkpoint_keys(ground.service_keys),
             clock=clock,
             is_cosigned=policy is not None,
             find_signer=lambda vkey: next(
-                (key for key in checkpoint_keys(service_keys) if vkey_of(settings.origin, key) == vkey),
-                None,
+                (key for key in checkpoint_keys(ground.service_keys) if vkey_of(origin, key) == vkey), None
             ),
             second_clocks=others,
             accepted_at=lambda: accepted_at(data),
             clock_limit=settings.clock_gap,
-            state_key=StateKey(service_secrets.derive("ledger state")),
-            standing_file=StandingFile(data / STANDING_FILE, service_secrets.derive("ledger standing")),
+            state_key=StateKey(ground.secrets.derive("ledger state")),
+            standing_file=StandingFile(data / STANDING_FILE, ground.secrets.derive("ledger standing")),
             outside=outside,
         )
     )
-    if leave_gaps(database, log, clock, entropy) is not None:
+    witnessing = Witnessing(log, witnesses, clock, settings.keeping) if witnesses is not None else None
+    if witnessing is not None:
+        asked_for_time = Asked(witnessing.witnesses, log.checkpoint_note, log.consistency)
+    is_remembered = settings.lock_url is not None or settings.ledger_mark is not None
+    return _OpenLedger(log, policy, witnessing, is_remembered or (memory is not None and memory.answered))
+
+
+def _settle(ground: _Ground, log: Log) -> None:
+    """What a process that died or a restored copy left is put right, before anything is written."""
+    database = ground.stores.register
+    if leave_gaps(database, log, ground.clock, ground.entropy) is not None:
         with database.write() as connection:
             end_everything_open(connection)
-    guard.attach(log)
-    if settings.database_url is None:
+    ground.guard.attach(log)
+    if ground.settings.database_url is None:
         with database.read() as connection:
             is_claimed = has_claims(connection)
         if is_claimed:
             with database.write() as connection:
                 release_claims(connection)  # of a process that died: this one is alone
-    keys.before_signing.append(lambda purpose: None if purpose in _SIGNED_ANY_DAY else log.check_clock())
+    ground.keys.before_signing.append(
+        lambda purpose: None if purpose in _SIGNED_ANY_DAY else log.check_clock()
+    )
+
+
+def _put_together(
+    ground: _Ground, ledger: _OpenLedger, stack: contextlib.ExitStack, sandboxes: Sandboxes
+) -> Service:
+    settings, clock, entropy, stores = ground.settings, ground.clock, ground.entropy, ground.stores
+    keys, service_keys, pki, guard = ground.keys, ground.service_keys, ground.pki, ground.guard
+    data, database, service_secrets, log = settings.data, stores.register, ground.secrets, ledger.log
     registry = SealRegistry(pki, pids_of)
     seals = Seals(pki, log, entropy, registry, SealUses(pki, registry), SealMaking(pki))
     issuing = Issuing(
@@ -348,7 +401,7 @@ def _open(
         load_catalogue(),
         settings.host,
         log,
-        published_policy(policy) if policy else "",
+        published_policy(ledger.policy) if ledger.policy else "",
         [key for each in closed.values() for key in each],
     )
     statuses, erasing = Statuses(issuing), Erasing(issuing, forget_erased)
@@ -378,12 +431,9 @@ def _open(
             private_hosts=settings.private_crl_hosts,
         ),
     )
-    witnessing = Witnessing(log, witnesses, clock, settings.keeping) if witnesses is not None else None
-    if witnessing is not None:
-        asked_for_time = Asked(witnessing.witnesses, log.checkpoint_note, log.consistency)
     keeper = make_keeper(
-        witnessing,
-        Scrubbing(log, ledger_database, lock_store, data / "ledger", clock),
+        ledger.witnessing,
+        Scrubbing(log, stores.ledger, stores.lock, data / "ledger", clock),
         settings.keeping,
         checking=RegisterChecking(database, log, guard, clock),
         resume=(
@@ -400,27 +450,24 @@ def _open(
         ),
     )
     stack.callback(keeper.rounds.close)
-    sandboxes = _sandboxes(stack, sandbox)
     live = LiveCodeAnswers(presenting)
     verifiers = {lane: Verifier(each, live=live) for lane, each in sandboxes.of.items()}
     checking = Checking(verifiers, OnlineEvidence(lists, register, member_bundles), reporting, register)
-    opened = stack.pop_all()
-    stack.push(opened)
     return Service(
         settings=settings,
         clock=clock,
         database=database,
-        ledger_database=ledger_database,
+        ledger_database=stores.ledger,
         log=log,
-        lock_store=lock_store,
+        lock_store=stores.lock,
         keys=keys,
-        authorities=authorities,
+        authorities=ground.authorities,
         pki=pki,
         seals=seals,
         identities=SealIdentities(database, keys, clock),
         outside_crls=outside_crls,
         ocsp=ocsp,
-        applying=Applying(authorities, sandboxes.of[Lane.MACHINE]),
+        applying=Applying(ground.authorities, sandboxes.of[Lane.MACHINE]),
         issuing=issuing,
         statuses=statuses,
         erasing=erasing,
@@ -432,7 +479,7 @@ def _open(
         sandboxes=sandboxes,
         checking=checking,
         sights=Sights(checking, OriginalAnswers(issuing), sandboxes.drawing, clock),
-        names=RegisterNames(authorities, database),
+        names=RegisterNames(ground.authorities, database),
         exporting=Exporting(issuing, archiving, publishing),
         members=members,
         member_bundles=member_bundles,
@@ -452,14 +499,10 @@ def _open(
         ),
         guard=guard,
         secrets=service_secrets,
-        policy=policy,
+        policy=ledger.policy,
         keeper=keeper,
-        is_copy_noticed=(
-            settings.lock_url is not None
-            or settings.ledger_mark is not None
-            or (witness_memory is not None and witness_memory.answered)
-        ),
-        _open=opened,
+        is_copy_noticed=ledger.is_copy_noticed,
+        _open=stack.pop_all(),
     )
 
 
