@@ -269,7 +269,7 @@ def contenders(work: Work, folder: Path) -> dict[str, Callable[[], bytes]]:
 
 
 def with_receipts(made: Made, work: Work, sealing: Callable[[], bytes], batch: int) -> None:
-    """A batch, from pages to files with their receipts: what `issuer.ecertificates.issuing` does, without the
+    """A batch, from pages to files with their receipts: what `issuer.ecertificates` does, without the
     register."""
     log = made.service.log
     openings = Openings(

@@ -22,7 +22,10 @@ from sqlalchemy.engine import Connection
 from issuer.archive import sql as archive_sql
 from issuer.archive.evidence import gather_evidence, read_seals, read_signed
 from issuer.ecertificates import sql as ecertificates_sql
-from issuer.ecertificates.issuing import FIRST_ARCHIVED_AFTER, FOR_ABROAD, Issuing, stamping_suite
+from issuer.ecertificates.issuing import Issuing
+from issuer.ecertificates.recording import FIRST_ARCHIVED_AFTER
+from issuer.ecertificates.reserving import FOR_ABROAD
+from issuer.ecertificates.stamping import stamping_suite
 from issuer.operations import sql as operations_sql
 from issuer.pki.ocsp import Ocsp
 from keys.pki.read import read_x509_cert

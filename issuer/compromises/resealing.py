@@ -18,7 +18,8 @@ from enum import StrEnum
 
 from issuer.ecertificates import sql
 from issuer.ecertificates.drafting import decode_values
-from issuer.ecertificates.issuing import FOR_ABROAD, Issuing
+from issuer.ecertificates.issuing import Issuing
+from issuer.ecertificates.reserving import FOR_ABROAD
 from issuer.ecertificates.statuses import Statuses
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.ecertificate import Application, IssuedECertificate, PlaceOnPage

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from issuer.ecertificates import sql as ecertificates_sql
-from issuer.ecertificates.issuing import Issuing, issued_from
+from issuer.ecertificates.issuing import Issuing
+from issuer.ecertificates.reading import issued_from
 from issuer.presenting import sql as presenting_sql
 from trust.encoding.codes import (
     STEP_SECONDS,

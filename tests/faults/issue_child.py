@@ -18,7 +18,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 from support.forks import serve  # noqa: E402
 from support.world import make_world  # noqa: E402
 
-from issuer.ecertificates import issuing, sql  # noqa: E402
+from issuer.ecertificates import laying_out, recording, reserving, sql, stamping  # noqa: E402
 from ledger.log import Log  # noqa: E402
 
 
@@ -53,17 +53,17 @@ def stores(kind: str) -> Callable[..., bool]:
 
 MOMENTS: dict[str, Callable[[int], None]] = {
     "reserving": lambda n: kill_around(sql, "take_status_indexes", "after", n),
-    "reserved": lambda n: kill_around(issuing.Issuing, "_reserve", "after", n),
-    "laid-out": lambda n: kill_around(issuing, "render", "after", n),
-    "sealed": lambda n: kill_around(issuing, "seal_pdf", "after", n),
+    "reserved": lambda n: kill_around(reserving.Reserving, "reserve", "after", n),
+    "laid-out": lambda n: kill_around(laying_out, "render", "after", n),
+    "sealed": lambda n: kill_around(stamping, "seal_pdf", "after", n),
     "storing-sealed": lambda n: kill_around(sql, "put_document", "after", n, stores("sealed")),
-    "stored-sealed": lambda n: kill_around(issuing.Issuing, "_seal", "after", n),
+    "stored-sealed": lambda n: kill_around(stamping.Stamping, "seal", "after", n),
     "appending": lambda n: kill_around(Log, "append", "before", n),
     "appended": lambda n: kill_around(Log, "append", "after", n),
     "receipts": lambda n: kill_around(Log, "receipt", "after", n),
-    "spliced": lambda n: kill_around(issuing, "splice_receipt", "after", n),
+    "spliced": lambda n: kill_around(recording, "splice_receipt", "after", n),
     "storing-issued": lambda n: kill_around(sql, "put_document", "before", n, stores("issued")),
-    "stored-issued": lambda n: kill_around(issuing.Issuing, "_append_and_splice", "after", n),
+    "stored-issued": lambda n: kill_around(recording.Recording, "_append_and_splice", "after", n),
 }
 
 

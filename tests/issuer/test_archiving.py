@@ -10,7 +10,7 @@ import pytest
 from support.world import World
 
 from issuer.archive import sql as archive_sql
-from issuer.ecertificates.issuing import FIRST_ARCHIVED_AFTER
+from issuer.ecertificates.recording import FIRST_ARCHIVED_AFTER
 from keys.custody import KeyPurpose
 from keys.suites import Suite
 from ledger.proof import check_embedded_receipt

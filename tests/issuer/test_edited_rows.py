@@ -233,7 +233,7 @@ def test_an_act_announced_by_hand_is_not_carried_out(attacked: Attacked) -> None
 def test_a_draft_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked) -> None:
     issuing = attacked.service.issuing
     for number in (71, 72, 73):
-        issuing._reserve(issuing.check(attacked.world.application(number)))
+        issuing.reserving.reserve(issuing.check(attacked.world.application(number)))
     attacked.world.clock.advance(minutes=10)  # who claimed them is gone
     with attacked.service.database.read() as connection:
         first, second, third = connection.execute(
@@ -464,7 +464,7 @@ def test_sessions_and_links_put_in_by_hand_open_nothing(attacked: Attacked) -> N
     from trust.encoding.digests import sha256
     from trust.model.errors import NotFound
 
-    holder = attacked.service.issuing.holder_key[:32]
+    holder = attacked.service.issuing.reserving.holder_key[:32]
     for mac in (None, b"\x01" * 32):
         attacked.run("DELETE FROM web_session WHERE csrf = 'x' OR 1 = 1")
         attacked.run(

@@ -12,9 +12,9 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from support.ways import WAYS, sealing_way
 from support.world import MARKET, NAME_SEAL, World, world_in
 
-import issuer.ecertificates.issuing
 import trust.pdf.further
 from issuer.catalogue import load_profile
+from issuer.ecertificates import issuing, reserving
 from trust.model.errors import Conflict, Malformed, NotFound
 from trust.model.report import Verdict
 from trust.model.seal import SealRole
@@ -150,11 +150,12 @@ def test_seals_of_one_licence_do_not_fit_another(world: World, filled: int) -> N
 
 def test_a_type_may_demand_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     profile = dataclasses.replace(load_profile("FOOD"), further_seals=(SealRole.PERSONAL, SealRole.ABROAD))
-    monkeypatch.setattr(issuer.ecertificates.issuing, "load_profile", lambda short: profile)
+    for step in (issuing, reserving):
+        monkeypatch.setattr(step, "load_profile", lambda short: profile)
     assert len(check_gaps(issue(world))) == 3
-    monkeypatch.setattr(
-        issuer.ecertificates.issuing, "load_profile", lambda short: dataclasses.replace(profile, short="FOOD")
-    )
+    another = dataclasses.replace(profile, short="FOOD")
+    for step in (issuing, reserving):
+        monkeypatch.setattr(step, "load_profile", lambda short: another)
     world.service.seals.freeze(NAME_SEAL, by="keeper", note="on leave")
     try:
         (outcome,) = world.try_issue(world.application(next(_numbers), seal="chuncheng-market-sm2"))

@@ -218,7 +218,8 @@ def test_a_seal_that_nobody_sees_or_that_lies_on_its_side_does_not_pass(
 ) -> None:
     """What an issuer without these rules would have set."""
     there = Placed(PlaceOnPage(0, 0, 0), SealPlace(0, *box))
-    monkeypatch.setattr("issuer.ecertificates.issuing.place_seal", lambda *_: there)
+    for step in ("issuing", "stamping"):
+        monkeypatch.setattr(f"issuer.ecertificates.{step}.place_seal", lambda *_: there)
     report = world.verify(stamp(world, page_pdf(**entries), None))
     assert report.verdict is Verdict.FAILED
     assert next((f.check, f.code) for f in report.findings if f.code != "OK") == ("seal.picture", code)

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from support.limits import HANG_SECONDS
 from support.world import MARKET, NAME_SEAL, START, World
 
-from issuer.ecertificates.issuing import CLAIMED_FOR
+from issuer.ecertificates.reserving import CLAIMED_FOR
 from issuer.seals import sql
 from issuer.seals.artwork import draw_seal, round_seal, seal_data_png, seal_pdf
 from issuer.seals.lifecycle import event_commit
@@ -422,7 +422,7 @@ def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(
 
     for number, seal in ((1, NEW), (2, "chuncheng-market-rsa3072")):
         with monkeypatch.context() as patched:
-            patched.setattr("issuer.ecertificates.issuing.seal_pdf", cut)
+            patched.setattr("issuer.ecertificates.stamping.seal_pdf", cut)
             with pytest.raises(PowerCut):
                 world.try_issue(world.application(number, seal=seal))
     service.seals.freeze(NEW)
@@ -540,7 +540,7 @@ def test_drafts_that_wait_do_not_hold_up_those_behind_them(
 
     for number, seal in ((1, NEW), (2, NEW), (3, "chuncheng-market-rsa3072")):
         with monkeypatch.context() as patched:
-            patched.setattr("issuer.ecertificates.issuing.seal_pdf", cut)
+            patched.setattr("issuer.ecertificates.stamping.seal_pdf", cut)
             with pytest.raises(PowerCut):
                 world.try_issue(world.application(number, seal=seal))
     service.seals.freeze(NEW)

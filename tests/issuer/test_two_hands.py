@@ -20,7 +20,7 @@ from support.world import World, make_world
 
 from issuer.authorities import sql as authorities_sql
 from issuer.ecertificates import sql as ecertificates_sql
-from issuer.ecertificates.issuing import CLAIMED_FOR
+from issuer.ecertificates.reserving import CLAIMED_FOR
 from issuer.seals import sql as seals_sql
 from trust.app.database import migrate_ledger, migrate_register
 from trust.encoding.entry import EntryKind
@@ -89,7 +89,7 @@ def test_three_processes_with_equal_requests_make_one_licence_each_time(
 
 def test_a_round_leaves_to_a_request_what_it_has_in_its_hands(stored_world: World) -> None:
     issuing, is_reserved, go_on = stored_world.service.issuing, threading.Event(), threading.Event()
-    seal, sealed = type(issuing)._seal, []
+    seal, sealed = type(issuing.stamping).seal, []
 
     def slowly(self: object, draft: object) -> object:
         sealed.append(threading.current_thread().name)
@@ -98,7 +98,7 @@ def test_a_round_leaves_to_a_request_what_it_has_in_its_hands(stored_world: Worl
         return seal(self, draft)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
-        patch.setattr(type(issuing), "_seal", slowly)
+        patch.setattr(type(issuing.stamping), "seal", slowly)
         asked = pool.submit(stored_world.try_issue, stored_world.application(1))
         assert is_reserved.wait(HANG_SECONDS)
         assert issuing.resume_unfinished() == []
@@ -111,7 +111,7 @@ def test_a_round_leaves_to_a_request_what_it_has_in_its_hands(stored_world: Worl
 def test_what_a_request_left_is_carried_on_at_once_and_what_a_dead_one_held_later(
     stored_world: World,
 ) -> None:
-    issuing, seal = stored_world.service.issuing, type(stored_world.service.issuing)._seal
+    issuing, seal = stored_world.service.issuing, type(stored_world.service.issuing.stamping).seal
 
     def fails(self: object, draft: object) -> object:
         raise OSError("the page could not be drawn")
@@ -122,10 +122,10 @@ def test_what_a_request_left_is_carried_on_at_once_and_what_a_dead_one_held_late
     for failing, number in ((fails, 1), (dies, 2)):
         application = stored_world.application(number)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(type(issuing), "_seal", failing)
+            patch.setattr(type(issuing.stamping), "seal", failing)
             with pytest.raises((OSError, SystemExit)):
                 stored_world.try_issue(application)
-    assert type(issuing)._seal is seal
+    assert type(issuing.stamping).seal is seal
     (outcome,) = issuing.resume_unfinished()
     assert outcome.issued is not None
     assert outcome.issued.number == stored_world.application(1).fields["licence_number"]

@@ -90,7 +90,7 @@ def make_world(folder: Path, host: str = "") -> World:
     return World(
         service=service,
         access=access,
-        holder_ref=service.issuing.holder_ref(Holder(HOLDER_NAME, holder, CodeType.USCC, on=since)),
+        holder_ref=service.issuing.reserving.holder_ref(Holder(HOLDER_NAME, holder, CodeType.USCC, on=since)),
         desk_key=access.clients.create_api_key(DESK, authority_id="cc-scjg", scopes=["desk"], days=30),
         **issued,
     )

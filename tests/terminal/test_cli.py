@@ -305,8 +305,8 @@ def test_resume_finishes_what_was_interrupted(cli: Cli) -> None:
 
     world = make_world(cli.data)
     issuing, before = world.service.issuing, world.service.log.size
-    issuing._reserve(issuing.check(world.application(1)))
-    issuing._seal(issuing._reserve(issuing.check(world.application(2))))
+    issuing.reserving.reserve(issuing.check(world.application(1)))
+    issuing.stamping.seal(issuing.reserving.reserve(issuing.check(world.application(2))))
     world.close()
     assert cli.run("issue", "--resume", "--json") == 0, cli.err
     assert [line["result"] for line in cli.lines()] == ["issued", "issued"]

@@ -28,7 +28,7 @@ from issuer.catalogue import load_catalogue
 from issuer.compromises.compromises import Compromises
 from issuer.compromises.resealing import Resealing
 from issuer.ecertificates.applying import Applying
-from issuer.ecertificates.issuing import Issuing
+from issuer.ecertificates.issuing import Issuing, make_issuing
 from issuer.ecertificates.sql import has_claims, highest_ecertificate_id, pids_of, release_claims
 from issuer.ecertificates.statuses import Statuses
 from issuer.erasing.erasing import Erasing
@@ -382,16 +382,16 @@ def _put_together(
     data, database, service_secrets, log = settings.data, stores.register, ground.secrets, ledger.log
     registry = SealRegistry(pki, pids_of)
     seals = Seals(pki, log, entropy, registry, SealUses(pki, registry), SealMaking(pki))
-    issuing = Issuing(
+    issuing = make_issuing(
         database,
         log,
         pki,
         seals,
         clock,
         entropy,
-        settings.host,
-        service_secrets.derive("holder"),
-        _ids_given_out(database, log),
+        host=settings.host,
+        holder_key=service_secrets.derive("holder"),
+        ids_given_out=_ids_given_out(database, log),
     )
     closed = read_closed_ledgers(data / CLOSED_FILE, service_secrets.derive("closed ledgers"))
     presenting = Presenting(issuing, service_secrets.derive("live-code"))

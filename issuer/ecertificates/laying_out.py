@@ -1,0 +1,71 @@
+"""Laying out, step 3 of issuing: the page of a draft with its static code, not yet sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from issuer.catalogue import TypeProfile, load_profile, shown_fields
+from issuer.ecertificates.drafting import decode_values, printed_claims, printed_field_order
+from issuer.pki.pki import Pki
+from issuer.rendering import PageData, fits_printed_code, render
+from keys.custody import KeyPurpose
+from trust.encoding import cose
+from trust.encoding.codes import PRINTED_AAD, encode_printed_claims, printed_url
+from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
+from trust.model.ecertificate import Draft
+from trust.model.errors import Malformed
+from trust.model.identifiers import parse
+
+
+@dataclass(frozen=True, slots=True)
+class LayingOut:
+    """Draws pages; stores nothing."""
+
+    pki: Pki
+    host: str
+
+    def lay_out(
+        self, draft: Draft, documents: Mapping[str, bytes | None], size_mm: tuple[float, float], at: datetime
+    ) -> Any:
+        profile = load_profile(draft.type_short)
+        authority = self.pki.authorities.get(draft.authority_id)
+        data = decode_ecertificate_data(draft.data)
+        values = decode_values(documents["values"] or b"", at.date())
+        page = PageData(
+            fields=shown_fields(profile, values),
+            issuer_zh=authority.name_zh,
+            issuer_en=authority.name_en,
+            issued_on=values.issued_on,
+            identifier=parse(draft.identifier),
+            host=self.host.lower(),
+            qr_text=self._printed_text(data, profile, at),
+            ecertificate_json=draft.data,
+            created_at=draft.created_at,
+            photo=documents["photo"],
+            seal_width_mm=size_mm[0],
+            seal_height_mm=size_mm[1],
+        )
+        return render(profile, page)
+
+    def _printed_text(self, data: ECertificateData, profile: TypeProfile, at: datetime) -> str:
+        """The static code: fields in the type's order, left out whole from the end until it fits."""
+        row = self.pki.service_keys.active("present")
+        key = self.pki.keys.open(row.key_id, KeyPurpose.PRESENTATION)
+        protected = cose.encode_protected(row.suite, cose.key_id(bytes(row.spki)))
+        names = printed_field_order(profile)
+        while True:
+            claims = printed_claims(data, profile, field_names=names, issued_at=at)
+            payload = encode_printed_claims(claims)
+            signature = key.sign(cose.to_be_signed(protected, PRINTED_AAD, payload))
+            sign1 = cose.encode_sign1(protected, payload, cose.raw_signature(row.suite, signature))
+            text = printed_url(self.host, sign1)
+            if fits_printed_code(text):
+                return text
+            if not names:
+                raise Malformed(
+                    "The host name is too long for a printed code.", "Set a shorter YINZHENG_HOST."
+                )
+            names = names[:-1]
