@@ -28,7 +28,7 @@ class Applying:
     sandbox: Sandbox
 
     def find_authority(self, wanted: str | None, profile: TypeProfile) -> IssuingAuthority:
-        """By id or credit code; without either, the only authority that may issue the type."""
+        """The authority with this id or credit code; if none is given, the only one that may issue the type."""
         listed = self.authorities.list()
         if wanted is not None:
             for authority in listed:
@@ -60,7 +60,8 @@ class Applying:
         also: Sequence[str] = (),
         for_abroad: bool = False,
     ) -> Application:
-        """With the record's picture. Raises `RequestError` for a row that names no authority or cannot be read."""
+        """The application for a record, with its picture. Raises `RequestError` if no authority is known or the
+        record has problems."""
         if record.problems:
             raise ProfileViolation(record.problems)
         found = self.find_authority(record.authority or authority, profile)
@@ -87,7 +88,7 @@ class Applying:
         lose_standard: bool = False,
         for_abroad: bool = False,
     ) -> Application:
-        """An application around a department's own PDF. The PDF is looked at in the sandbox.
+        """The application for a department's own PDF, which is checked in the sandbox.
 
         `sidecar` is {"type", "fields": {…}, "place": {"page": -1, "seal_mm": [x, y]}, "authority", "seal",
         "further_seals": […], "lose_standard": true, "for_abroad": true}, of which only `fields` is needed; `seal_mm`
@@ -146,7 +147,7 @@ _SIDECAR: dict[str, tuple[Callable[[object], bool], str]] = {
 
 
 def _check_sidecar(sidecar: Mapping[str, Any]) -> None:
-    """Raises `Malformed` for anything that would not be understood: a wish that is passed over is a wrong licence."""
+    """Raises `Malformed` for anything unknown, because ignoring a wish would give a wrong licence."""
     unknown = sorted(set(sidecar) - set(_SIDECAR))
     if unknown:
         listed, known = ", ".join(map(repr, unknown)), ", ".join(_SIDECAR)

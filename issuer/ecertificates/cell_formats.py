@@ -1,9 +1,9 @@
-"""Does an Excel cell show what it stores? Its number format (ECMA-376 part 1, 18.8.30 and 18.8.31) decides.
+"""Whether an Excel cell shows the value that it stores, by its number format (ECMA-376 part 1, 18.8.30 and 18.8.31).
 
-    General, 0, 0000, 0.00, #,##0.00, with colours and room around them     read as shown, without the commas
-    0.0 on 2.75, 0%, 0.0E+0, "JY"0000, ;;; and everything else               refused: another number, or none, is seen
+    General, 0, 0000, 0.00, #,##0.00, with colours and padding               read as shown, without the commas
+    0.0 on 2.75, 0%, 0.0E+0, "JY"0000, ;;; and everything else               refused: another number, or none, is shown
 
-So no number is sealed that the person who saved the sheet did not see.
+So no number is sealed that differs from what the person who saved the sheet saw.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from issuer.catalogue.spreadsheets import KEPT_DIGITS, lost_digits
 from trust.model.errors import Malformed
 
 _TOKEN = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]|.', re.DOTALL)
-# Shown as nothing, or as colour: room for a character, a character that fills the cell, a colour, a language.
+# Parts that show no text: padding as wide as a character, a character that fills the cell, a colour, a language.
 _UNSEEN = re.compile(
     r"_.|\*.|\[(?:black|blue|cyan|green|magenta|red|white|yellow|color ?[0-9]+|\$-[0-9a-f]+)\]",
     re.IGNORECASE | re.DOTALL,
@@ -24,10 +24,10 @@ _PLAIN = re.compile(r"(?P<whole>0+|#|#,##0)(?:\.(?P<places>0+))?")
 
 
 def number_as_shown(number: float, shown_as: str) -> str | Malformed:
-    """The digits that a cell with this format shows."""
+    """The digits that a cell with this format shows, or why the number cannot be read."""
     if abs(number) >= 10**KEPT_DIGITS:
         return lost_digits()
-    exact = Decimal(f"{number:.{KEPT_DIGITS}g}")  # as many as Excel ever shows
+    exact = Decimal(f"{number:.{KEPT_DIGITS}g}")  # Excel never shows more
     minus, section = _section_for(exact, [_seen(part) for part in _sections(shown_as or "General")])
     if section.lower() in ("general", "@"):
         plain = f"{abs(exact):f}"
@@ -45,7 +45,7 @@ def number_as_shown(number: float, shown_as: str) -> str | Malformed:
 
 
 def shows_text(shown_as: str) -> bool:
-    """True if a cell with this format shows a text as it is, and not something around it or nothing at all."""
+    """True if a cell with this format shows a text unchanged, with nothing around it and not hidden."""
     sections = [_seen(part) for part in _sections(shown_as)]
     for_text = sections[3] if len(sections) > 3 else next((part for part in sections if "@" in part), "@")
     return for_text.lower() in ("@", "general")
@@ -62,7 +62,7 @@ def _sections(shown_as: str) -> list[str]:
 
 
 def _seen(section: str) -> str:
-    """What of a section is to be seen."""
+    """A section without the parts that show no text."""
     return "".join(
         piece.removeprefix("\\") if piece in ("\\-", "\\(", "\\)") else piece
         for piece in _TOKEN.findall(section)
@@ -71,7 +71,7 @@ def _seen(section: str) -> str:
 
 
 def _section_for(number: Decimal, sections: list[str]) -> tuple[str, str]:
-    """The sign that is seen, and the section without it. A format with one section puts the sign itself."""
+    """The minus sign, if one is shown, and the section for this number. With only one section, Excel adds the sign."""
     numeric = [part for part in sections if "@" not in part or len(sections) == 1]
     if number == 0:
         return "", numeric[2] if len(numeric) > 2 else numeric[0]

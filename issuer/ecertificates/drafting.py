@@ -1,6 +1,6 @@
-"""Drafting: from what a department sent to a checked record and the bytes that will be committed to.
+"""Drafting: from a department's application to a checked record and the bytes that will be committed to.
 
-Everything here is decided before anything irreversible: fields, entitlement, metadata under their GB/T 36903
+Everything here is decided before any irreversible step: fields, entitlement, metadata under their GB/T 36903
 names, and the claims of the printed code. It reads no clock and no database.
 """
 
@@ -27,7 +27,7 @@ MAX_PHOTO_BYTES = 2 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class CheckedApplication:
-    """An application that keeps every rule. `digest` identifies its content, to tell a repeat from a change."""
+    """An application that meets every rule. `digest` identifies its content, to distinguish a repeat from a change."""
 
     application: Application
     profile: TypeProfile
@@ -39,7 +39,7 @@ class CheckedApplication:
 def check_application(
     application: Application, profile: TypeProfile, authority: IssuingAuthority, at: datetime
 ) -> CheckedApplication:
-    """Raises `ProfileViolation` with every reason at once."""
+    """Checks fields, entitlement and dates at the time `at`. Raises `ProfileViolation` with every reason at once."""
     reasons: list[Violation] = []
     if not set(profile.who_may_issue) & set(authority.functions):
         reasons.append(
@@ -77,7 +77,7 @@ def metadata_of(
     identifier: str,
     photo: bytes | None,
 ) -> dict[str, FieldValue]:
-    """The fields under their GB/T 36903 names (KZ_… for those of the type alone)."""
+    """The fields under their GB/T 36903 names (KZ_… for fields that only this type has)."""
     metadata: dict[str, FieldValue] = {}
     for field in profile.fields:
         if field.type is FieldType.PHOTO:
@@ -108,7 +108,7 @@ def metadata_of(
 def printed_claims(
     data: ECertificateData, profile: TypeProfile, *, field_names: Sequence[str], issued_at: datetime
 ) -> PrintedClaims:
-    """The claims of the printed code with these fields in it; personal ones masked."""
+    """The claims of the printed code with these fields; personal values are masked."""
     fields: dict[int, str] = {}
     for position, field in enumerate(profile.fields):
         value = data.metadata.get(field.gb)
@@ -136,12 +136,13 @@ def printed_claims(
 
 
 def printed_field_order(profile: TypeProfile) -> list[str]:
-    """The fields of the printed code, most important first: what does not fit is left out from the end."""
+    """The fields of the printed code, most important first, because fields that do not fit are left out from the
+    end."""
     return [field.name for field in profile.printed_fields()]
 
 
 def encode_values(checked: CheckedFields) -> bytes:
-    """Checked fields as JSON, so that an interrupted issue can be carried on from the register."""
+    """Checked fields as JSON, so that interrupted issuing can be resumed from the register."""
     return json.dumps(
         {
             "values": {name: list(values) for name, values in checked.values.items()},
@@ -189,7 +190,7 @@ def _digest(application: Application, checked: CheckedFields) -> bytes:
 
 
 def display_fields(data: ECertificateData, level: int) -> list[ShownField]:
-    """The fields that a disclosure level allows, in the type's order; below level 2 personal ones masked."""
+    """The fields that a disclosure level allows, in the type's order; below level 2, personal values are masked."""
     profile = load_profile(data.type_short)
     shown: list[ShownField] = []
     for field in profile.fields:

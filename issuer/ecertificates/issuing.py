@@ -1,4 +1,4 @@
-"""Issuing: the walk from an application to an issued e-certificate, and what carries it on after a crash.
+"""Issuing: the steps from an application to an issued e-certificate, and resuming them after a crash.
 
     1  check            every reason at once; nothing is stored for a refused row
     2  reserve          `reserving`: identifier, salts, status index, intent in one durable commit
@@ -7,9 +7,8 @@
     5  append           `recording`: the ledger entry; durable before its index is known
     6  splice           the receipt into the stored file; stored: ISSUED
 
-`issue` does these for many records at a time, in the same steps: one commit for the reservations, one append,
-one round of receipts. `resume_unfinished` enters the same walk at step 3, 5 or 6 with what is stored. Asking
-again for what was asked before gives what became of it, and seals nothing.
+`issue` takes these steps for many records at a time, with one append and one batch of receipts. `resume_unfinished`
+continues at step 3, 5 or 6 from what is stored. Repeating a request returns its outcome and seals nothing.
 """
 
 from __future__ import annotations
@@ -63,9 +62,9 @@ BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one application: an e-certificate, or the reason why not. `row` is the caller's number.
+    """The outcome of one application: an e-certificate, or the reason why not. `row` is the caller's number.
 
-    `repeats_row` is the earlier row of the same request that asked for the very same: one licence is for both.
+    `repeats_row` is an earlier row of the same request with identical content, which shares the licence with this one.
     """
 
     row: int
@@ -80,7 +79,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """What a dry run remembers of the rows before: who asked for a number, and how often a seal would be used."""
+    """What a dry run remembers of earlier rows: which row has a number, and how often each seal would be used."""
 
     rows: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     uses: dict[str, int] = field(default_factory=dict)
@@ -110,23 +109,24 @@ class Issuing(Reading):
         approval: int | None = None,
         on_progress: Progress | None = None,
     ) -> list[Outcome]:
-        """Issues each application or says why not; a wrong one stops only itself. Answers in their order.
+        """Issues each application or says why not; an invalid one does not affect the others. Outcomes are in the same
+        order.
 
-        `approval` is the number of a second person's approval, where a seal's policy asks for one for so many.
-        Raises `NotPermitted` without it, before anything is done.
+        `approval` is the number of a second person's approval, which a seal's policy may require for so many documents.
+        Raises `NotPermitted` if it is missing, before anything is done.
         """
         self.check_many(applications, approval)
         return self.issue_checked(applications, on_progress=on_progress)
 
     def check_many(self, applications: Iterable[Application], approval: int | None) -> None:
-        """Counts a whole request by seal, and uses up the approval where a seal's policy asks for one.
+        """Counts the documents of a whole request by seal, and uses up the approval if a seal's policy requires one.
 
         Raises `NotPermitted` (SEAL_NEEDS_APPROVAL).
         """
         self._with_approval(self.seals.using.check_many, list(applications), approval)
 
     def foresee_many(self, applications: Iterable[Application], approval: int | None) -> None:
-        """What `check_many` would answer now; uses up nothing."""
+        """Raises what `check_many` would raise now, but does not use up the approval."""
         self._with_approval(self.seals.using.foresee_many, list(applications), approval)
 
     def _with_approval(
@@ -138,7 +138,7 @@ class Issuing(Reading):
         try:
             check(self._uses(applications), None, self.clock.now())
         except NotPermitted:
-            # Above the limit: what was issued before, when the same request came already, is no use any more.
+            # Above the limit, do not count what an earlier copy of the same request has issued.
             new = [each for each in applications if not self._is_issued(each)]
             check(self._uses(new), approval, self.clock.now())
 
@@ -155,7 +155,7 @@ class Issuing(Reading):
                 legal = self.reserving.seal_for(application)
                 further = self.reserving.further_for(application, legal)
             except RequestError:
-                continue  # its own outcome will say so
+                continue  # its outcome will contain the error
             for seal in (legal, *(each.seal for each in further)):
                 counts[seal.seal_id] = counts.get(seal.seal_id, 0) + 1
         return counts
@@ -167,12 +167,12 @@ class Issuing(Reading):
         on_progress: Progress | None = None,
         seen: dict[bytes, int] | None = None,
     ) -> list[Outcome]:
-        """`issue` for a part of a request that `check_many` has let through as a whole.
+        """`issue` for a part of a request, after `check_many` has accepted the whole request.
 
-        `seen` knows the rows of the parts before by the public id they got; the caller keeps it from part to part.
+        `seen` maps public ids to the rows of earlier parts; the caller passes the same dict with every part.
         Raises `ClockDoubted` before anything is done.
         """
-        self.log.check_clock()  # before anything is reserved: under a wrong clock it would have to wait
+        self.log.check_clock()  # before anything is reserved, because with a wrong clock it could not be finished
         outcomes: list[Outcome] = []
         seen = {} if seen is None else seen
         for start in range(0, len(applications), BATCH):
@@ -183,14 +183,14 @@ class Issuing(Reading):
         return outcomes
 
     def foresee(self, applications: Iterable[Application], foreseen: Foreseen) -> list[Outcome]:
-        """What `issue_checked` would answer now: what a dry run does. Nothing is stored, sealed or counted.
+        """The outcomes that `issue_checked` would give now, for a dry run. Nothing is stored, sealed or counted.
 
-        A row that would come out has neither an e-certificate nor an error. `foreseen` goes from part to part.
+        A row that would be issued has neither an e-certificate nor an error. `foreseen` is passed from part to part.
         """
         return [self._foresee(application, foreseen) for application in applications]
 
     def check(self, application: Application) -> CheckedApplication:
-        """Step 1 alone: what a dry run does. Raises `RequestError` with every reason."""
+        """Step 1 alone. Raises `RequestError` with every reason."""
         at = self.clock.now()
         profile = load_profile(application.type_short)
         authority = self.pki.authorities.get(application.authority_id)
@@ -206,7 +206,7 @@ class Issuing(Reading):
                 caller=application.caller,
             )
         if application.source_pdf is not None:
-            # Before anything is reserved: where nobody would see the seal, none is set.
+            # Refuse a place where the seal would not be visible before anything is reserved.
             placed = place_seal(application.source_pdf, application.place, (legal.width_mm, legal.height_mm))
             fields_for(further, placed.place)
             if not application.may_lose_standard:
@@ -215,16 +215,16 @@ class Issuing(Reading):
         return checked
 
     def resume_unfinished(self, *, on_progress: Progress | None = None) -> list[Outcome]:
-        """Carries on whatever a crash or an error left between reservation and issue.
+        """Resumes everything that a crash or an error left between reservation and issue.
 
-        What a request has in its hands at this moment is left to it; its claim runs out if its process died.
+        Skips what a running request has claimed; if its process died, the claim expires (`CLAIMED_FOR`).
         """
         outcomes: list[Outcome] = []
         last = 0
         while True:
             at = self.clock.now()
             with self.database.write() as connection:
-                # What has to wait stays unfinished and must not stand before the rest.
+                # Go on after the last row, because rows that have to wait stay unfinished and must not block the rest.
                 rows, looked_at = ecertificates_sql.claim_unfinished(
                     connection,
                     BATCH,
@@ -246,7 +246,8 @@ class Issuing(Reading):
                 on_progress(len(rows))
 
     def find_issued(self, application: Application) -> IssuedECertificate | None:
-        """What was issued for the very same request before. Raises `RequestError` if it keeps not every rule."""
+        """The e-certificate that was issued for an identical request before, or None. Raises `RequestError` if the
+        application violates a rule."""
         checked = self.check(application)
         key = request_key(checked.authority.authority_id, checked, 1, None)
         with self.database.read() as connection:
@@ -257,7 +258,7 @@ class Issuing(Reading):
 
     @contextmanager
     def _letting_go(self, ecertificate_ids: Sequence[int]) -> Iterator[None]:
-        """If the block fails, others may carry on at once what it left unfinished."""
+        """If the block fails, releases the claims on these rows, so that others may resume them at once."""
         try:
             yield
         except Exception:
@@ -265,7 +266,7 @@ class Issuing(Reading):
             raise
 
     def _let_go(self, ecertificate_ids: Sequence[int]) -> None:
-        # What cannot be written now runs out by itself.
+        # A claim that cannot be released now expires by itself.
         with suppress(OperationalError), self.database.write() as connection:
             ecertificates_sql.release_claims(connection, ecertificate_ids)
 
@@ -292,7 +293,7 @@ class Issuing(Reading):
                 repeats[position] = seen[draft.pid]
             first = next((p for p, other in drafts.items() if other.pid == draft.pid), None)
             if first is not None:
-                # One draft is sealed and appended once, however many rows of the batch ask for it.
+                # Seal and append a draft once, however many rows of the batch ask for it.
                 twins[position] = first
                 continue
             drafts[position] = draft
@@ -303,7 +304,7 @@ class Issuing(Reading):
             if first in sealed:
                 row = applications[position].row
                 outcomes[position] = Outcome(row, outcomes[first].issued, None, True, repeats[position])
-        # Behind a row that was withdrawn the others come anew: its number is free, and they are nobody's twins.
+        # A withdrawn row has freed its number, so rows that conflicted with it or repeated it are tried again.
         withdrawn = {drafts[p].pid for p in drafts if p not in sealed}
         again = [p for p, pid in behind.items() if pid in withdrawn]
         again = sorted([*again, *(p for p, first in twins.items() if first not in sealed)])
@@ -318,7 +319,7 @@ class Issuing(Reading):
         repeats: Mapping[int, int],
         outcomes: dict[int, Outcome],
     ) -> dict[int, SealedECertificate]:
-        """Steps 3 to 6 for the drafts of a batch, by their positions in it. Which were sealed."""
+        """Steps 3 to 6 for the drafts of a batch, by their positions in it. Returns those that were sealed."""
         sealed: dict[int, SealedECertificate] = {}
         for position, draft in drafts.items():
             try:
@@ -335,8 +336,8 @@ class Issuing(Reading):
         return sealed
 
     def _finish(self, drafts: Sequence[Draft]) -> list[Outcome]:
-        """What cannot be sealed now (the seal was frozen meanwhile, its token or its time-stamps are away) waits, and
-        does not stop the others."""
+        """Steps 3 to 6 for resumed drafts. A draft that cannot be sealed now (its seal is frozen, its token or the
+        time-stamp authority unavailable) waits and does not affect the others."""
         sealed, waiting = [], []
         for draft in drafts:
             try:
@@ -376,7 +377,7 @@ class Issuing(Reading):
         return Outcome(application.row, None)
 
     def _try_page(self, checked: CheckedApplication, seal: ESeal) -> None:
-        """Draws the page with an identifier of the right form and throws it away. Raises `RequestError`."""
+        """Draws the page with a sample identifier and discards it. Raises `RequestError` if it cannot be drawn."""
         application, at = checked.application, self.clock.now()
         if application.source_pdf is not None:
             return
@@ -403,7 +404,7 @@ class Issuing(Reading):
     def _drafts_from(
         self, rows: Sequence[ecertificates_sql.ECertificateRow]
     ) -> tuple[list[Draft], list[Outcome]]:
-        """What can be carried on, and why the rest cannot: data that somebody edited stop only their own draft."""
+        """The drafts that can be resumed, and why the others cannot. An edited row affects only its own draft."""
         drafts: list[Draft] = []
         refused: list[Outcome] = []
         for number, row in enumerate(rows, 1):

@@ -1,18 +1,18 @@
-"""Reading what departments export: tables (CSV, "Unicode text", Excel workbooks) or JSON files of records.
+"""Reading departments' exports: tables (CSV, "Unicode text", Excel workbooks) or JSON files of records.
 
-A table has one header row; columns are named by field name or Chinese label. `issuer.ecertificates.table_text` says
-in which encodings and with which separators, `issuer.ecertificates.workbook` what is read of a workbook. Columns of
-ours, beside the type's own fields:
+A table has one header row; columns are named by field name or Chinese label. Encodings and separators are described in
+`issuer.ecertificates.table_text`, workbooks in `issuer.ecertificates.workbook`. Beside the type's own fields there may
+be these columns:
 
     authority, 签发机构代码   id or credit code of the issuing authority
     seal, 印章              id of the seal
 
-A column without content is nothing, and so is one that only counts the rows (序号). Rows have the numbers that the
-person's program shows, so the first record of a table is in row 2 as a rule; records of a JSON file are counted
-from 1.
+Columns without content are ignored, and so is one that only counts the rows (序号). Rows have the numbers that a
+spreadsheet program shows, so the first record of a table is usually in row 2; records of a JSON file are counted from
+1.
 
-A photo column names a picture file, looked for in the table's folder and nowhere else, written with either slash and
-in any case. It is opened when its record is issued and not before, since three hundred pictures do not fit in memory.
+A photo column names a picture file in the table's folder, with either slash and in any case. It is only opened when
+its record is issued, because three hundred pictures do not fit in memory.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ _PERSONAL_CODES = (FieldType.IDENTITY_NUMBER, FieldType.HOLDER_CODE)
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row: its number as a person counts, its fields, where its picture lies; or why it cannot be read."""
+    """One row: its number as a spreadsheet program counts, its fields, the path of its picture, and why it cannot be
+    read, if it cannot."""
 
     row: int
     fields: Mapping[str, str | Sequence[str]]
@@ -65,19 +66,20 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """All records of a file. `note` says what a person should know of how it was read: in Chinese and in English."""
+    """All records of a file. `note` tells the user which sheet was read, in Chinese and in English."""
 
     records: list[Record]
     note: tuple[str, str] | None = None
 
 
 def read_records(path: Path, profile: TypeProfile) -> list[Record]:
-    """Raises `Malformed` where the file as a whole cannot be read; a bad row is a `Record` with its problems."""
+    """The records of a file; an invalid row is a `Record` with its problems. Raises `Malformed` if the file as a
+    whole cannot be read."""
     return read_file(path, profile).records
 
 
 def read_file(path: Path, profile: TypeProfile) -> Records:
-    """`read_records`, with what there is to say about it."""
+    """`read_records`, with a note about the sheet that was read."""
     try:
         if not path.is_file():
             raise Malformed(
@@ -101,7 +103,7 @@ def read_file(path: Path, profile: TypeProfile) -> Records:
             try:
                 records = _records_of(sheet.rows, path, profile)
             except Malformed as exc:
-                # Which sheet it is about; the right one may stand behind it.
+                # Say which sheet was read, because the records may be in a later one.
                 raise Malformed(
                     f"{note[1]} {exc.what}", exc.todo, code=exc.code, zh=f"{note[0]}{exc.zh}"
                 ) from exc
@@ -134,7 +136,7 @@ def read_file(path: Path, profile: TypeProfile) -> Records:
 def record_from(
     number: int, row: Mapping[str, Any] | str, profile: TypeProfile, folder: Path | None
 ) -> Record:
-    """A record from one row; `folder` is where its pictures lie, None where it may name none."""
+    """A record from one row. `folder` contains its pictures; None if it may not name any."""
     if isinstance(row, str):
         return Record(number, {}, None, None, problems=(_unreadable(row, "该记录应为字段与文字的对象"),))
     fields = dict(row)
@@ -149,14 +151,14 @@ def record_from(
             found = _find_picture(folder, unwrapped(name.strip()))
             if found is None:
                 return Record(number, fields, authority, seal, problems=(_no_picture(photo_field.name),))
-            # The name as the folder has it, so that `Photos\X.JPG` and `photos/x.jpg` are one request.
+            # Use the name as written in the folder, so that `Photos\X.JPG` and `photos/x.jpg` give the same request.
             fields[column] = found.relative_to(folder).as_posix()
             return Record(number, fields, authority, seal, found)
     return Record(number, fields, authority, seal)
 
 
 def read_picture(record: Record) -> bytes | None:
-    """The bytes of the record's picture. Raises `ProfileViolation` for one that is too large, before it is read."""
+    """The bytes of the record's picture, or None. Raises `ProfileViolation` if it is too large, without reading it."""
     if record.picture is None:
         return None
     try:
@@ -232,7 +234,7 @@ def _plain(row: dict[str, Any]) -> bool:
 
 
 def _columns_of(profile: TypeProfile) -> dict[str, str]:
-    """What a header cell may say, and what it means."""
+    """The names that a header cell may contain, with the field or column that each one means."""
     named = {field.name: field.name for field in profile.fields}
     named |= {_plain_name(field.label.zh): field.name for field in profile.fields}
     named |= {_plain_name(column): _AUTHORITY_COLUMNS[0] for column in _AUTHORITY_COLUMNS}
@@ -241,8 +243,8 @@ def _columns_of(profile: TypeProfile) -> dict[str, str]:
 
 
 def _plain_name(cell: Cell) -> str:
-    """A header without what a person does not see as a difference: blanks, line breaks, width of brackets, and the
-    marks of forms (`姓名*`, `姓名：`, `姓名（必填）`)."""
+    """A header without differences that people ignore: blanks, line breaks, width of brackets, and the marks of
+    forms (`姓名*`, `姓名：`, `姓名（必填）`)."""
     if isinstance(cell, Malformed):
         return ""
     text = unicodedata.normalize("NFKC", unwrapped(cell.strip()))
@@ -266,7 +268,8 @@ def _records_of(rows: Sequence[Sequence[Cell]], path: Path, profile: TypeProfile
 
 
 def _with_lost_digits(records: list[Record], profile: TypeProfile) -> list[Record]:
-    """One long number may end in zeros. Where all of a column do, the spreadsheet had it as numbers."""
+    """Marks long numbers as damaged if all in a column end in zeros, because then the spreadsheet stored them as
+    rounded numbers. A single one may really end in zeros."""
     for field in profile.fields:
         long = [
             (n, text)
@@ -283,14 +286,14 @@ def _with_lost_digits(records: list[Record], profile: TypeProfile) -> list[Recor
 
 
 def _with_cuts(records: Sequence[Record], rows: Sequence[Sequence[str]]) -> list[Record]:
-    """A line break in a cell without quotation marks makes two rows of one; neither may be issued."""
+    """Marks pairs of rows that were one row until an unquoted line break in a cell cut it; neither may be issued."""
     start = next((n for n, row in enumerate(rows) if any(map(_is_filled, row))), 0)
     width = len(rows[start]) if rows else 0
     named = max((n for n, cell in enumerate(rows[start], 1) if _is_filled(cell)), default=0) if rows else 0
     cut: set[int] = set()
     for number, (row, following) in enumerate(pairwise(rows[start + 1 :]), start + 2):
         are_filled = any(map(_is_filled, row)) and any(map(_is_filled, following))
-        # Both whole are two rows whose empty ends a program left out, whatever their lengths add up to.
+        # Two rows with a cell for every named column are complete, with empty cells at their ends left out.
         if are_filled and len(row) + len(following) - 1 == width and min(len(row), len(following)) < named:
             cut |= {number, number + 1}
     problem = _unreadable(
@@ -431,13 +434,14 @@ def _table_record(
     profile: TypeProfile,
     folder: Path,
 ) -> Record:
-    # Programs leave out empty cells at a row's end; a cell that is a problem says so in its place.
+    # Programs leave out empty cells at a row's end. Cells that cannot be read are in `problems` instead.
     fields = {meaning: "" for meaning in header if meaning not in ("", _COUNT)}
     for meaning, cell in zip(header, row, strict=False):
         if meaning in fields and isinstance(cell, str):
             fields[meaning] = cell
     for field in profile.fields:
-        # One in eleven identity numbers whose end was lost still passes its check; a JSON file can say what is so.
+        # One in eleven identity numbers whose last digits were lost still passes its check. A real one that looks like
+        # this can be given in a JSON file.
         if field.type in _PERSONAL_CODES and has_lost_digits(fields.get(field.name, "").strip()):
             problems.append(_lost_digits(field.name))
     record = record_from(number, fields, profile, folder)
@@ -463,7 +467,7 @@ def _letters(column: int) -> str:
 
 
 def _quoted(cell: Cell) -> str:
-    """A header may itself hold anything: only what looks like a name is quoted."""
+    """The header in brackets if it looks like a name, otherwise nothing, because a header may contain anything."""
     shown = cell.strip() if isinstance(cell, str) else ""
     return f" ({shown})" if re.fullmatch(r"[^\W\d（）()][^\W\d]*(?:[（(][^\W\d]+[）)])?", shown[:40]) else ""
 
@@ -498,7 +502,8 @@ def _which_sheet(title: str, others: Sequence[str]) -> tuple[str, str]:
 
 
 def _find_picture(folder: Path, name: str) -> Path | None:
-    """The file that a cell names, with the case the folder has; None where there is none, or it lies outside."""
+    """The file that a cell names, with its name as written in the folder; None if there is none, or it is outside
+    the folder."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     if name.startswith(("/", "\\")) or ".." in parts or any(":" in part or "\0" in part for part in parts):
         return None
@@ -511,13 +516,13 @@ def _find_picture(folder: Path, name: str) -> Path | None:
     try:
         inside = found.resolve()
         is_inside = inside.is_relative_to(folder.resolve()) and inside.is_file()
-    except (OSError, RuntimeError):  # links that lead in a circle, names that no file can have
+    except (OSError, RuntimeError):  # circular links, names that no file can have
         return None
     return found if parts and is_inside else None
 
 
 def _in_folder(folder: Path, name: str) -> Path | None:
-    if os.path.exists(folder / name):  # which says no to names that no file can have
+    if os.path.exists(folder / name):  # False for names that no file can have
         return folder / name
     try:
         found = [each for each in os.listdir(folder) if _without_case(each) == _without_case(name)]

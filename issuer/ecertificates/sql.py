@@ -1,6 +1,6 @@
 """Tables of e-certificates, their holders, their documents, and their places in status lists.
 
-The signed bytes are the record: a row keeps the artefacts (`document`) and beside them the columns that are searched.
+The signed bytes are authoritative: `document` contains the artefacts, the other columns are copies for searching.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from trust.storage.tables import (
 
 
 class StatusListRow(SQLModel, table=True):
-    """`secret` keys the permutation that turns the n-th use into an index nobody can order."""
+    """A status list. `secret` keys the permutation from the n-th use to an index, so that the index does not reveal
+    n."""
 
     __tablename__ = "status_list"
     number: int = Field(primary_key=True)
@@ -77,7 +78,7 @@ class ECertificateRow(SQLModel, table=True):
     mac: bytes | None = blob(nullable=True)
     __table_args__ = (
         sa.Index("ecertificate_archive_due", "archive_due_at", "id"),
-        # The status list and the list of what a crash left are read by these; both stay short.
+        # Status lists are made, and unfinished rows found, by these indexes, which stay short.
         sa.Index(
             "ecertificate_not_valid",
             "status_list",
@@ -102,7 +103,7 @@ class ECertificateRow(SQLModel, table=True):
 
 
 class HolderRow(SQLModel, table=True):
-    """Which e-certificates a holder has; `holder_ref` is keyed, so the table alone names nobody."""
+    """The e-certificates of each holder. `holder_ref` is a keyed hash, so the table alone identifies no person."""
 
     __tablename__ = "holder"
     holder_ref: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
@@ -111,7 +112,8 @@ class HolderRow(SQLModel, table=True):
 
 
 class DocumentRow(SQLModel, table=True):
-    """Artefacts: draft (JSON), data, photo, source, sealed, issued."""
+    """The artefacts of an e-certificate. `kind` is values, data, photo, source, place, further, for-abroad, sealed
+    or issued."""
 
     __tablename__ = "document"
     ecertificate_id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
@@ -122,14 +124,14 @@ class DocumentRow(SQLModel, table=True):
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What a new e-certificate needs before it is drafted: where its status will stand."""
+    """The place of a new e-certificate in the status lists, reserved before it is drafted."""
 
     status_list: int
     status_index: int
 
 
 def pids_of(connection: Connection, ecertificate_ids: Collection[int]) -> dict[int, bytes]:
-    """Public ids by the e-certificates' numbers."""
+    """Public ids by row ids of e-certificates."""
     table, wanted = table_of(ECertificateRow), sorted(set(ecertificate_ids))
     found: dict[int, bytes] = {}
     for start in range(0, len(wanted), 500):
@@ -140,7 +142,7 @@ def pids_of(connection: Connection, ecertificate_ids: Collection[int]) -> dict[i
 
 
 def take_status_indexes(connection: Connection, count: int, fresh_secret: bytes) -> list[Reservation]:
-    """`count` unused places in status lists; a new list is begun when the newest is full."""
+    """Takes `count` unused places in status lists, and begins a new list when the newest is full."""
     table = table_of(StatusListRow)
     taken: list[Reservation] = []
     while len(taken) < count:
@@ -165,8 +167,8 @@ def status_list_numbers(connection: Connection) -> list[int]:
 
 
 def ecertificates_with(connection: Connection, ids: Iterable[int]) -> dict[int, ECertificateRow]:
-    """By id, those that there are, with their places in status lists. What the rows say of the status is not asked:
-    lists are made of what the ledger says."""
+    """The existing rows by id, for their places in status lists. Their status is not checked, because lists are made
+    from the ledger."""
     table = table_of(ECertificateRow)
     guard = guard_of(connection)
     wanted = sorted(set(ids))
@@ -189,7 +191,7 @@ def find_ecertificate(connection: Connection, **where: Any) -> ECertificateRow |
 def issued_with_digests(
     connection: Connection, digests: Sequence[bytes]
 ) -> dict[bytes, tuple[ECertificateRow, bytes]]:
-    """(e-certificate, its data file) by the SHA-256 of the issued file; erased ones are not known any more."""
+    """(e-certificate, its data file) by the SHA-256 of the issued file, without erased ones."""
     table = table_of(ECertificateRow)
     statement = sa.select(table).where(table.c.issued_sha256.in_(digests), table.c.step == "ISSUED")
     rows = [believed(connection, ECertificateRow, row) for row in connection.execute(statement).all()]
@@ -208,11 +210,11 @@ def get_ecertificate(connection: Connection, **where: Any) -> ECertificateRow:
 def claim_unfinished(
     connection: Connection, limit: int, *, after: int, now: int, until: int
 ) -> tuple[list[ECertificateRow], int]:
-    """What is reserved, not issued and in nobody's hands, oldest first, behind the row `after`: claimed from now on.
-    And the last row that was looked at, 0 where there is none.
+    """Claims up to `limit` reserved rows after the row id `after` that are neither issued nor claimed, oldest first.
+    Returns them, and the id of the last row that was read, or 0 if there is none.
 
-    On PostgreSQL rows that another transaction is just claiming are passed over; so are edited ones everywhere, which
-    the pass over the register names: they keep none of the others waiting.
+    Skips edited rows, which the check of the register reports, and on PostgreSQL rows that another transaction is
+    claiming at the moment.
     """
     table = table_of(ECertificateRow)
     statement = (
@@ -235,7 +237,7 @@ def claim_unfinished(
 
 
 def backlog(connection: Connection, at: int) -> tuple[int, int]:
-    """How many e-certificates are reserved and not issued, and how many wait for a later version."""
+    """The number of e-certificates that are reserved and not issued, and of those due for a later version."""
     table = table_of(ECertificateRow)
     unfinished = sa.select(sa.func.count()).where(table.c.step != "ISSUED", table.c.step != "ERASED")
     due = sa.select(sa.func.count()).where(table.c.archive_due_at <= at)
@@ -247,7 +249,7 @@ def highest_ecertificate_id(connection: Connection) -> int:
 
 
 def count_in_ledger(connection: Connection) -> int:
-    """How many e-certificates have their entry, as far as the register knows."""
+    """The number of e-certificates that have a ledger entry according to the register."""
     table = table_of(ECertificateRow)
     counted = sa.select(sa.func.count()).where(table.c.entry_seq.is_not(None))
     return int(connection.execute(counted).scalar_one())
@@ -260,7 +262,7 @@ def has_claims(connection: Connection) -> bool:
 
 
 def release_claims(connection: Connection, ecertificate_ids: Sequence[int] | None = None) -> None:
-    """Lets go of these, or of all: then nobody else may work on the register."""
+    """Releases the claims on these rows, or on all, for which no other process may be working on the register."""
     table = table_of(ECertificateRow)
     statement = sa.update(table).where(table.c.claimed_until.is_not(None))
     if ecertificate_ids is not None:
@@ -269,7 +271,7 @@ def release_claims(connection: Connection, ecertificate_ids: Sequence[int] | Non
 
 
 def lock_ecertificate(connection: Connection, ecertificate_id: int) -> ECertificateRow | None:
-    """The row, which nobody else changes until the transaction ends."""
+    """The row, locked until the transaction ends; None if it does not exist."""
     table = table_of(ECertificateRow)
     statement = sa.select(table).where(table.c.id == ecertificate_id).with_for_update()
     row = connection.execute(statement).one_or_none()
@@ -291,7 +293,7 @@ def pending_operations(
 
 
 def issued_but_not_replacing(connection: Connection) -> list[bytes]:
-    """Public ids of e-certificates whose next version is issued while they are not yet marked REPLACED."""
+    """Public ids of e-certificates that are not yet marked REPLACED although their next version is issued."""
     old, new = table_of(ECertificateRow).alias("old"), table_of(ECertificateRow).alias("new")
     rows = connection.execute(
         sa.select(old.c.pid)
@@ -306,7 +308,7 @@ def issued_but_not_replacing(connection: Connection) -> list[bytes]:
 
 
 def places_in_lists(connection: Connection) -> Iterator[tuple[int, bytes, bytes, int, int]]:
-    """Of every e-certificate: id, pid, ref salt (empty once it is erased), status list and index."""
+    """Yields id, pid, ref salt (empty once erased), status list and index of every e-certificate."""
     table = table_of(ECertificateRow)
     after = 0
     while True:
@@ -323,7 +325,7 @@ def places_in_lists(connection: Connection) -> Iterator[tuple[int, bytes, bytes,
 def claim_for_operation(
     connection: Connection, ecertificate_id: int, status: Status, operation_id: int
 ) -> None:
-    """Marks the e-certificate as being changed. Raises `Conflict` if somebody else was faster."""
+    """Marks the e-certificate as being changed. Raises `Conflict` if another operation was first."""
     changed = update(
         connection,
         ECertificateRow,
@@ -337,7 +339,7 @@ def claim_for_operation(
 
 
 def delete_draft(connection: Connection, ecertificate_id: int) -> None:
-    """Takes back a reservation that came to nothing: nothing of it was sealed, published or appended."""
+    """Deletes a reservation of which nothing was sealed, published or appended."""
     if find_ecertificate(connection, id=ecertificate_id, step="DRAFT") is None:
         return
     for kind, column in (

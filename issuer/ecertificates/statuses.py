@@ -1,11 +1,11 @@
 """Changing the status of an issued e-certificate: suspend, reinstate, revoke, replace.
 
-    1  announce   the act is stored and the e-certificate claimed for it: of two officers, one wins
-    2  append     the ledger entry; its commitment hides reason and note behind a salt
-    3  complete   the register's status; from now on every check sees it
+    1  announce   the act is stored and the e-certificate claimed for it; of two officers, only one succeeds
+    2  append     the ledger entry; salts hide reason and note in its commitment
+    3  complete   the register's status; from then on every check sees it
 
-A crash between them is carried on by `resume_pending`. A replacement is announced together with the new
-version's reservation, and completed once the new version is issued.
+After a crash in between, `resume_pending` completes the act. A replacement is announced and completed once the new
+version is issued.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MAX_NOTE = 200
 
 @dataclass(frozen=True, slots=True)
 class Statuses:
-    """The use case. `actor` is the authority that acts; only the one that issued may."""
+    """The use case. `actor` is the acting authority, which must be the one that issued."""
 
     issuing: Issuing
 
@@ -55,14 +55,14 @@ class Statuses:
     def replace(
         self, pid: bytes, application: Application, *, reason: str, actor: str | None = None
     ) -> Outcome:
-        """Issues the next version and marks this one REPLACED."""
+        """Issues the next version and marks this one REPLACED. Raises `RequestError`, `ClockDoubted`."""
         self.issuing.check_many([application], None)
         return self.replace_checked(pid, application, reason=reason, actor=actor)
 
     def replace_checked(
         self, pid: bytes, application: Application, *, reason: str, actor: str | None = None
     ) -> Outcome:
-        """`replace` as a part of a request that `Issuing.check_many` has let through as a whole."""
+        """`replace` as a part of a request, after `Issuing.check_many` has accepted the whole request."""
         check_reason(StatusAct.REPLACE, reason, "")
         old = self.issuing.issued(pid=pid)
         _check_actor(old.authority_id, actor)
@@ -75,15 +75,15 @@ class Statuses:
         return outcome
 
     def resume_pending(self) -> int:
-        """Completes what was announced and not completed; says how many.
+        """Completes the acts that were announced and not completed; returns their number.
 
-        Raises `StorageError` (ROW_EDITED) for the first that somebody edited, once the others are through.
+        An edited row does not stop the others. Raises `StorageError` (ROW_EDITED) for the first one afterwards.
         """
         with self.issuing.database.read() as connection:
             operations, refused = ecertificates_sql.pending_operations(connection)
             unreplaced = ecertificates_sql.issued_but_not_replacing(connection)
         steps = [partial(self._complete, operation.id or 0) for operation in operations]
-        # The new version was issued, and the crash came before the old one was marked.
+        # The crash came after the new version was issued and before the old one was marked.
         steps += [partial(self._replace_at_last, pid) for pid in unreplaced]
         for step in steps:
             try:
@@ -136,8 +136,8 @@ class Statuses:
         try:
             (appended,) = self.issuing.log.append([request])
         except Conflict:
-            # The ledger knows more than the register (a register restored from a backup): nothing is recorded,
-            # and the claim is let go.
+            # The ledger is ahead of the register (which was restored from a backup): record nothing and release the
+            # claim.
             with self.issuing.database.write() as connection:
                 where = {"id": row.id, "pending_operation": operation_id}
                 tables.update(
@@ -163,7 +163,7 @@ class Statuses:
 
 
 def status_commit(operation: operations_sql.OperationRow) -> bytes:
-    """The commitment of a status entry: act, reason, note and time, each behind 16 bytes of salt."""
+    """The commitment of a status entry: act, reason, note and time, each with 16 bytes of salt."""
     salts = bytes(operation.salt)
     fields = {
         "act": operation.kind,
@@ -175,7 +175,8 @@ def status_commit(operation: operations_sql.OperationRow) -> bytes:
 
 
 def check_reason(act: StatusAct, reason: str, note: str) -> None:
-    """Revocation names one of the three legal grounds; every other act a reason in words."""
+    """Checks that a revocation names one of the three legal grounds and any other act a reason in words. Raises
+    `Malformed`."""
     if len(note) > _MAX_NOTE or len(reason) > _MAX_NOTE:
         raise Malformed(f"A reason has at most {_MAX_NOTE} characters.", "Shorten it.")
     if act is StatusAct.REVOKE:

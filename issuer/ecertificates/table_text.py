@@ -1,12 +1,11 @@
-"""From the bytes of an exported table to its text, and from the text to its rows.
+"""Decoding an exported table from bytes to text, and splitting the text into rows.
 
 Programs write tables in many ways: UTF-8, UTF-16 ("Unicode text"), UTF-32, GB 18030 and GBK, with or without a
-byte-order mark; commas, semicolons or tabs; `sep=;` in a line of its own. Each is read if it is one of them from end
-to end. What is not is refused with the row, the byte and what to do; nothing is read halfway, and no character is
-replaced.
+byte-order mark; commas, semicolons or tabs; a first line `sep=;`. A file must be in one encoding from beginning to end.
+Any other is refused with the row, the byte and what to do; no file is read in part, and no character is replaced.
 
-Rows are counted as the person's program shows them: blank ones count, a cell of several lines is in one row, and the
-`sep=` line, which programs swallow, is none.
+Rows are counted as spreadsheet programs show them: blank ones count, a cell of several lines is in one row, and the
+`sep=` line, which programs hide, does not count.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 from trust.model.errors import Malformed
 
-_MARKS = (  # the longer first: the mark of UTF-32 begins with that of UTF-16
+_MARKS = (  # the longer ones first, because the mark of UTF-32 begins with that of UTF-16
     (b"\xff\xfe\0\0", "utf-32-le"),
     (b"\0\0\xfe\xff", "utf-32-be"),
     (b"\xef\xbb\xbf", "utf-8"),
@@ -37,11 +36,11 @@ _AGAIN = "Save it again as Excel Workbook (.xlsx) or CSV UTF-8."
 _AGAIN_ZH = "请在表格软件中另存为“Excel 工作簿 (*.xlsx)”或“CSV UTF-8”后重新提交。"
 
 Known = Callable[[str], bool]
-"""Whether a text begins as the table that is wanted: a name of its columns stands in it."""
+"""Returns whether a text begins like the expected table, that is, contains the name of a column."""
 
 
 def decode_table(data: bytes, name: str, known: Known) -> str:
-    """The text of a table or a JSON file. Raises `Malformed`."""
+    """The text of a table or a JSON file. Raises `Malformed` if it is not in one known encoding throughout."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return _tidy_ends(_decode_as(data, encoding, name))
@@ -60,7 +59,7 @@ def decode_table(data: bytes, name: str, known: Known) -> str:
 
 
 def check_no_zero(text: str, name: str) -> None:
-    """Raises `Malformed` at the first zero byte inside a text: the file was cut, or is no text."""
+    """Raises `Malformed` at the first zero byte inside a text, which shows a damaged file or no text at all."""
     position = text.find("\0")
     if position >= 0:
         row = row_at(text[:position])
@@ -73,7 +72,7 @@ def check_no_zero(text: str, name: str) -> None:
 
 
 def row_at(before: str) -> int:
-    """The number of the row in which this text ends."""
+    """The number of the row in which the text `before` ends."""
     before = _SEP_LINE.sub("", before)
     row, is_quoted = 1, False
     for matched in re.finditer(r'"|\r\n|\n|\r', before):
@@ -85,7 +84,7 @@ def row_at(before: str) -> int:
 
 
 def split_rows(text: str, name: str, columns_in: Callable[[Sequence[str]], int]) -> list[list[str]]:
-    """All rows, blank ones too. The separator is what `sep=` says, or the one that finds most names of columns."""
+    """All rows, with blank ones. The separator is that of `sep=`, or the one that gives most known column names."""
     if matched := _SEP_LINE.match(text):
         return _split(text[matched.end() :], matched.group(1), name)
     beginning = "".join(text[:65_536].splitlines(keepends=True)[:12])
@@ -94,7 +93,7 @@ def split_rows(text: str, name: str, columns_in: Callable[[Sequence[str]], int])
 
 
 def decoded_twice(text: str) -> tuple[str, ...]:
-    """What a text may have been before a program read its UTF-8 in another encoding."""
+    """The texts that this one may have been before a program decoded its UTF-8 in another encoding."""
     meant = []
     for encoding in ("gb18030", "cp1252", "latin-1"):
         encoded = text.encode(encoding, "ignore")
@@ -103,7 +102,8 @@ def decoded_twice(text: str) -> tuple[str, ...]:
 
 
 def is_garbled(cell: str) -> bool:
-    """Whether a cell is Chinese UTF-8 that was read as GBK: 鏄ュ煄 for 春城. Four ideographs do not do so by chance."""
+    """True if a cell is Chinese UTF-8 that was decoded as GBK (鏄ュ煄 for 春城). At least four ideographs are
+    required, because fewer could fit by chance."""
     if sum("\u3400" <= char <= "\u9fff" for char in cell) < 4:
         return False
     try:
@@ -114,7 +114,7 @@ def is_garbled(cell: str) -> bool:
 
 
 def check_is_text(data: bytes, name: str) -> None:
-    """Raises `Malformed` for files of other programs, by what they are and not by their names."""
+    """Raises `Malformed` for files of other programs, judging by their content and not by their names."""
     kind = _kind_of(data)
     if kind is not None:
         en, zh = kind
@@ -134,12 +134,12 @@ def _decode_as(data: bytes, encoding: str, name: str) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as exc:
         if encoding == "utf-8":
-            _eight_bit_encoding(data, name)  # may know better: another encoding from some line on
+            _eight_bit_encoding(data, name)  # raises a better error if the encoding changes at some line
         raise _unreadable(data, exc.start, encoding, name) from exc
 
 
 def _eight_bit_encoding(data: bytes, name: str) -> str:
-    """UTF-8 or GB 18030, judged line by line. Raises `Malformed` for a file in both, at the first odd line."""
+    """UTF-8 or GB 18030, judged line by line. Raises `Malformed` for a file in both, at the first differing line."""
     begins: dict[str, int] = {}
     for matched in re.finditer(rb"[^\r\n]+", data):
         line = matched.group()
@@ -187,7 +187,7 @@ def _unreadable(data: bytes, position: int, encoding: str, name: str) -> Malform
 
 
 def _tidy_ends(text: str) -> str:
-    """Without what programs put around a text: marks at its beginning, zero bytes and Ctrl-Z at its end."""
+    """The text without byte-order marks at its beginning, and without zero bytes and Ctrl-Z at its end."""
     return text.lstrip("\ufeff").rstrip("\0\x1a")
 
 

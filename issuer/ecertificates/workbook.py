@@ -1,13 +1,13 @@
 """Reading an Excel workbook (.xlsx, .xlsm): the values of one sheet, as the person who saved it saw them.
 
-The first visible sheet with content is read, and its name is told. Of a formula the stored result counts. What a
-person cannot see, or sees otherwise than it is stored, is refused and never guessed: hidden rows and columns,
-merged cells, numbers that their format shows as others (`issuer.ecertificates.cell_formats`) or of more than 15 digits,
-results that were never stored, error words.
+The first visible sheet with content is read, and its name reported. For formulas, the stored result counts. Content
+that is not visible, or not shown as it is stored, is refused and never guessed: hidden rows and columns, merged cells,
+numbers that are shown differently by their format (`issuer.ecertificates.cell_formats`) or have more than 15 digits,
+formulas without a stored result, error values.
 
-The file is a packed folder of XML, and may be anybody's: it is measured before it is unpacked, document types are
-refused (no entity is ever expanded), no picture, macro or outside link is opened, and rows and cells are counted
-while they come.
+The file is a zip of XML files and is not trusted: its size is checked before it is unpacked, document types are refused
+(no entity is ever expanded), no picture, macro or outside link is opened, and rows and cells are counted while they are
+read.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _DOCUMENT_TYPES = tuple(
     for mark in ("<!DOCTYPE", "<!ENTITY")
     for encoding in ("ascii", "utf-16-le", "utf-16-be")
 )
-# ECMA-376 part 1, 18.8.30: the number formats that Excel in Chinese writes by number alone. The library has none of
-# them, and would give a day in one as a plain number.
+# ECMA-376 part 1, 18.8.30: the number formats that Chinese Excel writes as a number only. The library lacks them, and
+# would return a date in one of them as a plain number.
 _CHINESE_FORMATS = {
     **dict.fromkeys((27, 36, 50, 52, 57), 'yyyy"年"m"月"'),
     **dict.fromkeys((28, 29, 51, 53, 54, 58), 'm"月"d"日"'),
@@ -51,7 +51,7 @@ _CHINESE_FORMATS = {
     31: 'yyyy"年"m"月"d"日"',
     **dict.fromkeys((32, 33, 34, 35, 55, 56), 'h"时"mm"分"'),
 }
-# As the standard has it; the library's has lost the marks between its sections.
+# As in the standard; the library's version lacks the separators between its sections.
 _MONEY = {44: '_("$"* #,##0.00_);_("$"* \\(#,##0.00\\);_("$"* "-"??_);_(@_)'}
 _SAVE_AGAIN = "Open it in Excel or WPS and save it again as Excel Workbook (.xlsx)."
 _SAVE_AGAIN_ZH = "请在 Excel 或 WPS 中打开，另存为“Excel 工作簿 (*.xlsx)”后重新提交。"
@@ -70,7 +70,7 @@ class Sheet:
 
 
 def is_workbook(path: Path) -> bool:
-    """By what the file is; its name may say anything."""
+    """True if the file is a workbook, judging by its content and not by its name."""
     try:
         with zipfile.ZipFile(path) as packed:
             return "xl/workbook.xml" in packed.namelist()
@@ -79,16 +79,16 @@ def is_workbook(path: Path) -> bool:
 
 
 def read_workbook(path: Path) -> Sheet:
-    """Raises `Malformed` where the workbook as a whole is not read."""
+    """The first visible sheet with content. Raises `Malformed` if the workbook as a whole is refused."""
     with _translated(path.name):
         _check_package(path)
-        import openpyxl  # with the server's libraries, and slow to load
+        import openpyxl  # only installed with the server, and slow to load
         from openpyxl.styles.numbers import BUILTIN_FORMATS
 
         for number, shown_as in _CHINESE_FORMATS.items():
             BUILTIN_FORMATS.setdefault(number, shown_as)
         BUILTIN_FORMATS.update(_MONEY)
-        # By handles, since the library goes by a file's name.
+        # Open the files here, because the library would judge a path by its extension.
         with path.open("rb") as one, path.open("rb") as other, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about charts and validations, which are not read
             values = openpyxl.load_workbook(one, read_only=True, data_only=True, keep_links=False)
@@ -138,11 +138,11 @@ def _check_package(path: Path) -> None:
 
 
 def _check_part(packed: zipfile.ZipFile, part: zipfile.ZipInfo, file_name: str) -> None:
-    """No document type and one-byte encodings: Excel writes neither, and entities need the first.
+    """Refuses a document type, an encoding that Excel does not write, and too many cells or styles.
 
-    Which parts are XML their names need not say, so a document type is looked for in each, in every encoding that
-    the parser reads. Cells and styles are counted here, since the library makes a whole row of cells, and all
-    styles, before it gives one.
+    Excel writes no document types, and entities need one. Names need not tell which parts are XML, so every part is
+    searched for a document type, in every encoding that the parser reads. Cells and styles are counted here, because
+    the library builds a whole row, and all styles, before it returns the first.
     """
     counts = [0] * len(_MOST_OF)
     is_named_xml = part.filename.lower().endswith((".xml", ".rels", ".vml"))
@@ -170,7 +170,7 @@ def _translated(name: str) -> Iterator[None]:
         raise
     except (MemoryError, ImportError):
         raise
-    except Exception as exc:  # the reader has no error of its own: a broken part comes as any of twenty kinds
+    except Exception as exc:  # the library has no error class; a broken part may raise any of twenty
         raise Malformed(
             f"{name} is a damaged workbook, or of a kind that is not read.",
             _SAVE_AGAIN,
@@ -218,10 +218,11 @@ def _check_seen(path: Path, title: str, rows: list[list[Cell]]) -> None:
 
 
 def _hidden_and_merged(path: Path, title: str) -> tuple[list[int], list[tuple[int, int]], list[str]]:
-    """Row numbers, first and last columns, areas. What has no height or width is as hidden as what says so."""
+    """Numbers of hidden rows, first and last columns of hidden ranges, merged areas. Zero height or width counts as
+    hidden."""
     hidden, columns, merged, number = [], [], [], 0
     with zipfile.ZipFile(path) as packed, packed.open(_part_of(packed, title)) as stream:
-        # No document type is in it: `_check_package` has looked.
+        # It has no document type, as `_check_package` has checked.
         for _, element in ElementTree.iterparse(stream):  # noqa: S314
             kind = element.tag.rpartition("}")[2]
             if kind == "row":
@@ -267,7 +268,7 @@ def _last_row(area: str) -> int:
 
 
 def _rows(sheet: Any, name: str) -> Iterator[tuple[Any, ...]]:
-    sheet.reset_dimensions()  # what a writer says of the size is often wrong
+    sheet.reset_dimensions()  # the size as written is often wrong
     cells = 0
     for number, row in enumerate(sheet.iter_rows(), 1):
         cells += len(row)
@@ -308,7 +309,7 @@ def _cell(value: Any, formula: Any) -> Cell:
             return _unescaped(text) if shows_text(value.number_format or "") else text_shown_otherwise()
         case int() | float():
             return number_as_shown(value.value, value.number_format or "")
-        case date() as moment:  # and `datetime`, which is one
+        case date() as moment:  # or its subclass `datetime`
             return _moment(moment, value.number_format or "")
         case other:
             return str(other)
@@ -330,5 +331,5 @@ def _moment(moment: date, shown_as: str) -> Cell:
 
 
 def _unescaped(text: str) -> str:
-    """`_x000D_` is how a workbook writes a character that XML cannot."""
+    """The text with escapes such as `_x000D_` decoded, which workbooks use for characters that XML cannot contain."""
     return re.sub(r"_x([0-9A-Fa-f]{4})_", lambda matched: chr(int(matched.group(1), 16)), text)
