@@ -1,2 +1,2 @@
-"""E-seals from the application to their last use: `policy` what each may seal, `using` each use with its limits,
-`lifecycle` the steps, `making` key, certificate and picture, `registry` questions."""
+"""E-seals from application to revocation. `lifecycle`: the steps; `making`: key, certificate and picture; `policy`:
+permitted uses; `using`: each use and its limits; `registry`: queries."""

@@ -1,22 +1,22 @@
 """The picture of a seal (印模), drawn as outlines, or taken from approved artwork.
 
-| shape  | size in mm         | what stands on it                                                     |
+| shape  | size in mm         | content                                                               |
 |--------|--------------------|-----------------------------------------------------------------------|
 | round  | 42 or 45           | name on an arc around a star; a second line for special-purpose seals; |
 |        |                    | on the lower arc the seal's code of 13 digits (`trust.model.seal`)    |
 | oval   | 40 × 30 or 45 × 30 | name on an arc, the purpose below: 发票专用章, 业务专用章             |
-| square | 18, 20 or 22       | a person's name, read from the right; 印 or 之印 fills it up          |
+| square | 18, 20 or 22       | a person's name, read from the right; 印 or 之印 fills the square      |
 
-Sizes of round seals follow 国发〔1999〕25号 for departments, institutions and companies. Bodies whose seal carries
-the national emblem are not served here: their artwork is made under supervision and registered as it is
-(`uploaded_seal`). There is therefore no parameter for what stands in the centre.
+Sizes of round seals follow 国发〔1999〕25号 for departments, institutions and companies. Seals with the national emblem
+are not drawn here: their artwork is made under supervision and registered unchanged (`uploaded_seal`). Therefore no
+parameter chooses the symbol in the centre.
 
-All measures are millimetres, the origin is the top left corner, y points down. A picture is a few inks, each a
-path of absolute M, L, C and Z, so the SVG needs no font and the PDF is written from the same numbers.
+All measures are millimetres, the origin is the top left corner, y points down. A picture consists of a few inks, each a
+path of absolute M, L, C and Z, so the SVG needs no font and the PDF is made from the same numbers.
 
-Red ink lies on black print without hiding it. In the PDF this is the blend mode Multiply, set by the content
-itself and not by a transparency group: a viewer or a signing tool that places the page on another one then
-blends with what is below, and the name and the date under a seal stay black.
+Red ink does not hide black print under it. In the PDF this is the blend mode Multiply, set by the content itself and
+not by a transparency group, so that a viewer or a signing tool that places the page on another one blends it with the
+content below, and the name and the date under a seal stay black.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _MAX_UPLOAD_BYTES = 512 * 1024
 _MAX_UPLOAD_PIXELS = 4_000_000
 _MOST_COLOUR_SPREAD = 30
 _MOST_PICTURE_BYTES = 14_900
-"""Seal data lies in every document, beside certificates, time-stamp and receipt in 32 KiB."""
+"""Seal data is in every document, within 32 KiB together with certificates, time-stamp and receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Ink:
 
 @dataclass(frozen=True, slots=True)
 class SealPicture:
-    """`inks` are what was drawn; a picture from artwork has none, and `artwork` (PNG with transparency) instead."""
+    """A seal's picture: `inks` if it was drawn, or `artwork` (PNG with transparency) and no inks."""
 
     svg: str
     width_mm: float
@@ -82,9 +82,9 @@ def draw_seal(
     code: str = "",
     artwork: bytes | None = None,
 ) -> SealPicture:
-    """The picture of a seal of any shape. Raises `Malformed` for what the shape does not allow.
+    """The picture of a seal of any shape. Raises `Malformed` for arguments that the shape does not allow.
 
-    `code` stands on round seals only: the others have no room for it.
+    `code` is only drawn on round seals, because the others have no room for it.
     """
     match shape:
         case SealShape.ROUND:
@@ -211,9 +211,9 @@ def square_seal(name: str, *, side_mm: float = 20.0) -> SealPicture:
 
 
 def uploaded_seal(artwork: bytes, *, width_mm: float) -> SealPicture:
-    """Approved artwork: a PNG with a transparent ground, at least 300 dots to the inch in its real size.
+    """The picture from approved artwork: a PNG with a transparent background and at least 300 dpi in its real size.
 
-    It is written anew without anything but its pixels. Raises `Malformed` with the reason.
+    The PNG is rewritten with nothing but its pixels. Raises `Malformed` with the reason.
     """
     if not _UPLOADED_MM[0] <= width_mm <= _UPLOADED_MM[1] or width_mm != int(width_mm):
         raise Malformed("A seal is 10 to 60 mm wide, in whole millimetres.", "Give its real width.")
@@ -252,7 +252,7 @@ def uploaded_seal(artwork: bytes, *, width_mm: float) -> SealPicture:
 
 
 def seal_pdf(picture: SealPicture) -> bytes:
-    """The picture as a PDF page of exactly its size: vector, transparent, the same bytes every time."""
+    """The picture as a PDF page of exactly its size: vector, transparent, always the same bytes."""
     width, height = picture.width_mm * _POINTS_PER_MM, picture.height_mm * _POINTS_PER_MM
     if picture.artwork is not None:
         return _artwork_pdf(picture.artwork, width, height)
@@ -293,9 +293,9 @@ def seal_png(picture: SealPicture, dpi: int = 300) -> bytes:
 
 
 def seal_data_png(picture: SealPicture, dpi: int = 300) -> bytes:
-    """The picture as small as print quality allows, for seal data: one red, four steps of transparency.
+    """The picture as PNG for seal data, as small as print quality allows: one red, four steps of transparency.
 
-    The seal data travels in every document that the seal is used on, so its size is everybody's.
+    It must be small because every document that the seal is used on contains the seal data.
     """
     ink = bytes.fromhex(RED[1:])
     with Image.open(io.BytesIO(seal_png(picture, dpi))) as image:
@@ -322,7 +322,7 @@ def seal_data_png(picture: SealPicture, dpi: int = 300) -> bytes:
 
 
 def _ring(radius: float, width: float) -> str:
-    """Outer and inner circle in opposite directions, so that both fill rules leave the middle free."""
+    """Outer and inner circle in opposite directions, so that both fill rules leave the inside empty."""
     return _circle(radius, radius - 0.1, 1) + _circle(radius, radius - 0.1 - width, -1)
 
 
@@ -347,7 +347,7 @@ def _ellipse(half_width: float, half_height: float, inset: float, turn: int) -> 
 
 
 def _oval_arc(name: str, half_width: float, half_height: float) -> Iterator[str]:
-    """The name along the upper half of an oval, evenly by length of the curve, upright to it."""
+    """The name along the upper half of an oval, evenly spaced along the curve, each character perpendicular to it."""
     count = len(name)
     height = 4.6 if count <= 14 else 4.0
     inset = 0.1 + 1.1 + 0.8 + height
@@ -380,7 +380,7 @@ def _circle(centre: float, radius: float, turn: int) -> str:
     path = [f"M{_pair(centre, centre - radius)}"]
     for i in range(4):
         (x0, y0), (x1, y1) = corners[i], corners[(i + 1) % 4]
-        # The tangent at a point of a circle is the point turned by a right angle.
+        # The tangent at a point of a circle is the radius turned by a right angle.
         first, second = (
             (x0 - y0 / radius * k, y0 + x0 / radius * k),
             (x1 + y1 / radius * k, y1 - x1 / radius * k),
@@ -391,7 +391,7 @@ def _circle(centre: float, radius: float, turn: int) -> str:
 
 
 def _star(centre: float, reach: float) -> str:
-    """A regular five-pointed star: the inner corners lie on the lines between the points."""
+    """A regular five-pointed star; its inner corners are on the lines between the points."""
     inner = reach * math.sin(math.radians(18)) / math.sin(math.radians(126))
     corners = []
     for k in range(10):
@@ -401,17 +401,17 @@ def _star(centre: float, reach: float) -> str:
 
 
 def _arc(name: str, radius: float, unit: float, has_second_line: bool) -> Iterator[str]:
-    """The name clockwise around the star, condensed as much as its length needs and no more."""
+    """The name clockwise around the star, condensed only as much as its length needs."""
     count = len(name)
-    # Few characters would look lost on a long arc, many need nearly all of it; a second line needs its foot.
-    # Names of up to ten characters end above the middle: where a 批文 has issuer and date, just below it, the arc
-    # leaves them free.
+    # A short name gets a short arc, a long one nearly all of it, except the foot if a second line is there.
+    # Names of up to ten characters end above the middle, so that the arc does not cover issuer and date of a 批文,
+    # which are just below it.
     longest = 244.0 if has_second_line else 278.0
     span = min(longest, 25.5 * (count - 1), 170 + max(count - 10, 0) * 12.0)
     height = unit * (5.8 if count <= 10 else max(4.8, 5.8 - 0.09 * (count - 10)))
     foot = radius - unit * (0.1 + 1.15 + 0.95) - height
     step = math.radians(span / (count - 1))
-    # Neighbours are nearest at their feet; leave a tenth of the pitch between them there.
+    # Neighbouring characters are closest at their feet; leave a tenth of the pitch between them there.
     width = min(height * 0.86, 2 * foot * math.tan(step / 2) * 0.93)
     for index, char in enumerate(name):
         angle = math.radians(-span / 2) + step * index
@@ -419,7 +419,8 @@ def _arc(name: str, radius: float, unit: float, has_second_line: bool) -> Iterat
 
 
 def _lower_arc(code: str, radius: float, unit: float) -> Iterator[str]:
-    """The code along the inside of the ring at the foot, from left to right, upright to the middle."""
+    """The code along the inside of the ring at the foot, from left to right, with the digits' tops towards the
+    middle."""
     size = 2.3 * unit
     foot = radius - unit * (0.1 + 1.15 + 0.3)
     step = 1.42 * unit / (foot - size / 2)
@@ -444,9 +445,9 @@ def _line(text: str, radius: float, unit: float) -> Iterator[str]:
 
 
 def _glyph(char: str, width: float, height: float, x: float, y: float, angle: float, distance: float) -> str:
-    """A character in a box of width × height whose foot is `distance` from (x, y), turned by `angle`.
+    """The path of a character in a box of width × height whose foot is `distance` from (x, y), turned by `angle`.
 
-    The ideographic box is the whole em, descender included, so characters fill the box evenly.
+    The box is the whole em with descender, so that ideographs fill it evenly.
     """
     return _placed(glyph_outline(char), width, height, x, y, angle, distance)
 
@@ -485,7 +486,7 @@ def _pair(x: float, y: float) -> str:
 
 
 def _artwork_pdf(artwork: bytes, width: float, height: float) -> bytes:
-    """The artwork as a picture with a soft mask, blended like the drawn ones."""
+    """The artwork as a PDF image with a soft mask, blended like drawn seals."""
     with Image.open(io.BytesIO(artwork)) as image:
         rgb = zlib.compress(image.convert("RGB").tobytes(), 9)
         alpha = zlib.compress(image.getchannel("A").tobytes(), 9)
@@ -511,7 +512,8 @@ def _artwork_pdf(artwork: bytes, width: float, height: float) -> bytes:
 
 
 def _ink_colour(pixels: Image.Image) -> tuple[int, int, int]:
-    """The colour of the artwork's ink: the mean where it is opaque. Raises `Malformed` if it has several."""
+    """The colour of the artwork's ink, as the mean of its opaque pixels. Raises `Malformed` if it has several
+    colours."""
     opaque = pixels.getchannel("A").point([255 if value >= 200 else 0 for value in range(256)])
     statistics = ImageStat.Stat(pixels.convert("RGB"), opaque)
     if max(statistics.stddev) > _MOST_COLOUR_SPREAD:
@@ -535,7 +537,7 @@ def _svg(inks: Sequence[Ink], width: float, height: float) -> str:
 
 
 def _pdf_path(path: str) -> str:
-    """The same commands in the order PDF wants them: numbers first, then the operator."""
+    """The path in PDF syntax, which has the operator after its numbers."""
     out = []
     for command in (
         path.replace("Z", "Z;").replace("M", ";M").replace("L", ";L").replace("C", ";C").split(";")

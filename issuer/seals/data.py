@@ -1,8 +1,8 @@
-"""The seal data of a seal (SESeal, GB/T 38540-2020, version 4): made once, used on every document.
+"""The seal data of a seal (SESeal, GB/T 38540-2020, version 4), made once and used on every document.
 
-It binds the picture to the owner's name, the certificate that may use it, and the term. The maker of seals
-制章者 signs it; `trust.encoding.ses` writes it. Seals in RSA and P-256 have the same structure under a maker
-in RSA, for readers abroad; only that in SM2 is the national e-seal.
+It binds the picture to the owner's name, to the certificate that may use it, and to the term. The seal maker 制章者
+signs it; `trust.encoding.ses` encodes it. Seals in RSA and P-256 have the same structure, signed by a maker in RSA, for
+readers abroad; only those in SM2 are national e-seals.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIGNATURE_OIDS = {
 
 
 class SealType(IntEnum):
-    """印章类型: our own table, near that of the unified e-seal systems. Nothing is decided by it."""
+    """印章类型: our own table, similar to that of the unified e-seal systems. Nothing depends on it."""
 
     LEGAL_NAME = 1
     FINANCE = 2
@@ -46,7 +46,7 @@ def make_seal_data(
     maker_key: SigningKey,
     maker_cert: bytes,
 ) -> bytes:
-    """SESeal (DER). Times are whole seconds."""
+    """The signed SESeal (DER). Times are in whole seconds."""
     info = encode_seal_info(
         SealInfo(
             version=SesVersion.V4,

@@ -1,8 +1,8 @@
-"""Which further seals a document gets beside the authority's own, and where on its page.
+"""Choosing the further seals of a document, beside the authority's own, and their places on the page.
 
-The roles follow from the seals themselves: a square name seal is a person's; a seal in another algorithm than the
-national one is for readers abroad. Only the authority's own seal counts in law, so with further seals it has to be
-in the national algorithm, and it comes first.
+A seal's role follows from the seal itself: a square one is a person's name seal; one in another algorithm than the
+national one is for readers abroad. Only the authority's own seal counts in law, so with further seals it must be in the
+national algorithm, and it is set first.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class FurtherSeal:
 def choose_further(
     seals: Seals, application: Application, profile: TypeProfile, legal: ESeal
 ) -> list[FurtherSeal]:
-    """The further seals of a document: those that the request names, and for what the type demands beside them
-    the authority's newest active one.
+    """The further seals of a document: those that the request names, and for any other role that the type requires, the
+    authority's newest active seal.
 
-    Raises `NotFound`, `Malformed` (one role twice; the first seal's own role), `Conflict` (the legal seal cannot be
-    followed).
+    Raises `NotFound`, `Malformed` (one role twice, or the first seal's own role), `Conflict` (the legal seal does not
+    allow further ones).
     """
     chosen: dict[SealRole, ESeal] = {}
     for seal_id in application.further_seals:
@@ -87,7 +87,7 @@ def _newest(seals: Seals, authority_id: str, role: SealRole) -> ESeal:
 
 
 def encode_further(further: Sequence[FurtherSeal]) -> bytes:
-    """As it is stored with the draft."""
+    """The seals with their roles, as stored with the draft."""
     return json.dumps([each.seal.seal_id for each in further]).encode()
 
 
@@ -97,9 +97,9 @@ def decode_further(seals: Seals, stored: bytes | None) -> list[FurtherSeal]:
 
 
 def fields_for(further: Sequence[FurtherSeal], place: SealPlace) -> list[FurtherField]:
-    """The empty fields that the first seal leaves: a name seal stands to the left of the authority's.
+    """The empty signature fields that are made with the first seal. A name seal is to the left of the authority's.
 
-    Raises `Conflict` (NAME_SEAL_PLACE) where the page has no room for it, or is shown turned or scaled.
+    Raises `Conflict` (NAME_SEAL_PLACE) if the page has no room for it, or is shown turned or scaled.
     """
     if any(each.role is SealRole.PERSONAL for each in further) and not _is_simple(place):
         raise Conflict(
@@ -125,5 +125,6 @@ def fields_for(further: Sequence[FurtherSeal], place: SealPlace) -> list[Further
 
 
 def _is_simple(place: SealPlace) -> bool:
-    """`trust.pdf.further` writes name seals into whole, positive points of upright pages."""
+    """True if `trust.pdf.further` can place name seals there: it supports upright pages and whole, positive points
+    only."""
     return place.shown.is_plain and min(place.shown.box) >= 0

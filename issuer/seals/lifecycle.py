@@ -1,17 +1,17 @@
-"""The registry of e-seals: applied for, reviewed, made, recorded, authorised, used, frozen, renewed, revoked.
+"""The life of e-seals: application, review, making, recording, authorisation, freezing, renewal, revocation.
 
-`trust.model.seal` has the table of what may follow what. Each step is announced (stored, and the seal claimed
-for it), appended to the ledger, and completed; a crash between is carried on by `resume_pending`. What only
-takes something away (a freeze, a loss, a revocation) holds from the moment it is announced, whatever the
-ledger does: a stolen seal must not wait for a queue.
+`trust.model.seal` has the table of allowed acts. Each step is announced (stored, and the seal claimed for it), appended
+to the ledger, and completed; after a crash in between, `resume_pending` completes it. Acts that only restrict (a
+freeze, a loss, a revocation) take effect when they are announced, whatever the ledger does, because a stolen seal must
+not wait for a queue.
 
-The person who reviews an application is another than the one who applied. `make` without an application is
-for setting up: the operator of the machine, who holds the keys' passphrase anyway, takes all steps at once,
-and the history says so.
+An application must be reviewed by another person than the one who applied. `make` without an application is for setting
+up: the operator of the machine, who has the keys' passphrase anyway, takes all steps at once, and the history shows
+that.
 
-Only an ACTIVE seal inside its term seals, within its policy, and every use is written down with who had it
-used. What it sealed before stays valid: the time-stamp says when it was used. The intervals in which it was
-frozen or lost, and since when a revoked one does not count, stand in the trust list.
+Only an ACTIVE seal can be used, within its term and policy, and every use is recorded with the caller who requested it
+(`issuer.seals.using`). Earlier uses stay valid, because time-stamps prove their time. The trust list contains the
+intervals in which a seal was frozen or lost, and the time from which a revoked one does not count.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from trust.model.seal import (
 from trust.storage import tables
 
 OPERATOR = "operator"
-"""Who acts at the machine's own command line."""
+"""The actor of the machine's own command line."""
 _SEAL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _MAX_NOTE = 200
 _EVENT_FIELDS = ("act", "at", "by", "detail", "effective_at", "note", "seal_id")
@@ -90,10 +90,10 @@ class Seals:
         renews: str | None = None,
         note: str = "",
     ) -> SealApplication:
-        """申请. The same application again gives the one that is there. Raises `Malformed`, `Conflict`.
+        """申请. Repeating an application returns the existing one. Raises `Malformed`, `Conflict`.
 
-        `diameter_mm` is the width of a seal of another shape. `person` is whose name a square seal bears, in
-        the affairs of the authority. `artwork` (PNG) is what was approved for a seal that is not drawn here.
+        `diameter_mm` is the width if the seal is not round. `person` is the name on a square seal, which is used in the
+        affairs of the authority. `artwork` (PNG) is the approved picture of a seal that is not drawn here.
         """
         if not _SEAL_ID.fullmatch(seal_id):
             raise Malformed("A seal's id is 1 to 63 of a-z, 0-9 and hyphens.", "Choose another id.")
@@ -104,7 +104,7 @@ class Seals:
         authority = self.pki.authorities.get(authority_id)
         if (shape is SealShape.SQUARE) != (person is not None) or (person and second_line):
             raise Malformed("A square seal bears a person's name, and no other seal does.")
-        # Drawn now, so that what cannot be drawn or is too fine is refused before anybody reviews it.
+        # Draw it now, so that a picture that cannot be drawn or is too detailed is refused before the review.
         picture = draw_seal(
             shape,
             person or authority.name_zh,
@@ -163,8 +163,8 @@ class Seals:
     def make_approved(self, seal_id: str, *, by: str, identity: SealIdentity | None = None) -> ESeal:
         """制作: a key and its certificate, the picture, the seal data.
 
-        Key and certificate are fresh and of our own CA, or those of an `identity` from outside. Raises `Conflict`
-        for an identity of another suite, outside its term, revoked, or of another seal.
+        Key and certificate are new ones of our own CA, or those of an `identity` from outside. Raises `Conflict` for an
+        identity of another suite, outside its term, revoked, or in use by another seal.
         """
         with self.pki.database.read() as connection:
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
@@ -177,12 +177,12 @@ class Seals:
         detail = identity.identity_id if identity is not None else ""
         try:
             self._act(seal_id, SealAct.MAKE, by=by, detail=detail, values=self.making.made(row, keyed))
-        except IntegrityError as exc:  # of two seals that were made with it at the same time, one is first
+        except IntegrityError as exc:  # another seal was made with it at the same time
             raise identity_in_use(detail) from exc
         return self.registry.get(seal_id)
 
     def record(self, seal_id: str, *, by: str) -> ESeal:
-        """备案: from now on the seal may be used, and the one that it renews no longer."""
+        """备案: from now on the seal may be used, and the seal that it renews may not."""
         self._act(seal_id, SealAct.RECORD, by=by)
         self._retire_renewed(seal_id, by)
         return self.registry.get(seal_id)
@@ -197,7 +197,8 @@ class Seals:
         diameter_mm: float = 42.0,
         identity: SealIdentity | None = None,
     ) -> ESeal:
-        """All steps at once, by the operator, for setting up. The same again goes on where it was."""
+        """All steps at once, by the operator, for setting up. Repeating the call continues at the first missing
+        step."""
         self.apply(
             seal_id, authority_id, suite, by=OPERATOR, second_line=second_line, diameter_mm=diameter_mm
         )
@@ -211,7 +212,7 @@ class Seals:
         return self.record(seal_id, by=OPERATOR) if state is SealState.MADE else self.registry.get(seal_id)
 
     def authorise(self, seal_id: str, policy: SealPolicy, *, by: str, note: str = "") -> ESeal:
-        """用章授权: replaces the policy."""
+        """用章授权: replaces the policy. Raises `Malformed`, `Conflict`."""
         encoded = encode_policy(policy)
         self._act(seal_id, SealAct.AUTHORISE, by=by, note=note, detail=encoded)
         return self.registry.get(seal_id)
@@ -233,9 +234,9 @@ class Seals:
         since: datetime | None = None,
         approved_by: str | None = None,
     ) -> ESeal:
-        """挂失. What was sealed since `since` (default: now) no longer counts, even if the seal is found again.
+        """挂失. Uses from `since` on (default: now) no longer count, even if the seal is found again.
 
-        Further back than three days somebody else has to approve it (`trust.model.reaching_back`).
+        Going back more than three days needs a second person's approval (`trust.model.reaching_back`).
         """
         self._reach_back(seal_id, SealAct.REPORT_LOST, by, note, since, approved_by)
         return self.registry.get(seal_id)
@@ -249,13 +250,13 @@ class Seals:
         since: datetime | None = None,
         approved_by: str | None = None,
     ) -> ESeal:
-        """注销, for good; the certificate goes on its CA's list. `since`: when its key was known to others; further
-        back than three days somebody else has to approve it."""
+        """注销, finally; the certificate is put on its CA's revocation list. `since`: when others may have got the
+        key; going back more than three days needs a second person's approval."""
         self._reach_back(seal_id, SealAct.REVOKE, by, note, since, approved_by)
         return self.registry.get(seal_id)
 
     def preview(self, seal_id: str) -> SealPicture:
-        """The picture of a seal, made or not: what a reviewer approves."""
+        """The picture of a seal, also before it is made, for the reviewer."""
         with self.pki.database.read() as connection:
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
         if row is None:
@@ -263,9 +264,9 @@ class Seals:
         return self.making.picture(row)
 
     def resume_pending(self) -> int:
-        """Completes what was announced and not completed; says how many.
+        """Completes the steps that were announced and not completed; returns their number.
 
-        Raises `StorageError` (ROW_EDITED) for the first that somebody edited, once the others are through.
+        An edited row does not stop the others. Raises `StorageError` (ROW_EDITED) for the first one afterwards.
         """
         with self.pki.database.read() as connection:
             events, refused = seals_sql.pending_seal_events(connection)
@@ -308,14 +309,16 @@ class Seals:
             effective_at = whole_second(effective_at)
         with self.pki.database.write() as connection:
             tables.serialise(connection, f"use of seal {seal_id}")
-            # Asked behind every use that was first: what was sealed while a freeze waited came before it.
+            # Read the clock only after earlier uses have committed, so that what was sealed while a freeze waited dates
+            # from before it.
             at = self.pki.clock.now()
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
             if row is None:
                 raise self.registry.unknown(seal_id)
             state = next_seal_state(SealState(row.state), act)
             if effective_at is not None and row.not_before is not None:
-                # A seal does nothing before its term, and there are times that no list or certificate can say.
+                # A seal cannot be used before its term, and very early times cannot be encoded in lists and
+                # certificates.
                 effective_at = max(effective_at, tables.from_micros(row.not_before))
             if row.pending_event is not None and act not in RESTRICTING:
                 raise Conflict(f"The seal {seal_id} is being changed by somebody else.", "Try again.")
@@ -325,7 +328,7 @@ class Seals:
             if act in RESTRICTING:
                 since = event.effective_at
                 if row.state == SealState.RENEWED.value:
-                    since = min(since, row.state_since)  # it rests since it was renewed, and not only now
+                    since = min(since, row.state_since)  # it has been out of use since it was renewed
                 changes = {
                     "state": state.value,
                     "state_since": since,
@@ -335,7 +338,8 @@ class Seals:
                 if act is SealAct.REVOKE:
                     self._put_on_crl(connection, row, event)
             else:
-                # What is made is stored now and takes effect with the state; a policy, when it is recorded.
+                # Key, certificate and picture are stored now and take effect with the state; a policy, when it is
+                # recorded.
                 changes = {"pending_event": event.id, **(values or {})}
             where = {"id": seal_id, "state": row.state, "pending_event": row.pending_event}
             if tables.update(connection, seals_sql.SealRow, where, changes) != 1:
@@ -401,7 +405,7 @@ class Seals:
         self.log.publish()
         with self.pki.database.write() as connection:
             for event, entry in zip(events, appended, strict=True):
-                # A freeze between reading the seal's state and writing it would be undone.
+                # Otherwise a freeze between reading the seal's state and writing it would be undone.
                 tables.serialise(connection, f"use of seal {event.seal_id}")
                 unrecorded = {"id": event.id, "entry_seq": None}
                 is_new = tables.update(
@@ -420,7 +424,7 @@ class Seals:
                     tables.update(connection, seals_sql.SealRow, {"id": event.seal_id}, changes)
 
     def _retire_renewed(self, seal_id: str, by: str) -> None:
-        """The seal that this one takes the place of, if it still is in use."""
+        """Takes the seal that this one renews out of use, if it is still active."""
         with self.pki.database.read() as connection:
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
             old = tables.one_row(connection, seals_sql.SealRow, id=row.renews) if row and row.renews else None
@@ -431,7 +435,7 @@ class Seals:
         self, connection: Connection, row: seals_sql.SealRow, event: seals_sql.SealEventRow
     ) -> None:
         if row.cert is None or row.ca_id is None:
-            return  # not made; or the CA is outside, and its operator has to be told
+            return  # not made yet, or of an outside CA, which its operator has to inform
         revoked = pki_sql.RevokedCertRow(
             ca_id=row.ca_id,
             serial=str(read_x509_cert(bytes(row.cert)).serial),
@@ -446,7 +450,7 @@ class Seals:
 
 
 def event_commit(event: seals_sql.SealEventRow) -> bytes:
-    """The commitment of a SEAL_EVENT entry: each field behind 16 bytes of salt."""
+    """The commitment of a SEAL_EVENT entry: each field with 16 bytes of salt."""
     salts = bytes(event.salt)
     fields = {name: str(getattr(event, name)) for name in _EVENT_FIELDS}
     return content_root(
@@ -456,7 +460,7 @@ def event_commit(event: seals_sql.SealEventRow) -> bytes:
 
 
 def _check_code_is_free(connection: Connection, uscc: str, seal_id: str) -> None:
-    """No two seals have one code. Raises `Conflict` in the rare case that the id gives a code that is taken."""
+    """Raises `Conflict` in the rare case that the code derived from the id belongs to another seal."""
     authorities = {row.id: row.uscc for row in tables.all_rows(connection, authorities_sql.AuthorityRow)}
     code = seal_code(uscc, seal_id)
     for row in tables.all_rows(connection, seals_sql.SealRow):

@@ -24,12 +24,12 @@ from trust.storage import tables
 
 _SEAL_YEARS = 5
 _BACK = timedelta(minutes=5)
-"""A seal's term begins a little before it is made: clocks differ."""
+"""A seal's term begins this much before it is made, because clocks differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """The key of a seal that is being made, with its certificate (DER) and where that came from."""
+    """The key of a seal that is being made, with its certificate (DER) and the origin of that."""
 
     key_id: str
     cert: bytes
@@ -41,12 +41,12 @@ class Keyed:
 
 @dataclass(frozen=True, slots=True)
 class SealMaking:
-    """What `Seals` makes a seal with."""
+    """Makes keys, certificates, pictures and seal data for `Seals`."""
 
     pki: Pki
 
     def with_fresh_key(self, row: seals_sql.SealRow) -> Keyed:
-        """A key made now, with a certificate of our own CA."""
+        """Makes a key, and a certificate of our own CA for it."""
         suite = Suite(row.suite)
         authority = self.pki.authorities.get(row.authority_id)
         at = self.pki.clock.now()
@@ -67,7 +67,7 @@ class SealMaking:
         return Keyed(key.key_id, cert, not_before, not_after, ca_id=ca.id)
 
     def with_identity(self, row: seals_sql.SealRow, identity: SealIdentity) -> Keyed:
-        """The key and certificate of an identity from outside, from now until the certificate ends."""
+        """The key and certificate of an identity from outside; the term begins now and ends with the certificate."""
         at = self.pki.clock.now()
         if identity.suite is not Suite(row.suite):
             raise Conflict(
@@ -92,7 +92,7 @@ class SealMaking:
             other = tables.one_row(connection, seals_sql.SealRow, identity_id=identity.identity_id)
         if other is not None and other.id != row.id:
             raise identity_in_use(identity.identity_id)
-        self.pki.keys.open(identity.key_id, KeyPurpose.SEAL)  # what is not there is told of now
+        self.pki.keys.open(identity.key_id, KeyPurpose.SEAL)  # raises now if the key is missing
         return Keyed(
             identity.key_id,
             identity.certs[0],
@@ -102,7 +102,7 @@ class SealMaking:
         )
 
     def made(self, row: seals_sql.SealRow, keyed: Keyed) -> dict[str, Any]:
-        """What making a seal adds to its row."""
+        """The values that making a seal adds to its row."""
         picture = self.picture(row)
         at = self.pki.clock.now()
         maker_key, maker_cert = self.pki.seal_maker(Suite(row.suite))
@@ -161,7 +161,8 @@ def _seal_type(shape: SealShape, second_line: str) -> SealType:
 
 
 def _fitting(name: str) -> str:
-    """A name attribute of X.509 holds 64 (RFC 5280, Appendix A); libraries count bytes. The trust list has all."""
+    """The name cut to 64, the limit of a name attribute of X.509 (RFC 5280, Appendix A), which libraries count in
+    bytes. The trust list has the full name."""
     while len(name.encode()) > 64:
         name = name.removesuffix("…")[:-1] + "…"
     return name

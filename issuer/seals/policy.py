@@ -1,6 +1,6 @@
-"""What a seal may be used for (用章授权), as it is stored and as it is asked.
+"""The policy of a seal, that is, its permitted uses (用章授权): encoding and checking.
 
-Stored as canonical JSON, so that the ledger entry of an authorise commits to one text.
+It is stored as canonical JSON, so that the ledger entry of an authorisation commits to exactly one text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MOST_LISTED = 100
 
 
 def encode_policy(policy: SealPolicy) -> str:
-    """Raises `Malformed` for a policy that cannot be meant."""
+    """The policy as canonical JSON. Raises `Malformed` for impossible values."""
     known = {profile.short for profile in load_catalogue().values()}
     for short in policy.types or ():
         if short not in known:
@@ -44,7 +44,7 @@ def decode_policy(text: str) -> SealPolicy:
 
 
 def check_allows(policy: SealPolicy, seal_id: str, *, type_short: str, caller: str) -> None:
-    """Raises `NotPermitted` (SEAL_NOT_AUTHORISED). Limits by number are checked where uses are counted."""
+    """Raises `NotPermitted` (SEAL_NOT_AUTHORISED). Limits on the number of uses are checked in `issuer.seals.using`."""
     if policy.types is not None and type_short not in policy.types:
         raise NotPermitted(
             f"The seal {seal_id} may not seal {type_short}.",
@@ -60,5 +60,5 @@ def check_allows(policy: SealPolicy, seal_id: str, *, type_short: str, caller: s
 
 
 def day_of(at: datetime) -> int:
-    """The day in China, counted from 1970-01-01."""
+    """The date in China at this time, as days since 1970-01-01."""
     return at.astimezone(CHINA).date().toordinal() - datetime(1970, 1, 1, tzinfo=CHINA).date().toordinal()

@@ -1,4 +1,4 @@
-"""The registry of e-seals as it is read: applications, seals, what was done with each, and what they sealed."""
+"""Reading the registry of e-seals: applications, seals, their histories and uses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST_USES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class SealApplication:
-    """A seal that is not made yet, or never will be."""
+    """A seal that is not made yet, or was rejected."""
 
     seal_id: str
     authority_id: str
@@ -46,8 +46,8 @@ class SealApplication:
 class ESeal:
     """电子印章. `picture_svg` is the artwork; `seal_data` the SESeal (DER).
 
-    `certs` are DER, the seal's own first and no root; `root` is above them. `identity_id` is set where they come
-    from a CA outside, and `revoked_at` once that CA has revoked one of them.
+    `certs` are DER, the seal's own first and without the root; `root` is the root above them. `identity_id` is set if
+    they come from an outside CA, and `revoked_at` once that CA has revoked one of them.
     """
 
     seal_id: str
@@ -80,7 +80,7 @@ class ESeal:
 
 @dataclass(frozen=True, slots=True)
 class SealEvent:
-    """One step in a seal's life. `entry_seq` is None while the ledger has yet to record it."""
+    """One step in a seal's life. `entry_seq` is None until the ledger has recorded it."""
 
     act: SealAct
     by: str
@@ -101,7 +101,7 @@ class SealUse:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """An interval in which a seal was frozen or lost; `until` is None while it is."""
+    """An interval in which a seal was frozen or lost; `until` is None while it still is."""
 
     since: datetime
     until: datetime | None
@@ -109,11 +109,11 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class SealRegistry:
-    """Questions about seals."""
+    """Queries on seals."""
 
     pki: Pki
     pids_of: Callable[[Connection, Collection[int]], Mapping[int, bytes]]
-    """Public ids by the numbers of e-certificates."""
+    """Returns public ids by row ids of e-certificates."""
 
     def list(self) -> list[ESeal]:
         """Every seal that was made."""
@@ -166,7 +166,7 @@ class SealRegistry:
                 case SealAct.REPORT_LOST if event.effective_at < intervals[-1].since:
                     intervals[-1] = Idle(event.effective_at, None)
                 case SealAct.UNFREEZE if is_open and event.entry_seq is not None:
-                    # Time-stamps say whole seconds: what is sealed in the rest of this one says its beginning.
+                    # Time-stamps have whole seconds, so later uses in the same second bear the time of its beginning.
                     intervals[-1] = Idle(intervals[-1].since, event.at.replace(microsecond=0))
                 case _:
                     pass
@@ -175,9 +175,9 @@ class SealRegistry:
     def uses(
         self, seal_id: str, *, since: datetime | None = None, until: datetime | None = None
     ) -> Sequence[SealUse]:
-        """Each use in since <= at < until, oldest first: what a compromise may have touched.
+        """Each use in since <= at < until, oldest first, to find what a compromise may affect.
 
-        From the beginning of the second of `since`.
+        `since` is truncated to the whole second.
         """
         self.get(seal_id)
         start = tables.to_micros(whole_second(since)) if since else 0
@@ -192,13 +192,14 @@ class SealRegistry:
         ]
 
     def for_authority(self, authority_id: str) -> ESeal:
-        """What is used where a request names no seal: the authority's first active one, SM2 before others."""
+        """The seal for requests that name none: the authority's first active one, SM2 before others. Raises
+        `NotFound`."""
         active = [
             seal
             for seal in self.list()
             if seal.authority_id == authority_id
             and seal.state is SealState.ACTIVE
-            and seal.shape is not SealShape.SQUARE  # a person's name seal stands for nobody else
+            and seal.shape is not SealShape.SQUARE  # a person's name seal is never the authority's own
         ]
         if not active:
             raise NotFound(
@@ -245,7 +246,7 @@ def _event(row: seals_sql.SealEventRow) -> SealEvent:
 
 
 def _seals(connection: Connection, rows: Sequence[seals_sql.SealRow]) -> list[ESeal]:
-    """Seals that are made, with what is above each: the CA that issued it, whatever CA issues today."""
+    """The made seals among `rows`, each with the certificates of the CA that issued it, which may not be today's CA."""
     cas = {ca.id: ca for ca in tables.all_rows(connection, pki_sql.CaRow)}
     is_outside = any(row.identity_id is not None for row in rows)
     identities = {each.identity_id: each for each in list_identities(connection)} if is_outside else {}

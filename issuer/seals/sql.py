@@ -18,11 +18,11 @@ from trust.storage.tables import (
 
 
 class SealRow(SQLModel, table=True):
-    """An e-seal from its application on; what is made later is absent until then.
+    """An e-seal from its application on; the columns of key, certificate and picture are empty until it is made.
 
-    `pending_event`: an act that is announced and waits for its ledger entry. A seal that is made has a CA of ours
-    in `ca_id`, or a certificate from outside in `identity_id`; a verifier finds a seal by its certificate, so no
-    two seals share one.
+    `pending_event`: an act that is announced and waits for its ledger entry. A made seal has either one of our CAs in
+    `ca_id`, or a certificate from outside in `identity_id`. Verifiers find a seal by its certificate, so no two seals
+    share one.
     """
 
     __tablename__ = "seal"
@@ -55,7 +55,8 @@ class SealRow(SQLModel, table=True):
 class SealEventRow(SQLModel, table=True):
     """One step in the life of a seal; its ledger entry commits to it.
 
-    `detail` is the policy of an authorise, or the identity from outside that a seal was made with.
+    `detail` is the policy of an authorisation, the identity from outside that a seal was made with, or the person who
+    approved reaching back.
     """
 
     __tablename__ = "seal_event"
@@ -73,7 +74,7 @@ class SealEventRow(SQLModel, table=True):
 
 
 class SealUseRow(SQLModel, table=True):
-    """One use of a seal. `by` had it used; `day` is the day in China, counted from 1970."""
+    """One use of a seal. `by` is the caller who requested it; `day` is the date in China, as days since 1970-01-01."""
 
     __tablename__ = "seal_use"
     __table_args__ = (sa.Index("seal_use_day", "seal_id", "day", "id"),)
@@ -87,7 +88,7 @@ class SealUseRow(SQLModel, table=True):
 
 
 class SealApprovalRow(SQLModel, table=True):
-    """A second person's approval for one request of many documents. Used once."""
+    """A second person's approval of one request for many documents. It can be used once."""
 
     __tablename__ = "seal_approval"
     id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
@@ -100,7 +101,8 @@ class SealApprovalRow(SQLModel, table=True):
 
 
 def pending_seal_events(connection: Connection) -> tuple[list[SealEventRow], StorageError | None]:
-    """Steps in the lives of seals that no ledger entry records yet, oldest first; why others are not believed."""
+    """Steps in the lives of seals without a ledger entry yet, oldest first; and the error of an edited row, if there
+    is one."""
     table = table_of(SealEventRow)
     rows = connection.execute(sa.select(table).where(table.c.entry_seq.is_(None)).order_by(table.c.id))
     return believable(connection, SealEventRow, rows.all())
@@ -119,10 +121,10 @@ def seal_uses_since(connection: Connection, seal_id: str, since: int) -> int:
 
 
 def seals_version(connection: Connection) -> tuple[int, ...]:
-    """Another value after each change to a seal that is made, or to a certificate from outside.
+    """A value that changes with each change to a made seal or to a certificate from outside.
 
-    Every change of a seal writes an event in its own transaction, or completes one. Counted and not only the highest
-    number: numbers of transactions that run at once do not come in their order.
+    Every change of a seal writes or completes an event in its own transaction. Events are counted, because the highest
+    number is not enough: concurrent transactions may commit in another order than their numbers.
     """
     event, identity = table_of(SealEventRow), table_of(SealIdentityRow)
     events = sa.select(
@@ -139,7 +141,7 @@ def seals_version(connection: Connection) -> tuple[int, ...]:
 
 
 def x509_certs_under(connection: Connection, ca_id: str) -> list[bytes]:
-    """Every certificate (DER) that a CA of ours issued, whatever became of it: `good` is said of no other."""
+    """Every certificate (DER) that one of our CAs issued, whatever its state. OCSP answers `good` for no other."""
     issued = [
         *all_rows(connection, SealRow, ca_id=ca_id),
         *all_rows(connection, CaRow, parent=ca_id),

@@ -1,6 +1,6 @@
-"""Using a seal: within its term, its policy and its limits, each use written down with who had it used.
+"""Using a seal within its term, its policy and its limits. Each use is recorded with the caller who requested it.
 
-What a seal sealed before it was frozen, lost or revoked stays valid: the time-stamp says when it was used.
+Uses before a seal was frozen, lost or revoked stay valid, because time-stamps prove their time.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class SealUses:
     def check_usable(
         self, seal: ESeal, authority_id: str, at: datetime, *, type_short: str, caller: str
     ) -> None:
-        """Raises `Conflict` or `NotPermitted` unless this authority may seal this type with it now."""
+        """Raises `Conflict` or `NotPermitted` unless the authority may seal this type with the seal at the time
+        `at`."""
         if seal.authority_id != authority_id:
             raise Conflict(
                 f"The seal {seal.seal_id} belongs to another authority.", "Use the authority's own."
@@ -63,12 +64,12 @@ class SealUses:
         check_allows(seal.policy, seal.seal_id, type_short=type_short, caller=caller)
 
     def open(self, seal: ESeal) -> SealInUse:
-        """The seal ready for use. Raises `KeyUnavailable`."""
+        """The seal with its opened key. Raises `KeyUnavailable`."""
         key = self.pki.keys.open(seal.key_id, KeyPurpose.SEAL)
         return SealInUse(key, seal.certs, seal.picture_pdf, seal.seal_data)
 
     def foresee_use(self, seal: ESeal, planned: int, at: datetime) -> None:
-        """Raises `Conflict` where the day's limit would stand against one use after `planned` others."""
+        """Raises `Conflict` if the day's limit forbids one more use after `planned` others."""
         limit = seal.policy.per_day
         if limit is None:
             return
@@ -85,7 +86,7 @@ class SealUses:
         Raises `Conflict` if the seal was taken out of use meanwhile, or its day's limit is reached; `NotPermitted` if
         it is used more often today than its policy and the approvals let through.
         """
-        # Read again, and before the count: of a freeze and a use at the same time, one is first.
+        # Read the state again, before the count and under the lock that a freeze takes too.
         tables.serialise(connection, f"use of seal {seal.seal_id}")
         row = tables.one_row(connection, seals_sql.SealRow, id=seal.seal_id)
         if row.state != SealState.ACTIVE.value:
@@ -97,7 +98,7 @@ class SealUses:
         used = seals_sql.seal_uses_on(connection, seal.seal_id, day) if (limit, alone) != (None, None) else 0
         if limit is not None and used >= limit:
             raise _limit_reached(seal.seal_id, limit)
-        # Requests at the same time may have been let through one by one (`check_many`): here they are counted together.
+        # Concurrent requests may each have passed `check_many`; their sum is checked here.
         if (
             alone is not None
             and used >= alone
@@ -110,7 +111,8 @@ class SealUses:
         tables.insert(connection, use)
 
     def request_many(self, seal_id: str, count: int, *, by: str) -> int:
-        """Asks for a second person's approval of one request for up to `count` documents. Gives its number."""
+        """Asks for a second person's approval of one request for up to `count` documents. Returns the approval's
+        number."""
         self.registry.get(seal_id)
         if count < 1:
             raise Malformed("The number of documents is at least 1.")
@@ -123,7 +125,8 @@ class SealUses:
         return number
 
     def approve_many(self, number: int, *, by: str, seal_id: str | None = None) -> None:
-        """Raises `NotPermitted` for the person who asked, `NotFound`, `Conflict` (approved already)."""
+        """Approves such a request. Raises `NotPermitted` for the person who asked, `NotFound`, `Conflict` (approved
+        already)."""
         with self.pki.database.write() as connection:
             row = _approval(connection, number)
             if row is None or seal_id not in (None, row.seal_id):
@@ -135,9 +138,9 @@ class SealUses:
                 raise Conflict(f"The request {number} is approved already.")
 
     def check_many(self, counts: Mapping[str, int], approval: int | None, at: datetime) -> None:
-        """Raises `NotPermitted` where a seal is asked for more documents than its policy lets through alone.
+        """Raises `NotPermitted` if a request needs a second person's approval by a seal's policy and has none.
 
-        `counts`: documents by seal in one request. The approval is used up by it.
+        `counts`: documents by seal in one request. Uses the approval up if it is needed.
         """
         for seal_id, count in self._above_limit(counts, at):
             with self.pki.database.write() as connection:
@@ -150,7 +153,7 @@ class SealUses:
                     raise _needs_approval(seal_id, count)
 
     def foresee_many(self, counts: Mapping[str, int], approval: int | None, at: datetime) -> None:
-        """What `check_many` would answer now; the approval is not used up."""
+        """Raises what `check_many` would raise now, but does not use up the approval."""
         for seal_id, count in self._above_limit(counts, at):
             with self.pki.database.read() as connection:
                 row = _approval(connection, approval)
@@ -158,7 +161,8 @@ class SealUses:
                 raise _needs_approval(seal_id, count)
 
     def _above_limit(self, counts: Mapping[str, int], at: datetime) -> Iterator[tuple[str, int]]:
-        """Seals that would be used more often today, over all requests, than their policy lets through alone."""
+        """Yields seals that would be used more often today, over all requests, than their policy allows without
+        approval."""
         for seal_id, count in counts.items():
             limit = self.registry.get(seal_id).policy.second_approval_above
             if limit is None:
@@ -170,7 +174,7 @@ class SealUses:
 
 
 def _approval(connection: Connection, number: int | None) -> Any:
-    """The row of this number; None where there is none, also for a number that no column holds."""
+    """The approval with this number, or None, also if the number is out of the column's range."""
     if number is None or not 0 < number < 1 << 63:
         return None
     return tables.one_row(connection, seals_sql.SealApprovalRow, id=number)
@@ -187,10 +191,10 @@ def _approves(row: Any, seal_id: str, count: int, at: int) -> bool:
 
 
 def _is_approved(connection: Connection, seal_id: str, above: int, at: datetime) -> bool:
-    """Whether a second person approved one more use, `above` uses after the day's limit.
+    """True if approvals cover one more use, after `above` uses above the limit.
 
-    Approvals of the last days count, as a large request may take more than one: all of them together for what is above
-    the limit, and one alone for what came after it, whatever was used before there was a limit.
+    Approvals of the last days count, because a large request may take more than one day. Their sum must exceed the
+    uses above the limit, or one approval the uses since it was used up, for a limit that was set later in the day.
     """
     since = tables.to_micros(at - _LONGEST_REQUEST)
     rows = [
