@@ -1,1 +1,1 @@
-"""What the issuer signs for everybody: trust list, status lists, offline bundle."""
+"""Publishing what verifiers need: trust list, status lists, offline bundle."""

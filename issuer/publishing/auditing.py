@@ -1,10 +1,10 @@
-"""Making status lists again out of the ledger's entries, to see that what was published is what was recorded.
+"""Checking that published status lists match the ledger, by making them again from its entries.
 
-A list says what all entries below a number say. This reads the entries from the first on, keeps where each
-e-certificate stands, and at each list's number packs the bits anew: they have to be the same bytes. Each list
-must be committed to by the entry that its receipt proves. The register gives only which place in which list
-belongs to which ref; that link is what the salts hide from everybody else. Of an erased e-certificate nobody
-can say any more which ref it had: there the number that the ledger's row has for it is believed.
+A list reflects all entries below a certain number. The audit reads the entries from the first one on, tracks the life
+of each e-certificate, and at each list's number packs the bits again, which must give the same bytes. Each list must be
+committed to by the entry that its receipt proves. Only the place of each ref in the lists is taken from the register,
+because the salts hide that link from everybody else. The ref of an erased e-certificate cannot be computed any more;
+there the subject id in the ledger's row is trusted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NOWHERE = (0, 0)  # lists are numbered from 1
 
 @dataclass(frozen=True, slots=True)
 class ListFinding:
-    """A published list that is not what the entries say."""
+    """A published list that does not match the entries."""
 
     number: int
     version: int
@@ -42,9 +42,9 @@ class ListFinding:
 def audit_status_lists(
     database: Database, entries: Iterator[tuple[int | None, Entry]], log_keys: LogKeys
 ) -> tuple[int, list[ListFinding]]:
-    """How many published lists were made again, and which differ.
+    """The number of published lists that were checked, and those that differ.
 
-    `entries` is the whole log in order, each with the subject id of its row.
+    `entries` are all entries of the log in order, each with the subject id of its row.
     """
     with database.read() as connection:
         versions = [

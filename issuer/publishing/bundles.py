@@ -1,4 +1,4 @@
-"""Our offline bundle as a folder or a file."""
+"""Writing our offline bundle as a folder or a zip file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trust.storage.folder import write_durably
 
 
 def write_bundle(publishing: Publishing, members: Mapping[str, bytes], path: Path, at: datetime) -> None:
-    """Our lists and those of the members: a folder, or a zip file where the name ends so.
+    """Writes our lists and those of the members to a folder, or to a zip file if the name ends in .zip.
 
     `members`: files by their names in the bundle (`verifier.membership`).
     """

@@ -1,7 +1,7 @@
-"""Whom else our trust list names: other deployments (members), and CAs outside under which signed files are judged.
+"""The entries of our trust list about others: other deployments (members), and outside CAs for judging signed files.
 
-Nothing here talks to a member: an entry says what is believed of it. Its own lists are fetched and kept by the verifier
-(`verifier.membership.keeping`).
+Nothing here connects to a member: its entry says what it is trusted for. Its own lists are fetched and kept by the
+verifier (`verifier.membership.keeping`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ADDRESS = re.compile(r"https?://[^\s/?#@]{1,253}(?:/[^\s?#]{0,200})?")
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """Use cases on entries of the trust list that are about others. `own_host` is the one in our own codes."""
+    """Use cases on entries of the trust list about others. `own_host` is the host in our own codes."""
 
     database: Database
     clock: Clock
@@ -55,9 +55,9 @@ class Members:
         return _member(row)
 
     def put(self, entry: TrustedMember, *, is_new: bool) -> None:
-        """Puts a member into the trust list, or changes its entry.
+        """Adds a member to the trust list (`is_new`), or changes its entry.
 
-        Raises `Malformed`, and `Conflict` for an id that is taken or a host that stands in the codes of another.
+        Raises `Malformed`, and `Conflict` for an id that is taken or a host that is in the codes of another.
         """
         _check(entry)
         with self.database.write() as connection:
@@ -88,9 +88,10 @@ class Members:
         by: str = "operator",
         approved_by: str | None = None,
     ) -> None:
-        """From `since` on (now, if not given) the member is not believed; for one whose roots are compromised, at all.
+        """Ends the trust in a member from `since` on (default: now), or entirely if its roots are compromised.
 
-        Raises `NotFound`, and `NotPermitted` without a second person where it reaches far back, as the latter does.
+        Raises `NotFound`, and `NotPermitted` without a second person if it takes effect far in the past, as the latter
+        does.
         """
         self.get(member_id)
         at = self.clock.now()
@@ -102,14 +103,14 @@ class Members:
             tables.update(connection, sql.TrustMemberRow, {"id": member_id}, values)
 
     def anchors(self) -> builtins.list[tuple[str, TrustedAnchor]]:
-        """With the id of each: the beginning of its certificate's SHA-256, hex."""
+        """The outside CAs, each with its id, which is the beginning of its certificate's SHA-256 in hex."""
         with self.database.read() as connection:
             return [(anchor_id(each.cert), each) for each in list_anchors(connection)]
 
     def add_anchor(self, cert: bytes, name_zh: str, name_en: str, not_after: datetime | None = None) -> str:
-        """Judges signed files of others under this CA certificate (DER) too. Gives its id.
+        """From now on signed files of others are also judged under this CA certificate (DER). Returns its id.
 
-        Raises `Malformed` for what is no CA, and `Conflict` for one that is there.
+        Raises `Malformed` if it is no CA, and `Conflict` if it is in the list already.
         """
         begins, ends = ca_term(cert)
         row = sql.TrustAnchorRow(
@@ -132,7 +133,7 @@ class Members:
         return row.id
 
     def withdraw_anchor(self, wanted: str) -> None:
-        """From now on nothing is judged under this CA. Raises `NotFound`."""
+        """From now on no file is judged under this CA. Raises `NotFound`."""
         values = {
             "state": TrustState.RETIRED.value,
             "since": tables.to_micros(whole_second(self.clock.now())),

@@ -1,7 +1,7 @@
-"""What the service publishes so that others can verify without asking it: trust list, status lists, bundle.
+"""The lists by which others can verify without asking the service: trust list, status lists, offline bundle.
 
-Each is signed by a key of its own and says when the next one is due. A trust list gets a new number whenever
-its content or its time changes; numbers never go back.
+Each kind of list is signed by its own key and says when the next one is due. A trust list gets a new number whenever
+its content or its time changes; numbers never decrease.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class AnchoredList:
 
 @dataclass(slots=True)
 class _Published:
-    """A list that was published. `same`: a state that was found to say the same, so as not to write it out again."""
+    """A published trust list. `same`: a state whose encoding was found equal, so that it need not be encoded again."""
 
     compact: bytes
     payload: bytes
@@ -112,7 +112,7 @@ class _Published:
 
 @dataclass(frozen=True, slots=True)
 class Publishing:
-    """Use cases on published lists. `host` is the name that stands in codes; `witness_policy` as in the trust list."""
+    """Use cases on published lists. `host` is the name in codes; `witness_policy` is as in the trust list."""
 
     pki: Pki
     seals: Seals
@@ -121,14 +121,14 @@ class Publishing:
     log: Log
     witness_policy: str = ""
     closed_ledgers: Sequence[TrustedLedgerKey] = ()
-    """The keys of ledgers that came before this one (`ledger.closing`)."""
+    """The keys of the ledgers before this one (`ledger.closing`)."""
     _at_hand: dict[str, object] = field(default_factory=dict)
 
     # --- trust list ---
 
     def trust_list(self, at: datetime) -> bytes:
-        """The newest trust list (compact JWS); made anew if anything in it changed, it is half a day old, or dated in
-        the future."""
+        """The newest trust list (compact JWS). A new one is made if its content has changed, or if the last one is
+        half a day old or dated in the future."""
         with self.pki.database.read() as connection:
             seq = publishing_sql.newest_trust_list_seq(connection)
         wanted = self._present_state(at)
@@ -144,21 +144,21 @@ class Publishing:
                 next_update=published.next_update,
                 valid_until=published.valid_until,
             )
-            # From the future: a clock was wrong when it was made.
+            # A list dated in the future was made while the clock was wrong.
             if newest.says(same) and -_CLOCK_SKEW < at - published.issued_at < _NEXT_UPDATE / 2:
                 return newest.compact
             wanted = replace(wanted, seq=published.seq + 1)
         try:
             return self._sign_trust_list(wanted)
         except ClockDoubted:
-            # Reading goes on with what there is; how old it is, a verifier sees.
+            # Keep serving the last list; verifiers see how old it is.
             if newest is None:
                 raise
             return newest.compact
 
     def _readable(self, seq: int) -> _Published | None:
-        """The list of this number; None for one that an older version wrote in a form that is not read any more: it
-        is made anew, and stops nothing."""
+        """The list with this number. None if an older version wrote it in a form that is no longer supported, so
+        that a new one is made."""
         try:
             return self._published(seq)
         except Malformed as exc:
@@ -168,7 +168,7 @@ class Publishing:
             return None
 
     def _published(self, seq: int) -> _Published:
-        """The list of this number; the last one that was asked for is at hand."""
+        """The list with this number. The last one is cached."""
         known = self._at_hand.get("list")
         if isinstance(known, _Published) and known.listed.seq == seq:
             return known
@@ -180,7 +180,7 @@ class Publishing:
         return known
 
     def roots(self) -> list[bytes]:
-        """Public keys (DER) of the present and the next root: what verifiers pin."""
+        """The public keys (DER) of the present and the next root, which verifiers pin."""
         return [bytes(self.pki.service_keys.active(use).spki) for use in ("trust-root", "trust-root-next")]
 
     def _sign_trust_list(self, wanted: TrustList) -> bytes:
@@ -190,7 +190,8 @@ class Publishing:
         finished = jws.compact(signed, cose.raw_signature(root.suite, key.sign(signed)))
         with self.pki.database.write() as connection:
             tables.serialise(connection, "trust list")
-            # Another process may have published this number meanwhile: theirs counts, ours was not seen.
+            # If another process has published this number meanwhile, its list counts, because this one was not
+            # published.
             known = tables.one_row(connection, publishing_sql.TrustListRow, seq=wanted.seq)
             if known is not None:
                 return bytes(known.compact)
@@ -258,7 +259,7 @@ class Publishing:
         return [p.short for p in self.catalogue.values() if set(p.who_may_issue) & set(functions)]
 
     def _trusted_seals(self) -> tuple[TrustedSeal, ...]:
-        """As the register has them now; read again only after something changed."""
+        """The seals for the trust list, cached until something changes in the register."""
         with self.pki.database.read() as connection:
             version = seals_sql.seals_version(connection)
         match self._at_hand.get("seals"):
@@ -299,9 +300,9 @@ class Publishing:
     def status_list(self, number: int, at: datetime, *, max_age: timedelta | None = None) -> AnchoredList:
         """The newest list, as of `at` or a little before, with the receipt of the entry that anchors it.
 
-        A new one is made when the ledger says something new about an e-certificate in it, or the last one is
-        older than `max_age` (by default a third of the time after which clients ask again). The list says what
-        the ledger's entries say, not what the register says, so that an auditor can make it again from them.
+        A new one is made when the ledger has changed the status of an e-certificate in it, or the last one is older
+        than `max_age` (by default a third of the interval at which clients ask again). Lists are made from the ledger's
+        entries and not from the register, so that an auditor can make them again.
         """
         with self.pki.database.read() as connection:
             newest = publishing_sql.newest_status_list(connection, number)
@@ -341,7 +342,7 @@ class Publishing:
         return self._store_status_list(number, encoded, size, at)
 
     def _packed(self, number: int, changed_at: int, lives: Mapping[bytes, Life]) -> bytes:
-        """The list's content; made anew only when the ledger says something new of what is not in force."""
+        """The list's content, cached until the set of what is not in force changes in the ledger (`changed_at`)."""
         match self._at_hand.get(f"packed {number}"):
             case (known_at, bytes(known)) if known_at == changed_at:
                 return known
@@ -357,10 +358,10 @@ class Publishing:
         return packed
 
     def _places(self, lives: Mapping[bytes, Life]) -> dict[bytes, tuple[int, int]]:
-        """List and index of these e-certificates by ref, each from a row that is held against ref and MAC.
+        """List and index of these e-certificates by ref, each from a row that matches its ref and MAC.
 
-        Raises `StorageError` (ROW_EDITED) for one that has none. A log that was recovered may know more than the
-        register: what stands there under no number of ours is in no list.
+        Raises `StorageError` (ROW_EDITED) if a row is missing. After a recovery the log may contain e-certificates that
+        the register does not know; they are in no list.
         """
         known = self._at_hand.setdefault("places", {})
         assert isinstance(known, dict)
@@ -391,14 +392,14 @@ class Publishing:
         return known
 
     def _is_restored(self) -> bool:
-        """Then what the ledger has and the register has not is no sign of another hand."""
+        """True if log or register were restored, so that rows missing in the register are no sign of an attack."""
         with self.pki.database.read() as connection:
             return self.log.is_recovered or operations_sql.has_gap(connection)
 
     def _store_status_list(
         self, number: int, encoded: bytes, size: int, at: datetime
     ) -> publishing_sql.PublishedStatusListRow:
-        """Before it is anchored: what an entry commits to is never lost."""
+        """Stores a list before it is anchored, so that a list that an entry commits to is never lost."""
         micros = tables.to_micros(at)
         with self.pki.database.write() as connection:
             publishing_sql.forget_status_lists(connection, number, tables.to_micros(at - _STATUS_KEPT))
@@ -419,8 +420,8 @@ class Publishing:
         return row
 
     def _anchored_or_last(self, row: publishing_sql.PublishedStatusListRow, packed: bytes) -> AnchoredList:
-        """The list, or an older one that says the same while the ledger takes no entries: nothing can have
-        changed since. Without one, raises what the ledger said."""
+        """The list, anchored; or, while the ledger takes no entries, the last anchored one if its content is equal.
+        Otherwise raises the ledger's error."""
         try:
             return self._anchored(row)
         except (LedgerBusy, LedgerHalted):
@@ -440,7 +441,7 @@ class Publishing:
         return AnchoredList(bytes(last.encoded), last.proof)
 
     def _anchored(self, row: publishing_sql.PublishedStatusListRow) -> AnchoredList:
-        """The list with its receipt. A crash before this leaves a list without one; then it is anchored now."""
+        """The list with its receipt. Appends its entry if it has none yet, also after a crash."""
         encoded, proof = bytes(row.encoded), row.proof
         if proof is None:
             request = AppendRequest(
@@ -466,7 +467,8 @@ class Publishing:
         return AnchoredList(encoded, proof)
 
     def _witnessed(self, proof: str) -> str:
-        """The receipt against the published checkpoint, with its witnesses' lines, as soon as that covers the entry."""
+        """The receipt for the published checkpoint, with its cosignatures, if that covers the entry; otherwise the
+        same receipt."""
         if not self.witness_policy:
             return proof
         detached = parse_detached_receipt(proof)
@@ -483,8 +485,8 @@ class Publishing:
     # --- offline bundle ---
 
     def write_bundle(self, folder: Path, at: datetime, members: Mapping[str, bytes] | None = None) -> None:
-        """A bundle as a folder; `members` are files of other deployments to stand beside ours. The trust list is
-        written last: a half-written folder is an old bundle or none."""
+        """Writes a bundle to a folder; `members` are files of other deployments to be added. The trust list is
+        written last, so that a half-written folder is an old bundle or none."""
         files = self.bundle(at) | dict(members or {})
         for stale in (*folder.glob("crls/*.crl"), *folder.glob("members/*/crls/*.crl")):
             if stale.relative_to(folder).as_posix() not in files:
@@ -504,7 +506,7 @@ class Publishing:
             files[f"status/{number}.tlog-proof"] = self._witnessed(listed.proof).encode()
             decoded = decode_status_list(cose.decode_sign1(listed.encoded, max_bytes=MAX_LIST_BYTES).payload)
             next_update[f"status_list {number}"] = decoded.expires_at.isoformat()
-        files["checkpoint"] = self._newest_note().encode()  # after the lists: it covers what they say
+        files["checkpoint"] = self._newest_note().encode()  # after the lists, so that it covers their entries
         files["roots.json"] = json.dumps({"roots": roots}, indent=2).encode() + b"\n"
         files[TRUST_LIST_FILE] = self.trust_list(at)
         trust_list = decode_trust_list(jws.payload_of(files[TRUST_LIST_FILE]))
@@ -518,13 +520,13 @@ class Publishing:
         return files
 
     def _newest_note(self) -> str:
-        """The newest signed checkpoint, with the lines of witnesses if they have cosigned it already."""
+        """The newest signed checkpoint, with cosignatures if witnesses have cosigned it already."""
         newest, published = self.log.checkpoint_note(), self.log.published_note()
         return published if published.split("\n\n")[0] == newest.split("\n\n")[0] else newest
 
 
 def _listed(row: publishing_sql.PublishedStatusListRow) -> StatusList | None:
-    """A list that was published; None for one in a form that is not read any more."""
+    """A published status list, decoded; None if its form is no longer supported."""
     try:
         return decode_status_list(cose.decode_sign1(bytes(row.encoded), max_bytes=MAX_LIST_BYTES).payload)
     except (Malformed, VerificationError) as exc:
@@ -539,7 +541,8 @@ def _found_places(
     rows: Mapping[int, ecertificates_sql.ECertificateRow],
     lives: Mapping[bytes, Life],
 ) -> dict[bytes, tuple[int, int]]:
-    """By the numbers that the database has for them. What was erased has no salt left: its number has to do, once."""
+    """List and index by ref, from rows whose ref matches. Erased rows have no salt to compute a ref, so their
+    subject id is enough, once per row."""
     found, used = {}, set()
     for ref, subject in subjects.items():
         row = rows.get(subject)

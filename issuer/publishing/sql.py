@@ -1,4 +1,4 @@
-"""Tables of what is published: trust lists, status lists, other deployments and CAs outside."""
+"""The tables of published lists: trust lists, status lists, other deployments and outside CAs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TrustListRow(SQLModel, table=True):
 
 
 class PublishedStatusListRow(SQLModel, table=True):
-    """A signed list; `proof` is the receipt of the entry that anchors it, absent until it is anchored."""
+    """A signed list; `proof` is the receipt of the entry that anchors it, None until then."""
 
     __tablename__ = "published_status_list"
     id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
@@ -35,7 +35,7 @@ class PublishedStatusListRow(SQLModel, table=True):
 
 
 class TrustMemberRow(SQLModel, table=True):
-    """Another deployment in the trust list. What is a list there is JSON here; no list means that all are allowed."""
+    """Another deployment in the trust list. Lists are stored as JSON; None means that all are allowed."""
 
     __tablename__ = "trust_member"
     id: str = Field(primary_key=True, max_length=32)
@@ -54,7 +54,7 @@ class TrustMemberRow(SQLModel, table=True):
 
 
 class TrustAnchorRow(SQLModel, table=True):
-    """A CA outside in the trust list, under which signed files of others are judged."""
+    """An outside CA in the trust list, under which signed files of others are judged."""
 
     __tablename__ = "trust_anchor"
     id: str = Field(primary_key=True, max_length=16)
@@ -94,13 +94,14 @@ def newest_anchored_status_list(connection: Connection, number: int) -> Publishe
 
 
 def status_lists_of(connection: Connection, number: int) -> list[PublishedStatusListRow]:
-    """Every published version that is kept, oldest first."""
+    """Every stored version of a list, oldest first."""
     table = table_of(PublishedStatusListRow)
     rows = connection.execute(sa.select(table).where(table.c.number == number).order_by(table.c.id))
     return [PublishedStatusListRow(**row._mapping) for row in rows]
 
 
 def forget_status_lists(connection: Connection, number: int, before: int) -> None:
-    """Deletes versions issued before that time: they prove nothing any more, and weigh up to 64 KiB each."""
+    """Deletes versions issued before that time (in microseconds), which prove nothing any more and take up to 64 KiB
+    each."""
     table = table_of(PublishedStatusListRow)
     connection.execute(sa.delete(table).where(table.c.number == number, table.c.issued_at < before))
