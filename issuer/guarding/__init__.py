@@ -1,1 +1,1 @@
-"""What keeps an edited row of the register from deciding anything."""
+"""Guarding the register: rows that were edited from outside are detected and not used."""

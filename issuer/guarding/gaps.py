@@ -1,9 +1,9 @@
-"""A register that was restored from a copy goes on behind a gap: no number comes twice, nothing spent comes back.
+"""Leaving gaps in the numbers of a restored register, so that no number is used twice and nothing spent is valid again.
 
-What the ledger counts says how far: operations and e-certificates. What it does not count (CRLs, trust lists, uses and
-approvals of seals) leaves out more numbers than can have been given out; places in status lists go on in a new list,
-because those of the old one stand in documents that the copy does not know. Serial numbers of X.509 certificates,
-identifiers, public ids and every secret are random and need no gap.
+The ledger tells how many operations and e-certificates there were. For numbers that it does not contain (CRLs, trust
+lists, uses and approvals of seals) the gap is larger than any count that can have been given out. Places in status
+lists continue in a new list, because those of the old one are in documents that the copy does not know. Serial numbers
+of X.509 certificates, identifiers, public ids and secrets are random and need no gap.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _log = logging.getLogger("yinzheng.register")
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """`lost`: e-certificates that the ledger has and the register has not."""
+    """The state of a restored register. `lost`: the number of e-certificates that are in the ledger only."""
 
     operations_known: int
     operations_given_out: int
@@ -36,9 +36,9 @@ class Restored:
 
 
 def leave_gaps(database: Database, log: Log, clock: Clock, entropy: Entropy) -> Restored | None:
-    """Where the ledger was asked for more than the register knows, goes on behind it. None: nothing was restored.
+    """Leaves gaps if the ledger has received more operations than the register knows. None if nothing was restored.
 
-    Before rows are guarded; once, for the gap itself is remembered.
+    Must run before rows are guarded. It is done once, because the gap itself is stored.
     """
     given_out = log.last_operation_id
     with database.read() as connection:
@@ -61,16 +61,16 @@ def leave_gaps(database: Database, log: Log, clock: Clock, entropy: Entropy) -> 
         )
     found = Restored(known, given_out, lost)
     _log.critical(
-        "the register is older than the ledger: it goes on behind a gap, and codes and sessions have ended",
+        "the register is older than the ledger: numbers are skipped, and codes and sessions have ended",
         extra={"code": "REGISTER_RESTORED", "what": f"{lost} e-certificate(s) are in the ledger alone"},
     )
     return found
 
 
 def follow_ledger(database: Database, log: Log, clock: Clock) -> int:
-    """Brings the statuses in a restored register in line with the ledger, which has seen more; says of how many.
+    """Updates the statuses in a restored register from the ledger; returns how many were changed.
 
-    What is done then is what the ledger has; reason and note went with the lost rows.
+    The ledger gives acts and times; reasons and notes are lost with the rows.
     """
     behind: dict[bytes, tuple[int, Life]] = {}
     with database.read() as connection:

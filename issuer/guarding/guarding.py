@@ -1,24 +1,24 @@
-"""No row that somebody edited decides anything: what the register's rows are held against, where they are read.
+"""Checking rows of the register when they are read, so that a row that was edited from outside is not used.
 
 Two kinds of tables:
 
     recorded       few rows, which change: authorities, CAs, keys, seals, API keys, members … Each change is a
-                   REGISTER_EVENT of the ledger, which commits to the MAC of the row as it was left. A row counts only
-                   as the newest event about it says; one without an event was put in by hand. So yesterday's row, with
-                   yesterday's MAC, is found out too, and so is a row that is gone.
-    with a MAC     many rows, whose deciding columns are written once: e-certificates, operations, documents, holders,
-                   claim links, sessions. The MAC is in the row. What ends them is not in these columns: of an
-                   e-certificate the ledger says it (`ledger.standing`).
+                   REGISTER_EVENT of the ledger, which commits to the row's new MAC. A row must match the newest event
+                   about it; one without an event was added from outside. So an older version of a row with its own MAC
+                   is detected too, and so is a deleted row.
+    with a MAC     many rows, whose important columns are written once: e-certificates, operations, documents,
+                   holders, claim links, sessions. The MAC is in the row. It does not cover the columns that end a row;
+                   for an e-certificate, the ledger is asked (`ledger.standing`).
 
-The MAC is over its version, the table and every deciding column, under a key that is not in the database.
+The MAC is over its version, the table and every important column, with a key that is not in the database.
 
     MAC       HMAC-SHA256(key, CBOR [1, table, [[column, value], …]])          columns in the order of their names
     payload   CBOR [1, operation id, is enrolment, [[table, [key, …], MAC], …]]      MAC empty: the row was deleted
     commit    HMAC-SHA256(key, payload), in the ledger's entry
 
-An enrolment says of all rows at once how they are: at the beginning, after an upgrade, and when an operator says so
-(`yinzheng ledger accept-register`). A change is announced in its own transaction and appended behind it; until then
-the announcement counts, which carries the MAC too.
+An enrolment is an event with all rows as they are: at the beginning, after an upgrade, and when an operator asks for it
+(`yinzheng ledger accept-register`). A change is announced in its own transaction and appended afterwards; until then
+the announcement counts, which contains the MAC too.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ RECORDED: Final[Mapping[str, frozenset[str]]] = {
     "ocsp_responder": frozenset(),
     "api_key": frozenset(),
 }
-"""The recorded tables, each with the columns that decide nothing."""
+"""The recorded tables, each with the columns that its MAC does not cover."""
 
 WITH_MAC: Final[Mapping[str, tuple[str, ...]]] = {
     "ecertificate": (
@@ -83,7 +83,7 @@ WITH_MAC: Final[Mapping[str, tuple[str, ...]]] = {
         *("number", "serial", "version", "seal_id", "status_list", "status_index", "replaces_id", "ref_salt"),
         *("commit_salts", "created_at"),
     ),
-    # What was announced is carried on later: one put in by hand would be an act that nobody decided.
+    # Announced operations are resumed later, so one that was added from outside would be carried out.
     "operation": ("id", "ecertificate_id", "kind", "reason", "note", "actor", "salt", "at"),
     "document": ("ecertificate_id", "kind", "content"),
     "holder": ("holder_ref", "ecertificate_id"),
@@ -93,7 +93,7 @@ WITH_MAC: Final[Mapping[str, tuple[str, ...]]] = {
         *("session_hash", "ecertificate_id", "purpose", "audience", "level", "started_at", "expires_at"),
     ),
 }
-"""The tables whose rows carry a MAC, each with the columns that it is over."""
+"""The tables whose rows contain a MAC, each with the columns that it covers."""
 
 _COLUMNS: Final = {table: frozenset(columns) for table, columns in WITH_MAC.items()}
 _log = logging.getLogger("yinzheng.register")
@@ -112,7 +112,7 @@ _TODO: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the newest event says of a row, and what the one before said."""
+    """The MAC of a row in the newest event about it, and the one in the event before."""
 
     operation_id: int
     mac: bytes
@@ -128,7 +128,7 @@ class _Announced:
 
 
 class RegisterGuard:
-    """The guard of a register. It believes every row until `attach`: the log's own keys stand in rows."""
+    """The guard of a register. It accepts every row until `attach`, because rows with keys are read to open the log."""
 
     def __init__(self, database: Database, key: bytes, clock: Clock) -> None:
         self._database = database
@@ -145,24 +145,24 @@ class RegisterGuard:
         self._in_ledger: dict[bytes, int] = {}
 
     def attach(self, log: Log) -> None:
-        """From here on rows are held against the ledger. Enrols them in a register that never was.
+        """From now on rows are checked against the ledger. A register without any event is enrolled.
 
-        Rows that were read unguarded before, or that were edited while nobody ran, are named in the log.
+        Rows that were edited while no service ran, or are already read without a check, are logged.
         """
         self._log = log
         self._look(always=True)
         if not self._events:
             self._take_over()
             self.enrol()
-        with contextlib.suppress(OperationalError):  # the keeper tries again
+        with contextlib.suppress(OperationalError):  # `Keeper` tries again
             self.resume()
         for table, key in self.differing():
             _log.critical(
-                "a row of the register decides nothing",
+                "a row of the register was changed from outside and is not used",
                 extra={"code": "ROW_EDITED", "what": f"{table} {key}"},
             )
 
-    # --- what databases ask (`trust.storage.guard.Guard`) ---
+    # --- the port `trust.storage.guard.Guard` ---
 
     def is_recorded(self, table: str, columns: Iterable[str] | None = None) -> bool:
         return table in RECORDED and (columns is None or not RECORDED[table].issuperset(columns))
@@ -175,7 +175,7 @@ class RegisterGuard:
         return self._mac(table, sorted(columns), row) if columns is not None else None
 
     def has_good_mac(self, table: str, row: Mapping[str, Any]) -> bool:
-        """Of a row of a table with MACs."""
+        """True if the MAC in a row is right. For tables whose rows contain MACs only."""
         return hmac.compare_digest(self.mac(table, row) or b"", row["mac"] or b"-")
 
     def check(self, connection: Connection, table: str, row: Mapping[str, Any]) -> None:
@@ -204,8 +204,8 @@ class RegisterGuard:
         return self._store(connection, rows, is_enrolment=False) if rows else None
 
     def complete(self, announced: object) -> None:
-        """Appends the event of a transaction that is done. Before the log is there, `attach` does; while the log
-        takes nothing, the change counts already, and `resume` appends it later."""
+        """Appends the event of a committed transaction. Before the log is attached, `attach` does that; while the
+        log takes no entries, the change counts already, and `resume` appends its event later."""
         if self._log is None or not isinstance(announced, _Announced):
             return
         try:
@@ -216,7 +216,7 @@ class RegisterGuard:
     # --- the ledger ---
 
     def resume(self) -> int:
-        """Appends what was announced and not appended; says how many."""
+        """Appends the events that were announced and not appended; returns their number."""
         with self._turn:
             pending = self._pending()
             if pending:
@@ -224,7 +224,7 @@ class RegisterGuard:
             return len(pending)
 
     def enrol(self) -> None:
-        """Says of all rows of the recorded tables that they count as they are."""
+        """Records all rows of the recorded tables as they are now."""
         with self._database.write() as connection:
             tables.serialise(connection, "enrolment")
             rows = []
@@ -236,15 +236,16 @@ class RegisterGuard:
 
     @property
     def lost_entry(self) -> int | None:
-        """An entry of the ledger whose event is gone from the register, so that no recorded row counts."""
+        """The number of a ledger entry whose event is missing in the register, so that no recorded row is accepted;
+        or None."""
         return self._lost
 
     def differing(self) -> list[tuple[str, str]]:
-        """Rows of the recorded tables that do not count as they are: table and key; also those that are gone."""
+        """Table and key of the rows of recorded tables that do not match the events, and of those that are missing."""
         suspects = self._suspects()
         if not suspects:
             return []
-        # Perhaps they were changed while they were read: looked at once more, by themselves.
+        # Read them once more one by one, because they may have been changed while the table was read.
         found = []
         for key in suspects:
             with self._turn:
@@ -277,7 +278,7 @@ class RegisterGuard:
             kind=_OPERATION,
             actor=ACTOR,
             salt=b"",
-            done=True,  # nobody but the guard carries it on
+            done=True,  # only the guard completes it
             at=tables.to_micros(self._clock.now()),
         )
         operation_id = int(tables.insert(connection, operation))
@@ -305,12 +306,13 @@ class RegisterGuard:
                 for each in announced
             ]
         )
-        # In the lock store too: a copy of yesterday's database must not pass for today's.
+        # Lock the new head too, so that an old copy of the database is not taken for the current one.
         self._log.publish()
         self._look(always=True)
 
     def _pending(self) -> list[_Announced]:
-        """Events that were stored and are in no entry, with a good MAC: one that was put in by hand has none."""
+        """Stored events without an entry. Those without a good MAC are left out, because they were added from
+        outside."""
         with self._database.read() as connection:
             rows = [
                 row for row in guarding_sql.register_events(connection) if row.commitment not in self._done
@@ -322,7 +324,7 @@ class RegisterGuard:
         ]
 
     def _look(self, *, always: bool = False) -> None:
-        """Takes in the events that are new in the ledger."""
+        """Reads the new events of the ledger, unless it did so within the last second (`always`: even then)."""
         with self._turn:
             now = time.monotonic()
             if self._log is None or (not always and now - self._looked_at < _FRESH_SECONDS):
@@ -384,7 +386,7 @@ class RegisterGuard:
         return self._lost is None and said is not None and hmac.compare_digest(said.mac, mac)
 
     def _is_announced(self, key: Key, mac: bytes) -> bool:
-        """The change is stored with its MAC, and the ledger has not taken it yet. The newest one counts."""
+        """True if `mac` is that of the newest stored change which the ledger does not contain yet."""
         said = self._said.get(key)
         newest = said.operation_id if said is not None else 0
         announced: bytes | None = None
@@ -395,7 +397,8 @@ class RegisterGuard:
         return announced is not None and hmac.compare_digest(announced, mac)
 
     def _was_said_just_now(self, key: Key, mac: bytes) -> bool:
-        """A transaction that began before the row was changed sees it as it was, while the database has it new."""
+        """True if `mac` is that before a change of the last seconds, which a transaction that began earlier still
+        sees."""
         said = self._said.get(key)
         if said is None or self._lost is not None or not hmac.compare_digest(said.before, mac):
             return False
@@ -409,7 +412,7 @@ class RegisterGuard:
     # --- e-certificates ---
 
     def _check_issued(self, row: Mapping[str, Any]) -> None:
-        """Its entry is in the ledger, and its status is what the ledger says."""
+        """Checks that its entry is in the ledger, and that its status is that in the ledger."""
         ref = ecertificate_ref(row["pid"], row["ref_salt"])
         if self._in_ledger.get(ref) != row["entry_seq"]:
             self._check_entry(ref, row["entry_seq"])
@@ -421,19 +424,19 @@ class RegisterGuard:
             raise Busy("The e-certificate is being changed at this moment.", "Ask again.", retry_after=1)
 
     def is_status_of(self, ref: bytes, row: Mapping[str, Any]) -> bool:
-        """Does the ledger say of this e-certificate what its row says?"""
+        """True if the row's status agrees with the ledger, also while an act is under way."""
         assert self._log is not None
         life = self._log.standing.life_of(ref)
         if life is Life.ERASED:
             return row["status"] in (Status.REVOKED.value, Status.REPLACED.value)
         said = STATUS_OF_LIFE[life]
-        # While an act is under way the register is a step behind.
+        # While an act is under way the register may be one step behind.
         return row["status"] == said.value or (
             row["pending_operation"] is not None and self._is_under_way(row, said)
         )
 
     def _is_under_way(self, row: Mapping[str, Any], said: Status) -> bool:
-        """The act that waits leads to where the ledger is already: only then may the register be behind."""
+        """True if the pending act leads to the status in the ledger. Only then may the register be behind."""
         with self._database.read() as connection:
             operation = tables.one_row(connection, operations_sql.OperationRow, id=row["pending_operation"])
         return (

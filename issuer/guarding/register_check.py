@@ -1,7 +1,7 @@
-"""Reads the register again while it runs: every row that decides something, against ledger and MAC.
+"""Checks the whole register against ledger and MACs, again and again while the service runs.
 
-What is found here decides nothing anyway, since rows are checked where they are read (`issuer.guarding.guarding`).
-This pass finds what nobody has asked for yet, and rows that are gone, and says so before anybody asks.
+Edited rows are not used in any case, because rows are checked when they are read (`issuer.guarding.guarding`). This
+pass also finds edited rows that no request has read yet, and rows that are missing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _log = logging.getLogger("yinzheng.keeping")
 
 @dataclass(frozen=True, slots=True)
 class RegisterFinding:
-    """A row that is not as this service left it. `key` names nobody: numbers, and keys that are random."""
+    """A row that was changed from outside. `key` identifies no person: it consists of numbers and random keys."""
 
     table: str
     key: str
@@ -44,9 +44,9 @@ def check_register(
     documents: bool = False,
     pause: Callable[[], None] = lambda: None,
 ) -> tuple[int, list[RegisterFinding]]:
-    """One pass: how many rows were read, and what was found, up to a hundred. Raises `OperationalError`.
+    """One pass. Returns the number of rows that were read, and at most a hundred findings. Raises `OperationalError`.
 
-    `documents`: their contents too, which is a read of the whole register.
+    `documents`: whether to check the contents of documents too, which reads the whole register.
     """
     if guard.lost_entry is not None:
         lost = RegisterFinding("register_event", str(guard.lost_entry), "What this entry commits to is gone.")
@@ -63,7 +63,7 @@ def check_register(
         for rows in _portions(database, table):
             read += len(rows)
             if table == "ecertificate":
-                # Sealed: its entry may be there already, and the row not know it yet.
+                # The entry of a sealed one may exist already without being noted in the row.
                 issued += sum(row["entry_seq"] is not None or row["step"] == "SEALED" for row in rows)
                 found += _check_ecertificates(database, log, guard, rows)
             else:
@@ -83,7 +83,8 @@ def check_register(
 def _check_ecertificates(
     database: Database, log: Log, guard: RegisterGuard, rows: list[dict[str, Any]]
 ) -> Iterator[RegisterFinding]:
-    """Those that do not fit are looked at once more: they may have been changed meanwhile."""
+    """Findings on these rows. Rows that do not fit are read a second time, because they may have been changed
+    meanwhile."""
     suspects = [row for row, what in _unfitting(log, guard, rows)]
     if not suspects:
         return
@@ -111,7 +112,7 @@ def _unfitting(
 
 
 def _portions(database: Database, name: str) -> Iterator[list[dict[str, Any]]]:
-    """All rows in the order of their keys, a portion in one transaction."""
+    """Yields all rows in the order of their keys, in portions of one transaction each."""
     after: tuple[Any, ...] | None = None
     while True:
         with database.read() as connection:
@@ -130,7 +131,7 @@ def _finding(table: str, row: Mapping[str, Any]) -> RegisterFinding:
 
 @dataclass(slots=True)
 class RegisterChecking:
-    """Reads the register again, pass after pass. What was found stays named until a pass finds it mended."""
+    """Runs passes over the register. `findings` are those of the last pass."""
 
     database: Database
     log: Log
@@ -146,7 +147,8 @@ class RegisterChecking:
             if each not in self.findings:
                 what = f"{each.table} {each.key}: {each.what}"
                 _log.critical(
-                    "a row of the register decides nothing", extra={"code": "ROW_EDITED", "what": what}
+                    "a row of the register was changed from outside and is not used",
+                    extra={"code": "ROW_EDITED", "what": what},
                 )
         self.rows, self.findings = self.rows + rows, tuple(found)
         self.finished_at = self.clock.now()

@@ -1,4 +1,4 @@
-"""The table of register events, and the gaps that a restored register leaves in its numbers."""
+"""The table of register events, and leaving gaps in the numbers of a restored register."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from trust.storage.tables import (
 )
 
 NUMBERS_LEFT_OUT = 1_000_000
-"""More than a service can have given out between a copy and its restore, of what the ledger does not count."""
+"""The gap for numbers that are not in the ledger; more than can have been given out between a copy and its restore."""
 
 
 class RegisterEventRow(SQLModel, table=True):
-    """What an entry of the kind REGISTER_EVENT commits to; see `issuer.guarding.guarding`."""
+    """The payload to which an entry of the kind REGISTER_EVENT commits; see `issuer.guarding.guarding`."""
 
     __tablename__ = "register_event"
     operation_id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
@@ -37,7 +37,7 @@ class RegisterEventRow(SQLModel, table=True):
 
 
 def register_events(connection: Connection) -> list[RegisterEventRow]:
-    """All of them, oldest first."""
+    """All register events, oldest first."""
     table = table_of(RegisterEventRow)
     return [
         RegisterEventRow(**row._mapping)
@@ -46,7 +46,7 @@ def register_events(connection: Connection) -> list[RegisterEventRow]:
 
 
 def register_events_with(connection: Connection, commitments: Sequence[bytes]) -> dict[bytes, bytes]:
-    """The payloads of these commitments, as far as they are stored."""
+    """The stored payloads of these commitments; missing ones are left out."""
     table = table_of(RegisterEventRow)
     found: dict[bytes, bytes] = {}
     for start in range(0, len(commitments), 500):
@@ -59,9 +59,11 @@ def register_events_with(connection: Connection, commitments: Sequence[bytes]) -
 def leave_gaps(
     connection: Connection, *, last_ecertificate_id: int, lost: int, secret: bytes, at: int
 ) -> None:
-    """The same for every other number that counts: e-certificates, uses of seals and approvals, CRLs, trust lists,
-    and a new status list in the place of the one whose places were given out since. `lost`: how many e-certificates
-    the ledger has and the register has not. What ends by itself (codes that are shown) ends now."""
+    """Leaves gaps in the numbers of e-certificates, uses and approvals of seals, CRLs and trust lists, begins a new
+    status list, and ends presentations and open approvals.
+
+    `lost`: the number of e-certificates that are in the ledger only.
+    """
     if connection.dialect.name == "postgresql":
         highest = connection.execute(sa.select(sa.func.max(table_of(ECertificateRow).c.id))).scalar() or 0
         set_sequence(connection, ECertificateRow, max(highest, last_ecertificate_id, 1))
@@ -78,7 +80,7 @@ def leave_gaps(
     )
     insert(connection, mark_of_approvals)
     set_sequence(connection, SealApprovalRow, approval_id)
-    # An approval that the copy has open may have been used since.
+    # Open approvals in the copy may have been used since.
     update(connection, SealApprovalRow, {"used_at": None}, {"used_at": at})
     crls = table_of(CrlRow)
     connection.execute(sa.update(crls).values(number=crls.c.number + NUMBERS_LEFT_OUT, this_update=0))
@@ -88,7 +90,7 @@ def leave_gaps(
     lists = table_of(StatusListRow)
     newest_list = connection.execute(sa.select(sa.func.max(lists.c.number))).scalar()
     if newest_list is not None:
-        # One more may have been begun since with the very next place, and then one for every 2^18.
+        # Since the copy, a new list may have been begun with the next place, and one more for every 2^18 places.
         insert(connection, StatusListRow(number=newest_list + 2 + lost // ENTRIES, secret=secret, used=0))
     shown = table_of(PresentationRow)
     connection.execute(
