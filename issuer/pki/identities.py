@@ -1,7 +1,8 @@
-"""Seal identities: keys whose X.509 certificates come from certification authorities outside.
+"""Seal identities: keys whose X.509 certificates come from outside certification authorities.
 
-A seal that is made with one is known by that CA's chain and not by ours. Several CAs stand side by side: each
-identity carries its own chain and its own root. Which seal uses which identity is decided elsewhere.
+A seal that is made with one is verified with that CA's chain and not with ours. Identities of several CAs can exist
+side by side: each has its own chain and its own root. Which seal uses which identity is decided elsewhere
+(`issuer.seals.lifecycle`).
 
     request ──> CSR out ──> certificate in ──┐
     PKCS #12 in ─────────────────────────────┴──> SealIdentity
@@ -32,10 +33,10 @@ from trust.storage.sql import Database
 
 @dataclass(frozen=True, slots=True)
 class SealIdentity:
-    """A key with its chain. `certs` are DER, the seal's own first and no root; `root` is what was trusted.
+    """A key with its chain. `certs` are DER, the seal's own first and without the root; `root` is the trusted root.
 
     `identity_id` is the first 16 bytes of SHA-256 over the certificate, in hex. Open the key with
-    `KeyPurpose.SEAL`. `revoked_at`: since when a CA above has revoked it, as its lists say.
+    `KeyPurpose.SEAL`. `revoked_at`: the time of revocation according to the CAs' lists, or None.
     """
 
     identity_id: str
@@ -50,7 +51,7 @@ class SealIdentity:
 
     @property
     def issuer_name(self) -> str:
-        """The common name of the CA above the seal."""
+        """The common name of the CA that issued the certificate."""
         return read_x509_cert((*self.certs, self.root)[1]).common_name
 
 
@@ -76,25 +77,27 @@ class SealIdentities:
         return record, self.request_again(record.key_id, subject)
 
     def request_again(self, key_id: str, subject: Subject) -> bytes:
-        """A CSR (DER) for a key that is there: for another CA, or after the first request was lost."""
+        """A CSR (DER) for an existing key: for another CA, or after the first request was lost."""
         return make_csr(self.keys.open(key_id, KeyPurpose.SEAL), subject)
 
     def import_certificate(
         self, cert: bytes, others: Sequence[bytes], roots: Sequence[bytes], *, label: str
     ) -> SealIdentity:
-        """Takes in what a CA made of a request. All are DER. Raises `Malformed` (see `keys.pki.importing`)."""
+        """Imports the certificate that a CA issued for a request. All are DER. Raises `Malformed` (see
+        `keys.pki.importing`)."""
         key_id = sha256(public_key_of(cert))[:16].hex()
         known = [record for record in self.keys.records() if record.key_id == key_id]
-        # Without its key here, the certificate is measured against no key at all.
+        # If its key is not here, the empty public key makes the check fail.
         public_key = known[0].public_key if known else b""
         chain = check_seal_chain(cert, others, roots, public_key=public_key, at=self.clock.now())
-        self.keys.open(key_id, KeyPurpose.SEAL)  # it has to be there, and be a seal's
+        self.keys.open(key_id, KeyPurpose.SEAL)  # raises unless the key can be opened and is for seals
         return self._store(chain, key_id, label)
 
     def import_pkcs12(
         self, data: bytes, password: bytes, others: Sequence[bytes], roots: Sequence[bytes], *, label: str
     ) -> SealIdentity:
-        """Takes in key and certificate together. The key is kept in our own files, under our passphrase."""
+        """Imports key and certificate from a PKCS #12 file. The key is stored in our own files, under our
+        passphrase."""
         held = read_pkcs12(data, password)
         at = self.clock.now()
         chain = check_seal_chain(held.cert, (*held.others, *others), roots, public_key=held.public_key, at=at)
@@ -136,7 +139,7 @@ class SealIdentities:
 
 
 def list_identities(connection: Connection) -> list[SealIdentity]:
-    """All that were imported, in the caller's transaction."""
+    """All imported identities, read in the caller's transaction."""
     return [_identity(row) for row in tables.all_rows(connection, sql.SealIdentityRow)]
 
 

@@ -1,7 +1,7 @@
-"""The OCSP responder of our own CAs: what the register knows, signed by responders that the CAs delegated.
+"""The OCSP responder of our own CAs: answers from the register, signed by delegated responders.
 
-A responder's key and certificate are made at the first question to its CA. As nobody asks whether a responder
-was revoked (id-pkix-ocsp-nocheck), its certificate is short-lived and made anew in time, for the same key.
+A responder's key and certificate are made on the first request for its CA. Clients do not check whether a responder is
+revoked (id-pkix-ocsp-nocheck), so its certificate is short-lived and renewed in time, for the same key.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ ANSWER_TERM = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Ocsp:
-    """Answers questions about certificates of our CAs."""
+    """Answers OCSP requests about certificates of our CAs."""
 
     pki: Pki
     certs_under: Callable[[Connection, str], Collection[bytes]]
-    """Every certificate (DER) that one of our CAs issued, whatever became of it."""
+    """Returns every certificate (DER) that one of our CAs issued, whatever its state."""
 
     def answer(self, ca_id: str, request: bytes) -> bytes:
         """The answer to an OCSPRequest (DER in and out). Raises `NotFound` for a CA that is not ours.
 
-        What is no request gets malformedRequest; a key that is away, tryLater.
+        An unreadable request is answered with malformedRequest; if a key or the database is unavailable, the answer is
+        tryLater.
         """
         at = self.pki.clock.now()
         with self.pki.database.read() as connection:
@@ -69,9 +70,9 @@ class Ocsp:
             return refusal("try_later")
 
     def evidence(self, cert: bytes, issuer: bytes) -> tuple[bytes, bytes] | None:
-        """What the responder of one of our CAs says of a certificate of its, and the responder's certificate.
+        """The OCSP answer about a certificate of one of our CAs, and the responder's certificate.
 
-        All DER. None if `issuer` is no CA of ours. Raises `KeyUnavailable`.
+        All are DER. None if `issuer` is not one of our CAs. Raises `KeyUnavailable`.
         """
         at = self.pki.clock.now()
         with self.pki.database.read() as connection:
@@ -80,7 +81,7 @@ class Ocsp:
             )
         if ca is None:
             return None
-        # How the certificate is named, not what is signed: SHA-256 is read by all, SM3 by few.
+        # This digest only identifies the certificate and is not signed. All validators support SHA-256, few SM3.
         answer = self.answer(ca.id, make_request([cert], issuer, nonce=None, algorithm="sha256"))
         return answer, self._responder(ca, at).cert
 
@@ -88,7 +89,7 @@ class Ocsp:
         keys = self.pki.keys
         with self.pki.database.read() as connection:
             row: sql.OcspResponderRow | None = tables.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
-        # One that is good for longer than a term was made by a clock that was ahead, and is not good yet.
+        # A certificate that ends later than a term from now was made while the clock was ahead, and is not valid yet.
         if (
             row is None
             or not _RENEWED_BEFORE <= tables.from_micros(row.not_after) - at <= _RESPONDER_TERM + _CLOCK_SKEW
@@ -100,10 +101,10 @@ class Ocsp:
         self, ca: sql.CaRow, old: sql.OcspResponderRow | None, at: datetime
     ) -> sql.OcspResponderRow:
         pki = self.pki
-        # First, so that no responder's key is made and left behind each time that the CA's is away.
+        # Open the CA's key first, so that no unused responder's key is left behind whenever it is unavailable.
         purpose = KeyPurpose.ROOT_CA if ca.kind == Profile.ROOT.value else KeyPurpose.ISSUING_CA
         ca_key = pki.keys.open(ca.key_id, purpose)
-        # P-256 under the RSA tree: the same verifiers read it, and it signs twenty times as fast.
+        # P-256 under the RSA tree, because the same verifiers support it and it signs twenty times as fast.
         suite = Suite.SM2_SM3 if Suite(ca.suite) is Suite.SM2_SM3 else Suite.P256_SHA256
         if old is None:
             record = pki.keys.generate(KeyPurpose.OCSP, suite, label=f"ocsp-{ca.id}", at=at)
@@ -129,7 +130,7 @@ class Ocsp:
             tables.serialise(connection, "ocsp responder")
             known: sql.OcspResponderRow | None = tables.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
             if known is not None and (old is None or bytes(known.cert) != bytes(old.cert)):
-                return known  # another process was faster
+                return known  # another process made one first
             tables.delete(connection, sql.OcspResponderRow, {"ca_id": ca.id})
             tables.insert(connection, row)
         return row

@@ -1,8 +1,8 @@
-"""Revocation lists of the CAs outside that stand above what we use: fetched, checked, kept, given out.
+"""Fetching, checking, keeping and publishing the revocation lists of outside CAs above certificates that we use.
 
-For each issuer in the chain of an imported certificate one list is kept. A new one takes its place only if the
-issuer signed it, it is whole (`keys.pki.crl`) and no older: who answers at the address, or is in between, can
-withhold a list, and that is all. Then the old one stays, until it runs out and verdicts say so.
+For each issuer in the chain of an imported certificate one list is kept. A new one replaces it only if the issuer
+signed it, it is complete (`keys.pki.crl`) and not older. So an attacker at the address or in between can only withhold
+a list. Then the old one stays, until it expires and verdicts show that.
 """
 
 from __future__ import annotations
@@ -40,12 +40,13 @@ _AGAIN_AFTER, _AGAIN_AFTER_FAILURE = timedelta(hours=1), timedelta(minutes=5)
 _log = logging.getLogger("yinzheng.crls")
 
 Fetch = Callable[[str], bytes]
-"""The bytes at an address that a certificate names. Raises `TrustError`."""
+"""Returns the bytes at an address that a certificate names. Raises `TrustError`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CrlIssuer:
-    """A CA above certificates of ours. `addresses` are in any of these, `common` in all of them."""
+    """An outside CA. `addresses` are those of lists in any certificate under it that we use, `common` those in all
+    of them."""
 
     issuer_id: str
     cert: bytes
@@ -59,7 +60,8 @@ class CrlIssuer:
 
 @dataclass(frozen=True, slots=True)
 class KeptCrl:
-    """What there is of one issuer; all times None before the first list. `problem`: why the last try failed."""
+    """The state of one issuer's list; times are None before the first one. `problem`: why the last try failed, or
+    None."""
 
     issuer_id: str
     name: str
@@ -72,7 +74,7 @@ class KeptCrl:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What came of one issuer. `is_new`: a list was stored; `error`: why there is none, and the old one stays."""
+    """The result for one issuer. `is_new`: a new list was stored; `error`: why not, so that the old one stays."""
 
     issuer_id: str
     name: str
@@ -82,7 +84,7 @@ class Refreshed:
 
 @dataclass(frozen=True, slots=True)
 class OutsideCrls:
-    """Use cases on lists of CAs outside."""
+    """Use cases on lists of outside CAs."""
 
     database: Database
     clock: Clock
@@ -95,13 +97,13 @@ class OutsideCrls:
         return [_kept(issuer, rows.get(issuer.issuer_id)) for issuer in issuers]
 
     def refresh(self) -> Sequence[Refreshed]:
-        """Fetches the list of every issuer. A failure stops only itself, and is remembered."""
+        """Fetches the list of every issuer. A failure does not affect the others, and is stored."""
         with self.database.read() as connection:
             issuers = _issuers(connection)
         return [self._refresh(issuer) for issuer in issuers]
 
     def run(self) -> None:
-        """What the keeper does: fetches what is due."""
+        """Fetches the lists that are due, for `Keeper`."""
         at = self.clock.now()
         with self.database.read() as connection:
             issuers = _issuers(connection)
@@ -117,7 +119,7 @@ class OutsideCrls:
                     )
 
     def take(self, data: bytes) -> Refreshed:
-        """Keeps a list that came some other way, as a file. Raises `Malformed` (see `keys.pki.crl`)."""
+        """Keeps a list that was received as a file. Raises `Malformed` (see `keys.pki.crl`)."""
         der = read_crl_file(data)
         named = issuer_name(der)
         with self.database.read() as connection:
@@ -127,7 +129,7 @@ class OutsideCrls:
             "Import the certificate first; `yinzheng pki crls list` names the CAs.",
             code="CRL_OTHER_ISSUER",
         )
-        for issuer in issuers:  # several have one name where a CA changed its key
+        for issuer in issuers:  # a CA that changed its key is listed several times under one name
             try:
                 return Refreshed(issuer.issuer_id, issuer.name, self._keep(issuer, der))
             except Malformed as exc:
@@ -154,7 +156,7 @@ class OutsideCrls:
         return Refreshed(issuer.issuer_id, issuer.name, False, error)
 
     def _keep(self, issuer: CrlIssuer, der: bytes) -> bool:
-        """Stores the list in the place of an older one; False if it is the one that is there."""
+        """Stores the list in place of an older one. False if it is stored already."""
         at = self.clock.now()
         checked = check_crl(der, issuer.cert, addresses=issuer.common, at=at)
         with self.database.write() as connection:
@@ -174,8 +176,8 @@ class OutsideCrls:
 
 
 def _check_not_older(row: sql.OutsideCrlRow, checked: CheckedCrl, at: datetime) -> None:
-    """An old list, shown again, would bring back what was revoked since. One that is kept and dated in the future was
-    taken by a clock that was wrong, and keeps no other away."""
+    """Raises `Malformed` if a list is older than the stored one, because later revocations would be lost. A stored
+    list dated in the future was accepted while the clock was wrong, and may be replaced by any."""
     if row.this_update is not None and tables.from_micros(row.this_update) > at + _CLOCK_SKEW:
         return
     is_older = row.this_update is not None and tables.to_micros(checked.this_update) < row.this_update
@@ -189,7 +191,7 @@ def _check_not_older(row: sql.OutsideCrlRow, checked: CheckedCrl, at: datetime) 
 
 
 def _issuers(connection: Connection) -> list[CrlIssuer]:
-    """Every CA in the chains of what came from outside."""
+    """Every CA in the chains of certificates from outside."""
     below: dict[str, tuple[bytes, list[list[str]]]] = {}
     for chain in _chains(connection):
         for cert, issuer in pairwise(chain):
@@ -208,15 +210,15 @@ def _issuers(connection: Connection) -> list[CrlIssuer]:
 
 
 def _chains(connection: Connection) -> list[tuple[bytes, ...]]:
-    """Certificates (DER) from what signs or stamps up to its root."""
+    """Chains of certificates (DER), each from an imported one up to its root."""
     identities = [(*each.certs, each.root) for each in list_identities(connection)]
     return [*identities, *((*each.certs, each.root) for each in list_outside_tsas(connection))]
 
 
 def _note_revocations(connection: Connection) -> None:
-    """Writes beside each identity and authority since when a certificate of its chain is revoked, as the lists say now.
+    """Stores with each identity and time-stamp authority the earliest revocation in its chain according to the lists.
 
-    A hold may be lifted (RFC 5280 §5.3.1), so what is listed no more is taken back.
+    A hold may be lifted (RFC 5280 §5.3.1), so a revocation that is no longer listed is removed.
     """
     revoked: dict[bytes, dict[int, datetime]] = {}
     kept = {row.issuer_id: row for row in tables.all_rows(connection, sql.OutsideCrlRow)}
@@ -258,7 +260,7 @@ def _is_due(row: sql.OutsideCrlRow | None, at: datetime) -> bool:
     if row is None or row.tried_at is None:
         return True
     pause = _AGAIN_AFTER if row.problem is None else _AGAIN_AFTER_FAILURE
-    # A try that lies ahead was dated by a clock that was wrong then.
+    # A last try dated in the future was made while the clock was wrong.
     return not timedelta(0) <= at - tables.from_micros(row.tried_at) < pause
 
 

@@ -1,7 +1,7 @@
-"""Time-stamp authorities outside that were ever in the settings: pinned for good.
+"""Pinning outside time-stamp authorities, permanently, once they have been in the settings.
 
-What one stamped has to verify when the settings name it no more, so each is remembered when it is first seen,
-and stands in the trust list from then on.
+Time-stamps must still verify when the settings no longer name their authority, so each authority is stored when it is
+first seen, and is in the trust list from then on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from trust.storage.sql import Database
 
 @dataclass(frozen=True, slots=True)
 class PinnedTsa:
-    """`certs` are DER, the one that signs first and no root. `revoked_at`: as the lists of its CA say."""
+    """A pinned authority. `certs` are DER, the signing one first and without the root. `revoked_at`: according to
+    the lists of its CAs."""
 
     tsa_id: str
     suite: Suite
@@ -37,10 +38,10 @@ class PinnedTsa:
 
 
 def pin_outside_tsa(database: Database, clock: Clock, certs: Sequence[bytes]) -> PinnedTsa:
-    """Remembers an authority by the certificates (DER) of its file; the same again gives what is there.
+    """Stores an authority with the certificates (DER) of its file. A repeat returns the stored one.
 
-    Raises `Malformed` where a new one is not fit. One that is known is not judged again: that its certificate has
-    ended stops it from being used, and not the service.
+    Raises `Malformed` if a new one is unsuitable. A known one is not checked again: an expired certificate must prevent
+    its use, but not the start of the service.
     """
     tsa_id = sha256(certs[0])[:16].hex()
     with database.read() as connection:
@@ -65,7 +66,7 @@ def pin_outside_tsa(database: Database, clock: Clock, certs: Sequence[bytes]) ->
 
 
 def list_outside_tsas(connection: Connection) -> list[PinnedTsa]:
-    """All that were ever pinned, in the caller's transaction."""
+    """All pinned authorities, read in the caller's transaction."""
     return [_pinned(row) for row in tables.all_rows(connection, sql.OutsideTsaRow)]
 
 

@@ -1,7 +1,7 @@
-"""The service's own trust: certification authorities, and who stamps times.
+"""The service's own certification authorities and time-stamp authorities.
 
-For each kind of algorithm there are two separate trees. Seals hang under a root and an issuing CA; the
-time-stamp authority hangs under a root of its own, so that no seal key can ever vouch for a time.
+For each family of algorithms there are two separate trees. Seals are under a root and an issuing CA; the time-stamp
+authority is under its own root, so that no seal key can ever certify a time.
 
     seal root ── issuing CA ── seals                time-stamp root ── time-stamp authority
 """
@@ -29,7 +29,7 @@ from trust.storage import tables
 from trust.storage.sql import Database
 
 PKI_FAMILIES = (Suite.SM2_SM3, Suite.RSA3072_SHA256)
-"""P-256 seals hang under the RSA tree: the same kind of verifier reads both."""
+"""The family of each suite. P-256 is in the RSA family, because the same verifiers support both."""
 
 _ROOT_YEARS, _CA_YEARS, _TSA_YEARS = 20, 15, 10
 _CRL_TERM = timedelta(days=7)
@@ -52,7 +52,7 @@ ROLES = {
     "seal-maker": (Profile.SEAL_MAKER, "seal-root", "电子印章制章者", _CA_YEARS),
     "seal-ca": (Profile.ISSUING, "seal-root", "电子印章签发CA", _CA_YEARS),
 }
-"""What can be rotated: profile of the certificate, who is above, name, years."""
+"""The roles that can be rotated: profile of the certificate, the CA above, name, years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,13 @@ class Pki:
     service_keys: ServiceKeys
     authorities: Authorities
     time_stamps: Sequence[OutsideTsa | None] = (None,)
-    """Who is asked for time-stamps, in this order; None is our own authority."""
+    """The configured time-stamp authorities, in order of preference; None is our own."""
     rests: Rests = field(default_factory=Rests, repr=False)
 
     # --- set-up ---
 
     def set_up(self) -> None:
-        """Makes what is missing: CAs, time-stamp authorities, service keys. Idempotent."""
+        """Makes missing CAs, time-stamp authorities and service keys. Idempotent."""
         at = self.clock.now()
         for family in PKI_FAMILIES:
             self._ensure_tree(family, at)
@@ -87,7 +87,8 @@ class Pki:
             self.service_keys.ensure(use, purpose, suite)
 
     def set_up_later_keys(self) -> None:
-        """Makes the keys that came after the first versions: an upgraded folder has none, and would sign no report."""
+        """Makes the service keys that were added after the first versions, without which an upgraded folder cannot
+        sign reports."""
         self.service_keys.ensure("report", KeyPurpose.REPORT, Suite.P256_SHA256)
 
     def _ensure_tree(self, family: Suite, at: datetime) -> None:
@@ -173,7 +174,7 @@ class Pki:
     # --- time-stamps ---
 
     def time_stamp_authority(self, suite: Suite) -> TimeStamper:
-        """Who stamps for a seal's suite: those of its family, in the order of the settings."""
+        """The time-stamp authorities for a seal's suite: those of its family, in the order of the settings."""
         if list(self.time_stamps) == [None]:
             return self._own_time_stamps(suite)
         with self.database.read() as connection:
@@ -196,7 +197,7 @@ class Pki:
         return self._current(f"seal-ca-{family_of(suite)}")
 
     def seal_maker(self, suite: Suite) -> tuple[SigningKey, bytes]:
-        """Key and certificate (DER) of the maker of seals 制章者 in the family of the suite."""
+        """Key and certificate (DER) of the seal maker 制章者 in the family of the suite."""
         row = self._current(f"seal-maker-{family_of(suite)}")
         return self.keys.open(row.key_id, KeyPurpose.SEAL_MAKER), bytes(row.cert)
 
@@ -226,10 +227,10 @@ class Pki:
         return active[-1]
 
     def rotate(self, role: str, suite: Suite) -> str:
-        """A new key and certificate for a `ROLES`, used from now on; what the old one signed stays good.
+        """Makes a new key and certificate for a role of `ROLES`, used from now on. Earlier signatures stay valid.
 
-        Returns the id of the new generation. The old one is retired: from now on nothing new of it is believed.
-        One that is compromised stays so.
+        Returns the id of the new generation. The old one is retired, so signatures that it makes from now on are not
+        trusted; a compromised one stays compromised.
         """
         profile, parent, name, years = ROLES[role]
         family = family_of(suite)
@@ -246,7 +247,7 @@ class Pki:
             years,
             at,
         )
-        # What a CA issued goes on under it; it still signs its lists.
+        # An issuing CA is not retired, because its certificates stay in use and it still signs its lists.
         if profile is not Profile.ISSUING and old.state == TrustState.ACTIVE.value:
             with self.database.write() as connection:
                 values = {"state": TrustState.RETIRED.value, "since": tables.to_micros(at)}
@@ -254,7 +255,7 @@ class Pki:
         return new_id
 
     def known_certs(self) -> list[bytes]:
-        """The certificates (DER) of all CAs and roots: ours, and those above what came from outside."""
+        """The certificates (DER) of all CAs and roots: ours, and those above certificates from outside."""
         with self.database.read() as connection:
             rows = tables.all_rows(connection, sql.CaRow)
             identities, tsas = list_identities(connection), list_outside_tsas(connection)
@@ -266,20 +267,20 @@ class Pki:
     # --- revocation ---
 
     def crl_address(self, ca_id: str) -> str:
-        """Where the CRL of one of our CAs is published; it stands in every certificate of that CA."""
+        """The address of the CRL of one of our CAs, which is in every certificate of that CA."""
         return f"{self.base_url}/crl/{ca_id}.crl"
 
     def ocsp_address(self, ca_id: str) -> str:
-        """Where OCSP answers for one of our CAs; it stands there too."""
+        """The OCSP address for one of our CAs, which is in those certificates too."""
         return f"{self.base_url}/ocsp/{ca_id}"
 
     def crls(
         self, at: datetime, *, no_older_than: datetime | None = None
     ) -> list[tuple[str, bytes, datetime]]:
-        """(CA, CRL, next update) for every CA of ours; made anew when old, dated in the future (by a clock that was
-        wrong then), or when something was revoked.
+        """(CA, CRL, next update) of each of our CAs. A new CRL is made when the last one is old or dated in the future
+        (by a clock that was wrong then), or when a certificate was revoked.
 
-        `no_older_than`: a list that was made before is made anew too.
+        `no_older_than`: a new one is also made if the last one was made before this time.
         """
         oldest = tables.to_micros(no_older_than) if no_older_than is not None else 0
         with self.database.read() as connection:
@@ -299,7 +300,7 @@ class Pki:
                 try:
                     row = self._make_crl(ca, [r for r in revoked if r.ca_id == ca.id], row, at)
                 except ClockDoubted:
-                    # Reading goes on with what there is; how old it is, a verifier sees.
+                    # Keep serving the last list; verifiers see how old it is.
                     if row is None:
                         raise
             listed.append((ca.id, bytes(row.der), tables.from_micros(row.next_update)))
@@ -308,7 +309,7 @@ class Pki:
     def known_crls(
         self, at: datetime, *, no_older_than: datetime | None = None
     ) -> list[tuple[str, bytes, datetime]]:
-        """`crls`, and the lists of CAs outside that are kept, as they are."""
+        """`crls`, and the kept lists of outside CAs as they are."""
         with self.database.read() as connection:
             rows = tables.all_rows(connection, sql.OutsideCrlRow)
         outside = [
@@ -342,6 +343,6 @@ class Pki:
             tables.serialise(connection, "crl")
             known: sql.CrlRow | None = tables.one_row(connection, sql.CrlRow, ca_id=ca.id)
             if known is not None and known.number >= number and known.this_update >= row.this_update:
-                return known  # another process was faster, and its list is no older
+                return known  # another process was first, and its list is not older
             sql.put_crl(connection, row)
         return row

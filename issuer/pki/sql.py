@@ -1,4 +1,4 @@
-"""Tables of certification authorities, time-stamp authorities, revocation and certificates from outside."""
+"""The tables of certification authorities, time-stamp authorities, revocations and certificates from outside."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from trust.storage.tables import (
 
 
 class CaRow(SQLModel, table=True):
-    """Certificate authorities and time-stamp authorities of our own: key, certificate, and who is above.
+    """One of our own CAs or time-stamp authorities: key, certificate, and the CA above.
 
-    `state` is that of the trust list; from `since` on, one that is not active is not believed.
+    `state` is that in the trust list; one that is not active is not trusted from `since` on.
     """
 
     __tablename__ = "ca"
@@ -40,7 +40,7 @@ class CrlRow(SQLModel, table=True):
 
 
 class RevokedCertRow(SQLModel, table=True):
-    """`revoked_at` may lie in the past; `entered_at` is when it was entered."""
+    """A revocation. `revoked_at` may be before `entered_at`, the time when it was entered."""
 
     __tablename__ = "revoked_x509_cert"
     ca_id: str = Field(primary_key=True, max_length=64)
@@ -50,9 +50,9 @@ class RevokedCertRow(SQLModel, table=True):
 
 
 class SealIdentityRow(SQLModel, table=True):
-    """A key with a certificate from a CA outside. `certs` is the DER of each, one after another, no root.
+    """A key with a certificate from an outside CA. `certs` are the certificates (DER), concatenated, without the root.
 
-    `revoked_at`: since when a certificate of its chain is revoked, as the CAs' lists say.
+    `revoked_at`: the earliest revocation in its chain according to the CAs' lists.
     """
 
     __tablename__ = "seal_identity"
@@ -69,9 +69,10 @@ class SealIdentityRow(SQLModel, table=True):
 
 
 class OutsideCrlRow(SQLModel, table=True):
-    """The revocation list of a CA outside, and what became of the last try to renew it.
+    """The revocation list of an outside CA, and the result of the last try to renew it.
 
-    `issuer_id`: the first 16 bytes of SHA-256 over name and public key (DER), in hex. No `der`: never got one.
+    `issuer_id`: the first 16 bytes of SHA-256 over name and public key (DER), in hex. `der` is None until the first
+    list.
     """
 
     __tablename__ = "outside_crl"
@@ -85,9 +86,9 @@ class OutsideCrlRow(SQLModel, table=True):
 
 
 class OutsideTsaRow(SQLModel, table=True):
-    """A time-stamp authority outside that was ever in the settings. `certs` as in `SealIdentityRow`.
+    """An outside time-stamp authority that was ever in the settings. `certs` is as in `SealIdentityRow`.
 
-    `state` and `since` are those of the trust list; `revoked_at` is as for a seal identity.
+    `state` and `since` are those in the trust list; `revoked_at` is as in `SealIdentityRow`.
     """
 
     __tablename__ = "outside_tsa"
@@ -102,7 +103,7 @@ class OutsideTsaRow(SQLModel, table=True):
 
 
 class OcspResponderRow(SQLModel, table=True):
-    """The responder that a CA of ours delegated: its key, and its certificate as it is now."""
+    """The OCSP responder of one of our CAs: its key and its current certificate."""
 
     __tablename__ = "ocsp_responder"
     ca_id: str = Field(primary_key=True, max_length=64)
