@@ -1,1 +1,2 @@
-"""Keeping licences provable for decades: later versions with evidence and new time-stamps, and their hand-over."""
+"""Archiving: later versions of licences with evidence and new time-stamps, provable for decades, and archive
+packages."""

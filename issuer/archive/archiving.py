@@ -1,14 +1,14 @@
-"""Archiving: later versions of licences, made before what proves the last one runs out.
+"""Archiving: making later versions of licences before the evidence in the last one expires.
 
     1  gather   certificates and revocation lists made after the last signature or time-stamp
     2  stamp    the update with them, and a time-stamp over everything: PAdES B-LTA (`trust.pdf.update`)
     3  store    the update, durably, before anything is appended
-    4  append   a LATER_VERSION entry; its receipt is detached, for the file is closed
-    5  finish   the receipt is stored, and when the next version is due
+    4  append   a LATER_VERSION entry; its receipt is detached, because the file is final
+    5  finish   the receipt and the due time of the next version are stored
 
-The first version is due a day after issue, when the issuers have made new revocation lists; each further one after
-a year, or in time before the certificate or the algorithm of the last time-stamp runs out. A crash after step 3
-is carried on by `resume_pending`. The issued file and every version stay valid: each is the beginning of the next.
+The first version is due a day after issue, when the CAs have made new revocation lists; each further one after a year,
+or in time before the certificate or the algorithm of the last time-stamp expires. After a crash behind step 3,
+`resume_pending` continues. The issued file and every version stay valid, because each is the beginning of the next.
 """
 
 from __future__ import annotations
@@ -58,13 +58,14 @@ ALGORITHM_ENDS = {
     Suite.RSA3072_SHA256: datetime(2036, 1, 1, tzinfo=UTC),
     Suite.P256_SHA256: datetime(2036, 1, 1, tzinfo=UTC),
 }
-"""From when on a signature of a suite should not be relied upon: NIST IR 8547 (initial public draft), table 2,
+"""The time from which signatures of a suite should not be relied upon. NIST IR 8547 (initial public draft), table 2,
 disallows RSA and ECDSA after 2035. No date is published for SM2."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """`versions`: how many later versions there are already."""
+    """An e-certificate that is due for a later version. `versions`: the number of later versions that it has
+    already."""
 
     pid: bytes
     identifier: str
@@ -74,7 +75,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class ArchivedVersion:
-    """`number` 0 is the issued file; it needs no update. `parent_sha256` is the digest of the version before."""
+    """A version of a file. `number` 0 is the issued file. `parent_sha256` is the digest of the version before."""
 
     number: int
     level: str
@@ -87,7 +88,7 @@ class ArchivedVersion:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What became of one e-certificate: the number of its new version, or why there is none."""
+    """The result for one e-certificate: the number of its new version, or why there is none."""
 
     pid: bytes
     number: int | None
@@ -96,7 +97,7 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A version that is made and not stored yet."""
+    """A version that is not stored yet."""
 
     row: ecertificates_sql.ECertificateRow
     number: int
@@ -114,10 +115,10 @@ class Archiving:
     issuing: Issuing
     ocsp: Ocsp
 
-    # --- what there is ---
+    # --- queries ---
 
     def due(self, at: datetime, *, limit: int = 1000) -> list[Due]:
-        """What is due at `at`, longest due first."""
+        """The e-certificates that are due at `at`, longest due first."""
         with self.issuing.database.read() as connection:
             rows = archive_sql.due(connection, tables.to_micros(at), limit)
         return [
@@ -170,7 +171,7 @@ class Archiving:
     # --- making versions ---
 
     def renew_due(self, at: datetime, *, on_progress: Progress | None = None) -> Iterator[Renewal]:
-        """Makes a new version of everything that is due. What cannot be renewed now stays due."""
+        """Makes a new version of each e-certificate that is due, and yields the results. Those that fail stay due."""
         after = (-1, -1)
         while True:
             with self.issuing.database.read() as connection:
@@ -183,7 +184,7 @@ class Archiving:
                 on_progress(len(rows))
 
     def renew(self, pids: Sequence[bytes]) -> list[Renewal]:
-        """Makes a new version of each, due or not. One that fails stops only itself."""
+        """Makes a new version of each, due or not. A failure does not affect the others."""
         made: list[_Made] = []
         outcomes: dict[bytes, Renewal] = {}
         crls = self._revocation_lists()
@@ -199,7 +200,7 @@ class Archiving:
         return list(outcomes.values())
 
     def resume_pending(self) -> int:
-        """Appends what was stored and not appended; says how many."""
+        """Appends the versions that were stored and not appended; returns their number."""
         with self.issuing.database.read() as connection:
             rows = archive_sql.unfinished(connection)
         for row in rows:
@@ -207,13 +208,13 @@ class Archiving:
         return len(rows)
 
     def run(self) -> None:
-        """What the keeper does: completes what is pending, then renews what is due."""
+        """Completes pending versions, then makes those that are due, for `Keeper`."""
         self.resume_pending()
         for _ in self.renew_due(self.issuing.clock.now()):
             pass
 
     def _revocation_lists(self) -> Callable[[datetime], list[bytes]]:
-        """Revocation lists that are no older than a moment; one set serves a whole round."""
+        """A function that returns revocation lists no older than a moment. It makes them again only if necessary."""
         known: list[tuple[datetime, list[bytes]]] = []
 
         def no_older_than(moment: datetime) -> list[bytes]:
@@ -236,7 +237,7 @@ class Archiving:
             fields = ecertificates_sql.get_document(connection, row.id or 0, "data")
             is_for_abroad = ecertificates_sql.find_document(connection, row.id or 0, FOR_ABROAD) is not None
         gaps = check_gaps(data)
-        # The first update proves the seals; each further one the time-stamp of the one before.
+        # The first update contains evidence for the seals; each further one for the time-stamp of the one before.
         signed = read_signed(gaps[-1].cms) if later else read_seals([gap.cms for gap in gaps])
         evidence = gather_evidence(
             signed,
@@ -260,7 +261,7 @@ class Archiving:
         update: bytes,
     ) -> _Made:
         gap = _checked_gap(data, update)
-        # Of several pki, the token says which one it was.
+        # Read from the token which of the configured authorities made it.
         stamp = read_signed(gap.cms)
         stamped_at, tsa_cert = stamp.at, stamp.signers[0]
         suite = read_x509_cert(tsa_cert).suite
@@ -280,7 +281,7 @@ class Archiving:
         return _Made(row, number, update, version)
 
     def _store(self, made: _Made) -> None:
-        """Step 3. Of two that made the same version, one is refused."""
+        """Step 3. Raises `Conflict` if the same version was stored meanwhile."""
         version = made.version
         with self.issuing.database.write() as connection:
             version.operation_id = tables.insert(
@@ -379,7 +380,7 @@ def _stamp(data: bytes, head: bytes, tail: bytes, tsa: TimeStamper) -> bytes:
 
 
 def _checked_gap(data: bytes, update: bytes) -> SignedGap:
-    """The gap of the new version; what is not read back as it was written is not stored."""
+    """The gap of the new version, read back. Raises if the written version cannot be read, so that it is not stored."""
     whole = data + update
     read_version(whole, open_pdf(whole))
     return check_gaps(whole)[-1]
@@ -397,5 +398,5 @@ def _next_due(stamped_at: datetime, suite: Suite, tsa_cert: bytes) -> datetime:
     ends = [stamped_at + AGAIN_AFTER, read_x509_cert(tsa_cert).not_after - _BEFORE_CERT_ENDS]
     if suite in ALGORITHM_ENDS:
         ends.append(ALGORITHM_ENDS[suite] - _BEFORE_ALGORITHM_ENDS)
-    # Never sooner than a day: an authority whose certificate is about to end must not be asked without end.
+    # Never sooner than a day, so that no version after version is made if the authority's certificate is about to end.
     return max(min(ends), stamped_at + FIRST_ARCHIVED_AFTER)

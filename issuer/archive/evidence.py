@@ -1,7 +1,7 @@
-"""What has to be put beside a signature so that it can be proven when nobody answers questions about it any more.
+"""Gathering the evidence that proves a signature after its CAs and responders are gone.
 
-For each certificate that signed, all above it up to a root, and for each of these issuers a revocation list that
-was made after the signature (ETSI EN 319 142-1 §5.4.2). Which certificates signed is read from the file.
+It consists of all certificates above each signing one, up to a root, and for each of these issuers a revocation list
+that was made after the signature (ETSI EN 319 142-1 §5.4.2). The signing certificates are read from the file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST_ABOVE = 8
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """One signature of a file: who signed (DER), directly and in what it carries, and when, by its time-stamp."""
+    """A signature of a file: the certificates (DER) that signed it and its parts, and the time by its time-stamp."""
 
     signers: tuple[bytes, ...]
     others: tuple[bytes, ...]
@@ -33,7 +33,7 @@ class Signed:
 
 
 def read_signed(frame: bytes) -> Signed:
-    """Reads the CMS of a seal, or a time-stamp token, of ours. Raises `Malformed`."""
+    """Reads the CMS of a seal, or a time-stamp token, that we made. Raises `Malformed`."""
     asn1.register()
     try:
         signed_data = cms.ContentInfo.load(frame)["content"]
@@ -83,7 +83,7 @@ def _time_of(signed_data: Any) -> datetime:
 
 
 OcspSource = Callable[[bytes, bytes], tuple[bytes, bytes] | None]
-"""For a certificate and its issuer (DER): the answer of a responder and the responder's certificate, if any."""
+"""Returns, for a certificate and its issuer (DER), a responder's answer and its certificate, or None."""
 
 
 def gather_evidence(
@@ -91,10 +91,9 @@ def gather_evidence(
 ) -> DocumentEvidence:
     """Everything above the signers, the newest revocation list of each issuer, and what responders say.
 
-    The lists are what verification stands on. OCSP answers are for other people's validators: one that asks what
-    held in the past takes a later list of the same issuer for the moment to judge, when the signer has expired.
-    Raises `EvidenceUnavailableError`: NO_CERTIFICATE_CHAIN_FOUND, or CRL_TOO_OLD where there is no list that was
-    made after the signature.
+    Our verification only uses the lists. OCSP answers are for other validators, because some judge a past signature at
+    the time of a later list of the same issuer, when the signer has expired. Raises `EvidenceUnavailableError`:
+    NO_CERTIFICATE_CHAIN_FOUND, or CRL_TOO_OLD if there is no list from after the signature.
     """
     certs: dict[bytes, None] = {}
     ocsps: dict[bytes, None] = {}
@@ -112,7 +111,7 @@ def gather_evidence(
 
 
 def _issuers(cert: bytes, known: Iterable[bytes]) -> list[bytes]:
-    """The certificates above one, up to its root."""
+    """The certificates above `cert`, up to its root."""
     by_subject: dict[bytes, list[bytes]] = {}
     for each in known:
         by_subject.setdefault(read_x509_cert(each).subject, []).append(each)

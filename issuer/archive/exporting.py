@@ -1,6 +1,6 @@
-"""Handing a licence over to an e-archive: what the register has, and what proves it, as files of a package.
+"""Handing a licence over to an e-archive: the files of a package, from the register and with evidence.
 
-The package is checked, and gets the report on its four properties, by the verifier; the roof joins the two.
+The verifier checks the package and adds the report on its four properties; the roof connects the two.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What goes into a package for an e-archive 电子档案, from what the register holds. Pure: bytes in, files out.
+"""Making the files of a package for an e-archive 电子档案. No I/O: values in, files out.
 
-`trust.encoding.archive_package` has the format, and `verifier.checks.archive_package` checks what came out of here.
+`trust.encoding.archive_package` describes the format, and `verifier.checks.archive_package` checks packages.
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ def _act(issued: IssuedECertificate, version: ArchivedVersion) -> dict[str, Any]
 
 
 def _required(profile: TypeProfile, data: ECertificateData) -> list[str]:
-    """The fields that the type asks for. A photograph is on the page; of it the data hold a digest, or nothing."""
+    """The fields that the type requires, without photographs, which are on the page and in the data at most as a
+    digest."""
     if int(profile.version) != data.type_version:
         return []
     return [each.gb for each in profile.fields if each.required and each.type is not FieldType.PHOTO]

@@ -1,4 +1,5 @@
-"""Later versions in the register. What was added to a file is a document `update-<n>`, its receipt `receipt-<n>`."""
+"""The table of later versions. The bytes added to a file are the document `update-<n>`, its receipt is
+`receipt-<n>`."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from trust.storage.tables import BigKey, all_rows, delete, insert, one_row
 
 
 class LaterVersionRow(SQLModel, table=True):
-    """The n-th version after the issued file, stored before its ledger entry; `entry_seq` is absent until then."""
+    """The n-th version after the issued file, stored before its ledger entry; `entry_seq` is None until then."""
 
     __tablename__ = "later_version"
     __table_args__ = (sa.UniqueConstraint("ecertificate_id", "number"),)
@@ -42,9 +43,9 @@ def receipt_kind(number: int) -> str:
 
 
 def due(connection: Connection, at: int, limit: int, *, after: tuple[int, int] = (-1, -1)) -> list[Any]:
-    """(id, pid, identifier, since when due, how many later versions) of what is due at `at`, longest due first.
+    """(id, pid, identifier, archive_due_at, versions) of the e-certificates that are due at `at`, longest due first.
 
-    `after` is (since when due, id) of the last one that the caller has.
+    `after` is (archive_due_at, id) of the last one that the caller has.
     """
     certs, versions = _t(ECertificateRow), _t(LaterVersionRow)
     count = (
@@ -88,7 +89,7 @@ def versions_of(connection: Connection, ecertificate_id: int) -> list[LaterVersi
 
 
 def insert_version(connection: Connection, version: LaterVersionRow) -> int:
-    """Its id. Raises `Conflict` if there is a version of that number, and the transaction is over."""
+    """Inserts a version and returns its id. Raises `Conflict`, which ends the transaction, if the number exists."""
     try:
         return int(insert(connection, version))
     except IntegrityError as exc:
@@ -102,7 +103,7 @@ def version_with(connection: Connection, sha256: bytes) -> LaterVersionRow | Non
 
 
 def versions_with(connection: Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
-    """E-certificate by the SHA-256 of a later version of its file."""
+    """The row ids of e-certificates, by the SHA-256 of a later version of their files."""
     table = _t(LaterVersionRow)
     rows = connection.execute(
         sa.select(table.c.sha256, table.c.ecertificate_id).where(
@@ -130,14 +131,14 @@ def stamped_between(
 
 
 def unfinished(connection: Connection) -> list[LaterVersionRow]:
-    """Stored, and not yet known to be in the ledger."""
+    """Versions that are stored and not yet known to be in the ledger."""
     table = _t(LaterVersionRow)
     rows = connection.execute(sa.select(table).where(table.c.entry_seq.is_(None)).order_by(table.c.id))
     return [LaterVersionRow(**row._mapping) for row in rows]
 
 
 def erase_versions(connection: Connection, ecertificate_id: int) -> int:
-    """Deletes the rows; the documents go with those of the licence. Says how many."""
+    """Deletes the rows of later versions, but not their documents; returns their number."""
     count = len(versions_of(connection, ecertificate_id))
     delete(connection, LaterVersionRow, {"ecertificate_id": ecertificate_id})
     return count
