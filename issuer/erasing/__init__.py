@@ -1,1 +1,1 @@
-"""Erasing what is known about a person."""
+"""Erasing personal data."""

@@ -1,15 +1,15 @@
-"""Erasing what is known about an e-certificate, with evidence that it was done (个人信息保护法 §47).
+"""Erasing the personal data of an e-certificate, with evidence that it was done (个人信息保护法 §47).
 
-    1  announce   the act is stored: legal basis, who asked and who approved; they are two
-    2  append     the ERASED entry; its commitment hides nothing that is erased, so it can be opened for ever
+    1  announce   the act is stored: legal basis, who asked and who approved, two different persons
+    2  append     the ERASED entry; its commitment contains nothing that is erased, so it can always be opened
     3  erase      documents, field values, salts, holders and presentations are deleted, and the rows overwritten
 
-A crash between them is carried on by `resume_pending`. What remains is a row with the random public id, its
-place in a status list, and the entries of the ledger: they hold salted commitments only, and the salts are
-gone. So old receipts still verify, every count is still right, and nobody can tell from the ledger whom an
-entry was about. Whoever holds the sealed file itself still has its content and salts: that is the holder.
+After a crash in between, `resume_pending` completes the erasure. A row with the random public id and its place in a
+status list remains, and the entries of the ledger, which contain salted commitments only, whose salts are deleted. So
+old receipts still verify, all counts stay right, and the ledger does not reveal whom an entry was about. The holder's
+sealed file still contains its content and salts.
 
-What is in force is not erased: an e-certificate is revoked (注销) or replaced first.
+An e-certificate in force cannot be erased; it must be revoked (注销) or replaced first.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MAX_NAME = 64
 
 
 class ErasureBasis(StrEnum):
-    """The cases of §47 of the Personal Information Protection Law, and an order of a court."""
+    """The legal bases: the cases of §47 of the Personal Information Protection Law, and an order of a court."""
 
     PURPOSE_FULFILLED = "purpose-fulfilled"
     RETENTION_EXPIRED = "retention-expired"
@@ -53,8 +53,8 @@ Forget = Callable[[Connection, bytes, Sequence[bytes]], Mapping[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """`rows`: by table, how many rows were deleted or emptied. `overwritten`: False if copies of them are still
-    in the database's log, because somebody was reading; they go with its next checkpoint."""
+    """The result of an erasure. `rows`: the number of deleted or emptied rows by table. `overwritten`: False if
+    copies are still in the database's log, because a reader was active; its next checkpoint removes them."""
 
     entry_seq: int
     rows: Mapping[str, int]
@@ -63,7 +63,8 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Erasing:
-    """The use case. `forget` deletes what others keep, in the same transaction, and says how many rows."""
+    """The use case. `forget` deletes data in other packages' tables, in the same transaction, and returns the number
+    of rows by table."""
 
     issuing: Issuing
     forget: Forget = lambda connection, pid, lone_holder_refs: {}
@@ -82,7 +83,7 @@ class Erasing:
         return self._complete(self._announce(pid, basis, f"{requested_by.strip()}|{approved_by.strip()}"))
 
     def resume_pending(self) -> int:
-        """As `Statuses.resume_pending`."""
+        """Completes erasures like `Statuses.resume_pending`."""
         with self.issuing.database.read() as connection:
             operations, refused = ecertificates_sql.pending_operations(connection, erasures=True)
         for operation in operations:
@@ -144,7 +145,7 @@ class Erasing:
             rows, lone_holder_refs = erasing_sql.erase_ecertificate(connection, row.id or 0)
             rows["later_version"] = archive_sql.erase_versions(connection, row.id or 0)
             rows |= self.forget(connection, bytes(row.pid), lone_holder_refs)
-            # The erasure's own note and salt stay: they say who decided, and open its commitment.
+            # Keep the erasure's own note and salt, which say who decided and open its commitment.
             tables.update(
                 connection,
                 operations_sql.OperationRow,

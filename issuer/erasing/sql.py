@@ -1,4 +1,4 @@
-"""What an erasure deletes, and what it leaves."""
+"""The statements of an erasure."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ ERASABLE = (
     *("document", "holder", "presentation", "operation", "ecertificate"),
     *("idempotency", "claim_link", "web_session", "later_version"),
 )
-"""The tables that hold something about a person or a licence."""
+"""The tables with data about a person or a licence."""
 
 
 def erase_ecertificate(connection: Connection, ecertificate_id: int) -> tuple[dict[str, int], list[bytes]]:
-    """Deletes everything about a person or a licence; what is left is a place in a status list and a pid.
+    """Deletes all data about a person or a licence, except the public id and the place in a status list.
 
-    Says how many rows of each table were deleted or emptied, and which holders have nothing left.
+    Returns the number of deleted or emptied rows by table, and the references of holders without any e-certificate
+    left.
     """
     refs = holder_refs_of(connection, ecertificate_id)
     counts: dict[str, int] = {}
