@@ -1,1 +1,1 @@
-"""Keys that became known, and sealing again what they sealed."""
+"""Declaring keys compromised, and sealing affected e-certificates again."""

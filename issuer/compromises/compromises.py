@@ -1,12 +1,12 @@
-"""A key of ours may be known to others: a time-stamp authority's, a seal maker's, a seal CA's.
+"""Declaring that others may know the key of one of our time-stamp authorities, seal makers or seal CAs.
 
-    1  withdraw   its state becomes COMPROMISED since the time named, and its certificate goes on its root's list
-    2  revoke     seals that cannot be believed any more: those under the CA; those that the maker made since
-    3  report     everything that no longer passes, so that it can be sealed anew (`issuer.compromises.resealing`)
+    1  withdraw   its state becomes COMPROMISED from a given time on, and its root revokes its certificate
+    2  revoke     seals that are no longer trusted: all under the CA, or those that the maker made since
+    3  report     all files that no longer pass, so that they can be sealed again (`issuer.compromises.resealing`)
 
-It holds from the next trust list on, and for good. What was made before stays valid: its time-stamp and its ledger
-entry show when it was made. Somebody who has the key of a time-stamp authority can date back; what he dates back has
-no entry in the ledger of that time, and without his having a seal's key as well there is nothing to date.
+It takes effect with the next trust list and is permanent. Earlier files stay valid, because their time-stamps and
+ledger entries show when they were made. An attacker with the key of a time-stamp authority can backdate, but a
+backdated file has no ledger entry of that time, and making one also needs a seal's key.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from trust.model.seal import SealState
 from trust.storage import tables
 
 _CERT_STARTS_BEFORE = timedelta(minutes=5)
-"""`Authorities` dates certificates back by this, for clocks that stand behind."""
+"""`Pki` backdates certificates by this, for clocks that are behind."""
 
 _NOT_REVOKED = (SealState.MADE, SealState.ACTIVE, SealState.FROZEN, SealState.LOST, SealState.RENEWED)
 
 
 @dataclass(frozen=True, slots=True)
 class TouchedFile:
-    """A file that no longer passes. `version` 0 is the issued file; `seal_id` is what sealed it."""
+    """A file that no longer passes. `version` 0 is the issued file; `seal_id` is the seal on it."""
 
     pid: bytes
     version: int
@@ -51,7 +51,7 @@ class TouchedFile:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What a compromise leaves to be done: new seals for `seals`, new files for `files`."""
+    """The consequences of a compromise: `seals` and `files` that must be made again."""
 
     ca_id: str
     since: datetime
@@ -69,10 +69,11 @@ class Compromises:
     def declare(
         self, ca_id: str, since: datetime, *, by: str, note: str = "", approved_by: str | None = None
     ) -> Touched:
-        """Withdraws an authority since a time. The same again, or an earlier time, completes what is missing.
+        """Withdraws an authority from a time on. Repeating the call, also with an earlier time, completes missing
+        steps.
 
-        Raises `NotFound`, `Malformed` for a time to come and for a root, and `NotPermitted` without a second person
-        where it reaches far back.
+        Raises `NotFound` (also for a root), `Malformed` for a time in the future, and `NotPermitted` without a second
+        person if the time is far in the past.
         """
         at = self.pki.clock.now()
         if since > at:
@@ -91,7 +92,7 @@ class Compromises:
         return touched
 
     def touched(self, ca_id: str, since: datetime) -> Touched:
-        """What no longer passes if this key is believed until `since` only."""
+        """The seals and files that no longer pass if this key is only trusted until `since`."""
         row = self._get(ca_id)
         match Profile(row.kind):
             case Profile.TIME_STAMP:
@@ -119,7 +120,7 @@ class Compromises:
             _put_on_list(connection, row, moment, tables.to_micros(at))
 
     def _stamped(self, row: sql.CaRow, since: datetime) -> list[TouchedFile]:
-        """What this generation of a time-stamp authority stamped since, sealed files and later versions."""
+        """The sealed files and later versions that this generation of a time-stamp authority stamped since."""
         family = Suite(row.suite)
         until = self._relieved_at(row)
         files = [
@@ -139,7 +140,7 @@ class Compromises:
         return files
 
     def _relieved_at(self, row: sql.CaRow) -> datetime | None:
-        """When the next generation took over; None while there is none."""
+        """The time when the next generation took over; None if there is none."""
         generations = self.pki.generations(row.id.partition(".")[0])
         place = [each.id for each in generations].index(row.id)
         if place + 1 == len(generations):
@@ -159,7 +160,7 @@ class Compromises:
 
 
 def _put_on_list(connection: Connection, row: sql.CaRow, since: int, at: int) -> None:
-    """On the revocation list of the root above; an earlier time moves what stands there."""
+    """Puts the certificate on the revocation list of the root above, or changes the time of an existing entry."""
     assert row.parent is not None, "only what has a root above can be withdrawn"
     serial = str(read_x509_cert(bytes(row.cert)).serial)
     if tables.one_row(connection, sql.RevokedCertRow, ca_id=row.parent, serial=serial) is None:

@@ -1,11 +1,11 @@
-"""Sealing anew, in bulk, what was sealed with a seal that can no longer be believed.
+"""Sealing again, in bulk, the e-certificates that were sealed with a seal that is no longer trusted.
 
-Each e-certificate is issued as its next version with the same record, under another seal, and the old one becomes
-REPLACED with the reason "re-sealed". Nothing is marked for this: what is left to do is what was sealed since and is
-still in force, so a run that was interrupted is carried on by the next.
+Each e-certificate is issued as its next version with the same record and another seal, and the old one becomes REPLACED
+with the reason "re-sealed". No progress is stored: the next run finds what was sealed since and is still in force, so
+it continues an interrupted one.
 
-What is not in force is left alone: a revoked or expired licence is not brought back by a new seal, and a suspended one
-would be reinstated by it.
+Only e-certificates in force are sealed again. A new seal would bring back a revoked or expired one, and reinstate a
+suspended one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from trust.model.seal import SealState
 from trust.model.status import Status
 
 RESEALED = "re-sealed"
-"""The reason in the status entry of what was replaced."""
+"""The reason in the status entry of a replaced e-certificate."""
 
 
 class ResealState(StrEnum):
@@ -42,7 +42,7 @@ class ResealState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Resealed:
-    """What became of one e-certificate; `issued` is its next version, where this run made it."""
+    """The result for one e-certificate; `issued` is its next version if this run made it."""
 
     identifier: str
     result: ResealState
@@ -58,9 +58,10 @@ class Resealing:
     statuses: Statuses
 
     def plan(self, old_seal: str, since: datetime | None = None) -> Sequence[bytes]:
-        """The public ids of what was sealed with it since; by default since when it is not believed.
+        """The public ids of e-certificates sealed with this seal since a time; by default since it is no longer
+        trusted.
 
-        Raises `Conflict` for a seal that is in use and no time named.
+        Raises `Conflict` if no time is given and the seal is neither revoked nor lost.
         """
         seal = self.issuing.seals.registry.get(old_seal)
         if since is None:
@@ -81,11 +82,12 @@ class Resealing:
         approval: int | None = None,
         by: str = "operator",
     ) -> Iterator[Resealed]:
-        """Seals each anew, or says why not; one that fails stops only itself.
+        """Seals each again, or says why not; a failure does not affect the others.
 
-        `new_seal` takes the place that `old_seal` had on each document; its other seals stay.
+        `new_seal` replaces `old_seal` on each document; its other seals stay.
 
-        The seals' second approval counts the whole run. Raises `NotPermitted` before anything is done.
+        For the second approval by the seal's policy, the whole run is one request. Raises `NotPermitted` before
+        anything is done.
         """
         found = [self.issuing.issued(pid=pid) for pid in pids]
         at = self.issuing.clock.now()
@@ -112,7 +114,8 @@ class Resealing:
         return Resealed(old.identifier, ResealState.RESEALED, outcome.issued)
 
     def _application(self, old: IssuedECertificate, old_seal: str, new_seal: str, by: str) -> Application:
-        """The record as it was checked when it was issued, with its picture or its own page."""
+        """An application for the next version, from the record as it was checked then, with its picture or its own
+        page."""
         with self.issuing.database.read() as connection:
             row = sql.get_ecertificate(connection, pid=old.pid, step="ISSUED")
             values = sql.get_document(connection, row.id or 0, "values")
@@ -135,12 +138,12 @@ class Resealing:
             replaces=old.pid,
             caller=by,
             for_abroad=abroad is not None,
-            may_lose_standard=True,  # a document sealed anew is what it was when it was sealed first
+            may_lose_standard=True,  # it was accepted with or without the standard when it was sealed first
         )
 
 
 def _left_out(issued: IssuedECertificate, at: datetime) -> Resealed | None:
-    """Why nothing is to be done, or None."""
+    """The result if there is nothing to do, otherwise None."""
     if issued.status is Status.REPLACED:
         return Resealed(issued.identifier, ResealState.DONE)
     _, ends = decode_ecertificate_data(issued.data).validity()
