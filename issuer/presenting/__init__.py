@@ -1,1 +1,1 @@
-"""Live codes that a holder shows."""
+"""Presenting (亮证): live codes that a holder shows."""

@@ -1,9 +1,9 @@
 """Presenting (亮证): live codes that a holder shows, and their one use.
 
-A session starts when the holder begins to show and ends after five minutes, with its first use, or when the
-holder stops. Its code changes every 15 seconds; the present and the last one are good, the last for 5 seconds
-more. What a scanner gets is decided at redemption, once, by one statement in the database. The same verifier
-scanning twice within 30 seconds gets the same answer: guns read double.
+A session starts when the holder begins to show and ends after five minutes, with its first use, or when the holder
+stops. Its code changes every 15 seconds; a code stays valid during the next one and 5 seconds more. A single statement
+in the database decides which scan is the first. The same verifier scanning again within 30 seconds gets the same
+answer, because scanners sometimes read twice.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MAX_PURPOSE = 60
 
 
 class Level(IntEnum):
-    """How much a presentation discloses."""
+    """How much a presentation discloses (GLOSSARY: disclosure level)."""
 
     STATUS = 0
     MASKED = 1
@@ -47,7 +47,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """A session of showing. `session` is the secret that codes are made from."""
+    """A session in which a holder shows an e-certificate. `session` is the secret from which codes are made."""
 
     session: bytes
     started_at: datetime
@@ -58,7 +58,7 @@ class Presentation:
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """What the one use of a code gave. `state` is FRESH, REPEAT, EXPIRED, USED, or ELSEWHERE for a code that is meant
+    """The answer to redeeming a code. `state` is FRESH, REPEAT, EXPIRED, USED, or ELSEWHERE for a code that is meant
     for another `audience`, and is not used up."""
 
     state: str
@@ -85,7 +85,8 @@ class Presenting:
         audience: str | None = None,
         ttl: timedelta = MAX_SESSION,
     ) -> Presentation:
-        """Begins to show an issued e-certificate: to anybody, or to the one counter or system that `audience` names."""
+        """Begins to show an issued e-certificate to any verifier, or only to the counter or system that `audience`
+        names. Raises `Malformed`, `NotFound`."""
         if not purpose.strip() or len(purpose) > _MAX_PURPOSE or not purpose.isprintable():
             raise Malformed(
                 f"A purpose has 1 to {_MAX_PURPOSE} printable characters.", "Say what it is shown for."
@@ -113,7 +114,7 @@ class Presenting:
         return Presentation(session, at, at + ttl)
 
     def code(self, presentation: Presentation, at: datetime) -> tuple[str, datetime]:
-        """The code to show now, and when the next one is due."""
+        """The address to show as a code at the time `at`, and the time of the next one."""
         step = (at - presentation.started_at) // _STEP
         handle = encode_live_handle(LiveHandle(presentation.session, step), self.server_key)
         return live_url(self.issuing.host, handle), presentation.started_at + (step + 1) * _STEP
@@ -133,14 +134,15 @@ class Presenting:
         )
 
     def stop(self, session: bytes) -> None:
-        """Ends showing; doing it twice is fine."""
+        """Ends the session. Idempotent."""
         at = tables.to_micros(self.issuing.clock.now())
         with self.issuing.database.write() as connection:
             where = {"session_hash": sha256(session), "stopped_at": None}
             tables.update(connection, presenting_sql.PresentationRow, where, {"stopped_at": at})
 
     def redeem(self, handle: bytes, verifier: str, at: datetime) -> Redeemed:
-        """Uses a code, once. Raises `Malformed` (NOT_OURS) for one that this service did not make."""
+        """Uses a code. Only the first use in time gets FRESH. Raises `Malformed` (NOT_OURS) if this service did not
+        make it."""
         live = decode_live_handle(handle, self.server_key)
         session_hash = sha256(live.session)
         with self.issuing.database.read() as connection:
@@ -174,7 +176,7 @@ class Presenting:
         return Redeemed("USED", None, row.purpose, level, used_at)
 
     def history(self, ecertificate_ids: list[int], limit: int = 50) -> list[presenting_sql.PresentationRow]:
-        """Who looked at these, newest first."""
+        """The presentations of these e-certificates, newest first."""
         with self.issuing.database.read() as connection:
             return presenting_sql.presentations_of(connection, ecertificate_ids, limit)
 
@@ -182,6 +184,6 @@ class Presenting:
         with self.issuing.database.read() as connection:
             row = ecertificates_sql.get_ecertificate(connection, id=ecertificate_id)
             if row.pending_operation is not None:
-                # A change is under way: what is about to be revoked is not shown as valid.
+                # Do not show an e-certificate as valid that is about to be revoked.
                 raise Conflict("The status is being changed at this moment.", "Scan again.", code="TRY_LATER")
             return issued_from(row, ecertificates_sql.get_document(connection, ecertificate_id, "data"))

@@ -31,7 +31,7 @@ class PresentationRow(SQLModel, table=True):
 
 
 def use_presentation(connection: Connection, session_hash: bytes, used_by: str, at: int) -> bool:
-    """One statement decides who is first: True for the one call that used the code."""
+    """Marks the session as used. True for only one call; a single statement decides."""
     table = table_of(PresentationRow)
     result = connection.execute(
         sa.update(table)
@@ -49,7 +49,7 @@ def use_presentation(connection: Connection, session_hash: bytes, used_by: str, 
 def presentations_of(
     connection: Connection, ecertificate_ids: Sequence[int], limit: int
 ) -> list[PresentationRow]:
-    """Who looked, newest first."""
+    """The used presentations of these e-certificates, newest first."""
     table = table_of(PresentationRow)
     rows = connection.execute(
         sa.select(table)
