@@ -1,1 +1,1 @@
-"""What the verifier may ask the register: the issuer's side of `verifier.ports`."""
+"""The issuer's answers to the verifier's questions about the register (`verifier.ports`)."""

@@ -1,4 +1,4 @@
-"""The lists that this deployment signs, and the key under its reports."""
+"""The lists that this deployment signs, and signatures on its reports."""
 
 from __future__ import annotations
 

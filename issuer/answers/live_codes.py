@@ -1,4 +1,4 @@
-"""Redeems live codes for the verifier."""
+"""Redeeming live codes for the verifier."""
 
 from __future__ import annotations
 

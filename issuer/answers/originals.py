@@ -1,4 +1,4 @@
-"""Files that the register gave out, for counters that may see them, and the names of authorities."""
+"""Issued files, for counters that may see them, and the names of authorities and types."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class OriginalAnswers:
             row = sql.find_ecertificate(connection, pid=pid)
             photo = sql.find_document(connection, row.id or 0, "photo") if row is not None else None
         if photo is None or sha256(photo).hex() != photo_sha256:
-            raise NotFound("There is no such photograph.")  # erased, or another service's
+            raise NotFound("There is no such photograph.")  # erased, or of another service
         try:
             return photo_jpeg(photo)
         except ProfileViolation as exc:

@@ -1,4 +1,4 @@
-"""What the register remembers of its requests to the ledger, for `yinzheng ledger recover`."""
+"""Finding the register's ids for entries of the ledger, for `yinzheng ledger recover`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from trust.storage.sql import Database
 
 
 class RegisterIdentities:
-    """What the register remembers of its requests to the ledger."""
+    """Ids of e-certificates and operations by the refs and commitments of their entries, as far as the register has
+    them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -66,7 +67,7 @@ class RegisterIdentities:
             return self._versions[entry.commit]
         ecertificate_id = self._subjects.get(entry.ref)
         if ecertificate_id is None and entry.kind is EntryKind.ISSUED:
-            # Erased since: its salts are gone, but the register knows which entry it was.
+            # Its salts were erased, but the register has the number of its entry.
             ecertificate_id = self._erased.get(entry.seq)
             if ecertificate_id is not None:
                 self._subjects[entry.ref] = ecertificate_id
@@ -84,6 +85,6 @@ class RegisterIdentities:
 
 
 def _is_commit_of(operation: operations_sql.OperationRow, entry: Entry) -> bool:
-    """An act that was announced and appended, and whose completion a crash prevented. An e-certificate is
-    issued once, so its entry needs no comparison."""
+    """True if the entry is that of an operation which a crash left uncompleted after appending. An e-certificate has
+    only one entry of its issue, so that is not compared."""
     return entry.kind is EntryKind.ISSUED or status_commit(operation) == entry.commit

@@ -20,7 +20,7 @@ from trust.storage.sql import Database
 from trust.storage.unbelieved import instead_of_edited
 
 _STEP = 400
-"""How many values one statement takes, on any database."""
+"""The number of values in one statement, which any database supports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _file_fact(row: sql.ECertificateRow, data: bytes) -> FileFact:
 
 
 def edited() -> EvidenceUnavailableError:
-    """A row that somebody edited says nothing of the e-certificate: that it was edited is ours to mend."""
+    """The error that outsiders get instead of that for an edited row (ROW_EDITED), which is the operator's to mend."""
     return EvidenceUnavailableError(
         "What the register says of it was changed by another hand.",
         "Ask the issuing department.",
