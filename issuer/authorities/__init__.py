@@ -1,1 +1,1 @@
-"""Issuing authorities: the departments that issue."""
+"""Issuing authorities, the departments that issue."""

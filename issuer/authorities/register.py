@@ -25,7 +25,7 @@ class Authorities:
     clock: Clock
 
     def add(self, authority: IssuingAuthority) -> None:
-        """Registers an authority. The same again changes nothing; another under its id raises `Conflict`."""
+        """Registers an authority. Repeating it changes nothing; other data with the same id raise `Conflict`."""
         if not _AUTHORITY_ID.match(authority.authority_id):
             raise Malformed(
                 "An authority's id is 1 to 24 of a-z, 0-9 and hyphens.",
@@ -55,7 +55,7 @@ class Authorities:
             tables.insert(connection, row)
 
     def list(self) -> list[IssuingAuthority]:
-        """All of them, by their ids."""
+        """All authorities, ordered by id."""
         with self.database.read() as connection:
             return [_authority(row) for row in tables.all_rows(connection, sql.AuthorityRow)]
 
