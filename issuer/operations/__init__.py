@@ -1,1 +1,1 @@
-"""What was decided, and whether it is done; what the ledger says of it."""
+"""Operations: acts that were decided on, done or not, and their results in the ledger."""

@@ -1,4 +1,4 @@
-"""What the life that the ledger keeps means in the register's and the verifiers' words."""
+"""The status of an e-certificate in the register and in lists, by its life in the ledger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATUS_OF_LIFE: Final[Mapping[Life, Status]] = {
     Life.REPLACED: Status.REPLACED,
     Life.ERASED: Status.REVOKED,
 }
-"""What a list says of an e-certificate; one that was erased has been revoked or replaced before."""
+"""The status in lists by the life in the ledger. An erased e-certificate was revoked or replaced before."""
 
 STATUS_AFTER: Final[Mapping[str, Status]] = {
     EntryKind.SUSPENDED.name: Status.SUSPENDED,
@@ -24,4 +24,4 @@ STATUS_AFTER: Final[Mapping[str, Status]] = {
     EntryKind.REVOKED.name: Status.REVOKED,
     EntryKind.REPLACED.name: Status.REPLACED,
 }
-"""Where an act on the status leads, by the kind of its entry."""
+"""The status after an act, by the kind of its entry."""

@@ -1,7 +1,7 @@
-"""The table of operations: everything that is irreversible is announced in it first.
+"""The table of operations, in which every irreversible act is announced first.
 
-A row in state INTENDED, then the act, then DONE. What a crash leaves INTENDED is carried on by the subject it is about
-(`issuer.ecertificates.issuing.Issuing.resume_unfinished` and its like).
+A row is stored, the act is done, and then the row is marked `done`. What a crash leaves in between is resumed by the
+package of its subject (such as `issuer.ecertificates.issuing.Issuing.resume_unfinished`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from trust.storage.tables import (
 )
 
 GAP = "GAP"
-"""The kind of the operation that marks a restored register's gap."""
+"""The kind of the operation that marks the gap in a restored register."""
 
 
 class OperationRow(SQLModel, table=True):
-    """What was decided to be done, and whether it is. The id goes into the ledger as operation id."""
+    """An act that was decided on, and whether it is done. The ledger's request contains its id."""
 
     __tablename__ = "operation"
     id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
@@ -42,20 +42,20 @@ class OperationRow(SQLModel, table=True):
 
 
 def caller_of(connection: Connection, operation_id: int) -> str:
-    """Who asked for an issue."""
+    """The caller who requested an issue."""
     table = table_of(OperationRow)
     noted = connection.execute(sa.select(table.c.note).where(table.c.id == operation_id)).scalar_one()
     return str(noted or "")
 
 
 def last_operation_id(connection: Connection) -> int:
-    """The largest that the register knows of, 0 for none."""
+    """The largest operation id in the register, 0 for none."""
     return int(connection.execute(sa.select(sa.func.max(table_of(OperationRow).c.id))).scalar() or 0)
 
 
 def leave_gap_of_operations(connection: Connection, given_out: int, at: int) -> None:
-    """Goes on behind `given_out`: a register that was restored from a copy does not know the numbers that it gave out
-    since, and the ledger takes none of them twice."""
+    """Makes operation ids continue after `given_out`. A restored register does not know the ids that were given out
+    since the copy, and the ledger accepts none of them twice."""
     if last_operation_id(connection) >= given_out:
         return
     mark = OperationRow(
@@ -66,14 +66,14 @@ def leave_gap_of_operations(connection: Connection, given_out: int, at: int) -> 
 
 
 def has_gap(connection: Connection) -> bool:
-    """Was the register ever restored from a copy that was older than the ledger?"""
+    """True if the register was ever restored from a copy older than the ledger."""
     table = table_of(OperationRow)
     rows = connection.execute(sa.select(table).where(table.c.ecertificate_id == 0, table.c.kind == GAP))
     return any(believed(connection, OperationRow, row) for row in rows)
 
 
 def last_entry_seq(connection: Connection, ecertificate_id: int) -> int | None:
-    """Number of the last ledger entry about the e-certificate that the register knows of."""
+    """The number of the last ledger entry about the e-certificate that the register knows of, or None."""
     table = table_of(OperationRow)
     found: int | None = connection.execute(
         sa.select(sa.func.max(table.c.entry_seq)).where(table.c.ecertificate_id == ecertificate_id)
@@ -82,5 +82,5 @@ def last_entry_seq(connection: Connection, ecertificate_id: int) -> int | None:
 
 
 def operations_of(connection: Connection, ecertificate_id: int) -> list[OperationRow]:
-    """Everything that was decided about the e-certificate, oldest first."""
+    """All operations on the e-certificate, oldest first."""
     return all_rows(connection, OperationRow, ecertificate_id=ecertificate_id)
