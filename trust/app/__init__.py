@@ -1,1 +1,1 @@
-"""The roof: settings, composition, the site, the command, migrations, the demo. It puts parts together, no more."""
+"""The roof: settings, composition, the site, the command, migrations, the demo. It only connects the parts."""

@@ -1,10 +1,10 @@
-"""`yinzheng ledger recover --close OLD --begin NEW`: a ledger that lost what it signed is closed, and another begins.
+"""`yinzheng ledger recover --close OLD --begin NEW`: closes a ledger that lost signed entries, and begins another.
 
 Files of the data folder:
 
-    origin              the name of the ledger, once it is not the one that comes of the host
+    origin              the name of the ledger, if it is not derived from the host
     closed-ledgers      the closed ones: HMAC-SHA256, then CBOR [[origin, [[vkey, from, until], …]], …]
-    closed/<name>/      their published files, for whoever still asks for them
+    closed/<name>/      their published files, for clients that still need them
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from trust.storage.sql import Database
 
 
 def close_ledger(settings: Settings, typed: str, new_origin: str) -> int:
-    """Closes the ledger of this data folder, whose name the operator has typed, and begins `new_origin`.
+    """Closes the ledger of this data folder, whose name `typed` must be, and begins `new_origin`.
 
-    Returns the size at which it is closed. A repetition after a crash carries on. Raises `Malformed` for another name,
-    `Conflict` while the service runs, and what `ledger.closing` raises; then nothing has been changed.
+    Returns the size at which it is closed. After a crash, repeating the call continues. Raises `Malformed` for another
+    name, `Conflict` while the service runs, and what `ledger.closing` raises; then nothing has been changed.
     """
     if typed != settings.origin:
         raise Malformed(
@@ -59,7 +59,7 @@ def close_ledger(settings: Settings, typed: str, new_origin: str) -> int:
         key = secrets.derive("closed ledgers")
         with ledger.read() as connection:
             state = ledger_sql.read_state(connection)
-        # Otherwise a repetition, after the entries were taken over.
+        # Otherwise this is a repetition, and the entries were taken over already.
         if state is None or state.origin != new_origin:
             closed = closed_log(ledger, lock_store, typed)
             held = checkpoint_keys(ServiceKeys(register, open_keys(settings), SystemClock()))
@@ -87,14 +87,14 @@ def close_ledger(settings: Settings, typed: str, new_origin: str) -> int:
 
 
 def _forget_lists(register: Database) -> None:
-    """The published status lists name the old ledger; they are made anew."""
+    """Deletes the published status lists, which name the old ledger, so that new ones are made."""
     with register.write() as connection:
         for number in ecertificates_sql.status_list_numbers(connection):
             publishing_sql.forget_status_lists(connection, number, 1 << 62)
 
 
 def _put_aside(settings: Settings, origin: str) -> None:
-    """The published files of the closed ledger, its mark, and what was followed of it."""
+    """Moves the published files and the mark of the closed ledger aside, and deletes the files derived from it."""
     data, name = settings.data, re.sub(r"[^a-zA-Z0-9.-]", "_", origin)
     aside = data / "closed" / name
     published = data / "ledger" / "checkpoint"

@@ -1,7 +1,7 @@
-"""Composition: the one place where adapters are chosen and parts are put together.
+"""Composition: the only place where adapters are chosen and parts are connected.
 
-`open_service` opens everything that writes (and takes the data folder's lock on SQLite); `Service.close` lets
-it go. Nothing here decides anything about certificates.
+`open_service` opens everything that writes and, on SQLite, takes the data folder's lock; `Service.close` releases it.
+Nothing here decides anything about e-certificates.
 """
 
 from __future__ import annotations
@@ -94,13 +94,14 @@ from verifier.reports.packages import Exported, add_report
 from verifier.sight import Sights
 
 _SIGNED_ANY_DAY = frozenset({KeyPurpose.REPORT, KeyPurpose.CHECKPOINT})
-"""A report says by which clock it was made: verifying goes on. A checkpoint has no time, its entries were asked for."""
+"""Purposes that sign even if the clock is in doubt. A report states its clock, so verifying goes on; a checkpoint
+has no time, and the clock was checked before its entries were appended."""
 _CRL_SECONDS, _BUNDLE_SECONDS = 30.0, 60.0
 _ANSWERS_KEPT = timedelta(days=7)
 _log = logging.getLogger("yinzheng.keeping")
 SERVICE_READING_JOBS = {**SANDBOX_JOBS, "check-stampable": "issuer.sealing.intake:check_stampable_job"}
 _DRAWING = {
-    # What was believed is not drawn by a worker that has opened a copy.
+    # Genuine files are not drawn by a worker that has opened an untrusted copy.
     "draw-page": Apart("trust.pdf.drawing:draw_page_job"),
     "read-copy": "verifier.checks.copies:read_copy_job",
     "compare-copy": "verifier.checks.copies:compare_job",
@@ -110,7 +111,7 @@ SERVICE_SANDBOX_JOBS = {**SERVICE_READING_JOBS, **_DRAWING}
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything a running service has."""
+    """All parts of a running service. It implements the facades of all actors."""
 
     settings: Settings
     clock: Clock
@@ -150,7 +151,7 @@ class Service:
     policy: Policy | None
     keeper: Keeper
     is_copy_noticed: bool
-    """Is there a memory outside the folder that tells when a copy from before is started?"""
+    """True if a memory outside the data folder detects when an old copy of the folder is started."""
     _open: contextlib.ExitStack
 
     @property
@@ -159,7 +160,7 @@ class Service:
 
     @property
     def sandbox(self) -> Sandbox:
-        """For jobs of our own."""
+        """The sandbox for jobs of the service itself."""
         return self.sandboxes.of[Lane.MACHINE]
 
     @property
@@ -191,7 +192,7 @@ class Service:
 
     @property
     def report_form_key(self) -> bytes:
-        """Under it pages carry a report from one form to the next."""
+        """The key under which pages pass a report from one form to the next."""
         return self.secrets.derive("page-report")
 
     def evidence(self, at: datetime) -> Evidence:
@@ -221,8 +222,9 @@ def open_service(
     """Opens the service. `create` makes what is missing (`yinzheng init`); without it a missing part raises
     `OperationalError`, and a data folder that another process writes to raises `Conflict`.
 
-    A `sandbox` that is given is used and stays the caller's; otherwise the service has its own. `ask_witnesses`: the
-    witnesses of the policy are asked, before anything is signed, whether they know more of the ledger than this folder.
+    A given `sandbox` is used and must be closed by the caller; otherwise the service has its own. `ask_witnesses`:
+    before anything is signed, the witnesses of the policy are asked whether they have seen a longer ledger than this
+    folder's.
     """
     with contextlib.ExitStack() as stack:
         ground = _open_ground(settings, stack, create, clock or SystemClock(), entropy or SystemEntropy())
@@ -304,7 +306,7 @@ def _open_ledger(
     settings, clock, stores = ground.settings, ground.clock, ground.stores
     data, origin = settings.data, settings.origin
     policy = read_policy(data / POLICY_FILE)
-    # Of this machine's clock others can speak; a clock that was handed in goes its own way.
+    # Only this machine's clock is compared with others; a clock that was passed in is not.
     asked_for_time: Asked | None = None
     others = (
         second_clocks(
@@ -507,14 +509,14 @@ def _put_together(
 
 
 def _ids_given_out(database: Database, log: Log) -> int:
-    """Behind which number e-certificates go on in a restored register; 0 where it knows all of them."""
+    """The highest row id that was given out, if a restored register lacks some of them; otherwise 0."""
     given_out = log.last_subject_id
     with database.read() as connection:
         return given_out if highest_ecertificate_id(connection) < given_out else 0
 
 
 def _sandboxes(stack: contextlib.ExitStack, given: Sandbox | None) -> Sandboxes:
-    """Workers start at their first job: a lane that nobody uses costs nothing."""
+    """The sandboxes of all lanes. Workers start with their first job, so an unused lane costs nothing."""
     if given is not None:
         return Sandboxes(dict.fromkeys(Lane, given), given)
     return Sandboxes(
@@ -531,25 +533,25 @@ def _sandboxes(stack: contextlib.ExitStack, given: Sandbox | None) -> Sandboxes:
 
 
 def _forget_answers(database: Database, clock: Clock) -> None:
-    """Answers under an Idempotency-Key: after a week nobody sends a request again."""
+    """Deletes stored answers to requests with an Idempotency-Key after a week, when no client repeats them any more."""
     with database.write() as connection:
         prune_answers(connection, to_micros(clock.now() - _ANSWERS_KEPT))
 
 
 def _carry_on(issuing: Issuing) -> None:
-    """Finishes what was left; an operator hears of what has to wait, and why."""
+    """Finishes interrupted issues, and logs the number that have to wait, by reason."""
     waiting = Counter(each.error.code for each in issuing.resume_unfinished() if each.error is not None)
     for code, count in waiting.items():
         _log.error("licences wait to be sealed", extra={"code": code, "count": count})
 
 
 def open_keys(settings: Settings) -> CompositeKeyProvider:
-    """The keys of a data folder: in files, and in a token where the settings name one. Opens none of them."""
+    """The keys of a data folder, in files and in a token if the settings name one. Opens no key."""
     folder = settings.keys_folder
     files = FileKeyProvider(folder, settings.read_passphrase, kdf_rounds=settings.kdf_rounds)
     if (token := settings.token) is None:
         return CompositeKeyProvider(files)
-    from keys.pkcs11 import Pkcs11KeyProvider  # a token's library is loaded only where there is a token
+    from keys.pkcs11 import Pkcs11KeyProvider  # the library is loaded only if there is a token
 
     provider = Pkcs11KeyProvider(
         folder / "token", module=token.module, token_label=token.label, pin=token.read_pin
@@ -578,7 +580,7 @@ def _outside_tsa(
 
 
 def checkpoint_keys(service_keys: ServiceKeys) -> list[CheckpointKey]:
-    """Every key that the ledger has or had; which of them sign, the ledger says itself."""
+    """Every key that the ledger has or had. The ledger itself knows which of them sign."""
     return [
         CheckpointKey(service_keys.keys.open(row.key_id, KeyPurpose.CHECKPOINT))
         for row in service_keys.checkpoint_keys()

@@ -1,6 +1,6 @@
-"""Bringing databases up to date with Alembic: the register and the ledger have a line of migrations each.
+"""Migrating databases with Alembic. The register and the ledger each have their own line of migrations.
 
-Data folders are upgraded by opening them, from any schema there ever was. A folder of a newer version is not touched.
+Data folders of any earlier version are upgraded when they are opened. A folder of a newer version is not changed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from trust.storage.tables import serialise
 
 
 def migrate_register(database: Database) -> None:
-    """Creates or upgrades the register's tables. Does nothing where they are up to date.
+    """Creates or upgrades the register's tables. Does nothing if they are up to date.
 
-    Raises `OperationalError` (NEWER_DATA) where a newer version has been at work.
+    Raises `OperationalError` (NEWER_DATA) if a newer version has changed them.
     """
     _migrate(database, "register")
 
 
 def migrate_ledger(database: Database) -> None:
-    """The same for the ledger's tables."""
+    """As `migrate_register`, for the ledger's tables."""
     _migrate(database, "ledger")
 
 
@@ -36,7 +36,7 @@ def _migrate(database: Database, line: str) -> None:
     config.set_main_option("script_location", str(files("trust.app").joinpath("migrations", line)))
     config.set_main_option("version_table", f"{line}_version")
     with database.write() as connection:
-        serialise(connection, "migrations")  # of several processes that start at once, one migrates
+        serialise(connection, "migrations")  # if several processes start at once, one migrates
         _check_known(connection, config, line)
         config.attributes["connection"] = connection
         config.attributes["version_table"] = f"{line}_version"

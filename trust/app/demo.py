@@ -1,7 +1,7 @@
-"""The main job on the sample data, step by step, each with what it proves.
+"""The demo: the main job on the sample data, step by step, each with what it proves.
 
-Every verdict that the demo expects is written down here beside the call, and one that comes out otherwise
-makes the demo fail. It uses the same functions as the commands and the API.
+Each call states the verdict that it expects, and any other verdict makes the demo fail. The demo uses the same
+functions as the commands and the API.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Run:
         console.out.print(f"   {t(zh, en)}", markup=False)
 
     def expect(self, name: str, report: Report, *codes: str) -> None:
-        """One verdict: kept as a report, and compared with what must come out (any of `codes`)."""
+        """Writes a report to a file, and compares its verdict with the expected ones (any of `codes`)."""
         path = self.out / "reports" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
@@ -86,7 +86,7 @@ class _Run:
 
 
 def run_demo(out: Path) -> bool:
-    """True if every expected verdict came out."""
+    """Runs the demo. True if all verdicts were as expected."""
     started = time.perf_counter()
     folder = samples.find_samples()
     clear(out)
@@ -116,10 +116,10 @@ def run_demo(out: Path) -> bool:
 
 
 def clear(out: Path) -> None:
-    """Deletes what an earlier demo left in `out`, and nothing else.
+    """Deletes the files of an earlier demo in `out`, and nothing else.
 
-    Raises `Conflict`: NOT_A_DEMO where a folder there was made by something else, DATA_FOLDER_IN_USE where a service
-    still works on the data.
+    Raises `Conflict`: NOT_A_DEMO if a folder there is not of a demo, DATA_FOLDER_IN_USE if a service still uses the
+    data.
     """
     marker = out / _MARKER
     left = [out / part for part in _PARTS if (out / part).exists()]
@@ -199,7 +199,8 @@ def _issue(run: _Run) -> None:
 
 
 def _with_seal(number: int, application: Application) -> Application:
-    """Some licences of one authority go abroad: with its RSA seal beside the one in SM2, or with that alone."""
+    """The application, for some licences to be shown abroad with the authority's RSA seal, beside the SM2 one or
+    alone."""
     abroad = samples.seal_id(application.authority_id, Suite.RSA3072_SHA256)
     if application.authority_id.startswith("chuncheng-market") and number % 3 == 2:
         return replace(application, seal_id=abroad)
@@ -255,7 +256,7 @@ def _present(run: _Run) -> None:
 
 
 def _draw_page(pdf: Path | bytes, picture: Path) -> None:
-    """What a phone would photograph: the page that carries the code, which is the last one, with its seal."""
+    """Draws the last page, which has the code and the seal, as a phone would photograph it."""
     document = pypdfium2.PdfDocument(pdf)
     try:
         document.init_forms()
@@ -289,7 +290,7 @@ def _verify_files(run: _Run) -> None:
         run.expect(f"{name}-offline", _verify_offline(run, data), "OK")
         changed = bytearray(data)
         changed[len(data) // 3] ^= 1
-        # Where the byte holds the file together, what is left cannot be read; it does not pass either way.
+        # If the byte belongs to the file's structure, the file cannot be read; it does not pass in either case.
         verdict = _verify_offline(run, bytes(changed))
         run.expect(f"{name}-one-byte-changed", verdict, "ALTERED", "BROKEN_PDF")
 
@@ -299,7 +300,7 @@ def _write_bundle(run: _Run) -> None:
 
 
 def _verify_offline(run: _Run, data: bytes | str) -> Report:
-    """With the bundle alone: nothing of the service is asked."""
+    """The report of a verification with the bundle only, without asking the service."""
     at = datetime.now(UTC)
     evidence = evidence_from_bundle(run.out / "bundle", at)
     verifier = Verifier(run.service.sandbox, live=None)
@@ -358,7 +359,7 @@ def _archive(run: _Run) -> None:
         "长期保存：补入证据和归档时间戳，移交电子档案",
         "For decades: evidence and a new time-stamp into the file, and hand-over to an e-archive",
     )
-    # One of each kind: one seal, two seals, a department's own PDF.
+    # One licence of each kind: one seal, two seals, a department's own PDF.
     untouched = run.issued[3:]  # the first three were revoked, suspended and replaced
     dual = next(each for each in untouched if each[0].endswith("-dual"))
     stamped = next(each for each in untouched if each[0].startswith("stamped-"))
@@ -475,11 +476,11 @@ _SERVE = (
 
 
 def serve_demo(out: Path, port: int) -> None:
-    """Starts the service with the demo's data and prints where to look, in which order."""
+    """Starts the service with the demo's data and prints the addresses to look at, in order."""
     from trust.app.serving import serve
 
     base = f"http://127.0.0.1:{port}"
-    # Cookies are marked Secure under an https address; the demo is served without TLS, on this machine only.
+    # With an https address cookies would be Secure, but the demo is served without TLS, on this machine only.
     settings = replace(read_settings(out / "data"), base_url=base)
     with open_service(settings) as service:
         places = _places(service, base, out)
@@ -496,13 +497,13 @@ def serve_demo(out: Path, port: int) -> None:
 
 
 def _places(service: Service, base: str, out: Path) -> dict[str, str]:
-    """Addresses and a key with which every page works as shown."""
+    """The addresses to look at, and a key for the desk, by label."""
     from issuer.ecertificates import sql
     from trust.model.clock import SystemEntropy
     from trust.people.access import open_access
 
     access = open_access(service.database, service.clock, SystemEntropy())
-    # A key of the department that issued the licences: its desk sees page and differences as well.
+    # Use a key of the issuing department, whose desk also sees the page and the differences.
     desk = access.clients.create_api_key(
         "demo counter", authority_id="chuncheng-market", scopes=["desk", "verify", "cert.read"], days=1
     )

@@ -1,8 +1,7 @@
-"""Where the command `yinzheng` begins: nothing that fails here or later has the exit code of a verdict.
+"""The start of the command `yinzheng`, which ensures that no failure has the exit code of a verdict.
 
-An uncaught exception would end Python with 1, which means FAILED, and output that cannot be written with 120. Both are
-4, our own fault, whatever could not be imported, written or foreseen. Only the standard library is imported before that
-holds.
+Python ends with 1 for an uncaught exception, which means FAILED here, and with 120 if output cannot be written. Both
+become 4, an error of the program, also if an import fails. Only the standard library is imported before this is set up.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import NoReturn
 
 _EXIT_OURS = 4
 _PLAINER = {"✔": "√", "✖": "×", "–": "-", "—": "-", "“": '"', "”": '"'}
-"""For terminals whose character set lacks a sign that we use."""
+"""Replacements for terminals whose character set lacks a sign."""
 
 
 def main() -> NoReturn:
@@ -31,7 +30,7 @@ def main() -> NoReturn:
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else (0 if exc.code is None else _EXIT_OURS)
     except BrokenPipeError:
-        pass  # who was listening has gone; there is nobody to tell
+        pass  # the reader of the output has gone
     except BaseException:
         with contextlib.suppress(Exception):
             traceback.print_exc()
@@ -48,20 +47,21 @@ def _words() -> str:
 
 
 def _end(code: int) -> NoReturn:
-    """What was said has to have arrived, or it was not said: a full disk and a closed pipe are found here."""
+    """Flushes the output and exits. If it cannot be written, as on a full disk or a closed pipe, the exit code is 4."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
             code = _EXIT_OURS
-            # Or the interpreter would try once more, and end with 120.
+            # Otherwise the interpreter would flush again, and end with 120.
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
 
 
 def _write_what_the_terminal_can_show() -> None:
-    """Under another character set than UTF-8 no character ends a command: signs have plainer ones, others a number."""
+    """Replaces characters that the terminal's character set lacks, signs by plainer ones and others by their
+    numbers, so that none ends a command."""
     codecs.register_error("yinzheng", _in_plainer_signs)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure") and (stream.encoding or "").lower().replace("-", "") != "utf8":

@@ -1,4 +1,4 @@
-"""What an erasure takes out of the rooms that keep something about a licence or its holder beside the issuer."""
+"""Deleting the data of an erased licence or its holder from packages outside the issuer."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from verifier.reports.sql import forget_reports
 
 
 def forget_erased(connection: Connection, pid: bytes, lone_holder_refs: Sequence[bytes]) -> dict[str, int]:
-    """Deletes it, in the transaction of the erasure; gives the number of rows by table.
+    """Deletes the data in the transaction of the erasure; returns the number of rows by table.
 
-    `lone_holder_refs`: holders who have nothing else left.
+    `lone_holder_refs`: holders without any other e-certificate.
     """
     answers = forget_answers(connection, pid)
     forget_purposes(connection, pid)

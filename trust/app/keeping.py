@@ -1,6 +1,6 @@
-"""What a running service does by itself: ask witnesses, read its ledger and register again, carry on what is pending.
+"""The rounds of a running service: asking witnesses, checking ledger and register, and resuming pending work.
 
-On PostgreSQL every process may run them: publishing takes turns anyway, and a witness asked twice answers twice.
+On PostgreSQL every process may run them, because publishing takes turns anyway, and a witness may be asked twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from trust.jobs.rounds import Pause, Round, Rounds
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """The work, and the threads that do it."""
+    """The rounds and their threads. `resume`: the functions that complete pending work, in the order of their first
+    call."""
 
     witnessing: Witnessing | None
     scrubbing: Scrubbing
@@ -33,7 +34,7 @@ def make_keeper(
     checking: RegisterChecking | None = None,
     resume: Sequence[Callable[[], object]] = (),
 ) -> Keeper:
-    """`resume`: what completes pending work, in the order in which it is first called."""
+    """Makes the rounds without starting them. `resume` is as in `Keeper`."""
     rounds: list[Round] = []
     if checking is not None:
         rounds.append(Round("checking the register", checking.run_pass, settings.check_every))
@@ -47,5 +48,5 @@ def make_keeper(
 
 
 def _without_pause(work: Callable[[], object]) -> Callable[[Pause], object]:
-    """Work that is over in a moment."""
+    """Makes a round's function of work that is too short to be paused."""
     return lambda _: work()

@@ -1,6 +1,6 @@
-"""The command `yinzheng`.
+"""The command `yinzheng`, with `main` as its entry point.
 
-`main` is the entry point. What a command needs is imported inside it: `yinzheng verify --offline` runs in the
+Commands import what they need when they run: `yinzheng verify --offline` runs in the
 base install, where there is no server, no register and no page layout, and it starts fast.
 """
 
@@ -70,19 +70,19 @@ _GROUPS: Sequence[tuple[str, typer.Typer, Sequence[typer.Typer], str]] = (
     ("trust", trust_app, (), ""),
     ("access", access_app, (claiming_app,), "new-key keys revoke-key sessions end-session claim-link"),
 )
-"""Groups of commands: name, whose group it is, who else has commands in it, and their order."""
+"""Groups of commands: name, the actor's group, the other actors' commands in it, and their order."""
 _FIRST = (
     "init demo serve issue stamp suspend reinstate revoke replace present verify verify-many bundle erase"
 )
 
 
 def _join(group: typer.Typer, others: Sequence[typer.Typer], order: str) -> None:
-    """Puts commands of several actors into one group, in this order."""
+    """Adds the commands of other actors to a group, and sorts it by `order`."""
     for other in others:
         group.registered_commands += other.registered_commands
     if order:
         names = order.split()
-        # One that is not in the list comes last.
+        # Commands that are not in the list are sorted to the end.
         group.registered_commands.sort(
             key=lambda each: names.index(_name_of(each)) if _name_of(each) in names else len(names)
         )
@@ -94,9 +94,9 @@ def _name_of(command: CommandInfo) -> str:
 
 
 def main() -> None:
-    """Runs the command line; the one place where errors become exit codes."""
+    """Runs the command line. Errors are translated to exit codes here only."""
     try:
-        # Outside its standalone mode the library does not exit: it hands back the code of a `typer.Exit`.
+        # Without standalone mode the library does not exit, but returns the code of a `typer.Exit`.
         code = app(standalone_mode=False, obj=_openers())
         sys.exit(code if isinstance(code, int) else 0)
     except TrustError as exc:
@@ -109,7 +109,7 @@ def main() -> None:
         console.err.print(t(f"系统错误：{exc.strerror}", f"The system refused: {exc.strerror}."))
         sys.exit(console.EXIT_OURS)
     except Exception as exc:
-        # click's own usage errors; anything else is a fault of ours and shows its trace (`trust.app.entry`).
+        # A usage error of click. Anything else is our own error and shows its traceback (`trust.app.entry`).
         if hasattr(exc, "format_message"):
             console.err.print(exc.format_message())
             sys.exit(console.EXIT_USAGE)
@@ -117,7 +117,7 @@ def main() -> None:
 
 
 def _name_of_field(name: str) -> str:
-    """What a field is called over the person's column, of whichever type it is."""
+    """The label of a field as in a person's table, from any type that has the field."""
     if console.language() == "zh-CN":
         from issuer.catalogue import load_catalogue
 
@@ -145,7 +145,7 @@ def _rescue(data: Path | None) -> AbstractContextManager[object]:
 
 
 def _openers() -> Openers:
-    """What commands may ask for. The service is all of it."""
+    """The openers of the facades. `Service` implements all of them."""
     facades = (ISSUER, VERIFIER, PACKAGES, LEDGER, KEYS, ADMIN)
     of: dict[str, Opener] = {each.name: _open for each in facades}
     of[CHECKING.name] = lambda data: _open(data, ask_witnesses=False)

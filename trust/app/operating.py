@@ -1,4 +1,4 @@
-"""What operators are answered of this service: its parts, its notes, its gauges."""
+"""The state of this service for operators: readiness of its parts, notes, gauges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trust.web.lanes import Lanes
 from trust.web.metrics import MEDIA_TYPE, Metrics
 
 _LEAST_FREE = 64 * 1024 * 1024
-"""Bytes on the disk of the data folder below which nothing should be sent here."""
+"""The service is not ready with fewer free bytes on the disk of the data folder."""
 
 
 def health_of(service: Service, metrics: Metrics, lanes: Lanes) -> Health:
@@ -64,7 +64,7 @@ def _backlog(service: Service) -> dict[str, float]:
 
 
 def _has_seals_in_term(service: Service) -> bool:
-    """Every authority that has active seals has one whose certificate is in its term."""
+    """True if every authority with active seals has one inside its term."""
     at = service.clock.now()
     active: dict[str, bool] = {}
     for seal in service.seals.registry.list():

@@ -1,6 +1,6 @@
-"""`yinzheng ledger recover`: the ledger's database out of its published files, with the register's numbers.
+"""`yinzheng ledger recover`: rebuilds the ledger's database from its published files, with the register's ids.
 
-The service cannot be opened while its database is behind, so this opens the parts alone.
+The service cannot be opened while its database is behind, so only the necessary parts are opened.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def recover_ledger(
     nothing_issued_since: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Recovered:
-    """Fills the ledger's database out of `source` (by default the service's own published files).
+    """Fills the ledger's database from `source` (by default the service's own published files).
 
-    The checkpoint of a mirror and the mark outside the folder say how far the ledger was signed; without either, the
-    operator does (`nothing_issued_since`).
+    The checkpoint of a mirror and the mark outside the folder show how far the ledger was signed; without either, the
+    operator must confirm that nothing was issued since (`nothing_issued_since`).
 
-    Raises what `ledger.recover.recover` raises, and `Conflict` while the service runs on SQLite. On PostgreSQL
-    stop every process first; one that was forgotten stops by itself at its next entry.
+    Raises what `ledger.recover.recover` raises, and `Conflict` while the service runs on SQLite. On PostgreSQL the
+    operator must stop every process first; a forgotten one stops by itself at its next entry.
     """
     data = settings.data
     with opened_stores(settings) as stores:
@@ -59,7 +59,7 @@ def recover_ledger(
             nothing_issued_since=nothing_issued_since,
             on_progress=on_progress,
         )
-        # In our own folder, never in a mirror.
+        # Only in our own folder, never in a mirror.
         for folder in (data / "ledger", data / "ledger" / SM3_FOLDER):
             TileFolder(folder).set_aside_beyond(recovered.size)
         return recovered

@@ -1,7 +1,7 @@
-"""The sample data that comes with the source: registering its authorities and reading its records.
+"""The sample data of the source tree: registering its authorities and reading its records.
 
-The samples are dated 2025. `dated` moves what a department would date on the day it seals, so that the demo looks
-the same on any day: the day of issue becomes today, and whatever follows from it moves along.
+The samples are dated 2025. `dated` moves the dates that a department would set on the day of sealing, so that the demo
+looks the same on any day: the day of issue becomes today, and dates that depend on it move too.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SampleAuthority:
 
 
 def find_samples() -> Path:
-    """The folder `samples` of the source tree. Raises `Malformed` in an installation without it."""
+    """The folder `samples` of the source tree. Raises `Malformed` if the installation does not have it."""
     for folder in (Path.cwd() / "samples", Path(__file__).resolve().parents[2] / "samples"):
         if (folder / "authorities.toml").is_file():
             return folder
@@ -67,7 +67,7 @@ def read_authorities(folder: Path) -> list[SampleAuthority]:
 
 
 def register_authorities(service: Service, folder: Path) -> list[SampleAuthority]:
-    """Each authority with a seal in its own suite, and one in RSA beside an SM2 one. Idempotent."""
+    """Registers each authority and makes a seal in its suite, for SM2 also one in RSA. Idempotent."""
     listed = read_authorities(folder)
     for sample in listed:
         service.authorities.add(sample.authority)
@@ -89,12 +89,12 @@ def seal_id(authority_id: str, suite: Suite) -> str:
 
 
 def read_sample(path: Path, profile: TypeProfile, today: date) -> list[Record]:
-    """The records of a sample file, each issued today."""
+    """The records of a sample file, dated so that each is issued `today`."""
     return [_dated_record(record, profile, today) for record in read_records(path, profile)]
 
 
 def read_ready_made(folder: Path, name: str, today: date) -> tuple[bytes, dict[str, Any]]:
-    """A PDF as a department has it today, laid out from its source, and what goes with it into `stamp`."""
+    """A department's own PDF, dated `today` and laid out from its source, and the data for `stamp`."""
     sidecar = json.loads((folder / "pdf" / f"{name}.json").read_text(encoding="utf-8"))
     issued_on = date.fromisoformat(sidecar["fields"]["issued_on"])
     source = (folder / "pdf" / f"{name}.typ").read_text(encoding="utf-8")
@@ -109,7 +109,8 @@ _DATE = re.compile(r"(?<!\d)(\d{4})([年/-])(\d{1,2})([月/-])(\d{1,2})(?!\d)")
 
 
 def dated(text: str, was: date, now: date) -> str:
-    """`text` with its dates moved as far as `was` is from `now`; what ended whole years after `was` still does."""
+    """`text` with its dates moved by the distance from `was` to `now`. A date that ends a term of whole years from
+    `was` ends the same term from `now`."""
 
     def moved(found: re.Match[str]) -> str:
         year, first, month, second, day = found.groups()
@@ -126,7 +127,7 @@ def dated(text: str, was: date, now: date) -> str:
 
 
 def _years_on(start: date, years: int) -> date:
-    """The last day of `years` years that begin with `start`, as the catalogue counts them."""
+    """The last day of a term of `years` years from `start`, as the catalogue counts."""
     try:
         return start.replace(year=start.year + years) - timedelta(days=1)
     except ValueError:  # from 29 February to a year without one

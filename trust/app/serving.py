@@ -1,8 +1,8 @@
 """Running the service: one process on SQLite, several on PostgreSQL.
 
-SIGTERM and SIGINT stop it in order: nothing new is accepted, what was begun is answered, everything is closed, and
-the exit code is 0. SIGHUP starts the workers again one after the other, the new one before the old one goes; a
-single process has nothing to take its place, so it stays as it is. Neither of them reads settings anew.
+SIGTERM and SIGINT stop it in order: no new request is accepted, those begun are answered, everything is closed, and
+the exit code is 0. SIGHUP replaces the workers one after the other, each new one starting before the old one ends; a
+single process ignores it. Settings are not read again.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from trust.web.logs import set_up_logging
 from trust.web.serving import answering_metrics, listen, signals_that_end_in_order, stay
 
 _WORKER_SECONDS = 120
-"""How long a worker may take to come up, on a slow machine, before it is taken for dead."""
+"""How many seconds a worker may take to start, on a slow machine, before it is considered dead."""
 _log = logging.getLogger("yinzheng.serving")
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
-    """Blocks until it is told to stop. Raises `Malformed` for several workers on SQLite."""
+    """Runs the service until a signal stops it. Raises `Malformed` for several workers on SQLite."""
     if workers > 1 and settings.database_url is None:
         raise Malformed(
             "SQLite has one writing process.",
@@ -44,11 +44,9 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         )
     set_up_logging()
     if landlock_version() < 1:
-        _log.warning(
-            "no Landlock in this kernel: who reads files of strangers could read those of the service"
-        )
+        _log.warning("this kernel has no Landlock: sandbox workers could read files of the service")
     raise_descriptor_limit()
-    with listen(host, port) as listener:  # a port below 1024 is root's to open
+    with listen(host, port) as listener:  # only root may open a port below 1024
         leave_root(settings.user, (settings.data, settings.keys_folder, settings.data / "ledger"))
         _serve(settings, listener, workers)
 
@@ -86,8 +84,8 @@ def _serve(settings: Settings, listener: socket.socket, workers: int) -> None:
 
 
 def worker_app() -> FastAPI:
-    """What each of several workers runs: a service of its own on the common database."""
-    signal.signal(signal.SIGHUP, stay)  # a terminal sends it to all; the first process knows what to do
+    """The application of one of several workers, with its own `Service` on the common database."""
+    signal.signal(signal.SIGHUP, stay)  # a terminal sends it to all processes; the first one handles it
     set_up_logging()
     settings = read_settings()
     service = open_service(settings, ask_witnesses=True)
@@ -109,12 +107,12 @@ def _tell_what_is_not_noticed(service: Service) -> None:
 
 
 def _begin(service: Service) -> None:
-    """What comes before the first request."""
+    """Resumes pending work, warms up the counter's readers and starts the rounds, before the first request."""
     for resume in service.keeper.resume:
         try:
             resume()
         except TrustError as exc:
-            # One operation that cannot be completed must not keep the service from starting.
-            _log.error("could not carry on", extra={"code": exc.code, "what": exc.what})
+            # An operation that cannot be completed must not prevent the service from starting.
+            _log.error("pending work could not be completed", extra={"code": exc.code, "what": exc.what})
     service.sandboxes.of[Lane.COUNTER].warm_up()
     service.keeper.rounds.start()

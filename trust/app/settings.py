@@ -1,7 +1,7 @@
-"""Settings: read once in `main()`, from the environment and the command line, and cut into one frozen value.
+"""Settings: read once from the environment and the command line into a frozen value.
 
-Each field of `_Environment` is a variable and carries its words; `trust.app.settings_reference` makes docs/SETTINGS.md
-and docs/SETTINGS.zh-CN.md of them.
+Each field of `_Environment` is a variable with its texts, from which `trust.app.settings_reference` makes
+docs/SETTINGS.md and docs/SETTINGS.zh-CN.md.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{15,199}[A-Za-z0-9\-._~+/=]", re.ASCII)
 
 
 class Part(Enum):
-    """Of what a setting is, and the order of the reference: heading in Chinese, in English."""
+    """The parts of the reference in their order, each with its heading in Chinese and in English."""
 
     DATA = ("数据与账本", "Data and ledger")
     NAMES = ("名称与地址", "Names and addresses")
@@ -55,8 +55,8 @@ def _setting(
     gt: float | None = None,
     ge: float | None = None,
 ) -> Any:
-    """A variable, and what the reference says of it. `unset` (Chinese, English): what holds without it, where the
-    default is not the whole answer."""
+    """A variable with its texts for the reference. `unset` (Chinese, English): what holds if it is not set, if the
+    default does not say it all."""
     words: dict[str, JsonValue] = {"part": part.name, "zh": zh, "en": en}
     if unset is not None:
         words |= {"unset_zh": unset[0], "unset_en": unset[1]}
@@ -285,7 +285,7 @@ class _Environment(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A variable as the reference shows it, by language: what it means, and what holds without it."""
+    """A variable in the reference, with its meaning and what holds if it is not set, by language."""
 
     variable: str
     part: Part
@@ -295,7 +295,7 @@ class Setting:
 
 
 def described() -> list[Setting]:
-    """Every variable that is read here, in order."""
+    """All variables that are read here, in order."""
     return [_described(name, each) for name, each in _Environment.model_fields.items()]
 
 
@@ -324,7 +324,7 @@ class TokenSettings:
     keeps: frozenset[tuple[KeyPurpose, Suite]]
 
     def read_pin(self) -> str:
-        """Raises `KeyUnavailable` where there is none."""
+        """The PIN of the token. Raises `KeyUnavailable` if there is none."""
         if self.pin:
             return self.pin
         try:
@@ -342,13 +342,13 @@ class TokenSettings:
 
 @dataclass(frozen=True, slots=True)
 class OutsideTsaSettings:
-    """A time-stamp authority outside: where it is asked, and the file with its certificates."""
+    """An outside time-stamp authority: its address, and the file with its certificates."""
 
     url: str
     certs_file: Path
 
     def read_certs(self) -> list[bytes]:
-        """Its certificates (DER), the one that signs first. Raises `Malformed`."""
+        """Its certificates (DER), the signing one first. Raises `Malformed`."""
         try:
             return read_certs(self.certs_file.read_bytes())
         except OSError as exc:
@@ -375,26 +375,26 @@ class Settings:
     plain_http_witnesses: tuple[str, ...] = ()
     private_crl_hosts: tuple[str, ...] = ()
     time_stamps: tuple[OutsideTsaSettings | None, ...] = (None,)
-    """In the order in which they are asked; None is our own."""
+    """The time-stamp authorities in order of preference; None is our own."""
     time_stamp_wait: timedelta = timedelta(seconds=5)
     keys: Path | None = None
-    """Where it is not in the data folder."""
+    """The folder of the keys if it is not in the data folder."""
     clock_gap: timedelta = timedelta(days=DAYS_WITHOUT_A_WORD)
     metrics_listen: tuple[str, int] | None = None
-    """Address and port."""
+    """The address and port for metrics."""
     metrics_token: str | None = field(default=None, repr=False)
     proxies: tuple[str, ...] = ()
-    """Addresses and networks."""
+    """The addresses and networks of trusted proxies."""
     user: str | None = None
     ledger_mark: Path | None = None
 
     @property
     def keys_folder(self) -> Path:
-        """Private keys, each encrypted, and the service secret."""
+        """The folder with the encrypted private keys and the service secret."""
         return self.keys or self.data / "keys"
 
     def read_passphrase(self) -> bytes:
-        """The passphrase of the key files. Raises `KeyUnavailable` where there is none."""
+        """The passphrase of the key files. Raises `KeyUnavailable` if there is none."""
         if self.passphrase:
             return self.passphrase.encode()
         try:
@@ -413,7 +413,7 @@ def _read_environment() -> _Environment:
     try:
         return _Environment()
     except ValidationError as exc:
-        # Named without its value: it may be a secret.
+        # Name the variable without its value, which may be a secret.
         names = ", ".join(sorted({_variable_of(each["loc"]) for each in exc.errors()}))
         raise Malformed(
             f"A setting is not in its form: {names}.", "Correct it; docs/SETTINGS.md says what it takes."
@@ -427,7 +427,7 @@ def _variable_of(place: tuple[int | str, ...]) -> str:
 
 
 def read_settings(data: Path | None = None, language: str | None = None) -> Settings:
-    """Raises `Malformed` for a setting that cannot be used. `data` and `language` win over the environment."""
+    """Reads the settings. `data` and `language` override the environment. Raises `Malformed` for an invalid setting."""
     environment = _read_environment()
     folder = (data or environment.data).resolve()
     remembered = _remembered(folder / "host")
@@ -440,7 +440,7 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
     lang = language or environment.lang or os.environ.get("LANG", "")
     return Settings(
         data=folder,
-        database_url=environment.database_url or None,  # set to nothing is not set
+        database_url=environment.database_url or None,  # an empty value counts as not set
         lock_url=environment.lock_url or None,
         host=host,
         base_url=(environment.base_url or f"https://{host}").rstrip("/"),
@@ -491,7 +491,7 @@ def _network(text: str) -> str:
 
 
 def _address(text: str) -> tuple[str, int]:
-    """`127.0.0.1:9100`, `[::1]:9100`."""
+    """Parses an address and port such as `127.0.0.1:9100` or `[::1]:9100`. Raises `Malformed`."""
     host, _, port = text.strip().rpartition(":")
     try:
         found = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
@@ -526,7 +526,7 @@ def _metrics_token(environment: _Environment) -> str | None:
 
 
 def parse_time_stamps(text: str) -> tuple[OutsideTsaSettings | None, ...]:
-    """`https://tsa.example/tsr /etc/yinzheng/tsa.pem, own`. Raises `Malformed`."""
+    """Parses a list such as `https://tsa.example/tsr /etc/yinzheng/tsa.pem, own`. Raises `Malformed`."""
     found: list[OutsideTsaSettings | None] = []
     for item in _listed(text):
         url, _, path = item.partition(" ")
@@ -563,9 +563,9 @@ def _token(environment: _Environment, folder: Path) -> TokenSettings | None:
 
 
 def parse_keeps(text: str) -> frozenset[tuple[KeyPurpose, Suite]]:
-    """`seal, checkpoint:Ed25519` as pairs. A purpose alone means every suite that a token can hold.
+    """Parses a list such as `seal, checkpoint:Ed25519`. A purpose alone means every suite that a token can have.
 
-    Raises `Malformed`; SM2 is not in a token's reach, and asking for it is a mistake to be told of.
+    Raises `Malformed`, also for SM2, which is not supported in tokens.
     """
     found: set[tuple[KeyPurpose, Suite]] = set()
     for item in filter(None, (part.strip() for part in text.split(","))):
@@ -588,8 +588,8 @@ def parse_keeps(text: str) -> frozenset[tuple[KeyPurpose, Suite]]:
 
 
 def _remembered(path: Path) -> str | None:
-    """The host that `init` wrote down: codes on paper carry it, so it stays what it was. The name of a ledger that was
-    begun in the place of another, as well."""
+    """A name that is stored in the data folder: the host since `init`, which must not change because printed codes
+    contain it, or the name of a ledger that replaced another."""
     try:
         return path.read_text().strip() or None
     except OSError:

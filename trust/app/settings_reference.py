@@ -1,7 +1,7 @@
-"""`python -m trust.app.settings_reference`: docs/SETTINGS.md and docs/SETTINGS.zh-CN.md, made of what the code reads.
+"""`python -m trust.app.settings_reference`: makes docs/SETTINGS.md and docs/SETTINGS.zh-CN.md from the code.
 
-A row for each field of the settings (`trust.app.settings.described`) with the words that stand beside it, and for the
-few variables that a command reads by itself. `tests/setup/test_documents.py` holds the files against it.
+There is a row for each field of the settings (`trust.app.settings.described`) with its texts, and for the few variables
+that commands read by themselves. `tests/setup/test_documents.py` compares the files with it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ READ_BY_COMMANDS = (
         unset={"zh-CN": "见证方目录中的 SQLite", "en": "SQLite in the folder of the witness"},
     ),
 )
-"""Variables that are read beside the settings: where there is no server, and by a witness, which has no data folder."""
+"""Variables that are not settings of the server: read by commands without a server, and by a witness, which has no
+data folder."""
 
 _OPENING: dict[Language, str] = {
     "zh-CN": """# 设置
@@ -83,7 +84,7 @@ _NOTHING: dict[Language, str] = {"zh-CN": "无", "en": "none"}
 
 
 def render(language: Language) -> str:
-    """The whole page, Markdown."""
+    """The whole page in Markdown."""
     settings = [*described(), *READ_BY_COMMANDS]
     parts = (_part(part, [each for each in settings if each.part is part], language) for part in Part)
     return "\n".join([_OPENING[language], *parts])
@@ -106,7 +107,7 @@ def _row(*cells: str) -> str:
 
 
 def _without(setting: Setting, language: Language) -> str:
-    """What holds where the variable is not set."""
+    """The text about what holds if the variable is not set."""
     if setting.unset[language]:
         return setting.unset[language]
     return _NOTHING[language] if setting.default in (None, "") else f"`{setting.default}`"

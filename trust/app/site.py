@@ -1,7 +1,7 @@
-"""The FastAPI application: the faces of all actors joined, and the frame around every request.
+"""The FastAPI application: the faces of all actors, and what is common to all requests.
 
-The API answers its errors as problems (RFC 9457), pages as pages in the reader's language. Pages are server-rendered
-and complete without JavaScript.
+Errors are answered as problems (RFC 9457) by the API, and as pages in the reader's language by pages. Pages are
+rendered on the server and complete without JavaScript.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ from verifier.pages.reports import reports_router
 from verifier.pages.trusted import trusted_router
 
 ROOMS = ("issuer.pages", "verifier.pages", "ledger.pages")
-"""Packages with templates and static files, beside those that every page uses (`trust.web.assets`)."""
+"""Packages with templates and static files, in addition to the common ones (`trust.web.assets`)."""
 
 
 def create_app(
     service: Service, *, close_service: bool = False, sizes: Mapping[Lane, LaneSize] = SIZES
 ) -> FastAPI:
-    """The application over an open service, which it closes on shutdown only if told to."""
+    """The application for an open service, which it closes on shutdown if `close_service` is set."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         if close_service:
-            # In a thread: what it waits for must not stand on this loop, nor run one of its own here.
+            # Close in a thread, because closing waits for threads, must not block this event loop, and may run its own.
             await run_in_threadpool(service.close)
 
     app = FastAPI(
@@ -119,6 +119,6 @@ def _pages(shell: Shell[Service], lanes: Lanes) -> APIRouter:
 def _page_errors(shell: Shell[Service]) -> Callable[[Request, int, str], Response]:
     """Makes the page for an error outside a page's own route, such as an address that does not exist.
 
-    Its third argument is for machines and does not get shown: the page says it in the reader's language.
+    Its third argument is for machines and is not shown, because the page has texts in the reader's language.
     """
     return lambda request, status, detail: page_for_error(shell, request, HTTPException(status, detail))

@@ -1,4 +1,4 @@
-"""The databases of a data folder, opened one way by all who work on it."""
+"""Opening the databases of a data folder, in the same way for every use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class Stores:
 
 @contextlib.contextmanager
 def opened_stores(settings: Settings) -> Iterator[Stores]:
-    """Migrated to this version's schema. Raises `Conflict` while another process writes to them on SQLite."""
+    """The open databases, migrated to this version's schema. Raises `Conflict` while another process writes to them
+    on SQLite."""
     data, shared = settings.data, settings.database_url
     with contextlib.ExitStack() as stack:
         if shared is None:

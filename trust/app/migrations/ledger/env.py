@@ -1,4 +1,4 @@
-"""Alembic's environment of the ledger: runs in the connection and transaction that the caller gives."""
+"""Alembic's environment of the ledger: runs in the caller's connection and transaction."""
 
 from alembic import context
 

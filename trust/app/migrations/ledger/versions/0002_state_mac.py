@@ -1,4 +1,4 @@
-"""The head of the log gets a MAC."""
+"""The MAC of the log's head."""
 
 import sqlalchemy as sa
 from alembic import op

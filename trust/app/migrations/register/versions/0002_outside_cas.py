@@ -1,4 +1,4 @@
-"""Certificates from certification authorities outside."""
+"""Certificates from outside certification authorities."""
 
 import sqlalchemy as sa
 from alembic import op

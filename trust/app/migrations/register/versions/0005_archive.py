@@ -1,4 +1,4 @@
-"""Later versions of licences, when the next one is due, and the state of our own authorities."""
+"""Later versions of licences, the due time of the next one, and the state of our own authorities."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Seals under certification authorities outside, their revocation lists, time-stamp authorities outside."""
+"""Seals under outside certification authorities, the revocation lists of those, and outside time-stamp authorities."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Reports under their codes, and the lists that they stand on."""
+"""Filed reports by their codes, and the lists that they are based on."""
 
 import sqlalchemy as sa
 from alembic import op

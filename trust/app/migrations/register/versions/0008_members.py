@@ -1,4 +1,4 @@
-"""Other deployments and CAs outside in the trust list, and the lists of the former."""
+"""Members and outside CAs in the trust list, and the kept lists of members."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""MACs of rows that decide something, and what the ledger's REGISTER_EVENT entries commit to."""
+"""MACs of guarded rows, and the events to which the ledger's REGISTER_EVENT entries commit."""
 
 import sqlalchemy as sa
 from alembic import op

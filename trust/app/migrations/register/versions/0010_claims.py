@@ -1,4 +1,4 @@
-"""Whose hands an unfinished e-certificate is in."""
+"""Claims on unfinished e-certificates."""
 
 import sqlalchemy as sa
 from alembic import op
