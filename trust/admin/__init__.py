@@ -1,1 +1,1 @@
-"""The faces of who may and of what was done, for administrators and operators."""
+"""Faces for administrators and operators: API keys, sessions and the audit trail."""

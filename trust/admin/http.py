@@ -1,4 +1,4 @@
-"""API keys and sessions over HTTP: listed and taken back by whoever has the scope `admin`, for all departments."""
+"""API keys and sessions over HTTP: clients with the scope `admin` list and revoke those of all departments."""
 
 from __future__ import annotations
 

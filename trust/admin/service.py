@@ -1,4 +1,4 @@
-"""What the administrators' faces are handed."""
+"""The facade that the administrators' faces are given."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trust.terminal.opening import Facade
 
-if TYPE_CHECKING:  # a command that opens nothing runs in the base install, where there is no database library
+if TYPE_CHECKING:  # commands that open nothing run in the base install, which has no database library
     from trust.model.clock import Clock
     from trust.model.ecertificate import IssuingAuthority
     from trust.people.access import Access
@@ -20,7 +20,7 @@ class AuthorityLookup(Protocol):
 
 
 class AdminService(Protocol):
-    """Who may, and what was done."""
+    """API keys, sessions, and the audit trail."""
 
     @property
     def clock(self) -> Clock: ...

@@ -1,4 +1,4 @@
-"""What administrators see, as JSON for the API and for commands."""
+"""API keys and sessions for administrators, as JSON for the API and for commands."""
 
 from __future__ import annotations
 
