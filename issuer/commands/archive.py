@@ -1,4 +1,4 @@
-"""`yinzheng archive …`: later versions of licences, and their hand-over to an e-archive 电子档案."""
+"""`yinzheng archive …`: later versions of licences, and handing them over to an e-archive 电子档案."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ archive_app = typer.Typer(
     no_args_is_help=True, help=t("归档：长期有效的版本与移交", "archive: versions that last, and hand-over")
 )
 _STEP = 32
-"""Files that share one set of revocation lists and one append."""
+"""The number of files that share one set of revocation lists and one append."""
 
 
 @archive_app.command("due", help=t("列出应归档的证照", "list what is due for a new version"))
@@ -135,7 +135,7 @@ Row = tuple[str, int | None, TrustError | None]
 
 
 def _renew_named(service: Any, identifiers: list[str]) -> Iterator[Row]:
-    """One that is not known stops only itself, like one that cannot be renewed."""
+    """Renews these e-certificates. One that is unknown or cannot be renewed does not affect the others."""
     for start in range(0, len(identifiers), _STEP):
         named: dict[bytes, str] = {}
         for identifier in identifiers[start : start + _STEP]:

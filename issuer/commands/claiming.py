@@ -1,4 +1,4 @@
-"""`yinzheng access claim-link`: letting a holder in."""
+"""`yinzheng access claim-link`: making a link that opens a holder's wallet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`yinzheng issue`, `stamp`, `suspend` …: e-certificates from their issue to their end."""
+"""`yinzheng issue`, `stamp`, `suspend` …: e-certificates from issue to erasure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trust.terminal.opening import opened
 from trust.terminal.options import Data, Json
 
 ecertificates_app = typer.Typer()
-"""Its commands stand beside each other at the top."""
+"""Its commands are at the top level of `yinzheng`."""
 
 Also = Annotated[
     list[str] | None,
@@ -128,7 +128,7 @@ def stamp(
 
 
 def _status_words(status: Any, reason: str) -> str:
-    """The state in Chinese; 吊销, 撤销 and 注销 are three acts."""
+    """The status in Chinese, which has three words for a revocation: 吊销, 撤销 and 注销."""
     acts = {"rescinded": "已撤销", "penalty": "已吊销", "cancelled": "已注销"}
     words = {"REVOKED": acts.get(reason, "已废止"), "SUSPENDED": "已暂停", "VALID": "已恢复"}
     return words.get(status.value, str(status.value))

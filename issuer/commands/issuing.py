@@ -1,4 +1,4 @@
-"""`issue`, `stamp`, `replace`, `ledger recheck`: the commands that work on records, and what they print."""
+"""`issue`, `stamp`, `replace`: the work and the output of the commands on records."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def issue_records(
     approval: int | None = None,
     json: bool,
 ) -> bool:
-    """Issues a file of records; True if every row came out."""
-    # What can be read is read first: nothing is sealed for a file or a folder that then turns out wrong.
+    """Issues a file of records. True if every row was issued."""
+    # Read everything first, so that nothing is sealed if the file or the folder turns out to be unusable.
     profile = load_profile(type_short) if source is not None else None
     read = read_file(source, profile) if source is not None and profile is not None else None
     if out is not None:
@@ -83,7 +83,7 @@ def issue_records(
 
 @dataclass
 class _Walk:
-    """Through a file of records, a batch at a time: no more pictures are in memory than a batch has."""
+    """Issues a file of records batch by batch, so that only the pictures of one batch are in memory."""
 
     service: IssuerService
     profile: TypeProfile
@@ -97,7 +97,7 @@ class _Walk:
     def issue(self, records: Sequence[Record], approval: int | None, advance: Callable[[int], None]) -> None:
         issuing = self.service.issuing
         self._check_names(records)
-        # The whole file is one request, however it is cut into batches.
+        # For approvals, the whole file is one request, not each batch.
         issuing.check_many(self._without_pictures(records), approval)
         seen: dict[bytes, int] = {}
         for batch in _batches(records):
@@ -126,7 +126,7 @@ class _Walk:
 
     def _without_pictures(self, records: Sequence[Record]) -> Iterator[Application]:
         for record in records:
-            with suppress(RequestError):  # its row will say so
+            with suppress(RequestError):  # its outcome will contain the error
                 yield self._application(replace(record, picture=None))
 
     def _application(self, record: Record) -> Application:
@@ -140,14 +140,14 @@ class _Walk:
         )
 
     def _check_names(self, records: Sequence[Record]) -> None:
-        """Rows issued before are written again under their names, so nothing else may stand there."""
+        """Raises `Malformed` if a file of a row that was issued before would overwrite another file."""
         if self.out is None or not self.out.is_dir() or not any(self.out.iterdir()):
             return
         for record in records:
             try:
                 known = self.service.issuing.find_issued(self._application(record))
             except RequestError:
-                continue  # its row will say so
+                continue  # its outcome will contain the error
             if known is not None:
                 data = self.service.issuing.issued_file(known.pid)
                 check_no_other_file(self.out, _name_in(self.service, self.out, known), data)
@@ -256,7 +256,7 @@ def _write_files(service: IssuerService, outcomes: Sequence[Outcome], out: Path 
 
 
 def _name_in(service: IssuerService, folder: Path, issued: IssuedECertificate) -> str:
-    """By type and number, or by the identifier where a licence of another authority has that name already."""
+    """The file name by type and number, or by the identifier if a licence of another authority has that name."""
     name = file_name(issued)
     try:
         standing = sha256((folder / name).read_bytes())
@@ -301,7 +301,7 @@ def _print_refusal(outcome: Outcome, row: str, profile: TypeProfile | None) -> N
 
 
 def _shown_field(name: str, profile: TypeProfile | None) -> str:
-    """In Chinese the label that stands over the person's column."""
+    """The field's name for people: in Chinese, the label of its column."""
     known = profile.field_named(name) if profile is not None else None
     if known is not None:
         return t(known.label.zh, known.name)

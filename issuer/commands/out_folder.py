@@ -1,8 +1,7 @@
-"""The folder for issued files: tried before anything is sealed, written to while the work goes on.
+"""The folder for issued files, which is tested before anything is sealed.
 
-A seal that is made and a ledger entry cannot be taken back, so what would stop the writing is looked for first. What
-fails all the same (a disk that fills up meanwhile) loses nothing: the files are in the register, and the same command
-writes them again.
+Seals and ledger entries cannot be undone, so obstacles to writing are looked for first. If writing still fails (the
+disk fills up meanwhile), nothing is lost: the files are in the register, and repeating the command writes them.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from trust.storage.folder import write_durably
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\s]+')
 _USUAL_FILE = 300_000
-"""Bytes of an issued file; those with a photograph are about so large."""
+"""The usual size of an issued file with a photograph, in bytes."""
 
 
 def check_out_folder(folder: Path, files: int) -> None:
-    """What `make_out_folder` would say, without making anything: for a dry run. Raises `Malformed`."""
+    """Raises `Malformed` for obstacles that can be found without making the folder, as for a dry run."""
     standing = folder
     while not os.path.lexists(standing) and standing != standing.parent:
         standing = standing.parent
@@ -40,7 +39,7 @@ def check_out_folder(folder: Path, files: int) -> None:
 
 
 def make_out_folder(folder: Path, files: int) -> None:
-    """The folder stands afterwards, and a file was written in it. Raises `Malformed`."""
+    """Makes the folder and tests it by writing a temporary file. Raises `Malformed`."""
     check_out_folder(folder, files)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,9 +53,10 @@ def make_out_folder(folder: Path, files: int) -> None:
 
 
 def file_name(issued: IssuedECertificate) -> str:
-    """FOOD-JY25301020012345.pdf, -v2 for a later version: what a clerk looks for, and every system takes.
+    """A file name by which clerks search and which every system accepts: FOOD-JY25301020012345.pdf, with -v2 for a
+    second version.
 
-    What a number may hold and a name of a file may not, on Windows or in an archive, becomes a hyphen.
+    Characters of the number that are not allowed in file names, on Windows or in archives, are replaced by hyphens.
     """
     number = _UNSAFE.sub("-", issued.number).strip("-. ")
     later = f"-v{issued.version}" if issued.version > 1 else ""
@@ -64,7 +64,7 @@ def file_name(issued: IssuedECertificate) -> str:
 
 
 def check_no_other_file(folder: Path, name: str, data: bytes) -> None:
-    """Raises `Malformed` where something else stands under the name of a file that is to be written."""
+    """Raises `Malformed` if the file to be written exists with other content."""
     path = folder / name
     if os.path.lexists(path) and not (path.is_file() and _holds(path, data)):
         raise Malformed(
@@ -76,7 +76,8 @@ def check_no_other_file(folder: Path, name: str, data: bytes) -> None:
 
 
 def write_out(folder: Path, name: str, data: bytes) -> None:
-    """Whole or not at all; what stands there with the same bytes stays. Raises `Malformed`, `StorageError`."""
+    """Writes a file completely or not at all, unless it exists with the same bytes. Raises `Malformed`,
+    `StorageError`."""
     path = folder / name
     check_no_other_file(folder, name, data)
     if path.exists():
@@ -85,7 +86,8 @@ def write_out(folder: Path, name: str, data: bytes) -> None:
 
 
 def replace_out(path: Path, data: bytes) -> None:
-    """Whole and durable or not at all; what stood there is replaced. Raises `StorageError` (OUT_FAILED)."""
+    """Writes a file durably and completely or not at all, replacing an existing one. Raises `StorageError`
+    (OUT_FAILED)."""
     try:
         write_durably(path, data)
     except StorageError as exc:

@@ -1,4 +1,4 @@
-"""`yinzheng pki`: certificates of seals from certification authorities outside; our own authorities' keys."""
+"""`yinzheng pki`: seal certificates from outside certification authorities; keys of our own authorities."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def import_command(
         roots = [der for path in root for der in read_certs(path.read_bytes())]
         others = [der for path in chain or [] for der in read_certs(path.read_bytes())]
         if is_pkcs12(given):
-            # Never as an argument: arguments are seen by everybody on the machine.
+            # Never read it from an argument, because all users of the machine can see arguments.
             password = (
                 password_file.read_bytes().strip()
                 if password_file is not None
@@ -231,7 +231,7 @@ def crls_refresh(
 
 
 def _problem_words(problem: str | None) -> str:
-    """A problem as it is kept, code first, in the user's language."""
+    """A stored problem (`CODE: text`) in the user's language."""
     from trust.words.refusals import ERRORS_ZH
 
     code, _, what = (problem or "").partition(": ")

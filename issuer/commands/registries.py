@@ -1,4 +1,4 @@
-"""`yinzheng authority …`, `type …`: who issues, and what."""
+"""`yinzheng authority …`, `type …`: issuing authorities and types of e-certificates."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def type_show(short: str, json: Json = False) -> None:
 
 @type_app.command("add", help=t("检查一个证照类型文件", "check a type's data file"))
 def type_add(file: Path) -> None:
-    """Types are data files of the installation: this checks one and says where it goes."""
+    """Checks the data file of a type and says where in the installation it belongs."""
     need_server_install()
     from importlib.resources import files
 

@@ -283,7 +283,7 @@ def seal_approve_many(ctx: typer.Context, approval: int, by: By, data: Data = No
         service.seals.using.approve_many(approval, by=by)
 
 
-# --- what there is ---
+# --- queries ---
 
 
 @seal_app.command("list", help=t("列出印章", "list the seals"))
@@ -438,7 +438,7 @@ def seal_uses(
 
 
 def _show_touched(service: Any, seal_id: str, since: datetime | None) -> None:
-    """What was sealed since the time named: those documents no longer count and have to be sealed anew."""
+    """Prints what was sealed since this time. Those documents no longer count and must be sealed again."""
     if since is None:
         return
     uses = service.seals.registry.uses(seal_id, since=since)

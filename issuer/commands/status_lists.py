@@ -1,4 +1,5 @@
-"""`yinzheng ledger accept-register`, `audit-status`: the register and what is published of it, against the ledger."""
+"""`yinzheng ledger accept-register`, `audit-status`: comparing the register and published status lists with the
+ledger."""
 
 from __future__ import annotations
 

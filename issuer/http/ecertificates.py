@@ -1,4 +1,4 @@
-"""E-certificates over HTTP: issue, stamp, look up, read, change their status."""
+"""E-certificates over HTTP: issuing, stamping, looking up, reading, changing the status."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ from trust.web.lanes import Lanes
 T = TypeVar("T")
 _MAX_PHOTO_BASE64 = 3 * 1024 * 1024
 _AT_ONCE = 16
-"""Requests that wait for the ledger, in threads of their own: slow uploads cannot starve redemption."""
+"""The number of requests that may wait for the ledger at once, in their own threads, so that they cannot block the
+redemption of live codes."""
 
 
 class IssueBody(Body):
@@ -391,7 +392,8 @@ def ecertificates_router(
 
 
 def own(found: IssuedECertificate, who: ApiCaller) -> IssuedECertificate:
-    """Another department's e-certificate looks like none at all. Raises `NotFound`."""
+    """The e-certificate, if the caller may see it. Raises the same `NotFound` for another department's as for a
+    missing one."""
     if who.authority_id is not None and found.authority_id != who.authority_id:
         raise NotFound("There is no such e-certificate.", "Check the public id.")
     return found

@@ -1,4 +1,4 @@
-"""What the issuer publishes: trust list, offline bundle, status lists, revocation lists, OCSP."""
+"""The issuer's public files over HTTP: trust list, offline bundle, status lists, revocation lists, OCSP."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def published_router(service: IssuerService) -> APIRouter:
         async for chunk in request.stream():
             body += chunk
             if len(body) > MAX_REQUEST_BYTES:
-                break  # too long for a request: what was read says so too
+                break  # too long, and refused by `answer` for its length
         answer = await run_in_threadpool(service.ocsp.answer, ca, body)
         return Response(answer, media_type=_OCSP, headers={**open_to_all, "Cache-Control": "no-store"})
 

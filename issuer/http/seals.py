@@ -1,7 +1,7 @@
-"""The registry of e-seals over HTTP: apply, review, make, record, authorise, freeze, renew, revoke, look.
+"""The registry of e-seals over HTTP: applying, reviewing, making, recording, authorising, freezing, revoking, reading.
 
-Scope `seal` is for seal keepers, `seal.review` for those who review. Who acts is the key's id, so that a review
-by the key that applied is refused. A department sees its own seals only.
+The scope `seal` is for seal keepers, `seal.review` for reviewers. The acting person is recorded as the id of the API
+key, so that a review by the key that applied is refused. A department sees only its own seals.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
     seals = service.seals
 
     def own(seal_id: str, who: ApiCaller) -> SealApplication:
-        """Another department's seal looks like none at all."""
+        """The seal, if the caller may see it. Raises the same `NotFound` for another department's as for a missing
+        one."""
         found = seals.registry.application(seal_id)
         if who.authority_id is not None and found.authority_id != who.authority_id:
             raise NotFound(f"There is no seal {seal_id}.", "Check its id.", code="UNKNOWN_SEAL")
@@ -88,7 +89,8 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
         return seal_json(found, made)
 
     def _identity(identity_id: str | None, who: ApiCaller) -> SealIdentity | None:
-        """Certificates from outside stand under no department: who acts for one cannot choose among all."""
+        """The certificate from outside, for callers without a department only, because such certificates belong to
+        none."""
         if identity_id is None:
             return None
         if who.authority_id is not None:

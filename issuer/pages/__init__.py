@@ -1,1 +1,1 @@
-"""The issuer's pages: a holder's wallet, the register of seals."""
+"""The issuer's pages: a holder's wallet, and the public register of seals."""

@@ -1,7 +1,7 @@
-"""The public register of e-seals 印章公示: which seals there are, and whether each is in force.
+"""The public register of e-seals 印章公示: all seals, and whether each is in force.
 
-It says what the trust list says, in words; the trust list is signed and is what programs use. No picture is shown:
-whoever has to compare one has it on the document.
+It shows the contents of the trust list to people; programs use the signed trust list itself. No pictures are shown,
+because they are not needed: the document to be checked has the seal's picture.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _CHIPS = {
 
 @dataclass(frozen=True, slots=True)
 class SealView:
-    """`since`: from when on a seal that is not in force has not been."""
+    """A seal as shown on the page. `since`: the time from which it is not in force; None if it is, or has reached
+    its term's end."""
 
     seal_id: str
     name: str

@@ -1,10 +1,11 @@
-"""A holder's pages: claim, list, one e-certificate, who looked, and showing one (亮证).
+"""A holder's wallet: the pages for claiming, the list, one e-certificate with its views by others, and showing it
+(亮证).
 
-A claim link opens the wallet once; opening the page does not use it up, pressing its button does. Every page
-asks whether this session's holder is one of the e-certificate's; to anyone else it does not exist.
+A claim link opens the wallet once; pressing the button on its page uses it up, opening the page does not. Every page
+checks that the session's holder is one of the e-certificate's; for anyone else it does not exist.
 
-While one is being shown, the browser keeps the secret of the presentation in a cookie that scripts cannot read.
-Codes are made here, every 15 seconds; the page only fetches the next picture.
+During a presentation, the browser keeps its secret in a cookie that scripts cannot read. Codes are made on the server,
+every 15 seconds; the page only fetches the next picture.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from trust.words.values import show_value
 SHOW = "show"
 _SHOW_HOURS = 0.25
 _LEVELS = tuple(Level)
-_HOLDERS_OWN = 4  # the disclosure level above every presentation's: what only holder and issuer see
+_HOLDERS_OWN = 4  # above every presentation's disclosure level: fields for holder and issuer only
 _LOOKS = 50
 _ACTS = ("rescinded", "penalty", "cancelled")  # 撤销, 吊销 and 注销 are three acts
 _PID = re.compile(r"[0-9a-fA-F]{32}")
@@ -56,7 +57,7 @@ _CHECKS_HERE = ("verify:pdf", "verify:printed-code", "verify:scan")
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """An e-certificate of the holder who asks."""
+    """An e-certificate of the session's holder."""
 
     row: ecertificates_sql.ECertificateRow
     data: ECertificateData
@@ -91,12 +92,12 @@ def wallet_router(shell: Shell[IssuerService]) -> APIRouter:
         cards = [_card(shell, owned, language_of(request)) for owned in _all_of(shell, session)]
         cards.sort(
             key=lambda card: not card["may_be_shown"]
-        )  # what can be shown comes first, newest first in each
+        )  # first those that can be shown; each part newest first
         return shell.page(request, "wallet.html", cards=cards, close_token=session.form_token("close"))
 
     @router.post("/wallet/open")
     async def open_by_link(request: Request) -> Response:
-        """The link as text, for whoever got it on paper. The page it leads to has the button."""
+        """Redirects from a link typed as text, for holders who have it on paper, to the page with the button."""
         token = (await read_form(request)).text("link").rstrip("/").rpartition("/")[2]
         if not token.isascii() or not token.isalnum() or len(token) > 64:
             return shell.page(
@@ -157,7 +158,7 @@ def wallet_router(shell: Shell[IssuerService]) -> APIRouter:
         owned = _owned(shell, request, pid)
         pdf = shell.service.issuing.issued_file(owned.pid)
         shell.access.trail.record("holder", "download", owned.pid, None, "OK")
-        # The name of a download stays in lists of other programs: it says the type and the serial, no name.
+        # Other programs list downloads by name, so the name has the type and the serial, but no person's name.
         name = f"{owned.row.type_short}-{owned.row.serial}.pdf"
         headers = {
             "content-disposition": f'attachment; filename="{name}"',
@@ -178,7 +179,7 @@ def wallet_router(shell: Shell[IssuerService]) -> APIRouter:
 
     @router.get("/wallet/{pid}/show/state")
     def state(request: Request, pid: str, step: int = -1) -> Response:
-        """What the page shows now. `step` is the code that it has; its picture is not sent again."""
+        """The current state for the page. `step` is that of the code it has, whose picture is not sent again."""
         owned = _owned(shell, request, pid)
         presentation = _presentation(shell, request, owned)
         value = _state(shell, presentation, language_of(request), has_step=step)
@@ -196,10 +197,11 @@ def wallet_router(shell: Shell[IssuerService]) -> APIRouter:
 
 
 def _owned(shell: Shell[IssuerService], request: Request, pid: str) -> Owned:
-    """Raises `NotFound` alike for what is not there and for what is another's."""
+    """The e-certificate of this session's holder. Raises the same `NotFound` for a missing one as for another
+    holder's."""
     missing = NotFound("There is no such e-certificate.")
     if not _PID.fullmatch(pid):
-        raise missing  # an address that cannot be one of ours, signed in or not
+        raise missing  # a malformed address, whether signed in or not
     wanted = bytes.fromhex(pid)
     session = shell.wallet(request)
     with shell.service.database.read() as connection:
@@ -222,7 +224,7 @@ def _all_of(shell: Shell[IssuerService], session: WebSession) -> list[Owned]:
 
 
 def _card(shell: Shell[IssuerService], owned: Owned, language: Language) -> dict[str, Any]:
-    """What the list says of one: type, issuer, number, term, and its state in a word."""
+    """An e-certificate in the list: type, issuer, number, term, and state."""
     profile = load_profile(owned.row.type_short)
     authority = shell.service.authorities.get(owned.row.authority_id)
     begins, ends = owned.data.validity()
@@ -317,7 +319,7 @@ def _stop(shell: Shell[IssuerService], request: Request, pid: str, token: str) -
 
 
 def _presentation(shell: Shell[IssuerService], request: Request, owned: Owned) -> Presentation | None:
-    """The presentation of this e-certificate that this browser is showing, or showed a moment ago."""
+    """The current or last presentation of this e-certificate in this browser, or None."""
     try:
         session = base64.b32decode(shell.cookie(request, SHOW))
     except (binascii.Error, ValueError):
@@ -332,7 +334,7 @@ def _presentation(shell: Shell[IssuerService], request: Request, owned: Owned) -
 def _state(
     shell: Shell[IssuerService], presentation: Presentation | None, language: Language, *, has_step: int = -1
 ) -> dict[str, Any]:
-    """What the page shows now: a code to be scanned, or how it ended."""
+    """The state for the page: a code to be scanned, or how the presentation ended."""
     at = shell.service.clock.now()
     if presentation is None:
         return {"state": "ended"}
@@ -385,7 +387,7 @@ def _show_page(
 
 
 def _levels(owned: Owned, language: Language) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Each level with what it shows beyond the one before; one that shows no more is left out."""
+    """Each level with the fields that it adds to the one before; levels that add none are left out."""
     levels: list[tuple[str, list[tuple[str, str]]]] = []
     known: list[tuple[str, str]] = []
     for level in _LEVELS:
