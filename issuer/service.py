@@ -1,4 +1,4 @@
-"""What the issuer's faces are handed."""
+"""The facade that the issuer's faces are given."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trust.terminal.opening import Facade
 
-if TYPE_CHECKING:  # a command that opens nothing runs in the base install, where there is no database library
+if TYPE_CHECKING:  # commands that open nothing run in the base install, which has no database library
     from collections.abc import Mapping
 
     from issuer.archive.archiving import Archiving
@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # a command that opens nothing runs in the base install, wher
 
 
 class IssuerService(Protocol):
-    """The issuer's use cases, and what they stand on."""
+    """The issuer's use cases, and the parts that they use."""
 
     @property
     def clock(self) -> Clock: ...
@@ -82,10 +82,10 @@ class IssuerService(Protocol):
     def sandboxes(self) -> Sandboxes: ...
     @property
     def base_url(self) -> str:
-        """Where this service is reached, without a slash at the end."""
+        """The address of this service, without a slash at the end."""
 
     def member_files(self) -> Mapping[str, bytes]:
-        """The lists of other deployments, as files of an offline bundle by their names in it."""
+        """The lists of members, as files of an offline bundle by their names in it."""
 
 
 ISSUER: Facade[IssuerService] = Facade("issuer")

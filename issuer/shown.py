@@ -1,4 +1,4 @@
-"""What the issuer's use cases give, as JSON for the API and for commands."""
+"""Results of the issuer's use cases as JSON, for the API and for commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trust.model.errors import (
 
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
-    """One row's result for machines."""
+    """The outcome of one row as JSON."""
     if outcome.issued is not None:
         issued = outcome.issued
         return {
@@ -26,7 +26,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
             **({} if outcome.repeats_row is None else {"repeats_row": outcome.repeats_row}),
         }
     if outcome.error is None:
-        # Of a dry run: what would come out, or be one licence with an earlier row.
+        # A row of a dry run that would be issued, perhaps sharing the licence of an earlier row.
         repeats = {} if outcome.repeats_row is None else {"repeats_row": outcome.repeats_row}
         return {"row": outcome.row, "result": "repeated" if outcome.repeated else "would-issue", **repeats}
     errors: Sequence[Violation] = (
@@ -43,7 +43,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def version_json(version: ArchivedVersion) -> dict[str, Any]:
-    """One version of a file for machines."""
+    """A version of a file as JSON."""
     return {
         "number": version.number,
         "level": version.level,
