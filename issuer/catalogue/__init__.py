@@ -1,4 +1,4 @@
-"""What kinds of e-certificate there are, and what each of them demands."""
+"""The catalogue: the types of e-certificates and the rules of each."""
 
 from issuer.catalogue.checking import CheckedFields, MissingCharacters, check_fields, shown_fields
 from issuer.catalogue.profile import (

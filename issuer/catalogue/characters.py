@@ -1,14 +1,14 @@
-"""Characters as programs of an office write them, made into the ones that they stand for, or named.
+"""Normalising the characters that office programs write, and naming those that cannot be sealed.
 
-What looks the same must be the same, or a name that is sealed is found by nobody. So a text is brought to one form:
+Characters that look the same must be the same, otherwise a sealed name cannot be found. So texts are normalised:
 
-    private-use characters of GB 18030-2005 and GBK     the characters that have stood for them since GB 18030-2022
+    private-use characters of GB 18030-2005 and GBK     the characters that replace them since GB 18030-2022
     Kangxi radicals, radicals of the supplement         the one ideograph of Unicode's Equivalent_Unified_Ideograph
-    compatibility ideographs, decomposed letters        NFC, which knows exactly one for each
+    compatibility ideographs, decomposed letters        NFC, which has exactly one for each
     blanks of other widths (no-break, thin, …)          a plain blank; the ideographic one stays
 
-What stands for nothing that one can name is refused with its U+XXXX: what cannot be seen, what every program draws
-otherwise, single strokes, and the marks that programs leave where they lost a character.
+Characters without a unique meaning are refused with their U+XXXX: invisible ones, those that programs draw differently,
+single strokes, and the marks that programs leave in place of a lost character.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Equivalent_Unified_Ideograph (Unicode 14) of U+2E80 … U+2EF3 in their order; "-" where there is none.
+# Equivalent_Unified_Ideograph (Unicode 14) of U+2E80 … U+2EF3 in their order; "-" if there is none.
 _SUPPLEMENT = (
     "-厂乛乚乙亻冂𠘨刀刂卜㔾小小兀尣尢𡯂巳幺彑彐忄心扌攵-旡日月歺母民氵氺灬爫爫丬"
     "牛犭王𤴔目示礻𥫗糹纟罓罒㓁冗𦉫羊𦍌𦍋耂肀聿肉𦥑艹艹艹虎衤覀西见角𧢲讠贝𧾷车辶辶"
     "辶邑钅長镸长门𨸏阝雨青韦页风飞食𩙿飠饣𩠐马骨鬼鱼鸟卤麦黄黾斉齐歯齿竜龙龜亀龟"
 )
 
-# GB 18030-2022, Annex: the double-byte codes whose characters GB 18030-2005 had in the private area. The last six
-# have four-byte codes of their own beside them.
+# GB 18030-2022, Annex: the double-byte codes whose characters were private-use ones in GB 18030-2005. The last six
+# also have four-byte codes.
 _GB18030_2022 = (
     "E78D:FE10 E78E:FE12 E78F:FE11 E790:FE13 E791:FE14 E792:FE15 E793:FE16 E794:FE17 E795:FE18 E796:FE19 "
     "E81E:9FB4 E826:9FB5 E82B:9FB6 E82C:9FB7 E832:9FB8 E843:9FB9 E854:9FBA E864:9FBB "
@@ -41,7 +41,7 @@ _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000:
 
 
 def _private_use() -> dict[int, str]:
-    """Of the whole set: what GBK had in the private area and GB 18030 moved, then what 2022 moved."""
+    """The replacements of all private-use characters: those of GBK that GB 18030 moved, then those moved in 2022."""
     moved = {0xE76C: "\u20ac", 0xE7C7: "\u1e3f", 0xE7C8: "\u01f9", 0xE7E7: "\u303e"}
     moved |= {0xE7E8 + n: chr(0x2FF0 + n) for n in range(12)}
     trails = [*range(0x50, 0x7F), *range(0x80, 0xA1)]
@@ -55,13 +55,13 @@ def _private_use() -> dict[int, str]:
 _RADICALS = {0x2E80 + n: char for n, char in enumerate(_SUPPLEMENT) if char != "-"} | {
     code: unicodedata.normalize("NFKC", chr(code)) for code in range(0x2F00, 0x2FD6)
 }
-# What GBK had in the private area may itself be a radical of the supplement.
+# A replacement of a private-use character of GBK may itself be a radical of the supplement.
 _MEANT = {code: text.translate(_RADICALS) for code, text in _private_use().items()} | _RADICALS
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """One thing in a text that is not sealed: the rule, what it is, what to do; in English and in Chinese."""
+    """A reason why a text cannot be sealed: the rule, what was found, and what to do, in English and in Chinese."""
 
     code: str
     found: str
@@ -70,18 +70,19 @@ class Unusable:
 
 
 def tidied(text: str) -> str:
-    """The one form of a text, without blanks around it."""
+    """The text in its normal form, without blanks around it."""
     meant = unicodedata.normalize("NFC", text.translate(_MEANT))
     return "".join(" " if _is_odd_blank(char) else char for char in meant).strip()
 
 
 def in_half_width(text: str) -> str:
-    """Full-width letters, digits and signs as those of ASCII: for codes, where the two mean the same."""
+    """The text with full-width letters, digits and signs replaced by those of ASCII, for codes, where both mean the
+    same."""
     return text.translate(_FULL_WIDTH)
 
 
 def without_invisible_ends(text: str) -> str:
-    """A code without the direction marks and zero-width blanks that copying from a page leaves around it."""
+    """A code without direction marks and zero-width blanks around it, which remain after copying it from a page."""
     start, end = 0, len(text)
     while start < end and (text[start].isspace() or unicodedata.category(text[start]) == "Cf"):
         start += 1
@@ -105,7 +106,8 @@ def is_invisible(char: str) -> bool:
 
 
 def unusable(text: str, *, is_name: bool) -> Iterator[Unusable]:
-    """What in a tidied text must not be sealed, one of each kind. `is_name` for names and addresses."""
+    """Yields the reasons why a tidied text must not be sealed, one of each kind. `is_name` is for names and
+    addresses."""
     kinds = set()
     for before, char in zip("\n" + text, text, strict=False):
         found = _judge(before, char, is_name)

@@ -1,15 +1,14 @@
-"""Judge one record against its certificate type: everything that is wrong with it, at once.
+"""Checking a record against the rules of its type, and reporting all violations at once.
 
-A clerk who imports a thousand rows must not find the second mistake of a row after mending the first, so
-nothing here stops early. What comes back is normalised (one form of every character as `characters` says, no
-outer blanks, codes and dates in half width, dates as YYYY-MM-DD, `x` in an identity number as `X`) and is what
-gets hashed, printed and attached: later steps never touch a raw value.
+Nothing here stops early, so that a clerk who imports a thousand rows does not find a row's second mistake only after
+correcting the first. The returned values are normalised (characters as in `characters`, no outer blanks, codes and
+dates in half width, dates as YYYY-MM-DD, `x` in an identity number as `X`). They are hashed, printed and attached;
+later steps never use a raw value.
 
-A reason names the field, the rule and the kind of thing that was found. It never repeats the value, because
-reasons are logged and values are personal data; the one exception is a character that cannot be sealed, which is
-named as U+XXXX.
+A reason names the field, the rule and the kind of thing that was found. It never repeats the value, because reasons may
+be logged and values are personal data; only a character that cannot be sealed is named, as U+XXXX.
 
-Whether the fonts have a character is asked of the injected `missing_characters`; this module opens no file.
+The injected `missing_characters` tells which characters the fonts lack; this module opens no file.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from trust.model.errors import Malformed, ProfileViolation, Violation
 from trust.model.parties import CodeType, Holder, IdentityNumber, UnifiedSocialCreditCode
 
 MissingCharacters = Callable[[str], Sequence[str]]
-"""Which characters of a text no font has: `issuer.rendering.fonts.missing_characters`."""
+"""Returns the characters of a text that no font has (`issuer.rendering.fonts.missing_characters`)."""
 
 LONG_TERM = "长期"
 _SEPARATORS = re.compile(r"[;；|\n]")
@@ -63,7 +62,7 @@ _MOST_ITEMS = 60
 
 @dataclass(frozen=True, slots=True)
 class CheckedFields:
-    """A record that keeps every rule of its type. Values are canonical; a field left out is absent."""
+    """A record that meets every rule of its type. Values are canonical; fields that were left out are missing."""
 
     values: Mapping[str, tuple[str, ...]]
     holders: tuple[Holder, ...]
@@ -73,7 +72,7 @@ class CheckedFields:
     valid_until: date | None  # None: 长期
 
     def one(self, name: str) -> str:
-        """The only value of a field, or nothing if it was left out."""
+        """The only value of a field, or "" if it was left out."""
         return self.values.get(name, ("",))[0]
 
 
@@ -87,7 +86,7 @@ def check_fields(
     """The record in canonical form. Raises `ProfileViolation` with every reason at once.
 
     Columns may be called by field name or Chinese label. In a plain string, lists and repeated holders are
-    separated by `；` `;` `|` or a line break. An empty value is a value left out.
+    separated by `；` `;` `|` or a line break. An empty value counts as left out.
     """
     reasons: list[Violation] = []
     given = _match_columns(profile, raw, reasons)
@@ -99,7 +98,7 @@ def check_fields(
                 reasons.append(Violation(field.name, "MISSING", "nothing", "enter a value"))
             continue
         found = [_check_entry(field, entry, today, missing_characters, reasons) for entry in entries]
-        # Of a value that could be read its own form counts, without what a program had put around it.
+        # Count a value that could be read in its canonical form, without what a program had put around it.
         counted = [
             "".join(c for c in entry if not is_invisible(c)) if value is None else value
             for entry, value in zip(entries, found, strict=True)
@@ -117,7 +116,7 @@ def check_fields(
 
 
 def shown_fields(profile: TypeProfile, checked: CheckedFields) -> dict[str, tuple[str, ...]]:
-    """The values as a reader sees them: dates as 2026年11月21日, kinds of code by their names."""
+    """The values for display: dates as 2026年11月21日, kinds of code by their names."""
     return {
         name: tuple(_shown(profile.field(name), value) for value in values)
         for name, values in checked.values.items()
@@ -149,7 +148,7 @@ def _match_columns(
         field = profile.field_named(column.strip())
         entries = (value,) if isinstance(value, str) else tuple(value)
         if field is None:
-            # A column name may itself hold anything: quote only what looks like a name.
+            # Quote the column only if it looks like a name, because it may contain anything.
             shown = column if re.fullmatch(r"[\w（）()]{1,40}", column) else "a column"
             reasons.append(Violation(shown, "UNKNOWN_FIELD", "not in this type", "remove or rename it"))
         elif field.name in given:
@@ -202,7 +201,7 @@ def _check_entry(
 
 
 def _as_pattern_wants(field: FieldProfile, entry: str) -> str:
-    """A number as its type writes it: in half width and without a text mark, where only so it has the form."""
+    """A number in half width and without a spreadsheet's text mark, if it matches the pattern only that way."""
     pattern = compile_pattern(field.pattern)
     for form in (entry, in_half_width(without_invisible_ends(entry)).removeprefix("'").strip()):
         if pattern.fullmatch(form):
@@ -250,7 +249,7 @@ def _canonical(field: FieldProfile, entry: str, today: date) -> str:
                 raise Malformed("not a picture's file name", "name a .jpg or .png file", code="PHOTO_NAME")
             return path
         case FieldType.PERSON_NAME | FieldType.ORGANISATION_NAME:
-            # Departments type the middle dot of a name in five ways; they must compare equal.
+            # Departments type the middle dot of a name in five ways, which must compare equal.
             return re.sub(r"(?<=\w) ?[·•‧∙⋅・･] ?(?=\w)", "·", re.sub(r"\s+", " ", entry))
         case _:
             return entry
@@ -270,13 +269,13 @@ def _check_whole(field: FieldProfile, entries: list[str], reasons: list[Violatio
         )
 
 
-# What several fields say together --------------------------------------------------------------------------
+# Rules on several fields ------------------------------------------------------------------------------------
 
 
 def _check_holders(
     profile: TypeProfile, values: dict[str, tuple[str, ...]], today: date, reasons: list[Violation]
 ) -> list[Holder]:
-    """Holder i has name i, code i and kind i; a kind left out follows from the type, or from the code."""
+    """The holders: number i has name i, code i and kind i. A missing kind follows from the type, or from the code."""
     names = values.get(_named(profile, Role.HOLDER_NAME))
     codes = values.get(_named(profile, Role.HOLDER_CODE))
     if names is None or codes is None:
@@ -318,8 +317,8 @@ def _usual_kind(profile: TypeProfile, code: str) -> CodeType:
         case HolderKind.ORGANISATION:
             return CodeType.USCC
         case HolderKind.EITHER:
-            # 18 digits can be both; a code of a body with digits only begins with its register, 1 to 9 and
-            # then a class, so only a letter before the last place decides.
+            # A body's code may consist of digits only and then look like an identity number. So every code in the
+            # form of an identity number counts as one.
             looks_personal = re.fullmatch(r"[1-9]\d{5}(?:19|20)\d{9}[\dXx]", code)
             return CodeType.IDENTITY_NUMBER if looks_personal else CodeType.USCC
 
@@ -327,7 +326,7 @@ def _usual_kind(profile: TypeProfile, code: str) -> CodeType:
 def _contradictions(
     profile: TypeProfile, values: Mapping[str, tuple[str, ...]], holder: Holder, today: date
 ) -> Iterator[Violation]:
-    """Sex and date of birth are printed beside the identity number, so they had better agree with it."""
+    """Yields violations if sex or date of birth, which are printed too, contradict the identity number."""
     if holder.code_type is not CodeType.IDENTITY_NUMBER:
         return
     number = IdentityNumber(holder.code, today)
@@ -341,7 +340,7 @@ def _contradictions(
 def _check_dates(
     profile: TypeProfile, values: dict[str, tuple[str, ...]], today: date, reasons: list[Violation]
 ) -> tuple[date, date, date | None] | None:
-    """Issue date, start and end. Fills in a start or an end that follows from the rest."""
+    """Issue date, start and end (None: without limit). Fills in a start or an end that follows from the others."""
     issued = _date_of(profile, Role.ISSUED_ON, values)
     until_field = _named(profile, Role.VALID_UNTIL)
     if issued is None:
@@ -361,7 +360,7 @@ def _check_dates(
             reasons.append(Violation(until_field, "VALIDITY_RULE", "another end", f"the type gives {rule}"))
             return None
     if until_field not in values:
-        return None  # its own reason has been given
+        return None  # a reason has been added already
     until = date.fromisoformat(values[until_field][0])
     if until < start:
         reasons.append(Violation(until_field, "ENDS_BEFORE_START", "an end before the start", "correct one"))
@@ -369,7 +368,7 @@ def _check_dates(
 
 
 def _years_later(start: date, years: int) -> date:
-    """The last day of a term: five years from 2026-11-21 end on 2031-11-20."""
+    """The last day of a term of years: five years from 2026-11-21 end on 2031-11-20."""
     try:
         return start.replace(year=start.year + years) - timedelta(days=1)
     except ValueError:  # from 29 February
@@ -384,7 +383,8 @@ def _date_of(profile: TypeProfile, role: Role, values: Mapping[str, tuple[str, .
 
 
 def _not_mangled(entry: str, read: Callable[[], str]) -> str:
-    """The code that `read` gives; a spreadsheet's mark on it is a better reason than a check that fails."""
+    """The code that `read` returns. If it fails and a spreadsheet damaged the code, raises that as the better
+    reason."""
     check_not_shortened(entry)
     try:
         return read()

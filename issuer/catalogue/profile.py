@@ -1,18 +1,18 @@
-"""A certificate type (证照类型) as data: `types/*.toml` read into frozen values.
+"""Types of e-certificates (证照类型) as data: reading `types/*.toml` into frozen values.
 
-A file holds what GB/T 36902 wants to know about a type and what this service needs to issue one: the fields
-in the order in which they are entered, which of them carry a fixed meaning (`role`), how long a certificate
-is valid, who may issue it, and which layout draws it. A new type is a new file and a new layout, no new code.
+A file contains the data about a type by GB/T 36902 and what is needed to issue it: the fields in the order of entry,
+the fixed meaning (`role`) of some of them, the term, who may issue, and the layout. A new type needs a new file and a
+new layout, but no new code.
 
-`printed_code` is the place of a field in the printed QR, from 1; 0 keeps it out. `disclosure` is the least
-authority that sees a field: 0 anyone, 1 anyone to whom it was shown, 2 an authorised department,
-3 the same with a stated purpose, 4 the holder and the issuer only.
+`printed_code` is the place of a field in the printed QR, from 1; 0 leaves it out. `disclosure` is the least authority
+that may see a field: 0 anyone, 1 anyone to whom it was shown, 2 an authorised department, 3 the same with a stated
+purpose, 4 the holder and the issuer only.
 
-`further_seals` are what the type demands beside the authority's seal: "personal", the name seal of the person
-responsible, and "abroad", a seal that readers abroad can check. A request may add them where the type does not.
-`for_abroad`: the national seal's time-stamp is made over SHA-256 by an authority that verifiers abroad know.
+`further_seals` are required in addition to the authority's seal: "personal", the name seal of the person responsible,
+and "abroad", a seal that can be checked abroad. A request may add them if the type does not. `for_abroad`: the national
+seal's time-stamp is over SHA-256 by an authority that verifiers abroad support.
 
-Reading refuses a file that contradicts itself, so that a mistake in a type is found when the service starts
+A file that contradicts itself is refused when it is read, so that a mistake in a type is found when the service starts
 and not when the first licence is drawn.
 """
 
@@ -52,18 +52,18 @@ class FieldType(Enum):
     DATE = "date"
     USCC = "uscc"
     IDENTITY_NUMBER = "identity_number"
-    HOLDER_CODE = "holder_code"  # checked as its `holder_code_type` says
+    HOLDER_CODE = "holder_code"  # checked according to its `holder_code_type`
     CODE_TYPE = "code_type"
     PERSON_NAME = "person_name"
     ORGANISATION_NAME = "organisation_name"
     ADDRESS = "address"
     LIST = "list"
     CHOICE = "choice"
-    PHOTO = "photo"  # the value is a file name; the bytes travel beside the fields
+    PHOTO = "photo"  # the value is a file name; the bytes are passed beside the fields
 
 
 class Role(Enum):
-    """The fields that mean the same in every type."""
+    """The meanings of fields that are the same in every type."""
 
     NUMBER = "number"
     HOLDER_NAME = "holder_name"
@@ -86,7 +86,7 @@ class Name:
 @dataclass(frozen=True, slots=True)
 class FieldProfile:
     name: str
-    gb: str  # GB/T 36903 short name, or KZ_… for a field of this type alone
+    gb: str  # GB/T 36903 short name, or KZ_… for a field that only this type has
     label: Name
     type: FieldType
     required: bool
@@ -108,7 +108,7 @@ class FieldProfile:
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """`years` = 0: the row says when it ends. `long_term`: it may say 长期."""
+    """The term of a type. `years` = 0: the record contains the end. `long_term`: it may contain 长期 instead."""
 
     years: int
     long_term: bool
@@ -116,9 +116,9 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class SealRule:
-    """How large the type expects a seal, and on which page the issuer's name and date stand.
+    """The size of seal that the type expects, and the page with the issuer's name and date.
 
-    Where on that page is the layout's to say, since in a document the text decides it:
+    The place on that page comes from the layout, because in a document it depends on the text:
     `issuer.rendering.RenderedPage.seal`.
     """
 
@@ -156,11 +156,11 @@ class TypeProfile:
         return None
 
     def printed_fields(self) -> tuple[FieldProfile, ...]:
-        """What the printed QR carries, in its order."""
+        """The fields of the printed QR, in its order."""
         return tuple(sorted((f for f in self.fields if f.printed_code), key=lambda f: f.printed_code))
 
     def field_named(self, column: str) -> FieldProfile | None:
-        """The field that a CSV column means: by its name or by its Chinese label."""
+        """The field of a CSV column, by field name or Chinese label, or None."""
         for field in self.fields:
             if column in (field.name, field.label.zh):
                 return field
@@ -169,7 +169,7 @@ class TypeProfile:
 
 @cache
 def load_catalogue() -> Mapping[str, TypeProfile]:
-    """Every type that comes with the service, by its short name."""
+    """Every type of the installation, by its short name."""
     folder = files("issuer.catalogue").joinpath("types")
     sources = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     profiles = [read_profile(source.read_text(encoding="utf-8")) for source in sources]
@@ -188,7 +188,7 @@ def load_profile(short: str) -> TypeProfile:
 
 
 def read_profile(toml: str) -> TypeProfile:
-    """The type that a TOML file describes. Raises `Malformed` naming what is wrong with it."""
+    """The type that a TOML text describes. Raises `Malformed` with what is wrong in it."""
     try:
         profile = _profile(tomllib.loads(toml))
     except tomllib.TOMLDecodeError as exc:
@@ -202,7 +202,7 @@ def read_profile(toml: str) -> TypeProfile:
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    r"""`re` knows no scripts; a type's pattern writes `\p{han}` for one ideograph."""
+    r"""Compiles a type's pattern, in which `\p{han}` means one ideograph, because `re` does not support scripts."""
     return re.compile(pattern.replace(r"\p{han}", "[\u3400-\u9fff\U00020000-\U000323af]"))
 
 

@@ -1,8 +1,8 @@
-"""What spreadsheets make of a value: shortened numbers, lost zeros, days in every order, formulas and error words.
+"""Reading values that went through a spreadsheet: shortened numbers, lost zeros, dates in any order, formulas, errors.
 
-A spreadsheet keeps 15 digits of a number and drops zeros in front; it shows a day as its own setting says, and as a
-plain number where a cell lost its format. What can mean one thing only is read. What was lost, or can mean two
-things, is refused with what to do in the program: nothing is guessed.
+A spreadsheet keeps 15 digits of a number and drops leading zeros; it shows a date by its own settings, or as a plain
+number if the cell lost its format. Values with only one meaning are read. Damaged or ambiguous ones are refused with
+what to do in the program; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -48,13 +48,14 @@ _AS_DAY_ZH = "请把该列的单元格格式设为日期“yyyy-mm-dd”，核�
 
 
 def unwrapped(text: str) -> str:
-    """`="0123"` is how a text that looks like a number is kept in a CSV: the text itself."""
+    """The text inside `="0123"`, the form in which a CSV keeps a text that looks like a number; any other text
+    unchanged."""
     matched = _AS_TEXT.fullmatch(text)
     return matched.group(1).replace('""', '"') if matched else text
 
 
 def check_no_leftover(text: str) -> None:
-    """Raises `Malformed` for the word that a spreadsheet shows in place of a value, or a formula in place of it."""
+    """Raises `Malformed` for an error word or a formula in place of a value."""
     if _ERROR.fullmatch(text):
         raise Malformed(
             "an error of the spreadsheet in place of a value",
@@ -72,7 +73,7 @@ def check_no_leftover(text: str) -> None:
 
 
 def check_not_shortened(text: str) -> None:
-    """Raises `Malformed` for 1.23E+17: the digits are lost."""
+    """Raises `Malformed` for a number such as 1.23E+17, which has lost its digits."""
     if _SHORTENED.fullmatch(text):
         raise Malformed(
             "a number that the spreadsheet has shortened (…E+…)",
@@ -92,7 +93,7 @@ def lost_digits() -> Malformed:
 
 
 def has_lost_digits(text: str) -> bool:
-    """At least three digits after the fifteenth, all of them 0."""
+    """True if at least three digits follow the fifteenth and all of them are 0."""
     return re.fullmatch(r"[0-9]{15}0{3,}", text) is not None
 
 
@@ -106,7 +107,7 @@ def lost_zeros(count: int) -> Malformed:
 
 
 def read_day(text: str) -> date:
-    """The day that a cell says. Raises `Malformed` where it says none, or could say two."""
+    """The date in a cell. Raises `Malformed` if there is none, or if it is ambiguous."""
     text = _MIDNIGHT.sub("", re.sub(r"\s+", " ", text).strip()).strip()
     weekday = _WEEKDAY.search(text)
     if weekday and weekday.end() == len(text):
