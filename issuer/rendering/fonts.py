@@ -1,12 +1,12 @@
-"""The fonts a page is set in, and which characters they can draw.
+"""The fonts of pages, and the characters that they can draw.
 
-Packages bring them, so that a page looks the same on every machine and no system font is ever used: Noto Serif SC
-for what a department writes, Noto Sans SC for small print. Behind the serif stand Noto Serif TC and Noto Serif JP:
-of the 2,377 rarer ideographs that may stand on a page (𠮷 and others in names), they have all but 65 in the same
-weight and kind of face, some in the shape of their region. Last comes Noto Sans CJK SC, which has them all.
+They come from packages, so that a page looks the same on every machine and no system font is ever used: Noto Serif SC
+for a department's texts, Noto Sans SC for small print. Fallbacks of the serif are Noto Serif TC and Noto Serif JP: of
+the 2,377 rarer ideographs that may be on a page (𠮷 and others in names), they have all but 65 in the same weight and
+kind of face, some in the shape of their region. The last fallback is Noto Sans CJK SC, which has them all.
 
-The order here is the order in the layouts (`common.typ`): a character that `missing_characters` lets through
-is one that the page will show. Nothing is opened before it is asked for, and then once.
+The order here is that in the layouts (`common.typ`), so the page can show any character that `missing_characters` does
+not return. Fonts are opened when they are first needed, and only once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class GlyphOutline:
 
 @cache
 def typst_fonts() -> typst.Fonts:
-    """What the compiler may use: our files and nothing from the machine."""
+    """The fonts for the compiler: only our files, none of the machine."""
     folders = [_folder(package) for package in _PACKAGES]
     return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=folders)
 
@@ -56,7 +56,7 @@ def missing_characters(text: str) -> Sequence[str]:
 
 
 def glyph_outline(char: str) -> GlyphOutline:
-    """The outline of one character in the first font that has it; `missing_characters` is asked before."""
+    """The outline of a character in the first font that has it. The caller must have checked `missing_characters`."""
     for font, glyphs, names in _faces():
         if ord(char) in names:
             return _outline(font, glyphs, glyphs[names[ord(char)]])
@@ -64,7 +64,7 @@ def glyph_outline(char: str) -> GlyphOutline:
 
 
 def sans_outline(char: str) -> GlyphOutline:
-    """The outline of a digit in the sans, whose digits are told apart at the size of small print."""
+    """The outline of a digit in the sans, whose digits can be distinguished at the size of small print."""
     font = _sans()
     glyphs = font.getGlyphSet()
     glyph = glyphs[font.getBestCmap()[ord(char)]]

@@ -1,15 +1,15 @@
-"""Lay out one e-certificate: checked values in, a PDF/A-3a and PDF/UA-1, and the place of its seal out.
+"""Laying out an e-certificate: from checked values to a PDF/A-3a and PDF/UA-1, and the place of its seal.
 
-The page carries what a reader needs (fields, issuer, date, the QR, how to check it) and one attachment,
-`ecertificate.json`, with the caller's bytes. It does not carry the seal: that is drawn when the page is
-sealed, over the issuer's name and the date (骑年盖月), at `RenderedPage.seal`.
+The page has what a reader needs (fields, issuer, date, the QR, how to check it) and one attachment,
+`ecertificate.json`, with the caller's bytes. It does not have the seal, which is drawn when the page is sealed, over
+the issuer's name and the date (骑年盖月), at `RenderedPage.seal`.
 
-The same input gives the same bytes: the time in the file is the caller's, fonts and layouts come with the
+The same input gives the same bytes, because the time in the file is the caller's, fonts and layouts come with the
 service, and nothing else is read.
 
-A page is set at full size first. Each block of text reports how high it came out; one that is too high is set
-again smaller. What does not fit at the smallest size is refused with `OVER_LONG` and the field to shorten:
-nothing is ever cut, and nothing runs into anything else.
+A page is set at full size first. Each block of text reports its height; one that is too high is set again smaller. A
+text that does not fit at the smallest size is refused with `OVER_LONG` and the field to shorten, so nothing is ever cut
+off or overlaps.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from trust.model.errors import OperationalError, ProfileViolation, Violation
 from trust.model.identifiers import Identifier
 
 _POINTS_PER_MM = 72 / 25.4
-_SCALES = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)  # 0.6 of 14 pt is 8.4 pt, the smallest fit to read
+_SCALES = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)  # 0.6 of 14 pt is 8.4 pt, the smallest readable size
 _MOST_PAGES = 12
 _PITCH = 29.0  # points from line to line of a 批文
 _PITCHES = (25.0, 33.0)
 _MOST_EMPTY = 4.5 * _PITCH
-"""More than this, a fifth of a page, at the foot of a page before the last looks like the end of the document."""
-_HEAD_LINES = 8  # what stands above the text on the first page, in lines
-_SEAL_POINTS, _FOOT_POINTS = 200, 180  # how high the last two lines with the seal are, and code and colophon
+"""The most points that may stay empty at the foot of a page before the last. More looks like the document's end."""
+_HEAD_LINES = 8  # the height above the text on the first page, in lines
+_SEAL_POINTS, _FOOT_POINTS = 200, 180  # heights of the last two lines with the seal, and of code and colophon
 _TITLE_EM = 19.0  # of 22 pt: a little less than the type area
 _BLANK = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
 _UNBREAKABLE = re.compile(r"[!-~À-ɏ]{9,}")
@@ -54,7 +54,7 @@ _UNBREAKABLE = re.compile(r"[!-~À-ɏ]{9,}")
 
 @dataclass(frozen=True, slots=True)
 class PageData:
-    """What stands on the page. `fields` are display strings (`issuer.catalogue.shown_fields`), full or masked."""
+    """The content of a page. `fields` are display strings (`issuer.catalogue.shown_fields`), full or masked."""
 
     fields: Mapping[str, tuple[str, ...]]
     issuer_zh: str
@@ -90,7 +90,7 @@ class RenderedPage:
 
 
 def render(profile: TypeProfile, page: PageData) -> RenderedPage:
-    """The page of type `profile`. Raises `ProfileViolation` if a text or the photograph does not suit it."""
+    """The page of type `profile`. Raises `ProfileViolation` if a text does not fit or the photograph is unsuitable."""
     code = printed_code(page.qr_text)
     inputs = {
         "page": json.dumps(_layout_input(profile, page), ensure_ascii=False),
@@ -102,7 +102,7 @@ def render(profile: TypeProfile, page: PageData) -> RenderedPage:
     with _press.lock:
         compiler = _press.compiler(profile.layout)
         try:
-            # Most records fit at full size, so that is tried as if it were the last time.
+            # Most records fit at full size, so make the final PDF at that size at once.
             scales: dict[str, float] = {}
             pdf, too_large = _pdf(compiler, inputs, page, scales)
             if too_large:
@@ -125,7 +125,7 @@ def render(profile: TypeProfile, page: PageData) -> RenderedPage:
 def _pdf(
     compiler: typst.Compiler, inputs: dict[str, str], page: PageData, scales: dict[str, float]
 ) -> tuple[bytes, list[dict[str, Any]]]:
-    """The page with its blocks at these scales, and the blocks that are too large at them."""
+    """The page with its blocks at these scales, and the blocks that are too large."""
     pdf = compiler.compile(
         sys_inputs=inputs | {"scales": json.dumps(scales)},
         format="pdf",
@@ -150,9 +150,9 @@ def _fitting_scales(
 
 
 def _filling_scales(compiler: typst.Compiler, inputs: dict[str, str]) -> dict[str, float] | None:
-    """The distance between lines, and whether the code stands beside the seal, so that a document of several pages
-    leaves little of a page empty, or least of what is likely; None if it is well as it was compiled last, or
-    nothing is better."""
+    """The distance between lines, and whether the code is beside the seal, with which a document of several pages
+    leaves the least space empty, among a few likely ones. None if the last compiled page is good enough, or none is
+    better."""
     marks = _marks(compiler)
     least, found = _emptiness(marks), None
     if least <= _MOST_EMPTY:
@@ -167,12 +167,12 @@ def _filling_scales(compiler: typst.Compiler, inputs: dict[str, str]) -> dict[st
 
 
 def _marks(compiler: typst.Compiler) -> dict[str, dict[str, Any]]:
-    """Where text, last lines and foot came to lie, in a layout that says so (<flow>)."""
+    """The positions of text, last lines and foot, if the layout reports them (<flow>)."""
     return {mark["name"]: mark for mark in json.loads(compiler.query("<flow>", field="value"))}
 
 
 def _emptiness(marks: Mapping[str, Mapping[str, Any]]) -> float:
-    """How many points of the pages before the last one stay empty."""
+    """How many points stay empty at the foot of pages before the last one."""
     if not marks:
         return 0.0
     text, kept, foot = marks["text"], marks["kept"], marks["foot"]
@@ -180,15 +180,15 @@ def _emptiness(marks: Mapping[str, Mapping[str, Any]]) -> float:
     if kept["page"] > text["page"]:
         empty += float(text["bottom"] - text["y"])
     if foot["page"] > kept["page"]:
-        empty += float(foot["bottom"] / 2)  # a page with nothing but the code
+        empty += float(foot["bottom"] / 2)  # a page with the code only
     return empty
 
 
 def _likely_scales(marks: Mapping[str, Mapping[str, Any]]) -> list[dict[str, float]]:
-    """Wider lines push more text to the page of the seal; narrower ones make room for seal and code. The pitch
-    nearest to the norm's comes first. Each try takes half as long as a page."""
+    """Scales to try. Wider line spacing moves more text to the page of the seal; narrower spacing makes room for
+    seal and code. The pitch nearest to the norm's comes first. Each try takes half as long as a page."""
     text, kept = marks["text"], marks["kept"]
-    if kept["page"] == text["page"]:  # the foot alone did not find room
+    if kept["page"] == text["page"]:  # only the foot did not fit
         return [{"compact": 1.0, "pitch": pitch} for pitch in (29.0, 28.0, 30.0, 27.0, 31.0, 32.0, 33.0)]
     lines = (text["page"] - 1) * 22 + (text["y"] - 105) / _PITCH - _HEAD_LINES
     empty = text["bottom"] - text["y"]
@@ -200,14 +200,14 @@ def _likely_scales(marks: Mapping[str, Mapping[str, Any]]) -> list[dict[str, flo
 
 
 def _draft(inputs: dict[str, str], scales: dict[str, float]) -> dict[str, str]:
-    """For the smallest picture of a page: ornaments and codes do not move text."""
+    """Inputs for a quick layout without ornaments and codes, which do not move text."""
     return inputs | {"scales": json.dumps(scales), "qr": _BLANK, "ground": _BLANK, "photo": _BLANK}
 
 
 def _too_large(
     compiler: typst.Compiler, fields: Mapping[str, tuple[str, ...]], scales: Mapping[str, float]
 ) -> list[dict[str, Any]]:
-    """Which blocks of what was compiled last are too large. A query asks what was laid out: it costs nothing."""
+    """The blocks of the last compiled page that are too large. A query does not lay out again, so it is cheap."""
     blocks = json.loads(compiler.query("<fit>", field="value"))
     return [block for block in blocks if not _fits(block, fields, scales)]
 
@@ -220,7 +220,8 @@ def _fits(
 
 
 def _smaller(block: Mapping[str, Any], fields: Mapping[str, tuple[str, ...]], scale: float) -> float:
-    """The next scale to try. Text that is to fill a fraction of its area shrinks by the root of that."""
+    """The next scale to try. To fill a fraction of its area, text must shrink by the square root of that. Raises
+    `ProfileViolation` (OVER_LONG) below the smallest."""
     likely = scale * math.sqrt(block["room"] / max(block["height"], block["room"])) + 0.025
     for step in _SCALES:
         if step < scale and step <= likely:
@@ -231,19 +232,19 @@ def _smaller(block: Mapping[str, Any], fields: Mapping[str, tuple[str, ...]], sc
 
 
 def _widest_run(names: Sequence[str], fields: Mapping[str, tuple[str, ...]]) -> float:
-    """The width in em of the widest run of letters and digits that has no place to break."""
+    """The width in em of the widest run of letters and digits without a possible line break."""
     runs = (run for name in names for value in fields.get(name, ()) for run in _UNBREAKABLE.findall(value))
     return max(map(text_width, runs), default=0.0)
 
 
 def _longest(names: Sequence[str], fields: Mapping[str, tuple[str, ...]]) -> Violation:
-    """Shortening the longest text helps most."""
+    """The violation for the longest text, which helps most if it is shortened."""
     longest = max(names, key=lambda name: sum(map(len, fields.get(name, ()))))
     return Violation(longest, "OVER_LONG", "more than the page holds", "shorten it")
 
 
 class _Press:
-    """One compiler for each layout, kept warm. typst compilers remember their inputs: one thread at a time."""
+    """One compiler for each layout, reused. typst compilers keep state, so only one thread may use them at a time."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -262,20 +263,20 @@ _press = _Press()
 
 @cache
 def _layouts() -> Path:
-    # Installed packages are folders here; typst reads its sources from disk.
+    # The package must be installed as a folder, because typst reads its sources from disk.
     return Path(cast(Path, files("issuer.rendering").joinpath("layouts")))
 
 
 @cache
 def _ground(layout: str) -> str:
-    """The ornaments behind a layout as SVG. Drawing them takes longer than a page, so they are drawn once."""
+    """The ornaments behind a layout as SVG, cached, because drawing them takes longer than a page."""
     source = _layouts() / layout.replace(".typ", "-ground.typ")
     if not source.exists():
         return ""
     svg = typst.compile(
         source, root=_layouts(), font_paths=typst_fonts(), ignore_system_fonts=True, format="svg"
     )
-    # Typst writes nine decimals; a thousandth of a point is finer than any printer.
+    # Typst writes nine decimals, but a thousandth of a point is finer than any printer.
     return re.sub(r"-?\d+\.\d+", lambda m: f"{float(m[0]):.3f}".rstrip("0").rstrip("."), svg.decode("utf-8"))
 
 
@@ -305,7 +306,7 @@ def _layout_input(profile: TypeProfile, page: PageData) -> dict[str, object]:
 
 
 def _photo(profile: TypeProfile, page: PageData) -> str:
-    """The photograph inside an SVG: inputs to a layout are text."""
+    """The photograph inside an SVG, because inputs of a layout are text."""
     field = profile.with_role(Role.PHOTO)
     if field is None:
         return ""

@@ -1,7 +1,7 @@
-"""A holder's photograph: opened with suspicion, drawn again as a plain JPEG.
+"""A holder's photograph, which is not trusted and therefore encoded again as a plain JPEG.
 
-What is printed is never the file that came in. Decoding and encoding again drops metadata (where and when the
-picture was taken), appended data, colour profiles and everything else that is not the picture.
+The received file itself is never printed. Encoding again removes metadata (place and time of the picture), appended
+data, colour profiles and everything else that is not the picture.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SIZE = (413, 578)  # 35 × 49 mm at 300 dpi
 
 
 def photo_jpeg(data: bytes, *, field: str = "photo") -> bytes:
-    """A JPEG of 413 × 578 pixels. Raises `ProfileViolation` if the file is no usable photograph."""
+    """The photograph as a JPEG of 413 × 578 pixels. Raises `ProfileViolation` if the file is no usable photograph."""
     if len(data) > MOST_BYTES:
         raise _refused(field, "PHOTO_TOO_LARGE", f"{len(data)} bytes", f"at most {MOST_BYTES}")
     try:
@@ -36,7 +36,7 @@ def photo_jpeg(data: bytes, *, field: str = "photo") -> bytes:
         wanted = f"at least {_LEAST[0]} × {_LEAST[1]}"
         raise _refused(field, "PHOTO_TOO_SMALL", f"{image.width} × {image.height} pixels", wanted)
     layered = ImageOps.exif_transpose(image).convert("RGBA")
-    # On a new sheet: an opened picture carries its comments and tags through every conversion.
+    # Use a new image, because an opened one keeps its comments and tags through every conversion.
     sheet = Image.new("RGB", layered.size, "white")
     sheet.paste(layered, mask=layered.getchannel("A"))
     framed = ImageOps.fit(sheet, _SIZE, Image.Resampling.LANCZOS, centering=(0.5, 0.35))

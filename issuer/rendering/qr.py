@@ -1,13 +1,13 @@
-"""The QR printed on a page: fixed versions, so that its size is known before its text is.
+"""The QR code printed on a page, in fixed versions, so that its size is known before its text.
 
     version  modules  alphanumeric characters at level M
     14       73       528
     16       81       656
     18       89       816
 
-The first that fits is taken. The box on the page is sized for version 18 with its quiet zone of four modules
-at 0.371 mm a module (`BOX_MM`), which a hand scanner reads from paper; smaller versions get larger modules.
-The mask is fixed: choosing one costs eight times as much as drawing, and readers do not need it.
+The first that fits is used. The box on the page has the size of version 18 with its quiet zone of four modules at 0.371
+mm a module (`BOX_MM`), which hand scanners can read from paper; smaller versions get larger modules. The mask is fixed,
+because choosing one takes eight times as long as drawing, and readers do not need it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _MASK = 2
 
 @dataclass(frozen=True, slots=True)
 class PrintedCode:
-    """`svg` fills a square box; `version` says how dense it is, `module_mm` how large a module prints."""
+    """A QR code. `svg` fills a square box; `version` is that of the QR code, `module_mm` the printed size of a
+    module."""
 
     version: int
     svg: str
@@ -40,7 +41,7 @@ class PrintedCode:
 
 
 def fits_printed_code(text: str) -> bool:
-    """Would `printed_code` take a text of this length? Asked before anything is drawn."""
+    """True if a text of this length fits into `printed_code`."""
     return len(text) <= max(_CAPACITY.values())
 
 
@@ -70,7 +71,7 @@ def _modules(text: str, version: int) -> list[list[bool]]:
 
 
 def _svg(modules: list[list[bool]]) -> str:
-    """One path of one rectangle for each run of dark modules; nothing for a renderer to blur."""
+    """The code as SVG: one path with a rectangle for each run of dark modules, which renderers do not blur."""
     runs: list[str] = []
     for y, row in enumerate(modules, _QUIET):
         line = "".join("1" if dark else "0" for dark in row)

@@ -1,12 +1,12 @@
-"""A title in lines that end where words end (GB/T 9704-2012 §7.3.1).
+"""Breaking a title into lines at the ends of words (GB/T 9704-2012 §7.3.1).
 
-The norm wants words whole, lines balanced and no character left alone. Which characters make a word is asked of
-jieba's dictionary; what it does not know (names of places and people, 㐂𠮷河) comes out of it as single characters,
-and these stay with their neighbours. Besides, 关于 stays with what follows, 的 with what it belongs to, and the last
-的 with the kind of document (的批复); brackets and punctuation stay with what they enclose or end.
+The norm requires whole words, balanced lines and no single characters. Words are found with jieba's dictionary, which
+returns unknown ones (names of places and people, 㐂𠮷河) as single characters; these stay with their neighbours. Also,
+关于 stays with the following word, 的 with the word before, and the last 的 with the kind of document (的批复);
+brackets and punctuation stay with what they enclose or end.
 
-Of all ways to break into as few lines as there can be, that one is taken whose lines are nearest to equal length.
-A run that no line holds is broken between any two characters.
+Of all ways to break into the least number of lines, the one with the most equal lengths is used. A run that is longer
+than a line is broken between any two characters.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _JOINING = frozenset("·—–-/")
 _LEADING = frozenset(
     {"关于", "对", "向", "将", "和", "与", "及", "以及", "或", "并", "暨", "在", "为", "按", "第"}
 )
-"""Words that belong to what follows them."""
+"""Words that stay with the following one."""
 _LONGEST_KIND = 4
-"""复函, 批复, 通知书: what may stand behind the last 的 to be the kind of document."""
+"""Kinds of documents that may follow the last 的, such as 复函, 批复, 通知书."""
 
 
 def title_lines(title: str, widest: float) -> list[str]:
-    """`title` in lines of at most `widest` em. Nothing is added, and only spaces at the ends of lines are left out."""
+    """`title` in lines of at most `widest` em. Nothing is added, and only spaces at line ends are removed."""
     units = list(_breakable(_units(title), widest))
     widths = [text_width(unit) for unit in units]
     for count in range(1, len(units) + 1):
@@ -41,10 +41,10 @@ def title_lines(title: str, widest: float) -> list[str]:
 
 
 def _balanced(widths: Sequence[float], count: int, widest: float) -> list[int] | None:
-    """Where each of `count` lines ends so that they are nearest to equal length; None if they do not hold it all."""
+    """The end of each of `count` lines with the most equal lengths; None if the title does not fit into them."""
     total = [0.0, *itertools.accumulate(widths)]
     fair = total[-1] / count
-    # best[n]: (what it costs, where the lines end) for the first n units in the lines so far
+    # best[n]: (cost, ends of lines) for the first n units in the lines so far
     best: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}
     for _ in range(count):
         following: dict[int, tuple[float, list[int]]] = {}
@@ -61,8 +61,8 @@ def _balanced(widths: Sequence[float], count: int, widest: float) -> list[int] |
 
 
 def _units(title: str) -> list[str]:
-    """Runs that stay on one line."""
-    import rjieba  # its dictionary is read on import, which takes a fifth of a second, and few commands lay out a title
+    """The runs of the title that stay on one line."""
+    import rjieba  # imported here, because reading its dictionary takes a fifth of a second and few commands need it
 
     words = [word for word in rjieba.cut(title) if word]
     last_of = max((at for at, word in enumerate(words) if word == "的"), default=-1)
@@ -86,7 +86,7 @@ def _stay_together(before: str, word: str) -> bool:
     if word[0] in _OPENING or before[-1] in _CLOSING or word in _LEADING:
         return False
     if not _is_han(before[-1]) or not _is_han(word[0]):
-        # 12万吨, X光机: digits and letters belong to each other and to the unit that follows
+        # 12万吨, X光机: digits and letters stay together and with the following unit
         return not (_is_han(before[-1]) and len(before) > 1)
     return word == "的" or (before != "的" and 1 in (len(word), len(before)))
 
