@@ -1,4 +1,4 @@
-"""Setting a further seal on a document whose first seal left a field for it (`trust.pdf.further`)."""
+"""Setting a further seal in an empty field of a sealed document (`trust.pdf.further`)."""
 
 from __future__ import annotations
 

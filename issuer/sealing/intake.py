@@ -1,4 +1,4 @@
-"""Taking in a PDF that a department made. Runs inside the sandbox; the file may be hostile."""
+"""Checking a department's own PDF before it is sealed. Runs inside the sandbox, because the file may be hostile."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from issuer.sealing.pdf import prepare_stampable
 
 
 def check_stampable_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
-    """`pdf` (Base64) are the bytes to seal, where they are not the given ones."""
+    """The number of pages, and under `pdf` the bytes to seal (Base64) if they differ from the given ones."""
     found = prepare_stampable(blobs[0])
     changed = found.pdf != blobs[0]
     return {"pages": found.pages, "pdf": base64.b64encode(found.pdf).decode() if changed else None}
 
 
 def decode_prepared(answer: dict[str, Any]) -> bytes | None:
-    """The bytes to seal, or None for the given ones. Raises `ValueError` for what is no such answer."""
+    """The bytes to seal, or None for the given ones. Raises `ValueError` if `answer` is not valid."""
     return base64.b64decode(answer["pdf"], validate=True) if answer["pdf"] is not None else None

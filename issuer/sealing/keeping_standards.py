@@ -1,10 +1,10 @@
-"""Sealing a department's PDF that says it is PDF/A or PDF/UA so that it stays what it says.
+"""Keeping a department's PDF/A or PDF/UA conforming to its standard when it is sealed.
 
-Known before anything is reserved: `lost_by_sealing` names what could not be kept. Then, while sealing:
+Before anything is reserved, `lost_by_sealing` says what could not be kept. Then, while sealing:
 
-    PDF/A          the update begins on a line of its own; a file name in both spellings; RGB by a profile of its own
-                   where the output intent is no RGB; in PDF/A-1 a seal without transparency
-    no attachment  the data as private data of the catalogue (`trust.pdf.data_file`)
+    PDF/A          the update begins on a new line; file names in both spellings; RGB with its own profile if the
+                   output intent is not RGB; in PDF/A-1 a seal without transparency
+    no attachment  the data as private data of the catalogue (`trust.pdf.data_file`) if attachments are not allowed
     tagged         the seal's field as a form element of the structure, after everything else, and named in words
 """
 
@@ -24,7 +24,7 @@ _MOST_NODES = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How the seal's picture has to be drawn: `opaque`, and colours by a profile (ICC) or as plain RGB."""
+    """How the seal's picture must be drawn: `opaque` or not, and its colours with a profile (ICC) or as plain RGB."""
 
     standards: Standards = field(default_factory=Standards)
     opaque: bool = False
@@ -32,11 +32,11 @@ class Kept:
 
 
 def what_to_keep(root: Any) -> Kept:
-    """Of a document's catalogue."""
+    """How the seal must be drawn in the document with this catalogue."""
     standards = read_standards(root)
     if not standards.part:
         return Kept(standards)
-    from PIL import ImageCms  # a decoder of pictures, which workers that read files do not load
+    from PIL import ImageCms  # imported here, so that workers that read files load no picture decoder
 
     profile = (
         None if has_rgb_intent(root) else ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -45,7 +45,7 @@ def what_to_keep(root: Any) -> Kept:
 
 
 def lost_by_sealing(root: Any) -> str | None:
-    """Why a document could not stay what it says it is, in words; None where it can."""
+    """Why a document could not keep conforming to its standard, as text; None if it can."""
     kept = what_to_keep(root)
     if kept.standards.part == 1 and kept.profile is not None:
         return "its colours are not meant for screens (no output intent in RGB)"
@@ -55,7 +55,7 @@ def lost_by_sealing(root: Any) -> str | None:
 
 
 def check_standards(pdf: bytes) -> None:
-    """Raises `Conflict` (STANDARD_LOST) where the PDF could not stay what it says it is."""
+    """Raises `Conflict` (STANDARD_LOST) if the PDF could not keep conforming to its standard."""
     root = open_pdf(pdf).root
     reason = lost_by_sealing(root)
     if reason is not None:
@@ -71,8 +71,8 @@ def is_tagged(root: Any) -> bool:
 
 
 def add_to_structure(writer: Any, page: Any, widget_ref: Any) -> bool:
-    """The field as the last form element of a tagged document (ISO 14289-1 §7.18.4). False, and nothing is changed,
-    where the structure is in no form that can be added to."""
+    """Adds the field as the last form element of a tagged document (ISO 14289-1 §7.18.4). False, without changes, if
+    the structure has a form that cannot be extended."""
     structure = _Structure.found(writer.root)
     if structure is None:
         return False
@@ -125,7 +125,7 @@ def add_to_structure(writer: Any, page: Any, widget_ref: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Structure:
-    """The parts of a structure tree that grow: its root, the topmost element, the parent tree and its next number."""
+    """The parts of a structure tree that change: its root, the topmost element, the parent tree and its next number."""
 
     tree: Any
     top: Any
@@ -149,7 +149,7 @@ class _Structure:
             highest = _highest_key(parents)
             declared = int(tree["/ParentTreeNextKey"]) if "/ParentTreeNextKey" in tree else 0
             return cls(tree, top, first, parents, max(declared, highest + 1))
-        except Exception:  # any structure at all may come from outside
+        except Exception:  # files from outside may have any structure
             return None
 
 

@@ -1,7 +1,7 @@
-"""Where the seal goes on a department's own page: millimetres of the page as it is shown, upright, in full view.
+"""Placing the seal on a department's own page, in millimetres of the page as shown, upright and completely visible.
 
-A place where the seal would be cut off, or fall into the edge that printers leave white, is refused before
-anything is reserved: a licence whose seal nobody sees would pass every other check.
+A place where the seal would be cut off, or in the margin that printers leave white, is refused before anything is
+reserved, because a licence without a visible seal would pass every other check.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from trust.pdf.reading import open_pdf
 
 EDGE_MM = 5.0
 _FROM_RIGHT_MM, _FROM_BOTTOM_MM = 60.0, 60.0
-"""Where the seal's centre goes if nobody says: the lower right, over the issuer's name on most letters."""
+"""The default place of the seal's centre: the lower right, over the issuer's name on most letters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The place as it was asked for or chosen, and where that is on the page."""
+    """The requested or default place (`asked`), and the rectangle on the page (`place`)."""
 
     asked: PlaceOnPage
     place: SealPlace
 
 
 def place_seal(pdf: bytes, asked: PlaceOnPage | None, size_mm: tuple[float, float]) -> Placed:
-    """Raises `Malformed` (PLACE_NO_PAGE, PLACE_NO_ROOM, PLACE_OFF_PAGE, PAGE_SIZE)."""
+    """The place of a seal of this size (width, height) on the page. Raises `Malformed` (PLACE_NO_PAGE,
+    PLACE_NO_ROOM, PLACE_OFF_PAGE, PAGE_SIZE)."""
     pages = pages_of(open_pdf(pdf).root)
     number = -1 if asked is None else asked.page
     if not -len(pages) <= number < len(pages):
@@ -62,7 +63,7 @@ def _on_page(page: PageAsShown, asked: PlaceOnPage, size_mm: tuple[float, float]
             "Use a larger page or a smaller seal.",
             code="PLACE_NO_ROOM",
         )
-    # A tenth of a millimetre is rounding, not a mistake.
+    # Tolerate a tenth of a millimetre for rounding.
     if not (least_x - 0.1 <= asked.centre_x_mm <= most_x + 0.1) or not (
         least_y - 0.1 <= asked.centre_y_mm <= most_y + 0.1
     ):

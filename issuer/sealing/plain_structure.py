@@ -1,15 +1,15 @@
-"""The structure tree of a page of ours (ISO 32000-1 §14.7), and how it grows by the fields of seals.
+"""The structure tree of our own pages (ISO 32000-1 §14.7), and adding the fields of seals to it.
 
-What `issuer.sealing.keeping_standards` does to any tagged PDF through pyHanko, written directly for the shape that
-our layouts come out in:
+It does what `issuer.sealing.keeping_standards` does for any tagged PDF through pyHanko, but directly for the structure
+that our layouts produce:
 
     catalogue     /StructTreeRoot R, /MarkInfo << /Marked true … >>
     R             /Type, /K [ T 0 R ], /ParentTree << /Nums [ 0 … 0 R, 1 … 0 R, … ] >>, and perhaps /RoleMap and
                   /ParentTreeNextKey
-    T             the element above all others: /K, an array of references
+    T             the topmost element: /K, an array of references
 
-Each field that is seen on a page becomes an element /Form at the end of T, which refers to the widget (OBJR); the
-widget's /StructParent is its number in the parent tree (ISO 14289-1 §7.18.4).
+Each visible field becomes an element /Form at the end of T, which refers to the widget (OBJR); the widget's
+/StructParent is its number in the parent tree (ISO 14289-1 §7.18.4).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class PlainStructure:
     next_key: int
 
     def grown(self, page: int, first: int, widgets: Sequence[int]) -> dict[int, Entries]:
-        """The objects that change and the new ones, from number `first` on: one for each of the `widgets`.
+        """The changed objects, and the new ones from number `first` on, one for each of the `widgets`.
 
         The first widget's /StructParent is `next_key`, the second's one more, and so on.
         """
@@ -70,7 +70,7 @@ def is_tagged(catalogue: Entries) -> bool:
 
 
 def read_structure(file: PlainPdf, catalogue: Entries) -> PlainStructure | None:
-    """The structure of a tagged file; None if it is not in the shape above."""
+    """The structure of a tagged file; None if it differs from the one above."""
     root_number = reference(catalogue.get(b"StructTreeRoot"))
     root = file.dictionary(root_number) if root_number is not None else None
     if root_number is None or root is None or not _ROOT_NEEDS <= set(root) <= _ROOT_MAY:
@@ -90,7 +90,7 @@ def read_structure(file: PlainPdf, catalogue: Entries) -> PlainStructure | None:
 
 
 def _parents(root: Entries) -> bytes | None:
-    """What stands in /Nums of the parent tree."""
+    """The content of /Nums in the parent tree, or None."""
     tree = parse_entries(root[b"ParentTree"], 0)
     found = _NUMBERS.fullmatch(tree[0][b"Nums"]) if tree is not None and set(tree[0]) == {b"Nums"} else None
     return found[1] if found is not None else None

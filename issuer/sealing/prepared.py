@@ -1,10 +1,9 @@
-"""The fast way to seal a page of ours: what never changes is encoded once, and the rest is written directly.
+"""The fast way to seal our own pages: constant parts are encoded once, and the rest is written directly.
 
-`seal_prepared` gives the sealed PDF, or None where the page is not of the shape that our layouts write; the
-caller then takes the way through pyHanko (`issuer.sealing.pdf`), which knows every PDF. What is made here is
-what is made there: the same objects in one incremental update, the same dictionary of the signature, the same
-signed attributes, the same CMS frame. Two things differ: /Info and the XMP metadata stay as typst wrote them
-(pyHanko writes itself in as producer), and /M is the caller's instant.
+`seal_prepared` returns the sealed PDF, or None if the page differs from what our layouts write; the caller then seals
+it with pyHanko (`issuer.sealing.pdf`), which supports any PDF. Both ways make the same objects in one incremental
+update, the same signature dictionary, the same signed attributes and the same CMS frame. Two things differ: here /Info
+and the XMP metadata stay as typst wrote them (pyHanko enters itself as producer), and /M is the caller's instant.
 
 The update (ISO 32000-1 §7.5.6), N being the page's /Size:
 
@@ -19,11 +18,11 @@ The update (ISO 32000-1 §7.5.6), N being the page's /Size:
     structure    its root, its topmost element, and new elements, in a tagged file (`issuer.sealing.plain_structure`)
     xref, trailer with /Prev
 
-Whether a page has the shape is decided by looking (`trust.pdf.plain`), never by catching what goes wrong: its
-catalogue, its flat page tree and its page may have the keys that are listed here and no others. So nothing is
-sealed this way that has a form, a signature, rotation, a version of its own or anything else unknown.
+A page is accepted only after checking its form (`trust.pdf.plain`), never by trying and catching errors: its catalogue,
+its flat page tree and its page may have the keys listed here and no others. So files with a form, a signature, a
+rotation, their own version or anything unknown are not sealed this way.
 
-No key is kept here: what is remembered between seals is made of certificates and pictures alone.
+No key is kept here: only parts made from certificates and pictures are cached between seals.
 """
 
 from __future__ import annotations
@@ -66,13 +65,13 @@ _ISO_32002 = (
 _DECLARED: dict[str, Entries] = {
     "SM2-SM3": {b"Extensions": b"<< %b >>" % _ESIC},
     "RSA3072-SHA256": {b"Extensions": b"<< %b >>" % _ESIC},
-    # ECDSA came into PDF with 2.0, and its curves with ISO/TS 32002; pyHanko declares both.
+    # ECDSA was added in PDF 2.0, and its curves in ISO/TS 32002; pyHanko declares both.
     "P256-SHA256": {b"Version": b"/2.0", b"Extensions": b"<< %b %b >>" % (_ESIC, _ISO_32002)},
 }
 _BOX_AT_ORIGIN = re.compile(rb"\[ ?0 0 (\d{1,5}(?:\.\d{1,6})?) (\d{1,5}(?:\.\d{1,6})?) ?\]")
 _BYTE_RANGE_WIDTH = 48
 _LARGEST_FILE = 999_999_999
-"""Offsets of more digits would not fit the room that is left for them."""
+"""Larger offsets have more digits than are reserved for them."""
 
 
 def seal_prepared(
@@ -85,7 +84,7 @@ def seal_prepared(
     at: datetime,
     further: Sequence[FurtherField] = (),
 ) -> bytes | None:
-    """The sealed PDF, or None if page or picture is not of the known shape. The key signs exactly once.
+    """The sealed PDF, or None if page or picture has another form than expected. The key signs exactly once.
 
     `reason` is text; `at` is an aware time; `further` are the empty fields for seals to come. Raises
     `KeyUnavailable`, and `Conflict` (NO_ROOM) if certificates and time-stamp do not fit.
@@ -113,12 +112,12 @@ def seal_prepared(
     return b"".join((pdf, before, b"<", digits.ljust(CONTENTS_HEX_DIGITS, b"0"), b">", after))
 
 
-# What is the same for every page ---------------------------------------------------------------------------
+# Parts that are the same for every page ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """The seal's picture: a form XObject as it is written (dictionary, stream), width and height in points."""
+    """The seal's picture: an encoded form XObject (dictionary, stream), width and height in points."""
 
     xobject: bytes
     width: int
@@ -127,8 +126,8 @@ class _Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What one seal needs for every page: its picture, its constant signed attributes (DER), and what its suite
-    has the catalogue declare."""
+    """The parts of a seal that are the same on every page: its picture, its constant signed attributes (DER), and
+    the entries that its suite requires in the catalogue."""
 
     picture: _Picture
     declared: Entries
@@ -136,14 +135,15 @@ class _Prepared:
 
 
 def picture_as_xobject(picture_pdf: bytes) -> bytes | None:
-    """The page that `issuer.seals.artwork` writes, as a form XObject is written; None for any other page."""
+    """The page that `issuer.seals.artwork` writes, as an encoded form XObject; None for any other page."""
     picture = _read_picture(picture_pdf)
     return picture.xobject if picture is not None else None
 
 
 @lru_cache(maxsize=64)
 def _prepare(suite: str, cert: bytes, picture_pdf: bytes, seal_data: bytes) -> _Prepared | None:
-    """Remembered by value: a seal with another certificate or picture is prepared anew, and no key is held."""
+    """The constant parts of a seal, cached by the values of the arguments, so that another certificate or picture
+    gives new ones; contains no key."""
     picture = _read_picture(picture_pdf)
     if picture is None:
         return None
@@ -177,8 +177,8 @@ def _read_picture(picture_pdf: bytes) -> _Picture | None:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A page of ours: its file, the numbers of the catalogue and of the page, what stands in them, and the structure
-    of a tagged file."""
+    """One of our own pages: its file, the numbers and entries of the catalogue and of the page, and the structure of
+    a tagged file."""
 
     file: PlainPdf
     catalogue_number: int
@@ -189,7 +189,7 @@ class _Page:
 
 
 def _read_page(pdf: bytes, index: int) -> _Page | None:
-    """Page `index` (-1 is the last) of a file that may be sealed here; None if anything in it is unknown."""
+    """Page `index` (-1 is the last) of a file that can be sealed here; None if anything in it is unknown."""
     file = read_plain_pdf(pdf) if len(pdf) <= _LARGEST_FILE else None
     if file is None or not {b"ID", b"Info"} <= set(file.trailer) or _first_id(file) is None:
         return None
@@ -257,7 +257,7 @@ def _update(
     at: datetime,
     further: Sequence[FurtherField],
 ) -> tuple[bytes, bytes]:
-    """The bytes that follow the page's file, up to the gap of the signature and after it."""
+    """The bytes to be appended to the page's file: those up to the gap of the signature, and those after it."""
     file = page.file
     form, widget, image, drawn, signature = range(file.size, file.size + 5)
     empty = {signature + n: field for n, field in enumerate(further, 1)}
@@ -309,7 +309,7 @@ def _update(
         written.append(b"%d 0 obj\n%b\nendobj\n" % (number, body))
         length += len(written[-1])
     offsets[signature] = length
-    # /Contents stands first in its dictionary and one space before its value: rule 3 of `trust.pdf.gap`.
+    # /Contents is first in its dictionary, with one space before its value (rule 3 of `trust.pdf.gap`).
     written.append(b"%d 0 obj\n<<\n/Contents " % signature)
     before = b"".join(written)
     gap = len(file.data) + len(before)

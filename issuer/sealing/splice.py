@@ -1,10 +1,10 @@
-"""The splice: putting the ledger receipt into a PDF that is sealed already.
+"""The splice: adding the ledger receipt to a PDF that is already sealed.
 
-The seal's CMS lies inside /Contents, which the seal does not sign, in a room of fixed length. Unsigned
-attributes of the CMS may be added later without touching what was signed; that is how a time-stamp gets
-there, and so does the receipt. The parts (certificates, signed attributes, signature value, time-stamp
-token) are taken as they are, one frame is written around them and the receipt, and everything else of the
-file stays where it is. The key does not sign again, and the page is not laid out again.
+The seal's CMS is inside /Contents, which has a fixed length and is not covered by the signature. Unsigned attributes of
+the CMS may be added later without changing what was signed; time-stamps are added that way, and so is the receipt. The
+parts (certificates, signed attributes, signature value, time-stamp token) are kept as they are, a new frame is written
+around them and the receipt, and the rest of the file is unchanged. The key does not sign again, and the page is not
+laid out again.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from trust.model.errors import Conflict
 from trust.pdf.gap import check_gaps
 
 _TIME_STAMP = children(encode_attribute(SIGNATURE_TIME_STAMP_OID, b""))[0]
-"""The type of the attribute, as it stands in the frame."""
+"""The type of the attribute with the receipt, as encoded in the frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealedParts:
-    """What a sealed PDF is made of, for the ledger and for the splice."""
+    """The parts of a sealed PDF that the ledger and the splice need."""
 
     byte_range: tuple[int, int, int, int]
     x509_certs: tuple[bytes, ...]
@@ -36,10 +36,10 @@ class SealedParts:
 
 
 def take_apart(sealed: bytes) -> SealedParts:
-    """Reads a PDF that `issuer.sealing` sealed and that has no receipt yet. Raises `Conflict`.
+    """The parts of a PDF that `issuer.sealing` sealed and that has no receipt yet. Raises `Conflict`.
 
-    Of several seals, the parts are those of the last one: the receipt goes there, because in an earlier one it
-    would change what the later ones signed. The digest of the signature value is over those of all seals in turn.
+    If there are several seals, the parts are those of the last one, which gets the receipt, because in an earlier one
+    it would change what the later ones signed. The digest of the signature value is over those of all seals in order.
     """
     gaps = check_gaps(sealed)
     try:
@@ -68,8 +68,8 @@ def splice_receipt(
 ) -> bytes:
     """The issued PDF: the sealed one with the receipt (DER) among the unsigned attributes.
 
-    `parts` are what `take_apart` found in `sealed`. Same length, and equal outside the hex digits of
-    /Contents. Raises `Conflict` if the receipt does not fit.
+    `parts` are those that `take_apart` found in `sealed`. The file has the same length, and differs only in the hex
+    digits of /Contents. Raises `Conflict` if the receipt does not fit.
     """
     frame = encode_seal_cms(
         suite=suite,
@@ -93,7 +93,7 @@ def splice_receipt(
 
 
 def _check_only_contents_changed(sealed: bytes, issued: bytes, parts: SealedParts) -> None:
-    """The splice is the likeliest place to go wrong, so it proves on its own output what it promises."""
+    """Checks on the output that only /Contents has changed, because a mistake is most likely here."""
     _, gap, resume, _ = parts.byte_range
     frame = _read_frame(check_gaps(issued)[-1].cms)
     if (
@@ -137,7 +137,7 @@ def _read_frame(cms: bytes) -> _Frame:
         unsigned[oid] = value
     return _Frame(
         x509_certs=tuple(children(_tagged(0xA0, certs))),
-        # What is signed has the tag of a SET; in the frame it is implicitly [0] (RFC 5652 §5.4).
+        # The signed attributes have the tag of a SET when signed, and implicitly [0] in the frame (RFC 5652 §5.4).
         signed_attrs=b"\x31" + _tagged(0xA0, signed_attrs)[1:],
         signature=content(_tagged(OCTET_STRING, signature)),
         unsigned=unsigned,

@@ -1,4 +1,4 @@
-"""What sealing starts from: an e-seal that is ready to be used, and the place where it goes."""
+"""The inputs of sealing: an e-seal ready to be used, and its place on the page."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ FIELD_IN_WORDS = {
     FIELD_OF[SealRole.PERSONAL]: "责任人电子名章 / Name seal of the person responsible",
     FIELD_OF[SealRole.ABROAD]: "供境外核验的电子印章 / E-seal for readers abroad",
 }
-"""What screen readers say of the fields of seals (/TU)."""
+"""The texts that screen readers read for the fields of seals (/TU)."""
 A4 = PageAsShown((0, 0, 595.276, 841.89), 0, 1)
 __all__ = ["CONTENTS_HEX_DIGITS", "FIELD_IN_WORDS", "FIELD_NAME", "SealInUse", "SealPlace"]
 
 
 @dataclass(frozen=True, slots=True)
 class SealPlace:
-    """Where the seal goes: page (0-based; -1 is the last) and rectangle in the page's user space, which is points from
-    the bottom left on pages of ours. `shown` says how a department's page is shown."""
+    """The place of a seal: page (0-based; -1 is the last) and rectangle in the page's user space, which is points
+    from the bottom left on our own pages. `shown` says how a department's page is shown."""
 
     page: int
     left: float
@@ -36,7 +36,8 @@ class SealPlace:
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """The rectangle in whole units: left, bottom, right, top. It never cuts off the picture's edge."""
+        """The rectangle in whole units: left, bottom, right, top. It is rounded so that the picture is never cut
+        off."""
         left, bottom = round(self.left), round(self.bottom)
         width, height = math.ceil(self.right - self.left), math.ceil(self.top - self.bottom)
         return left, bottom, left + width, bottom + height
@@ -55,7 +56,7 @@ class SealInUse:
 
     @property
     def stamp_digest(self) -> str:
-        """The digest of the signature that is time-stamped: the suite's, unless readers abroad are to know it."""
+        """The digest over the signature in its time-stamp: that of the suite, or `stamped_by`."""
         return self.stamped_by or self.key.record.suite.digest
 
     @property
