@@ -362,7 +362,7 @@ def _parts(connection: Connection, ecertificate_id: int, number: int) -> list[by
 
 
 def _without(found: DocumentEvidence, held: DocumentEvidence) -> DocumentEvidence:
-    """What of `found` is not held already."""
+    """The parts of `found` that are not in `held`."""
     return DocumentEvidence(
         tuple(der for der in found.certs if der not in held.certs),
         tuple(der for der in found.ocsps if der not in held.ocsps),

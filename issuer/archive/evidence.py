@@ -89,7 +89,7 @@ OcspSource = Callable[[bytes, bytes], tuple[bytes, bytes] | None]
 def gather_evidence(
     signed: Signed, *, known_certs: Sequence[bytes], crls: Sequence[bytes], ocsp: OcspSource
 ) -> DocumentEvidence:
-    """Everything above the signers, the newest revocation list of each issuer, and what responders say.
+    """All certificates above the signers, the newest revocation list of each issuer, and OCSP answers.
 
     Our verification only uses the lists. OCSP answers are for other validators, because some judge a past signature at
     the time of a later list of the same issuer, when the signer has expired. Raises `EvidenceUnavailableError`:

@@ -32,7 +32,7 @@ _FIRST_ACT, _LATER_ACT = "签发", "归档"
 
 @dataclass(frozen=True, slots=True)
 class ArchivedRecord:
-    """One e-certificate as the register has it. `versions` and `receipts` (DER) pair up, the issued file first."""
+    """An e-certificate in the register. `versions` and `receipts` (DER) correspond, the issued file first."""
 
     issued: IssuedECertificate
     profile: TypeProfile
@@ -44,7 +44,7 @@ class ArchivedRecord:
 
 
 def package_files(record: ArchivedRecord, evidence: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of the package but for its report and manifest. `evidence` is an offline bundle, by path in it."""
+    """The files of the package, without report and manifest. `evidence` is an offline bundle, by path in it."""
     files = {LICENCE: record.file}
     for version, der in zip(record.versions, record.receipts, strict=True):
         der_path, text_path = receipt_paths(version.number)
@@ -62,7 +62,8 @@ def detached(receipt: bytes) -> str:
 
 
 def metadata_tree(record: ArchivedRecord) -> Tree:
-    """The record described. Of DA/T 46-2009 those elements that a licence has a value for, by their names there."""
+    """The metadata of the record: the elements of DA/T 46-2009 for which a licence has a value, by their names
+    there."""
     issued = record.issued
     data = decode_ecertificate_data(issued.data)
     fields = data.metadata

@@ -32,7 +32,8 @@ RESEALED = "re-sealed"
 
 
 class ResealState(StrEnum):
-    """RESEALED: there is a next version now. DONE: there was one before. OVER: no longer in force."""
+    """RESEALED: this run made a next version. DONE: there was one before. OVER: no longer in force. FAILED: see the
+    error."""
 
     RESEALED = "re-sealed"
     DONE = "done"

@@ -1,11 +1,11 @@
 """Issuing: the steps from an application to an issued e-certificate, and resuming them after a crash.
 
-    1  check            every reason at once; nothing is stored for a refused row
+    1  check            gives every reason at once; nothing is stored for a refused row
     2  reserve          `reserving`: identifier, salts, status index, intent in one durable commit
     3  lay out and seal `laying_out`, `stamping`: the page, the static code, the seal, the time-stamp
-    4  store sealed     before anything is appended: a seal is made once and never again
+    4  store sealed     before anything is appended, because a document is sealed only once
     5  append           `recording`: the ledger entry; durable before its index is known
-    6  splice           the receipt into the stored file; stored: ISSUED
+    6  splice           the receipt into the stored file; once that is stored, the step is ISSUED
 
 `issue` takes these steps for many records at a time, with one append and one batch of receipts. `resume_unfinished`
 continues at step 3, 5 or 6 from what is stored. Repeating a request returns its outcome and seals nothing.
@@ -87,7 +87,7 @@ class Foreseen:
 
 @dataclass(frozen=True, slots=True)
 class Issuing(Reading):
-    """The use case. One instance serves any number of threads; the register and the ledger keep order."""
+    """The use case. One instance may be used by many threads, because register and ledger serialise their writes."""
 
     log: Log
     pki: Pki
@@ -325,8 +325,8 @@ class Issuing(Reading):
             try:
                 sealed[position] = self.stamping.seal(draft)
             except RequestError as exc:
-                # The page refused what the rules had let through (a text too long for any size): the intent
-                # is withdrawn, so that a corrected row can be sent.
+                # The layout refused what the rules allow (such as a text too long for any size), so the reservation
+                # is withdrawn, and a corrected row can be sent.
                 self.reserving.withdraw(draft)
                 outcomes[position] = Outcome(applications[position].row, None, exc)
         for position, issued in zip(sealed, self.recording.record(list(sealed.values())), strict=True):

@@ -51,7 +51,7 @@ class LayingOut:
         return render(profile, page)
 
     def _printed_text(self, data: ECertificateData, profile: TypeProfile, at: datetime) -> str:
-        """The static code: fields in the type's order, left out whole from the end until it fits."""
+        """The text of the printed code. Whole fields are left out, from the end of the type's order, until it fits."""
         row = self.pki.service_keys.active("present")
         key = self.pki.keys.open(row.key_id, KeyPurpose.PRESENTATION)
         protected = cose.encode_protected(row.suite, cose.key_id(bytes(row.spki)))

@@ -25,18 +25,18 @@ class Reading:
     database: Database
 
     def issued(self, *, pid: bytes | None = None, identifier: str | None = None) -> IssuedECertificate:
-        """An issued e-certificate. Raises `NotFound`."""
+        """The issued e-certificate with this public id or identifier. Raises `NotFound`."""
         where: dict[str, Any] = {"pid": pid} if pid is not None else {"identifier": identifier}
         with self.database.read() as connection:
             row = ecertificates_sql.get_ecertificate(connection, **where, step="ISSUED")
             return issued_from(row, ecertificates_sql.get_document(connection, row.id or 0, "data"))
 
     def named(self, wanted: str, *, exactly: bool = False) -> IssuedECertificate:
-        """An issued e-certificate by its identifier, or by its licence number where that means only one; the name of
-        its file (FOOD-JY25301020012345-v2.pdf) will do as well.
+        """The issued e-certificate with this identifier, or with this licence number if only one has it; the name of
+        its file (FOOD-JY25301020012345-v2.pdf) is accepted too.
 
-        Of several versions under one number the current one is meant, unless `exactly` one is wanted. Raises
-        `NotFound`, and `Conflict` (SEVERAL_OF_NUMBER), which lists the identifiers to choose from.
+        If several versions have the number, the current one is returned, unless `exactly` is set. Raises `NotFound`,
+        and `Conflict` (SEVERAL_OF_NUMBER), which lists the identifiers to choose from.
         """
         spellings = dict.fromkeys((wanted.strip(), unicodedata.normalize("NFKC", wanted).strip()))
         with self.database.read() as connection:
@@ -85,7 +85,7 @@ class Reading:
 
 
 def issued_from(row: ecertificates_sql.ECertificateRow, data: bytes) -> IssuedECertificate:
-    """The e-certificate that a row of the register stands for."""
+    """The e-certificate of a row of the register. `data` is its data file."""
     return IssuedECertificate(
         pid=bytes(row.pid),
         identifier=row.identifier,

@@ -25,7 +25,7 @@ from trust.storage import tables
 from trust.storage.sql import Database
 
 FIRST_ARCHIVED_AFTER = timedelta(days=1)
-"""By then the issuers of the certificates have made new revocation lists (`issuer.archive.archiving`)."""
+"""By then the CAs of the certificates have made new revocation lists (`issuer.archive.archiving`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Recording:
     clock: Clock
 
     def record(self, sealed: Sequence[SealedECertificate]) -> list[IssuedECertificate]:
-        """Steps 5 and 6 for a whole batch."""
+        """Steps 5 and 6 for a batch."""
         if not sealed:
             return []
         with self.database.read() as connection:
@@ -112,7 +112,7 @@ class Recording:
             for draft, seq, issued in sorted(finished, key=lambda each: each[0].ecertificate_id):
                 locked = ecertificates_sql.lock_ecertificate(connection, draft.ecertificate_id)
                 if locked is None or locked.step == "ISSUED":
-                    continue  # another hand was faster with the same request: what it stored stands
+                    continue  # another thread finished the same request first, and its file counts
                 ecertificates_sql.put_document(connection, draft.ecertificate_id, "issued", issued)
                 tables.update(
                     connection,

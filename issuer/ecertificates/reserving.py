@@ -53,7 +53,7 @@ class Reserving:
     """The number behind which a restored register goes on; 0 where it knows all of them."""
 
     def reserve(self, checked: CheckedApplication) -> Draft:
-        """Step 2. The same request again gives the same draft; the same number with other content `Conflict`."""
+        """Step 2. Repeating a request returns the same draft; the same number with other content raises `Conflict`."""
         application, authority = checked.application, checked.authority
         at = self.clock.now()
         seal = self.seal_for(application)
@@ -176,7 +176,7 @@ class Reserving:
         return choose_further(self.seals, application, load_profile(application.type_short), legal)
 
     def holder_ref(self, holder: Holder) -> bytes:
-        """The keyed name of a holder in the register."""
+        """The keyed hash (HMAC-SHA256) by which the register refers to a holder."""
         return hmac.digest(self.holder_key, f"{holder.code_type.value}|{holder.code}".encode(), "sha256")
 
     def _store_inputs(
@@ -199,7 +199,8 @@ class Reserving:
         ecertificates_sql.put_holders(connection, ecertificate_id, refs)
 
     def _id_behind_gap(self, connection: Connection) -> int | None:
-        """None: the database has the next one. In a restored register it would be one that was given out before."""
+        """The row id to use, so that a restored register does not give out an id twice. None lets the database
+        choose."""
         if (
             not self.ids_given_out
             or ecertificates_sql.highest_ecertificate_id(connection) >= self.ids_given_out
@@ -208,7 +209,7 @@ class Reserving:
         return self.ids_given_out + 1
 
     def new_serial(self) -> str:
-        """20 random characters: an identifier tells nothing about how many there are or who has them."""
+        """20 random characters, so that an identifier does not reveal how many there are or who has them."""
         number = int.from_bytes(self.entropy.bytes(16), "big")
         characters = []
         for _ in range(_SERIAL_CHARACTERS):
@@ -238,7 +239,7 @@ def request_key(
     version: int,
     replaced: ecertificates_sql.ECertificateRow | None,
 ) -> str:
-    """Who issues which number in which version: the business key of a request, as a digest."""
+    """The business key of a request as a SHA-256 digest (hex): authority, type, number and version."""
     number = checked.fields.number
     lineage = replaced.serial if replaced else ""
     return sha256(f"{authority_id}|{checked.profile.short}|{number}|{version}|{lineage}".encode()).hex()

@@ -281,7 +281,8 @@ def lock_ecertificate(connection: Connection, ecertificate_id: int) -> ECertific
 def pending_operations(
     connection: Connection, *, erasures: bool = False
 ) -> tuple[list[OperationRow], StorageError | None]:
-    """Status acts (or erasures) that were announced and not completed, oldest first; why others are not believed."""
+    """Status acts (or erasures) that were announced and not completed, oldest first; and the error of an edited row,
+    if there is one."""
     ecertificates, operations = table_of(ECertificateRow), table_of(OperationRow)
     rows = connection.execute(
         sa.select(operations)
@@ -380,7 +381,7 @@ def put_holders(connection: Connection, ecertificate_id: int, refs: Iterable[byt
 
 
 def ecertificates_of_holder(connection: Connection, holder_ref: bytes) -> list[ECertificateRow]:
-    """What a holder has, newest first."""
+    """The issued e-certificates of a holder, newest first."""
     ecertificates, holders = table_of(ECertificateRow), table_of(HolderRow)
     rows = connection.execute(
         sa.select(ecertificates)

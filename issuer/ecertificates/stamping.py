@@ -38,7 +38,7 @@ class Stamping:
     clock: Clock
 
     def seal(self, draft: Draft) -> SealedECertificate:
-        """Steps 3 and 4. What is sealed and stored already is taken from the store."""
+        """Steps 3 and 4. If the sealed file is stored already, returns that."""
         with self.database.read() as connection:
             stored = ecertificates_sql.find_document(connection, draft.ecertificate_id, "sealed")
             if stored is None:
@@ -61,12 +61,12 @@ class Stamping:
             )
         sealed = self._sealed(draft, documents, seal, further, at)
         with self.database.write() as connection:
-            # In one order everywhere, so that two documents with the same seals never wait for each other.
+            # Always in the same order, so that two documents with the same seals cannot deadlock.
             used = sorted((seal, *(each.seal for each in further)), key=lambda used: used.seal_id)
             tables.serialise(connection, f"use of seal {used[0].seal_id}")
             stored = ecertificates_sql.find_document(connection, draft.ecertificate_id, "sealed")
             if stored is not None:
-                # The same request came twice at once: what was stored first stands, and is one use.
+                # The same request runs twice at once; the file that was stored first counts, as one use.
                 return SealedECertificate(draft, stored)
             for one in used:
                 self.seals.using.write_down_use(connection, one, draft.ecertificate_id, at, by=caller)
@@ -130,5 +130,5 @@ class Stamping:
 
 
 def stamping_suite(suite: Suite, *, for_abroad: bool) -> Suite:
-    """Whose time-stamp authorities stamp for a seal of `suite`."""
+    """The suite whose time-stamp authorities stamp what a seal of `suite` seals."""
     return Suite.RSA3072_SHA256 if for_abroad and suite is Suite.SM2_SM3 else suite

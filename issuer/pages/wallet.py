@@ -69,7 +69,7 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class Viewing:
-    """Somebody looked: when, who, at what, and what for."""
+    """A view of the e-certificate by others: time, person, what was seen, and purpose."""
 
     at: datetime
     who: str
@@ -263,7 +263,7 @@ def _fields(owned: Owned, level: int, language: Language) -> list[tuple[str, str
 
 
 def _looks(shell: Shell[IssuerService], owned: Owned, language: Language) -> list[Viewing]:
-    """Who looked, newest first: redeemed live codes, and files or printed codes checked here."""
+    """Views by others, newest first: redeemed live codes, and files or printed codes that were checked here."""
     looks = [
         Viewing(
             tables.from_micros(row.used_at),

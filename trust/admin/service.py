@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # commands that open nothing run in the base install, which h
 
 
 class AuthorityLookup(Protocol):
-    """The authorities that keys may be bound to."""
+    """The issuing authorities to which API keys may be bound."""
 
     def get(self, authority_id: str) -> IssuingAuthority:
         """Raises `NotFound`."""

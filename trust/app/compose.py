@@ -370,7 +370,7 @@ def _settle(ground: _Ground, log: Log) -> None:
             is_claimed = has_claims(connection)
         if is_claimed:
             with database.write() as connection:
-                release_claims(connection)  # of a process that died: this one is alone
+                release_claims(connection)  # left by a process that died, because this one is the only one
     ground.keys.before_signing.append(
         lambda purpose: None if purpose in _SIGNED_ANY_DAY else log.check_clock()
     )
