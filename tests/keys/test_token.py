@@ -11,6 +11,9 @@ from support.cli import Cli
 from support.token import PIN, RemoteToken, SoftHsm, remote_token
 from support.world import MARKET, START, StoppedClock, World, settings_at
 
+from issuer.sealing.pdf import SealInUse
+from issuer.seals.registry import ESeal
+from issuer.seals.using import SealUses
 from keys.custody import KeyPurpose
 from keys.suites import TOKEN_SUITES, Suite
 from trust.app.compose import open_service
@@ -70,17 +73,18 @@ def test_a_batch_survives_a_token_that_restarts(
     try:
         issuing = world.service.issuing
         batch = [world.application(number, seal="chuncheng-market-rsa3072") for number in range(1, 6)]
-        seals = type(world.service.seals)
-        opened, count = seals.open, []
+        using = type(world.service.seals.using)
+        opened = using.open
+        count: list[int] = []
 
-        def open_and_lose(self: object, seal: object) -> object:
+        def open_and_lose(self: SealUses, seal: ESeal) -> SealInUse:
             count.append(1)
-            in_use = opened(self, seal)  # type: ignore[arg-type]
+            in_use = opened(self, seal)
             if len(count) == 3:
                 remote.stop()  # the key is open, and then the device is gone
             return in_use
 
-        monkeypatch.setattr(seals, "open", open_and_lose)
+        monkeypatch.setattr(using, "open", open_and_lose)
         with pytest.raises(KeyUnavailable) as caught:
             issuing.issue(batch)
         assert caught.value.code == "TOKEN_UNAVAILABLE"

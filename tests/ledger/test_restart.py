@@ -5,16 +5,18 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.ledger_world import ORIGIN, World
 
-from ledger import publisher, sql
+from ledger import sql
 from ledger.lockedhead import LockedHead
 from ledger.lockstore import HeadMoved
 from ledger.log import Log
 from ledger.note import SignerKey
 from ledger.publisher import Publisher
+from ledger.sequencing import GENESIS_SIZE
 from ledger.tilefolder import TileFolder
 from trust.encoding import merkle
 from trust.model.errors import KeyUnavailable, LedgerHalted
@@ -138,7 +140,7 @@ def test_a_restored_database_with_other_entries_after_the_backup_stops_the_log(w
             tree.append(row.leaf_hash)
             sm3_tree.append(merkle.leaf_hash(row.entry_bytes, algorithm="sm3"))
             sql.insert_entries(connection, [row._replace(seq=seq, operation_id=10**6 + seq)])
-        edges = {"edge": b"".join(tree.hashes), "sm3_edge": b"".join(sm3_tree.hashes)}
+        edges: dict[str, Any] = {"edge": b"".join(tree.hashes), "sm3_edge": b"".join(sm3_tree.hashes)}
         forged = replace(state, size=12, root=tree.root(), **edges)
         sql.swap_state(connection, old=state, new=forged)
     with pytest.raises(LedgerHalted, match="disagree on the root of size 12"):
@@ -237,7 +239,7 @@ def test_the_lock_store_goes_only_forward(world: World) -> None:
             "root": merkle.root(leaves["sha256"][:size]),
             "sm3_root": merkle.root(leaves["sm3"][:size], algorithm="sm3"),
         }
-        return LockedHead(size=size, **(roots | changes))  # type: ignore[arg-type]
+        return LockedHead(size=size, **(roots | changes))
 
     def proofs(old_size: int, size: int) -> dict[str, list[bytes]]:
         return {
@@ -343,5 +345,5 @@ def test_a_publisher_that_lost_its_turn_goes_on_from_the_head_of_the_other(
     assert world.recheck().findings == ()
 
 
-def test_the_publisher_knows_the_size_a_new_log_has() -> None:
-    assert publisher.GENESIS_SIZE == 2
+def test_the_publisher_knows_the_size_a_new_log_has(world: World) -> None:
+    assert world.open().size == GENESIS_SIZE == 2
