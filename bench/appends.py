@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from bench.measuring import Measured, rate
@@ -46,7 +47,7 @@ def run(folder: Path) -> Iterator[Measured]:
 
     with log:
         for batch in (1, 16, 256):
-            per_second, count = rate(lambda batch=batch: append(batch), seconds=2, each=batch)
+            per_second, count = rate(partial(append, batch), seconds=2, each=batch)
             yield Measured("append", f"batches of {batch}", per_second, count, "entries/s")
     lock.close()
     database.close()

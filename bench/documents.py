@@ -6,6 +6,7 @@ import asyncio
 import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def _sealing(made: Made, pdf: bytes, where: Any, folder: Path) -> Iterator[Measu
     rsa = service.seals.using.open(service.seals.registry.get(seal_id(Suite.RSA3072_SHA256)))
     image = _picture()
     key_file, cert_file = folder / "key.pem", folder / "cert.pem"
-    plain = rsa.key.pyca.private_bytes(  # type: ignore[union-attr]
+    assert rsa.key.pyca is not None  # its key is in a file
+    plain = rsa.key.pyca.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     key_file.write_bytes(plain)
@@ -129,7 +131,7 @@ def _picture() -> Image.Image:
 
 def _issuing(made: Made) -> Iterator[Measured]:
     for suite in SUITES:
-        per_second, count = rate(lambda suite=suite: made.issue(suite, 32), seconds=3, at_least=2, each=32)
+        per_second, count = rate(partial(made.issue, suite, 32), seconds=3, at_least=2, each=32)
         yield Measured("issue", f"{suite}, batches of 32", per_second, count)
     per_second, count = rate(lambda: made.issue(Suite.SM2_SM3), seconds=2)
     yield Measured("issue", "SM2-SM3, one at a time", per_second, count)
@@ -153,7 +155,7 @@ def _verifying(made: Made) -> Iterator[Measured]:
             pdf: bytes = pdf, seal: Any = seal, tsa: Any = tsa, evidence: Any = evidence, at: Any = at
         ) -> None:
             (embedded,) = PdfFileReader(io.BytesIO(pdf)).embedded_signatures
-            contexts = [
+            ours, stamps = (
                 ValidationContext(
                     trust_roots=[x509.Certificate.load(root)],
                     crls=[crl.CertificateList.load(der) for der in evidence.crls],
@@ -161,8 +163,8 @@ def _verifying(made: Made) -> Iterator[Measured]:
                     signature_validator=Sm2AwareValidator(),
                 )
                 for root in (seal.root, tsa.root)
-            ]  # fmt: skip
-            status = asyncio.run(async_validate_pdf_signature(embedded, *contexts))
+            )  # fmt: skip
+            status = asyncio.run(async_validate_pdf_signature(embedded, ours, stamps))
             assert status.bottom_line
 
         def examine(pdf: bytes = pdf, evidence: Any = evidence, at: Any = at) -> None:

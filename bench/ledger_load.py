@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -168,8 +169,8 @@ def measure_appends(folder: Path) -> dict[str, dict[str, float]]:
     for batch in BATCHES:
         rates: dict[str, list[float]] = {"ours": [], "raw": []}
         for _ in range(5):
-            rates["raw"].append(per_second(lambda b=batch: raw.append(b), batch, 0.7))
-            rates["ours"].append(per_second(lambda b=batch: ours.append(b), batch, 0.7))
+            rates["raw"].append(per_second(partial(raw.append, batch), batch, 0.7))
+            rates["ours"].append(per_second(partial(ours.append, batch), batch, 0.7))
         ratio = statistics.median(a / b for a, b in zip(rates["ours"], rates["raw"], strict=True))
         found[str(batch)] = {name: statistics.median(each) for name, each in rates.items()} | {"ratio": ratio}
         print(
@@ -372,7 +373,7 @@ def draw(results: Results, to: Path) -> None:
     image = Image.new("RGB", (1100, 760), "white")
     pen = ImageDraw.Draw(image)
     pen.text((20, 12), "Ledger: cost by number of entries (each should stay flat)", font=font, fill="black")
-    plots = [
+    plots: list[tuple[str, Callable[[dict[str, float]], float]]] = [
         ("append, batch of 256 (microseconds an entry)", lambda g: g["append_us"]),
         ("inclusion proof, warm (microseconds)", lambda g: 1e6 / g["proofs_warm_per_second"]),
         ("inclusion proof, cold (microseconds)", lambda g: 1e6 / g["proofs_cold_per_second"]),

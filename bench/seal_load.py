@@ -128,6 +128,7 @@ def work_of(made: Made, suite: Suite, page: Any, keys: Path) -> Work:
     service = made.service
     seal = service.seals.registry.get(seal_id(suite))
     in_use, tsa = service.seals.using.open(seal), service.pki.time_stamp_authority(suite)
+    assert isinstance(tsa, TimeStampAuthority)  # nobody else is set here
     return Work(
         suite=suite,
         keys=keys,
@@ -173,7 +174,7 @@ class OurTimeStamper(TimeStamper):
     """Our authority, asked the way pyHanko asks one, without a network."""
 
     def __init__(self, tsa: TimeStampAuthority) -> None:
-        super().__init__(include_nonce=False)
+        super().__init__(include_nonce=False)  # type: ignore[no-untyped-call]  # the library's own
         self._tsa = tsa
 
     async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:
@@ -293,10 +294,10 @@ def with_receipts(made: Made, work: Work, sealing: Callable[[], bytes], batch: i
         )
     appended = log.append(requests)
     receipts = log.receipt([entry.seq for entry in appended])
-    for each, taken, entry, receipt in zip(sealed, parts, appended, receipts, strict=True):
+    for pdf, taken, entry, receipt in zip(sealed, parts, appended, receipts, strict=True):
         embedded = EmbeddedReceipt(entry.entry_bytes, format_receipt(receipt), openings)
         splice_receipt(
-            each, taken, encode_receipt(embedded), suite=work.suite.value, sealing_cert=work.certs[0]
+            pdf, taken, encode_receipt(embedded), suite=work.suite.value, sealing_cert=work.certs[0]
         )
 
 
@@ -467,8 +468,13 @@ def measure_memory(work: Work, seals: int) -> dict[str, float]:
         for amount in (200, seals // 4, seals // 4, seals // 4, seals // 4):
             line.send(("memory", amount))
             sizes.append(line.recv())
-    found = {"seals": seals, "start_kib": sizes[0], "middle_kib": sizes[2], "end_kib": sizes[4]}
-    found["quarters_kib"] = sizes  # type: ignore[assignment]
+    found: dict[str, Any] = {
+        "seals": seals,
+        "start_kib": sizes[0],
+        "middle_kib": sizes[2],
+        "end_kib": sizes[4],
+    }
+    found["quarters_kib"] = sizes
     print(f"memory over {seals:,} seals: {', '.join(f'{size:,} KiB' for size in sizes)}", flush=True)
     return found
 
@@ -519,11 +525,11 @@ def draw(results: Results, to: Path) -> None:
             fill="black",
         )
         x, total = 24.0, sum(parts.values())
-        for (name, each), colour in zip(parts.items(), colours, strict=False):
-            width = 1040 * each / total
+        for (name, took), colour in zip(parts.items(), colours, strict=False):
+            width = 1040 * took / total
             pen.rectangle((x, y + 26, x + width, y + 46), fill=colour)
             if width > 8 * len(name):
-                pen.text((x, y + 50), f"{name} {each:.0f}", font=small, fill="#333333")
+                pen.text((x, y + 50), f"{name} {took:.0f}", font=small, fill="#333333")
             x += width
         y += 90
     image.save(to)

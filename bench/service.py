@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
-from issuer.catalogue import load_profile
+from issuer.catalogue import TypeProfile, load_profile
 from issuer.ecertificates.issuing import Issuing
-from issuer.rendering import RenderedPage
+from issuer.rendering import PageData, RenderedPage, render
 from keys.suites import Suite
 from trust.app import samples
 from trust.app.compose import Service, open_service
@@ -38,19 +39,13 @@ class Made:
     def page(self) -> RenderedPage:
         """The page of one licence as typst made it, not yet sealed."""
         kept: list[RenderedPage] = []
-        import issuer.ecertificates.issuing as module
 
-        real = module.render
-
-        def keeping(*arguments: object) -> RenderedPage:
-            kept.append(real(*arguments))  # type: ignore[arg-type]
+        def keeping(profile: TypeProfile, page: PageData) -> RenderedPage:
+            kept.append(render(profile, page))
             return kept[-1]
 
-        module.render = keeping  # type: ignore[assignment]
-        try:
+        with mock.patch("issuer.ecertificates.issuing.render", keeping):
             self.issue(Suite.SM2_SM3)
-        finally:
-            module.render = real
         return kept[-1]
 
     def issue(self, suite: Suite, count: int = 1) -> list[bytes]:

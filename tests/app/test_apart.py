@@ -94,15 +94,15 @@ def test_keys_and_passphrase_live_apart_from_the_data(
 
     # Whoever forgets the setting is told of it, and no second set of keys is made.
     monkeypatch.delenv("YINZHENG_KEYS")
-    for command in (("issue", "FOOD", "--from", apart.csv(2)), ("init",)):
-        assert apart.run(*command) == 4
+    for forgetful in (("issue", "FOOD", "--from", str(apart.csv(2))), ("init",)):
+        assert apart.run(*forgetful) == 4
         assert "YINZHENG_KEYS" in apart.err
         assert not (data / "keys").exists()
 
 
 def test_metrics_are_given_to_the_operators_token_and_to_nobody_else(world: World) -> None:
     with TestClient(create_app(world.service), client=("127.0.0.1", 1)) as client:
-        for headers in (
+        refused: tuple[dict[str, str], ...] = (
             {},
             {"authorization": "Bearer "},
             {"authorization": METRICS_TOKEN},
@@ -110,8 +110,11 @@ def test_metrics_are_given_to_the_operators_token_and_to_nobody_else(world: Worl
             {"authorization": f"Bearer {METRICS_TOKEN}x"},
             {"authorization": f"Basic {METRICS_TOKEN}"},
             {"authorization": "Bearer \xe9\xff"},
-        ):
-            answer = client.get("/metrics", headers={k: v.encode("latin-1") for k, v in headers.items()})
+        )
+        for headers in refused:
+            answer = client.get(
+                "/metrics", headers={k.encode(): v.encode("latin-1") for k, v in headers.items()}
+            )
             assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED"), headers
             assert answer.headers["www-authenticate"] == "Bearer"
             assert "ecert_" not in answer.text

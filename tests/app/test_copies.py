@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from support.reports import facts_of
 from support.sites import Site
 from support.world import World, settings_at
 
@@ -62,9 +63,10 @@ def test_a_cold_copy_refuses_to_sign_where_a_mark_knows_more(marked: Site) -> No
     world = marked.open()
     world.issue(1)
     copy = marked.copy("yesterday")
-    size = marked.open().service.log.checkpoint().size
-    marked.world.issue(2)  # type: ignore[union-attr]
-    newest = marked.world.service.log.checkpoint().size  # type: ignore[union-attr]
+    world = marked.open()
+    size = world.service.log.checkpoint().size
+    world.issue(2)
+    newest = world.service.log.checkpoint().size
     marked.restore(everything(copy))
     locked = (marked.settings.data / "lock" / "lock.sqlite").read_bytes()
     with pytest.raises(LedgerHalted) as refused:
@@ -128,9 +130,10 @@ def test_without_a_memory_outside_the_start_says_what_it_cannot_tell(
     site.close()
     site.with_mark(site.folder / "elsewhere" / "mark")
     caplog.clear()
-    serving._tell_what_is_not_noticed(site.open().service)
+    world = site.open()
+    serving._tell_what_is_not_noticed(world.service)
     assert not caplog.records
-    with TestClient(create_app(site.world.service)) as client:  # type: ignore[union-attr]
+    with TestClient(create_app(world.service)) as client:
         assert client.get("/readyz").json()["notes"] == []
 
 
@@ -344,8 +347,8 @@ def test_a_ledger_whose_entries_are_lost_is_closed_and_another_goes_on(marked: S
     bundle = world.bundle()
     for judge in (world.verify, lambda given: world.verify_offline(given, bundle)):
         assert judge(first).code == "OK", "its receipt is of the closed ledger"
-        assert judge(first).facts["ledger"]["origin"] == old  # type: ignore[index]
-        assert judge(pdf).facts["ledger"]["origin"] == new  # type: ignore[index]
+        assert facts_of(judge(first))["ledger"]["origin"] == old
+        assert facts_of(judge(pdf))["ledger"]["origin"] == new
         assert judge(pdf).code == "OK"
         assert judge(revoked).code == "REVOKED"
         report = judge(after)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typst
@@ -36,7 +37,7 @@ def stamp(cli: Cli, seal: str, also: Sequence[str], out: Path) -> tuple[str, Pat
     source, record, file = cli.folder / "source.pdf", cli.folder / "record.json", out / "stamped.pdf"
     # As an archive wants it: PDF/A. Of any other PDF an export says that it does not claim to last.
     letter = Path(__file__).parents[2] / "samples" / "pdf" / "road-permit-table.typ"
-    fonts = {"font_paths": typst_fonts(), "ignore_system_fonts": True}
+    fonts: dict[str, Any] = {"font_paths": typst_fonts(), "ignore_system_fonts": True}
     source.write_bytes(typst.compile(letter.read_bytes(), pdf_standards=["a-2b"], **fonts))
     sidecar = {"type": "FOOD", "fields": {**FOOD, "licence_number": NUMBER}, "seal": seal}
     record.write_text(json.dumps(sidecar), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections import namedtuple
 from datetime import timedelta
 from pathlib import Path
@@ -124,7 +125,7 @@ def test_a_worker_begins_as_the_single_process_does(world: World, monkeypatch: p
     issuing.reserving.reserve(issuing.check(world.application(1)))
     world.clock.advance(minutes=10)
     monkeypatch.setattr(serving, "open_service", lambda settings, **more: world.service)
-    monkeypatch.setattr(serving.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
     serving.worker_app()
     assert (
         issuing.issued(identifier=_only_identifier(world)).number

@@ -36,7 +36,8 @@ from trust.encoding import codes, cose, kept_evidence, receipt, ses, status_list
 from trust.encoding.der import element_length
 from trust.model.errors import TrustError
 from trust.model.report import Result, Verdict, decide
-from verifier.checks.examine import Examination, examine_pdf
+from verifier.checks.examine import examine_pdf
+from verifier.checks.steps import Examination
 from verifier.checks.verifying import REQUIRED_FOREIGN
 
 SEEDS = Path(__file__).with_name("seeds.txt")

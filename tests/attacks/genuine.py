@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from support.producers import Producer, contract
 from support.world import START, World
@@ -54,9 +55,9 @@ def make_genuine(world: World) -> Genuine:
     return Genuine(licence, other, dual, archived, stamped, foreign, producer, world, world.bundle())
 
 
-def _issue(world: World, number: int, **changes: object) -> bytes:
+def _issue(world: World, number: int, **changes: Any) -> bytes:
     asked = world.application(number, seal="chuncheng-market-sm2")
-    (outcome,) = world.try_issue(dataclasses.replace(asked, **changes))  # type: ignore[arg-type]
+    (outcome,) = world.try_issue(dataclasses.replace(asked, **changes))
     assert outcome.issued is not None, outcome.error
     return world.service.issuing.issued_file(outcome.issued.pid)
 

@@ -78,9 +78,9 @@ def breaks_in(path: Path, root: Path) -> Iterator[Break]:
         return Break(name, node.lineno, ".".join(parents), what, span(node), instead)
 
     def walk(node: ast.AST) -> Iterator[Break]:
-        named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        if named:
-            parents.append(node.name)  # type: ignore[attr-defined]
+        named = node if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) else None
+        if named is not None:
+            parents.append(named.name)
         match node:
             case ast.Compare(ops=[only]) if type(only) in _OPPOSITE:
                 turned = ast.Compare(node.left, [_OPPOSITE[type(only)]()], node.comparators)
@@ -99,7 +99,7 @@ def breaks_in(path: Path, root: Path) -> Iterator[Break]:
                 child, ast.JoinedStr
             ):  # before Python 3.12 places inside have no columns of their own
                 yield from walk(child)
-        if named:
+        if named is not None:
             parents.pop()
 
     yield from walk(ast.parse(text))

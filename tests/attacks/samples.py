@@ -16,6 +16,7 @@ from attacks.raw import appended, flate_bomb, page_tree, stream, written
 from PIL import Image
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko_certvalidator.registry import SimpleCertificateStore
 from support.producers import with_field
 
 LICENCE, FOREIGN, ANYTHING = "licence", "foreign", "anything"
@@ -263,7 +264,7 @@ def a_signature_of_somebody_else(genuine: Genuine, pdf: bytes) -> bytes:
 
     signer = genuine.producer.signer
     simple = signers.SimpleSigner(
-        signing_cert=signer.asn1_cert, signing_key=signer.asn1_key, cert_registry=None
+        signing_cert=signer.asn1_cert, signing_key=signer.asn1_key, cert_registry=SimpleCertificateStore()
     )
     meta = signers.PdfSignatureMetadata(field_name="Own", md_algorithm="sha256")
     out: Any = Reckless(meta, simple, new_field_spec=SigFieldSpec("Own")).sign_pdf(
@@ -318,7 +319,7 @@ def _changed_cms(pdf: bytes, change: Callable[[Any], None]) -> bytes:
     digits = match.group()[len(b"/Contents <") : -1]
     parsed = cms.ContentInfo.load(bytes.fromhex(digits.decode()))
     change(parsed["content"])
-    new = parsed.dump().hex().upper().encode()  # not forced: that takes minutes
+    new: bytes = parsed.dump().hex().upper().encode()  # not forced: that takes minutes
     assert len(new) <= len(digits)
     assert not digits.startswith(new)
     return pdf[: match.start() + 11] + new.ljust(len(digits), b"0") + pdf[match.end() - 1 :]
@@ -478,7 +479,7 @@ def entities_in_the_metadata(genuine: Genuine, pdf: bytes) -> bytes:
 
     writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
     change(writer)
-    writer._update_meta = lambda: None
+    writer._update_meta = lambda: None  # type: ignore[method-assign]  # it would write a date of its own
     out = io.BytesIO()
     writer.write(out)
     return out.getvalue()

@@ -16,6 +16,7 @@ from keys import asn1
 from trust.model.report import Report, Result, Verdict
 from trust.sandbox.workers import Limits, Sandbox
 from verifier.checks.verifying import SANDBOX_JOBS, Verifier
+from verifier.evidence.evidence import Evidence
 
 LIMITS = Limits()
 _MODEL = Path(__file__).parents[2] / "docs" / "THREAT-MODEL.md"
@@ -103,7 +104,7 @@ def judged(genuine: Genuine, measured: Measured, name: str, data: bytes) -> Repo
     import dataclasses
 
     class WithLists(Genuine):
-        def evidence(self, *, online: bool):  # type: ignore[no-untyped-def]
+        def evidence(self, *, online: bool) -> Evidence:
             found = genuine.evidence(online=online)
             return dataclasses.replace(found, crls=(*found.crls, *genuine.producer.crls()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ Spoil = Callable[[bytes], bytes]
 
 
 @pytest.fixture
-def page(watched: Any) -> Iterator[Any]:
+def page(watched: Any) -> Any:
     """An entry's page on a phone, in English."""
     page = watched.page(width=390, height=844)
     page.goto(f"/ledger?index={INDEX}")

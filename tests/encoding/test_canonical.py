@@ -118,7 +118,9 @@ digests = st.binary(min_size=32, max_size=32)
 
 
 @given(st.binary(max_size=300), words, digests, digests, st.tuples(*[digests] * 4))
-def test_a_receipt_comes_back(entry, proof, content, ref_salt, salts) -> None:
+def test_a_receipt_comes_back(
+    entry: bytes, proof: str, content: bytes, ref_salt: bytes, salts: tuple[bytes, bytes, bytes, bytes]
+) -> None:
     receipt = EmbeddedReceipt(entry, proof, Openings(content, ref_salt, salts))
     assert decode_receipt(encode_receipt(receipt)) == receipt
 
@@ -142,8 +144,8 @@ def test_a_receipt_with_other_lengths_is_refused(openings: Openings) -> None:
 
 
 @given(st.dictionaries(words, words | st.lists(words, max_size=3), max_size=5), small, small)
-def test_a_data_file_comes_back(metadata, status_list, index) -> None:
-    metadata = {**metadata, "ZZYXQQSRQ": "2026-11-01", "ZZYXQJZRQ": "2031-10-31"}
+def test_a_data_file_comes_back(others: dict[str, str | list[str]], status_list: int, index: int) -> None:
+    metadata = {**others, "ZZYXQQSRQ": "2026-11-01", "ZZYXQJZRQ": "2031-10-31"}
     data = ECertificateData(
         bytes(16),
         "issuer",
@@ -176,7 +178,7 @@ def test_a_data_file_comes_back(metadata, status_list, index) -> None:
         lambda raw: b" " * (MAX_BYTES + 1),
     ],
 )
-def test_a_data_file_in_any_other_form_is_refused(spoil) -> None:
+def test_a_data_file_in_any_other_form_is_refused(spoil: Callable[[Any], bytes]) -> None:
     raw = json.loads(encode_ecertificate_data(DATA))
     assert _compact(raw) == encode_ecertificate_data(DATA)
     with pytest.raises(Malformed):
@@ -280,7 +282,8 @@ def test_the_cose_working_groups_vectors_say_the_same(name: str) -> None:
     protected, unprotected, payload, signature = fields
     # RFC 9052 §4.4: an empty map is signed as no bytes. Ours is never empty.
     signed = cose.to_be_signed(b"" if protected == b"\xa0" else protected, bytes.fromhex(more), payload)
-    public = ec.EllipticCurvePublicNumbers(*COSE_KEY, ec.SECP256R1()).public_key()
+    x, y = COSE_KEY
+    public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
     spki = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     header = {**unprotected, **(cbor2.loads(protected) if protected else {})}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from asn1crypto import cms
@@ -33,7 +34,7 @@ AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
 # Commitments -----------------------------------------------------------------------------------------------
 
-FIELDS = {"ZZMC": "食品经营许可证", "CZZT": "春城", "KZ": ["a", "b"]}
+FIELDS: dict[str, str | list[str]] = {"ZZMC": "食品经营许可证", "CZZT": "春城", "KZ": ["a", "b"]}
 SALTS = {name: bytes((n,)) * 16 for n, name in enumerate(FIELDS)}
 DIGESTS = DocumentDigests(b"\1" * 32, b"\2" * 32, b"\3" * 32)
 FOUR_SALTS = tuple(bytes((n,)) * 32 for n in range(4))
@@ -74,7 +75,9 @@ def test_names_and_values_cannot_run_into_each_other(a: str, x: str, b: str, y: 
     ("fields", "salts"),
     [({}, {}), (FIELDS, {}), (FIELDS, {**SALTS, "MORE": bytes(16)}), ({"a": "b"}, {"a": bytes(15)})],
 )
-def test_fields_and_salts_have_to_pair_up(fields, salts) -> None:
+def test_fields_and_salts_have_to_pair_up(
+    fields: dict[str, str | list[str]], salts: dict[str, bytes]
+) -> None:
     with pytest.raises(Malformed):
         content_root(fields, salts)
 
@@ -100,7 +103,7 @@ def test_any_change_of_a_document_changes_its_commitment() -> None:
 
 
 @pytest.mark.parametrize("salts", [FOUR_SALTS[:3], (*FOUR_SALTS, bytes(32)), (bytes(31), *FOUR_SALTS[1:])])
-def test_a_document_needs_its_four_salts(salts) -> None:
+def test_a_document_needs_its_four_salts(salts: tuple[bytes, ...]) -> None:
     with pytest.raises(Malformed):
         document_commit(b"\0" * 32, DIGESTS, salts)
     with pytest.raises(Malformed):
@@ -117,7 +120,7 @@ def test_a_reference_hides_and_binds_the_public_id() -> None:
 
 
 @pytest.fixture(scope="module", params=[Suite.SM2_SM3, Suite.RSA3072_SHA256, Suite.P256_SHA256])
-def frame(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict:
+def frame(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     asn1.register()
     keys = FileKeyProvider(tmp_path_factory.mktemp("keys"), lambda: b"pass", kdf_rounds=10)
     record = keys.generate(KeyPurpose.ROOT_CA, request.param, label="", at=AT)
@@ -141,7 +144,7 @@ def frame(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     }
 
 
-def parts_of(der: bytes) -> dict:
+def parts_of(der: bytes) -> dict[str, Any]:
     signed_data = cms.ContentInfo.load(der, strict=True)["content"]
     (signer,) = signed_data["signer_infos"]
     return {
@@ -152,7 +155,7 @@ def parts_of(der: bytes) -> dict:
     }
 
 
-def test_a_frame_is_read_back_by_asn1crypto(frame: dict) -> None:
+def test_a_frame_is_read_back_by_asn1crypto(frame: dict[str, Any]) -> None:
     der = encode_seal_cms(**frame)
     found = parts_of(der)
     assert found["unsigned_attrs"] == sorted(frame["unsigned_attrs"])
@@ -170,7 +173,7 @@ def test_a_frame_is_read_back_by_asn1crypto(frame: dict) -> None:
     assert signer["signature_algorithm"]["algorithm"].native == mechanism[frame["suite"]]
 
 
-def test_the_order_of_certificates_and_attributes_is_that_of_der(frame: dict) -> None:
+def test_the_order_of_certificates_and_attributes_is_that_of_der(frame: dict[str, Any]) -> None:
     certs = [frame["sealing_cert"], *(sequence(octets(bytes((n,)))) for n in range(3))]
     frames = {
         encode_seal_cms(
@@ -182,7 +185,7 @@ def test_the_order_of_certificates_and_attributes_is_that_of_der(frame: dict) ->
     assert len(frames) == 1
 
 
-def test_a_flipped_byte_does_not_rebuild_to_the_same_parts(frame: dict) -> None:
+def test_a_flipped_byte_does_not_rebuild_to_the_same_parts(frame: dict[str, Any]) -> None:
     good = encode_seal_cms(**frame)
     for spoiled in flips(good, masks=(0x01,)):
         try:

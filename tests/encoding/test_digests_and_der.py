@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable
 
 import pytest
@@ -51,14 +52,14 @@ def test_an_element_is_the_one_asn1crypto_writes(size: int) -> None:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=200), max_size=8), st.randoms())
-def test_a_set_has_one_order(elements: list[bytes], chance) -> None:
+def test_a_set_has_one_order(elements: list[bytes], chance: random.Random) -> None:
     encoded = [der.octets(element) for element in elements]
     shuffled = list(encoded)
     chance.shuffle(shuffled)
     assert der.set_of(encoded) == der.set_of(shuffled)
     assert der.set_of(encoded, tag=0xA0)[0] == 0xA0
 
-    class Octets(core.SetOf):
+    class Octets(core.SetOf):  # type: ignore[misc]  # asn1crypto has no types
         _child_spec = core.OctetString
 
     assert Octets.load(der.set_of(encoded), strict=True).native == sorted(elements, key=der.octets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import cbor2
@@ -49,7 +50,7 @@ def test_bytes_are_refused_or_are_the_one_encoding(data: bytes) -> None:
     assert encode_cbor(value) == data
 
 
-DOORS = {
+DOORS: dict[str, Callable[[bytes], object]] = {
     "sign1": lambda data: decode_sign1(data, max_bytes=1 << 20),
     "sign1 protected": lambda data: decode_sign1(
         cbor2.dumps(cbor2.CBORTag(18, [data, {}, b"", bytes(64)])), max_bytes=1 << 20

@@ -27,9 +27,9 @@ def test_files_come_back_whatever_their_order(files: dict[str, bytes]) -> None:
     assert encode_zip(dict(reversed(files.items()))) == packed
 
 
-def other(compression: int = zipfile.ZIP_STORED, **files: bytes) -> bytes:
+def other(_compression: int = zipfile.ZIP_STORED, /, **files: bytes) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", compression) as archive:
+    with zipfile.ZipFile(out, "w", _compression) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
     return out.getvalue()

@@ -35,10 +35,10 @@ class Servers:
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
     with wheel("yz-kill-") as (library, folder), ExitStack() as stack:
-        made = [StoppableServer(library, folder / name) for name in ("log", "lock")]
-        for server in made:
+        log, lock = (StoppableServer(library, folder / name) for name in ("log", "lock"))
+        for server in (log, lock):
             stack.callback(server.close)
-        yield Servers(*made, tuple(stack.enter_context(forking()) for _ in range(PROCESSES)))
+        yield Servers(log, lock, tuple(stack.enter_context(forking()) for _ in range(PROCESSES)))
 
 
 @dataclass

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 import pytest
@@ -147,7 +148,7 @@ def test_workers_are_exchanged_under_load_and_stop_without_losing_a_request(
     world = make_world(data, database_url=database, lock_url=lock)
     key = key_of(world)
     world.close()
-    environment = {"DATABASE_URL": database, "YINZHENG_LOCK_URL": lock}
+    environment: dict[str, Any] = {"DATABASE_URL": database, "YINZHENG_LOCK_URL": lock}
     served = Served(data, tmp_path / "log", workers=2, **environment)
     try:
         served.start()

@@ -24,7 +24,7 @@ def server() -> Iterator[PlainServer]:
 
 
 def refusal(address: str, **changes: Any) -> str:
-    wanted = {"timeout_seconds": 5, "max_bytes": 1000, "private_hosts": HERE} | changes
+    wanted: dict[str, Any] = {"timeout_seconds": 5, "max_bytes": 1000, "private_hosts": HERE} | changes
     with pytest.raises(FetchFailed) as caught:
         fetch_named(address, **wanted)
     return caught.value.code

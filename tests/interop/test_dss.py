@@ -59,7 +59,7 @@ def test_dss_judges_what_we_seal(world: World, tmp_path: Path) -> None:
     listed = evidence_from_bundle(bundle, world.clock.now()).trust_list
     assert listed is not None
     (given / "roots").mkdir()
-    for number, root in enumerate({each.root for each in (*listed.seals, *listed.tsas)}):
+    for number, root in enumerate({each.root for each in listed.seals} | {each.root for each in listed.tsas}):
         (given / "roots" / f"{number}.cer").write_bytes(root)
     for name, pdf in files.items():
         assert world.verify(pdf).verdict is Verdict.PASSED, name

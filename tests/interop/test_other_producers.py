@@ -13,7 +13,8 @@ from support.limits import HANG_SECONDS
 from support.producers import Party, Producer, contract
 
 from trust.model.report import Verdict, decide
-from verifier.checks.examine import Examination, examine_pdf
+from verifier.checks.examine import examine_pdf
+from verifier.checks.steps import Examination
 from verifier.checks.verifying import REQUIRED_FOREIGN
 
 pytestmark = pytest.mark.interop

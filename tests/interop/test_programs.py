@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asn1crypto import pem
@@ -20,11 +21,11 @@ pytestmark = pytest.mark.interop
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*command: str | Path, **settings: object) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, **settings: Any) -> subprocess.CompletedProcess[str]:
     program = shutil.which(str(command[0]))
     if program is None:
         pytest.skip(f"{command[0]} is not installed")
-    return subprocess.run(  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(
         [program, *map(str, command[1:])], capture_output=True, text=True, timeout=HANG_SECONDS, **settings
     )
 
@@ -118,11 +119,11 @@ def test_openssl_library_refuses_a_certificate_with_a_spoiled_signature(sealed: 
         crypto.X509StoreContext(_store(crypto, sealed.seal.root), spoiled, between).verify_certificate()
 
 
-def _pyopenssl(crypto, der):  # type: ignore[no-untyped-def]
+def _pyopenssl(crypto: Any, der: bytes) -> Any:
     return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
 
 
-def _store(crypto, root):  # type: ignore[no-untyped-def]
+def _store(crypto: Any, root: bytes) -> Any:
     from support.world import START
 
     store = crypto.X509Store()

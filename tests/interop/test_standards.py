@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typst
@@ -14,9 +15,8 @@ from interop.maven import JavaProgram
 from support import ways as sealing_ways
 from support.world import NAME_SEAL, World, make_world
 
-from issuer.ecertificates.drafting import Application
 from issuer.rendering.fonts import typst_fonts
-from trust.model.ecertificate import PlaceOnPage
+from trust.model.ecertificate import Application, PlaceOnPage
 from trust.model.report import Verdict
 from trust.pdf.reading import open_pdf
 from trust.pdf.standards import read_standards
@@ -68,11 +68,12 @@ def samples_of(world: World, short: str) -> list[Application]:
 def letter(standard: str) -> bytes:
     """A department's letter in a standard, as a word processor would export it."""
     source = Path(__file__).parents[2] / "samples" / "pdf" / "approval-letter.typ"
+    standards: list[Any] = standard.split()
     return typst.compile(
         source.read_bytes(),
         font_paths=typst_fonts(),
         ignore_system_fonts=True,
-        pdf_standards=standard.split(),  # type: ignore[arg-type]
+        pdf_standards=standards,
     )
 
 

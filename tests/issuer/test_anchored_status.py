@@ -7,6 +7,7 @@ import shutil
 import pytest
 import sqlalchemy as sa
 from support.producers import Producer, contract
+from support.reports import facts_of
 from support.world import World
 
 from issuer.publishing.auditing import audit_status_lists
@@ -40,7 +41,7 @@ def test_list_and_receipt_prove_offline_what_was_in_force(stored_world: World) -
     bundle = stored_world.bundle()
     report = stored_world.verify_offline(pdf, bundle)
     assert report.verdict is Verdict.PASSED
-    proof = report.facts["status"]["ledger"]  # type: ignore[index]
+    proof = facts_of(report)["status"]["ledger"]
     assert proof["as_of_size"] <= proof["index"] < proof["checkpoint_size"]
     stored_world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
     later = stored_world.bundle()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.reports import facts_of
 from support.world import World
 
 from issuer.archive import sql as archive_sql
@@ -42,8 +43,8 @@ def test_a_later_version_is_the_issued_file_and_an_update_that_verifies(world: W
     assert len(check_gaps(later)) == 2
     for report in (world.verify(later), world.verify_offline(later, world.bundle())):
         assert (report.verdict, report.code) == (Verdict.PASSED, "OK"), report.findings
-        assert report.facts["seal"]["format"] == "PAdES-B-LTA"
-        assert [each["size"] for each in report.facts["versions"]] == [len(later)]
+        assert facts_of(report)["seal"]["format"] == "PAdES-B-LTA"
+        assert [each["size"] for each in facts_of(report)["versions"]] == [len(later)]
     assert world.verify(pdf).verdict is Verdict.PASSED
 
 
@@ -104,9 +105,9 @@ def test_a_licence_outlives_every_certificate_that_proved_it(world: World, suite
     # The licence itself was for five years: that it has expired is all that can be said against it.
     wrong = [each for each in report.findings if each.result is not Result.PASSED]
     assert [(each.check, each.code) for each in wrong] == [("validity", "EXPIRED")]
-    assert report.facts["seal"]["now"] == "expired"
-    assert len(report.facts["versions"]) == 4
-    assert now - datetime.fromisoformat(report.facts["seal"]["stamped_at"]) > timedelta(days=365 * 18)
+    assert facts_of(report)["seal"]["now"] == "expired"
+    assert len(facts_of(report)["versions"]) == 4
+    assert now - datetime.fromisoformat(facts_of(report)["seal"]["stamped_at"]) > timedelta(days=365 * 18)
 
 
 def test_a_revoked_seal_leaves_what_was_sealed_before_valid_at_signing(world: World) -> None:
@@ -118,7 +119,7 @@ def test_a_revoked_seal_leaves_what_was_sealed_before_valid_at_signing(world: Wo
     world.clock.advance(minutes=1)
     report = world.verify_offline(later, world.bundle())
     assert report.verdict is Verdict.PASSED, report.findings
-    assert report.facts["seal"]["now"] == "withdrawn"
+    assert facts_of(report)["seal"]["now"] == "withdrawn"
 
 
 def test_a_seal_that_was_compromised_before_it_was_used_is_not_saved_by_its_archive(world: World) -> None:

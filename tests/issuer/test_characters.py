@@ -43,7 +43,7 @@ def is_unified(char: str) -> bool:
     "block",
     [range(0x2F00, 0x2FD6), range(0x2E80, 0x2EF4), range(0xF900, 0xFAFF), range(0x2F800, 0x2FA1E)],
 )
-def test_radicals_and_compatibility_ideographs_become_the_one_ideograph_or_are_refused(block):
+def test_radicals_and_compatibility_ideographs_become_the_one_ideograph_or_are_refused(block: range) -> None:
     refused = []
     for code in block:
         char = chr(code)
@@ -59,7 +59,7 @@ def test_radicals_and_compatibility_ideographs_become_the_one_ideograph_or_are_r
     assert refused in ([], [0x2E80]), "U+2E80 is the only radical without an ideograph"
 
 
-def test_radicals_are_those_of_kangxi():
+def test_radicals_are_those_of_kangxi() -> None:
     assert tidied("⼭⽰⿕") == "山示龠"
     assert checked("legal_representative", "⼭示例") == checked("legal_representative", "山示例")
 
@@ -74,13 +74,13 @@ MOVED = {
 
 
 @pytest.mark.parametrize(("encoded", "meant"), MOVED.items())
-def test_forms_of_gb_18030_that_moved_are_mapped(encoded, meant):
+def test_forms_of_gb_18030_that_moved_are_mapped(encoded: str, meant: int) -> None:
     private = bytes.fromhex(encoded).decode("gb18030")
     assert tidied(f"李{private}") == f"李{chr(meant)}"
     assert tidied(f"李{chr(meant)}") == f"李{chr(meant)}"
 
 
-def test_no_private_character_of_gbk_is_left_where_it_has_moved():
+def test_no_private_character_of_gbk_is_left_where_it_has_moved() -> None:
     trails = [*range(0x50, 0x7F), *range(0x80, 0xA1)]
     for position, trail in enumerate(trails):
         now = bytes((0xFE, trail)).decode("gb18030")
@@ -89,7 +89,7 @@ def test_no_private_character_of_gbk_is_left_where_it_has_moved():
     assert tidied("\ue76c\ue7c8") == "€ǹ"
 
 
-def test_a_private_form_and_its_real_character_make_the_same_record():
+def test_a_private_form_and_its_real_character_make_the_same_record() -> None:
     assert (
         checked("legal_representative", "李\ue81e")
         == checked("legal_representative", "李\u9fb4")
@@ -124,7 +124,7 @@ def test_a_private_form_and_its_real_character_make_the_same_record():
         ("冯\U00031350", "NO_GLYPH"),
     ],
 )
-def test_what_is_no_character_is_refused_by_its_number(text, code):
+def test_what_is_no_character_is_refused_by_its_number(text: str, code: str) -> None:
     assert reason("legal_representative", text) == code
 
 
@@ -132,13 +132,13 @@ def test_what_is_no_character_is_refused_by_its_number(text, code):
     "name",
     ["陈〇", "张㛃", "李𫖯", "褚é", "Ñáñez", "Дмитрий", "김철수", "龘", "﨎", "ὰ", "Nguyễn"],
 )
-def test_rare_names_stay_as_they_are(name):
+def test_rare_names_stay_as_they_are(name: str) -> None:
     if not missing_characters(name):
         assert checked("legal_representative", name) == name
 
 
 @pytest.mark.parametrize("blank", ["\u00a0", "\u2003", "\u2009", "\u202f", "\u3000"])
-def test_blanks_of_every_width_are_no_part_of_a_name(blank):
+def test_blanks_of_every_width_are_no_part_of_a_name(blank: str) -> None:
     assert checked("holder_name", f"{blank}春城百味{blank}") == "春城百味"
     assert checked("domicile", f"Room{'' if blank == chr(0x3000) else blank}1".strip()) in ("Room 1", "Room1")
 
@@ -158,10 +158,12 @@ def test_blanks_of_every_width_are_no_part_of_a_name(blank):
         ("issued_on", "２０２６－１１－０１", "2026-11-01"),
     ],
 )
-def test_codes_are_read_in_full_width_and_without_what_copying_left(field, text, value):
+def test_codes_are_read_in_full_width_and_without_what_copying_left(
+    field: str, text: str, value: str
+) -> None:
     assert checked(field, text) == value
 
 
-def test_an_invisible_character_inside_a_code_is_named():
+def test_an_invisible_character_inside_a_code_is_named() -> None:
     assert reason("holder_code", "91990101\u200bMA6K1001XL") == "CONTROL_CHARACTER"
     assert reason("licence_number", "JY2990\u200b1010000001") == "CONTROL_CHARACTER"

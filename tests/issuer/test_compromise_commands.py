@@ -18,7 +18,7 @@ def test_a_compromise_is_declared_its_key_rotated_and_the_files_sealed_anew(
     assert cli.run("pki", "compromised", "seal-ca-SM2-SM3", "--since", since, "--json") == 0, cli.err
     (touched,) = cli.lines()
     assert touched["seals"] == ["chuncheng-market-sm2", "yunling-transport-sm2"]
-    assert len(touched["files"]) == 1  # type: ignore[arg-type]
+    assert len(touched["files"]) == 1
     assert cli.run("verify", pdf) == 1
     assert cli.run("pki", "rotate", "seal-ca", "--suite", "SM2-SM3", "--json") == 0, cli.err
     assert cli.lines() == [{"id": "seal-ca-SM2-SM3.2"}]

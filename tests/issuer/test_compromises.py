@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from support.reports import facts_of
 from support.world import MARKET, World
 
 from issuer.compromises.resealing import ResealState
@@ -184,7 +185,7 @@ def test_of_several_seals_the_lost_one_is_exchanged_and_the_others_stay(
     assert row.issued is not None, row.error
     report = offline(world, service.issuing.issued_file(row.issued.pid))
     assert report.verdict is Verdict.PASSED, report.findings
-    assert (report.facts["seal"]["id"], report.facts["further_seals"][0]["id"]) == expected
+    assert (facts_of(report)["seal"]["id"], facts_of(report)["further_seals"][0]["id"]) == expected
     assert offline(world, service.issuing.issued_file(outcome.issued.pid)).verdict is Verdict.FAILED
 
 

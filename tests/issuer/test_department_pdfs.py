@@ -48,7 +48,7 @@ def test_what_is_in_good_order_is_sealed_as_it_is(case: str) -> None:
     assert prepare_stampable(pdf).pdf == pdf
 
 
-@pytest.mark.parametrize("case", odd_pdfs.LOOSE | _ODD_ENDS)
+@pytest.mark.parametrize("case", [*odd_pdfs.LOOSE, *_ODD_ENDS])
 def test_what_can_be_read_in_two_ways_is_written_anew(case: str) -> None:
     pdf = _SEALED[case]()
     made = prepare_stampable(pdf).pdf

@@ -244,11 +244,13 @@ def test_a_draft_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked)
     outcomes = issuing.resume_unfinished()
     assert [outcome.issued is not None for outcome in outcomes].count(True) == 1
     with attacked.service.database.read() as connection:
-        steps = dict(
+        steps: dict[int, str] = dict(
             connection.execute(
                 sa.text("SELECT id, step FROM ecertificate WHERE id IN (:a, :b, :c)"),
                 {"a": first, "b": second, "c": third},
-            ).all()
+            )
+            .tuples()
+            .all()
         )
     assert steps[third] == "ISSUED"
     assert steps[first] != "ISSUED"
@@ -432,7 +434,7 @@ def test_recheck_lists_edited_rows_and_an_operator_may_accept_them(cli: Cli) -> 
         register.execute("UPDATE authority SET name_en = 'Another Bureau' WHERE id = 'chuncheng-market'")
         register.commit()
     assert cli.run("ledger", "recheck", "--json") == 1
-    (found,) = cli.lines()[0]["register"]  # type: ignore[misc]
+    (found,) = cli.lines()[0]["register"]
     assert (found["table"], found["key"]) == ("authority", "chuncheng-market")
     assert cli.run("ledger", "recheck") == 1
     assert "authority [chuncheng-market]" in cli.err

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pyhanko.pdf_utils.reader import PdfFileReader
+from support.reports import facts_of
 from support.ways import WAYS, sealing_way
 from support.world import MARKET, NAME_SEAL, World, world_in
 
@@ -19,7 +20,7 @@ from trust.model.errors import Conflict, Malformed, NotFound
 from trust.model.report import Verdict
 from trust.model.seal import SealRole
 from trust.pdf.gap import check_gaps
-from trust.pdf.update import Version
+from trust.pdf.update import Version, encode_signed_update
 from trust.sandbox.workers import Sandbox
 
 ABROAD = "chuncheng-market-rsa3072"
@@ -65,8 +66,8 @@ def test_a_licence_with_further_seals_passes_online_and_offline(
     assert len(check_gaps(pdf)) == 1 + len(further)
     for report in (world.verify(pdf), world.verify_offline(pdf, world.bundle())):
         assert report.verdict is Verdict.PASSED, report.findings
-        assert report.facts["seal"]["role"] == "legal"
-        assert [each["id"] for each in report.facts["further_seals"]] == list(further)
+        assert facts_of(report)["seal"]["role"] == "legal"
+        assert [each["id"] for each in facts_of(report)["further_seals"]] == list(further)
 
 
 def test_only_the_first_seal_certifies_and_the_last_one_locks(world: World) -> None:
@@ -98,8 +99,8 @@ def test_an_archived_licence_with_several_seals_passes(world: World) -> None:
     later = world.service.archiving.file(outcome.issued.pid)
     report = world.verify_offline(later, world.bundle())
     assert report.verdict is Verdict.PASSED, report.findings
-    assert report.facts["seal"]["format"] == "PAdES-B-LTA"
-    assert len(report.facts["further_seals"]) == 2
+    assert facts_of(report)["seal"]["format"] == "PAdES-B-LTA"
+    assert len(facts_of(report)["further_seals"]) == 2
 
 
 def test_without_its_last_seal_a_licence_does_not_pass(world: World) -> None:
@@ -126,7 +127,7 @@ def test_a_further_seal_that_brings_more_than_itself_is_refused(
 ) -> None:
     """Signed with the right key, in a place where signing is allowed: still nobody may add anything beside it."""
     world.verify(issue(world, ABROAD))  # the sandbox's workers are there, with the functions as they are
-    honest = trust.pdf.further.encode_signed_update
+    honest = encode_signed_update
 
     def more(
         before: Version, bodies: Mapping[int, bytes], signature: int, digits: int, rest: bytes

@@ -14,6 +14,7 @@ from support.world import START, StoppedClock
 from issuer.pki.identities import SealIdentities
 from keys.composite import CompositeKeyProvider
 from keys.custody import FileKeyProvider, KeyPurpose
+from keys.pkcs11 import Pkcs11KeyProvider
 from keys.pki.build import Subject
 from keys.suites import Suite, check_signature
 from trust.app.database import migrate_register
@@ -23,10 +24,10 @@ from trust.storage.sql import Database
 SUBJECT = Subject("行政许可专用章", "春城市市场监督管理局")
 
 
-def identities(database: Database, folder: Path, token: object = None) -> SealIdentities:
+def identities(database: Database, folder: Path, token: Pkcs11KeyProvider | None = None) -> SealIdentities:
     migrate_register(database)
     files = FileKeyProvider(folder, lambda: b"ours", kdf_rounds=10)
-    return SealIdentities(database, CompositeKeyProvider(files, token), StoppedClock())  # type: ignore[arg-type]
+    return SealIdentities(database, CompositeKeyProvider(files, token), StoppedClock())
 
 
 def test_requests_to_several_cas_come_back_as_identities(

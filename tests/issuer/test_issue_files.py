@@ -16,7 +16,7 @@ from PIL import Image
 from support.cli import Cli
 from support.tables import LABELS, as_text, food, table, write, write_workbook
 
-from issuer.commands import out_folder
+from issuer.catalogue import TypeProfile, load_profile
 from issuer.ecertificates import records
 from issuer.ecertificates.records import read_records
 from trust.model.errors import ProfileViolation
@@ -195,7 +195,7 @@ def test_a_folder_without_permission_stops_before_anything_is_sealed(cli: Cli) -
 
 def test_a_full_disk_stops_before_anything_is_sealed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(cli.folder)._replace(free=100_000)
-    monkeypatch.setattr(out_folder.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     for dry in ([], ["--dry-run"]):
         assert (
             cli.run("issue", "FOOD", "--from", table_of(cli, food(1)), "--out", cli.folder / "p", *dry) == 3
@@ -203,7 +203,7 @@ def test_a_full_disk_stops_before_anything_is_sealed(cli: Cli, monkeypatch: pyte
         assert "0 MB are free" in cli.err
 
 
-def test_a_file_that_cannot_be_written_whole_is_not_there(tmp_path):
+def test_a_file_that_cannot_be_written_whole_is_not_there(tmp_path: Path) -> None:
     program = """
 import resource, signal, sys
 from pathlib import Path
@@ -398,9 +398,7 @@ def test_a_picture_is_found_with_either_slash_and_in_any_case(
     assert records.read_picture(record) == picture()
 
 
-def records_type():
-    from issuer.catalogue import load_profile
-
+def records_type() -> TypeProfile:
     return load_profile("MEDPR")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.reports import facts_of
 from support.world import FOOD, MARKET, World
 
 from issuer.ecertificates import sql
@@ -33,7 +34,7 @@ def test_every_suite_seals_and_passes(world: World, suite: str, way: str) -> Non
     _, pdf = world.issue(suite=suite)
     report = world.verify_offline(pdf, world.bundle())
     assert report.verdict is Verdict.PASSED, report.findings
-    assert str(report.facts["seal"]["suite"]).lower().startswith(suite)  # type: ignore[index]
+    assert str(facts_of(report)["seal"]["suite"]).lower().startswith(suite)
 
 
 def test_asking_again_issues_nothing_and_gives_the_same(stored_world: World) -> None:

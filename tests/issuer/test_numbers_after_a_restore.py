@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -48,7 +49,7 @@ _NUMBERS = {
 }
 
 
-def numbers(world: World) -> dict[str, set[object]]:
+def numbers(world: World) -> dict[str, set[Any]]:
     with world.service.database.read() as connection:
         found = {name: {row[0] for row in connection.execute(sa.text(s))} for name, s in _NUMBERS.items()}
     certs = (seal.certs[0] for seal in world.service.seals.registry.list() if seal.certs)
@@ -210,7 +211,7 @@ def test_both_databases_go_on_behind_the_gap(stored_world: World) -> None:
     service.seals.using.request_many("chuncheng-market-sm2", 3, by="clerk")
     new = {name: found - before[name] for name, found in numbers(stored_world).items()}
     assert new["e-certificate"] == {ecertificate + 1}
-    assert min(new["operation"]) > operation  # type: ignore[type-var]
+    assert min(new["operation"]) > operation
     for name in ("use of a seal", "approval"):
-        assert min(new[name]) > guarding_sql.NUMBERS_LEFT_OUT  # type: ignore[type-var]
+        assert min(new[name]) > guarding_sql.NUMBERS_LEFT_OUT
     assert check_register(service.database, service.log, service.guard)[1] == []

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from support.outside_ca import OutsideCa, requested_key
+from support.reports import facts_of
 from support.world import MARKET, START, World
 
 from issuer.pki import sql
@@ -62,7 +63,7 @@ def test_a_seal_with_a_certificate_from_outside_passes_under_that_cas_root(
     lists = (ca.crl(START), ca.crl(START, of="root"))
     report = verified(world, pdf, *lists)
     assert (report.verdict, report.code) == (Verdict.PASSED, "OK"), report.findings
-    assert report.facts["seal"]["x509_sha256"] == read_x509_cert(seal.cert).sha256.hex()
+    assert facts_of(report)["seal"]["x509_sha256"] == read_x509_cert(seal.cert).sha256.hex()
     known = world.service.pki.known_certs()
     assert ca.cert in known
     assert ca.root in known

@@ -37,7 +37,7 @@ def page_pdf(*, inherit: bool = False, pages: int = 1, **entries: Any) -> bytes:
     writer: Any = PdfFileWriter()
     for _ in range(pages):
         content = writer.add_object(library.StreamObject(stream_data=b"0.9 g 20 20 50 50 re f"))
-        page: Any = PageObject(contents=content, media_box=A4, resources=library.DictionaryObject())  # type: ignore[no-untyped-call]
+        page: Any = PageObject(contents=content, media_box=A4, resources=library.DictionaryObject())
         target = page
         writer.insert_page(page)
         if inherit:

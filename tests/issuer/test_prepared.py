@@ -6,10 +6,11 @@ import gc
 import io
 import shutil
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pypdfium2
@@ -29,7 +30,7 @@ from issuer.sealing.prepared import seal_prepared
 from keys import asn1
 from keys.custody import KeyRecord, SigningKey
 from keys.suites import Suite, check_signature
-from keys.tsa import TimeStampAuthority
+from keys.tsa import TimeStamper
 from trust.app import samples
 from trust.encoding.cms import SEAL_DATA_OID, encode_attribute, encode_constant_seal_attributes
 from trust.model.errors import Conflict, Malformed
@@ -69,7 +70,7 @@ class Desk:
     """Where things are sealed: a seal, its key and its time-stamp authority."""
 
     seal: SealInUse
-    tsa: TimeStampAuthority
+    tsa: TimeStamper
     key: CountingKey
 
     def prepared(self, pdf: bytes, place: SealPlace = PLACE, at: datetime = START) -> bytes | None:
@@ -83,7 +84,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desks(template_folder, tmp_path_factory) -> Iterator[dict[str, Desk]]:  # type: ignore[no-untyped-def]
+def desks(template_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Desk]]:
     asn1.register()
     folder = tmp_path_factory.mktemp("desks") / "data"
     shutil.copytree(template_folder, folder)
@@ -253,7 +254,7 @@ def test_the_key_signs_once(quick: Desk, pages: dict[str, bytes], name: str, way
     "box", [(10, 10, 60, 60), (10, 10, 310, 210), (0.5, 1.5, 120.49, 60.51), (200, 300, 100, 150)]
 )
 def test_a_seal_of_another_size_looks_the_same(
-    quick: Desk, pages: dict[str, bytes], box: tuple[float, ...]
+    quick: Desk, pages: dict[str, bytes], box: tuple[float, float, float, float]
 ) -> None:
     place = SealPlace(0, *box)
     fast = quick.prepared(pages["one"], place)
@@ -495,7 +496,7 @@ def test_what_was_sealed_is_not_sealed_again(quick: Desk, pages: dict[str, bytes
         quick.sealed(sealed)
 
 
-BROKEN = {
+BROKEN: dict[str, Callable[[bytes], bytes]] = {
     "nothing": lambda p: b"",
     "no PDF": lambda p: b"PK" + p[2:],
     "something before the header": lambda p: b"\n" + p,
@@ -552,7 +553,7 @@ def test_any_one_byte_changed_is_left_alone_or_sealed_whole(quick: Desk) -> None
     assert 0 < kept < len(page) * 2
 
 
-OTHER_PICTURES = {
+OTHER_PICTURES: dict[str, Callable[[bytes], bytes]] = {
     "no PDF": lambda p: b"",
     "two parts of content": lambda p: p.replace(b"/Contents 4 0 R", b"/Contents[4 0 R]"),
     "resources elsewhere": lambda p: p.replace(b"<< /Ink <<", b"<< /Ink 4 0 R"),

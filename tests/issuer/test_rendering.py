@@ -5,9 +5,11 @@ import io
 import itertools
 import json
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pypdfium2
 import pytest
@@ -16,13 +18,14 @@ from PIL import Image
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from issuer.catalogue import check_fields, load_profile, shown_fields
-from issuer.rendering import BOX_MM, PageData, missing_characters, printed_code, render
+from issuer.rendering import BOX_MM, PageData, RenderedPage, missing_characters, printed_code, render
 from issuer.rendering.photo import photo_jpeg
 from trust.model.errors import Malformed, ProfileViolation
 from trust.model.identifiers import make
 from trust.model.parties import UnifiedSocialCreditCode
 
 SAMPLES = Path(__file__).parents[2] / "samples"
+QR_CODES = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 TYPES = ["FOOD", "ROADTP", "MEDPR", "APPROVAL"]
 SHORT_NAME, LONG_NAME = "云岭县税务局", "云岭彝族傣族自治县民族宗教事务和市场监督管理委员"
 LONG_ADDRESS = (
@@ -75,18 +78,24 @@ HARD = {
 }
 TEXT = "HTTPS://V.CHUNCHENG.EXAMPLE/Q/" + "A7K2MZQ5" * 97
 
+Case = tuple[str, PageData, RenderedPage, pypdfium2.PdfDocument]
+"""Its type, what it says, the page, and that page opened."""
 
-def sample(short):
+
+def sample(short: str) -> dict[str, str]:
     with (SAMPLES / f"{short.lower()}.csv").open(encoding="utf-8", newline="") as rows:
         row = next(csv.DictReader(rows))
-    return {load_profile(short).field_named(column).name: value for column, value in row.items()}
+    fields = [load_profile(short).field_named(column) for column in row]
+    return {field.name: value for field, value in zip(fields, row.values(), strict=True) if field}
 
 
-def page_data(short, change=None, issuer=SHORT_NAME, text=TEXT):
+def page_data(
+    short: str, change: Mapping[str, str] | None = None, issuer: str = SHORT_NAME, text: str = TEXT
+) -> PageData:
     profile = load_profile(short)
     checked = check_fields(
         profile,
-        sample(short) | (change or {}),
+        {**sample(short), **(change or {})},
         today=date(2025, 12, 1),
         missing_characters=missing_characters,
     )
@@ -110,7 +119,7 @@ def page_data(short, change=None, issuer=SHORT_NAME, text=TEXT):
 
 
 @pytest.fixture(scope="module", params=[(s, h) for s in TYPES for h in ("easy", "hard")], ids="-".join)
-def case(request):
+def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     short, kind = request.param
     data = page_data(short, HARD[short], LONG_NAME) if kind == "hard" else page_data(short)
     page = render(load_profile(short), data)
@@ -119,7 +128,7 @@ def case(request):
     document.close()
 
 
-def characters(page):
+def characters(page: pypdfium2.PdfPage) -> Iterator[tuple[str, float, float, float, float]]:
     """(character, left, bottom, right, top) of everything printed with ink."""
     text = page.get_textpage()
     for index in range(text.count_chars()):
@@ -128,14 +137,14 @@ def characters(page):
             yield char, *text.get_charbox(index)
 
 
-def test_the_code_is_read_from_the_printed_page(case):
+def test_the_code_is_read_from_the_printed_page(case: Case) -> None:
     _, data, page, document = case
     image = document[page.pages - 1].render(scale=200 / 72, grayscale=True).to_pil()
-    found = zxingcpp.read_barcodes(image, formats=zxingcpp.BarcodeFormat.QRCode)
+    found = zxingcpp.read_barcodes(image, formats=QR_CODES)
     assert [code.text for code in found] == [data.qr_text]
 
 
-def test_the_attachment_is_the_only_one_and_holds_the_bytes_given(case):
+def test_the_attachment_is_the_only_one_and_holds_the_bytes_given(case: Case) -> None:
     _, data, _, document = case
     assert document.count_attachments() == 1
     attachment = document.get_attachment(0)
@@ -144,7 +153,7 @@ def test_the_attachment_is_the_only_one_and_holds_the_bytes_given(case):
     json.loads(bytes(attachment.get_data()))
 
 
-def test_the_file_says_that_it_is_pdf_a_3a_and_pdf_ua_1_and_what_it_is(case):
+def test_the_file_says_that_it_is_pdf_a_3a_and_pdf_ua_1_and_what_it_is(case: Case) -> None:
     short, data, page, document = case
     assert b"<pdfaid:part>3</pdfaid:part>" in page.pdf
     assert b"<pdfaid:conformance>A</pdfaid:conformance>" in page.pdf
@@ -156,7 +165,7 @@ def test_the_file_says_that_it_is_pdf_a_3a_and_pdf_ua_1_and_what_it_is(case):
     assert b"/AFRelationship/Data" in page.pdf.replace(b" ", b"")
 
 
-def elements(pdf):
+def elements(pdf: bytes) -> Iterator[tuple[str, str | None, int]]:
     """The structure in reading order: (type, alternative text, depth)."""
     tree = PdfFileReader(io.BytesIO(pdf)).root["/StructTreeRoot"]
     waiting = [(tree["/K"][0], 0)]
@@ -168,7 +177,7 @@ def elements(pdf):
         waiting[:0] = [(kid, depth + 1) for kid in inner if isinstance(kid, dict) and "/S" in kid]
 
 
-def test_who_hears_a_page_finds_its_title_its_text_in_order_and_words_for_pictures(case):
+def test_who_hears_a_page_finds_its_title_its_text_in_order_and_words_for_pictures(case: Case) -> None:
     short, _, page, _ = case
     found = list(elements(page.pdf))
     kinds = [kind for kind, _, _ in found]
@@ -177,11 +186,11 @@ def test_who_hears_a_page_finds_its_title_its_text_in_order_and_words_for_pictur
     figures = [words for kind, words, _ in found if kind == "/Figure"]
     assert len(figures) == (2 if short == "MEDPR" else 1), "ornaments are none"
     assert all(figures)
-    assert any("v.chuncheng.example" in words for words in figures)
+    assert any("v.chuncheng.example" in (words or "") for words in figures)
     assert b"/Lang(en)" in page.pdf or short == "APPROVAL"
 
 
-def test_the_place_of_the_seal_is_on_its_page_and_around_the_date(case):
+def test_the_place_of_the_seal_is_on_its_page_and_around_the_date(case: Case) -> None:
     _, _, page, document = case
     place = page.seal
     sheet = document[place.page]
@@ -194,7 +203,7 @@ def test_the_place_of_the_seal_is_on_its_page_and_around_the_date(case):
     assert "日" in inside
 
 
-def test_every_value_is_on_the_page_whole(case):
+def test_every_value_is_on_the_page_whole(case: Case) -> None:
     short, data, _, document = case
     shown = "".join(document[n].get_textpage().get_text_range() for n in range(len(document)))
     # A paragraph goes on after the page number that stands between its halves.
@@ -211,7 +220,7 @@ def test_every_value_is_on_the_page_whole(case):
     assert data.issuer_zh in text
 
 
-def test_the_identifier_stands_on_one_line_and_is_copied_whole(case):
+def test_the_identifier_stands_on_one_line_and_is_copied_whole(case: Case) -> None:
     _, data, page, document = case
     text = document[page.pages - 1].get_textpage()
     found = text.search(str(data.identifier)).get_next()
@@ -225,21 +234,21 @@ def test_the_identifier_stands_on_one_line_and_is_copied_whole(case):
     assert boxes[-1][2] - boxes[0][0] > 0.8 * 8 * len(boxes) * 0.55
 
 
-def test_the_page_says_what_it_is_and_what_a_print_of_it_is_worth(case):
+def test_the_page_says_what_it_is_and_what_a_print_of_it_is_worth(case: Case) -> None:
     short, _, page, document = case
     what = "文件" if short == "APPROVAL" else "证照"
     text = "".join(document[page.pages - 1].get_textpage().get_text_range().split())
     assert f"本{what}为电子{what}，与纸质{what}具有同等法律效力；打印件请扫码核验。" in text
 
 
-def test_rare_characters_stand_among_serif_in_serif(case):
+def test_rare_characters_stand_among_serif_in_serif(case: Case) -> None:
     _, data, page, _ = case
     rare = {char for values in data.fields.values() for value in values for char in value} & set("𠮷")
     assert (b"NotoSerifJP" in page.pdf) == bool(rare)
     assert b"NotoSansCJK" not in page.pdf
 
 
-def test_nothing_is_printed_over_anything_else_or_off_the_page(case):
+def test_nothing_is_printed_over_anything_else_or_off_the_page(case: Case) -> None:
     _, _, _, document = case
     for number in range(len(document)):
         sheet = document[number]
@@ -262,12 +271,12 @@ def test_nothing_is_printed_over_anything_else_or_off_the_page(case):
                 assert across * up < 0.3 * smaller + 0.5, (number, char, other)
 
 
-def test_no_text_comes_near_the_code(case):
+def test_no_text_comes_near_the_code(case: Case) -> None:
     """Four modules around the code stay white; the box is 36 mm and a frame of 0.7 mm."""
     _, _, page, document = case
     sheet = document[page.pages - 1]
     image = sheet.render(scale=200 / 72, grayscale=True).to_pil()
-    corners = zxingcpp.read_barcodes(image, formats=zxingcpp.BarcodeFormat.QRCode)[0].position
+    corners = zxingcpp.read_barcodes(image, formats=QR_CODES)[0].position
     scale = 72 / 200
     quiet = 4 * printed_code(TEXT).module_mm * 72 / 25.4 - 1
     left, right = corners.top_left.x * scale - quiet, corners.bottom_right.x * scale + quiet
@@ -280,7 +289,9 @@ def test_no_text_comes_near_the_code(case):
 @pytest.mark.parametrize("name", [SHORT_NAME, "春城市市场监督管理局", "春城市卫生健康委员会", LONG_NAME])
 @pytest.mark.parametrize("short", TYPES)
 @pytest.mark.parametrize("diameter", [42, 45])
-def test_the_issuers_name_does_not_run_under_the_letters_of_the_ring(short, name, diameter):
+def test_the_issuers_name_does_not_run_under_the_letters_of_the_ring(
+    short: str, name: str, diameter: float
+) -> None:
     """Certificates have it above the ring. A 批文 has it below the middle, as its norm wants (GB/T 9704 §7.3.5.1);
     there the letters of names of usual length end above it."""
     data = replace(page_data(short, issuer=name), seal_width_mm=diameter, seal_height_mm=diameter)
@@ -302,7 +313,7 @@ def test_the_issuers_name_does_not_run_under_the_letters_of_the_ring(short, name
 
 
 @pytest.mark.parametrize("length", range(14, 60))
-def test_no_character_stands_alone_on_the_last_line_of_a_value(length):
+def test_no_character_stands_alone_on_the_last_line_of_a_value(length: int) -> None:
     address = ("云岭彝族傣族自治县滇水镇人民中路与环湖东路交叉口东南侧" * 3)[: length - 1] + "房"
     data = page_data("FOOD", {"domicile": address})
     document = pypdfium2.PdfDocument(render(load_profile("FOOD"), data).pdf)
@@ -318,7 +329,7 @@ def test_no_character_stands_alone_on_the_last_line_of_a_value(length):
     document.close()
 
 
-def test_a_food_licence_is_an_original_and_names_who_issued_it():
+def test_a_food_licence_is_an_original_and_names_who_issued_it() -> None:
     document = pypdfium2.PdfDocument(render(load_profile("FOOD"), page_data("FOOD")).pdf)
     text = "".join(document[0].get_textpage().get_text_range().split())
     document.close()
@@ -326,7 +337,7 @@ def test_a_food_licence_is_an_original_and_names_who_issued_it():
     assert "发证机关" in text
 
 
-def approval(length, code, annexes):
+def approval(length: int, code: str, annexes: str) -> PageData:
     body = "一、同意。" + "请严格按照批复的建设内容和规模组织实施落实环境保护各项要求、" * 9 + "完毕。"
     last = ("二、工程总投资核定为若干万元，" + "资金来源为市级财政资金，" * 60)[: length - 1] + "。"
     return page_data("APPROVAL", {"body": f"{body}\n{last}", "project_code": code, "annexes": annexes})
@@ -335,7 +346,9 @@ def approval(length, code, annexes):
 @pytest.mark.parametrize("annexes", ["", "概算表", "概算表；招标意见；一览表"])
 @pytest.mark.parametrize("code", ["", "2501-990100-04-01-100508"])
 @pytest.mark.parametrize("length", range(20, 700, 61))
-def test_the_seal_of_an_approval_follows_its_text_and_leaves_no_page_half_empty(length, code, annexes):
+def test_the_seal_of_an_approval_follows_its_text_and_leaves_no_page_half_empty(
+    length: int, code: str, annexes: str
+) -> None:
     page = render(load_profile("APPROVAL"), approval(length, code, annexes))
     document = pypdfium2.PdfDocument(page.pdf)
     foot = 35 * 72 / 25.4
@@ -357,7 +370,9 @@ def test_the_seal_of_an_approval_follows_its_text_and_leaves_no_page_half_empty(
     "unit", ["请严格按照批复的建设内容和规模组织实施，", "See Überland 12 ", "金额4,860万元（含税）、"]
 )
 @pytest.mark.parametrize("length", range(90, 1000, 130))
-def test_a_last_paragraph_that_goes_on_beside_the_seal_loses_nothing_and_breaks_no_word(unit, length):
+def test_a_last_paragraph_that_goes_on_beside_the_seal_loses_nothing_and_breaks_no_word(
+    unit: str, length: int
+) -> None:
     """It is set in two parts where nothing else stays with the seal."""
     words = (unit * 100)[:length].strip() + "。"
     page = render(
@@ -391,25 +406,27 @@ def test_a_last_paragraph_that_goes_on_beside_the_seal_loses_nothing_and_breaks_
         ("一、批准第一期。工程按文本。\n二、请严格执行。", ("一、", "二、"), ("第一期", "工程按", "请严格")),
     ],
 )
-def test_headings_of_the_first_level_are_in_black_letter_and_look_alike(body, black, song):
+def test_headings_of_the_first_level_are_in_black_letter_and_look_alike(
+    body: str, black: tuple[str, ...], song: tuple[str, ...]
+) -> None:
     document = pypdfium2.PdfDocument(
         render(load_profile("APPROVAL"), page_data("APPROVAL", {"body": body})).pdf
     )
     text = document[0].get_textpage()
     shown = text.get_text_range()
 
-    def font(part):
+    def font(part: str) -> str:
         buffer, flags = pypdfium2.raw.ctypes.create_string_buffer(200), pypdfium2.raw.ctypes.c_int()
         index = shown.index(part)
         pypdfium2.raw.FPDFText_GetFontInfo(text.raw, index, buffer, 200, flags)
-        return buffer.value.decode().split("+")[-1]
+        return str(buffer.value.decode().split("+")[-1])
 
     assert {font(part) for part in black} == {"NotoSansSC-Regular"}
     assert {font(part) for part in song} == {"NotoSerifSC-Regular"}
     document.close()
 
 
-def test_the_colophon_names_issuer_and_day_also_where_nobody_gets_a_copy():
+def test_the_colophon_names_issuer_and_day_also_where_nobody_gets_a_copy() -> None:
     data = page_data("APPROVAL", {"copies_to": ""})
     page = render(load_profile("APPROVAL"), data)
     document = pypdfium2.PdfDocument(page.pdf)
@@ -420,14 +437,14 @@ def test_the_colophon_names_issuer_and_day_also_where_nobody_gets_a_copy():
 
 
 @pytest.mark.parametrize("short", TYPES)
-def test_the_same_page_is_the_same_bytes(short):
+def test_the_same_page_is_the_same_bytes(short: str) -> None:
     profile = load_profile(short)
     first = render(profile, page_data(short)).pdf
     render(profile, page_data(short, HARD[short]))
     assert render(profile, page_data(short)).pdf == first
 
 
-def test_a_page_is_dated_by_its_caller():
+def test_a_page_is_dated_by_its_caller() -> None:
     profile = load_profile("FOOD")
     other = replace(page_data("FOOD"), created_at=datetime(2024, 1, 1, tzinfo=UTC))
     document = pypdfium2.PdfDocument(render(profile, other).pdf)
@@ -438,7 +455,7 @@ def test_a_page_is_dated_by_its_caller():
 @pytest.mark.parametrize(
     ("short", "field"), [("FOOD", "premises"), ("ROADTP", "business_scope"), ("MEDPR", "practice_scope")]
 )
-def test_a_text_that_does_not_fit_at_the_smallest_size_is_refused_by_name(short, field):
+def test_a_text_that_does_not_fit_at_the_smallest_size_is_refused_by_name(short: str, field: str) -> None:
     data = page_data(short)
     too_much = replace(data, fields=dict(data.fields) | {field: ("很长的内容" * 400,)})
     with pytest.raises(ProfileViolation) as refused:
@@ -446,20 +463,20 @@ def test_a_text_that_does_not_fit_at_the_smallest_size_is_refused_by_name(short,
     assert [(reason.field, reason.code) for reason in refused.value.violations] == [(field, "OVER_LONG")]
 
 
-def test_a_word_that_cannot_be_broken_is_refused_when_it_is_wider_than_its_column():
+def test_a_word_that_cannot_be_broken_is_refused_when_it_is_wider_than_its_column() -> None:
     data = page_data("FOOD")
     with pytest.raises(ProfileViolation, match="premises: more than the page holds"):
         render(load_profile("FOOD"), replace(data, fields=dict(data.fields) | {"premises": ("W" * 90,)}))
 
 
-def test_a_document_of_more_than_twelve_pages_is_refused():
+def test_a_document_of_more_than_twelve_pages_is_refused() -> None:
     data = page_data("APPROVAL")
     with pytest.raises(ProfileViolation) as refused:
         render(load_profile("APPROVAL"), replace(data, fields=dict(data.fields) | {"body": ("长文" * 4000,)}))
     assert refused.value.violations[0].field == "body"
 
 
-def test_a_seal_of_45_mm_gets_a_larger_place_with_the_same_centre():
+def test_a_seal_of_45_mm_gets_a_larger_place_with_the_same_centre() -> None:
     profile = load_profile("FOOD")
     small = render(profile, page_data("FOOD")).seal
     large = render(profile, replace(page_data("FOOD"), seal_width_mm=45, seal_height_mm=45)).seal
@@ -468,7 +485,7 @@ def test_a_seal_of_45_mm_gets_a_larger_place_with_the_same_centre():
     assert large.y1 + large.y2 == pytest.approx(small.y1 + small.y2, abs=0.01)
 
 
-def test_text_that_looks_like_typst_is_only_text():
+def test_text_that_looks_like_typst_is_only_text() -> None:
     hostile = '#panic("x") *bold* $x$ \\ <seal> @ref // #sys.inputs'
     data = page_data("FOOD")
     page = render(load_profile("FOOD"), replace(data, fields=dict(data.fields) | {"domicile": (hostile,)}))
@@ -483,32 +500,32 @@ def test_text_that_looks_like_typst_is_only_text():
 @pytest.mark.parametrize(
     ("length", "version"), [(30, 14), (528, 14), (529, 16), (656, 16), (657, 18), (816, 18)]
 )
-def test_the_first_version_that_fits_is_taken(length, version):
+def test_the_first_version_that_fits_is_taken(length: int, version: int) -> None:
     code = printed_code(TEXT[:30] + "A" * (length - 30))
     assert code.version == version
     assert code.module_mm >= 0.37
 
 
-def test_a_text_that_fits_no_version_is_refused():
+def test_a_text_that_fits_no_version_is_refused() -> None:
     with pytest.raises(Malformed) as refused:
         printed_code("A" * 817)
     assert refused.value.code == "QR_TOO_LONG"
 
 
 @pytest.mark.parametrize("text", ["", "https://lower.example", "HTTPS://X/印", "A\nB"])
-def test_a_text_outside_the_alphanumeric_set_is_refused(text):
+def test_a_text_outside_the_alphanumeric_set_is_refused(text: str) -> None:
     with pytest.raises(Malformed):
         printed_code(text)
 
 
-def test_the_box_holds_the_largest_version_with_its_quiet_zone():
+def test_the_box_holds_the_largest_version_with_its_quiet_zone() -> None:
     assert BOX_MM / 97 >= 0.37
 
 
 # Fonts
 
 
-def test_rare_characters_are_covered_and_others_are_named_once_in_order():
+def test_rare_characters_are_covered_and_others_are_named_once_in_order() -> None:
     assert missing_characters("㐂𠮷张三·Peña（）") == ()
     assert missing_characters("春𪚥\ue000𪚥") == ("𪚥", "\ue000")
 
@@ -516,29 +533,31 @@ def test_rare_characters_are_covered_and_others_are_named_once_in_order():
 # Photographs
 
 
-def picture(mode="RGB", size=(300, 400), form="PNG", **options):
+def picture(
+    mode: str = "RGB", size: tuple[int, int] = (300, 400), form: str = "PNG", **options: Any
+) -> bytes:
     out = io.BytesIO()
     Image.new(mode, size).save(out, form, **options)
     return out.getvalue()
 
 
-def test_a_type_with_a_photograph_demands_one():
+def test_a_type_with_a_photograph_demands_one() -> None:
     with pytest.raises(ProfileViolation) as refused:
         render(load_profile("MEDPR"), replace(page_data("MEDPR"), photo=None))
     assert refused.value.violations[0].code == "MISSING"
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1"])
-def test_a_photograph_of_any_mode_becomes_a_plain_jpeg(mode):
+def test_a_photograph_of_any_mode_becomes_a_plain_jpeg(mode: str) -> None:
     image = Image.open(io.BytesIO(photo_jpeg(picture(mode))))
     assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (413, 578))
 
 
-def test_the_smallest_photograph_is_taken():
+def test_the_smallest_photograph_is_taken() -> None:
     assert photo_jpeg(picture(size=(180, 240)))
 
 
-def test_what_hides_in_a_photograph_is_dropped():
+def test_what_hides_in_a_photograph_is_dropped() -> None:
     exif = Image.Exif()
     exif[0x010E] = "SECRET-PLACE"
     source = picture(form="JPEG", exif=exif, comment=b"SECRET-COMMENT") + b"SECRET-TAIL"
@@ -560,7 +579,7 @@ def test_what_hides_in_a_photograph_is_dropped():
         (picture(form="GIF"), "PHOTO_UNREADABLE"),
     ],
 )
-def test_what_is_no_usable_photograph_is_refused(data, code):
+def test_what_is_no_usable_photograph_is_refused(data: bytes, code: str) -> None:
     with pytest.raises(ProfileViolation) as refused:
         photo_jpeg(data)
     assert refused.value.violations[0].code == code

@@ -25,6 +25,7 @@ from keys.suites import Suite
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind, decode_entry
 from trust.encoding.ses import decode_seal
+from trust.model.ecertificate import Application
 from trust.model.errors import Conflict, LedgerBusy, Malformed, NotFound, NotPermitted, TrustError
 from trust.model.report import Result, Verdict
 from trust.model.seal import SealAct, SealPolicy, SealShape, SealState, seal_code
@@ -33,9 +34,9 @@ from trust.storage import tables
 NEW = "chuncheng-market-new"
 
 
-def applied(world: World, **changes: object) -> None:
-    wanted = {"by": "keeper 1", "second_line": "行政许可专用章"} | changes
-    world.service.seals.apply(NEW, MARKET.authority_id, Suite.SM2_SM3, **wanted)  # type: ignore[arg-type]
+def applied(world: World, **changes: Any) -> None:
+    wanted: dict[str, Any] = {"by": "keeper 1", "second_line": "行政许可专用章"} | changes
+    world.service.seals.apply(NEW, MARKET.authority_id, Suite.SM2_SM3, **wanted)
 
 
 def in_use(world: World, **changes: object) -> ESeal:
@@ -295,15 +296,15 @@ def test_many_documents_at_once_need_a_second_person_and_an_approval_is_used_onc
     seals, issuing = world.service.seals, world.service.issuing
     seals.authorise(NEW, SealPolicy(second_approval_above=2), by="reviewer 1")
 
-    def request(*numbers: int) -> list[object]:
+    def request(*numbers: int) -> list[Application]:
         return [world.application(n, seal=NEW) for n in numbers]
 
-    assert all(o.issued for o in issuing.issue(request(1, 2)))  # type: ignore[arg-type]
+    assert all(o.issued for o in issuing.issue(request(1, 2)))
     number = seals.using.request_many(NEW, 3, by="clerk 1")
     size = world.service.log.size
     for approval in (None, number, number + 1):
         with pytest.raises(NotPermitted) as refused:
-            issuing.issue(request(3, 4, 5), approval=approval)  # type: ignore[arg-type]
+            issuing.issue(request(3, 4, 5), approval=approval)
         assert refused.value.code == "SEAL_NEEDS_APPROVAL"
     with pytest.raises(NotPermitted):
         seals.using.approve_many(number, by="clerk 1")
@@ -312,10 +313,10 @@ def test_many_documents_at_once_need_a_second_person_and_an_approval_is_used_onc
     with pytest.raises(Conflict):
         seals.using.approve_many(number, by="reviewer 2")
     with pytest.raises(NotPermitted):
-        issuing.issue(request(3, 4, 5, 6), approval=number)  # type: ignore[arg-type]
-    assert all(o.issued for o in issuing.issue(request(3, 4, 5), approval=number))  # type: ignore[arg-type]
+        issuing.issue(request(3, 4, 5, 6), approval=number)
+    assert all(o.issued for o in issuing.issue(request(3, 4, 5), approval=number))
     with pytest.raises(NotPermitted):
-        issuing.issue(request(7, 8, 9), approval=number)  # type: ignore[arg-type]
+        issuing.issue(request(7, 8, 9), approval=number)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ DAY = date(2025, 1, 6)
         "6-Jan-2025", "06 January 2025", "Jan 6, 2025", "2025/01/06",
     ],
 )  # fmt: skip
-def test_a_day_is_read_in_every_form_that_means_one(text):
+def test_a_day_is_read_in_every_form_that_means_one(text: str) -> None:
     assert read_day(text) == DAY
 
 
@@ -36,7 +36,7 @@ def test_a_day_is_read_in_every_form_that_means_one(text):
         ("二〇二五年十二月三十一日", date(2025, 12, 31)), ("二〇二五年十月二十日", date(2025, 10, 20)),
     ],
 )  # fmt: skip
-def test_days_in_another_order_are_read_where_only_one_is_possible(text, day):
+def test_days_in_another_order_are_read_where_only_one_is_possible(text: str, day: date) -> None:
     assert read_day(text) == day
 
 
@@ -54,7 +54,7 @@ def test_days_in_another_order_are_read_where_only_one_is_possible(text, day):
         ("二〇二五年二月十一二日", "DATE"), ("0000-01-01", "DATE"), ("2025-00-10", "DATE"),
     ],
 )  # fmt: skip
-def test_a_day_that_was_lost_or_can_be_two_is_refused_with_what_to_do(text, code):
+def test_a_day_that_was_lost_or_can_be_two_is_refused_with_what_to_do(text: str, code: str) -> None:
     with pytest.raises(Malformed) as caught:
         read_day(text)
     assert caught.value.code == code
@@ -107,18 +107,20 @@ SAID = ("SHORTENED_NUMBER", "LOST_DIGITS", "LOST_ZEROS", "FORMULA", "SPREADSHEET
         ({"holder_name": "=VLOOKUP(A2,B:C,2,0)"}, ("holder_name", "FORMULA")),
     ],
 )
-def test_numbers_that_a_spreadsheet_has_changed_are_refused_with_what_to_do(change, reason):
+def test_numbers_that_a_spreadsheet_has_changed_are_refused_with_what_to_do(
+    change: dict[str, str], reason: tuple[str, str]
+) -> None:
     assert reason in reasons("MEDPR", MEDPR, **change)
 
 
 @pytest.mark.parametrize("code", ["9.19901E+17", "911101050000000000"])
-def test_credit_codes_that_a_spreadsheet_has_changed(code):
+def test_credit_codes_that_a_spreadsheet_has_changed(code: str) -> None:
     expected = "SHORTENED_NUMBER" if "E" in code else "LOST_DIGITS"
     assert ("holder_code", expected) in reasons("FOOD", FOOD, holder_code=code)
 
 
 @pytest.mark.parametrize("text", ['="JY29901010000001"', '="JY29901010000001" '])
-def test_a_text_kept_as_a_formula_is_the_text(text):
+def test_a_text_kept_as_a_formula_is_the_text(text: str) -> None:
     checked = check_fields(
         load_profile("FOOD"),
         FOOD | {"licence_number": text, "domicile": '="路""1""号"'},
@@ -129,5 +131,5 @@ def test_a_text_kept_as_a_formula_is_the_text(text):
     assert checked.one("domicile") == '路"1"号'
 
 
-def test_a_number_with_a_text_mark_is_not_too_long():
+def test_a_number_with_a_text_mark_is_not_too_long() -> None:
     assert ("licence_number", "TOO_LONG") not in reasons("MEDPR", MEDPR, licence_number="'111990100000001")

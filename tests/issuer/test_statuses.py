@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.reports import facts_of
 from support.world import World
 
 from trust.model.errors import Conflict, Malformed, NotPermitted, TrustError
@@ -55,8 +56,8 @@ def test_a_revocation_says_reason_and_time_and_is_final(stored_world: World) -> 
     stored_world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
     report = stored_world.verify(pdf)
     assert report.code == "REVOKED"
-    assert report.facts["status"]["reason"] == "penalty"  # type: ignore[index]
-    assert report.facts["status"]["changed_at"] == stored_world.clock.now().isoformat()  # type: ignore[index]
+    assert facts_of(report)["status"]["reason"] == "penalty"
+    assert facts_of(report)["status"]["changed_at"] == stored_world.clock.now().isoformat()
     for act, reason in ((StatusAct.REINSTATE, "x"), (StatusAct.SUSPEND, "x"), (StatusAct.REVOKE, "penalty")):
         with pytest.raises(Conflict):
             stored_world.service.statuses.change(issued.pid, act, reason=reason)

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 from support.cli import Cli
+from support.reports import facts_of
 from support.world import MARKET, World
 
 from issuer.presenting.presenting import Level
@@ -206,11 +207,11 @@ def test_a_code_for_one_counter_is_for_no_other_and_not_used_up_by_one(world: Wo
     for other in ("", "春城政务 4 号窗口"):
         report = world.verify(code, verifier=other)
         assert (report.verdict, report.code) == (Verdict.INDETERMINATE, "CODE_FOR_ANOTHER")
-        assert report.facts["presentation"]["audience"] == "春城政务 3 号窗口"  # type: ignore[index]
+        assert facts_of(report)["presentation"]["audience"] == "春城政务 3 号窗口"
         assert "ecertificate" not in report.facts
     report = world.verify(code, verifier="春城政务 ３ 号窗口")
     assert report.verdict is Verdict.PASSED
-    assert report.facts["presentation"]["audience"] == "春城政务 3 号窗口"  # type: ignore[index]
+    assert facts_of(report)["presentation"]["audience"] == "春城政务 3 号窗口"
     with pytest.raises(Malformed):
         world.service.presenting.start(issued.pid, purpose="x", level=Level.NAMED, audience="\u202e")
     with pytest.raises(Malformed):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.equal_requests import issue_at_once
@@ -21,6 +22,7 @@ from support.world import World, make_world
 from issuer.authorities import sql as authorities_sql
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.reserving import CLAIMED_FOR
+from issuer.ecertificates.stamping import Stamping
 from issuer.seals import sql as seals_sql
 from trust.app.database import migrate_ledger, migrate_register
 from trust.encoding.entry import EntryKind
@@ -91,11 +93,11 @@ def test_a_round_leaves_to_a_request_what_it_has_in_its_hands(stored_world: Worl
     issuing, is_reserved, go_on = stored_world.service.issuing, threading.Event(), threading.Event()
     seal, sealed = type(issuing.stamping).seal, []
 
-    def slowly(self: object, draft: object) -> object:
+    def slowly(self: Stamping, draft: Any) -> object:
         sealed.append(threading.current_thread().name)
         is_reserved.set()
         assert go_on.wait(HANG_SECONDS)
-        return seal(self, draft)  # type: ignore[arg-type]
+        return seal(self, draft)
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
         patch.setattr(type(issuing.stamping), "seal", slowly)

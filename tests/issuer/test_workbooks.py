@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
@@ -51,14 +52,14 @@ def one_cell(tmp_path: Path, value: Any, column: str = "投诉举报电话", sho
 
 
 @pytest.mark.parametrize("name", ["t.xlsx", "t.XLSX", "t.csv", "t.xls", "t"])
-def test_a_workbook_is_read_whatever_its_name(tmp_path, name):
+def test_a_workbook_is_read_whatever_its_name(tmp_path: Path, name: str) -> None:
     made = write_workbook(tmp_path / "made.xlsx", table(food(1), food(2), food(3)))
     path = made.rename(tmp_path / name)
     assert found(path) == THREE
     assert read_file(path, FOOD_TYPE).note == ("读取工作表“名单”。", "The sheet 名单 is read.")
 
 
-def test_blank_rows_and_columns_count_and_are_nothing(tmp_path):
+def test_blank_rows_and_columns_count_and_are_nothing(tmp_path: Path) -> None:
     rows = table(food(1), [], [None] * 30, food(2), food(3), header=[*LABELS, None, " "])
     assert [row for row, _ in found(write_workbook(tmp_path / "t.xlsx", rows))] == [2, 5, 6]
     path = write_workbook(
@@ -94,7 +95,7 @@ def test_blank_rows_and_columns_count_and_are_nothing(tmp_path):
         ("010-12", "m/d/yyyy;@", "010-12"),
     ],
 )
-def test_a_cell_is_read_as_it_is_meant(tmp_path, value, shown_as, text):
+def test_a_cell_is_read_as_it_is_meant(tmp_path: Path, value: Any, shown_as: str, text: str) -> None:
     assert one_cell(tmp_path, value, shown_as=shown_as).fields["complaints_phone"] == text
 
 
@@ -107,7 +108,7 @@ def test_a_cell_is_read_as_it_is_meant(tmp_path, value, shown_as, text):
         ("=1+1", "FORMULA"),
     ],
 )
-def test_a_cell_whose_content_is_lost_is_refused(tmp_path, value, code):
+def test_a_cell_whose_content_is_lost_is_refused(tmp_path: Path, value: Any, code: str) -> None:
     record = one_cell(tmp_path, value)
     assert [(problem.field, problem.code) for problem in record.problems] == [("complaints_phone", code)]
 
@@ -122,7 +123,7 @@ def test_a_cell_whose_content_is_lost_is_refused(tmp_path, value, code):
         ("12315", '@"分机"'),
     ],
 )  # fmt: skip
-def test_a_cell_that_shows_something_else_is_refused(tmp_path, value, shown_as):
+def test_a_cell_that_shows_something_else_is_refused(tmp_path: Path, value: Any, shown_as: str) -> None:
     (problem,) = one_cell(tmp_path, value, shown_as=shown_as).problems
     assert (problem.field, problem.code) == ("complaints_phone", "SHOWN_OTHERWISE")
     assert problem.zh
@@ -136,7 +137,7 @@ def test_a_cell_that_shows_something_else_is_refused(tmp_path, value, shown_as):
         ('yyyy"年day"', False),
     ],
 )  # fmt: skip
-def test_a_day_counts_where_the_cell_shows_it(tmp_path, shown_as, read):
+def test_a_day_counts_where_the_cell_shows_it(tmp_path: Path, shown_as: str, read: bool) -> None:
     record = one_cell(tmp_path, date(2025, 1, 6), shown_as=shown_as)
     if read:
         assert record.fields["complaints_phone"] == "2025-01-06"
@@ -147,7 +148,9 @@ def test_a_day_counts_where_the_cell_shows_it(tmp_path, shown_as, read):
 @pytest.mark.parametrize(
     ("number", "is_day"), [(31, True), (14, True), (30, True), (57, False), (58, False), (27, False)]
 )
-def test_formats_that_excel_in_chinese_writes_by_number_are_known(tmp_path, number, is_day):
+def test_formats_that_excel_in_chinese_writes_by_number_are_known(
+    tmp_path: Path, number: int, is_day: bool
+) -> None:
     one_cell(tmp_path, 45663, shown_as="[$-1]0")
     form = b'<xf numFmtId="%d"'
     changed = {"xl/styles.xml": lambda data: data.replace(form % 164, form % number)}
@@ -171,7 +174,7 @@ def with_part(path: Path, change: dict[str, Any]) -> Path:
 SHEET = "xl/worksheets/sheet1.xml"
 
 
-def test_the_stored_result_of_a_formula_counts(tmp_path):
+def test_the_stored_result_of_a_formula_counts(tmp_path: Path) -> None:
     rows = table([*food(1), "=1+1"], header=[*LABELS, "投诉举报电话"])
     path = write_workbook(tmp_path / "t.xlsx", rows)
     for stored, text in ((b"<v>12315</v>", "12315"), (b"<v>12315.0</v>", "12315")):
@@ -182,7 +185,7 @@ def test_the_stored_result_of_a_formula_counts(tmp_path):
 
 
 @pytest.mark.parametrize("word", ["#N/A", "#REF!", "#DIV/0!"])
-def test_an_error_word_of_the_spreadsheet_is_refused_by_the_checker(tmp_path, word):
+def test_an_error_word_of_the_spreadsheet_is_refused_by_the_checker(tmp_path: Path, word: str) -> None:
     from issuer.catalogue import check_fields
     from trust.model.errors import ProfileViolation
 
@@ -192,7 +195,7 @@ def test_an_error_word_of_the_spreadsheet_is_refused_by_the_checker(tmp_path, wo
     assert [v.code for v in caught.value.violations] == ["SPREADSHEET_ERROR"]
 
 
-def test_the_first_visible_sheet_with_content_is_read_and_told(tmp_path):
+def test_the_first_visible_sheet_with_content_is_read_and_told(tmp_path: Path) -> None:
     path = write_workbook(tmp_path / "t.xlsx", table(food(1), food(2), food(3)))
     book = openpyxl.load_workbook(path)
     book.create_sheet("空白", 0)
@@ -214,7 +217,7 @@ def test_the_first_visible_sheet_with_content_is_read_and_told(tmp_path):
     refused(path, "NO_RECORDS")
 
 
-def test_hidden_rows_and_merged_cells_stop_the_file(tmp_path):
+def test_hidden_rows_and_merged_cells_stop_the_file(tmp_path: Path) -> None:
     rows = table(food(1), food(2), food(3))
     path = tmp_path / "t.xlsx"
     write_workbook(path, rows, lambda sheet: sheet.row_dimensions[3].__setattr__("hidden", True))
@@ -231,7 +234,7 @@ def test_hidden_rows_and_merged_cells_stop_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("how", [b'hidden="1"', b'width="0" customWidth="1"', b'hidden="true" width="9"'])
-def test_hidden_columns_stop_the_file_where_they_hold_something(tmp_path, how):
+def test_hidden_columns_stop_the_file_where_they_hold_something(tmp_path: Path, how: bytes) -> None:
     def hide(first: int, last: int) -> Path:
         path = write_workbook(tmp_path / "t.xlsx", table(food(1), food(2)))
         columns = b'<cols><col min="%d" max="%d" %s/></cols><sheetData>' % (first, last, how)
@@ -251,12 +254,12 @@ def test_hidden_columns_stop_the_file_where_they_hold_something(tmp_path, how):
         lambda data: data.replace(b'r="2"', b'r="x"'),
     ],
 )
-def test_a_part_that_is_no_plain_xml_is_refused(tmp_path, spoil):
+def test_a_part_that_is_no_plain_xml_is_refused(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
     path = write_workbook(tmp_path / "t.xlsx", table(food(1), food(2)))
     refused(with_part(path, {SHEET: spoil}), "WORKBOOK_UNREADABLE")
 
 
-def test_a_document_type_is_found_wherever_it_stands(tmp_path):
+def test_a_document_type_is_found_wherever_it_stands(tmp_path: Path) -> None:
     path = write_workbook(tmp_path / "t.xlsx", table(food(1)))
     for part in ("[Content_Types].xml", "xl/styles.xml", "xl/_rels/workbook.xml.rels"):
         late = {part: lambda data: b"<!--" + b" " * ((1 << 20) - 9) + b"--><!DOCTYPE a>" + data}
@@ -264,7 +267,7 @@ def test_a_document_type_is_found_wherever_it_stands(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-16-le", "utf-16-be"])
-def test_a_document_type_is_found_whatever_the_part_is_called(tmp_path, encoding):
+def test_a_document_type_is_found_whatever_the_part_is_called(tmp_path: Path, encoding: str) -> None:
     path = write_workbook(tmp_path / "t.xlsx", table(food(1)))
     assert len(found(path)) == 1
     with zipfile.ZipFile(path, "a") as packed:
@@ -272,7 +275,9 @@ def test_a_document_type_is_found_whatever_the_part_is_called(tmp_path, encoding
     refused(path, "WORKBOOK_UNREADABLE")
 
 
-def test_what_is_too_large_is_refused_before_it_is_read(tmp_path, monkeypatch):
+def test_what_is_too_large_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_workbook(tmp_path / "t.xlsx", table(*(food(n) for n in range(1, 40))))
     monkeypatch.setattr(workbook, "_MOST_CELLS", 300)  # cells that are not written count too
     refused(path, "TOO_LARGE")
@@ -289,13 +294,13 @@ def test_what_is_too_large_is_refused_before_it_is_read(tmp_path, monkeypatch):
     [(SHEET, b"<c/>" * 4_100_000), (SHEET, b"<x:c />" * 4_100_000), (SHEET, b"<q/>" * 24_100_000),
      ("xl/styles.xml", b"<xf/>" * 201_000)],
 )  # fmt: skip
-def test_cells_and_styles_are_counted_before_they_are_made(tmp_path, part, more):
+def test_cells_and_styles_are_counted_before_they_are_made(tmp_path: Path, part: str, more: bytes) -> None:
     path = write_workbook(tmp_path / "t.xlsx", table(food(1)))
     mark = b"</row>" if part == SHEET else b"</cellXfs>"
     refused(with_part(path, {part: lambda data: data.replace(mark, more + mark, 1)}), "TOO_LARGE")
 
 
-def test_a_row_number_out_of_this_world_does_not_count_up_to_it(tmp_path):
+def test_a_row_number_out_of_this_world_does_not_count_up_to_it(tmp_path: Path) -> None:
     path = write_workbook(tmp_path / "t.xlsx", table(food(1), food(2)))
     far = {SHEET: lambda data: data.replace(b'<row r="3"', b'<row r="99999999999"')}
     refused(with_part(path, far), "TOO_LARGE")
@@ -331,7 +336,7 @@ def changed(data: bytes, dice: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_file_changed_at_random_is_read_or_refused_and_nothing_else(tmp_path, seed):
+def test_a_file_changed_at_random_is_read_or_refused_and_nothing_else(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     texts = [as_text(table(food(1), food(2))).encode(e) for e in ("utf-8", "utf-16", "gb18030", "utf-32")]
     with zipfile.ZipFile(write_workbook(tmp_path / "t.xlsx", table(food(1), food(2)))) as packed:

@@ -154,7 +154,7 @@ def test_a_request_is_signed_by_its_key_and_others_read_it(tmp_path: Path, suite
         assert pyca_x509.load_der_x509_csr(der).is_signature_valid
     file = tmp_path / "csr.pem"
     file.write_bytes(pem.armor("CERTIFICATE REQUEST", der))
-    command = ["openssl", "req", "-in", file, "-noout", "-verify", "-text", "-nameopt", "utf8"]
+    command = ["openssl", "req", "-in", str(file), "-noout", "-verify", "-text", "-nameopt", "utf8"]
     if suite is Suite.SM2_SM3:
         command += ["-vfyopt", "distid:1234567812345678"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

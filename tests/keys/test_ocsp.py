@@ -48,7 +48,10 @@ class Ca:
     keys: dict[str, SigningKey]
 
     def statuses(self, serial: int) -> CertStatus:
-        known = {read_x509_cert(self.seal).serial: GOOD, read_x509_cert(self.other).serial: Revoked(AT)}
+        known: dict[int, CertStatus] = {
+            read_x509_cert(self.seal).serial: GOOD,
+            read_x509_cert(self.other).serial: Revoked(AT),
+        }
         return known.get(serial, UNKNOWN)
 
     def ask(

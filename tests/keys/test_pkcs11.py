@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pkcs11
 import pytest
@@ -100,7 +101,9 @@ def test_the_private_key_never_comes_out(
         key[Attribute.EXTRACTABLE] = True
     with pytest.raises(pkcs11.PKCS11Error):
         key[Attribute.SENSITIVE] = False
-    wrapping = opened.generate_key(KeyType.AES, 256, capabilities=MechanismFlag.WRAP | MechanismFlag.ENCRYPT)
+    wrapping: Any = opened.generate_key(
+        KeyType.AES, 256, capabilities=MechanismFlag.WRAP | MechanismFlag.ENCRYPT
+    )
     for mechanism in (Mechanism.AES_KEY_WRAP, Mechanism.AES_KEY_WRAP_PAD):
         with pytest.raises(pkcs11.KeyUnextractable):
             wrapping.wrap_key(key, mechanism=mechanism)
@@ -215,19 +218,18 @@ def test_a_ca_in_the_token_issues_certificates_and_crls(provider: Pkcs11KeyProvi
         provider.generate(KeyPurpose.ROOT_CA, suite, label="root", at=AT).key_id, KeyPurpose.ROOT_CA
     )
     until = AT + timedelta(days=30)
-    arguments = {"not_before": AT, "not_after": until}
+    arguments: dict[str, Any] = {"not_before": AT, "not_after": until, "crl_address": None}
     subject = Subject("测试根", "印证")
     public_key = root.record.public_key
-    cert = make_x509_cert(Profile.ROOT, subject, public_key, root, None, crl_address=None, **arguments)
-    seal = make_x509_cert(
-        Profile.SEAL, Subject("章", "印证"), public_key, root, cert, crl_address=None, **arguments
-    )
+    cert = make_x509_cert(Profile.ROOT, subject, public_key, root, None, **arguments)
+    seal = make_x509_cert(Profile.SEAL, Subject("章", "印证"), public_key, root, cert, **arguments)
     check_issued_by(seal, cert)
     loaded = x509.load_der_x509_certificate(cert)
     x509.load_der_x509_certificate(seal).verify_directly_issued_by(loaded)
     crl = make_crl(root, cert, [RevokedSerial(7, AT)], number=1, this_update=AT, next_update=until)
     read = x509.load_der_x509_crl(crl)
-    assert read.is_signature_valid(loaded.public_key())  # type: ignore[arg-type]  # RSA or EC, as made above
+    public: Any = loaded.public_key()  # RSA or EC, as made above
+    assert read.is_signature_valid(public)
     assert read.get_revoked_certificate_by_serial_number(7) is not None
 
 

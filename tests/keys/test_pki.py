@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from asn1crypto import crl as asn1_crl
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from keys.custody import KeyPurpose, SigningKey
@@ -196,7 +198,7 @@ def test_a_certificate_is_not_issued_by_another_name(tree: Tree) -> None:
         check_issued_by(tree.certs[Profile.SEAL], tree.certs[Profile.ISSUING])
 
 
-def test_a_certificate_is_not_issued_by_another_key_of_the_same_name(tree: Tree, tmp_path) -> None:
+def test_a_certificate_is_not_issued_by_another_key_of_the_same_name(tree: Tree, tmp_path: Path) -> None:
     impostor_key = new_key(provider_at(tmp_path), KeyPurpose.ROOT_CA, tree.family)
     impostor = make_x509_cert(
         Profile.ROOT, Subject("测试 root", "印证"), impostor_key.record.public_key, impostor_key, None,
@@ -280,6 +282,8 @@ def test_cryptography_reads_an_rsa_revocation_list(trees: dict[Suite, Tree]) -> 
     tree = trees[Suite.RSA3072_SHA256]
     listed = x509.load_der_x509_crl(crl_of(tree, REVOKED))
     root = x509.load_der_x509_certificate(tree.certs[Profile.ROOT])
-    assert listed.is_signature_valid(root.public_key())  # type: ignore[arg-type]
+    public = root.public_key()
+    assert isinstance(public, rsa.RSAPublicKey)
+    assert listed.is_signature_valid(public)
     assert {entry.serial_number for entry in listed} == {entry.serial for entry in REVOKED}
     assert listed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 7

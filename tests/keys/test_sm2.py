@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import resource
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -44,11 +45,15 @@ OTHERS_SIGNATURE = bytes.fromhex(
 )
 N = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
 
+Engine = type[libcrypto.PublicKey] | type[pure.PublicKey]
+Opener = type[libcrypto.PrivateKey] | type[pure.PrivateKey]
+
 
 @pytest.fixture(params=[libcrypto.PublicKey, pure.PublicKey], ids=["libcrypto", "gmssl"])
-def engine(request: pytest.FixtureRequest):
+def engine(request: pytest.FixtureRequest) -> Engine:
     """Each engine's public key."""
-    return request.param
+    opened: Engine = request.param
+    return opened
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +61,7 @@ def key() -> libcrypto.PrivateKey:
     return libcrypto.PrivateKey.generate()
 
 
-def refuses(key, message: bytes, signature: bytes) -> bool:
+def refuses(key: sm2.Sm2PublicKey, message: bytes, signature: bytes) -> bool:
     try:
         key.check(message, signature)
     except InvalidSignature:
@@ -70,7 +75,7 @@ def test_z_and_e_are_those_of_the_standard() -> None:
     assert sm3(z + MESSAGE).hex() == "f0b43e94ba45accaace692ed534382eb17e6ab5a19ce7b31f4486fdfc0d28640"
 
 
-def test_the_example_of_the_standard_verifies(engine) -> None:
+def test_the_example_of_the_standard_verifies(engine: Engine) -> None:
     engine(sm2.encode_spki(POINT)).check(MESSAGE, SIGNATURE)
 
 
@@ -79,11 +84,11 @@ def test_the_oracle_signs_the_example_of_the_standard() -> None:
     assert bytes.fromhex(oracle.sign(digest("sm3", sm2.z_value(POINT), MESSAGE), K)) == SIGNATURE
 
 
-def test_a_signature_made_with_an_empty_id_is_refused(engine) -> None:
+def test_a_signature_made_with_an_empty_id_is_refused(engine: Engine) -> None:
     assert refuses(engine(sm2.encode_spki(POINT)), MESSAGE, EMPTY_ID)
 
 
-def test_what_another_program_signed_verifies_and_its_raw_form_is_refused(engine) -> None:
+def test_what_another_program_signed_verifies_and_its_raw_form_is_refused(engine: Engine) -> None:
     public = engine(sm2.encode_spki(OTHERS_POINT))
     public.check(b"hello\n", OTHERS_SIGNATURE)
     r, s = decode_dss_signature(OTHERS_SIGNATURE)
@@ -103,7 +108,7 @@ def test_what_the_oracle_signs_libcrypto_verifies() -> None:
 
 
 @pytest.mark.parametrize("first", [0x04, 0x40, 0x00])
-def test_the_first_byte_of_a_key_does_not_matter(engine, first: int) -> None:
+def test_the_first_byte_of_a_key_does_not_matter(engine: Engine, first: int) -> None:
     key = libcrypto.PrivateKey.generate()
     while sm2.parse_spki(key.public_key)[1] != first:
         key = libcrypto.PrivateKey.generate()
@@ -114,7 +119,7 @@ def test_two_signatures_over_one_message_differ(key: libcrypto.PrivateKey) -> No
     assert key.sign(b"x") != key.sign(b"x")
 
 
-def test_a_changed_message_and_another_key_are_refused(engine, key: libcrypto.PrivateKey) -> None:
+def test_a_changed_message_and_another_key_are_refused(engine: Engine, key: libcrypto.PrivateKey) -> None:
     signature = key.sign(b"message")
     assert not refuses(engine(key.public_key), b"message", signature)
     assert refuses(engine(key.public_key), b"messagf", signature)
@@ -155,7 +160,7 @@ OTHER_ENCODINGS = {
 
 
 @pytest.mark.parametrize("name", OTHER_ENCODINGS)
-def test_any_other_encoding_is_refused(engine, name: str) -> None:
+def test_any_other_encoding_is_refused(engine: Engine, name: str) -> None:
     assert refuses(engine(sm2.encode_spki(POINT)), MESSAGE, OTHER_ENCODINGS[name])
 
 
@@ -179,7 +184,7 @@ def test_every_flipped_bit_of_a_signature_is_refused() -> None:
         lambda spki: b"",
     ],
 )
-def test_what_is_no_point_of_the_curve_is_no_key(spoil) -> None:
+def test_what_is_no_point_of_the_curve_is_no_key(spoil: Callable[[bytes], bytes]) -> None:
     with pytest.raises(Malformed):
         libcrypto.PublicKey(spoil(sm2.encode_spki(POINT)))
 
@@ -229,7 +234,7 @@ def test_a_private_key_comes_back_from_its_encrypted_form_only(key: libcrypto.Pr
 
 
 @pytest.mark.parametrize("opener", [libcrypto.PrivateKey, pure.PrivateKey], ids=["libcrypto", "gmssl"])
-def test_a_private_key_does_not_open_with_another_passphrase_or_damaged(opener) -> None:
+def test_a_private_key_does_not_open_with_another_passphrase_or_damaged(opener: Opener) -> None:
     encrypted = libcrypto.PrivateKey.generate().to_encrypted_pkcs8(b"pass", kdf_rounds=10)
     opener.from_encrypted_pkcs8(encrypted, b"pass")
     for damaged, passphrase in (
@@ -252,7 +257,7 @@ def test_the_two_engines_open_the_same_key(key: libcrypto.PrivateKey) -> None:
 
 
 @pytest.fixture
-def without_libcrypto(monkeypatch: pytest.MonkeyPatch):
+def without_libcrypto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine whose libcrypto has no SM2."""
     monkeypatch.setattr(libcrypto, "passes_self_test", lambda: False)
     monkeypatch.setattr(sm2, "_insecure_signing", False)

@@ -7,6 +7,7 @@ import itertools
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from keys.custody import SigningKey
 from keys.suites import Suite, check_signature, suite_of_public_key
@@ -22,7 +23,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> dict[Suite, SigningKey]:
     return keys_of_every_suite(tmp_path_factory.mktemp("keys"))
 
 
-def spki_of(key) -> bytes:
+def spki_of(key: PrivateKeyTypes) -> bytes:
     return key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -67,11 +68,13 @@ def test_another_curve_is_refused_though_its_signature_is_right() -> None:
 
 def test_pss_padding_and_other_digests_are_refused(opened: dict[Suite, SigningKey]) -> None:
     key = opened[Suite.RSA3072_SHA256]
+    rsa_key = key.pyca
+    assert isinstance(rsa_key, rsa.RSAPrivateKey)
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
     for signature in (
-        key.pyca.sign(MESSAGE, pss, hashes.SHA256()),  # type: ignore[union-attr]
-        key.pyca.sign(MESSAGE, padding.PKCS1v15(), hashes.SHA512()),  # type: ignore[union-attr]
-        key.pyca.sign(MESSAGE, padding.PKCS1v15(), hashes.SHA1()),  # type: ignore[union-attr]
+        rsa_key.sign(MESSAGE, pss, hashes.SHA256()),
+        rsa_key.sign(MESSAGE, padding.PKCS1v15(), hashes.SHA512()),
+        rsa_key.sign(MESSAGE, padding.PKCS1v15(), hashes.SHA1()),
     ):
         with pytest.raises(VerificationError):
             check_signature(Suite.RSA3072_SHA256, key.record.public_key, MESSAGE, signature)

@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asn1crypto import cms, core, pem, tsp, x509
@@ -45,14 +46,18 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     provider = provider_at(tmp_path_factory.mktemp("keys"))
     root_key = new_key(provider, KeyPurpose.ROOT_CA, request.param)
     key = new_key(provider, KeyPurpose.TIME_STAMP, request.param)
-    term = {"not_before": AT - timedelta(days=1), "not_after": AT + timedelta(days=9000)}
+    term: dict[str, Any] = {
+        "not_before": AT - timedelta(days=1),
+        "not_after": AT + timedelta(days=9000),
+        "crl_address": None,
+    }
     root = make_x509_cert(
         Profile.ROOT, Subject("root", "印证"), root_key.record.public_key, root_key, None,
-        crl_address=None, **term,
+        **term,
     )  # fmt: skip
     cert = make_x509_cert(
         Profile.TIME_STAMP, Subject("time", "印证"), key.record.public_key, root_key, root,
-        crl_address=None, **term,
+        **term,
     )  # fmt: skip
     return Made(TimeStampAuthority(key, (cert,), Stopped()), root)
 

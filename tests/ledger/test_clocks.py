@@ -236,7 +236,7 @@ def test_the_whole_program_under_a_clock_that_is_ahead(tmp_path: Path) -> None:
     environment.pop("DATABASE_URL", None)
 
     def run(ahead: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = ["faketime", "-f", ahead, program, *map(str, arguments)]
+        command = ["faketime", "-f", ahead, str(program), *map(str, arguments)]
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False, timeout=HANG_SECONDS
         )

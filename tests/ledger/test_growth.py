@@ -89,7 +89,12 @@ def test_the_number_of_looks_hardly_rises_with_the_log(
 ) -> None:
     looks: list[int] = []
     read = sql.read_at_ms
-    monkeypatch.setattr(sql, "read_at_ms", lambda connection, seq: looks.append(seq) or read(connection, seq))
+
+    def looking(connection: sa.Connection, seq: int) -> int | None:
+        looks.append(seq)
+        return read(connection, seq)
+
+    monkeypatch.setattr(sql, "read_at_ms", looking)
     counted: list[int] = []
     filled = 0
     for size in (1_000, 64_000):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.ledger_world import ORIGIN, World
 from support.log_keys import only_key
 
 from keys import sm2
 from keys.sm2.encoding import parse_spki
-from ledger.log import Log
+from ledger.log import CheckpointSigner, Log
 from ledger.logkeys import LogKeys, check_log_checkpoint, keys_from_statements
 from ledger.note import KeyKind, SignerKey, parse_note
 from ledger.proof import check_embedded_receipt, format_receipt
@@ -47,9 +49,15 @@ def test_a_new_key_signs_beside_the_old_one_and_then_alone(world: World) -> None
         receipts.append((appended.entry_bytes, format_receipt(log.receipt([appended.seq])[0])))
 
     receipt()
-    for signers in ([old, second], [old, second, NEW], [second, NEW], [NEW]):
-        keys = log.change_keys(signers)  # type: ignore[arg-type]
-        assert set(keys.present) == {vkey_of(ORIGIN, each) for each in signers}  # type: ignore[arg-type]
+    steps: tuple[list[CheckpointSigner], ...] = (
+        [old, second],
+        [old, second, NEW],
+        [second, NEW],
+        [NEW],
+    )
+    for signers in steps:
+        keys = log.change_keys(signers)
+        assert set(keys.present) == {vkey_of(ORIGIN, each) for each in signers}
         receipt()
     assert [len(parse_note(text.split("\n\n", 1)[1]).signatures) for _, text in receipts] == [1, 2, 3, 2, 1]
     for entry, text in receipts:
@@ -103,16 +111,16 @@ def test_a_log_without_one_of_its_keys_does_not_start(world: World) -> None:
 
 
 @pytest.mark.parametrize("signers", [[], [Sm2Signer], [NEW, NEW]], ids=["none", "no Ed25519", "twice"])
-def test_keys_that_cannot_be_those_of_a_log_change_nothing(world: World, signers: list[object]) -> None:
+def test_keys_that_cannot_be_those_of_a_log_change_nothing(world: World, signers: list[Any]) -> None:
     log = world.open()
     before, size = log.keys, log.size
     made = [each() if isinstance(each, type) else each for each in signers]
     if made == [NEW, NEW]:
-        log.change_keys(made)  # type: ignore[arg-type]
+        log.change_keys(made)
         assert len(log.keys.present) == 1, "the same key twice is one key"
         return
     with pytest.raises(Malformed):
-        log.change_keys(made)  # type: ignore[arg-type]
+        log.change_keys(made)
     assert (log.keys, log.size) == (before, size)
 
 

@@ -26,7 +26,8 @@ from trust.app.site import create_app
 from trust.encoding import merkle
 from trust.encoding.entry import EntryKind, decode_entry
 from trust.model.errors import LedgerHalted, NotFound, StorageError
-from trust.words.language import LANGUAGES
+from trust.storage.sql import Database
+from trust.words.language import LANGUAGES, Language
 from trust.words.texts import text
 
 
@@ -79,7 +80,7 @@ def words_of(html: str) -> str:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_page_says_how_large_the_ledger_is_and_what_was_published(
-    browser: Browser, log: Log, language: str
+    browser: Browser, log: Log, language: Language
 ) -> None:
     html = browser.get(f"/ledger?lang={language}").text
     shown = words_of(html)
@@ -90,9 +91,9 @@ def test_the_page_says_how_large_the_ledger_is_and_what_was_published(
     assert log.keys.origin in shown
     for vkey in log.keys.present:
         assert vkey.key_id.hex() in shown
-        assert text(language, f"ledger_key.{vkey.kind.name}") in shown  # type: ignore[arg-type]
+        assert text(language, f"ledger_key.{vkey.kind.name}") in shown
     assert f"{log.keys.origin}/sm3" in shown
-    assert text(language, "ledger_signed.own.FAILED") not in shown  # type: ignore[arg-type]
+    assert text(language, "ledger_signed.own.FAILED") not in shown
 
 
 def test_the_growth_is_a_picture_with_words_and_a_table(browser: Browser, log: Log) -> None:
@@ -112,9 +113,12 @@ def test_many_visits_within_half_a_minute_cost_one_look_at_the_growth(
     fresh: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
-    monkeypatch.setattr(
-        explorer, "read_growth", lambda _, until_ms: looks.append(until_ms) or (GrowthPoint(until_ms, 2),)
-    )
+
+    def looking(_: Database, until_ms: int) -> tuple[GrowthPoint, ...]:
+        looks.append(until_ms)
+        return (GrowthPoint(until_ms, 2),)
+
+    monkeypatch.setattr(explorer, "read_growth", looking)
     for _ in range(3):
         assert fresh.get("/ledger").status_code == 200
     assert len(looks) == 1
@@ -136,13 +140,13 @@ def test_the_files_of_the_ledger_are_still_where_they_were(browser: Browser, log
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_explanation_says_what_a_judge_needs(browser: Browser, log: Log, language: str) -> None:
+def test_the_explanation_says_what_a_judge_needs(browser: Browser, log: Log, language: Language) -> None:
     shown = words_of(browser.get(f"/ledger/explained?lang={language}").text)
     assert "yinzheng verify --offline" in shown
     assert "yinzheng ledger recheck" in shown
     assert log.vkey.key_id.hex() in shown
     for topic in ("what", "entry", "receipt", "check", "witnesses", "erasure", "sm3", "limits"):
-        assert text(language, f"explained.{topic}") in shown  # type: ignore[arg-type]
+        assert text(language, f"explained.{topic}") in shown
 
 
 # --- an entry ---
@@ -150,7 +154,7 @@ def test_the_explanation_says_what_a_judge_needs(browser: Browser, log: Log, lan
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_an_entry_is_shown_field_by_field_and_holds_nobodys_name(
-    browser: Browser, pages_world: World, language: str
+    browser: Browser, pages_world: World, language: Language
 ) -> None:
     number = entry_with_a_previous_one(pages_world)
     raw = entry_bytes(pages_world, number)
@@ -161,8 +165,8 @@ def test_an_entry_is_shown_field_by_field_and_holds_nobodys_name(
     assert entry.prev_ref is not None
     assert f'href="/ledger?index={entry.prev_ref.seq}"' in html
     assert f'rel="prev" href="/ledger?index={number - 1}"' in html
-    assert text(language, f"ledger_kind.{entry.kind.name}") in html  # type: ignore[arg-type]
-    assert text(language, "ledger.no_personal_data") in html  # type: ignore[arg-type]
+    assert text(language, f"ledger_kind.{entry.kind.name}") in html
+    assert text(language, "ledger.no_personal_data") in html
     assert ("春城市市场监督管理局" if language == "zh-CN" else "Chuncheng Market Regulation") in html
     for hidden in (HOLDER_NAME, PERSON, pages_world.valid.identifier):
         assert hidden not in html
@@ -422,7 +426,8 @@ def cosigned(note: str, *keys: SignerKey, spoil: bool = False) -> str:
 def with_policy(pages_world: World, portal: BlockingPortal) -> Iterator[Browser]:
     """The pages of a service that has a policy of witnesses."""
     app = create_app(replace(pages_world.service, policy=POLICY))
-    browser = Browser(SimpleNamespace(app=app, service=pages_world.service), portal)  # type: ignore[arg-type]
+    world: Any = SimpleNamespace(app=app, service=pages_world.service)
+    browser = Browser(world, portal)
     yield browser
     browser.close()
 

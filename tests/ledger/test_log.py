@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from support.ledger_world import AUTHORITY, World
 from support.limits import HANG_SECONDS
 
 from ledger import sql
 from ledger.checkpoint import check_checkpoint
-from ledger.log import Log
+from ledger.groupcommit import Job
+from ledger.log import Appended, AppendRequest, Log
 from ledger.proof import check_embedded_receipt, format_receipt
 from trust.encoding import merkle
 from trust.encoding.entry import NO_REF, EntryKind, PreviousEntry, decode_entry
@@ -34,7 +38,7 @@ def test_a_new_log_begins_with_two_entries_of_its_own_and_is_published(world: Wo
 
 def test_entries_are_chained_to_the_log_the_ecertificate_and_the_authority(world: World) -> None:
     log = world.open()
-    about = {"subject_id": 7, "ref": b"\x07" * 32}
+    about: dict[str, Any] = {"subject_id": 7, "ref": b"\x07" * 32}
     issued, other, suspended = log.append(
         [
             world.request(**about),
@@ -115,9 +119,9 @@ def test_a_subject_keeps_its_ref(world: World) -> None:
     ],
     ids=str,
 )
-def test_a_request_that_cannot_be_an_entry_does_not_exist(changes: dict[str, object]) -> None:
+def test_a_request_that_cannot_be_an_entry_does_not_exist(world: World, changes: dict[str, Any]) -> None:
     with pytest.raises(Malformed):
-        World.request(None, **({"operation_id": 1} | changes))  # type: ignore[arg-type]
+        world.request(**changes)
 
 
 def test_many_threads_append_and_each_gets_its_own_gap_free_place(world: World) -> None:
@@ -140,7 +144,7 @@ class HeldCommits:
         self.sizes: list[int] = []
         store = log._store_jobs
 
-        def held(jobs):  # type: ignore[no-untyped-def]
+        def held(jobs: Sequence[Job[AppendRequest, Appended]]) -> object:
             self.sizes.append(len(jobs))
             self.entered.set()
             assert self.go_on.wait(HANG_SECONDS)
@@ -149,7 +153,7 @@ class HeldCommits:
         monkeypatch.setattr(log, "_store_jobs", held)
 
 
-def gather(log: Log, held: HeldCommits, batches: list) -> list:  # type: ignore[type-arg]
+def gather(log: Log, held: HeldCommits, batches: list[list[AppendRequest]]) -> list[Any]:
     """Appends the first batch, and the others while that commit is in flight."""
     with ThreadPoolExecutor(len(batches)) as pool:
         futures = [pool.submit(log.append, batches[0])]
@@ -190,7 +194,7 @@ def test_a_failure_nobody_foresaw_stays_with_its_own_call(
     poison = world.request()
     insert = sql.insert_entries
 
-    def failing(connection, entries):  # type: ignore[no-untyped-def]
+    def failing(connection: sa.Connection, entries: Sequence[sql.StoredEntry]) -> None:
         if any(each.operation_id == poison.operation_id for each in entries):
             raise ZeroDivisionError
         insert(connection, entries)

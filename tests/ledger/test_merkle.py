@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,7 +109,7 @@ def test_every_consistency_of_small_trees_is_shown_and_no_spoiled_one() -> None:
     for size in range(1, SMALL + 1):
         for old in range(1, size + 1):
             proof = merkle.prove_consistency(old, hashes[:size])
-            check = {"size1": old, "root1": roots[old], "size2": size, "root2": roots[size]}
+            check: dict[str, Any] = {"size1": old, "root1": roots[old], "size2": size, "root2": roots[size]}
             merkle.check_consistency(**check, proof=proof)
             for spoiled in spoil(proof):
                 with pytest.raises(VerificationError):

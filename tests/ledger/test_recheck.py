@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.ledger_world import World
@@ -16,10 +17,10 @@ SIZE = 602
 
 
 @pytest.fixture
-def published(world: World) -> Iterator[World]:
+def published(world: World) -> World:
     log = world.open()
     world.append(log, 500)
-    about = {"subject_id": 3, "ref": (3).to_bytes(32, "big")}
+    about: dict[str, Any] = {"subject_id": 3, "ref": (3).to_bytes(32, "big")}
     log.append([world.request(**about, kind=kind) for kind in (EntryKind.SUSPENDED, EntryKind.REINSTATED)])
     while log.size < SIZE:
         world.append(log, 1)
@@ -44,7 +45,7 @@ def test_a_log_in_order_has_no_findings(published: World) -> None:
     assert ("files", SIZE, SIZE) in seen
 
 
-def forge_row(world: World, seq: int, *, field: str, value: object) -> None:
+def forge_row(world: World, seq: int, *, field: str, value: Any) -> None:
     """Changes an entry as somebody would who knows the columns: bytes and leaf hash fit each other."""
     import dataclasses
 
@@ -52,7 +53,7 @@ def forge_row(world: World, seq: int, *, field: str, value: object) -> None:
 
     with world.database.read() as connection:
         [row] = sql.read_entries(connection, start=seq, end=seq + 1)
-    data = encode_entry(dataclasses.replace(decode_entry(row.entry_bytes), **{field: value}))  # type: ignore[arg-type]
+    data = encode_entry(dataclasses.replace(decode_entry(row.entry_bytes), **{field: value}))
     world.tamper(
         "UPDATE ledger_entry SET entry_bytes = :b, leaf_hash = :h WHERE seq = :s",
         b=data,

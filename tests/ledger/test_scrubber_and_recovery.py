@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.ledger_world import World
@@ -51,7 +53,7 @@ class Forgetful:
 def filled(world: World, count: int = 600) -> None:
     log = world.open()
     world.append(log, count)
-    about = {"subject_id": 3, "ref": (3).to_bytes(32, "big")}
+    about: dict[str, Any] = {"subject_id": 3, "ref": (3).to_bytes(32, "big")}
     log.append([world.request(**about, kind=EntryKind.SUSPENDED)])
     log.publish()
 
@@ -155,7 +157,7 @@ def test_what_is_found_stops_the_log(world: World) -> None:
         log.publish()
 
 
-def recovered(world: World, identities: Remembered | Forgetful, **more: bool) -> tuple[int, int, int]:
+def recovered(world: World, identities: Remembered | Forgetful, **more: Any) -> tuple[int, int, int]:
     found = recover(
         world.database,
         world.lock_store,
@@ -227,7 +229,7 @@ def test_tiles_that_a_crash_left_beyond_the_locked_head_do_not_stop_a_recovered_
 def test_a_process_that_still_runs_on_the_old_database_stops(world: World) -> None:
     filled(world)
     log, remembered, state = world._logs[0], Remembered(world), world.state()
-    world.restore_database_to(state.__class__(**{**sql._fields(state), "size": state.size}))  # type: ignore[arg-type]
+    world.restore_database_to(replace(state))
     recovered(world, remembered, even_if_not_behind=True)
     with pytest.raises(LedgerHalted, match="restored while this process ran"):
         world.append(log, 1)
@@ -277,8 +279,8 @@ def test_an_auditor_from_outside_needs_the_files_and_one_key(world: World, tmp_p
     copy = tmp_path / "mirror"
     shutil.copytree(world.folder, copy)
 
-    def look(**more: object) -> list[tuple[int | None, str]]:
-        found = audit(TileFolder(copy), TileFolder(copy / "sm3"), log_vkey=log.vkey, **more)  # type: ignore[arg-type]
+    def look(**more: Any) -> list[tuple[int | None, str]]:
+        found = audit(TileFolder(copy), TileFolder(copy / "sm3"), log_vkey=log.vkey, **more)
         if not found.findings:
             assert found.size == log.size
             assert found.issued == {"11100000000013338W": 600}

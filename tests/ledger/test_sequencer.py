@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from support.ledger_world import World
@@ -28,7 +29,7 @@ ALLOWED = {
 }
 
 
-def about(world: World, kind: EntryKind, number: int = 7, **more: object) -> AppendRequest:
+def about(world: World, kind: EntryKind, number: int = 7, **more: Any) -> AppendRequest:
     return world.request(kind=kind, subject_id=number, ref=number.to_bytes(32, "big"), **more)
 
 
@@ -168,7 +169,7 @@ def test_every_256th_entry_binds_the_other_tree(world: World) -> None:
     ],
 )
 def test_what_is_for_the_log_or_about_nothing_cannot_be_asked_for(
-    world: World, changes: dict[str, object]
+    world: World, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(Malformed):
         world.request(**changes)

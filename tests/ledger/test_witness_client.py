@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -243,12 +243,12 @@ def test_the_whole_takes_no_longer_than_the_time_limit(world: World) -> None:
 def test_an_answer_that_drips_does_not_outlast_the_time_limit(world: World) -> None:
     world.add("a")
 
-    async def drip() -> object:
+    async def drip() -> AsyncIterator[bytes]:
         while True:
             await asyncio.sleep(0.05)
             yield b"x"
 
-    world.server.instead = {"a": lambda _: httpx.Response(200, content=drip())}  # type: ignore[arg-type]
+    world.server.instead = {"a": lambda _: httpx.Response(200, content=drip())}
     started = time.monotonic()
     assert failures(world.ask(timeout=0.4).cosign(LOG.note(5), LOG.prove)) == {"a": Failure.TOO_SLOW}
     assert time.monotonic() - started < 20

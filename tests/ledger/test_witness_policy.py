@@ -194,7 +194,7 @@ def test_a_policy_made_in_code_keeps_the_same_rules() -> None:
         {"witnesses": (witness,), "groups": (Group(name="g", threshold=2, members=("a",)),)},
     ):
         with pytest.raises(Malformed):
-            Policy(**wrong)  # type: ignore[arg-type]
+            Policy(**wrong)
 
 
 def test_a_policy_is_as_deep_and_as_long_as_it_likes() -> None:

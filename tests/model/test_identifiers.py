@@ -14,7 +14,7 @@ IN_CIRCULATION = [
 
 
 @pytest.mark.parametrize("rest", IN_CIRCULATION)
-def test_an_identifier_in_circulation_is_read_and_written_back(rest):
+def test_an_identifier_in_circulation_is_read_and_written_back(rest: str) -> None:
     assert str(parse(f"{ROOT}.{rest}")) == f"{ROOT}.{rest}"
 
 
@@ -26,18 +26,18 @@ def test_an_identifier_in_circulation_is_read_and_written_back(rest):
         ("11100000000013661B006113700000045046442209FA4E88F9E4C878F3E9BED2CE7EA49001", "D"),
     ],
 )
-def test_check_characters_follow_iso_7064(joined, check):
+def test_check_characters_follow_iso_7064(joined: str, check: str) -> None:
     assert check_character(joined) == check
 
 
-def test_an_identifier_with_the_check_character_of_another_rule_is_refused():
+def test_an_identifier_with_the_check_character_of_another_rule_is_refused() -> None:
     published = "11100000000013661B006.113700000045046442.209FA4E88F9E4C878F3E9BED2CE7EA49.001.M"
     with pytest.raises(Malformed) as refused:
         parse(f"{ROOT}.{published}")
     assert refused.value.code == "IDENTIFIER_CHECK"
 
 
-def test_every_changed_character_is_noticed():
+def test_every_changed_character_is_noticed() -> None:
     text = f"{ROOT}.{IN_CIRCULATION[0]}"
     for place, char in enumerate(text):
         for other in {"0", "7", "A", "Z", "."} - {char}:
@@ -49,7 +49,7 @@ def test_every_changed_character_is_noticed():
     "text",
     ["", ROOT, ROOT + ".", ROOT + "." + IN_CIRCULATION[0] + ".", "x" + ROOT, f" {ROOT}.{IN_CIRCULATION[0]}"],
 )
-def test_other_text_is_no_identifier(text):
+def test_other_text_is_no_identifier(text: str) -> None:
     with pytest.raises(Malformed):
         parse(text)
 
@@ -57,13 +57,13 @@ def test_other_text_is_no_identifier(text):
 @pytest.mark.parametrize(
     ("serial", "version"), [("", 1), ("a1", 1), ("1" * 41, 1), ("１", 1), ("1", 0), ("1", 1000)]
 )
-def test_make_refuses_a_serial_or_version_that_cannot_be_written(serial, version):
+def test_make_refuses_a_serial_or_version_that_cannot_be_written(serial: str, version: int) -> None:
     issuer = UnifiedSocialCreditCode("11430000006122244L")
     with pytest.raises(Malformed):
         make(type_code="11100000000013338W011", issuer=issuer, serial=serial, version=version)
 
 
-def test_make_and_parse_are_inverse():
+def test_make_and_parse_are_inverse() -> None:
     issuer = UnifiedSocialCreditCode("11430000006122244L")
     made = make(type_code="11100000000013338W011", issuer=issuer, serial="7K2MZQ5A9D3F1B8C6E40", version=12)
     assert parse(str(made)) == made
@@ -71,6 +71,6 @@ def test_make_and_parse_are_inverse():
 
 
 @pytest.mark.parametrize("code", ["11100000000013338W01", "11100000000013338W0-1", "11100000000013338X011"])
-def test_a_type_code_that_does_not_begin_with_a_credit_code_is_refused(code):
+def test_a_type_code_that_does_not_begin_with_a_credit_code_is_refused(code: str) -> None:
     with pytest.raises(Malformed):
         make(type_code=code, issuer=UnifiedSocialCreditCode("11430000006122244L"), serial="1")

@@ -74,7 +74,7 @@ def test_a_key_opens_what_its_scopes_say(access: Access) -> None:
     assert (caller.label, caller.authority_id, caller.scopes) == (
         "窗口 3",
         "cc-scjg",
-        {"verify", "cert.read"},
+        frozenset({"verify", "cert.read"}),
     )
     assert refusal(access, key, "admin")[0] == "NOT_PERMITTED"
 

@@ -12,7 +12,7 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from issuer.catalogue import check_fields, load_catalogue, load_profile
+from issuer.catalogue import CheckedFields, check_fields, load_catalogue, load_profile
 from issuer.rendering import missing_characters
 from issuer.seals.artwork import round_seal
 from trust.app.samples import RECORDS, dated, read_sample
@@ -23,7 +23,7 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 TODAY = date(2025, 12, 1)
 
 
-def rows(name):
+def rows(name: str) -> list[tuple[int, dict[str, str]]]:
     with (SAMPLES / name).open(encoding="utf-8", newline="") as lines:
         return list(enumerate(csv.DictReader(lines), 2))
 
@@ -34,22 +34,22 @@ BAD_REASONS = re.findall(
 )
 
 
-def check(short, raw):
+def check(short: str, raw: dict[str, str]) -> CheckedFields:
     return check_fields(load_profile(short), raw, today=TODAY, missing_characters=missing_characters)
 
 
-def test_there_are_at_least_sixty_records():
+def test_there_are_at_least_sixty_records() -> None:
     assert len(GOOD) >= 60
 
 
 @pytest.mark.parametrize(
     ("short", "line", "row"), GOOD, ids=lambda v: None if isinstance(v, dict) else str(v)
 )
-def test_a_sample_record_keeps_every_rule(short, line, row):
+def test_a_sample_record_keeps_every_rule(short: str, line: int, row: dict[str, str]) -> None:
     check(short, row)
 
 
-def test_numbers_and_codes_are_not_used_twice():
+def test_numbers_and_codes_are_not_used_twice() -> None:
     for short in load_catalogue():
         checked = [check(s, row) for s, _, row in GOOD if s == short]
         assert len({c.number for c in checked}) == len(checked)
@@ -57,7 +57,7 @@ def test_numbers_and_codes_are_not_used_twice():
         assert len(set(codes)) == len(codes)
 
 
-def test_every_code_is_of_an_area_that_does_not_exist():
+def test_every_code_is_of_an_area_that_does_not_exist() -> None:
     for short, _, row in GOOD:
         for holder in check(short, row).holders:
             start = 2 if holder.code_type.is_organisation else 0
@@ -65,23 +65,23 @@ def test_every_code_is_of_an_area_that_does_not_exist():
 
 
 @pytest.mark.parametrize("hard", ["㐂", "𠮷", "·", "Beispiel", "长期", "|", "；"])
-def test_the_hard_cases_are_among_the_samples(hard):
+def test_the_hard_cases_are_among_the_samples(hard: str) -> None:
     assert any(hard in value for _, _, row in GOOD for value in row.values())
 
 
-def test_every_bad_row_is_explained():
+def test_every_bad_row_is_explained() -> None:
     assert [int(line) for line, _, _ in BAD_REASONS] == [line for line, _ in rows("bad-rows.csv")]
 
 
 @pytest.mark.parametrize(("line", "field", "code"), BAD_REASONS)
-def test_a_bad_row_is_wrong_in_exactly_the_way_that_is_written(line, field, code):
+def test_a_bad_row_is_wrong_in_exactly_the_way_that_is_written(line: str, field: str, code: str) -> None:
     row = dict(rows("bad-rows.csv"))[int(line)]
     with pytest.raises(ProfileViolation) as refused:
         check("FOOD", row)
     assert [(reason.field, reason.code) for reason in refused.value.violations] == [(field, code)]
 
 
-def test_every_type_has_a_sample_authority_that_may_issue_it_and_can_have_a_seal():
+def test_every_type_has_a_sample_authority_that_may_issue_it_and_can_have_a_seal() -> None:
     bodies = tomllib.loads((SAMPLES / "authorities.toml").read_text(encoding="utf-8"))["authorities"]
     assert len(bodies) >= 4
     for body in bodies:
@@ -92,7 +92,7 @@ def test_every_type_has_a_sample_authority_that_may_issue_it_and_can_have_a_seal
     assert {body["suite"] for body in bodies} == {"SM2-SM3", "RSA3072-SHA256", "P256-SHA256"}
 
 
-def test_every_photograph_is_there_and_small():
+def test_every_photograph_is_there_and_small() -> None:
     for _, row in rows("medpr.csv"):
         photo = SAMPLES / row["照片"]
         assert photo.stat().st_size < 15_000
@@ -101,7 +101,7 @@ def test_every_photograph_is_there_and_small():
 
 
 @pytest.mark.parametrize("name", ["approval-letter", "road-permit-table"])
-def test_a_ready_made_pdf_fits_its_sidecar(name):
+def test_a_ready_made_pdf_fits_its_sidecar(name: str) -> None:
     sidecar = json.loads((SAMPLES / "pdf" / f"{name}.json").read_text(encoding="utf-8"))
     number = check(sidecar["type"], sidecar["fields"]).number
     document = pypdfium2.PdfDocument(SAMPLES / "pdf" / f"{name}.pdf")
@@ -114,12 +114,14 @@ def test_a_ready_made_pdf_fits_its_sidecar(name):
     document.close()
 
 
-def test_the_samples_stay_small():
+def test_the_samples_stay_small() -> None:
     assert sum(file.stat().st_size for file in SAMPLES.rglob("*") if file.is_file()) < 1_000_000
 
 
-def test_the_script_makes_the_same_records_again():
+def test_the_script_makes_the_same_records_again() -> None:
     spec = importlib.util.spec_from_file_location("make_samples", SAMPLES / "make_samples.py")
+    assert spec is not None
+    assert spec.loader is not None
     make_samples = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(make_samples)
     made = {

@@ -200,7 +200,9 @@ def test_a_release_made_since_changes_nothing(tmp_path: Path, monkeypatch: pytes
         [tmp_path / ".venv/bin/python", "-m", "pip", "list", "--format=json"],
         cwd=tmp_path, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    versions = {canonicalize_name(each["name"]): each["version"] for each in json.loads(listed.stdout)}
+    versions: dict[str, str] = {
+        canonicalize_name(each["name"]): each["version"] for each in json.loads(listed.stdout)
+    }
     assert {"pydantic", "email-validator", "dnspython"} <= set(names)
     assert {name: versions[name] for name in names} == {name: version_of(lock[name]) for name in names}
 

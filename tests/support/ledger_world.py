@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -69,9 +70,9 @@ class World:
         self._logs.append(log)
         return log
 
-    def request(self, operation_id: int | None = None, **changes: object) -> AppendRequest:
+    def request(self, operation_id: int | None = None, **changes: Any) -> AppendRequest:
         number = next(self._numbers) if operation_id is None else operation_id
-        fields: dict[str, object] = {
+        fields: dict[str, Any] = {
             "operation_id": number,
             "kind": EntryKind.ISSUED,
             "actor": AUTHORITY,
@@ -80,7 +81,7 @@ class World:
             "commit": b"\x05" * 32,
             "suite": "SM2-SM3",
         }
-        return AppendRequest(**(fields | changes))  # type: ignore[arg-type]
+        return AppendRequest(**(fields | changes))
 
     def append(self, log: Log, count: int) -> list[Appended]:
         return log.append([self.request() for _ in range(count)])

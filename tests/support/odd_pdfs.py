@@ -183,8 +183,13 @@ HARMLESS: dict[str, Callable[[], bytes]] = {
 }  # fmt: skip
 """Files with something in them that does nothing."""
 
+
+def _acting(action: bytes) -> Callable[[], bytes]:
+    return lambda: letter(page_objects(b"/OpenAction" + action))
+
+
 ACTING: dict[str, Callable[[], bytes]] = {
-    kind: (lambda action=action: letter(page_objects(b"/OpenAction" + action)))  # type: ignore[misc]
+    kind: _acting(action)
     for kind, action in {
         "an address": b"<</S/URI/URI(https://a.example)>>",
         "a script": b"<</S/JavaScript/JS(1)>>",

@@ -14,6 +14,7 @@ from cryptography import x509 as pyca_x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
+from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12PrivateKeyTypes
 
 from keys import asn1, sm2
 from keys.pki.build import signature_algorithm
@@ -209,12 +210,12 @@ def requested_key(der: bytes) -> bytes:
     return bytes(info["subject_pk_info"].dump())
 
 
-def pfx(ca: OutsideCa, key: object, cert: bytes, *, password: bytes = PASSWORD) -> bytes:
+def pfx(ca: OutsideCa, key: PKCS12PrivateKeyTypes, cert: bytes, *, password: bytes = PASSWORD) -> bytes:
     load = pyca_x509.load_der_x509_certificate
     return pkcs12.serialize_key_and_certificates(
         b"seal",
         key,
         load(cert),
         [load(ca.cert)],
-        BestAvailableEncryption(password),  # type: ignore[arg-type]
+        BestAvailableEncryption(password),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from issuer.ecertificates.issuing import Outcome
 from issuer.presenting.presenting import Level
 from keys.suites import Suite
 from trust.app.compose import Service, open_service
@@ -144,10 +145,9 @@ def _identity_number(body: str) -> str:
     return body + identity_check_character(body)
 
 
-def _issued(outcome: object) -> IssuedECertificate:
-    error, issued = outcome.error, outcome.issued  # type: ignore[attr-defined]
-    assert issued is not None, error
-    return issued
+def _issued(outcome: Outcome) -> IssuedECertificate:
+    assert outcome.issued is not None, outcome.error
+    return outcome.issued
 
 
 def _fields(number: int, holder_code: str, since: date) -> dict[str, str | list[str]]:

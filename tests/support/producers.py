@@ -221,7 +221,7 @@ class Producer:
     ) -> bytes:
         """One more signature, as pyHanko makes it."""
         party = signer or self.signer
-        store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
+        store = SimpleCertificateStore()
         store.register_multiple([self.ca.asn1_cert, self.root.asn1_cert])
         context = ValidationContext(
             trust_roots=[self.root.asn1_cert],

@@ -199,13 +199,17 @@ def make_tree(
         return provider.open(provider.generate(wanted, suite, label=wanted, at=MADE).key_id, wanted)
 
     root_key, key = new(KeyPurpose.ROOT_CA), new(purpose)
-    long = {
-        "not_before": MADE - timedelta(days=9),
-        "not_after": ENDS + timedelta(days=9),
-        "crl_address": None,
-    }
     name = Subject(f"{profile.value} 根", "印证测试")
-    root = make_x509_cert(Profile.ROOT, name, root_key.record.public_key, root_key, None, **long)
+    root = make_x509_cert(
+        Profile.ROOT,
+        name,
+        root_key.record.public_key,
+        root_key,
+        None,
+        not_before=MADE - timedelta(days=9),
+        not_after=ENDS + timedelta(days=9),
+        crl_address=None,
+    )
     cert = make_x509_cert(
         profile,
         Subject(f"{profile.value} 证书", "印证测试"),

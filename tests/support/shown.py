@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pypdfium2
@@ -19,12 +20,13 @@ class Shown:
     picture: bytes
 
     def as_(self, form: str) -> bytes | str:
-        return {
+        forms: dict[str, Callable[[], bytes | str]] = {
             "file": lambda: self.file,
             "code": lambda: self.code,
             "picture": lambda: self.picture,
             "photo": lambda: photographed(self.picture),
-        }[form]()
+        }
+        return forms[form]()
 
 
 def photographed(picture: bytes) -> bytes:

@@ -22,7 +22,7 @@ def food(number: int = 1, **changes: Any) -> list[Any]:
     return list({**FOOD, "licence_number": f"JY2990101{number:07d}", **changes}.values())
 
 
-def table(*rows: Sequence[Any], header: Sequence[str] = LABELS) -> list[list[Any]]:
+def table(*rows: Sequence[Any], header: Sequence[str | None] = LABELS) -> list[list[Any]]:
     return [list(header), *map(list, rows)]
 
 

@@ -100,7 +100,7 @@ def test_an_older_bundle_is_not_believed_again(cli: Cli) -> None:
     assert cli.run("bundle", cli.folder / "new") == 0
     assert cli.run("verify", "--offline", cli.folder / "new", pdf) == 0
     assert cli.run("verify", "--offline", cli.folder / "old", pdf, "--json") == 2
-    (finding,) = (f for f in cli.lines()[0]["findings"] if f["check"] == "trust-list")  # type: ignore[attr-defined]
+    (finding,) = (f for f in cli.lines()[0]["findings"] if f["check"] == "trust-list")
     assert finding["code"] == "TRUST_LIST_ROLLED_BACK"
     now = datetime.now(UTC).isoformat()
     assert cli.run("verify", "--offline", cli.folder / "old", "--at", now, pdf) == 0, "asked about a time"

@@ -110,7 +110,7 @@ def test_a_package_passes_alone_and_the_report_inside_says_the_same(
 
 def test_there_is_one_zip_for_one_set_of_files(exported: tuple[Exported, Exported]) -> None:
     package = decode_package(exported[0].package)
-    turned = dict(reversed(package.files.items()))
+    turned = dict(reversed(list(package.files.items())))
     again = encode_package(turned, package.manifest.identifier, package.manifest.made_at)
     assert again == exported[0].package
 

@@ -20,7 +20,8 @@ from support.producers import LEVELS, Party, Producer, contract, with_field
 
 from trust.encoding.digests import sha256
 from trust.model.report import Report, Result, Verdict, decide
-from verifier.checks.examine import Examination, examine_pdf
+from verifier.checks.examine import examine_pdf
+from verifier.checks.steps import Examination
 from verifier.checks.verifying import REQUIRED_FOREIGN
 from verifier.sentences import signer_words, words_for
 
@@ -192,8 +193,8 @@ def with_evidence(pdf: bytes, answer: bytes) -> bytes:
 # Who signed ------------------------------------------------------------------------------------------------
 
 
-def refused(pdf: bytes, made: Producer, **more: object) -> tuple[str, str, Verdict]:
-    found = examine(pdf, made, **more)  # type: ignore[arg-type]
+def refused(pdf: bytes, made: Producer, **more: Any) -> tuple[str, str, Verdict]:
+    found = examine(pdf, made, **more)
     decided = next(each for each in found.findings if each.result is not Result.PASSED)
     return decided.check, decided.code, verdict(found)[0]
 

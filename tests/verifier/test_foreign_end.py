@@ -12,7 +12,8 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from support.producers import Producer, contract
 
 from trust.model.report import Verdict, decide
-from verifier.checks.examine import Examination, examine_pdf
+from verifier.checks.examine import examine_pdf
+from verifier.checks.steps import Examination
 from verifier.checks.verifying import REQUIRED_FOREIGN
 
 _LEVELS = ("B-B", "B-LT", "B-LTA")
@@ -59,7 +60,7 @@ def another_page(pdf: bytes) -> bytes:
 def black(pdf: bytes) -> int:
     document = pypdfium2.PdfDocument(pdf)
     try:
-        return document[0].render(scale=0.2).to_pil().convert("L").histogram()[0]
+        return int(document[0].render(scale=0.2).to_pil().convert("L").histogram()[0])
     finally:
         document.close()
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asn1crypto import algos, pem
@@ -43,8 +44,9 @@ from support.signed_by_hand import (
 
 from trust.model.report import Report, Result, Verdict, decide
 from verifier.checks import foreign
-from verifier.checks.examine import Examination, examine_pdf
+from verifier.checks.examine import examine_pdf
 from verifier.checks.foreign_signatures import NotSupported
+from verifier.checks.steps import Examination
 from verifier.checks.verifying import REQUIRED_FOREIGN
 from verifier.sentences import words_for
 
@@ -213,7 +215,7 @@ def test_what_cannot_be_checked_is_not_called_changed(kind: str, case: str) -> N
 
 # Odd files -------------------------------------------------------------------------------------------------
 
-_TABLES: dict[str, dict[str, object]] = {
+_TABLES: dict[str, dict[str, Any]] = {
     "a free entry of generation 0": {"entries": {8: b"0000000000 00000 f \n"}},
     "a free entry of generation 65535": {"entries": {8: odd_pdfs.HEAD}},
     "a head of generation 65536": {"head": b"0000000000 65536 f \n"},
@@ -232,7 +234,7 @@ _TABLES: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("case", _TABLES)
 def test_what_viewers_overlook_is_a_remark_where_it_is_signed(case: str) -> None:
     who = hand("ecdsa")
-    pdf = signed_letter(lambda signed: cms(who, signed), **_TABLES[case])  # type: ignore[arg-type]
+    pdf = signed_letter(lambda signed: cms(who, signed), **_TABLES[case])
     found = examine(pdf, who.root)
     assert decide(found.findings, REQUIRED_FOREIGN) == (Verdict.PASSED, "OK"), found.findings
     in_order = case.startswith(("a free entry", "/OpenAction"))
@@ -319,11 +321,11 @@ def test_odd_files_that_others_signed_pass_once_and_twice(case: str) -> None:
         assert ("NOT_IN_ORDER" in found.facts["remarks"]) is (case in odd_pdfs.LOOSE)
 
 
-@pytest.mark.parametrize("case", _TABLES | odd_pdfs.REWRITTEN)
+@pytest.mark.parametrize("case", [*_TABLES, *odd_pdfs.REWRITTEN])
 def test_nothing_is_overlooked_of_what_is_added_to_an_odd_file(case: str) -> None:
     who = hand("ecdsa")
     if case in _TABLES:
-        pdf = signed_letter(lambda signed: cms(who, signed), **_TABLES[case])  # type: ignore[arg-type]
+        pdf = signed_letter(lambda signed: cms(who, signed), **_TABLES[case])
     else:
         pdf = signed_letter(lambda signed: cms(who, signed), rewrite=odd_pdfs.REWRITTEN[case])
     body = b"4 0 obj\n<</Length 3>>\nstream\nq Q\nendstream\nendobj\n"

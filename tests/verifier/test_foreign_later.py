@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
 import pytest
 from pyhanko.pdf_utils import generic
@@ -15,7 +16,8 @@ from pyhanko.sign.fields import MDPPerm
 from support.producers import Producer, contract
 
 from trust.model.report import Report, Verdict, decide
-from verifier.checks.examine import Examination, examine_pdf
+from verifier.checks.examine import examine_pdf
+from verifier.checks.steps import Examination
 from verifier.checks.verifying import REQUIRED_FOREIGN
 from verifier.sentences import signer_words, words_for
 
@@ -34,7 +36,7 @@ def producer() -> Producer:
 
 def _updated(pdf: bytes, change: Callable[[IncrementalPdfFileWriter], None]) -> bytes:
     writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
-    writer._update_meta = lambda: None  # type: ignore[method-assign]
+    writer._update_meta = lambda: None  # type: ignore[method-assign]  # it would write a date of its own
     change(writer)
     out = io.BytesIO()
     writer.write(out)
@@ -89,7 +91,7 @@ def base() -> bytes:
 
 @cache
 def signed(certified: bool) -> bytes:
-    more = {"certify": True, "docmdp_permissions": MDPPerm.NO_CHANGES} if certified else {}
+    more: dict[str, Any] = {"certify": True, "docmdp_permissions": MDPPerm.NO_CHANGES} if certified else {}
     return producer().sign(base(), "B-T", **more)
 
 

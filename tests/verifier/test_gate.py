@@ -7,9 +7,10 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from asn1crypto import cms
 from PIL import Image
 from pyhanko.pdf_utils import embed, generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.reader import PdfFileReader
 from support.ways import WAYS, sealing_way
 from support.world import MARKET, START, World
 
@@ -25,12 +27,12 @@ from issuer.sealing.splice import splice_receipt, take_apart
 from issuer.seals.artwork import round_seal, seal_data_png, seal_pdf
 from issuer.seals.data import SealType, make_seal_data
 from keys import asn1
-from keys.custody import FileKeyProvider, KeyPurpose
+from keys.custody import FileKeyProvider, KeyPurpose, SigningKey
 from keys.pki.build import Profile, Subject, make_x509_cert
 from keys.pki.chain import ChainTrust
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
-from keys.tsa import TimeStampAuthority
+from keys.tsa import TimeStampAuthority, TimeStamper
 from trust.app.compose import SERVICE_READING_JOBS
 from trust.encoding.cms import SEAL_DATA_OID, SIGNATURE_TIME_STAMP_OID, encode_attribute, encode_seal_cms
 from trust.encoding.ecertificate_data import decode_ecertificate_data
@@ -38,11 +40,12 @@ from trust.encoding.ses import decode_seal
 from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
 from trust.model.report import Report, Result, Verdict
 from trust.pdf.gap import GapRefused, SignedGap, check_gap
-from trust.sandbox.workers import Apart
-from verifier.checks.examine import Examination, decode_examination, examine_pdf, examine_pdf_job
+from trust.sandbox.workers import Apart, Sandbox
+from verifier.checks.examine import decode_examination, examine_pdf, examine_pdf_job
 from verifier.checks.seal_data import SealDataTrust, judge_seal
 from verifier.checks.seal_drawing import compare
 from verifier.checks.seal_on_page import SealOnPage
+from verifier.checks.steps import Examination
 from verifier.evidence.bundle import evidence_from_bundle
 from verifier.evidence.evidence import Evidence
 
@@ -90,7 +93,12 @@ class Given:
 
 
 @pytest.fixture(scope="module", params=WAYS)
-def given(request, template_folder, tmp_path_factory, sandbox):  # type: ignore[no-untyped-def]
+def given(
+    request: pytest.FixtureRequest,
+    template_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    sandbox: Sandbox,
+) -> Iterator[Given]:
     import shutil
 
     from support.world import make_world
@@ -139,7 +147,8 @@ def grown(pdf: bytes, extra: bytes) -> bytes:
     return pdf + extra
 
 
-RULES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+Spoil = Callable[[bytes], bytes]
+RULES: dict[str, tuple[str, Spoil]] = {
     "no ByteRange": ("rule 2", lambda p: p.replace(b"/ByteRange", b"/ByteRagne")),
     "two ByteRanges": ("rule 2", lambda p: p.replace(b"%%EOF", b"/ByteRange [0 1 2 3]\n%%EOF")),
     "a second ByteRange in a comment": ("rule 2", lambda p: p + b"%/ByteRange\n"),
@@ -222,7 +231,9 @@ def test_a_file_that_breaks_one_rule_is_refused_by_it(given: Given, name: str) -
         lambda p: p.replace(b"startxref", b"startxxxx"),
     ],
 )
-def test_a_file_that_begins_or_ends_otherwise_is_refused(given: Given, spoil) -> None:  # rule 1
+def test_a_file_that_begins_or_ends_otherwise_is_refused(
+    given: Given, spoil: Callable[[bytes], bytes]
+) -> None:  # rule 1
     assert given.refusal(spoil(given.pdf)) == "file.format"
 
 
@@ -237,7 +248,10 @@ def test_the_gate_gives_the_signature_and_everything_else(given: Given) -> None:
 # Incremental updates ---------------------------------------------------------------------------------------
 
 
-def updated(pdf: bytes, change: Callable[[IncrementalPdfFileWriter], None]) -> bytes:
+Change = Callable[[IncrementalPdfFileWriter], None]
+
+
+def updated(pdf: bytes, change: Change) -> bytes:
     writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
     change(writer)
     out = io.BytesIO()
@@ -327,17 +341,17 @@ def _without_form(writer: IncrementalPdfFileWriter) -> None:
      _without_form],
     ids=lambda change: change.__name__.strip("_"),
 )  # fmt: skip
-def test_nothing_can_be_added_by_an_incremental_update(given: Given, change) -> None:
+def test_nothing_can_be_added_by_an_incremental_update(given: Given, change: Change) -> None:
     given.refusal(updated(given.pdf, change))
 
 
 @pytest.mark.parametrize("change", [_open_action, _page_action, _named_script])
-def test_active_content_is_called_by_its_name(given: Given, change) -> None:
+def test_active_content_is_called_by_its_name(given: Given, change: Change) -> None:
     assert given.blame(updated(given.pdf, change)) == ("file.active-content", "ACTIVE_CONTENT")
 
 
 @pytest.mark.parametrize("change", [_touch, _annotation, _page_content, _attachment])
-def test_an_update_whose_byte_range_was_stretched_over_it_is_refused(given: Given, change) -> None:
+def test_an_update_whose_byte_range_was_stretched_over_it_is_refused(given: Given, change: Change) -> None:
     """The attacker makes rule 4 fit again. The digest then covers what was never signed."""
     made = updated(given.pdf, change)
     _, start, end, rest = check_gap(given.pdf).byte_range
@@ -372,7 +386,7 @@ def test_a_second_seal_is_refused(given: Given) -> None:
     writer = IncrementalPdfFileWriter(io.BytesIO(given.pdf))
 
     class Reckless(signers.PdfSigner):
-        def _enforce_certification_constraints(self, reader) -> None:  # type: ignore[no-untyped-def]
+        def _enforce_certification_constraints(self, reader: PdfFileReader) -> None:
             """pyHanko itself would refuse to sign a document that is certified with no changes allowed."""
 
     signer = Reckless(meta, _FrameSigner(seal, tsa), new_field_spec=SigFieldSpec("Seal2"))
@@ -412,7 +426,7 @@ def rewritten(pdf: bytes, *, own_certs: list[bytes] | None = None, **parts: byte
 
 def unsigned_of(pdf: bytes, oid: str) -> bytes:
     (signer,) = cms.ContentInfo.load(check_gap(pdf).cms)["content"]["signer_infos"]
-    return next(a["values"][0].dump() for a in signer["unsigned_attrs"] if a["type"].dotted == oid)
+    return bytes(next(a["values"][0].dump() for a in signer["unsigned_attrs"] if a["type"].dotted == oid))
 
 
 def test_the_rewriting_of_these_tests_changes_nothing_by_itself(given: Given) -> None:
@@ -451,11 +465,11 @@ def test_a_licence_that_was_sealed_and_never_recorded_is_not_in_the_ledger(given
 class Impostor:
     """A CA, a seal and a time-stamp authority of an attacker's own, with the very names of ours."""
 
-    def __init__(self, given: Given, folder) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, given: Given, folder: Path) -> None:
         service = given.world.service
         keys = FileKeyProvider(folder, lambda: b"evil", kdf_rounds=10)
 
-        def key(purpose: KeyPurpose):  # type: ignore[no-untyped-def]
+        def key(purpose: KeyPurpose) -> SigningKey:
             record = keys.generate(purpose, Suite.SM2_SM3, label="", at=START)
             return keys.open(record.key_id, purpose)
 
@@ -468,14 +482,16 @@ class Impostor:
         real = service.seals.using.open(service.seals.registry.get("chuncheng-market-sm2"))
         real_tsa = service.pki.time_stamp_authority(Suite.SM2_SM3)
         root = bytes(service.pki.ca("seal-root-SM2-SM3").cert)
-        term = {"not_before": START - timedelta(days=9), "not_after": START + timedelta(days=900)}
+        term: dict[str, Any] = {
+            "not_before": START - timedelta(days=9),
+            "not_after": START + timedelta(days=900),
+            "crl_address": None,
+        }
         root_key, ca_key = key(KeyPurpose.ROOT_CA), key(KeyPurpose.ISSUING_CA)
         seal_key, tsa_key = key(KeyPurpose.SEAL), key(KeyPurpose.TIME_STAMP)
 
-        def cert(profile, like, of, by, under):  # type: ignore[no-untyped-def]
-            return make_x509_cert(
-                profile, named_as(like), of.record.public_key, by, under, crl_address=None, **term
-            )
+        def cert(profile: Profile, like: bytes, of: SigningKey, by: SigningKey, under: bytes | None) -> bytes:
+            return make_x509_cert(profile, named_as(like), of.record.public_key, by, under, **term)
 
         self.root = cert(Profile.ROOT, root, root_key, root_key, None)
         ca = cert(Profile.ISSUING, real.certs[1], ca_key, root_key, self.root)
@@ -487,11 +503,11 @@ class Impostor:
 
 
 @pytest.fixture(scope="module")
-def impostor(given: Given, tmp_path_factory) -> Impostor:  # type: ignore[no-untyped-def]
+def impostor(given: Given, tmp_path_factory: pytest.TempPathFactory) -> Impostor:
     return Impostor(given, tmp_path_factory.mktemp("impostor"))
 
 
-def forged(given: Given, seal: SealInUse, tsa: TimeStampAuthority, where: SealPlace | None = None) -> bytes:
+def forged(given: Given, seal: SealInUse, tsa: TimeStamper, where: SealPlace | None = None) -> bytes:
     """A page with the same data, sealed anew, with the receipt of the real licence."""
     import pypdfium2
 

@@ -40,7 +40,8 @@ import trust.pdf.reading
 import verifier.checks.foreign
 import verifier.checks.foreign_signatures
 from trust.model.report import Result
-from verifier.checks.examine import Examination, examine_pdf
+from verifier.checks.examine import examine_pdf
+from verifier.checks.steps import Examination
 
 
 def _modules(package: Any) -> Iterator[Any]:

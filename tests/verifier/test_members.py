@@ -346,7 +346,13 @@ def test_an_entry_that_would_confuse_is_refused(two: Two) -> None:
         two.join(fingerprints=[*two.proposal().fingerprints, "00" * 32])
     with pytest.raises(Conflict, match="this deployment"):
         two.join(hosts=["V.CHUNCHENG.EXAMPLE"])
-    for changes in ({"uses": []}, {"divisions": ["5x"]}, {"member_id": "../x"}, {"address": "ftp://x"}):
+    spoiled: tuple[dict[str, Any], ...] = (
+        {"uses": []},
+        {"divisions": ["5x"]},
+        {"member_id": "../x"},
+        {"address": "ftp://x"},
+    )
+    for changes in spoiled:
         with pytest.raises(Malformed):
             two.join(**changes)
     with pytest.raises(Conflict):

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pypdfium2
 import pytest
@@ -30,12 +31,12 @@ def client(world: World) -> Iterator[TestClient]:
         yield made
 
 
-def report_of(client: TestClient, given: bytes | str) -> dict[str, object]:
+def report_of(client: TestClient, given: bytes | str) -> dict[str, Any]:
     if isinstance(given, str):
         answer = client.post("/api/v1/verifications", json={"code": given})
     else:
         answer = client.post("/api/v1/verifications", files={"file": ("x.pdf", given)})
-    value: dict[str, object] = answer.json()
+    value: dict[str, Any] = answer.json()
     return value
 
 
@@ -52,7 +53,7 @@ def test_a_report_is_filed_signed_and_says_nothing_about_the_holder(
     assert (filed["report_code"], filed["verdict"], filed["code"]) == (code, "PASSED", "OK")
     page = client.get(f"/r/{code}", headers={"accept-language": "en"})
     assert "Valid at that time" in page.text
-    shown = {str(each["value"]) for each in report["shown"]}  # type: ignore[index, attr-defined]
+    shown = {str(each["value"]) for each in report["shown"]}
     assert shown
     for text in (page.text, json.dumps(filed, ensure_ascii=False)):
         assert not any(value in text for value in [*shown, *FOOD.values()] if len(value) > 3)

@@ -27,7 +27,8 @@ def page_of(pdf: bytes, scale: float = 2.5) -> Picture:
     document = pypdfium2.PdfDocument(pdf)
     document.init_forms()
     try:
-        return document[len(document) - 1].render(scale=scale).to_pil().convert("RGB")
+        page: Picture = document[len(document) - 1].render(scale=scale).to_pil().convert("RGB")
+        return page
     finally:
         document.close()
 
@@ -252,7 +253,7 @@ def test_files_that_cannot_be_checked_are_named_with_what_to_do(
     assert report.colour is Colour.GREY
     assert report.code == (kind or "NOT_A_PDF")
     for language in ("zh-CN", "en"):
-        assert words_for(report, language).advice  # type: ignore[arg-type]
+        assert words_for(report, language).advice
 
 
 def test_a_reader_that_cannot_start_is_no_word_about_the_file(

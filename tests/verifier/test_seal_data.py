@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -197,11 +197,12 @@ def test_what_is_decoded_encodes_to_the_same_bytes(world: SealDataWorld) -> None
 
 @pytest.mark.parametrize("version", ["2014", "4", "5"])
 def test_each_altered_byte_of_a_seal_is_refused(world: SealDataWorld, version: str) -> None:
-    der = {
+    made: dict[str, Callable[[], bytes]] = {
         "2014": world.seal_2014,
         "4": world.seal,
         "5": lambda: world.seal(world.info(version=5), stamped=True),
-    }[version]()
+    }
+    der = made[version]()
     trust, step = world.trust(), 1 if version == "4" else 4
     refused_everywhere(der, lambda spoilt: judge_seal(spoilt, trust, at=USED).findings, step)
 
@@ -254,9 +255,9 @@ def test_another_encoding_of_the_same_seal_is_refused(world: SealDataWorld, kind
 # Each check fails alone, and says so -----------------------------------------------------------------------
 
 
-def other(tmp_path: Path, profile: Profile, purpose: KeyPurpose, **term: object) -> Tree:
+def other(tmp_path: Path, profile: Profile, purpose: KeyPurpose, **term: datetime) -> Tree:
     provider = FileKeyProvider(tmp_path, lambda: b"for tests only", kdf_rounds=100)
-    return make_tree(provider, Suite.SM2_SM3, profile, purpose, **term)  # type: ignore[arg-type]
+    return make_tree(provider, Suite.SM2_SM3, profile, purpose, **term)
 
 
 def test_a_seal_signed_by_another_maker_is_refused(world: SealDataWorld, tmp_path: Path) -> None:
@@ -295,14 +296,14 @@ def test_version_5_judges_the_maker_at_the_time_of_making(world: SealDataWorld) 
     ("at", "code"),
     [(MADE - timedelta(seconds=1), "SES_TERM"), (ENDS + timedelta(seconds=1), "SES_TERM")],
 )
-def test_a_seal_outside_its_term_is_refused(world: SealDataWorld, at: object, code: str) -> None:
-    found = judge_seal(world.seal(), world.trust(), at=at).findings  # type: ignore[arg-type]
+def test_a_seal_outside_its_term_is_refused(world: SealDataWorld, at: datetime, code: str) -> None:
+    found = judge_seal(world.seal(), world.trust(), at=at).findings
     assert first(found) == ("seal-data.term", Result.FAILED, code)
 
 
 @pytest.mark.parametrize("edge", [MADE, ENDS])
-def test_the_ends_of_the_term_belong_to_it(world: SealDataWorld, edge: object) -> None:
-    assert passed(judge_seal(world.seal(), world.trust(), at=edge).findings)  # type: ignore[arg-type]
+def test_the_ends_of_the_term_belong_to_it(world: SealDataWorld, edge: datetime) -> None:
+    assert passed(judge_seal(world.seal(), world.trust(), at=edge).findings)
 
 
 @pytest.mark.parametrize("oid", ["1.2.156.10197.1.301.1", "1.2.156.10197.1.301", "1.2.840.113549.1.1.11"])

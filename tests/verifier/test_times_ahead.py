@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from support.producers import Producer, contract
+from support.reports import facts_of
 from support.shown import shown
 from support.world import World
 
@@ -64,12 +65,12 @@ def test_entries_that_a_wrong_clock_dated_are_judged_by_the_time_stamp(world: Wo
         assert report.verdict is Verdict.PASSED, report.findings
         (remark,) = (f for f in report.findings if f.code == "LEDGER_TIME_AHEAD")
         assert remark.result is Result.NOT_CHECKED
-        assert report.facts["ledger"]["is_ahead"] is True
+        assert facts_of(report)["ledger"]["is_ahead"] is True
     assert world.service.log.size > 0
     world.clock.advance(days=days)
     report = world.verify(pdf)
     assert report.verdict is Verdict.PASSED
-    assert report.facts["ledger"]["is_ahead"] is False
+    assert facts_of(report)["ledger"]["is_ahead"] is False
 
 
 def test_lists_of_ours_from_the_future_are_made_anew_at_once(world: World) -> None:

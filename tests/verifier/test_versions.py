@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from support.reports import facts_of
 from support.world import World, make_world, world_in
 
 from keys.suites import Suite
@@ -77,7 +78,7 @@ def test_both_versions_pass(files: tuple[bytes, bytes, bytes], judge: Callable[[
     for number, data in enumerate(files):
         report = judge(data)
         assert report.verdict is Verdict.PASSED, report.findings
-        assert len(report.facts.get("versions", ())) == number
+        assert len(facts_of(report).get("versions", ())) == number
 
 
 def test_an_update_that_carries_no_new_evidence_passes(

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from support.pages_browser import Browser
 from support.pages_world import World as PagesWorld
 from support.producers import contract
-from support.routes import api_routes
+from support.routes import api_routes, methods_of
 from support.world import FOOD, World
 
 from trust.app.site import create_app
@@ -80,10 +81,11 @@ def hostile(world: World) -> Iterator[tuple[TestClient, list[str | None], str]]:
 
 def operations(client: TestClient) -> list[tuple[str, APIRoute]]:
     """Methods and routes."""
+    assert isinstance(client.app, FastAPI)
     found = [
         (method, route)
-        for route in api_routes(client.app)  # type: ignore[arg-type]
-        for method in sorted(route.methods & {"GET", "POST"})
+        for route in api_routes(client.app)
+        for method in sorted(methods_of(route) & {"GET", "POST"})
     ]
     assert len(found) > 60
     return found
@@ -170,7 +172,7 @@ def test_odd_parts_of_a_stamping(hostile: Any) -> None:
 
 
 def fields_of(route: APIRoute) -> list[str]:
-    models = [each.field_info.annotation for each in route.dependant.body_params]
+    models: list[Any] = [each.field_info.annotation for each in route.dependant.body_params]
     return [name for model in models if hasattr(model, "model_fields") for name in model.model_fields]
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -134,8 +135,12 @@ def test_three_addresses_leave_a_reader_for_the_next_visitor() -> None:
         lanes = Lanes()
 
         async def ask(client: str) -> None:
+            def answer() -> None:
+                began.append(client)
+                release.wait(HANG_SECONDS)
+
             with lanes.admitted(Lane.PUBLIC, client):
-                await lanes.read(Lane.PUBLIC, lambda: (began.append(client), release.wait(HANG_SECONDS)))
+                await lanes.read(Lane.PUBLIC, answer)
 
         async with anyio.create_task_group() as group:
             for client in asked:
@@ -192,9 +197,9 @@ def held(world: World) -> Iterator[threading.Event]:
     service = world.service
 
     class Sitting:
-        def verify_bytes(self, *given: object, **more: object) -> object:
+        def verify_bytes(self, *given: Any, **more: Any) -> object:
             release.wait(HANG_SECONDS)
-            return before[Lane.MACHINE].verify_bytes(*given, **more)  # type: ignore[arg-type]
+            return before[Lane.MACHINE].verify_bytes(*given, **more)
 
     before = service.checking.verifiers
     sitting = {**before, Lane.PUBLIC: Sitting()}
