@@ -341,7 +341,7 @@ class _FrameSigner(Signer):
     def __init__(self, seal: SealInUse, tsa: TimeStamper) -> None:
         self._seal = seal
         self._tsa = tsa
-        store = SimpleCertificateStore()  # type: ignore[no-untyped-call]  # the library's own
+        store = SimpleCertificateStore()
         loaded = [x509.Certificate.load(der) for der in seal.certs]
         store.register_multiple(loaded[1:])
         super().__init__(

@@ -59,7 +59,7 @@ class ChainTrust:
             retroactive_revinfo=True,
             moment=at,
             signature_validator=Sm2AwareValidator(),
-            algorithm_usage_policy=DisallowWeakAlgorithmsPolicy(),  # type: ignore[no-untyped-call]  # the library's own
+            algorithm_usage_policy=DisallowWeakAlgorithmsPolicy(),
         )
 
 

@@ -556,7 +556,7 @@ def walk_objects(reader: PdfFileReader) -> Iterator[tuple[int, generic.Reference
                 continue
             # The newest version of an object is read through the reader's cache, where later calls find it.
             newest = reader.xrefs.get_last_change(ref) == revision
-            yield revision, ref, reader.get_object(ref, revision=None if newest else revision)  # type: ignore[no-untyped-call]  # the library's own
+            yield revision, ref, reader.get_object(ref, revision=None if newest else revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -622,7 +622,7 @@ def _count_leaves(parent: generic.DictionaryObject, key: str, most: int) -> int:
             if found.reference in seen or len(seen) > 2 * most:
                 raise PdfRefused("The PDF has a tree that is none, or too large.", code="LIMIT_EXCEEDED")
             seen.add(found.reference)
-            found = found.get_object()  # type: ignore[no-untyped-call]  # the library's own
+            found = found.get_object()
         if isinstance(found, generic.DictionaryObject) and "/Kids" in found:
             waiting.append(found.raw_get("/Kids"))
         elif isinstance(found, generic.ArrayObject):

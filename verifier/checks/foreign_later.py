@@ -145,7 +145,7 @@ def _policy(field_rules: list[Any], *, same: bool) -> StandardDiffPolicy:
     )
 
 
-_FIELDS: list[Any] = [diff_analysis.SigFieldCreationRule(), diff_analysis.SigFieldModificationRule()]  # type: ignore[no-untyped-call]
+_FIELDS: list[Any] = [diff_analysis.SigFieldCreationRule(), diff_analysis.SigFieldModificationRule()]
 LATER = _policy(_FIELDS, same=False)
 _LATER_OF_CERTIFIED = _policy(_FIELDS, same=True)
 ONLY_EVIDENCE = _policy([], same=True)

@@ -78,7 +78,7 @@ def the_one_seal(reader: PdfFileReader, gap: SignedGap, *, further: int = 0) -> 
     if len(signatures) != 1 or len(fields) != 1 + further:
         raise VerificationError("The form does not hold exactly one seal.", code="SIG_CONSTRAINTS_FAILURE")
     seal = last_signature(reader, gap)
-    permissions = root["/Perms"] if "/Perms" in root else generic.DictionaryObject()  # type: ignore[no-untyped-call]  # the library's own
+    permissions = root["/Perms"] if "/Perms" in root else generic.DictionaryObject()
     certified = permissions.raw_get("/DocMDP") if "/DocMDP" in permissions else None
     container = seal.sig_object.container_ref
     if (
@@ -212,7 +212,7 @@ def _page_of(form: Any, box: Rectangle, page: PageAsShown) -> tuple[bytes, bytes
     """A PDF with one page, rotated and scaled like `page`, that shows only the form XObject; and a digest of its
     objects."""
     library: Any = generic  # its constructors are not typed
-    writer: Any = PdfFileWriter()  # type: ignore[no-untyped-call]  # the library's own
+    writer: Any = PdfFileWriter()
     drawn = writer.add_object(writer.import_object(form))
     k = page.unit
     content = writer.add_object(
