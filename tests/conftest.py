@@ -18,7 +18,7 @@ import hypothesis
 import pytest
 from support.postgres import wheel
 from support.token import SoftHsm, start_softhsm
-from support.ways import WAYS, sealing_way
+from support.ways import WAYS, sealing
 from support.world import World, make_neighbour, make_world
 
 from trust.app.compose import SERVICE_SANDBOX_JOBS
@@ -156,10 +156,9 @@ def world(template_folder: Path, tmp_path: Path, sandbox: Sandbox) -> Iterator[W
 
 
 @pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Runs a test once for each way of sealing a page."""
-    with sealing_way(request.param):
-        yield request.param
+def each_way(request: pytest.FixtureRequest, world: World) -> World:
+    """`world`, once for each way of sealing a page."""
+    return sealing(world, request.param)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -13,7 +13,7 @@ from issuer.ecertificates.reserving import FOR_ABROAD
 from issuer.operations import sql as operations_sql
 from issuer.pki.pki import Pki
 from issuer.sealing.further import add_further_seal
-from issuer.sealing.pdf import SealPlace, seal_department_pdf, seal_pdf
+from issuer.sealing.pdf import SealPlace, SealsPages, seal_department_pdf, seal_pdf
 from issuer.sealing.placing import place_seal
 from issuer.seals.further import FurtherSeal, decode_further, fields_for
 from issuer.seals.lifecycle import Seals
@@ -36,6 +36,7 @@ class Stamping:
     seals: Seals
     laying_out: LayingOut
     clock: Clock
+    seal_page: SealsPages = seal_pdf
 
     def seal(self, draft: Draft) -> SealedECertificate:
         """Steps 3 and 4. If the sealed file is stored already, returns that."""
@@ -114,7 +115,7 @@ class Stamping:
             where = page.seal
             place = SealPlace(where.page, where.x1, where.y1, where.x2, where.y2)
             fields = fields_for(further, place)
-            sealed = seal_pdf(
+            sealed = self.seal_page(
                 page.pdf, seal=in_use, tsa=tsa, place=place, reason=_SEAL_REASON, at=at, further=fields
             )
         for place_of, each in zip(fields, further, strict=True):

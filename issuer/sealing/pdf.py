@@ -12,7 +12,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from asn1crypto import algos, cms, x509
 from pyhanko.pdf_utils import embed, generic, layout
@@ -57,6 +57,22 @@ from trust.pdf.reading import (
 
 _NOTHING_SAID = Kept()
 _SIGNATURE_MECHANISM = {"SM2-SM3": "sm3_sm2", "RSA3072-SHA256": "sha256_rsa", "P256-SHA256": "sha256_ecdsa"}
+
+
+class SealsPages(Protocol):
+    """How a page of ours is sealed: `seal_pdf`, or one of its two ways alone."""
+
+    def __call__(
+        self,
+        pdf: bytes,
+        *,
+        seal: SealInUse,
+        tsa: TimeStamper,
+        place: SealPlace,
+        reason: str,
+        at: datetime,
+        further: Sequence[FurtherField] = (),
+    ) -> bytes: ...
 
 
 def seal_pdf(
@@ -443,6 +459,7 @@ __all__ = [
     "FIELD_NAME",
     "SealInUse",
     "SealPlace",
+    "SealsPages",
     "Stampable",
     "check_stampable",
     "prepare_stampable",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from interop.licences import NAMES, Issued, Sealed
-from support.ways import sealing_way
+from support.ways import sealing
 from support.world import START, make_world
 
 from trust.sandbox.workers import Sandbox
@@ -26,8 +26,7 @@ def issued(
         pdfs = {}
         for number, name in enumerate(NAMES, 9001):
             suite, way = name.split("-")
-            with sealing_way(way):
-                pdfs[name] = world.issue(number, suite=suite)[1]
+            pdfs[name] = sealing(world, way).issue(number, suite=suite)[1]
         bundle = world.bundle()
         evidence = evidence_from_bundle(bundle, START)
         assert evidence.trust_list is not None

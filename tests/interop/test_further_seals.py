@@ -15,7 +15,7 @@ from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
-from support.ways import WAYS, sealing_way
+from support.ways import WAYS, sealing
 from support.world import NAME_SEAL, START
 
 from keys import asn1
@@ -44,13 +44,10 @@ def triples(issued: Issued) -> dict[str, Triple]:
     world.add_name_seal()
     pdfs = {}
     for number, way in enumerate(WAYS, 9501):
-        with sealing_way(way):
-            application = dataclasses.replace(
-                world.application(number, seal=SEALS[0]), further_seals=SEALS[1:]
-            )
-            (outcome,) = world.try_issue(application)
-            assert outcome.issued is not None, outcome.error
-            pdfs[way] = world.service.issuing.issued_file(outcome.issued.pid)
+        application = dataclasses.replace(world.application(number, seal=SEALS[0]), further_seals=SEALS[1:])
+        (outcome,) = sealing(world, way).try_issue(application)
+        assert outcome.issued is not None, outcome.error
+        pdfs[way] = world.service.issuing.issued_file(outcome.issued.pid)
     evidence = evidence_from_bundle(world.bundle(), START)
     listed = evidence.trust_list
     assert listed is not None

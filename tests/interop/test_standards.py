@@ -124,8 +124,7 @@ def test_what_we_lay_out_is_pdf_a_3a_and_pdf_ua_1(verapdf: JavaProgram, world: W
     for way, (seal, further) in LAID_OUT.items():
         for sealed_by in sealing_ways.WAYS:
             application = replace(world.application(next(_numbers), seal=seal), further_seals=further)
-            with sealing_ways.sealing_way(sealed_by):
-                (outcome,) = world.try_issue(application)
+            (outcome,) = sealing_ways.sealing(world, sealed_by).try_issue(application)
             assert outcome.issued is not None, outcome.error
             keep(f"{way}-{sealed_by}", world.service.issuing.issued_file(outcome.issued.pid))
             world.clock.advance(hours=30)
@@ -143,8 +142,7 @@ def test_pages_of_every_type_are_pdf_a_3a_and_pdf_ua_1(
 ) -> None:
     files = []
     for number, record in enumerate(samples_of(world, short)):
-        with sealing_ways.sealing_way("prepared"):
-            (outcome,) = world.service.issuing.issue([record])
+        (outcome,) = sealing_ways.sealing(world, "prepared").try_issue(record)
         assert outcome.issued is not None, outcome.error
         files.append(tmp_path / f"{number}.pdf")
         files[-1].write_bytes(world.service.issuing.issued_file(outcome.issued.pid))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyhanko.pdf_utils.reader import PdfFileReader
 from support.reports import facts_of
-from support.ways import WAYS, sealing_way
+from support.ways import WAYS, sealing
 from support.world import MARKET, NAME_SEAL, World, world_in
 
 import trust.pdf.further
@@ -61,8 +61,7 @@ def issue(world: World, *further: str, source: bytes | None = None) -> bytes:
 def test_a_licence_with_further_seals_passes_online_and_offline(
     world: World, further: tuple[str, ...], way: str
 ) -> None:
-    with sealing_way(way):
-        pdf = issue(world, *further)
+    pdf = issue(sealing(world, way), *further)
     assert len(check_gaps(pdf)) == 1 + len(further)
     for report in (world.verify(pdf), world.verify_offline(pdf, world.bundle())):
         assert report.verdict is Verdict.PASSED, report.findings

@@ -30,9 +30,9 @@ def test_an_issued_ecertificate_passes_online_and_offline(stored_world: World) -
 
 
 @pytest.mark.parametrize("suite", ["sm2", "rsa3072", "p256"])
-def test_every_suite_seals_and_passes(world: World, suite: str, way: str) -> None:
-    _, pdf = world.issue(suite=suite)
-    report = world.verify_offline(pdf, world.bundle())
+def test_every_suite_seals_and_passes(each_way: World, suite: str) -> None:
+    _, pdf = each_way.issue(suite=suite)
+    report = each_way.verify_offline(pdf, each_way.bundle())
     assert report.verdict is Verdict.PASSED, report.findings
     assert str(facts_of(report)["seal"]["suite"]).lower().startswith(suite)
 
@@ -151,9 +151,9 @@ def take_apart_digest(signed: tuple[bytes, bytes]) -> bytes:
     return digest("sha256", *signed)
 
 
-def test_the_receipt_is_spliced_without_touching_anything_else(world: World, way: str) -> None:
-    issued, pdf = world.issue()
-    with world.service.database.read() as connection:
+def test_the_receipt_is_spliced_without_touching_anything_else(each_way: World) -> None:
+    issued, pdf = each_way.issue()
+    with each_way.service.database.read() as connection:
         row = sql.get_ecertificate(connection, pid=issued.pid)
         sealed = sql.get_document(connection, row.id or 0, "sealed")
     before, after = check_gap(sealed), check_gap(pdf)
@@ -165,12 +165,12 @@ def test_the_receipt_is_spliced_without_touching_anything_else(world: World, way
         take_apart(pdf)
 
 
-def test_a_receipt_that_does_not_fit_is_refused(world: World, way: str) -> None:
-    issued, _ = world.issue()
-    with world.service.database.read() as connection:
+def test_a_receipt_that_does_not_fit_is_refused(each_way: World) -> None:
+    issued, _ = each_way.issue()
+    with each_way.service.database.read() as connection:
         row = sql.get_ecertificate(connection, pid=issued.pid)
         sealed = sql.get_document(connection, row.id or 0, "sealed")
-    seal = world.service.seals.registry.get("chuncheng-market-sm2")
+    seal = each_way.service.seals.registry.get("chuncheng-market-sm2")
     huge = b"\x04\x82\x80\x00" + bytes(0x8000)
     with pytest.raises(Conflict) as refused:
         splice_receipt(sealed, take_apart(sealed), huge, suite="SM2-SM3", sealing_cert=seal.cert)

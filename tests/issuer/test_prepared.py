@@ -22,10 +22,10 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.general import as_signing_certificate_v2
 from support.plain_pages import OBJECTS, TRAILER, build
-from support.ways import WAYS, sealing_way
+from support.ways import SEALING, sealing
 from support.world import START, World, make_world
 
-from issuer.sealing.pdf import SealInUse, SealPlace, seal_pdf, seal_plain
+from issuer.sealing.pdf import SealInUse, SealPlace, SealsPages, seal_pdf, seal_plain
 from issuer.sealing.prepared import seal_prepared
 from keys import asn1
 from keys.custody import KeyRecord, SigningKey
@@ -242,11 +242,10 @@ def test_the_signed_attributes_are_those_of_the_library(desks: dict[str, Desk], 
 
 
 @pytest.mark.parametrize("name", ["one", "three", "links"])
-@pytest.mark.parametrize("way", WAYS)
-def test_the_key_signs_once(quick: Desk, pages: dict[str, bytes], name: str, way: str) -> None:
+@pytest.mark.parametrize("seal_page", [seal_pdf, *SEALING.values()], ids=["either", *SEALING])
+def test_the_key_signs_once(quick: Desk, pages: dict[str, bytes], name: str, seal_page: SealsPages) -> None:
     before = quick.key.count
-    with sealing_way(way):
-        quick.sealed(pages[name])
+    seal_page(pages[name], seal=quick.seal, tsa=quick.tsa, place=PLACE, reason="电子印章", at=START)
     assert quick.key.count == before + 1
 
 
@@ -299,8 +298,7 @@ def test_a_reason_may_hold_any_character(quick: Desk, pages: dict[str, bytes]) -
 def test_pages_of_every_type_are_known_and_pass(short: str, world: World) -> None:
     """The prepared way insists: a layout that comes to write something new fails here, and not in silence."""
     application = world.sample_applications(short)[0]
-    with sealing_way("prepared"):
-        (outcome,) = world.try_issue(application)
+    (outcome,) = sealing(world, "prepared").try_issue(application)
     assert outcome.issued is not None, outcome.error
     report = world.verify(world.service.issuing.issued_file(outcome.issued.pid))
     assert report.verdict is Verdict.PASSED

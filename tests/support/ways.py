@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 
-import pytest
-
-from issuer.sealing import pdf
+from issuer.sealing.pdf import SealsPages, seal_plain
 from issuer.sealing.prepared import seal_prepared
+from issuer.sealing.use import SealInUse, SealPlace
+from keys.tsa import TimeStamper
+from support.world import World
+from trust.pdf.further import FurtherField
 
-WAYS = ("prepared", "plain")
+
+def _insisting(
+    pdf: bytes,
+    *,
+    seal: SealInUse,
+    tsa: TimeStamper,
+    place: SealPlace,
+    reason: str,
+    at: datetime,
+    further: Sequence[FurtherField] = (),
+) -> bytes:
+    sealed = seal_prepared(pdf, seal=seal, tsa=tsa, place=place, reason=reason, at=at, further=further)
+    assert sealed is not None, "a page of ours was not known"
+    return sealed
 
 
-@contextmanager
-def sealing_way(way: str) -> Iterator[None]:
-    """Inside, every page is sealed this way: "plain" knows no page, "prepared" has no other way to fall back to."""
+SEALING: dict[str, SealsPages] = {"prepared": _insisting, "plain": seal_plain}
+"""The prepared way here has no other to fall back to; the plain one knows no page."""
+WAYS = tuple(SEALING)
 
-    def insisting(*arguments: bytes, **named: object) -> bytes:
-        sealed = seal_prepared(*arguments, **named)  # type: ignore[arg-type]
-        assert sealed is not None, "a page of ours was not known"
-        return sealed
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pdf, "seal_prepared", insisting if way == "prepared" else lambda *_, **__: None)
-        yield
+def sealing(world: World, way: str) -> World:
+    """The same service, in which every page is sealed this way. What is made with it is the given world's too."""
+    issuing = world.service.issuing
+    issuing = replace(issuing, stamping=replace(issuing.stamping, seal_page=SEALING[way]))
+    return replace(world, service=replace(world.service, issuing=issuing))

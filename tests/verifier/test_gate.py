@@ -19,7 +19,7 @@ from PIL import Image
 from pyhanko.pdf_utils import embed, generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
-from support.ways import WAYS, sealing_way
+from support.ways import WAYS, sealing
 from support.world import MARKET, START, World
 
 from issuer.sealing.pdf import CONTENTS_HEX_DIGITS, SealInUse, SealPlace, seal_department_pdf
@@ -107,8 +107,7 @@ def given(
     shutil.copytree(template_folder, folder)
     world = make_world(folder, sandbox=sandbox)
     try:
-        with sealing_way(request.param):
-            made = Given(world)
+        made = Given(sealing(world, request.param))
         assert made.examine(made.pdf).data is not None
         yield made
     finally:

@@ -45,10 +45,10 @@ class Licence:
 
 
 @pytest.fixture(params=["sm2", "rsa3072", "p256"])
-def licence(request: pytest.FixtureRequest, world: World, way: str) -> Licence:
-    _, pdf = world.issue(suite=request.param)
-    at = world.clock.now()
-    made = Licence(pdf, evidence_from_bundle(world.bundle(), at), at)
+def licence(request: pytest.FixtureRequest, each_way: World) -> Licence:
+    _, pdf = each_way.issue(suite=request.param)
+    at = each_way.clock.now()
+    made = Licence(pdf, evidence_from_bundle(each_way.bundle(), at), at)
     assert made.passes(pdf)
     return made
 

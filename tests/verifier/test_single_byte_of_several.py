@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from support.ways import WAYS, sealing_way
+from support.ways import WAYS, sealing
 from support.world import NAME_SEAL, World, world_in
 
 from trust.model.report import Result
@@ -56,8 +56,7 @@ def licence(request: pytest.FixtureRequest, world: World) -> Licence:
         world.application(number, seal="chuncheng-market-sm2"),
         further_seals=(NAME_SEAL, "chuncheng-market-rsa3072"),
     )
-    with sealing_way(request.param):
-        (outcome,) = world.try_issue(application)
+    (outcome,) = sealing(world, request.param).try_issue(application)
     assert outcome.issued is not None, outcome.error
     for days in (1, 365):
         world.clock.advance(days=days)
