@@ -18,6 +18,7 @@ from verifier.checks.foreign import code_of
 from verifier.checks.headlines import HEADLINES, headline_of
 from verifier.sentences import _SENTENCES, REMARKS, words_for
 
+_AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 _ROOT = Path(trust.model.__file__).parents[2]
 _CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 _WITH_CODES = {"Finding", "not_read", "_Judged", "_Outcome", "Report"}
@@ -98,7 +99,7 @@ def test_every_code_of_the_verifier_has_a_headline(code: str) -> None:
 @pytest.mark.parametrize("code", sorted(HEADLINES))
 def test_every_row_has_its_words_in_both_languages(code: str) -> None:
     for verdict in Verdict:
-        report = Report("pdf", datetime.now(UTC), verdict, HEADLINES[code], ())
+        report = Report("pdf", _AT, verdict, HEADLINES[code], ())
         zh, en = words_for(report, "zh-CN"), words_for(report, "en")
         assert re.search("[\u4e00-\u9fff]", zh.sentence)
         assert re.search("[a-z]", en.sentence)
@@ -126,7 +127,7 @@ def test_whatever_is_wrong_with_a_receipt_it_is_the_ledger_that_does_not_fit(cod
 def test_a_forged_list_is_called_forged_and_an_old_one_old() -> None:
     words = {}
     for code in ("TRUST_LIST_BAD", "STATUS_LIST_BAD", "STATUS_STALE"):
-        report = Report("pdf", datetime.now(UTC), Verdict.INDETERMINATE, HEADLINES[code], ())
+        report = Report("pdf", _AT, Verdict.INDETERMINATE, HEADLINES[code], ())
         words[code] = (words_for(report, "zh-CN").sentence, words_for(report, "en").sentence)
     for code in ("TRUST_LIST_BAD", "STATUS_LIST_BAD"):
         assert ("伪造" in words[code][0], "forged" in words[code][1]) == (True, True)
@@ -135,5 +136,5 @@ def test_a_forged_list_is_called_forged_and_an_old_one_old() -> None:
 
 def test_what_is_broken_is_called_changed_only_where_it_was_a_licence() -> None:
     for verdict, changed in ((Verdict.FAILED, True), (Verdict.INDETERMINATE, False)):
-        words = words_for(Report("pdf", datetime.now(UTC), verdict, "BROKEN_PDF", ()), "en")
+        words = words_for(Report("pdf", _AT, verdict, "BROKEN_PDF", ()), "en")
         assert ("or was changed" in words.sentence) is changed

@@ -16,6 +16,7 @@ from trust.model.report import Report, Verdict
 from verifier.checks.headlines import HEADLINES as _HEADLINES
 from verifier.sentences import _SEAL_NOW, _SENTENCES, seal_words, words_for
 
+_AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 _SOURCES = [
     *Path(verifier.checks.licence.__file__).parent.glob("*.py"),
     *Path(trust.pdf.gap.__file__).parent.glob("*.py"),
@@ -92,8 +93,8 @@ def test_further_seals_are_told_with_what_they_are_for() -> None:
 @pytest.mark.parametrize("code", ["REVOKED", "SUSPENDED", "REPLACED"])
 def test_what_a_list_does_not_say_is_not_put_as_a_dash(code: str) -> None:
     for language in ("zh-CN", "en"):
-        words = words_for(Report("pdf", datetime.now(UTC), Verdict.FAILED, code, ()), language)
+        words = words_for(Report("pdf", _AT, Verdict.FAILED, code, ()), language)
         assert "—" not in words.sentence
         facts = {"status": {"changed_at": "2026-11-21T10:00:00+08:00"}}
-        dated = words_for(Report("pdf", datetime.now(UTC), Verdict.FAILED, code, (), facts), language)
+        dated = words_for(Report("pdf", _AT, Verdict.FAILED, code, (), facts), language)
         assert "2026" in dated.sentence
