@@ -44,7 +44,7 @@ class Made:
             kept.append(render(profile, page))
             return kept[-1]
 
-        with mock.patch("issuer.ecertificates.issuing.render", keeping):
+        with mock.patch("issuer.ecertificates.laying_out.render", keeping):
             self.issue(Suite.SM2_SM3)
         return kept[-1]
 

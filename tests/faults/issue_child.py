@@ -19,6 +19,7 @@ from support.forks import serve  # noqa: E402
 from support.world import make_world  # noqa: E402
 
 from issuer.ecertificates import laying_out, recording, reserving, sql, stamping  # noqa: E402
+from issuer.sealing import pdf  # noqa: E402
 from ledger.log import Log  # noqa: E402
 
 
@@ -55,7 +56,7 @@ MOMENTS: dict[str, Callable[[int], None]] = {
     "reserving": lambda n: kill_around(sql, "take_status_indexes", "after", n),
     "reserved": lambda n: kill_around(reserving.Reserving, "reserve", "after", n),
     "laid-out": lambda n: kill_around(laying_out, "render", "after", n),
-    "sealed": lambda n: kill_around(stamping, "seal_pdf", "after", n),
+    "sealed": lambda n: kill_around(pdf, "seal_prepared", "after", n),
     "storing-sealed": lambda n: kill_around(sql, "put_document", "after", n, stores("sealed")),
     "stored-sealed": lambda n: kill_around(stamping.Stamping, "seal", "after", n),
     "appending": lambda n: kill_around(Log, "append", "before", n),

@@ -205,7 +205,9 @@ def test_both_databases_go_on_behind_the_gap(stored_world: World) -> None:
         guarding_sql.leave_gaps(
             connection, last_ecertificate_id=ecertificate, lost=0, secret=b"s" * 32, at=at
         )
-    issuing = replace(service.issuing, ids_given_out=ecertificate if service.database.is_sqlite else 0)
+    issuing = service.issuing
+    reserving = replace(issuing.reserving, ids_given_out=ecertificate if service.database.is_sqlite else 0)
+    issuing = replace(issuing, reserving=reserving)
     (outcome,) = issuing.issue([stored_world.application(2, seal="chuncheng-market-sm2")])
     assert outcome.issued is not None, outcome.error
     service.seals.using.request_many("chuncheng-market-sm2", 3, by="clerk")

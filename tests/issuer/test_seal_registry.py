@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageDraw
 from sqlalchemy.engine import Connection
 from support.limits import HANG_SECONDS
+from support.ways import sealing
 from support.world import MARKET, NAME_SEAL, START, World
 
 from issuer.ecertificates.reserving import CLAIMED_FOR
@@ -412,20 +413,16 @@ def test_of_a_freeze_and_many_uses_at_once_none_is_sealed_after_the_freeze(store
     assert len(service.seals.registry.uses(NEW)) == frozen_with == sum(each is not None for each in issued)
 
 
-def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(world: World) -> None:
     service = world.service
     in_use(world)
 
-    def cut(*_: object, **__: object) -> None:
+    def cut(*_: object, **__: object) -> bytes:
         raise PowerCut
 
     for number, seal in ((1, NEW), (2, "chuncheng-market-rsa3072")):
-        with monkeypatch.context() as patched:
-            patched.setattr("issuer.ecertificates.stamping.seal_pdf", cut)
-            with pytest.raises(PowerCut):
-                world.try_issue(world.application(number, seal=seal))
+        with pytest.raises(PowerCut):
+            sealing(world, cut).try_issue(world.application(number, seal=seal))
     service.seals.freeze(NEW)
     world.clock.advance(seconds=CLAIMED_FOR.total_seconds() + 1)  # a dead process holds nothing for longer
     outcomes = service.issuing.resume_unfinished()
@@ -536,14 +533,12 @@ def test_drafts_that_wait_do_not_hold_up_those_behind_them(
     in_use(world)
     monkeypatch.setattr("issuer.ecertificates.issuing.BATCH", 2)
 
-    def cut(*_: object, **__: object) -> None:
+    def cut(*_: object, **__: object) -> bytes:
         raise PowerCut
 
     for number, seal in ((1, NEW), (2, NEW), (3, "chuncheng-market-rsa3072")):
-        with monkeypatch.context() as patched:
-            patched.setattr("issuer.ecertificates.stamping.seal_pdf", cut)
-            with pytest.raises(PowerCut):
-                world.try_issue(world.application(number, seal=seal))
+        with pytest.raises(PowerCut):
+            sealing(world, cut).try_issue(world.application(number, seal=seal))
     service.seals.freeze(NEW)
     world.clock.advance(seconds=CLAIMED_FOR.total_seconds() + 1)  # a dead process holds nothing for longer
     outcomes = service.issuing.resume_unfinished()

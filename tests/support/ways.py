@@ -34,8 +34,8 @@ SEALING: dict[str, SealsPages] = {"prepared": _insisting, "plain": seal_plain}
 WAYS = tuple(SEALING)
 
 
-def sealing(world: World, way: str) -> World:
+def sealing(world: World, way: str | SealsPages) -> World:
     """The same service, in which every page is sealed this way. What is made with it is the given world's too."""
-    issuing = world.service.issuing
-    issuing = replace(issuing, stamping=replace(issuing.stamping, seal_page=SEALING[way]))
+    issuing, seal_page = world.service.issuing, SEALING[way] if isinstance(way, str) else way
+    issuing = replace(issuing, stamping=replace(issuing.stamping, seal_page=seal_page))
     return replace(world, service=replace(world.service, issuing=issuing))
