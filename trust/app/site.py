@@ -72,7 +72,7 @@ def create_app(
     settings = service.settings
     shell = Shell(service, service.access, make_templates(ROOMS), settings.host, settings.base_url)
     health = health_of(service, metrics, lanes)
-    app.state.metrics_app = metrics_app(health)  # for an address of its own: see `serving`
+    app.state.metrics_app = metrics_app(health)  # for a separate address (`trust.app.serving`)
     app.include_router(_api(service, metrics, lanes))
     for public in (files_router(service), published_router(service), health_router(health)):
         app.include_router(public)
