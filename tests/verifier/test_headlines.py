@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate
+from support.catalogue import members
 
 import trust.model
 from trust.model.report import Finding, Report, Result, Verdict
+from trust.words.language import LANGUAGES
 from trust.words.refusals import ERRORS_ZH, VIOLATIONS_ZH
 from verifier.checks.foreign import code_of
 from verifier.checks.headlines import HEADLINES, headline_of
-from verifier.sentences import _SENTENCES, REMARKS, words_for
+from verifier.sentences import remark_words, words_for
 
 _AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 _ROOT = Path(trust.model.__file__).parents[2]
@@ -72,6 +74,7 @@ def _with_words_of_their_own() -> set[str]:
     return found
 
 
+_REMARKS = members("remark.")
 _JUDGES = ("checks", "evidence", "reports")
 _RAISED = _raised()
 _WORDED = _with_words_of_their_own()
@@ -87,13 +90,13 @@ def test_there_are_codes_to_look_at() -> None:
 @pytest.mark.parametrize("code", sorted(_RAISED))
 def test_every_code_has_its_row(code: str) -> None:
     assert (
-        code in HEADLINES or code in REMARKS or code in ERRORS_ZH or code in VIOLATIONS_ZH or code in _WORDED
+        code in HEADLINES or code in _REMARKS or code in ERRORS_ZH or code in VIOLATIONS_ZH or code in _WORDED
     )
 
 
 @pytest.mark.parametrize("code", sorted(code for code, by in _RAISED.items() if "judges" in by))
 def test_every_code_of_the_verifier_has_a_headline(code: str) -> None:
-    assert code in HEADLINES or code in REMARKS or code in _TOLD_AS_ERRORS
+    assert code in HEADLINES or code in _REMARKS or code in _TOLD_AS_ERRORS
 
 
 @pytest.mark.parametrize("code", sorted(HEADLINES))
@@ -104,13 +107,14 @@ def test_every_row_has_its_words_in_both_languages(code: str) -> None:
         assert re.search("[\u4e00-\u9fff]", zh.sentence)
         assert re.search("[a-z]", en.sentence)
         assert not re.search("[\u4e00-\u9fff]", en.sentence + en.advice)
-    assert HEADLINES[code] in _SENTENCES
+    assert HEADLINES[code] in members("verdict.", ".sentence")
 
 
-@pytest.mark.parametrize("code", sorted(REMARKS))
+@pytest.mark.parametrize("code", sorted(_REMARKS))
 def test_every_remark_has_its_words_in_both_languages(code: str) -> None:
-    zh, en = REMARKS[code]
+    zh, en = (remark_words(code, language) or "" for language in LANGUAGES)
     assert re.search("[\u4e00-\u9fff]", zh)
+    assert re.search("[a-z]", en)
     assert not re.search("[\u4e00-\u9fff]", en)
 
 

@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.catalogue import members
 
 import keys.pki.chain
 import trust.pdf.gap
 import verifier.checks.licence
 from trust.model.report import Report, Verdict
+from trust.words.language import LANGUAGES
+from trust.words.texts import text
 from verifier.checks.headlines import HEADLINES as _HEADLINES
-from verifier.sentences import _SEAL_NOW, _SENTENCES, seal_words, words_for
+from verifier.sentences import seal_words, words_for
 
 _AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 _SOURCES = [
@@ -30,6 +33,7 @@ _NO_VERDICT = {
 }  # of bundles and of reports, not of what is shown
 _CODES = {code for path in _SOURCES for code in re.findall(r'code="([A-Z_]+)"', path.read_text("utf-8"))}
 _CODES -= _NO_VERDICT
+_TOLD = members("verdict.", ".sentence")
 
 
 def test_there_are_codes_to_look_at() -> None:
@@ -38,14 +42,14 @@ def test_there_are_codes_to_look_at() -> None:
 
 @pytest.mark.parametrize("code", sorted(_CODES))
 def test_each_code_has_a_sentence(code: str) -> None:
-    assert _HEADLINES.get(code, code) in _SENTENCES
+    assert _HEADLINES.get(code, code) in _TOLD
 
 
-@pytest.mark.parametrize("code", sorted(_SENTENCES))
+@pytest.mark.parametrize("code", sorted(_TOLD))
 def test_each_sentence_is_there_in_both_languages(code: str) -> None:
-    for sentence, advice in _SENTENCES[code]:
-        assert sentence.strip()
-        assert advice.strip()
+    for language in LANGUAGES:
+        assert text(language, f"verdict.{code}.sentence").strip()
+        assert text(language, f"verdict.{code}.advice").strip()
 
 
 @pytest.mark.parametrize("now", ["in-force", "expired", "frozen", "withdrawn"])
@@ -72,7 +76,7 @@ def test_of_a_code_nothing_is_said_about_a_file() -> None:
 
 def test_each_state_of_a_seal_that_the_verifier_names_has_words() -> None:
     source = inspect.getsource(verifier.checks.licence._seal_now)
-    assert set(re.findall(r'"([a-z-]+)"', source)) == set(_SEAL_NOW)
+    assert set(re.findall(r'"([a-z-]+)"', source)) == members("seal.now.")
 
 
 def test_further_seals_are_told_with_what_they_are_for() -> None:

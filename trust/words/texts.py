@@ -1,10 +1,11 @@
-"""The texts of the pages in zh-CN and English.
+"""The catalogue: what pages and reports say, in zh-CN and English.
 
-A text is looked up by its key (`verify.title`) in `zh_CN.po` and `en.po` beside this file. They are read once, on first
-use, without being compiled. A missing key is a mistake in the code and raises KeyError; `tests/app/test_pages.py`
-detects it.
+A text is asked for by its key (`verify.title`); `zh_CN.po` and `en.po` beside this file hold what is said, one group
+for pages and one for reports. They are read as they are, once, at the first use: there is nothing to compile. A
+key that a catalogue lacks is a mistake in the code and raises KeyError; `tests/app/test_pages.py` finds it before
+a reader does. Where a key is made of a code that somebody else chose, `find_text` answers None.
 
-The texts of verdicts are in `verifier.sentences` instead, so that pages, API and command line agree.
+Which words a verdict gets is said in `verifier.sentences`, so that pages, API and command line agree.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-
-from babel.messages.pofile import read_po
 
 from trust.encoding.ecertificate_data import CHINA
 from trust.words.language import LANGUAGES, Language, show_date
@@ -28,9 +27,16 @@ def text(language: Language, key: str, **values: object) -> str:
     return found.format(**values) if values else found
 
 
+def find_text(language: Language, key: str) -> str | None:
+    """The text under this key as it stands, or None if there is none."""
+    return load_texts(language).get(key)
+
+
 @cache
 def load_texts(language: Language) -> Mapping[str, str]:
     """A whole catalogue. An empty translation counts as missing."""
+    from babel.messages.pofile import read_po  # here, as most commands say nothing out of the catalogue
+
     with files("trust.words").joinpath(_FILES[language]).open("rb") as file:
         catalogue = read_po(file, locale=language.replace("-", "_"), abort_invalid=True)
     return {str(m.id): str(m.string) for m in catalogue if m.id and m.string}

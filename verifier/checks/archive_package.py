@@ -39,13 +39,14 @@ from trust.model.errors import Malformed, OperationalError, TrustError, Verifica
 from trust.model.report import Finding, Report, Result, Verdict, decide
 from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox.workers import Sandbox
+from trust.words.language import Language
+from verifier import sentences
 from verifier.checks.archived_file import ArchivedVersions, decode_versions
 from verifier.checks.readability import Readability, decode_readability
 from verifier.checks.verifying import Verifier, checks_of_the_seal
 from verifier.evidence.bundle import PackedBundle, decode_roots, evidence_from_bundle
 from verifier.evidence.evidence import Evidence
 from verifier.evidence.trust_list import root_fingerprint
-from verifier.sentences import CHECKS
 
 _ABOUT_THE_LICENCE = ("status", "validity")
 _INTEGRITY_OF_FILE = ("file.gap", "file.structure", "file.versions", "archive.versions")
@@ -202,15 +203,18 @@ CHECK_NAMES: Mapping[str, tuple[str, str]] = {
     "metadata.sealed": ("元数据与盖章数据一致", "Metadata agree with what was sealed"),
     "metadata.complete": ("元数据项齐全", "Metadata are complete for the type"),
 }
-"""Chinese and English names of a package's checks; those of the verifier are in `verifier.sentences.CHECKS`."""
+"""What a check of a package is called; those of the verifier are said in `verifier.sentences.check_name`."""
 
 
-def check_name(check: str, language_side: int) -> str:
-    """The name of any check in a report on four properties; 0 is zh-CN, 1 English."""
+def check_name(check: str, language: Language) -> str:
+    """The name of any check in a report on four properties."""
+    side = 1 if language == "en" else 0
     stem, _, number = check.rpartition(".")
     if number.isdigit() and stem in CHECK_NAMES:
-        return f"{CHECK_NAMES[stem][language_side]} {number}"
-    return (CHECK_NAMES.get(check) or CHECKS.get(check) or (check, check))[language_side]
+        return f"{CHECK_NAMES[stem][side]} {number}"
+    if check in CHECK_NAMES:
+        return CHECK_NAMES[check][side]
+    return sentences.check_name(check, language) or check
 
 
 # --- Gathering ---

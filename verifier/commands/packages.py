@@ -96,6 +96,6 @@ def _print_properties(checked: FourProperties, json: bool) -> int:
         for finding in each.findings:
             detail = f" — {finding.detail}" if finding.detail else ""
             code = f" [{finding.code}]" if finding.code != "OK" else ""
-            name = check_name(finding.check, side)
+            name = check_name(finding.check, console.language())
             out.print(f"  {MARKS[finding.result]} {name}{detail}{code}", soft_wrap=True)
     return EXIT[checked.result]

@@ -32,7 +32,7 @@ from verifier.evidence.bundle import open_bundle, read_roots
 from verifier.evidence.evidence import Evidence, ListedStatus
 from verifier.evidence.seen import NOTHING_SEEN
 from verifier.evidence.trust_list import root_fingerprint
-from verifier.sentences import CHECKS, NOT_CHECKED, messages_of, seal_words, signer_words, words_for
+from verifier.sentences import check_name, messages_of, not_checked_words, seal_words, signer_words, words_for
 from verifier.service import CHECKING, VerifierService
 
 _ENGLISH = re.compile("[A-Za-z]{3}")  # a sentence for whoever mends the program; the code says what it is
@@ -116,25 +116,27 @@ def print_report(name: str, report: Report, json: bool) -> None:
     if json:
         console.print_json({"input": _shortened(name), **encode_report(report, messages_of(report))})
         return
-    words = words_for(report, console.language())
-    out, side = console.out, 0 if console.language() == "zh-CN" else 1
+    out, language = console.out, console.language()
+    words = words_for(report, language)
     sign, style = _SIGNS[report.colour]
     headline = (printable(f"{sign} {words.headline}"), style)
     out.print(Text.assemble(headline, printable(f" {words.sentence} {words.advice}")))
     out.print(f"  {_shortened(name)}  {report.verdict.value} {report.code}")
     for shown in report.shown:
         out.print(f"  {t(shown.label_zh, shown.label_en)}: {shown.value}")
-    if report.shown:  # only filled if the object is what was sealed
-        for label, value in seal_words(report.facts, console.language()):
+    if report.shown:  # which is only where the object is what was sealed
+        for label, value in seal_words(report.facts, language):
             out.print(f"  {label}: {value}")
-    for label, value in signer_words(report.facts, console.language()):
+    for label, value in signer_words(report.facts, language):
         out.print(f"  {label}: {value}")
     for finding in report.findings:
         kind, _, number = finding.check.partition(".")
-        named = CHECKS.get(finding.check) or (CHECKS.get(kind) if number.isdigit() else None)
-        label = f"{named[side]} {number if number.isdigit() else ''}".strip() if named else finding.check
+        named = check_name(finding.check, language)
+        if named is None and number.isdigit():
+            named = check_name(kind, language)
+        label = f"{named} {number if number.isdigit() else ''}".strip() if named else finding.check
         detail = "" if finding.result is Result.PASSED else f" — {finding.code}"
-        if detail and finding.detail and (side == 1 or not _ENGLISH.search(finding.detail)):
+        if detail and finding.detail and (language == "en" or not _ENGLISH.search(finding.detail)):
             detail += f": {finding.detail}"
         out.print(f"  {MARKS[finding.result]} {label}{detail}")
     if report.freshness is not None:
@@ -146,7 +148,7 @@ def print_report(name: str, report: Report, json: bool) -> None:
         )
         out.print(f"  {t('状态截至', 'status as of')} {fresh.as_of:%Y-%m-%d %H:%M %Z}{until}")
     for code in report.not_checked:
-        out.print(f"  {t('未核验', 'not checked')}: {NOT_CHECKED[code][side]}")
+        out.print(f"  {t('未核验', 'not checked')}: {not_checked_words(code, language)}")
 
 
 @contextlib.contextmanager

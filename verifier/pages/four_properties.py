@@ -23,7 +23,7 @@ def four_properties_page(report: dict[str, Any], language: Language) -> str:
             language=language,
             words=_WORDS,
             side=side,
-            name_of=lambda check: check_name(check, side),
+            name_of=lambda check: check_name(check, language),
             checked_at=show_time(datetime.fromisoformat(report["checked_at"]), language),
         )
     )

@@ -25,7 +25,7 @@ from trust.words.language import Language
 from trust.words.purposes import shown_purpose
 from trust.words.texts import show_time, text
 from trust.words.values import show_value
-from verifier.sentences import CHECKS, NOT_CHECKED, seal_words
+from verifier.sentences import check_name, not_checked_words, seal_words
 
 _GOOD_FOR = timedelta(minutes=15)
 
@@ -89,9 +89,7 @@ def view_of(
         issuer=_issuer(ecertificate, language, issuers_en),
         fields=_fields(report, language, portrait) if believed else [],
         checks=_checks(report, language, believed),
-        not_checked=[NOT_CHECKED[name][_side(language)] for name in report["not_checked"]]
-        if believed
-        else [],
+        not_checked=[not_checked_words(name, language) for name in report["not_checked"]] if believed else [],
         notes=_notes(facts.get("presentation") or {}, language, purpose),
         about=_about(report, language, checked_by, believed),
         technical=_technical(report, language),
@@ -180,8 +178,11 @@ def _checks(report: Mapping[str, Any], language: Language, believed: bool) -> li
         if not believed and state == "PASSED":
             continue
         kind, _, number = finding["check"].partition(".")
-        label = CHECKS.get(finding["check"]) or CHECKS.get(kind)
-        name = label[_side(language)] if label else text(language, "verdict.other_check")
+        name = (
+            check_name(finding["check"], language)
+            or check_name(kind, language)
+            or text(language, "verdict.other_check")
+        )
         if number.isdigit():
             name = f"{name} {number}"
         lines.append(Line(name, text(language, f"result.{state}"), state))
@@ -244,7 +245,3 @@ def _technical(report: Mapping[str, Any], language: Language) -> list[Line]:
         ),
     ]
     return [Line(text(language, key), str(value)) for key, value in values if value]
-
-
-def _side(language: Language) -> int:
-    return 1 if language == "en" else 0

@@ -1,0 +1,19 @@
+"""The rows of the catalogue of words, for tests that hold codes against them."""
+
+from __future__ import annotations
+
+import re
+
+from trust.words.texts import load_texts
+
+OF_REPORTS = re.compile(
+    r"verdict\.(headline\.|[A-Z]|unnamed_issuer)|(reason|check|remark|not_checked|seal|signer)\."
+)
+"""How keys of what reports say begin; all others are asked for by pages."""
+
+
+def members(family: str, ending: str = "") -> set[str]:
+    """What stands between `family` and `ending` in the keys that are of this form; in Chinese, which has every key."""
+    keys = [key for key in load_texts("zh-CN") if key.startswith(family) and key.endswith(ending)]
+    assert keys, f"no key is of the form {family}…{ending}"
+    return {key.removeprefix(family).removesuffix(ending) for key in keys}
