@@ -231,11 +231,11 @@ def crls_refresh(
 
 
 def _problem_words(problem: str | None) -> str:
-    """A stored problem (`CODE: text`) in the user's language."""
-    from trust.words.refusals import ERRORS_ZH
+    """A problem as it is kept, code first, in the user's language."""
+    from trust.words.refusals import refusal_zh
 
     code, _, what = (problem or "").partition(": ")
-    return ERRORS_ZH.get(code, what) if console.language() == "zh-CN" else what
+    return (refusal_zh(code) or what) if console.language() == "zh-CN" else what
 
 
 # --- keys of our own authorities ---

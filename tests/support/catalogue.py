@@ -9,7 +9,9 @@ from trust.words.texts import load_texts
 OF_REPORTS = re.compile(
     r"verdict\.(headline\.|[A-Z]|unnamed_issuer)|(reason|check|remark|not_checked|seal|signer)\."
 )
-"""How keys of what reports say begin; all others are asked for by pages."""
+"""How keys of what reports say begin; all others that both languages have are asked for by pages."""
+REFUSALS = ("refusal.", "violation.")
+"""Families that only Chinese has: the English words stand where each refusal is made."""
 
 
 def members(family: str, ending: str = "") -> set[str]:

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from trust.encoding.plain_text import printable
 from trust.model.errors import OperationalError, ProfileViolation, TrustError, Violation
-from trust.words.refusals import ERRORS_ZH, VIOLATIONS_ZH
+from trust.words.refusals import refusal_zh, violation_zh
 
 _DATUM = re.compile(
     r"\d{4}-\d{2}-\d{2}(?:[T ][\d:.]+(?:\+[\d:]+|Z)?)?"  # a day or a time
@@ -127,17 +127,15 @@ def error_words(exc: TrustError) -> str:
     """The error in the user's language: one sentence on what was found, one on what to do."""
     if language() == "zh-CN" and exc.zh:
         return exc.zh
-    if language() == "zh-CN" and exc.code in ERRORS_ZH:
-        # Add the ids, files and numbers that the English sentence names to the Chinese sentence of the code.
+    if language() == "zh-CN" and (said := refusal_zh(exc.code)):
+        # Of the English sentence only what a person has to know: the id, the file, the number that it names.
         named = "、".join(dict.fromkeys(_DATUM.findall(exc.what)))
-        return f"{ERRORS_ZH[exc.code]}（{named}）" if named else ERRORS_ZH[exc.code]
+        return f"{said}（{named}）" if named else said
     return f"{exc.what} {exc.todo}".strip()
 
 
 def violation_words(violation: Violation) -> str:
-    """Why one field was refused, in the user's language: the text of the check, or the rule's sentence."""
-    if language() == "zh-CN" and violation.zh:
-        return violation.zh
-    if language() == "zh-CN" and violation.code in VIOLATIONS_ZH:
-        return VIOLATIONS_ZH[violation.code]
+    """Why one field was refused, in the user's language: the checker's own words, or the rule's sentence."""
+    if language() == "zh-CN" and (said := violation.zh or violation_zh(violation.code)):
+        return said
     return f"{violation.found}: {violation.todo} [{violation.code}]"

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from trust.model.errors import Busy, OperationalError, ProfileViolation, TrustError
 from trust.web.statuses import row_of
-from trust.words.refusals import VIOLATIONS_ZH
+from trust.words.refusals import violation_zh
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("yinzheng.http")
@@ -105,7 +105,7 @@ def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
                     "pointer": f"/fields/{v.field}",
                     "code": v.code,
                     "detail": f"{v.found}: {v.todo}",
-                    "detail_zh": v.zh or VIOLATIONS_ZH.get(v.code, v.found),
+                    "detail_zh": v.zh or violation_zh(v.code) or v.found,
                 }
                 for v in exc.violations
             ]

@@ -1,10 +1,11 @@
-"""The catalogue: what pages and reports say, in zh-CN and English.
+"""The catalogue: what pages, reports and refusals say, in zh-CN and English.
 
-A text is asked for by its key (`verify.title`); `zh_CN.po` and `en.po` beside this file hold what is said, one group
-for pages and one for reports. They are read as they are, once, at the first use: there is nothing to compile. A
-key that a catalogue lacks is a mistake in the code and raises KeyError; `tests/app/test_pages.py` finds it before
-a reader does. Where a key is made of a code that somebody else chose, `find_text` answers None.
+A text is asked for by its key (`verify.title`); `zh_CN.po` and `en.po` beside this file hold what is said, in a
+group for each of the three. They are read as they are, once, at the first use: there is nothing to compile. A key
+that a catalogue lacks is a mistake in the code and raises KeyError; `tests/app/test_pages.py` finds it before a
+reader does. Where a key is made of a code that somebody else chose, `find_text` answers None.
 
+Both files have the same keys but for refusals, whose English stands where each is made (`trust.words.refusals`).
 Which words a verdict gets is said in `verifier.sentences`, so that pages, API and command line agree.
 """
 
