@@ -7,7 +7,7 @@ import re
 from trust.words.texts import load_texts
 
 OF_REPORTS = re.compile(
-    r"verdict\.(headline\.|[A-Z]|unnamed_issuer)|(reason|check|remark|not_checked|seal|signer)\."
+    r"verdict\.(headline\.|[A-Z]|unnamed_issuer)|(reason|check|remark|not_checked|seal|signer)\.|package\.(property|check)\."
 )
 """How keys of what reports say begin; all others that both languages have are asked for by pages."""
 REFUSALS = ("refusal.", "violation.")

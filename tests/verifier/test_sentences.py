@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from support.catalogue import members
+from support.limits import HANG_SECONDS
 
 import keys.pki.chain
 import trust.pdf.gap
 import verifier.checks.licence
+from trust.app.compose import SERVICE_SANDBOX_JOBS
 from trust.model.report import Report, Verdict
 from trust.words.language import LANGUAGES
 from trust.words.texts import text
 from verifier.checks.headlines import HEADLINES as _HEADLINES
 from verifier.sentences import seal_words, words_for
 
-_AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+_ROOT = Path(trust.pdf.gap.__file__).parents[2]
 _SOURCES = [
     *Path(verifier.checks.licence.__file__).parent.glob("*.py"),
     *Path(trust.pdf.gap.__file__).parent.glob("*.py"),
@@ -50,6 +54,16 @@ def test_each_sentence_is_there_in_both_languages(code: str) -> None:
     for language in LANGUAGES:
         assert text(language, f"verdict.{code}.sentence").strip()
         assert text(language, f"verdict.{code}.advice").strip()
+
+
+def test_workers_that_read_files_of_strangers_know_no_words() -> None:
+    # They may open nothing but what was imported for them; a catalogue that is read at first use would be refused.
+    jobs = sorted({job.partition(":")[0] for job in SERVICE_SANDBOX_JOBS.values()})
+    program = f"import sys, {', '.join(jobs)}; print([m for m in sys.modules if m.startswith('trust.words')])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=_ROOT, capture_output=True, text=True, timeout=HANG_SECONDS
+    )
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
 
 
 @pytest.mark.parametrize("now", ["in-force", "expired", "frozen", "withdrawn"])

@@ -40,6 +40,7 @@ from trust.model.report import Finding, Report, Result, Verdict, decide
 from trust.pdf.reading import MAX_FILE_BYTES
 from trust.sandbox.workers import Sandbox
 from trust.words.language import Language
+from trust.words.texts import find_text, text
 from verifier import sentences
 from verifier.checks.archived_file import ArchivedVersions, decode_versions
 from verifier.checks.readability import Readability, decode_readability
@@ -147,8 +148,8 @@ def encode_four_properties(found: FourProperties) -> dict[str, Any]:
         "properties": [
             {
                 "name": each.property.value,
-                "name_zh": PROPERTY_NAMES[each.property][0],
-                "name_en": PROPERTY_NAMES[each.property][1],
+                "name_zh": property_name(each.property, "zh-CN"),
+                "name_en": property_name(each.property, "en"),
                 "result": each.result.value,
                 "checks": [
                     {
@@ -173,48 +174,16 @@ def encode_four_properties(found: FourProperties) -> dict[str, Any]:
     }
 
 
-PROPERTY_NAMES: Mapping[str, tuple[str, str]] = {
-    Property.AUTHENTICITY: ("真实性", "Authenticity"),
-    Property.INTEGRITY: ("完整性", "Integrity"),
-    Property.USABILITY: ("可用性", "Usability"),
-    Property.SAFETY: ("安全性", "Safety"),
-}
-
-CHECK_NAMES: Mapping[str, tuple[str, str]] = {
-    "archive.versions": ("归档版本逐字节相符", "Later versions agree to the byte"),
-    "archive.receipt": ("账本回执，版本", "Ledger receipt of version"),
-    "evidence.bundle": ("离线核验依据", "Evidence for offline verification"),
-    "file.opens": ("文件可打开", "The file opens"),
-    "file.drawn": ("每一页均可显示", "Every page is drawn"),
-    "file.pages": ("页数相符", "Number of pages agrees"),
-    "file.data": ("内嵌证照数据可读", "The data inside the file can be read"),
-    "file.fonts": ("字体均已嵌入", "All fonts are in the file"),
-    "file.pdfa": ("声明为 PDF/A", "Claims to be PDF/A"),
-    "file.no-active-content": ("全部修订中无活动内容", "No active content in any revision"),
-    "file.not-encrypted": ("未加密", "Not encrypted"),
-    "file.no-external": ("无外部引用", "Nothing is kept elsewhere"),
-    "file.size": ("文件大小在限度内", "Size of the file is within limits"),
-    "package.size": ("移交包大小在限度内", "Size of the package is within limits"),
-    "package.files": ("文件齐全，无多余文件", "No file is missing, none was added"),
-    "package.digests": ("各文件摘要与清单一致", "Every file agrees with the manifest"),
-    "package.receipts": ("各版本回执齐全", "There is a receipt for each version"),
-    "package.versions": ("各版本摘要与登记一致", "Each version agrees with the register's digest"),
-    "metadata.form": ("元数据可读，两种形式一致", "Metadata can be read, both forms agree"),
-    "metadata.sealed": ("元数据与盖章数据一致", "Metadata agree with what was sealed"),
-    "metadata.complete": ("元数据项齐全", "Metadata are complete for the type"),
-}
-"""What a check of a package is called; those of the verifier are said in `verifier.sentences.check_name`."""
+def property_name(name: Property, language: Language) -> str:
+    return text(language, f"package.property.{name}")
 
 
 def check_name(check: str, language: Language) -> str:
-    """The name of any check in a report on four properties."""
-    side = 1 if language == "en" else 0
+    """The name of any check in a report on four properties: of the package, or of the verifier."""
     stem, _, number = check.rpartition(".")
-    if number.isdigit() and stem in CHECK_NAMES:
-        return f"{CHECK_NAMES[stem][side]} {number}"
-    if check in CHECK_NAMES:
-        return CHECK_NAMES[check][side]
-    return sentences.check_name(check, language) or check
+    if number.isdigit() and (named := find_text(language, f"package.check.{stem}")):
+        return f"{named} {number}"
+    return find_text(language, f"package.check.{check}") or sentences.check_name(check, language) or check
 
 
 # --- Gathering ---

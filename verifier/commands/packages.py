@@ -81,21 +81,20 @@ def _read(file: Path) -> bytes:
 
 
 def _print_properties(checked: FourProperties, json: bool) -> int:
-    """Prints the result and returns the exit code that `yinzheng verify` would give."""
-    from verifier.checks.archive_package import PROPERTY_NAMES, check_name, encode_four_properties
+    """What was found, and the exit code that `yinzheng verify` would give for it."""
+    from verifier.checks.archive_package import check_name, encode_four_properties, property_name
 
     if json:
         console.print_json(encode_four_properties(checked))
         return EXIT[checked.result]
-    side = 0 if console.language() == "zh-CN" else 1
-    out = console.out
+    out, language = console.out, console.language()
     out.print(f"{checked.identifier}  {checked.result.value}", soft_wrap=True)
     out.print(f"  {t('检测时点', 'as of')} {checked.checked_at:%Y-%m-%d %H:%M} UTC")
     for each in checked.properties:
-        out.print(f"{PROPERTY_NAMES[each.property][side]}: {each.result.value}")
+        out.print(f"{property_name(each.property, language)}: {each.result.value}")
         for finding in each.findings:
             detail = f" — {finding.detail}" if finding.detail else ""
             code = f" [{finding.code}]" if finding.code != "OK" else ""
-            name = check_name(finding.check, console.language())
+            name = check_name(finding.check, language)
             out.print(f"  {MARKS[finding.result]} {name}{detail}{code}", soft_wrap=True)
     return EXIT[checked.result]
