@@ -1,14 +1,14 @@
 """The texts of a verdict for people: a headline, a sentence and advice, in zh-CN and en.
 
-Which words it is, by the report's code, so that pages, the command line and the API say the same; the words
-themselves stand in the catalogue (`trust.words.texts`):
+They are chosen by the report's code, so that pages, the command line and the API say the same. The texts are in the
+catalogue (`trust.words.texts`):
 
     verdict.headline.<colour>                     the verdict in a word or two
     verdict.<CODE>.sentence, .advice, .undated    why, and what to do; undated: for a status of which no day is known
     check.<name>, remark.<CODE>, not_checked.<name>, reason.<reason>, seal.…, signer.…
 
-A sentence may use {date}, {until}, {reason} and {issuer}; what is unknown reads as a dash. A code without a
-sentence of its own falls back to its verdict's, and a test sees to it that none of our codes needs to.
+A sentence may use {date}, {until}, {reason} and {issuer}; an unknown value becomes a dash. A code without a sentence
+of its own gets its verdict's sentence; a test ensures that all our codes have one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FALLBACK: Mapping[Verdict, str] = {
     Verdict.FAILED: "BAD_SEAL",
     Verdict.INDETERMINATE: "NOT_PROVEN",
 }
-"""As which code a verdict is told, if its own has no sentence."""
+"""The code whose sentence a verdict gets if its own code has none."""
 
 
 _TYPED = {
@@ -54,7 +54,7 @@ _OF_OTHERS = {"STATUS_STALE": "SIGNER_STATUS_UNKNOWN", "UNKNOWN_ISSUER": "UNKNOW
 
 
 def words_for(report: Report, language: Language) -> Words:
-    """The words of a report. Dates are in China's time, written as people write them."""
+    """The texts of a report. Dates are in China's time and in the usual form of the language."""
     is_foreign = report.is_passed_of_others
     code = _told_as(report)
     if find_text(language, f"verdict.{code}.sentence") is None:
@@ -106,7 +106,7 @@ def _decided_by_signature(report: Report) -> bool:
 
 
 def messages_of(report: Report) -> dict[str, dict[str, str]]:
-    """The words in both languages, for a report as JSON."""
+    """The texts in both languages, for a report's JSON."""
     found = {language: words_for(report, language) for language in LANGUAGES}
     return {
         language: {"headline": words.headline, "sentence": words.sentence, "advice": words.advice}
@@ -161,7 +161,7 @@ def seal_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, 
 
 
 def signer_words(facts: Mapping[str, Any], language: Language) -> list[tuple[str, str]]:
-    """Who signed a file of others, each with its label: at which level, when if that is proven, and what it shows."""
+    """Labelled texts on each signature in a file of others: signer, level, time if proven, and what it shows."""
     unproven = text(language, "signer.time_unproven")
     shows = text(language, "signer.added_picture")
     lines: list[tuple[str, str]] = []

@@ -231,7 +231,7 @@ def crls_refresh(
 
 
 def _problem_words(problem: str | None) -> str:
-    """A problem as it is kept, code first, in the user's language."""
+    """A stored problem (`CODE: text`) in the user's language."""
     from trust.words.refusals import refusal_zh
 
     code, _, what = (problem or "").partition(": ")

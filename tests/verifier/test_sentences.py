@@ -23,6 +23,7 @@ from trust.words.texts import text
 from verifier.checks.headlines import HEADLINES as _HEADLINES
 from verifier.sentences import seal_words, words_for
 
+_AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 _ROOT = Path(trust.pdf.gap.__file__).parents[2]
 _SOURCES = [
     *Path(verifier.checks.licence.__file__).parent.glob("*.py"),

@@ -128,14 +128,14 @@ def error_words(exc: TrustError) -> str:
     if language() == "zh-CN" and exc.zh:
         return exc.zh
     if language() == "zh-CN" and (said := refusal_zh(exc.code)):
-        # Of the English sentence only what a person has to know: the id, the file, the number that it names.
+        # Add the ids, files and numbers that the English sentence names to the Chinese sentence of the code.
         named = "、".join(dict.fromkeys(_DATUM.findall(exc.what)))
         return f"{said}（{named}）" if named else said
     return f"{exc.what} {exc.todo}".strip()
 
 
 def violation_words(violation: Violation) -> str:
-    """Why one field was refused, in the user's language: the checker's own words, or the rule's sentence."""
+    """Why one field was refused, in the user's language: the text of the check, or the rule's sentence."""
     if language() == "zh-CN" and (said := violation.zh or violation_zh(violation.code)):
         return said
     return f"{violation.found}: {violation.todo} [{violation.code}]"

@@ -1,7 +1,7 @@
-"""What refusals say in Chinese, by their codes. The English words stand where each refusal is made.
+"""The Chinese texts of refusals, by code. The English text is where each refusal is raised.
 
-In the catalogue (`trust.words.texts`) they are `refusal.<CODE>` for errors and `violation.<CODE>` for what is wrong
-with one field; only zh_CN.po has them.
+In the catalogue (`trust.words.texts`) they are `refusal.<CODE>` for errors and `violation.<CODE>` for fields that were
+refused; only zh_CN.po has them.
 """
 
 from __future__ import annotations

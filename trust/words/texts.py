@@ -1,12 +1,11 @@
 """The catalogue: what pages, reports and refusals say, in zh-CN and English.
 
-A text is asked for by its key (`verify.title`); `zh_CN.po` and `en.po` beside this file hold what is said, in a
-group for each of the three. They are read as they are, once, at the first use: there is nothing to compile. A key
-that a catalogue lacks is a mistake in the code and raises KeyError; `tests/app/test_pages.py` finds it before a
-reader does. Where a key is made of a code that somebody else chose, `find_text` answers None.
+A text is looked up by its key (`verify.title`) in `zh_CN.po` and `en.po` beside this file. They are read once, on
+first use, without being compiled. A missing key is a mistake in the code and raises KeyError; `tests/app/test_pages.py`
+detects it. For keys that contain a code from elsewhere, `find_text` returns None if there is no text.
 
-Both files have the same keys but for refusals, whose English stands where each is made (`trust.words.refusals`).
-Which words a verdict gets is said in `verifier.sentences`, so that pages, API and command line agree.
+Both files have the same keys, except for refusals: their English text is where each is raised (`trust.words.refusals`).
+`verifier.sentences` chooses the texts of a verdict, so that pages, API and command line agree.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def find_text(language: Language, key: str) -> str | None:
 @cache
 def load_texts(language: Language) -> Mapping[str, str]:
     """A whole catalogue. An empty translation counts as missing."""
-    from babel.messages.pofile import read_po  # here, as most commands say nothing out of the catalogue
+    from babel.messages.pofile import read_po  # imported here: most commands need no text from the catalogue
 
     with files("trust.words").joinpath(_FILES[language]).open("rb") as file:
         catalogue = read_po(file, locale=language.replace("-", "_"), abort_invalid=True)

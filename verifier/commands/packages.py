@@ -81,7 +81,7 @@ def _read(file: Path) -> bytes:
 
 
 def _print_properties(checked: FourProperties, json: bool) -> int:
-    """What was found, and the exit code that `yinzheng verify` would give for it."""
+    """Prints the result and returns the exit code that `yinzheng verify` would give."""
     from verifier.checks.archive_package import check_name, encode_four_properties, property_name
 
     if json:

@@ -124,7 +124,7 @@ def print_report(name: str, report: Report, json: bool) -> None:
     out.print(f"  {_shortened(name)}  {report.verdict.value} {report.code}")
     for shown in report.shown:
         out.print(f"  {t(shown.label_zh, shown.label_en)}: {shown.value}")
-    if report.shown:  # which is only where the object is what was sealed
+    if report.shown:  # only filled if the object is what was sealed
         for label, value in seal_words(report.facts, language):
             out.print(f"  {label}: {value}")
     for label, value in signer_words(report.facts, language):
