@@ -80,7 +80,7 @@ def test_a_time_stamp_from_before_a_compromise_does_not_count_if_the_ledger_saw_
     """Whoever has the authority's key writes any time into a time-stamp; into the ledger he cannot."""
     issuing = world.service.issuing
     with monkeypatch.context() as patched:
-        patched.setattr(type(issuing), "_record", lambda *_: 1 / 0)
+        patched.setattr(type(issuing.recording), "record", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             world.try_issue(world.application(1, seal="chuncheng-market-sm2"))
     world.clock.advance(minutes=5)
