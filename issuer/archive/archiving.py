@@ -13,6 +13,8 @@ or in time before the certificate or the algorithm of the last time-stamp expire
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -50,6 +52,7 @@ from trust.pdf.reading import open_pdf
 from trust.pdf.update import CONTENTS_HEX_DIGITS, DocumentEvidence, encode_update, read_version
 from trust.storage import tables
 
+_log = logging.getLogger("yinzheng.archive")
 AGAIN_AFTER = timedelta(days=365)
 _BEFORE_CERT_ENDS, _BEFORE_ALGORITHM_ENDS = timedelta(days=90), timedelta(days=365)
 _BATCH = 32
@@ -210,8 +213,10 @@ class Archiving:
     def run(self) -> None:
         """Completes pending versions, then makes those that are due, for `Keeper`."""
         self.resume_pending()
-        for _ in self.renew_due(self.issuing.clock.now()):
-            pass
+        renewals = self.renew_due(self.issuing.clock.now())
+        failed = Counter(each.error.code for each in renewals if each.error is not None)
+        for code, count in failed.items():
+            _log.error("licences could not be renewed for the archive", extra={"code": code, "count": count})
 
     def _revocation_lists(self) -> Callable[[datetime], list[bytes]]:
         """A function that returns revocation lists no older than a moment. It makes them again only if necessary."""

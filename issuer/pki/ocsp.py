@@ -6,6 +6,7 @@ revoked (id-pkix-ocsp-nocheck), so its certificate is short-lived and renewed in
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from keys.suites import Suite
 from trust.model.errors import Malformed, NotFound, OperationalError
 from trust.storage import tables
 
+_log = logging.getLogger("yinzheng.ocsp")
 _CLOCK_SKEW = timedelta(minutes=1)
 _RESPONDER_TERM, _RENEWED_BEFORE = timedelta(days=30), timedelta(days=10)
 ANSWER_TERM = timedelta(hours=1)
@@ -66,7 +68,8 @@ class Ocsp:
                 return GOOD if serial in issued else UNKNOWN
 
             return responder.respond(asked, status_of, at=at, next_update=at + ANSWER_TERM)
-        except OperationalError:
+        except OperationalError as exc:
+            _log.error("an OCSP request could not be answered", extra={"code": exc.code})
             return refusal("try_later")
 
     def evidence(self, cert: bytes, issuer: bytes) -> tuple[bytes, bytes] | None:

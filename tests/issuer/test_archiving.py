@@ -18,7 +18,7 @@ from ledger.proof import check_embedded_receipt
 from trust.encoding.commitment import document_commit
 from trust.encoding.entry import EntryKind
 from trust.encoding.receipt import decode_receipt
-from trust.model.errors import Conflict
+from trust.model.errors import Conflict, TimeStampUnavailable
 from trust.model.report import Result, Verdict
 from trust.model.status import StatusAct
 from trust.pdf.gap import check_gaps
@@ -63,6 +63,27 @@ def test_what_is_due_is_renewed_once_and_again_after_a_year(world: World) -> Non
         (pid, 1) for pid in pids
     ]
     assert [each.number for each in archiving.renew_due(world.clock.now())] == [2, 2, 2]
+
+
+def test_the_round_says_in_the_log_what_it_could_not_renew(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.issue(1)
+    world.issue(2)
+    world.clock.advance(seconds=FIRST_ARCHIVED_AFTER.total_seconds())
+    archiving, pki = world.service.archiving, world.service.pki
+
+    def away(*_: object) -> None:
+        raise TimeStampUnavailable("The time-stamp authority does not answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(pki), "time_stamp_authority", away)
+        archiving.run()
+    assert [(each.name, each.__dict__["count"]) for each in caplog.records if each.levelname == "ERROR"] == [
+        ("yinzheng.archive", 2)
+    ]
+    archiving.run()
+    assert list(archiving.renew_due(world.clock.now())) == []
 
 
 def test_each_version_is_an_entry_whose_receipt_opens_to_that_version(world: World) -> None:

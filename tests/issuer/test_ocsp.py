@@ -114,8 +114,8 @@ def test_a_responder_is_renewed_in_time_with_the_same_key(world: World, client: 
     assert second[1] == first[1]
 
 
-def test_a_key_that_is_away_gets_try_later(
-    world: World, client: TestClient, monkeypatch: pytest.MonkeyPatch
+def test_a_key_that_is_away_gets_try_later_and_the_log_says_why(
+    world: World, client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ca_id, seal = CAS[0]
     cert, issuer = certs_of(world, ca_id, seal)
@@ -126,6 +126,9 @@ def test_a_key_that_is_away_gets_try_later(
     monkeypatch.setattr(type(world.service.keys), "open", away)
     answer = ask(client, ca_id, make_request([cert], issuer, nonce=None, algorithm="sha1"))
     assert ocsp.OCSPResponse.load(answer)["response_status"].native == "try_later"
+    assert [(each.name, each.__dict__["code"]) for each in caplog.records if each.levelname == "ERROR"] == [
+        ("yinzheng.ocsp", "KEY_UNAVAILABLE")
+    ]
 
 
 def test_questions_leave_no_keys_behind(
