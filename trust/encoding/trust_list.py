@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -227,251 +227,21 @@ class TrustList:
         return next((k for k in self.keys if k.kid == kid and k.use == use), None)
 
 
-def encode_trust_list(listed: TrustList) -> bytes:
-    """The JSON payload (not yet signed)."""
-
-    def state(trusted: Trusted) -> dict[str, Any]:
-        return {"state": trusted.state.value, "since": trusted.since.isoformat() if trusted.since else None}
-
-    pool = _Pool(listed)
-    value = {
-        "format": FORMAT,
-        "seq": listed.seq,
-        "issued_at": listed.issued_at.isoformat(),
-        "next_update": listed.next_update.isoformat(),
-        "valid_until": listed.valid_until.isoformat(),
-        "hosts": list(listed.hosts),
-        "ledger": {
-            "origin": listed.ledger_origin,
-            "keys": [[k.vkey, k.from_size, k.until_size] for k in listed.ledger_keys],
-            "witnesses": listed.witness_policy,
-        },
-        "authorities": [
-            {
-                "id": a.authority_id,
-                "uscc": a.uscc,
-                "name_zh": a.name_zh,
-                "name_en": a.name_en,
-                "types": list(a.types),
-            }
-            for a in listed.authorities
-        ],
-        "types": [
-            {
-                "short": t.short,
-                "type_code": t.type_code,
-                "version": t.version,
-                "name_zh": t.name_zh,
-                "name_en": t.name_en,
-                "fields": [[f.name, f.gb, f.label_zh, f.label_en, f.level] for f in t.fields],
-            }
-            for t in listed.types
-        ],
-        "x509": [_b64(der) for der in pool.certs],
-        "seals": [
-            {
-                "id": s.seal_id,
-                "authority": s.authority_id,
-                "name": s.name,
-                "suite": s.suite,
-                "certs": [pool.place(c) for c in s.certs],
-                "root": pool.place(s.root),
-                "not_before": s.not_before.isoformat(),
-                "not_after": s.not_after.isoformat(),
-                "idle": [
-                    [since.isoformat(), until.isoformat() if until else None] for since, until in s.idle
-                ],
-                **state(s),
-            }
-            for s in listed.seals
-        ],
-        "makers": [
-            {
-                "suite": m.suite,
-                "certs": [pool.place(c) for c in m.certs],
-                "root": pool.place(m.root),
-                **state(m),
-            }
-            for m in listed.makers
-        ],
-        "tsas": [
-            {
-                "suite": t.suite,
-                "certs": [pool.place(c) for c in t.certs],
-                "root": pool.place(t.root),
-                **state(t),
-            }
-            for t in listed.tsas
-        ],
-        "keys": [
-            {
-                "kid": k.kid.hex(),
-                "suite": k.suite,
-                "spki": _b64(k.spki),
-                "use": k.use,
-                "not_before": k.not_before.isoformat(),
-                "not_after": k.not_after.isoformat(),
-                "types": list(k.types) if k.types is not None else None,
-                **state(k),
-            }
-            for k in listed.keys
-        ],
-        "status_lists": {str(number): address for number, address in listed.status_lists.items()},
-        "anchors": [
-            {
-                "name_zh": a.name_zh,
-                "name_en": a.name_en,
-                "cert": pool.place(a.cert),
-                "not_before": a.not_before.isoformat(),
-                "not_after": a.not_after.isoformat(),
-                **state(a),
-            }
-            for a in listed.anchors
-        ],
-        "members": [
-            {
-                "id": m.member_id,
-                "name_zh": m.name_zh,
-                "name_en": m.name_en,
-                "address": m.address,
-                "roots": [_b64(r) for r in m.roots],
-                "hosts": list(m.hosts),
-                "uses": [use.value for use in m.uses],
-                "divisions": list(m.divisions) if m.divisions is not None else None,
-                "type_codes": list(m.type_codes) if m.type_codes is not None else None,
-                "not_before": m.not_before.isoformat(),
-                "not_after": m.not_after.isoformat() if m.not_after else None,
-                **state(m),
-            }
-            for m in listed.members
-        ],
-    }
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
-
-
-def decode_trust_list(payload: bytes) -> TrustList:
-    """Decodes the payload. Signature, roll-back and freshness are not checked here. Raises `Malformed`."""
-    if len(payload) > MAX_BYTES:
-        raise Malformed("The trust list is too large.")
-    try:
-        raw = json.loads(payload)
-        if raw["format"] != FORMAT:
-            raise Malformed("The trust list is in a format that this version does not know.")
-        x509 = [_bytes(der) for der in raw["x509"]]
-        return TrustList(
-            seq=_number(raw["seq"]),
-            issued_at=_time(raw["issued_at"]),
-            next_update=_time(raw["next_update"]),
-            valid_until=_time(raw["valid_until"]),
-            hosts=_texts(raw["hosts"]) or (),
-            ledger_origin=_text(raw["ledger"]["origin"]),
-            ledger_keys=tuple(
-                TrustedLedgerKey(_text(vkey), _number(start), None if end is None else _number(end))
-                for vkey, start, end in raw["ledger"]["keys"]
-            ),
-            authorities=tuple(
-                TrustedAuthority(
-                    _text(a["id"]),
-                    _text(a["uscc"]),
-                    _text(a["name_zh"]),
-                    _text(a["name_en"]),
-                    _texts(a["types"]) or (),
-                )
-                for a in raw["authorities"]
-            ),
-            types=tuple(
-                TrustedType(
-                    _text(t["short"]),
-                    _text(t["type_code"]),
-                    _number(t["version"]),
-                    _text(t["name_zh"]),
-                    _text(t["name_en"]),
-                    tuple(_field(f) for f in t["fields"]),
-                )
-                for t in raw["types"]
-            ),
-            seals=tuple(
-                TrustedSeal(
-                    *_state(s),
-                    _text(s["id"]),
-                    _text(s["authority"]),
-                    _text(s["name"]),
-                    _text(s["suite"]),
-                    _certs(x509, s["certs"]),
-                    _cert(x509, s["root"]),
-                    _time(s["not_before"]),
-                    _time(s["not_after"]),
-                    tuple((_time(since), _time(until) if until else None) for since, until in s["idle"]),
-                )
-                for s in raw["seals"]
-            ),
-            makers=tuple(
-                TrustedMaker(*_state(m), _text(m["suite"]), _certs(x509, m["certs"]), _cert(x509, m["root"]))
-                for m in raw["makers"]
-            ),
-            tsas=tuple(
-                TrustedTsa(*_state(t), _text(t["suite"]), _certs(x509, t["certs"]), _cert(x509, t["root"]))
-                for t in raw["tsas"]
-            ),
-            keys=tuple(
-                TrustedKey(
-                    *_state(k),
-                    bytes.fromhex(k["kid"]),
-                    _text(k["suite"]),
-                    _bytes(k["spki"]),
-                    _text(k["use"]),
-                    _time(k["not_before"]),
-                    _time(k["not_after"]),
-                    _texts(k["types"]),
-                )
-                for k in raw["keys"]
-            ),
-            status_lists={int(number): _text(address) for number, address in raw["status_lists"].items()},
-            witness_policy=_text(raw["ledger"]["witnesses"]),
-            anchors=tuple(
-                TrustedAnchor(
-                    *_state(a),
-                    _text(a["name_zh"]),
-                    _text(a["name_en"]),
-                    _cert(x509, a["cert"]),
-                    _time(a["not_before"]),
-                    _time(a["not_after"]),
-                )
-                for a in raw["anchors"]
-            ),
-            members=tuple(
-                TrustedMember(
-                    *_state(m),
-                    _text(m["id"]),
-                    _text(m["name_zh"]),
-                    _text(m["name_en"]),
-                    _text(m["address"]) if m["address"] is not None else None,
-                    tuple(_bytes(r) for r in m["roots"]),
-                    _texts(m["hosts"]) or (),
-                    tuple(MemberUse(use) for use in m["uses"]),
-                    _texts(m["divisions"]),
-                    _texts(m["type_codes"]),
-                    _time(m["not_before"]),
-                    _time(m["not_after"]) if m["not_after"] else None,
-                )
-                for m in raw["members"]
-            ),
-        )
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as exc:
-        raise Malformed("The trust list is not in its format.") from exc
-
-
 class _Pool:
     """The certificates of a list, each once and in a fixed order, because a thousand seals share the same few."""
 
-    def __init__(self, listed: TrustList) -> None:
-        chains: list[TrustedSeal | TrustedMaker | TrustedTsa] = [*listed.seals, *listed.makers, *listed.tsas]
-        used = {cert for each in chains for cert in (*each.certs, each.root)}
-        self.certs = sorted(used | {each.cert for each in listed.anchors})
-        self._places = {cert: place for place, cert in enumerate(self.certs)}
+    def __init__(self, certs: Sequence[bytes]) -> None:
+        self.certs = certs
+        self._places = {cert: place for place, cert in enumerate(certs)}
 
     def place(self, cert: bytes) -> int:
         return self._places[cert]
+
+    def cert(self, place: Any) -> bytes:
+        index = _number(place)
+        if index not in range(len(self.certs)):
+            raise ValueError("a certificate that is not there")
+        return self.certs[index]
 
 
 def _b64(data: bytes) -> str:
@@ -502,31 +272,193 @@ def _number(value: Any) -> int:
     return value
 
 
-def _texts(raw: Any) -> tuple[str, ...] | None:
-    if raw is None:
-        return None
+def _list(raw: Any) -> list[Any]:
     if not isinstance(raw, list):
         raise TypeError("not a list")
-    return tuple(_text(each) for each in raw)
+    return raw
 
 
-def _field(raw: Sequence[Any]) -> TrustedField:
-    name, gb, label_zh, label_en, level = raw
-    return TrustedField(_text(name), _text(gb), _text(label_zh), _text(label_en), _number(level))
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a value is written as JSON and read again. Reading raises ValueError, TypeError or LookupError."""
+
+    write: Callable[[Any, _Pool], Any]
+    read: Callable[[Any, _Pool], Any]
 
 
-def _cert(x509: Sequence[bytes], place: Any) -> bytes:
-    index = _number(place)
-    if index not in range(len(x509)):
-        raise ValueError("a certificate that is not there")
-    return x509[index]
+def _plain(read: Callable[[Any], Any], write: Callable[[Any], Any] = lambda value: value) -> _Form:
+    return _Form(lambda value, _: write(value), lambda raw, _: read(raw))
 
 
-def _certs(x509: Sequence[bytes], places: Sequence[Any]) -> tuple[bytes, ...]:
-    if not places:
+def _optional(form: _Form) -> _Form:
+    """None is written as null."""
+    return _Form(
+        lambda value, pool: None if value is None else form.write(value, pool),
+        lambda raw, pool: None if raw is None else form.read(raw, pool),
+    )
+
+
+def _many(form: _Form) -> _Form:
+    return _Form(
+        lambda values, pool: [form.write(each, pool) for each in values],
+        lambda raw, pool: tuple(form.read(each, pool) for each in _list(raw)),
+    )
+
+
+def _row(make: Callable[..., Any], *fields: tuple[str, _Form]) -> _Form:
+    """An object that is written as a list of the values of its fields, in this order."""
+
+    def read(raw: Any, pool: _Pool) -> Any:
+        values = zip(fields, _list(raw), strict=True)
+        return make(**{name: form.read(value, pool) for (name, form), value in values})
+
+    return _Form(lambda made, pool: [form.write(getattr(made, name), pool) for name, form in fields], read)
+
+
+def _object(make: Callable[..., Any], *members: tuple[str, str, _Form]) -> _Form:
+    """An object that is written as one: name in JSON, name of the field, form. Unknown names are ignored."""
+    return _Form(
+        lambda made, pool: {key: form.write(getattr(made, name), pool) for key, name, form in members},
+        lambda raw, pool: make(**{name: form.read(raw[key], pool) for key, name, form in members}),
+    )
+
+
+def _chain_of(raw: Any, pool: _Pool) -> tuple[bytes, ...]:
+    if not raw:
         raise ValueError("a list of certificates without the first")
-    return tuple(_cert(x509, each) for each in places)
+    return tuple(pool.cert(each) for each in _list(raw))
 
 
-def _state(raw: Mapping[str, Any]) -> tuple[TrustState, datetime | None]:
-    return TrustState(raw["state"]), _time(raw["since"]) if raw["since"] else None
+def _interval(raw: Any, pool: _Pool) -> tuple[datetime, datetime | None]:
+    since, until = _list(raw)
+    return _time(since), _MAYBE_TIME.read(until, pool)
+
+
+_TEXT, _NUMBER, _BYTES = _plain(_text), _plain(_number), _plain(_bytes, _b64)
+_TEXTS = _many(_TEXT)
+_TIME = _plain(_time, datetime.isoformat)
+_MAYBE_TIME, _MAYBE_NUMBER, _MAYBE_TEXT, _MAYBE_TEXTS = map(_optional, (_TIME, _NUMBER, _TEXT, _TEXTS))
+_HEX = _plain(bytes.fromhex, bytes.hex)
+_CERT = _Form(lambda cert, pool: pool.place(cert), lambda raw, pool: pool.cert(raw))
+_CERTS = _Form(lambda certs, pool: [pool.place(each) for each in certs], _chain_of)
+_INTERVAL = _Form(
+    lambda pair, pool: [_TIME.write(pair[0], pool), _MAYBE_TIME.write(pair[1], pool)], _interval
+)
+_STATUS_LISTS = _plain(
+    lambda raw: {int(number): _text(address) for number, address in raw.items()},
+    lambda lists: {str(number): address for number, address in lists.items()},
+)
+_STATE = (("state", "state", _plain(TrustState)), ("since", "since", _MAYBE_TIME))
+_TERM = (("not_before", "not_before", _TIME), ("not_after", "not_after", _TIME))
+_NAMES = (("name_zh", "name_zh", _TEXT), ("name_en", "name_en", _TEXT))
+_CHAIN = (("suite", "suite", _TEXT), ("certs", "certs", _CERTS), ("root", "root", _CERT))
+
+_AUTHORITY = _object(
+    TrustedAuthority,
+    ("id", "authority_id", _TEXT),
+    ("uscc", "uscc", _TEXT),
+    *_NAMES,
+    ("types", "types", _TEXTS),
+)
+_FIELD = _row(
+    TrustedField,
+    ("name", _TEXT),
+    ("gb", _TEXT),
+    ("label_zh", _TEXT),
+    ("label_en", _TEXT),
+    ("level", _NUMBER),
+)
+_TYPE = _object(
+    TrustedType,
+    ("short", "short", _TEXT),
+    ("type_code", "type_code", _TEXT),
+    ("version", "version", _NUMBER),
+    *_NAMES,
+    ("fields", "fields", _many(_FIELD)),
+)
+_SEAL = _object(
+    TrustedSeal,
+    ("id", "seal_id", _TEXT),
+    ("authority", "authority_id", _TEXT),
+    ("name", "name", _TEXT),
+    *_CHAIN,
+    *_TERM,
+    ("idle", "idle", _many(_INTERVAL)),
+    *_STATE,
+)
+_KEY = _object(
+    TrustedKey,
+    ("kid", "kid", _HEX),
+    ("suite", "suite", _TEXT),
+    ("spki", "spki", _BYTES),
+    ("use", "use", _TEXT),
+    *_TERM,
+    ("types", "types", _MAYBE_TEXTS),
+    *_STATE,
+)
+_MEMBER = _object(
+    TrustedMember,
+    ("id", "member_id", _TEXT),
+    *_NAMES,
+    ("address", "address", _MAYBE_TEXT),
+    ("roots", "roots", _many(_BYTES)),
+    ("hosts", "hosts", _TEXTS),
+    ("uses", "uses", _many(_plain(MemberUse))),
+    ("divisions", "divisions", _MAYBE_TEXTS),
+    ("type_codes", "type_codes", _MAYBE_TEXTS),
+    ("not_before", "not_before", _TIME),
+    ("not_after", "not_after", _MAYBE_TIME),
+    *_STATE,
+)
+_LEDGER_KEY = _row(TrustedLedgerKey, ("vkey", _TEXT), ("from_size", _NUMBER), ("until_size", _MAYBE_NUMBER))
+_LEDGER = (
+    ("origin", "ledger_origin", _TEXT),
+    ("keys", "ledger_keys", _many(_LEDGER_KEY)),
+    ("witnesses", "witness_policy", _TEXT),
+)
+_LIST = (
+    ("seq", "seq", _NUMBER),
+    ("issued_at", "issued_at", _TIME),
+    ("next_update", "next_update", _TIME),
+    ("valid_until", "valid_until", _TIME),
+    ("hosts", "hosts", _TEXTS),
+    ("authorities", "authorities", _many(_AUTHORITY)),
+    ("types", "types", _many(_TYPE)),
+    ("seals", "seals", _many(_SEAL)),
+    ("makers", "makers", _many(_object(TrustedMaker, *_CHAIN, *_STATE))),
+    ("tsas", "tsas", _many(_object(TrustedTsa, *_CHAIN, *_STATE))),
+    ("keys", "keys", _many(_KEY)),
+    ("status_lists", "status_lists", _STATUS_LISTS),
+    ("anchors", "anchors", _many(_object(TrustedAnchor, *_NAMES, ("cert", "cert", _CERT), *_TERM, *_STATE))),
+    ("members", "members", _many(_MEMBER)),
+)
+"""The one table of the format; encoding and decoding both follow it."""
+
+
+def encode_trust_list(listed: TrustList) -> bytes:
+    """The JSON payload (not yet signed)."""
+    chains: list[TrustedSeal | TrustedMaker | TrustedTsa] = [*listed.seals, *listed.makers, *listed.tsas]
+    used = {cert for each in chains for cert in (*each.certs, each.root)}
+    pool = _Pool(sorted(used | {each.cert for each in listed.anchors}))
+    value = {
+        "format": FORMAT,
+        "x509": [_b64(der) for der in pool.certs],
+        "ledger": {key: form.write(getattr(listed, name), pool) for key, name, form in _LEDGER},
+        **{key: form.write(getattr(listed, name), pool) for key, name, form in _LIST},
+    }
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def decode_trust_list(payload: bytes) -> TrustList:
+    """Decodes the payload. Signature, roll-back and freshness are not checked here. Raises `Malformed`."""
+    if len(payload) > MAX_BYTES:
+        raise Malformed("The trust list is too large.")
+    try:
+        raw = json.loads(payload)
+        if raw["format"] != FORMAT:
+            raise Malformed("The trust list is in a format that this version does not know.")
+        pool = _Pool([_bytes(der) for der in raw["x509"]])
+        values = {name: form.read(raw["ledger"][key], pool) for key, name, form in _LEDGER}
+        return TrustList(**values, **{name: form.read(raw[key], pool) for key, name, form in _LIST})
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as exc:
+        raise Malformed("The trust list is not in its format.") from exc
