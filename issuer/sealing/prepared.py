@@ -48,6 +48,7 @@ from trust.encoding.digests import digest
 from trust.model.errors import Conflict
 from trust.pdf.further import FurtherField, appearance
 from trust.pdf.plain import Entries, PlainPdf, parse_entries, read_plain_pdf, reference, references
+from trust.pdf.update import UpdatedFile, write_signed_update
 
 _CATALOGUE_NEEDS = {b"Type", b"Pages"}
 _CATALOGUE_MAY = _CATALOGUE_NEEDS | {
@@ -69,7 +70,6 @@ _DECLARED: dict[str, Entries] = {
     "P256-SHA256": {b"Version": b"/2.0", b"Extensions": b"<< %b %b >>" % (_ESIC, _ISO_32002)},
 }
 _BOX_AT_ORIGIN = re.compile(rb"\[ ?0 0 (\d{1,5}(?:\.\d{1,6})?) (\d{1,5}(?:\.\d{1,6})?) ?\]")
-_BYTE_RANGE_WIDTH = 48
 _LARGEST_FILE = 999_999_999
 """Larger offsets have more digits than are reserved for them."""
 
@@ -302,31 +302,24 @@ def _update(
     if tree is not None:
         grown = tree.grown(page.page_number, signature + 1 + len(empty), widgets)
         bodies |= {number: _changed(entries, {}) for number, entries in grown.items()}
-    written, offsets = [b"" if file.data.endswith(b"\n") else b"\n"], {}
-    length = len(file.data) + len(written[0])
-    for number, body in bodies.items():
-        offsets[number] = length
-        written.append(b"%d 0 obj\n%b\nendobj\n" % (number, body))
-        length += len(written[-1])
-    offsets[signature] = length
-    # /Contents is first in its dictionary, with one space before its value (rule 3 of `trust.pdf.gap`).
-    written.append(b"%d 0 obj\n<<\n/Contents " % signature)
-    before = b"".join(written)
-    gap = len(file.data) + len(before)
-    resume = gap + 2 + CONTENTS_HEX_DIGITS
     rest = (
         b"\n/Type /Sig\n/Filter /Adobe.PPKLite\n/SubFilter /ETSI.CAdES.detached\n/M (D:%b)\n/Reason %b\n"
         % (at.astimezone(UTC).strftime("%Y%m%d%H%M%SZ").encode("ascii"), _text(reason))
     )
     rest += (
         b"/Reference [ << /Type /SigRef /TransformMethod /DocMDP /TransformParams "
-        b"<< /Type /TransformParams /V /1.2 /P %d >> >> ]\n>>\nendobj\n" % (2 if further else 1)
+        b"<< /Type /TransformParams /V /1.2 /P %d >> >> ]\n" % (2 if further else 1)
     )
-    table = resume + len(b"\n/ByteRange ") + _BYTE_RANGE_WIDTH + len(rest)
-    tail = rest + _table(page, offsets, table)
-    end = len(b"\n/ByteRange ") + _BYTE_RANGE_WIDTH + len(tail)
-    byte_range = b"[0 %d %d %d]" % (gap, resume, end)
-    return before, b"\n/ByteRange " + byte_range.ljust(_BYTE_RANGE_WIDTH) + tail
+    updated = UpdatedFile(
+        data=file.data,
+        size=file.size,
+        table=file.table,
+        ends_in_stream=False,
+        trailer=b"/Root %b\n/Info %b\n" % (file.trailer[b"Root"], file.trailer[b"Info"]),
+        # The second identifier is new, the first one stays.
+        identifiers=b"[ %b <%b> ]" % (_first_id(file) or b"", secrets.token_hex(16).encode("ascii")),
+    )
+    return write_signed_update(updated, bodies, signature, CONTENTS_HEX_DIGITS, rest)
 
 
 def _changed(entries: Entries, new: Entries) -> bytes:
@@ -365,26 +358,3 @@ def _with(annotations: bytes | None, widgets: Sequence[int]) -> bytes:
 def _appearance(picture: _Picture, image: int, place: SealPlace) -> bytes:
     left, bottom, right, top = place.box
     return appearance(picture.xobject, image, abs(right - left), abs(top - bottom))
-
-
-def _table(page: _Page, offsets: dict[int, int], table: int) -> bytes:
-    """Cross-reference table, trailer and end. The second identifier is new, the first one stays."""
-    file = page.file
-    sections: list[bytes] = [b"xref\n0 1\n0000000000 65535 f \n"]
-    for number in sorted(offsets):
-        if number - 1 not in offsets:
-            run = number
-            while run in offsets:
-                run += 1
-            sections.append(b"%d %d\n" % (number, run - number))
-        sections.append(b"%010d 00000 n \n" % offsets[number])
-    identifiers = b"[ %b <%b> ]" % (_first_id(file) or b"", secrets.token_hex(16).encode("ascii"))
-    trailer = b"trailer\n<<\n/Size %d\n/Root %b\n/Info %b\n/ID %b\n/Prev %d\n>>\nstartxref\n%d\n%%%%EOF\n" % (
-        max(offsets) + 1,
-        file.trailer[b"Root"],
-        file.trailer[b"Info"],
-        identifiers,
-        file.table,
-        table,
-    )
-    return b"".join(sections) + trailer

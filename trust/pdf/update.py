@@ -223,12 +223,42 @@ def encode_update(before: Version, new: DocumentEvidence) -> tuple[bytes, bytes]
 def encode_signed_update(
     before: Version, bodies: Mapping[int, bytes], signature: int, digits: int, rest: bytes
 ) -> tuple[bytes, bytes]:
+    """`write_signed_update` for a version of a licence. Its second identifier is the digest of what it is based on."""
+    identifiers = b"[ <%b> <%b> ]" % (
+        before.first_id.hex().encode("ascii"),
+        sha256(before.data)[:16].hex().encode("ascii"),
+    )
+    file = UpdatedFile(
+        before.data, before.size, before.table, before.ends_in_stream, before.trailer, identifiers
+    )
+    return write_signed_update(file, bodies, signature, digits, rest)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatedFile:
+    """What an update needs of the file that it is appended to.
+
+    `size` is /Size, `table` the offset of the last cross-reference section. `trailer` holds the entries /Root and
+    /Info, `identifiers` the value of the new /ID.
+    """
+
+    data: bytes
+    size: int
+    table: int
+    ends_in_stream: bool
+    trailer: bytes
+    identifiers: bytes
+
+
+def write_signed_update(
+    file: UpdatedFile, bodies: Mapping[int, bytes], signature: int, digits: int, rest: bytes
+) -> tuple[bytes, bytes]:
     """Encodes an update with the objects in `bodies` (by number) and the signature, whose dictionary ends with `rest`.
 
     Returns the bytes before the gap of `digits` hex digits, and those after it.
     """
-    written = [b"" if before.data.endswith(b"\n") else b"\n"]
-    length = len(before.data) + len(written[0])
+    written = [b"" if file.data.endswith(b"\n") else b"\n"]
+    length = len(file.data) + len(written[0])
     offsets = {}
     for number, body in bodies.items():
         offsets[number] = length
@@ -238,18 +268,13 @@ def encode_signed_update(
     # /Contents comes first in its dictionary, one space before its value: rule 3 of `trust.pdf.gap`.
     written.append(b"%d 0 obj\n<<\n/Contents " % signature)
     head = b"".join(written)
-    gap = len(before.data) + len(head)
+    gap = len(file.data) + len(head)
     resume = gap + 2 + digits
     rest = b"%b>>\nendobj\n" % rest
     table = resume + len(b"\n/ByteRange ") + _BYTE_RANGE_WIDTH + len(rest)
-    size = max(before.size, *(number + 1 for number in offsets))
-    fields = b"%b/ID [ <%b> <%b> ]\n/Prev %d\n" % (
-        before.trailer,
-        before.first_id.hex().encode("ascii"),
-        sha256(before.data)[:16].hex().encode("ascii"),
-        before.table,
-    )
-    index = _stream(offsets, size, fields, table) if before.ends_in_stream else _table(offsets, size, fields)
+    size = max(file.size, *(number + 1 for number in offsets))
+    fields = b"%b/ID %b\n/Prev %d\n" % (file.trailer, file.identifiers, file.table)
+    index = _stream(offsets, size, fields, table) if file.ends_in_stream else _table(offsets, size, fields)
     tail = b"%b%bstartxref\n%d\n%%%%EOF\n" % (rest, index, table)
     end = len(b"\n/ByteRange ") + _BYTE_RANGE_WIDTH + len(tail)
     byte_range = b"[0 %d %d %d]" % (gap, resume, end)
