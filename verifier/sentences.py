@@ -1,4 +1,4 @@
-"""The texts of a verdict for people: a headline, a sentence and advice, in zh-CN and en.
+"""Chooses the texts of a verdict for people: a headline, a sentence and advice, in zh-CN and en.
 
 They are chosen by the report's code, so that pages, the command line and the API say the same. The texts are in the
 catalogue (`trust.words.texts`):
