@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := trust issuer verifier ledger keys
-JOBS ?= 2
+# Test processes: one more than cores, as some tests wait for browsers and clocks.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: demo test check lint types arrows format bench bench-ledger bench-seal bench-archive bench-verify fuzz serve lock sbom house settings clean
 

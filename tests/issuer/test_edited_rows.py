@@ -244,14 +244,11 @@ def test_a_draft_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked)
     outcomes = issuing.resume_unfinished()
     assert [outcome.issued is not None for outcome in outcomes].count(True) == 1
     with attacked.service.database.read() as connection:
-        steps: dict[int, str] = dict(
-            connection.execute(
-                sa.text("SELECT id, step FROM ecertificate WHERE id IN (:a, :b, :c)"),
-                {"a": first, "b": second, "c": third},
-            )
-            .tuples()
-            .all()
+        found = connection.execute(
+            sa.text("SELECT id, step FROM ecertificate WHERE id IN (:a, :b, :c)"),
+            {"a": first, "b": second, "c": third},
         )
+        steps: dict[int, str] = {row.id: row.step for row in found}
     assert steps[third] == "ISSUED"
     assert steps[first] != "ISSUED"
     assert steps[second] != "ISSUED"
