@@ -73,6 +73,9 @@ class Reserving:
             key = request_key(authority.authority_id, checked, version, replaced)
             known = ecertificates_sql.find_ecertificate(connection, request_key=key)
             if known is not None:
+                # Read again under its lock: at this moment another request may finish or withdraw it.
+                known = ecertificates_sql.lock_ecertificate(connection, known.id or 0)
+            if known is not None:
                 if bytes(known.fields_digest) != checked.digest:
                     raise number_taken(checked.profile, bytes(known.pid))
                 if known.step != "ISSUED":

@@ -110,6 +110,39 @@ def test_a_round_leaves_to_a_request_what_it_has_in_its_hands(stored_world: Worl
     assert len(sealed) == 1
 
 
+@pytest.mark.parametrize("end", ["issued", "withdrawn"])
+def test_a_draft_that_ends_while_the_same_request_comes_again(
+    stored_world: World, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    issuing, application = stored_world.service.issuing, stored_world.application(1)
+    if stored_world.service.database.is_sqlite:
+        pytest.skip("SQLite has one writer at a time")
+    first = issuing.reserving.reserve(issuing.check(application))
+    real = ecertificates_sql.find_ecertificate
+
+    def finish() -> None:
+        if end == "issued":
+            issuing.recording.record([issuing.stamping.seal(first)])
+        else:
+            issuing.reserving.withdraw(first)
+
+    def found_and_ended(connection: Any, **where: Any) -> Any:
+        row = real(connection, **where)
+        monkeypatch.setattr(ecertificates_sql, "find_ecertificate", real)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(finish).result(HANG_SECONDS)
+        return row
+
+    monkeypatch.setattr(ecertificates_sql, "find_ecertificate", found_and_ended)
+    again = issuing.reserving.reserve(issuing.check(application))
+    assert (again.pid == first.pid, again.repeated) == ((True, True) if end == "issued" else (False, False))
+    (row,) = issued_of(stored_world, 1)
+    if end == "issued":
+        assert (row.step, row.claimed_until) == ("ISSUED", None)
+    else:
+        assert (row.step, row.pid) == ("DRAFT", again.pid)
+
+
 def test_what_a_request_left_is_carried_on_at_once_and_what_a_dead_one_held_later(
     stored_world: World,
 ) -> None:
