@@ -81,18 +81,21 @@ class Idempotency:
                     )
                 if row.status is None:
                     if at - tables.from_micros(row.created_at) < _TAKE_UP:
-                        raise Conflict(
-                            "The first request with this key is still running.",
-                            "Ask again in a moment.",
-                            code="IDEMPOTENCY_IN_PROGRESS",
-                        )
-                    tables.update(connection, IdempotencyRow, {"key": row_key}, {"created_at": now})
+                        raise _in_progress()
+                    # As it was read: of two that take it up at once only one finds it so.
+                    unchanged = {"key": row_key, "status": None, "created_at": row.created_at}
+                    if not tables.update(connection, IdempotencyRow, unchanged, {"created_at": now}):
+                        raise _in_progress()
                     return None
         except IntegrityError as exc:
-            raise Conflict(
-                "The first request with this key is still running.",
-                "Ask again in a moment.",
-                code="IDEMPOTENCY_IN_PROGRESS",
-            ) from exc
+            raise _in_progress() from exc
         headers = {"Cache-Control": "no-store", "Idempotent-Replayed": "true"}
         return JSONResponse(json.loads(row.answer), row.status, headers)
+
+
+def _in_progress() -> Conflict:
+    return Conflict(
+        "The first request with this key is still running.",
+        "Ask again in a moment.",
+        code="IDEMPOTENCY_IN_PROGRESS",
+    )
