@@ -12,6 +12,7 @@ from issuer.service import ISSUER
 from trust.model.errors import Malformed
 from trust.terminal import console
 from trust.terminal.console import t
+from trust.terminal.instants import instant
 from trust.terminal.opening import opened
 from trust.terminal.options import OPERATOR, ApprovedBy, By, Data, Json
 
@@ -187,8 +188,8 @@ def seal_report_lost(
     data: Data = None,
 ) -> None:
     with opened(ctx, ISSUER, data) as service:
-        service.seals.report_lost(seal_id, by=by, note=note, since=_time(since), approved_by=approved_by)
-        _show_touched(service, seal_id, _time(since))
+        service.seals.report_lost(seal_id, by=by, note=note, since=instant(since), approved_by=approved_by)
+        _show_touched(service, seal_id, instant(since))
 
 
 @seal_app.command("revoke", help=t("注销印章，不可恢复", "revoke a seal for good"))
@@ -202,8 +203,8 @@ def seal_revoke(
     data: Data = None,
 ) -> None:
     with opened(ctx, ISSUER, data) as service:
-        service.seals.revoke(seal_id, by=by, note=note, since=_time(since), approved_by=approved_by)
-        _show_touched(service, seal_id, _time(since))
+        service.seals.revoke(seal_id, by=by, note=note, since=instant(since), approved_by=approved_by)
+        _show_touched(service, seal_id, instant(since))
 
 
 @seal_app.command(
@@ -224,7 +225,7 @@ def seal_reseal(
 ) -> None:
     failed, done = 0, []
     with opened(ctx, ISSUER, data) as service:
-        pids = service.resealing.plan(old_seal, _time(since))
+        pids = service.resealing.plan(old_seal, instant(since))
         rows = service.resealing.reseal(pids, old_seal, new_seal, approval=approval)
         with console.progress(len(pids), t("重新签章", "sealing anew"), quiet=json) as advance:
             for row in rows:
@@ -423,7 +424,7 @@ def seal_uses(
     ctx: typer.Context, seal_id: str, since: Since = None, data: Data = None, json: Json = False
 ) -> None:
     with opened(ctx, ISSUER, data) as service:
-        uses = service.seals.registry.uses(seal_id, since=_time(since))
+        uses = service.seals.registry.uses(seal_id, since=instant(since))
     if json:
         for use in uses:
             console.print_json({"at": use.at.isoformat(), "by": use.by, "pid": use.pid.hex()})
@@ -458,15 +459,3 @@ def _suite(name: str) -> Any:
     if name not in [known.value for known in Suite]:
         raise Malformed(f"There is no suite {name}.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256.")
     return Suite(name)
-
-
-def _time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as exc:
-        raise Malformed("The time is not in its form.", "Write 2026-11-23T08:00:00+08:00.") from exc
-    if at.tzinfo is None:
-        raise Malformed("The time has no zone.", "Write 2026-11-23T08:00:00+08:00.")
-    return at
