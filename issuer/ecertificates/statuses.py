@@ -16,7 +16,7 @@ from functools import partial
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.issuing import Issuing, Outcome
 from issuer.operations import sql as operations_sql
-from ledger.log import AppendRequest
+from ledger.log import Appended, AppendRequest
 from trust.encoding.commitment import content_root, ecertificate_ref
 from trust.encoding.entry import EntryKind
 from trust.model.ecertificate import Application, IssuedECertificate
@@ -123,28 +123,7 @@ class Statuses:
             operation = tables.one_row(connection, operations_sql.OperationRow, id=operation_id)
             row = ecertificates_sql.get_ecertificate(connection, id=operation.ecertificate_id)
             last_seq = operations_sql.last_entry_seq(connection, row.id or 0)
-        request = AppendRequest(
-            operation_id=operation_id,
-            kind=EntryKind[operation.kind],
-            actor=operation.actor,
-            subject_id=row.id or 0,
-            ref=ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)),
-            commit=status_commit(operation),
-            suite="",
-            after=last_seq,
-        )
-        try:
-            (appended,) = self.issuing.log.append([request])
-        except Conflict:
-            # The ledger is ahead of the register (which was restored from a backup): record nothing and release the
-            # claim.
-            with self.issuing.database.write() as connection:
-                where = {"id": row.id, "pending_operation": operation_id}
-                tables.update(
-                    connection, ecertificates_sql.ECertificateRow, where, {"pending_operation": None}
-                )
-            raise
-        self.issuing.log.publish()
+        appended = append_act(self.issuing, operation, row, after=last_seq)
         act = _ACTS[operation.kind]
         with self.issuing.database.write() as connection:
             tables.update(
@@ -160,6 +139,39 @@ class Statuses:
             )
             values = {"done": True, "entry_seq": appended.seq}
             tables.update(connection, operations_sql.OperationRow, {"id": operation_id}, values)
+
+
+def append_act(
+    issuing: Issuing,
+    operation: operations_sql.OperationRow,
+    row: ecertificates_sql.ECertificateRow,
+    *,
+    after: int | None = None,
+) -> Appended:
+    """The ledger entry of an announced act, appended and published. `after` is the entry that it builds on, if any.
+
+    Raises `Conflict` if the ledger is ahead of the register (which was restored from a backup): nothing is recorded,
+    and the claim of the act on the e-certificate is released.
+    """
+    request = AppendRequest(
+        operation_id=operation.id or 0,
+        kind=EntryKind[operation.kind],
+        actor=operation.actor,
+        subject_id=row.id or 0,
+        ref=ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)),
+        commit=status_commit(operation),
+        suite="",
+        after=after,
+    )
+    try:
+        (appended,) = issuing.log.append([request])
+    except Conflict:
+        with issuing.database.write() as connection:
+            where = {"id": row.id, "pending_operation": operation.id}
+            tables.update(connection, ecertificates_sql.ECertificateRow, where, {"pending_operation": None})
+        raise
+    issuing.log.publish()
+    return appended
 
 
 def status_commit(operation: operations_sql.OperationRow) -> bytes:

@@ -23,11 +23,9 @@ from sqlalchemy.engine import Connection
 from issuer.archive import sql as archive_sql
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.issuing import Issuing
-from issuer.ecertificates.statuses import status_commit
+from issuer.ecertificates.statuses import append_act
 from issuer.erasing import sql as erasing_sql
 from issuer.operations import sql as operations_sql
-from ledger.log import AppendRequest
-from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.entry import EntryKind
 from trust.model.errors import Conflict, Malformed, StorageError
 from trust.model.people import is_same_person
@@ -122,25 +120,7 @@ class Erasing:
         with self.issuing.database.read() as connection:
             operation = tables.one_row(connection, operations_sql.OperationRow, id=operation_id)
             row = ecertificates_sql.get_ecertificate(connection, id=operation.ecertificate_id)
-        request = AppendRequest(
-            operation_id=operation_id,
-            kind=EntryKind.ERASED,
-            actor=operation.actor,
-            subject_id=row.id or 0,
-            ref=ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)),
-            commit=status_commit(operation),
-            suite="",
-        )
-        try:
-            (appended,) = self.issuing.log.append([request])
-        except Conflict:
-            with self.issuing.database.write() as connection:
-                where = {"id": row.id, "pending_operation": operation_id}
-                tables.update(
-                    connection, ecertificates_sql.ECertificateRow, where, {"pending_operation": None}
-                )
-            raise
-        self.issuing.log.publish()
+        appended = append_act(self.issuing, operation, row)
         with self.issuing.database.write() as connection:
             rows, lone_holder_refs = erasing_sql.erase_ecertificate(connection, row.id or 0)
             rows["later_version"] = archive_sql.erase_versions(connection, row.id or 0)
