@@ -10,7 +10,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,12 @@ def chromium(served: tuple[Any, str], tmp_path_factory: pytest.TempPathFactory) 
         browser = launch(playwright, tmp_path_factory.mktemp("fonts"))
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def launch_alone(tmp_path: Path) -> Callable[[Any], Any]:
+    """Starts a browser for a page that no service serves."""
+    return lambda playwright: launch(playwright, tmp_path)
 
 
 def launch(playwright: Any, folder: Path) -> Any:
