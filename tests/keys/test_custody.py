@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 from asn1crypto import keys as asn1_keys
 from asn1crypto import pem
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from keys.custody import FileKeyProvider, KeyPurpose
+from keys.custody import FileKeyProvider, KeyPurpose, SigningKey
 from keys.suites import Suite, check_signature
 from trust.encoding.digests import sha256
 from trust.model.errors import KeyUnavailable, NotFound, NotPermitted
 
-from .opened import AT, provider_at
+from .opened import AT, PASSPHRASE, provider_at
 
 # RSA keys take a second to make, and custody treats them as it treats the others.
 QUICK = [Suite.SM2_SM3, Suite.P256_SHA256, Suite.ED25519]
@@ -175,3 +177,51 @@ def test_the_records_list_every_key_in_the_order_of_making(provider: FileKeyProv
     made = {make(provider) for _ in range(3)}
     assert {record.key_id for record in provider.records()} == made
     assert [r.key_id for r in provider.records()] == sorted(made)
+
+
+@pytest.fixture(scope="module")
+def rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=3072)
+
+
+def opened_with_other_numbers(
+    provider: FileKeyProvider, tmp_path: Path, private: rsa.RSAPrivateKey, **added: int
+) -> SigningKey:
+    """The key as it is opened from a file in which something is `added` to these numbers of the private key."""
+    kept = provider.adopt(private, KeyPurpose.SEAL, Suite.RSA3072_SHA256, label="", at=AT)
+    true = private.private_numbers()
+    spoiled = rsa.RSAPrivateNumbers(
+        p=true.p,
+        q=true.q,
+        d=true.d + added.get("d", 0),
+        dmp1=true.dmp1 + added.get("dmp1", 0),
+        dmq1=true.dmq1 + added.get("dmq1", 0),
+        iqmp=true.iqmp + added.get("iqmp", 0),
+        public_numbers=true.public_numbers,
+    )
+    encrypted = spoiled.private_key(unsafe_skip_rsa_key_validation=True).private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(PASSPHRASE),
+    )
+    files(tmp_path, kept.key_id)[0].write_bytes(pem.armor("ENCRYPTED PRIVATE KEY", encrypted))
+    return provider_at(tmp_path / "keys").open(kept.key_id, KeyPurpose.SEAL)
+
+
+@pytest.mark.parametrize("part", ["d", "dmp1", "dmq1", "iqmp"])
+def test_an_rsa_key_with_one_wrong_number_never_signs_wrongly(
+    provider: FileKeyProvider, tmp_path: Path, rsa_key: rsa.RSAPrivateKey, part: str
+) -> None:
+    try:
+        key = opened_with_other_numbers(provider, tmp_path, rsa_key, **{part: 2})
+    except KeyUnavailable:
+        return
+    # OpenSSL noticed that the short way failed and took the long one.
+    check_signature(Suite.RSA3072_SHA256, key.record.public_key, b"x", key.sign(b"x"))
+
+
+def test_an_rsa_key_whose_numbers_sign_nothing_is_said_to_be_damaged(
+    provider: FileKeyProvider, tmp_path: Path, rsa_key: rsa.RSAPrivateKey
+) -> None:
+    with pytest.raises(KeyUnavailable, match="does not sign as it should"):
+        opened_with_other_numbers(provider, tmp_path, rsa_key, d=2, dmp1=2, dmq1=2)
