@@ -9,10 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 from typer.models import CommandInfo
 
 from issuer.commands.archive import archive_app
@@ -46,13 +49,18 @@ from verifier.service import CHECKING, PACKAGES, VERIFIER
 if TYPE_CHECKING:
     from trust.app.compose import Service
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help=t("印证：电子证照与电子印章", "Yinzheng: e-certificates and e-seals"),
-)
+
+def _without_commands() -> typer.Typer:
+    return typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        help=t("印证：电子证照与电子印章", "Yinzheng: e-certificates and e-seals"),
+    )
+
+
+app = _without_commands()
 _GROUPS: Sequence[tuple[str, typer.Typer, Sequence[typer.Typer], str]] = (
     ("authority", authority_app, (), "add list"),
     ("type", type_app, (), "list show add"),
@@ -97,7 +105,7 @@ def main() -> None:
     """Runs the command line. Errors are translated to exit codes here only."""
     try:
         # Without standalone mode the library does not exit, but returns the code of a `typer.Exit`.
-        code = app(standalone_mode=False, obj=_openers())
+        code = _program(*sys.argv[1:2])(standalone_mode=False, obj=_openers())
         sys.exit(code if isinstance(code, int) else 0)
     except TrustError as exc:
         sys.exit(console.show_error(exc, _name_of_field))
@@ -114,6 +122,16 @@ def main() -> None:
             console.err.print(exc.format_message())
             sys.exit(console.EXIT_USAGE)
         raise
+
+
+@cache
+def _program(first: str = "") -> TyperGroup:
+    """The command line whose first argument is `first`: all of it, or, if that names a command or a group, only this
+    one, since building all of them takes longer than many commands."""
+    some = _without_commands()
+    some.registered_commands = [each for each in app.registered_commands if _name_of(each) == first]
+    some.registered_groups = [each for each in app.registered_groups if each.name == first]
+    return get_group(some if some.registered_commands or some.registered_groups else app)
 
 
 def _name_of_field(name: str) -> str:
