@@ -67,8 +67,8 @@ def test_dss_judges_what_we_seal(world: World, tmp_path: Path) -> None:
         (tmp_path / f"{name}.pdf").write_bytes(pdf)
     folder = tmp_path / "java"
     folder.mkdir()
-    program = JavaProgram(folder, "CheckDss.java", LIBRARIES)
-    lines = program.run(given, *(tmp_path / f"{name}.pdf" for name in files))
+    with JavaProgram(folder, "CheckDss.java", LIBRARIES) as program:
+        lines = program.run(given, *(tmp_path / f"{name}.pdf" for name in files))
     answers = {Path(line.split("\t")[0]).stem: line.split("\t")[1:] for line in lines}
     assert answers["rsa"] == ["TOTAL_PASSED"]
     assert answers["p256"] == ["TOTAL_PASSED"]

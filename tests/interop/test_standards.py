@@ -43,8 +43,9 @@ _numbers = itertools.count(7000)
 
 
 @pytest.fixture(scope="module")
-def verapdf(tmp_path_factory: pytest.TempPathFactory) -> JavaProgram:
-    return JavaProgram(tmp_path_factory.mktemp("verapdf"), "CheckPdfA.java", [VERAPDF])
+def verapdf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JavaProgram]:
+    with JavaProgram(tmp_path_factory.mktemp("verapdf"), "CheckPdfA.java", [VERAPDF]) as program:
+        yield program
 
 
 @pytest.fixture(scope="module")
