@@ -17,7 +17,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from support.postgres import wheel
+from support.postgres import make_database, wheel
 from support.token import SoftHsm, start_softhsm
 from support.ways import WAYS, sealing
 from support.world import World, make_neighbour, make_world
@@ -85,26 +85,13 @@ def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
 @pytest.fixture
 def new_postgres_database(postgres_server: str) -> Callable[[], str]:
     """Makes an empty database on the test server and gives its URL."""
-    return lambda: _make_database(postgres_server)
+    return lambda: make_database(postgres_server)
 
 
 @pytest.fixture
 def new_database_from(postgres_server: str) -> Callable[[str], str]:
     """Makes a copy of a database on the test server and gives its URL."""
-    return lambda template: _make_database(postgres_server, template)
-
-
-def _make_database(server: str, template: str | None = None) -> str:
-    """The URL of a new database: an empty one, or a copy of `template`, which nobody is connected to."""
-    import psycopg
-    from sqlalchemy.engine import make_url
-
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    copied = f" TEMPLATE {make_url(template).database}" if template is not None else ""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}{copied}")
-    url = make_url(server).set(drivername="postgresql+psycopg", database=name)
-    return url.render_as_string(hide_password=False)
+    return lambda template: make_database(postgres_server, template)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -145,7 +132,7 @@ def postgres_template(
 ) -> tuple[Path, str, str]:
     """The same on PostgreSQL: its folder, its database and its lock store's."""
     folder = tmp_path_factory.mktemp("template") / "data"
-    database, lock = _make_database(postgres_server), _make_database(postgres_server)
+    database, lock = make_database(postgres_server), make_database(postgres_server)
     make_world(folder, database_url=database, lock_url=lock).close()
     return folder, database, lock
 
@@ -181,7 +168,7 @@ def stored_world(
         template, *urls = request.getfixturevalue("postgres_template")
         server = request.getfixturevalue("postgres_server")
         shutil.copytree(template, folder)
-        database, lock = (_make_database(server, url) for url in urls)
+        database, lock = (make_database(server, url) for url in urls)
         made = make_world(folder, database_url=database, lock_url=lock, sandbox=sandbox)
     try:
         yield made

@@ -7,6 +7,7 @@ from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.statuses import status_commit
 from issuer.guarding import sql as guarding_sql
 from issuer.operations import sql as operations_sql
+from issuer.operations.model import Operation
 from issuer.publishing import sql as publishing_sql
 from issuer.seals import sql as seals_sql
 from issuer.seals.lifecycle import event_commit
@@ -31,9 +32,7 @@ class RegisterIdentities:
             }
             self._erased = {
                 operation.entry_seq: operation.ecertificate_id
-                for operation in tables.all_rows(
-                    connection, operations_sql.OperationRow, kind=EntryKind.ISSUED.name
-                )
+                for operation in operations_sql.issues(connection)
                 if operation.entry_seq is not None
             }
             self._seal_events = {
@@ -76,15 +75,15 @@ class RegisterIdentities:
         with self._database.read() as connection:
             operations = operations_sql.operations_of(connection, ecertificate_id)
         for operation in operations:
-            if operation.kind == entry.kind.name and (
+            if operation.kind.name == entry.kind.name and (
                 operation.entry_seq == entry.seq
                 or (operation.entry_seq is None and _is_commit_of(operation, entry))
             ):
-                return operation.id
+                return operation.operation_id
         return None
 
 
-def _is_commit_of(operation: operations_sql.OperationRow, entry: Entry) -> bool:
+def _is_commit_of(operation: Operation, entry: Entry) -> bool:
     """True if the entry is that of an operation which a crash left uncompleted after appending. An e-certificate has
     only one entry of its issue, so that is not compared."""
     return entry.kind is EntryKind.ISSUED or status_commit(operation) == entry.commit

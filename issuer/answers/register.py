@@ -32,13 +32,14 @@ class RegisterAnswers:
     def look_up(self, pid: bytes, status_list: int, index: int, at: datetime) -> StatusFact:
         with instead_of_edited(edited), self.database.read() as connection:
             row = sql.find_ecertificate(connection, pid=pid)
+            is_changing = row is not None and sql.is_changing(connection, row)
         if row is None:
             raise EvidenceUnavailableError(
                 "The register does not know this e-certificate.",
                 "Ask the issuing department.",
                 code="UNKNOWN_ISSUER",
             )
-        if row.pending_operation is not None:
+        if is_changing:
             raise EvidenceUnavailableError(
                 "The status is being changed at this moment.", "Check again in a moment.", code="TRY_LATER"
             )
@@ -71,16 +72,16 @@ class RegisterAnswers:
 
 def _files_with(connection: Connection, digests: Sequence[bytes]) -> dict[bytes, FileFact]:
     issued = sql.issued_with_digests(connection, digests)
-    found = {sha256: _file_fact(row, data) for sha256, (row, data) in issued.items()}
+    found = {sha256: _file_fact(connection, row, data) for sha256, (row, data) in issued.items()}
     later = archive_sql.versions_with(connection, [each for each in digests if each not in found])
     for sha256, ecertificate_id in later.items():
         row = sql.get_ecertificate(connection, id=ecertificate_id)
-        found[sha256] = _file_fact(row, sql.get_document(connection, ecertificate_id, "data"))
+        found[sha256] = _file_fact(connection, row, sql.get_document(connection, ecertificate_id, "data"))
     return found
 
 
-def _file_fact(row: sql.ECertificateRow, data: bytes) -> FileFact:
-    status = Status(row.status) if row.pending_operation is None else None
+def _file_fact(connection: Connection, row: sql.ECertificateRow, data: bytes) -> FileFact:
+    status = Status(row.status) if not sql.is_changing(connection, row) else None
     return FileFact(bytes(row.pid), status, *decode_ecertificate_data(data).validity())
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.engine import Connection
@@ -29,11 +29,13 @@ from issuer.ecertificates.recording import FIRST_ARCHIVED_AFTER
 from issuer.ecertificates.reserving import FOR_ABROAD
 from issuer.ecertificates.stamping import stamping_suite
 from issuer.operations import sql as operations_sql
+from issuer.operations.model import Operation, OperationKind
+from issuer.operations.operations import Operations
 from issuer.pki.ocsp import Ocsp
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from keys.tsa import TimeStamper
-from ledger.log import AppendRequest
+from ledger.log import Appended, AppendRequest
 from ledger.proof import format_receipt
 from trust.encoding.commitment import (
     COMMITTED,
@@ -117,6 +119,7 @@ class Archiving:
 
     issuing: Issuing
     ocsp: Ocsp
+    operations: Operations
 
     # --- queries ---
 
@@ -188,27 +191,28 @@ class Archiving:
 
     def renew(self, pids: Sequence[bytes]) -> list[Renewal]:
         """Makes a new version of each, due or not. A failure does not affect the others."""
-        made: list[_Made] = []
+        made: list[Operation] = []
+        pids_by_id: dict[int, bytes] = {}
         outcomes: dict[bytes, Renewal] = {}
         crls = self._revocation_lists()
         for pid in dict.fromkeys(pids):
             try:
                 each = self._make(pid, crls)
-                self._store(each)
-                made.append(each)
+                made.append(self._store(each))
+                pids_by_id[each.version.ecertificate_id] = pid
                 outcomes[pid] = Renewal(pid, each.number)
             except TrustError as exc:
                 outcomes[pid] = Renewal(pid, None, exc)
-        self._record([each.version for each in made])
+        # One that was erased meanwhile does not affect the others.
+        for operation, error in self.operations.complete_each(made, _Completing(self.issuing)):
+            if error is not None:
+                pid = pids_by_id[operation.ecertificate_id]
+                outcomes[pid] = Renewal(pid, None, error)
         return list(outcomes.values())
 
     def resume_pending(self) -> int:
         """Appends the versions that were stored and not appended; returns their number."""
-        with self.issuing.database.read() as connection:
-            rows = archive_sql.unfinished(connection)
-        for row in rows:
-            self._record([row])
-        return len(rows)
+        return self.operations.carry_on((OperationKind.LATER_VERSION,), _Completing(self.issuing))
 
     def run(self) -> None:
         """Completes pending versions, then makes those that are due, for `Keeper`."""
@@ -285,79 +289,94 @@ class Archiving:
         )
         return _Made(row, number, update, version)
 
-    def _store(self, made: _Made) -> None:
-        """Step 3. Raises `Conflict` if the same version was stored meanwhile."""
+    def _store(self, made: _Made) -> Operation:
+        """Step 3. Raises `Conflict` if the same version was stored meanwhile, and `NotFound` if all was erased."""
         version = made.version
         with self.issuing.database.write() as connection:
-            version.operation_id = tables.insert(
+            row = ecertificates_sql.lock_ecertificate(connection, version.ecertificate_id)
+            if row is None or row.step != "ISSUED":
+                raise NotFound("There is no such e-certificate.", "Check the identifier.")
+            operation = self.operations.announce(
                 connection,
-                operations_sql.OperationRow(
-                    ecertificate_id=version.ecertificate_id,
-                    kind=EntryKind.LATER_VERSION.name,
-                    actor=made.row.authority_id,
-                    salt=b"",
-                    at=tables.to_micros(self.issuing.clock.now()),
-                ),
+                OperationKind.LATER_VERSION,
+                ecertificate_id=version.ecertificate_id,
+                actor=made.row.authority_id,
             )
+            version.operation_id = operation.operation_id
             version.id = archive_sql.insert_version(connection, version)
             ecertificates_sql.put_document(
                 connection, version.ecertificate_id, archive_sql.update_kind(version.number), made.update
             )
+        return operation
 
-    def _record(self, versions: Sequence[archive_sql.LaterVersionRow]) -> None:
-        """Steps 4 and 5."""
-        if not versions:
-            return
+
+@dataclass(frozen=True, slots=True)
+class _Completing:
+    """`issuer.operations.operations.Completing` for later versions. `receipts`: encoded, by operation."""
+
+    issuing: Issuing
+    receipts: dict[int, bytes] = field(default_factory=dict)
+
+    def request(self, operation: Operation) -> AppendRequest | None:
         with self.issuing.database.read() as connection:
-            rows = [
-                ecertificates_sql.get_ecertificate(connection, id=each.ecertificate_id) for each in versions
-            ]
-            contents = [
-                decode_ecertificate_data(
-                    ecertificates_sql.get_document(connection, each.ecertificate_id, "data")
-                ).content
-                for each in versions
-            ]
-        appended = self.issuing.log.append(
-            [
-                AppendRequest(
-                    operation_id=each.operation_id,
-                    kind=EntryKind.LATER_VERSION,
-                    actor=row.authority_id,
-                    subject_id=each.ecertificate_id,
-                    ref=ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)),
-                    commit=bytes(each.commit),
-                    suite=each.suite,
-                )
-                for each, row in zip(versions, rows, strict=True)
-            ]
+            version = archive_sql.version_of(connection, operation)
+            row = ecertificates_sql.find_ecertificate(connection, id=operation.ecertificate_id, step="ISSUED")
+        if version is None or row is None:
+            return None
+        return AppendRequest(
+            operation_id=operation.operation_id,
+            kind=EntryKind.LATER_VERSION,
+            actor=row.authority_id,
+            subject_id=operation.ecertificate_id,
+            ref=ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)),
+            commit=bytes(version.commit),
+            suite=version.suite,
         )
+
+    def prepare(self, operations: Sequence[Operation], appended: Sequence[Appended]) -> None:
         receipts = self.issuing.log.receipt([entry.seq for entry in appended])
-        with self.issuing.database.write() as connection:
-            for each, row, content, entry, receipt in zip(
-                versions, rows, contents, appended, receipts, strict=True
-            ):
-                openings = Openings(content, bytes(row.ref_salt), _split(bytes(each.salts)))
-                encoded = encode_receipt(
+        with self.issuing.database.read() as connection:
+            for operation, entry, receipt in zip(operations, appended, receipts, strict=True):
+                row = ecertificates_sql.find_ecertificate(
+                    connection, id=operation.ecertificate_id, step="ISSUED"
+                )
+                version = archive_sql.version_of(connection, operation)
+                if row is None or version is None:
+                    continue  # erased since
+                data = ecertificates_sql.get_document(connection, operation.ecertificate_id, "data")
+                openings = Openings(
+                    decode_ecertificate_data(data).content, bytes(row.ref_salt), _split(bytes(version.salts))
+                )
+                self.receipts[operation.operation_id] = encode_receipt(
                     EmbeddedReceipt(entry.entry_bytes, format_receipt(receipt), openings)
                 )
-                kind = archive_sql.receipt_kind(each.number)
-                ecertificates_sql.put_document(connection, each.ecertificate_id, kind, encoded)
-                tables.update(
-                    connection, archive_sql.LaterVersionRow, {"id": each.id}, {"entry_seq": entry.seq}
-                )
-                tables.update(
-                    connection,
-                    ecertificates_sql.ECertificateRow,
-                    {"id": each.ecertificate_id},
-                    {"archive_due_at": each.due_at},
-                )
-                tables.update(
-                    connection,
-                    operations_sql.OperationRow,
-                    {"id": each.operation_id},
-                    {"done": True, "entry_seq": entry.seq},
-                )
+
+    def lock(self, connection: Connection, operations: Sequence[Operation]) -> None:
+        ecertificates_sql.lock_ecertificates(connection, [each.ecertificate_id for each in operations])
+
+    def finish(self, connection: Connection, appended: Sequence[tuple[Operation, Appended]]) -> None:
+        for operation, entry in appended:
+            version = archive_sql.version_of(connection, operation)
+            receipt = self.receipts.get(operation.operation_id)
+            if version is None or receipt is None:
+                continue  # erased since; the receipt would open what was erased
+            kind = archive_sql.receipt_kind(version.number)
+            ecertificates_sql.put_document(connection, operation.ecertificate_id, kind, receipt)
+            tables.update(
+                connection, archive_sql.LaterVersionRow, {"id": version.id}, {"entry_seq": entry.seq}
+            )
+            tables.update(
+                connection,
+                ecertificates_sql.ECertificateRow,
+                {"id": operation.ecertificate_id},
+                {"archive_due_at": version.due_at},
+            )
+
+    def let_go(self, connection: Connection, operation: Operation) -> None:
+        version = archive_sql.version_of(connection, operation)
+        if version is not None:
+            archive_sql.delete_version(connection, version)
+        operations_sql.delete_operation(connection, operation.operation_id)
 
 
 def _parts(connection: Connection, ecertificate_id: int, number: int) -> list[bytes]:

@@ -11,7 +11,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
-from issuer.ecertificates.sql import ECertificateRow
+from issuer.ecertificates.sql import ECertificateRow, delete_document
+from issuer.operations.model import Operation
 from trust.model.errors import Conflict
 from trust.storage.tables import BigKey, all_rows, delete, insert, one_row
 
@@ -130,11 +131,21 @@ def stamped_between(
     ]
 
 
-def unfinished(connection: Connection) -> list[LaterVersionRow]:
-    """Versions that are stored and not yet known to be in the ledger."""
-    table = _t(LaterVersionRow)
-    rows = connection.execute(sa.select(table).where(table.c.entry_seq.is_(None)).order_by(table.c.id))
-    return [LaterVersionRow(**row._mapping) for row in rows]
+def version_of(connection: Connection, operation: Operation) -> LaterVersionRow | None:
+    """The version that this operation makes; None if it was erased."""
+    found: LaterVersionRow | None = one_row(
+        connection,
+        LaterVersionRow,
+        operation_id=operation.operation_id,
+        ecertificate_id=operation.ecertificate_id,
+    )
+    return found
+
+
+def delete_version(connection: Connection, version: LaterVersionRow) -> None:
+    """Deletes a version that is not in the ledger, with its document."""
+    delete_document(connection, version.ecertificate_id, update_kind(version.number))
+    delete(connection, LaterVersionRow, {"id": version.id})
 
 
 def erase_versions(connection: Connection, ecertificate_id: int) -> int:

@@ -13,8 +13,7 @@ continues at step 3, 5 or 6 from what is stored. Repeating a request returns its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -25,7 +24,6 @@ from issuer.ecertificates.laying_out import LayingOut
 from issuer.ecertificates.reading import Reading, issued_from
 from issuer.ecertificates.recording import Recording
 from issuer.ecertificates.reserving import (
-    CLAIMED_FOR,
     Reserving,
     draft_of,
     number_taken,
@@ -33,6 +31,9 @@ from issuer.ecertificates.reserving import (
     taken_by_row,
 )
 from issuer.ecertificates.stamping import Stamping
+from issuer.operations import sql as operations_sql
+from issuer.operations.model import Operation, OperationKind
+from issuer.operations.operations import Operations
 from issuer.pki.pki import Pki
 from issuer.sealing.keeping_standards import check_standards
 from issuer.sealing.placing import place_seal
@@ -43,17 +44,14 @@ from ledger.log import Log
 from trust.model.clock import Clock, Entropy
 from trust.model.ecertificate import Application, Draft, IssuedECertificate, SealedECertificate
 from trust.model.errors import (
-    KeyUnavailable,
+    Conflict,
     NotFound,
     NotPermitted,
     NumberTaken,
-    OperationalError,
     RequestError,
     StorageError,
-    TimeStampUnavailable,
     TrustError,
 )
-from trust.storage import tables
 from trust.storage.sql import Database
 
 BATCH = 32
@@ -95,6 +93,7 @@ class Issuing(Reading):
     clock: Clock
     entropy: Entropy
     host: str
+    operations: Operations
     reserving: Reserving
     laying_out: LayingOut
     stamping: Stamping
@@ -150,14 +149,15 @@ class Issuing(Reading):
 
     def _uses(self, applications: Iterable[Application]) -> dict[str, int]:
         counts: dict[str, int] = {}
-        for application in applications:
-            try:
-                legal = self.reserving.seal_for(application)
-                further = self.reserving.further_for(application, legal)
-            except RequestError:
-                continue  # its outcome will contain the error
-            for seal in (legal, *(each.seal for each in further)):
-                counts[seal.seal_id] = counts.get(seal.seal_id, 0) + 1
+        with self.database.snapshot():
+            for application in applications:
+                try:
+                    legal = self.reserving.seal_for(application)
+                    further = self.reserving.further_for(application, legal)
+                except RequestError:
+                    continue  # its outcome will contain the error
+                for seal in (legal, *(each.seal for each in further)):
+                    counts[seal.seal_id] = counts.get(seal.seal_id, 0) + 1
         return counts
 
     def issue_checked(
@@ -217,33 +217,39 @@ class Issuing(Reading):
     def resume_unfinished(self, *, on_progress: Progress | None = None) -> list[Outcome]:
         """Resumes everything that a crash or an error left between reservation and issue.
 
-        Skips what a running request has claimed; if its process died, the claim expires (`CLAIMED_FOR`).
+        Leaves to a running request what that has in hand (`issuer.operations.operations`). One that has to wait, as its
+        seal is frozen, stays unfinished and does not affect the others.
         """
         outcomes: list[Outcome] = []
-        last = 0
-        while True:
-            at = self.clock.now()
-            with self.database.write() as connection:
-                # Go on after the last row, because rows that have to wait stay unfinished and must not block the rest.
-                rows, looked_at = ecertificates_sql.claim_unfinished(
-                    connection,
-                    BATCH,
-                    after=last,
-                    now=tables.to_micros(at),
-                    until=tables.to_micros(at + CLAIMED_FOR),
-                )
-            if not looked_at:
-                return outcomes
-            last = looked_at
-            ids = [row.id or 0 for row in rows]
-            with self._letting_go(ids):
-                drafts, finished = self._drafts_from(rows)
+        for claimed, refused in self.operations.claim((OperationKind.ISSUED,), BATCH):
+            with self.operations.releasing(claimed):
+                drafts, finished = self._drafts_from(claimed)
                 finished += self._finish(drafts)
+            if refused is not None:
+                finished.append(Outcome(0, None, refused))
             outcomes += finished
             if any(outcome.issued is None for outcome in finished):
-                self._let_go(ids)
+                self.operations.release(claimed)
             if on_progress is not None:
-                on_progress(len(rows))
+                on_progress(len(claimed))
+        return outcomes
+
+    def finish_or_withdraw_next_version(self, ecertificate_id: int) -> None:
+        """If a version that replaces this e-certificate is sealed and not yet issued, issues it; withdraws one that is
+        not sealed. Raises `Conflict` if a request has it in hand."""
+        with self.database.read() as connection:
+            row = ecertificates_sql.next_version_of(connection, ecertificate_id)
+        if row is None or row.step not in ("DRAFT", "SEALED"):
+            return
+        with self.database.write() as connection:
+            if not operations_sql.take(connection, row.operation_id, self.operations.now()):
+                raise Conflict(
+                    "The e-certificate is being replaced at this moment.", "Try again in a minute."
+                )
+            if row.step == "DRAFT":
+                ecertificates_sql.delete_draft(connection, row.id or 0)
+                return
+        self.recording.record([self.stamping.seal(self._draft_of(row))])
 
     def find_issued(self, application: Application) -> IssuedECertificate | None:
         """The e-certificate that was issued for an identical request before, or None. Raises `RequestError` if the
@@ -256,20 +262,6 @@ class Issuing(Reading):
                 return None
             return issued_from(row, ecertificates_sql.get_document(connection, row.id or 0, "data"))
 
-    @contextmanager
-    def _letting_go(self, ecertificate_ids: Sequence[int]) -> Iterator[None]:
-        """If the block fails, releases the claims on these rows, so that others may resume them at once."""
-        try:
-            yield
-        except Exception:
-            self._let_go(ecertificate_ids)
-            raise
-
-    def _let_go(self, ecertificate_ids: Sequence[int]) -> None:
-        # A claim that cannot be released now expires by itself.
-        with suppress(OperationalError), self.database.write() as connection:
-            ecertificates_sql.release_claims(connection, ecertificate_ids)
-
     # --- steps ---
 
     def _issue_batch(self, applications: Sequence[Application], seen: dict[bytes, int]) -> list[Outcome]:
@@ -278,16 +270,22 @@ class Issuing(Reading):
         twins: dict[int, int] = {}
         repeats: dict[int, int] = {}
         behind: dict[int, bytes] = {}
-        for position, application in enumerate(applications):
-            try:
-                draft = self.reserving.reserve(self.check(application))
-            except NumberTaken as exc:
-                told = taken_by_row(seen[exc.pid], exc.pid) if exc.pid in seen else exc
+        checked: dict[int, CheckedApplication] = {}
+        with self.database.snapshot():
+            for position, application in enumerate(applications):
+                try:
+                    checked[position] = self.check(application)
+                except RequestError as exc:
+                    outcomes[position] = Outcome(application.row, None, exc)
+        reserved = self.reserving.reserve_many(list(checked.values()))
+        for position, draft in zip(checked, reserved, strict=True):
+            application = applications[position]
+            if isinstance(draft, RequestError):
+                told: RequestError = draft
+                if isinstance(draft, NumberTaken):
+                    behind[position] = draft.pid
+                    told = taken_by_row(seen[draft.pid], draft.pid) if draft.pid in seen else draft
                 outcomes[position] = Outcome(application.row, None, told)
-                behind[position] = exc.pid
-                continue
-            except RequestError as exc:
-                outcomes[position] = Outcome(application.row, None, exc)
                 continue
             if draft.pid in seen:
                 repeats[position] = seen[draft.pid]
@@ -298,7 +296,8 @@ class Issuing(Reading):
                 continue
             drafts[position] = draft
             seen.setdefault(draft.pid, application.row)
-        with self._letting_go([draft.ecertificate_id for draft in drafts.values()]):
+        in_hand = [each.operation_id for each in drafts.values()]
+        with self.operations.releasing_ids(in_hand):
             sealed = self._seal_and_record(applications, drafts, repeats, outcomes)
         for position, first in twins.items():
             if first in sealed:
@@ -321,29 +320,36 @@ class Issuing(Reading):
     ) -> dict[int, SealedECertificate]:
         """Steps 3 to 6 for the drafts of a batch, by their positions in it. Returns those that were sealed."""
         sealed: dict[int, SealedECertificate] = {}
-        for position, draft in drafts.items():
-            try:
-                sealed[position] = self.stamping.seal(draft)
-            except RequestError as exc:
+        failed: TrustError | None = None
+        for (position, draft), found in zip(
+            drafts.items(), self.stamping.seal_many(list(drafts.values())), strict=True
+        ):
+            if isinstance(found, SealedECertificate):
+                sealed[position] = found
+            elif isinstance(found, RequestError):
                 # The layout refused what the rules allow (such as a text too long for any size), so the reservation
                 # is withdrawn, and a corrected row can be sent.
                 self.reserving.withdraw(draft)
-                outcomes[position] = Outcome(applications[position].row, None, exc)
+                outcomes[position] = Outcome(applications[position].row, None, found)
+            else:
+                failed = failed or found
         for position, issued in zip(sealed, self.recording.record(list(sealed.values())), strict=True):
             repeated = drafts[position].repeated
             row = applications[position].row
             outcomes[position] = Outcome(row, issued, None, repeated, repeats.get(position))
+        if failed is not None:
+            raise failed
         return sealed
 
     def _finish(self, drafts: Sequence[Draft]) -> list[Outcome]:
         """Steps 3 to 6 for resumed drafts. A draft that cannot be sealed now (its seal is frozen, its token or the
         time-stamp authority unavailable) waits and does not affect the others."""
         sealed, waiting = [], []
-        for draft in drafts:
-            try:
-                sealed.append(self.stamping.seal(draft))
-            except (RequestError, KeyUnavailable, TimeStampUnavailable) as exc:
-                waiting.append(Outcome(0, None, exc))
+        for found in self.stamping.seal_many(drafts):
+            if isinstance(found, SealedECertificate):
+                sealed.append(found)
+            else:
+                waiting.append(Outcome(0, None, found))
         return [*(Outcome(0, issued) for issued in self.recording.record(sealed)), *waiting]
 
     def _foresee(self, application: Application, foreseen: Foreseen) -> Outcome:
@@ -397,30 +403,36 @@ class Issuing(Reading):
             created_at=at,
         )
         documents = {"values": encode_values(checked.fields), "photo": application.photo}
-        self.laying_out.lay_out(draft, documents, (seal.width_mm, seal.height_mm), at)
+        letterhead = self.laying_out.letterhead(draft.authority_id)
+        self.laying_out.lay_out(draft, documents, (seal.width_mm, seal.height_mm), at, letterhead)
 
     # --- helpers ---
 
-    def _drafts_from(
-        self, rows: Sequence[ecertificates_sql.ECertificateRow]
-    ) -> tuple[list[Draft], list[Outcome]]:
+    def _drafts_from(self, operations: Sequence[Operation]) -> tuple[list[Draft], list[Outcome]]:
         """The drafts that can be resumed, and why the others cannot. An edited row affects only its own draft."""
         drafts: list[Draft] = []
         refused: list[Outcome] = []
-        for number, row in enumerate(rows, 1):
+        with self.database.read() as connection:
+            rows = ecertificates_sql.drafts_of(connection, operations)
+        for number, operation in enumerate(operations, 1):
+            row = rows.get(operation.operation_id)
+            if row is None:
+                continue
             try:
-                with self.database.read() as connection:
-                    drafts.append(
-                        draft_of(row, ecertificates_sql.get_document(connection, row.id or 0, "data"))
-                    )
+                drafts.append(self._draft_of(row))
             except (NotFound, StorageError) as exc:
                 refused.append(Outcome(number, None, exc))
         return drafts, refused
+
+    def _draft_of(self, row: ecertificates_sql.ECertificateRow) -> Draft:
+        with self.database.read() as connection:
+            return draft_of(row, ecertificates_sql.get_document(connection, row.id or 0, "data"))
 
 
 def make_issuing(
     database: Database,
     log: Log,
+    operations: Operations,
     pki: Pki,
     seals: Seals,
     clock: Clock,
@@ -440,8 +452,9 @@ def make_issuing(
         clock=clock,
         entropy=entropy,
         host=host,
-        reserving=Reserving(database, seals, clock, entropy, holder_key, ids_given_out),
+        operations=operations,
+        reserving=Reserving(database, operations, seals, clock, entropy, holder_key, ids_given_out),
         laying_out=laying_out,
-        stamping=Stamping(database, pki, seals, laying_out, clock),
-        recording=Recording(database, log, seals, clock),
+        stamping=Stamping(database, pki, seals, laying_out, clock, operations),
+        recording=Recording(database, log, operations, seals, clock),
     )

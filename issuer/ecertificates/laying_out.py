@@ -11,13 +11,23 @@ from issuer.catalogue import TypeProfile, load_profile, shown_fields
 from issuer.ecertificates.drafting import decode_values, printed_claims, printed_field_order
 from issuer.pki.pki import Pki
 from issuer.rendering import PageData, fits_printed_code, render
-from keys.custody import KeyPurpose
+from keys.custody import KeyPurpose, SigningKey
 from trust.encoding import cose
 from trust.encoding.codes import PRINTED_AAD, encode_printed_claims, printed_url
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
-from trust.model.ecertificate import Draft
+from trust.model.ecertificate import Draft, IssuingAuthority
 from trust.model.errors import Malformed
 from trust.model.identifiers import parse
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """The authority, and the key that signs printed codes: its suite, its public key (DER), and the opened key."""
+
+    authority: IssuingAuthority
+    suite: str
+    spki: bytes
+    key: SigningKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +37,22 @@ class LayingOut:
     pki: Pki
     host: str
 
+    def letterhead(self, authority_id: str) -> Letterhead:
+        """What the register has for the pages of an authority. Raises `NotFound`, `KeyUnavailable`."""
+        row = self.pki.service_keys.active("present")
+        key = self.pki.keys.open(row.key_id, KeyPurpose.PRESENTATION)
+        return Letterhead(self.pki.authorities.get(authority_id), row.suite, bytes(row.spki), key)
+
     def lay_out(
-        self, draft: Draft, documents: Mapping[str, bytes | None], size_mm: tuple[float, float], at: datetime
+        self,
+        draft: Draft,
+        documents: Mapping[str, bytes | None],
+        size_mm: tuple[float, float],
+        at: datetime,
+        letterhead: Letterhead,
     ) -> Any:
         profile = load_profile(draft.type_short)
-        authority = self.pki.authorities.get(draft.authority_id)
+        authority = letterhead.authority
         data = decode_ecertificate_data(draft.data)
         values = decode_values(documents["values"] or b"", at.date())
         page = PageData(
@@ -41,7 +62,7 @@ class LayingOut:
             issued_on=values.issued_on,
             identifier=parse(draft.identifier),
             host=self.host.lower(),
-            qr_text=self._printed_text(data, profile, at),
+            qr_text=self._printed_text(data, profile, at, letterhead),
             ecertificate_json=draft.data,
             created_at=draft.created_at,
             photo=documents["photo"],
@@ -50,17 +71,18 @@ class LayingOut:
         )
         return render(profile, page)
 
-    def _printed_text(self, data: ECertificateData, profile: TypeProfile, at: datetime) -> str:
+    def _printed_text(
+        self, data: ECertificateData, profile: TypeProfile, at: datetime, letterhead: Letterhead
+    ) -> str:
         """The text of the printed code. Whole fields are left out, from the end of the type's order, until it fits."""
-        row = self.pki.service_keys.active("present")
-        key = self.pki.keys.open(row.key_id, KeyPurpose.PRESENTATION)
-        protected = cose.encode_protected(row.suite, cose.key_id(bytes(row.spki)))
+        key = letterhead.key
+        protected = cose.encode_protected(letterhead.suite, cose.key_id(letterhead.spki))
         names = printed_field_order(profile)
         while True:
             claims = printed_claims(data, profile, field_names=names, issued_at=at)
             payload = encode_printed_claims(claims)
             signature = key.sign(cose.to_be_signed(protected, PRINTED_AAD, payload))
-            sign1 = cose.encode_sign1(protected, payload, cose.raw_signature(row.suite, signature))
+            sign1 = cose.encode_sign1(protected, payload, cose.raw_signature(letterhead.suite, signature))
             text = printed_url(self.host, sign1)
             if fits_printed_code(text):
                 return text

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+
+from sqlalchemy.engine import Connection
 
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.reading import issued_from
 from issuer.operations import sql as operations_sql
+from issuer.operations.model import Operation
+from issuer.operations.operations import Operations
 from issuer.sealing.splice import SealedParts, splice_receipt, take_apart
 from issuer.seals.lifecycle import Seals
-from ledger.log import AppendRequest, Log
+from issuer.seals.registry import ESeal
+from ledger.log import Appended, AppendRequest, Log
 from ledger.proof import format_receipt
 from trust.encoding.commitment import SALT_BYTES, document_commit, ecertificate_ref
-from trust.encoding.digests import sha256
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.encoding.entry import EntryKind
 from trust.encoding.receipt import EmbeddedReceipt, Openings, encode_receipt
 from trust.model.clock import Clock
 from trust.model.ecertificate import IssuedECertificate, SealedECertificate
+from trust.model.errors import NotFound
 from trust.storage import tables
 from trust.storage.sql import Database
 
@@ -30,10 +35,11 @@ FIRST_ARCHIVED_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Works on whole batches: one append, one round of receipts."""
+    """Works on whole batches: one append, one round of receipts, one transaction."""
 
     database: Database
     log: Log
+    operations: Operations
     seals: Seals
     clock: Clock
 
@@ -41,95 +47,103 @@ class Recording:
         """Steps 5 and 6 for a batch."""
         if not sealed:
             return []
+        ids = [each.draft.ecertificate_id for each in sealed]
         with self.database.read() as connection:
-            rows = {
-                each.draft.pid: ecertificates_sql.get_ecertificate(connection, pid=each.draft.pid)
-                for each in sealed
-            }
-        todo = [each for each in sealed if rows[each.draft.pid].step != "ISSUED"]
+            rows = ecertificates_sql.ecertificates_by_id(connection, ids)
+            todo = [each for each in sealed if _is_unfinished(rows.get(each.draft.ecertificate_id))]
+            operations = operations_sql.operations_with(
+                connection, [each.draft.operation_id for each in todo]
+            )
+            further = ecertificates_sql.documents_of(
+                connection, [each.draft.ecertificate_id for each in todo], ["further"]
+            )
         if todo:
-            self._append_and_splice(todo, rows)
-        with self.database.read() as connection:
-            return [
-                issued_from(
-                    ecertificates_sql.get_ecertificate(connection, pid=each.draft.pid), each.draft.data
-                )
-                for each in sealed
-            ]
-
-    def _append_and_splice(
-        self, sealed: Sequence[SealedECertificate], rows: Mapping[bytes, ecertificates_sql.ECertificateRow]
-    ) -> None:
-        openings: dict[bytes, Openings] = {}
-        parts: dict[bytes, SealedParts] = {}
-        requests = []
-        seals = {seal.seal_id: seal for seal in self.seals.registry.list()}
+            batch = _Batch(self, rows, {each.draft.operation_id: each for each in todo}, further)
+            self.operations.complete(operations, batch)
+            with self.database.read() as connection:
+                rows = ecertificates_sql.ecertificates_by_id(connection, ids)
+        found = []
         for each in sealed:
-            row = rows[each.draft.pid]
-            salts = bytes(row.commit_salts)
-            opening = Openings(
-                content=decode_ecertificate_data(each.draft.data).content,
-                ref_salt=bytes(row.ref_salt),
-                salts=tuple(salts[n : n + SALT_BYTES] for n in range(0, len(salts), SALT_BYTES)),
-            )
-            openings[each.draft.pid] = opening
-            parts[each.draft.pid] = take_apart(each.sealed)
-            requests.append(
-                AppendRequest(
-                    operation_id=each.draft.operation_id,
-                    kind=EntryKind.ISSUED,
-                    actor=each.draft.authority_id,
-                    subject_id=each.draft.ecertificate_id,
-                    ref=ecertificate_ref(each.draft.pid, opening.ref_salt),
-                    commit=document_commit(opening.content, parts[each.draft.pid].digests, opening.salts),
-                    suite=seals[row.seal_id].suite.value,
-                )
-            )
-        appended = self.log.append(requests)
-        receipts = self.log.receipt([entry.seq for entry in appended])
-        at = tables.to_micros(self.clock.now())
-        finished = []
-        with self.database.read() as connection:
-            further = {
-                each.draft.pid: ecertificates_sql.find_document(
-                    connection, each.draft.ecertificate_id, "further"
-                )
-                for each in sealed
-            }
-        for each, entry, receipt in zip(sealed, appended, receipts, strict=True):
-            last = json.loads(further[each.draft.pid] or b"[]")[-1:]
-            seal = seals[last[0] if last else rows[each.draft.pid].seal_id]
-            embedded = EmbeddedReceipt(entry.entry_bytes, format_receipt(receipt), openings[each.draft.pid])
-            issued = splice_receipt(
-                each.sealed,
-                parts[each.draft.pid],
+            row = rows.get(each.draft.ecertificate_id)
+            if row is None or row.step != "ISSUED":
+                raise NotFound("There is no such e-certificate.", "Check the identifier.")
+            found.append(issued_from(row, each.draft.data))
+        return found
+
+
+def _is_unfinished(row: ecertificates_sql.ECertificateRow | None) -> bool:
+    return row is not None and row.step == "SEALED"
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """`issuer.operations.operations.Completing` for issues. `rows` and `further` are by e-certificate, `seals` by their
+    ids, all others by operation."""
+
+    recording: Recording
+    rows: Mapping[int, ecertificates_sql.ECertificateRow]
+    sealed: Mapping[int, SealedECertificate]
+    further: Mapping[tuple[int, str], bytes]
+    openings: dict[int, Openings] = field(default_factory=dict)
+    parts: dict[int, SealedParts] = field(default_factory=dict)
+    issued: dict[int, bytes] = field(default_factory=dict)
+    seals: dict[str, ESeal] = field(default_factory=dict)
+
+    def request(self, operation: Operation) -> AppendRequest:
+        draft, sealed = self.sealed[operation.operation_id].draft, self.sealed[operation.operation_id].sealed
+        row = self.rows[operation.ecertificate_id]
+        salts = bytes(row.commit_salts)
+        opening = Openings(
+            content=decode_ecertificate_data(draft.data).content,
+            ref_salt=bytes(row.ref_salt),
+            salts=tuple(salts[n : n + SALT_BYTES] for n in range(0, len(salts), SALT_BYTES)),
+        )
+        parts = take_apart(sealed)
+        self.openings[operation.operation_id], self.parts[operation.operation_id] = opening, parts
+        return AppendRequest(
+            operation_id=operation.operation_id,
+            kind=EntryKind.ISSUED,
+            actor=operation.actor,
+            subject_id=operation.ecertificate_id,
+            ref=ecertificate_ref(draft.pid, opening.ref_salt),
+            commit=document_commit(opening.content, parts.digests, opening.salts),
+            suite=self._seal(row.seal_id).suite.value,
+        )
+
+    def prepare(self, operations: Sequence[Operation], appended: Sequence[Appended]) -> None:
+        receipts = self.recording.log.receipt([entry.seq for entry in appended])
+        for operation, entry, receipt in zip(operations, appended, receipts, strict=True):
+            number = operation.operation_id
+            last = json.loads(self.further.get((operation.ecertificate_id, "further"), b"[]"))[-1:]
+            seal = self._seal(last[0] if last else self.rows[operation.ecertificate_id].seal_id)
+            embedded = EmbeddedReceipt(entry.entry_bytes, format_receipt(receipt), self.openings[number])
+            self.issued[number] = splice_receipt(
+                self.sealed[number].sealed,
+                self.parts[number],
                 encode_receipt(embedded),
                 suite=seal.suite.value,
                 sealing_cert=seal.cert,
             )
-            finished.append((each.draft, entry.seq, issued))
-        with self.database.write() as connection:
-            for draft, seq, issued in sorted(finished, key=lambda each: each[0].ecertificate_id):
-                locked = ecertificates_sql.lock_ecertificate(connection, draft.ecertificate_id)
-                if locked is None or locked.step == "ISSUED":
-                    continue  # another thread finished the same request first, and its file counts
-                ecertificates_sql.put_document(connection, draft.ecertificate_id, "issued", issued)
-                tables.update(
-                    connection,
-                    ecertificates_sql.ECertificateRow,
-                    {"id": draft.ecertificate_id},
-                    {
-                        "step": "ISSUED",
-                        "entry_seq": seq,
-                        "issued_sha256": sha256(issued),
-                        "issued_at": at,
-                        "archive_due_at": tables.to_micros(tables.from_micros(at) + FIRST_ARCHIVED_AFTER),
-                        "claimed_until": None,
-                    },
-                )
-                tables.update(
-                    connection,
-                    operations_sql.OperationRow,
-                    {"id": draft.operation_id},
-                    {"done": True, "entry_seq": seq},
-                )
+
+    def lock(self, connection: Connection, operations: Sequence[Operation]) -> None:
+        ecertificates_sql.lock_ecertificates(connection, [each.ecertificate_id for each in operations])
+
+    def finish(self, connection: Connection, appended: Sequence[tuple[Operation, Appended]]) -> None:
+        at = self.recording.clock.now()
+        ecertificates_sql.set_issued(
+            connection,
+            {
+                operation.ecertificate_id: (self.issued[operation.operation_id], entry.seq)
+                for operation, entry in appended
+            },
+            at=tables.to_micros(at),
+            due_at=tables.to_micros(at + FIRST_ARCHIVED_AFTER),
+        )
+
+    def let_go(self, connection: Connection, operation: Operation) -> None:
+        """Nothing: what is sealed stays and is appended later."""
+
+    def _seal(self, seal_id: str) -> ESeal:
+        if seal_id not in self.seals:
+            self.seals[seal_id] = self.recording.seals.registry.get(seal_id)
+        return self.seals[seal_id]

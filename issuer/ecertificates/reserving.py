@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hmac
 import json
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.engine import Connection
 
@@ -14,24 +14,22 @@ from issuer.catalogue import TypeProfile, load_profile
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.drafting import CheckedApplication, encode_values, metadata_of
 from issuer.operations import sql as operations_sql
+from issuer.operations.model import OperationKind
+from issuer.operations.operations import Operations
 from issuer.seals.further import FurtherSeal, choose_further, encode_further
 from issuer.seals.lifecycle import Seals
 from issuer.seals.registry import ESeal
 from trust.encoding.commitment import COMMITTED, FIELD_SALT_BYTES, SALT_BYTES
 from trust.encoding.digests import sha256
 from trust.encoding.ecertificate_data import ECertificateData, encode_ecertificate_data
-from trust.encoding.entry import EntryKind
 from trust.model.clock import Clock, Entropy
 from trust.model.ecertificate import Application, Draft
-from trust.model.errors import Conflict, NumberTaken
+from trust.model.errors import Conflict, NotFound, NumberTaken, RequestError
 from trust.model.identifiers import make
 from trust.model.parties import Holder, UnifiedSocialCreditCode
 from trust.model.status import Status
 from trust.storage import tables
 from trust.storage.sql import Database
-
-CLAIMED_FOR = timedelta(minutes=5)
-"""How long a draft stays with the request that reserved it; after that another process may carry it on."""
 
 FOR_ABROAD = "for-abroad"
 """The document beside a draft that is sealed for abroad."""
@@ -40,100 +38,211 @@ _SERIAL_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _SERIAL_CHARACTERS = 20
 
 
+class Places:
+    """Places in status lists that were taken and not used; they would be lost with the process."""
+
+    def __init__(self) -> None:
+        self._left: list[ecertificates_sql.Reservation] = []
+        self._turn = threading.Lock()
+
+    def take(
+        self, connection: Connection, count: int, entropy: Entropy
+    ) -> list[ecertificates_sql.Reservation]:
+        with self._turn:
+            kept = self._left[:count]
+            del self._left[:count]
+        fresh = count - len(kept)
+        if fresh:
+            kept += ecertificates_sql.take_status_indexes(connection, fresh, entropy.bytes(32))
+        return kept
+
+    def give_back(self, places: Sequence[ecertificates_sql.Reservation]) -> None:
+        with self._turn:
+            self._left += places
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A checked record, its legal seal and the further ones, the e-certificate that it replaces, its request's key."""
+
+    checked: CheckedApplication
+    seal: ESeal
+    further: Sequence[FurtherSeal]
+    replaced: ecertificates_sql.ECertificateRow | None
+    key: str
+
+    @property
+    def version(self) -> int:
+        return self.replaced.version + 1 if self.replaced is not None else 1
+
+
 @dataclass(frozen=True, slots=True)
 class Reserving:
     """One instance serves any number of threads; the register keeps order."""
 
     database: Database
+    operations: Operations
     seals: Seals
     clock: Clock
     entropy: Entropy
     holder_key: bytes
     ids_given_out: int = 0
     """The number behind which a restored register goes on; 0 where it knows all of them."""
+    places: Places = field(default_factory=Places)
 
     def reserve(self, checked: CheckedApplication) -> Draft:
-        """Step 2. Repeating a request returns the same draft; the same number with other content raises `Conflict`."""
-        application, authority = checked.application, checked.authority
-        at = self.clock.now()
-        seal = self.seal_for(application)
+        """Step 2 for one record. Repeating a request returns the same draft. Raises `NumberTaken` for the same number
+        with other content, `NotFound`, `Conflict`."""
+        (found,) = self.reserve_many([checked])
+        if isinstance(found, RequestError):
+            raise found
+        return found
+
+    def reserve_many(self, records: Sequence[CheckedApplication]) -> list[Draft | RequestError]:
+        """Step 2 for a batch, in one transaction: a draft for each record, or why there is none."""
+        with self.database.snapshot():
+            wanted = [self._wanted(each) for each in records]
+        asked: dict[str, _Wanted] = {}
+        for each in wanted:
+            if isinstance(each, _Wanted):
+                asked.setdefault(each.key, each)
+        places = self._places_for(asked)
+        found: dict[str, tuple[Draft, bytes]] = {}
         with self.database.write() as connection:
-            tables.serialise(connection, "reserve")
-            version, replaced = 1, None
-            if application.replaces is not None:
-                replaced = ecertificates_sql.get_ecertificate(
-                    connection, pid=application.replaces, step="ISSUED"
-                )
-                if (replaced.authority_id, replaced.type_short) != (
-                    authority.authority_id,
-                    checked.profile.short,
-                ):
-                    raise Conflict("A new version keeps the authority and the type of the old one.")
-                version = replaced.version + 1
-            key = request_key(authority.authority_id, checked, version, replaced)
-            known = ecertificates_sql.find_ecertificate(connection, request_key=key)
-            if known is not None:
-                # Read again under its lock: at this moment another request may finish or withdraw it.
-                known = ecertificates_sql.lock_ecertificate(connection, known.id or 0)
-            if known is not None:
-                if bytes(known.fields_digest) != checked.digest:
-                    raise number_taken(checked.profile, bytes(known.pid))
-                if known.step != "ISSUED":
-                    claim = {"claimed_until": tables.to_micros(at + CLAIMED_FOR)}
-                    tables.update(connection, ecertificates_sql.ECertificateRow, {"id": known.id}, claim)
-                return replace(
-                    draft_of(known, ecertificates_sql.get_document(connection, known.id or 0, "data")),
-                    repeated=True,
-                )
-            (place,) = ecertificates_sql.take_status_indexes(connection, 1, self.entropy.bytes(32))
+            tables.serialise_all(connection, [f"request {key}" for key in asked])
+            known = ecertificates_sql.lock_requests(connection, list(asked))
+            new = [each for key, each in asked.items() if key not in known]
+            if len(new) > len(places):
+                places += self.places.take(connection, len(new) - len(places), self.entropy)
+            self.places.give_back(places[len(new) :])
+            stored = ecertificates_sql.documents_of(
+                connection, [row.id or 0 for row in known.values()], ["data"]
+            )
+            for key, row in known.items():
+                draft = replace(draft_of(row, stored[row.id or 0, "data"]), repeated=True)
+                found[key] = draft, bytes(row.fields_digest)
+            unfinished = [row.operation_id for row in known.values() if row.step in ("DRAFT", "SEALED")]
+            operations_sql.hold(connection, unfinished, self.operations.now())
+            for each, draft in zip(new, self._store(connection, new, places), strict=True):
+                found[each.key] = draft, each.checked.digest
+        answers: list[Draft | RequestError] = []
+        first: set[str] = set(asked) - set(known)
+        for each in wanted:
+            if isinstance(each, RequestError):
+                answers.append(each)
+                continue
+            draft, digest = found[each.key]
+            if digest != each.checked.digest:
+                answers.append(number_taken(each.checked.profile, draft.pid))
+            else:
+                answers.append(draft if each.key in first else replace(draft, repeated=True))
+                first.discard(each.key)
+        return answers
+
+    def _wanted(self, checked: CheckedApplication) -> _Wanted | RequestError:
+        application, authority, replaced = checked.application, checked.authority, None
+        try:
+            seal = self.seal_for(application)
+            further = self.further_for(application, seal)
+        except RequestError as exc:
+            return exc
+        if application.replaces is not None:
+            try:
+                with self.database.read() as connection:
+                    replaced = ecertificates_sql.get_ecertificate(
+                        connection, pid=application.replaces, step="ISSUED"
+                    )
+            except NotFound as exc:
+                return exc
+            if (replaced.authority_id, replaced.type_short) != (
+                authority.authority_id,
+                checked.profile.short,
+            ):
+                return Conflict("A new version keeps the authority and the type of the old one.")
+        version = replaced.version + 1 if replaced is not None else 1
+        key = request_key(authority.authority_id, checked, version, replaced)
+        return _Wanted(checked, seal, further, replaced, key)
+
+    def _places_for(self, asked: Mapping[str, _Wanted]) -> list[ecertificates_sql.Reservation]:
+        """Places in status lists, taken in a transaction of their own, because the row that counts them would be a lock
+        that all processes share. On SQLite, which has one writer, they are taken later."""
+        if self.database.is_sqlite or not asked:
+            return []
+        with self.database.read() as connection:
+            known = ecertificates_sql.known_requests(connection, list(asked))
+        count = len(asked) - len(known)
+        if count == 0:
+            return []
+        with self.database.write() as connection:
+            return self.places.take(connection, count, self.entropy)
+
+    def _store(
+        self,
+        connection: Connection,
+        new: Sequence[_Wanted],
+        places: Sequence[ecertificates_sql.Reservation],
+    ) -> list[Draft]:
+        if not new:
+            return []
+        at = self.clock.now()
+        micros, count = tables.to_micros(at), len(new)
+        ids = tables.next_ids(connection, ecertificates_sql.ECertificateRow, count, after=self.ids_given_out)
+        operation_ids = tables.next_ids(connection, operations_sql.OperationRow, count)
+        rows, operations, documents, holders, drafts = [], [], [], [], []
+        for each, place, row_id, operation_id in zip(new, places, ids, operation_ids, strict=False):
+            checked, replaced = each.checked, each.replaced
+            application, authority = checked.application, checked.authority
             pid = self.entropy.bytes(16)
             serial = replaced.serial if replaced else self.new_serial()
-            identifier, data = self.data_for(checked, pid, serial, version, place)
+            identifier, data = self.data_for(checked, pid, serial, each.version, place)
             row = ecertificates_sql.ECertificateRow(
-                id=self._id_behind_gap(connection),
+                id=row_id,
                 pid=pid,
                 identifier=identifier,
-                request_key=key,
+                request_key=each.key,
                 fields_digest=checked.digest,
                 authority_id=authority.authority_id,
                 type_short=checked.profile.short,
                 type_version=int(checked.profile.version),
                 number=checked.fields.number,
                 serial=serial,
-                version=version,
-                seal_id=seal.seal_id,
+                version=each.version,
+                seal_id=each.seal.seal_id,
                 status_list=place.status_list,
                 status_index=place.status_index,
                 step="DRAFT",
                 status=Status.VALID.value,
+                operation_id=operation_id,
                 replaces_id=replaced.id if replaced else None,
                 ref_salt=self.entropy.bytes(SALT_BYTES),
                 commit_salts=self.entropy.bytes(SALT_BYTES * len(COMMITTED)),
-                created_at=tables.to_micros(at),
-                claimed_until=tables.to_micros(at + CLAIMED_FOR),
+                created_at=micros,
             )
-            row.id = tables.insert(connection, row)
-            row.operation_id = tables.insert(
-                connection,
+            rows.append(row)
+            operations.append(
                 operations_sql.OperationRow(
-                    ecertificate_id=row.id or 0,
-                    kind=EntryKind.ISSUED.name,
+                    id=operation_id,
+                    ecertificate_id=row_id,
+                    kind=OperationKind.ISSUED.value,
                     actor=authority.authority_id,
-                    note=application.caller,
+                    caller=application.caller,
                     salt=b"",
-                    at=tables.to_micros(at),
-                ),
+                    at=micros,
+                    held_until=operations_sql.end_of_lease(micros),
+                )
             )
-            tables.update(
-                connection,
-                ecertificates_sql.ECertificateRow,
-                {"id": row.id},
-                {"operation_id": row.operation_id},
-            )
-            self._store_inputs(connection, row.id or 0, checked, data)
-            if further := self.further_for(application, seal):
-                ecertificates_sql.put_document(connection, row.id or 0, "further", encode_further(further))
-        return draft_of(row, data)
+            documents += [
+                ecertificates_sql.DocumentRow(ecertificate_id=row_id, kind=kind, content=content)
+                for kind, content in self._inputs(each, data).items()
+            ]
+            holders += [
+                ecertificates_sql.HolderRow(holder_ref=ref, ecertificate_id=row_id)
+                for ref in sorted({self.holder_ref(holder) for holder in checked.fields.holders})
+            ]
+            drafts.append(draft_of(row, data))
+        for listed in (rows, operations, documents, holders):
+            tables.insert_many(connection, listed)
+        return drafts
 
     def data_for(
         self,
@@ -167,6 +276,7 @@ class Reserving:
         return identifier, encode_ecertificate_data(data)
 
     def withdraw(self, draft: Draft) -> None:
+        """Takes a draft back of which nothing was sealed."""
         with self.database.write() as connection:
             ecertificates_sql.delete_draft(connection, draft.ecertificate_id)
 
@@ -182,34 +292,22 @@ class Reserving:
         """The keyed hash (HMAC-SHA256) by which the register refers to a holder."""
         return hmac.digest(self.holder_key, f"{holder.code_type.value}|{holder.code}".encode(), "sha256")
 
-    def _store_inputs(
-        self, connection: Any, ecertificate_id: int, checked: CheckedApplication, data: bytes
-    ) -> None:
-        application = checked.application
-        ecertificates_sql.put_document(connection, ecertificate_id, "values", encode_values(checked.fields))
-        ecertificates_sql.put_document(connection, ecertificate_id, "data", data)
+    def _inputs(self, wanted: _Wanted, data: bytes) -> dict[str, bytes]:
+        """The documents that are stored with a draft, by kind."""
+        checked, application = wanted.checked, wanted.checked.application
+        found = {"values": encode_values(checked.fields), "data": data}
         if application.photo is not None:
-            ecertificates_sql.put_document(connection, ecertificate_id, "photo", application.photo)
+            found["photo"] = application.photo
         if application.source_pdf is not None:
-            ecertificates_sql.put_document(connection, ecertificate_id, "source", application.source_pdf)
             place = application.place
             assert place is not None, "`check` has chosen one"
-            encoded = json.dumps([place.page, place.centre_x_mm, place.centre_y_mm]).encode()
-            ecertificates_sql.put_document(connection, ecertificate_id, "place", encoded)
+            found["source"] = application.source_pdf
+            found["place"] = json.dumps([place.page, place.centre_x_mm, place.centre_y_mm]).encode()
         if application.for_abroad or checked.profile.for_abroad:
-            ecertificates_sql.put_document(connection, ecertificate_id, FOR_ABROAD, b"1")
-        refs = [self.holder_ref(holder) for holder in checked.fields.holders]
-        ecertificates_sql.put_holders(connection, ecertificate_id, refs)
-
-    def _id_behind_gap(self, connection: Connection) -> int | None:
-        """The row id to use, so that a restored register does not give out an id twice. None lets the database
-        choose."""
-        if (
-            not self.ids_given_out
-            or ecertificates_sql.highest_ecertificate_id(connection) >= self.ids_given_out
-        ):
-            return None
-        return self.ids_given_out + 1
+            found[FOR_ABROAD] = b"1"
+        if wanted.further:
+            found["further"] = encode_further(wanted.further)
+        return found
 
     def new_serial(self) -> str:
         """20 random characters, so that an identifier does not reveal how many there are or who has them."""

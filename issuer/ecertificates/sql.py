@@ -5,8 +5,9 @@ The signed bytes are authoritative: `document` contains the artefacts, the other
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
-from issuer.operations.sql import OperationRow
+from issuer.operations.model import Operation, OperationKind
+from issuer.operations.sql import OperationRow, find_operation
 from trust.encoding.status_list import ENTRIES, shuffled
-from trust.model.errors import Conflict, NotFound, StorageError
+from trust.model.errors import Conflict, NotFound
 from trust.model.status import Status
 from trust.storage.guard import guard_of
 from trust.storage.tables import (
@@ -26,7 +28,9 @@ from trust.storage.tables import (
     believed,
     blob,
     insert,
+    insert_many,
     one_row,
+    serialise,
     table_of,
     update,
 )
@@ -74,7 +78,6 @@ class ECertificateRow(SQLModel, table=True):
     created_at: int = Field(sa_type=sa.BigInteger)
     issued_at: int | None = Field(default=None, sa_type=sa.BigInteger)
     archive_due_at: int | None = Field(default=None, sa_type=sa.BigInteger)
-    claimed_until: int | None = Field(default=None, sa_type=sa.BigInteger)
     mac: bytes | None = blob(nullable=True)
     __table_args__ = (
         sa.Index("ecertificate_archive_due", "archive_due_at", "id"),
@@ -145,10 +148,13 @@ def take_status_indexes(connection: Connection, count: int, fresh_secret: bytes)
     """Takes `count` unused places in status lists, and begins a new list when the newest is full."""
     table = table_of(StatusListRow)
     taken: list[Reservation] = []
+    newest = sa.select(table).order_by(table.c.number.desc()).limit(1).with_for_update()
     while len(taken) < count:
-        row = connection.execute(
-            sa.select(table).order_by(table.c.number.desc()).limit(1).with_for_update()
-        ).one_or_none()
+        row = connection.execute(newest).one_or_none()
+        if row is None or row.used >= ENTRIES:
+            # Two processes may both see that a list is missing; the second finds what the first made.
+            serialise(connection, "new status list")
+            row = connection.execute(newest).one_or_none()
         if row is None or row.used >= ENTRIES:
             number = 1 if row is None else row.number + 1
             secret = hmac.digest(fresh_secret, number.to_bytes(4, "big"), "sha256")
@@ -183,6 +189,44 @@ def ecertificates_with(connection: Connection, ids: Iterable[int]) -> dict[int, 
     return found
 
 
+def known_requests(connection: Connection, keys: Sequence[str]) -> set[str]:
+    """Those of these request keys that there is an e-certificate for."""
+    table = table_of(ECertificateRow)
+    return set(
+        connection.execute(sa.select(table.c.request_key).where(table.c.request_key.in_(keys))).scalars()
+    )
+
+
+def lock_requests(connection: Connection, keys: Sequence[str]) -> dict[str, ECertificateRow]:
+    """The e-certificates with these request keys, locked until the transaction ends."""
+    table = table_of(ECertificateRow)
+    statement = sa.select(table).where(table.c.request_key.in_(keys)).order_by(table.c.id).with_for_update()
+    rows = [believed(connection, ECertificateRow, row) for row in connection.execute(statement).all()]
+    return {row.request_key: row for row in rows}
+
+
+def lock_ecertificates(connection: Connection, ids: Sequence[int]) -> dict[int, ECertificateRow]:
+    """The existing ones of these rows, by id, locked until the transaction ends."""
+    table = table_of(ECertificateRow)
+    statement = sa.select(table).where(table.c.id.in_(ids)).order_by(table.c.id).with_for_update()
+    rows = [believed(connection, ECertificateRow, row) for row in connection.execute(statement).all()]
+    return {row.id or 0: row for row in rows}
+
+
+def documents_of(
+    connection: Connection, ecertificate_ids: Sequence[int], kinds: Sequence[str]
+) -> dict[tuple[int, str], bytes]:
+    """The stored documents of these kinds, by e-certificate and kind."""
+    if not ecertificate_ids:
+        return {}
+    table = table_of(DocumentRow)
+    statement = sa.select(table).where(table.c.ecertificate_id.in_(ecertificate_ids), table.c.kind.in_(kinds))
+    return {
+        (row.ecertificate_id, row.kind): bytes(believed(connection, DocumentRow, row).content)
+        for row in connection.execute(statement).all()
+    }
+
+
 def find_ecertificate(connection: Connection, **where: Any) -> ECertificateRow | None:
     found: ECertificateRow | None = one_row(connection, ECertificateRow, **where)
     return found
@@ -207,33 +251,65 @@ def get_ecertificate(connection: Connection, **where: Any) -> ECertificateRow:
     return row
 
 
-def claim_unfinished(
-    connection: Connection, limit: int, *, after: int, now: int, until: int
-) -> tuple[list[ECertificateRow], int]:
-    """Claims up to `limit` reserved rows after the row id `after` that are neither issued nor claimed, oldest first.
-    Returns them, and the id of the last row that was read, or 0 if there is none.
+def ecertificates_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, ECertificateRow]:
+    """The existing ones of these rows, by id."""
+    table = table_of(ECertificateRow)
+    rows = connection.execute(sa.select(table).where(table.c.id.in_(ids))).all()
+    return {row.id: believed(connection, ECertificateRow, row) for row in rows}
 
-    Skips edited rows, which the check of the register reports, and on PostgreSQL rows that another transaction is
-    claiming at the moment.
+
+def set_sealed(connection: Connection, files: Mapping[int, bytes]) -> None:
+    """Stores sealed files, by e-certificate: from now on these are SEALED."""
+    if not files:
+        return
+    insert_many(
+        connection,
+        [DocumentRow(ecertificate_id=of, kind="sealed", content=file) for of, file in files.items()],
+    )
+    table = table_of(ECertificateRow)
+    connection.execute(sa.update(table).where(table.c.id.in_(files)).values(step="SEALED"))
+
+
+def set_issued(
+    connection: Connection, files: Mapping[int, tuple[bytes, int]], *, at: int, due_at: int
+) -> None:
+    """Stores issued files, by e-certificate with the numbers of their entries: from now on these are ISSUED."""
+    if not files:
+        return
+    insert_many(
+        connection,
+        [DocumentRow(ecertificate_id=of, kind="issued", content=file) for of, (file, _) in files.items()],
+    )
+    table = table_of(ECertificateRow)
+    connection.execute(
+        sa.update(table)
+        .where(table.c.id == sa.bindparam("of"))
+        .values(
+            step="ISSUED",
+            entry_seq=sa.bindparam("seq"),
+            issued_sha256=sa.bindparam("sha256"),
+            issued_at=at,
+            archive_due_at=due_at,
+        ),
+        [
+            {"of": of, "seq": seq, "sha256": hashlib.sha256(file).digest()}
+            for of, (file, seq) in files.items()
+        ],
+    )
+
+
+def drafts_of(connection: Connection, operations: Sequence[Operation]) -> dict[int, ECertificateRow]:
+    """The e-certificates that these issues are about and that are not issued, by operation id.
+
+    Leaves out edited rows, which the check of the register reports.
     """
     table = table_of(ECertificateRow)
-    statement = (
-        sa.select(table)
-        .where(
-            table.c.step != "ISSUED",
-            table.c.step != "ERASED",
-            table.c.id > after,
-            sa.or_(table.c.claimed_until.is_(None), table.c.claimed_until <= now),
-        )
-        .order_by(table.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    found = connection.execute(statement).all()
+    wanted = {each.ecertificate_id: each.operation_id for each in operations}
+    found = connection.execute(
+        sa.select(table).where(table.c.id.in_(wanted), table.c.step.in_(("DRAFT", "SEALED")))
+    ).all()
     rows, _ = believable(connection, ECertificateRow, found)
-    ids = [row.id for row in rows]
-    connection.execute(sa.update(table).where(table.c.id.in_(ids)).values(claimed_until=until))
-    return rows, found[-1].id if found else 0
+    return {wanted[row.id or 0]: row for row in rows if row.operation_id == wanted[row.id or 0]}
 
 
 def backlog(connection: Connection, at: int) -> tuple[int, int]:
@@ -255,21 +331,6 @@ def count_in_ledger(connection: Connection) -> int:
     return int(connection.execute(counted).scalar_one())
 
 
-def has_claims(connection: Connection) -> bool:
-    table = table_of(ECertificateRow)
-    claimed = sa.select(table.c.id).where(table.c.step != "ISSUED", table.c.claimed_until.is_not(None))
-    return connection.execute(claimed.limit(1)).first() is not None
-
-
-def release_claims(connection: Connection, ecertificate_ids: Sequence[int] | None = None) -> None:
-    """Releases the claims on these rows, or on all, for which no other process may be working on the register."""
-    table = table_of(ECertificateRow)
-    statement = sa.update(table).where(table.c.claimed_until.is_not(None))
-    if ecertificate_ids is not None:
-        statement = statement.where(table.c.id.in_(ecertificate_ids))
-    connection.execute(statement.values(claimed_until=None))
-
-
 def lock_ecertificate(connection: Connection, ecertificate_id: int) -> ECertificateRow | None:
     """The row, locked until the transaction ends; None if it does not exist."""
     table = table_of(ECertificateRow)
@@ -278,19 +339,34 @@ def lock_ecertificate(connection: Connection, ecertificate_id: int) -> ECertific
     return believed(connection, ECertificateRow, row) if row is not None else None
 
 
-def pending_operations(
-    connection: Connection, *, erasures: bool = False
-) -> tuple[list[OperationRow], StorageError | None]:
-    """Status acts (or erasures) that were announced and not completed, oldest first; and the error of an edited row,
-    if there is one."""
-    ecertificates, operations = table_of(ECertificateRow), table_of(OperationRow)
-    rows = connection.execute(
-        sa.select(operations)
-        .join(ecertificates, ecertificates.c.pending_operation == operations.c.id)
-        .where(ecertificates.c.pending_operation.is_not(None), (operations.c.kind == "ERASED") == erasures)
-        .order_by(operations.c.id)
+def claimed_for(connection: Connection, operation: Operation) -> ECertificateRow | None:
+    """The e-certificate that is being changed by this operation; None if it is not, or no longer."""
+    return find_ecertificate(
+        connection, id=operation.ecertificate_id, pending_operation=operation.operation_id
     )
-    return believable(connection, OperationRow, rows.all())
+
+
+def unclaim(connection: Connection, operation: Operation) -> None:
+    """The e-certificate is no longer being changed by this operation, if it was."""
+    where = {"id": operation.ecertificate_id, "pending_operation": operation.operation_id}
+    update(connection, ECertificateRow, where, {"pending_operation": None})
+
+
+def is_changing(connection: Connection, row: ECertificateRow) -> bool:
+    """True if the status of the e-certificate is about to be another. While its next version is being issued, which may
+    have to wait, the e-certificate is still what it was."""
+    if row.pending_operation is None:
+        return False
+    operation = find_operation(connection, row.pending_operation)
+    if operation is None or operation.kind is not OperationKind.REPLACED:
+        return True
+    newer = next_version_of(connection, row.id or 0)
+    return newer is not None and newer.step in ("ISSUED", "ERASED")
+
+
+def next_version_of(connection: Connection, ecertificate_id: int) -> ECertificateRow | None:
+    """The e-certificate that replaces this one, issued or not."""
+    return find_ecertificate(connection, replaces_id=ecertificate_id)
 
 
 def issued_but_not_replacing(connection: Connection) -> list[bytes]:
@@ -366,6 +442,13 @@ def get_document(connection: Connection, ecertificate_id: int, kind: str) -> byt
     if row is None:
         raise NotFound(f"There is no stored {kind} of this e-certificate.")
     return bytes(believed(connection, DocumentRow, row).content)
+
+
+def delete_document(connection: Connection, ecertificate_id: int, kind: str) -> None:
+    table = table_of(DocumentRow)
+    connection.execute(
+        sa.delete(table).where(table.c.ecertificate_id == ecertificate_id, table.c.kind == kind)
+    )
 
 
 def find_document(connection: Connection, ecertificate_id: int, kind: str) -> bytes | None:

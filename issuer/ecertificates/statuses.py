@@ -4,33 +4,38 @@
     2  append     the ledger entry; salts hide reason and note in its commitment
     3  complete   the register's status; from then on every check sees it
 
-After a crash in between, `resume_pending` completes the act. A replacement is announced and completed once the new
-version is issued.
+A replacement is announced before the new version is issued, and completed once it is: nothing else can happen to the
+old one in between, so a licence that is being revoked gets no new version. After a crash, `resume_pending` completes
+what was announced (`issuer.operations.operations`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+
+from sqlalchemy.engine import Connection
 
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.issuing import Issuing, Outcome
 from issuer.operations import sql as operations_sql
+from issuer.operations.model import STATUS_KINDS, Operation, OperationKind
+from issuer.operations.operations import Operations
 from ledger.log import Appended, AppendRequest
 from trust.encoding.commitment import content_root, ecertificate_ref
 from trust.encoding.entry import EntryKind
 from trust.model.ecertificate import Application, IssuedECertificate
-from trust.model.errors import Conflict, Malformed, NotPermitted, StorageError
+from trust.model.errors import Conflict, Malformed, NotPermitted, RequestError
 from trust.model.status import RevocationReason, Status, StatusAct, next_status
 from trust.storage import tables
 
 _KINDS = {
-    StatusAct.SUSPEND: EntryKind.SUSPENDED,
-    StatusAct.REINSTATE: EntryKind.REINSTATED,
-    StatusAct.REVOKE: EntryKind.REVOKED,
-    StatusAct.REPLACE: EntryKind.REPLACED,
+    StatusAct.SUSPEND: OperationKind.SUSPENDED,
+    StatusAct.REINSTATE: OperationKind.REINSTATED,
+    StatusAct.REVOKE: OperationKind.REVOKED,
+    StatusAct.REPLACE: OperationKind.REPLACED,
 }
-_ACTS = {kind.name: act for act, kind in _KINDS.items()}
+_ACTS = {kind: act for act, kind in _KINDS.items()}
 _MAX_NOTE = 200
 
 
@@ -39,6 +44,7 @@ class Statuses:
     """The use case. `actor` is the acting authority, which must be the one that issued."""
 
     issuing: Issuing
+    operations: Operations
 
     def change(
         self, pid: bytes, act: StatusAct, *, reason: str, actor: str | None = None, note: str = ""
@@ -48,8 +54,9 @@ class Statuses:
             raise Malformed("A replacement needs the new record.", "Use replace with the corrected record.")
         check_reason(act, reason, note)
         self.issuing.log.check_clock()
-        operation_id = self._announce(pid, act, reason, note, actor)
-        self._complete(operation_id)
+        self._settle_replacement(pid)
+        operation = self._announce(pid, act, reason, note, actor)
+        self.operations.complete([operation], _Completing(self.issuing))
         return self.issuing.issued(pid=pid)
 
     def replace(
@@ -66,12 +73,23 @@ class Statuses:
         check_reason(StatusAct.REPLACE, reason, "")
         old = self.issuing.issued(pid=pid)
         _check_actor(old.authority_id, actor)
-        if old.status is not Status.REPLACED:
-            next_status(old.status, StatusAct.REPLACE)
-        (outcome,) = self.issuing.issue_checked([application])
-        if outcome.issued is not None and old.status is not Status.REPLACED:
-            operation_id = self._announce(pid, StatusAct.REPLACE, reason, "", actor)
-            self._complete(operation_id)
+        if old.status is Status.REPLACED:
+            (outcome,) = self.issuing.issue_checked([application])
+            return outcome
+        self.issuing.check(application)
+        self.issuing.log.check_clock()
+        self._settle_replacement(pid)
+        operation = self._announce(pid, StatusAct.REPLACE, reason, "", actor)
+        with self.operations.releasing([operation]):
+            try:
+                (outcome,) = self.issuing.issue_checked([application])
+            except RequestError:
+                self.operations.let_go([operation], _Completing(self.issuing))
+                raise
+        if outcome.issued is None:
+            self.operations.let_go([operation], _Completing(self.issuing))
+        else:
+            self.operations.complete([operation], _Completing(self.issuing))
         return outcome
 
     def resume_pending(self) -> int:
@@ -79,57 +97,98 @@ class Statuses:
 
         An edited row does not stop the others. Raises `StorageError` (ROW_EDITED) for the first one afterwards.
         """
+        unreplaced = 0
         with self.issuing.database.read() as connection:
-            operations, refused = ecertificates_sql.pending_operations(connection)
-            unreplaced = ecertificates_sql.issued_but_not_replacing(connection)
-        steps = [partial(self._complete, operation.id or 0) for operation in operations]
-        # The crash came after the new version was issued and before the old one was marked.
-        steps += [partial(self._replace_at_last, pid) for pid in unreplaced]
-        for step in steps:
-            try:
-                step()
-            except StorageError as exc:
-                refused = refused or exc
-        if refused is not None:
-            raise refused
-        return len(operations) + len(unreplaced)
+            left = ecertificates_sql.issued_but_not_replacing(connection)
+        for pid in left:  # announced only after the new version was issued, as it was done before
+            operation = self._announce(pid, StatusAct.REPLACE, "replaced", "", None)
+            self.operations.complete([operation], _Completing(self.issuing))
+            unreplaced += 1
+        return unreplaced + self.operations.carry_on(STATUS_KINDS, _Completing(self.issuing))
 
-    def _replace_at_last(self, pid: bytes) -> None:
-        self._complete(self._announce(pid, StatusAct.REPLACE, "replaced", "", None))
+    def _settle_replacement(self, pid: bytes) -> None:
+        """If a replacement of this e-certificate was given up half-way and nobody has it in hand, completes it if the
+        new version is sealed, and otherwise takes it back, so that it stands in the way of no other act."""
+        with self.issuing.database.read() as connection:
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            operation = (
+                operations_sql.find_operation(connection, row.pending_operation)
+                if row.pending_operation is not None
+                else None
+            )
+        if operation is None or operation.kind is not OperationKind.REPLACED:
+            return
+        with self.issuing.database.write() as connection:
+            if not operations_sql.take(connection, operation.operation_id, self.operations.now()):
+                return
+        with self.operations.releasing([operation]):
+            self.issuing.finish_or_withdraw_next_version(row.id or 0)
+        _settle(self.operations, operation, _Completing(self.issuing))
 
-    def _announce(self, pid: bytes, act: StatusAct, reason: str, note: str, actor: str | None) -> int:
-        at = self.issuing.clock.now()
+    def _announce(self, pid: bytes, act: StatusAct, reason: str, note: str, actor: str | None) -> Operation:
         with self.issuing.database.write() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
             _check_actor(row.authority_id, actor)
             next_status(Status(row.status), act)
-            operation_id: int = tables.insert(
+            operation = self.operations.announce(
                 connection,
-                operations_sql.OperationRow(
-                    ecertificate_id=row.id or 0,
-                    kind=_KINDS[act].name,
-                    reason=reason,
-                    note=note or None,
-                    actor=row.authority_id,
-                    salt=self.issuing.entropy.bytes(16 * 4),
-                    at=tables.to_micros(at),
-                ),
+                _KINDS[act],
+                ecertificate_id=row.id or 0,
+                reason=reason,
+                note=note or None,
+                actor=row.authority_id,
+                salt=self.issuing.entropy.bytes(16 * 4),
             )
-            ecertificates_sql.claim_for_operation(connection, row.id or 0, Status(row.status), operation_id)
-        return operation_id
+            ecertificates_sql.claim_for_operation(
+                connection, row.id or 0, Status(row.status), operation.operation_id
+            )
+        return operation
 
-    def _complete(self, operation_id: int) -> None:
+
+def _settle(operations: Operations, operation: Operation, completing: _Completing) -> None:
+    """Completes a replacement whose new version is issued, and takes back one that has none."""
+    try:
+        operations.complete([operation], completing)
+    except Conflict:
+        return  # it was taken back
+
+
+@dataclass(frozen=True, slots=True)
+class _Completing:
+    """`issuer.operations.operations.Completing` for acts on the status of an e-certificate."""
+
+    issuing: Issuing
+
+    def request(self, operation: Operation) -> AppendRequest | None:
         with self.issuing.database.read() as connection:
-            operation = tables.one_row(connection, operations_sql.OperationRow, id=operation_id)
-            row = ecertificates_sql.get_ecertificate(connection, id=operation.ecertificate_id)
-            last_seq = operations_sql.last_entry_seq(connection, row.id or 0)
-        appended = append_act(self.issuing, operation, row, after=last_seq)
-        act = _ACTS[operation.kind]
-        with self.issuing.database.write() as connection:
+            row = ecertificates_sql.claimed_for(connection, operation)
+            if row is None:
+                return None
+            if operation.kind is OperationKind.REPLACED:
+                newer = ecertificates_sql.next_version_of(connection, row.id or 0)
+                if newer is None:
+                    return None
+                if newer.step not in ("ISSUED", "ERASED"):
+                    raise Conflict("The new version is being issued.", "Try again in a minute.")
+        # Not `after` a certain entry: while the act is under way, a later version may be appended for the archive.
+        return act_request(operation, row)
+
+    def prepare(self, operations: Sequence[Operation], appended: Sequence[Appended]) -> None:
+        self.issuing.log.publish()
+
+    def lock(self, connection: Connection, operations: Sequence[Operation]) -> None:
+        ecertificates_sql.lock_ecertificates(connection, [each.ecertificate_id for each in operations])
+
+    def finish(self, connection: Connection, appended: Sequence[tuple[Operation, Appended]]) -> None:
+        for operation, _ in appended:
+            row = ecertificates_sql.claimed_for(connection, operation)
+            if row is None:
+                continue
+            act = _ACTS[operation.kind]
             tables.update(
                 connection,
                 ecertificates_sql.ECertificateRow,
-                {"id": row.id, "pending_operation": operation_id},
+                {"id": row.id},
                 {
                     "status": next_status(Status(row.status), act).value,
                     "status_reason": operation.reason if act is not StatusAct.REINSTATE else None,
@@ -137,50 +196,34 @@ class Statuses:
                     "pending_operation": None,
                 },
             )
-            values = {"done": True, "entry_seq": appended.seq}
-            tables.update(connection, operations_sql.OperationRow, {"id": operation_id}, values)
+
+    def let_go(self, connection: Connection, operation: Operation) -> None:
+        ecertificates_sql.unclaim(connection, operation)
+        operations_sql.delete_operation(connection, operation.operation_id)
 
 
-def append_act(
-    issuing: Issuing,
-    operation: operations_sql.OperationRow,
-    row: ecertificates_sql.ECertificateRow,
-    *,
-    after: int | None = None,
-) -> Appended:
-    """The ledger entry of an announced act, appended and published. `after` is the entry that it builds on, if any.
-
-    Raises `Conflict` if the ledger is ahead of the register (which was restored from a backup): nothing is recorded,
-    and the claim of the act on the e-certificate is released.
-    """
-    request = AppendRequest(
-        operation_id=operation.id or 0,
-        kind=EntryKind[operation.kind],
+def act_request(operation: Operation, row: ecertificates_sql.ECertificateRow) -> AppendRequest:
+    """The ledger entry of an announced act."""
+    return AppendRequest(
+        operation_id=operation.operation_id,
+        kind=EntryKind[operation.kind.name],
         actor=operation.actor,
-        subject_id=row.id or 0,
+        subject_id=operation.ecertificate_id,
         ref=ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)),
         commit=status_commit(operation),
         suite="",
-        after=after,
     )
-    try:
-        (appended,) = issuing.log.append([request])
-    except Conflict:
-        with issuing.database.write() as connection:
-            where = {"id": row.id, "pending_operation": operation.id}
-            tables.update(connection, ecertificates_sql.ECertificateRow, where, {"pending_operation": None})
-        raise
-    issuing.log.publish()
-    return appended
 
 
-def status_commit(operation: operations_sql.OperationRow) -> bytes:
+def status_commit(operation: Operation) -> bytes:
     """The commitment of a status entry: act, reason, note and time, each with 16 bytes of salt."""
-    salts = bytes(operation.salt)
+    salts = operation.salt
+    # The note of an erasure's entry names who asked and who approved.
+    note = operation.note or "|".join(filter(None, (operation.requested_by, operation.approved_by)))
     fields = {
-        "act": operation.kind,
+        "act": operation.kind.value,
         "at": str(operation.at),
-        "note": operation.note or "",
+        "note": note,
         "reason": operation.reason or "",
     }
     return content_root(fields, {name: salts[16 * n : 16 * n + 16] for n, name in enumerate(sorted(fields))})

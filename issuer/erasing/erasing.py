@@ -15,7 +15,7 @@ An e-certificate in force cannot be erased; it must be revoked (注销) or repla
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sqlalchemy.engine import Connection
@@ -23,14 +23,15 @@ from sqlalchemy.engine import Connection
 from issuer.archive import sql as archive_sql
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.issuing import Issuing
-from issuer.ecertificates.statuses import append_act
+from issuer.ecertificates.statuses import act_request
 from issuer.erasing import sql as erasing_sql
 from issuer.operations import sql as operations_sql
-from trust.encoding.entry import EntryKind
-from trust.model.errors import Conflict, Malformed, StorageError
+from issuer.operations.model import Operation, OperationKind
+from issuer.operations.operations import Operations
+from ledger.log import Appended, AppendRequest
+from trust.model.errors import Conflict, Malformed
 from trust.model.people import is_same_person
 from trust.model.status import Status
-from trust.storage import tables
 
 _MAX_NAME = 64
 
@@ -65,6 +66,7 @@ class Erasing:
     of rows by table."""
 
     issuing: Issuing
+    operations: Operations
     forget: Forget = lambda connection, pid, lone_holder_refs: {}
 
     def erase(self, pid: bytes, *, basis: str, requested_by: str, approved_by: str) -> Erased:
@@ -78,22 +80,23 @@ class Erasing:
         if is_same_person(requested_by, approved_by):
             raise Malformed("Nobody approves an erasure of their own.", "A second person has to approve it.")
         self.issuing.log.check_clock()
-        return self._complete(self._announce(pid, basis, f"{requested_by.strip()}|{approved_by.strip()}"))
+        operation = self._announce(pid, basis, requested_by.strip(), approved_by.strip())
+        completing = _Completing(self.issuing, self.forget)
+        (appended,) = self.operations.complete([operation], completing)
+        return Erased(appended.seq, completing.rows, self._overwrite())
 
     def resume_pending(self) -> int:
         """Completes erasures like `Statuses.resume_pending`."""
-        with self.issuing.database.read() as connection:
-            operations, refused = ecertificates_sql.pending_operations(connection, erasures=True)
-        for operation in operations:
-            try:
-                self._complete(operation.id or 0)
-            except StorageError as exc:
-                refused = refused or exc
-        if refused is not None:
-            raise refused
-        return len(operations)
+        completing = _Completing(self.issuing, self.forget)
+        count = self.operations.carry_on((OperationKind.ERASED,), completing)
+        if completing.rows:
+            self._overwrite()
+        return count
 
-    def _announce(self, pid: bytes, basis: str, roles: str) -> int:
+    def _overwrite(self) -> bool:
+        return self.issuing.database.forget_deleted(erasing_sql.ERASABLE)
+
+    def _announce(self, pid: bytes, basis: str, requested_by: str, approved_by: str) -> Operation:
         with self.issuing.database.write() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
             if Status(row.status) not in (Status.REVOKED, Status.REPLACED):
@@ -101,42 +104,51 @@ class Erasing:
                     f"An e-certificate that is {row.status} cannot be erased.",
                     "Revoke it first, with the reason `cancelled` if it has expired or is given up.",
                 )
-            operation_id: int = tables.insert(
+            operation = self.operations.announce(
                 connection,
-                operations_sql.OperationRow(
-                    ecertificate_id=row.id or 0,
-                    kind=EntryKind.ERASED.name,
-                    reason=basis,
-                    note=roles,
-                    actor=row.authority_id,
-                    salt=self.issuing.entropy.bytes(16 * 4),
-                    at=tables.to_micros(self.issuing.clock.now()),
-                ),
+                OperationKind.ERASED,
+                ecertificate_id=row.id or 0,
+                reason=basis,
+                requested_by=requested_by,
+                approved_by=approved_by,
+                actor=row.authority_id,
+                salt=self.issuing.entropy.bytes(16 * 4),
             )
-            ecertificates_sql.claim_for_operation(connection, row.id or 0, Status(row.status), operation_id)
-        return operation_id
+            ecertificates_sql.claim_for_operation(
+                connection, row.id or 0, Status(row.status), operation.operation_id
+            )
+        return operation
 
-    def _complete(self, operation_id: int) -> Erased:
+
+@dataclass(frozen=True, slots=True)
+class _Completing:
+    """`issuer.operations.operations.Completing` for erasures. `rows`: the rows that it deleted or emptied, by table."""
+
+    issuing: Issuing
+    forget: Forget
+    rows: dict[str, int] = field(default_factory=dict)
+
+    def request(self, operation: Operation) -> AppendRequest | None:
         with self.issuing.database.read() as connection:
-            operation = tables.one_row(connection, operations_sql.OperationRow, id=operation_id)
-            row = ecertificates_sql.get_ecertificate(connection, id=operation.ecertificate_id)
-        appended = append_act(self.issuing, operation, row)
-        with self.issuing.database.write() as connection:
-            rows, lone_holder_refs = erasing_sql.erase_ecertificate(connection, row.id or 0)
-            rows["later_version"] = archive_sql.erase_versions(connection, row.id or 0)
-            rows |= self.forget(connection, bytes(row.pid), lone_holder_refs)
-            # Keep the erasure's own note and salt, which say who decided and open its commitment.
-            tables.update(
-                connection,
-                operations_sql.OperationRow,
-                {"id": operation_id},
-                {
-                    "reason": operation.reason,
-                    "note": operation.note,
-                    "salt": operation.salt,
-                    "done": True,
-                    "entry_seq": appended.seq,
-                },
-            )
-        overwritten = self.issuing.database.forget_deleted(erasing_sql.ERASABLE)
-        return Erased(appended.seq, rows, overwritten)
+            row = ecertificates_sql.claimed_for(connection, operation)
+        return act_request(operation, row) if row is not None else None
+
+    def prepare(self, operations: Sequence[Operation], appended: Sequence[Appended]) -> None:
+        self.issuing.log.publish()
+
+    def lock(self, connection: Connection, operations: Sequence[Operation]) -> None:
+        ecertificates_sql.lock_ecertificates(connection, [each.ecertificate_id for each in operations])
+
+    def finish(self, connection: Connection, appended: Sequence[tuple[Operation, Appended]]) -> None:
+        for operation, _ in appended:
+            row = ecertificates_sql.claimed_for(connection, operation)
+            if row is None:
+                continue
+            found, lone_holder_refs = erasing_sql.erase_ecertificate(connection, operation)
+            self.rows.update(found)
+            self.rows["later_version"] = archive_sql.erase_versions(connection, row.id or 0)
+            self.rows.update(self.forget(connection, bytes(row.pid), lone_holder_refs))
+
+    def let_go(self, connection: Connection, operation: Operation) -> None:
+        ecertificates_sql.unclaim(connection, operation)
+        operations_sql.delete_operation(connection, operation.operation_id)

@@ -12,7 +12,8 @@ from issuer.ecertificates.sql import (
     ecertificates_of_holder,
     holder_refs_of,
 )
-from issuer.operations.sql import OperationRow
+from issuer.operations.model import Operation
+from issuer.operations.sql import forget_operations
 from issuer.presenting.sql import PresentationRow
 from trust.storage.tables import (
     table_of,
@@ -26,24 +27,20 @@ ERASABLE = (
 """The tables with data about a person or a licence."""
 
 
-def erase_ecertificate(connection: Connection, ecertificate_id: int) -> tuple[dict[str, int], list[bytes]]:
+def erase_ecertificate(connection: Connection, erasure: Operation) -> tuple[dict[str, int], list[bytes]]:
     """Deletes all data about a person or a licence, except the public id and the place in a status list.
 
     Returns the number of deleted or emptied rows by table, and the references of holders without any e-certificate
     left.
     """
+    ecertificate_id = erasure.ecertificate_id
     refs = holder_refs_of(connection, ecertificate_id)
     counts: dict[str, int] = {}
     for kind in (DocumentRow, HolderRow, PresentationRow):
         table = table_of(kind)
         result = connection.execute(sa.delete(table).where(table.c.ecertificate_id == ecertificate_id))
         counts[table.name] = int(result.rowcount)
-    counts["operation"] = update(
-        connection,
-        OperationRow,
-        {"ecertificate_id": ecertificate_id},
-        {"note": None, "reason": None, "salt": b""},
-    )
+    counts["operation"] = forget_operations(connection, ecertificate_id, but=erasure.operation_id)
     mark = f"erased:{ecertificate_id}"
     counts["ecertificate"] = update(
         connection,

@@ -15,6 +15,7 @@ from issuer.ecertificates import sql as ecertificates_sql
 from issuer.guarding import sql as guarding_sql
 from issuer.operations import sql as operations_sql
 from issuer.operations.lives import STATUS_OF_LIFE
+from issuer.operations.model import OperationKind
 from ledger.lifecycle import Life
 from ledger.log import Log
 from trust.encoding.commitment import ecertificate_ref
@@ -90,16 +91,14 @@ def follow_ledger(database: Database, log: Log, clock: Clock) -> int:
             known = operations_sql.last_entry_seq(connection, ecertificate_id)
             if row is None or row["step"] != "ISSUED" or (known is not None and known >= entry.seq):
                 continue
-            operation = operations_sql.OperationRow(
+            operations_sql.note_done(
+                connection,
+                OperationKind(entry.kind.name),
                 ecertificate_id=ecertificate_id,
-                kind=entry.kind.name,
                 actor=entry.actor,
-                salt=b"",
                 at=entry.at_ms * 1000,
-                done=True,
                 entry_seq=entry.seq,
             )
-            tables.insert(connection, operation)
             values = {
                 "status": STATUS_OF_LIFE[life].value,
                 "status_reason": None,

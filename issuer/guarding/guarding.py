@@ -38,6 +38,7 @@ from sqlalchemy.engine import Connection
 from issuer.guarding import sql as guarding_sql
 from issuer.operations import sql as operations_sql
 from issuer.operations.lives import STATUS_AFTER, STATUS_OF_LIFE
+from issuer.operations.model import OperationKind
 from ledger.lifecycle import Life
 from ledger.log import AppendRequest, Log
 from trust.encoding.commitment import ecertificate_ref
@@ -99,7 +100,6 @@ _COLUMNS: Final = {table: frozenset(columns) for table, columns in WITH_MAC.item
 _log = logging.getLogger("yinzheng.register")
 
 _VERSION: Final = 1
-_OPERATION: Final = "REGISTER"
 _FRESH_SECONDS: Final = 1.0
 _SNAPSHOT_SECONDS: Final = 5.0
 _AT_ONCE: Final = 1000
@@ -172,23 +172,25 @@ class RegisterGuard:
 
     def mac(self, table: str, row: Mapping[str, Any]) -> bytes | None:
         columns = WITH_MAC.get(table)
-        return self._mac(table, sorted(columns), row) if columns is not None else None
+        covered = _with_note(row) if table == "operation" else row
+        return self._mac(table, sorted(columns), covered) if columns is not None else None
 
     def has_good_mac(self, table: str, row: Mapping[str, Any]) -> bool:
         """True if the MAC in a row is right. For tables whose rows contain MACs only."""
         return hmac.compare_digest(self.mac(table, row) or b"", row["mac"] or b"-")
 
-    def check(self, connection: Connection, table: str, row: Mapping[str, Any]) -> None:
+    def check(self, connection: Connection, table: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Raises `StorageError` (ROW_EDITED)."""
         if self._log is None:
-            return
+            return row
         if table in RECORDED:
             self._check_recorded(connection, table, row)
         elif table in WITH_MAC:
             if not self.has_good_mac(table, row):
                 raise _edited(table, "its MAC is not right")
             if table == "ecertificate" and row["step"] == "ISSUED":
-                self._check_issued(row)
+                return self._check_issued(row)
+        return row
 
     def check_mac(self, table: str, row: Mapping[str, Any]) -> None:
         """Raises `StorageError` (ROW_EDITED)."""
@@ -250,7 +252,7 @@ class RegisterGuard:
         for key in suspects:
             with self._turn:
                 self._look(always=True)
-                with self._database.read() as connection:
+                with self._database.read(anew=True) as connection:
                     row = tables.row_at(connection, *key)
                 mac = self._mac_of_recorded(key[0], row) if row is not None else b""
                 if not self._is_said(key, mac) and not self._is_announced(key, mac):
@@ -262,7 +264,7 @@ class RegisterGuard:
         said = dict(self._said)
         left = {key for key, each in said.items() if each.mac}
         found: list[Key] = []
-        with self._database.read() as connection:
+        with self._database.read(anew=True) as connection:
             for table in RECORDED:
                 for row in tables.rows_of(connection, table):
                     key = (table, tables.key_of(table, row))
@@ -273,15 +275,15 @@ class RegisterGuard:
         return [*found, *sorted(left, key=str)]
 
     def _store(self, connection: Connection, rows: list[list[Any]], *, is_enrolment: bool) -> _Announced:
-        operation = operations_sql.OperationRow(
+        # Noted as done: only the guard completes it.
+        operation_id = operations_sql.note_done(
+            connection,
+            OperationKind.REGISTER,
             ecertificate_id=0,
-            kind=_OPERATION,
             actor=ACTOR,
-            salt=b"",
-            done=True,  # only the guard completes it
             at=tables.to_micros(self._clock.now()),
+            entry_seq=None,
         )
-        operation_id = int(tables.insert(connection, operation))
         payload = cbor2.dumps([_VERSION, operation_id, is_enrolment, rows])
         commit = self._hmac(payload)
         tables.insert(
@@ -313,7 +315,7 @@ class RegisterGuard:
     def _pending(self) -> list[_Announced]:
         """Stored events without an entry. Those without a good MAC are left out, because they were added from
         outside."""
-        with self._database.read() as connection:
+        with self._database.read(anew=True) as connection:
             rows = [
                 row for row in guarding_sql.register_events(connection) if row.commitment not in self._done
             ]
@@ -331,7 +333,7 @@ class RegisterGuard:
                 return
             new = self._log.standing.register_events(self._events)
             if new:
-                with self._database.read() as connection:
+                with self._database.read(anew=True) as connection:
                     stored = guarding_sql.register_events_with(connection, [commit for _, commit in new])
                 for seq, commit in new:
                     self._take_in(seq, commit, stored.get(commit), now)
@@ -404,24 +406,28 @@ class RegisterGuard:
             return False
         if time.monotonic() - said.seen_at > _SNAPSHOT_SECONDS:
             return False
-        with self._database.read() as connection:
+        with self._database.read(anew=True) as connection:
             row = tables.row_at(connection, *key)
         now = self._mac_of_recorded(key[0], row) if row is not None else b""
         return hmac.compare_digest(now, said.mac)
 
     # --- e-certificates ---
 
-    def _check_issued(self, row: Mapping[str, Any]) -> None:
-        """Checks that its entry is in the ledger, and that its status is that in the ledger."""
+    def _check_issued(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Checks that its entry is in the ledger, and that its status is that in the ledger. Returns the row as it is
+        now, if another process has changed it since it was read."""
         ref = ecertificate_ref(row["pid"], row["ref_salt"])
         if self._in_ledger.get(ref) != row["entry_seq"]:
             self._check_entry(ref, row["entry_seq"])
         if not self.is_status_of(ref, row):
-            with self._database.read() as connection:
+            with self._database.read(anew=True) as connection:
                 now = tables.row_at(connection, "ecertificate", (row["id"],))
-            if now is None or not self.is_status_of(ref, now):
+            if now is None or not self.has_good_mac("ecertificate", now) or not self.is_status_of(ref, now):
                 raise _edited("ecertificate", "its status is not what the ledger says")
-            raise Busy("The e-certificate is being changed at this moment.", "Ask again.", retry_after=1)
+            if (now["step"], now["entry_seq"]) != (row["step"], row["entry_seq"]):
+                raise Busy("The e-certificate is being changed at this moment.", "Ask again.", retry_after=1)
+            return now
+        return row
 
     def is_status_of(self, ref: bytes, row: Mapping[str, Any]) -> bool:
         """True if the row's status agrees with the ledger, also while an act is under way."""
@@ -437,12 +443,12 @@ class RegisterGuard:
 
     def _is_under_way(self, row: Mapping[str, Any], said: Status) -> bool:
         """True if the pending act leads to the status in the ledger. Only then may the register be behind."""
-        with self._database.read() as connection:
-            operation = tables.one_row(connection, operations_sql.OperationRow, id=row["pending_operation"])
+        with self._database.read(anew=True) as connection:
+            operation = operations_sql.find_operation(connection, row["pending_operation"])
         return (
             operation is not None
             and STATUS_AFTER.get(operation.kind) is said
-            and not operation.done
+            and not operation.is_done
             and operation.ecertificate_id == row["id"]
             and operation.entry_seq is None
         )
@@ -481,11 +487,27 @@ class RegisterGuard:
 
     def _without_mac(self, table: str) -> Iterator[list[dict[str, Any]]]:
         while True:
-            with self._database.read() as connection:
+            with self._database.read(anew=True) as connection:
                 rows = tables.rows_without_mac(connection, table, _AT_ONCE)
             if not rows:
                 return
             yield rows
+
+
+def _with_note(operation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the MAC of an operation covers under the name of `note`: of a status act its note, of an issue the caller,
+    of an erasure the two persons. The kind, which the MAC covers too, says which; all were in one column before."""
+    note, caller = operation["note"], operation["caller"]
+    people = [operation[name] for name in ("requested_by", "approved_by") if operation[name] is not None]
+    match operation["kind"]:
+        case OperationKind.ISSUED.value:
+            own, others = caller, [note, *people]
+        case OperationKind.ERASED.value:
+            own, others = "|".join(people) or None, [note, caller]
+        case _:
+            own, others = note, [caller, *people]
+    is_in_place = all(each is None for each in others)
+    return {**operation, "note": own if is_in_place else [own, *others]}
 
 
 def _shown(key: Key) -> str:

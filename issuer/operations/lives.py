@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from issuer.operations.model import OperationKind
 from ledger.lifecycle import Life
-from trust.encoding.entry import EntryKind
 from trust.model.status import Status
 
 STATUS_OF_LIFE: Final[Mapping[Life, Status]] = {
@@ -18,10 +18,10 @@ STATUS_OF_LIFE: Final[Mapping[Life, Status]] = {
 }
 """The status in lists by the life in the ledger. An erased e-certificate was revoked or replaced before."""
 
-STATUS_AFTER: Final[Mapping[str, Status]] = {
-    EntryKind.SUSPENDED.name: Status.SUSPENDED,
-    EntryKind.REINSTATED.name: Status.VALID,
-    EntryKind.REVOKED.name: Status.REVOKED,
-    EntryKind.REPLACED.name: Status.REPLACED,
+STATUS_AFTER: Final[Mapping[OperationKind, Status]] = {
+    OperationKind.SUSPENDED: Status.SUSPENDED,
+    OperationKind.REINSTATED: Status.VALID,
+    OperationKind.REVOKED: Status.REVOKED,
+    OperationKind.REPLACED: Status.REPLACED,
 }
-"""The status after an act, by the kind of its entry."""
+"""The status after an act."""

@@ -183,7 +183,7 @@ class Presenting:
     def _shown(self, ecertificate_id: int) -> IssuedECertificate:
         with self.issuing.database.read() as connection:
             row = ecertificates_sql.get_ecertificate(connection, id=ecertificate_id)
-            if row.pending_operation is not None:
+            if ecertificates_sql.is_changing(connection, row):
                 # Do not show an e-certificate as valid that is about to be revoked.
                 raise Conflict("The status is being changed at this moment.", "Scan again.", code="TRY_LATER")
             return issued_from(row, ecertificates_sql.get_document(connection, ecertificate_id, "data"))

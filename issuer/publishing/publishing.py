@@ -18,6 +18,7 @@ from issuer.catalogue import TypeProfile
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.operations import sql as operations_sql
 from issuer.operations.lives import STATUS_OF_LIFE
+from issuer.operations.model import OperationKind
 from issuer.pki import sql as pki_sql
 from issuer.pki.outside_tsas import list_outside_tsas
 from issuer.pki.pki import Pki
@@ -403,18 +404,15 @@ class Publishing:
         micros = tables.to_micros(at)
         with self.pki.database.write() as connection:
             publishing_sql.forget_status_lists(connection, number, tables.to_micros(at - _STATUS_KEPT))
-            operation_id = tables.insert(
-                connection,
-                operations_sql.OperationRow(
-                    ecertificate_id=0,
-                    kind=EntryKind.STATUS_LIST.name,
-                    actor=STATUS_ACTOR,
-                    salt=b"",
-                    at=micros,
-                ),
+            operation = operations_sql.announce(
+                connection, OperationKind.STATUS_LIST, actor=STATUS_ACTOR, at=micros
             )
             row = publishing_sql.PublishedStatusListRow(
-                number=number, encoded=encoded, issued_at=micros, ledger_size=size, operation_id=operation_id
+                number=number,
+                encoded=encoded,
+                issued_at=micros,
+                ledger_size=size,
+                operation_id=operation.operation_id,
             )
             row.id = tables.insert(connection, row)
         return row
@@ -462,8 +460,7 @@ class Publishing:
                 tables.update(
                     connection, publishing_sql.PublishedStatusListRow, {"id": row.id}, {"proof": proof}
                 )
-                values = {"done": True, "entry_seq": appended.seq}
-                tables.update(connection, operations_sql.OperationRow, {"id": row.operation_id}, values)
+                operations_sql.set_done(connection, [(row.operation_id, appended.seq)])
         return AnchoredList(encoded, proof)
 
     def _witnessed(self, proof: str) -> str:

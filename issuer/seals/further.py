@@ -19,7 +19,7 @@ from issuer.seals.registry import ESeal
 from keys.suites import Suite
 from trust.model.ecertificate import Application
 from trust.model.errors import Conflict, Malformed, NotFound
-from trust.model.seal import SealRole, SealShape, SealState
+from trust.model.seal import SealRole, SealShape
 from trust.pdf.further import FurtherField, further_fields
 
 _POINTS_PER_MM = 72 / 25.4
@@ -71,11 +71,7 @@ def role_of(seal: ESeal) -> SealRole:
 
 
 def _newest(seals: Seals, authority_id: str, role: SealRole) -> ESeal:
-    found = [
-        seal
-        for seal in seals.registry.list()
-        if seal.authority_id == authority_id and seal.state is SealState.ACTIVE and role_of(seal) is role
-    ]
+    found = [seal for seal in seals.registry.active_of(authority_id) if role_of(seal) is role]
     if not found:
         what = "name seal of a person" if role is SealRole.PERSONAL else "seal for readers abroad"
         raise NotFound(

@@ -26,7 +26,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from issuer.authorities import sql as authorities_sql
-from issuer.operations import sql as operations_sql
+from issuer.operations.model import Operation, OperationKind
+from issuer.operations.operations import Operations
 from issuer.pki import sql as pki_sql
 from issuer.pki.identities import SealIdentity
 from issuer.pki.pki import Pki
@@ -38,7 +39,7 @@ from issuer.seals.registry import ESeal, SealApplication, SealRegistry
 from issuer.seals.using import SealUses
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
-from ledger.log import AppendRequest, Log
+from ledger.log import Appended, AppendRequest, Log
 from trust.encoding.commitment import content_root
 from trust.encoding.entry import NO_REF, EntryKind
 from trust.model.clock import Entropy, whole_second
@@ -55,6 +56,7 @@ from trust.model.seal import (
     seal_code,
 )
 from trust.storage import tables
+from trust.storage.sql import Database
 
 OPERATOR = "operator"
 """The actor of the machine's own command line."""
@@ -74,6 +76,7 @@ class Seals:
     registry: SealRegistry
     using: SealUses
     making: SealMaking
+    operations: Operations
 
     def apply(
         self,
@@ -138,15 +141,16 @@ class Seals:
             if known is None:
                 _check_code_is_free(connection, authority.uscc, seal_id)
                 tables.insert(connection, row)
-                events = [self._announce(connection, seal_id, SealAct.APPLY, by=by, note=note, at=at)]
+                _, operation = self._announce(connection, seal_id, SealAct.APPLY, by=by, note=note, at=at)
+                announced = [operation]
             else:
                 same = ("authority_id", "suite", "name", "second_line", "shape", "width_mm", "renews")
                 if any(getattr(row, each) != getattr(known, each) for each in same) or (
                     row.artwork or b""
                 ) != bytes(known.artwork or b""):
                     raise Conflict(f"The id {seal_id} belongs to another seal.", "Choose another id.")
-                events = []
-        self._record(events)
+                announced = []
+        self._record(announced)
         return self.registry.application(seal_id)
 
     def approve(self, seal_id: str, *, by: str, note: str = "") -> SealApplication:
@@ -268,15 +272,12 @@ class Seals:
 
         An edited row does not stop the others. Raises `StorageError` (ROW_EDITED) for the first one afterwards.
         """
-        with self.pki.database.read() as connection:
-            events, refused = seals_sql.pending_seal_events(connection)
-        self._record(events)
-        for row in self.registry.list():
-            if row.state is SealState.ACTIVE:
-                self._retire_renewed(row.seal_id, OPERATOR)
-        if refused is not None:
-            raise refused
-        return len(events)
+        try:
+            return self.operations.carry_on((OperationKind.SEAL_EVENT,), self._completing)
+        finally:
+            for row in self.registry.list():
+                if row.state is SealState.ACTIVE:
+                    self._retire_renewed(row.seal_id, OPERATOR)
 
     def _reach_back(
         self,
@@ -322,7 +323,7 @@ class Seals:
                 effective_at = max(effective_at, tables.from_micros(row.not_before))
             if row.pending_event is not None and act not in RESTRICTING:
                 raise Conflict(f"The seal {seal_id} is being changed by somebody else.", "Try again.")
-            event = self._announce(
+            event, operation = self._announce(
                 connection, seal_id, act, by=by, note=note, detail=detail, at=at, effective_at=effective_at
             )
             if act in RESTRICTING:
@@ -345,7 +346,7 @@ class Seals:
             if tables.update(connection, seals_sql.SealRow, where, changes) != 1:
                 raise Conflict(f"The seal {seal_id} is being changed by somebody else.", "Try again.")
         try:
-            self._record([event])
+            self._record([operation])
         except (LedgerBusy, LedgerHalted):
             if act not in RESTRICTING:
                 raise
@@ -361,15 +362,11 @@ class Seals:
         at: datetime,
         detail: str = "",
         effective_at: datetime | None = None,
-    ) -> seals_sql.SealEventRow:
+    ) -> tuple[seals_sql.SealEventRow, Operation]:
         if len(note) > _MAX_NOTE:
             raise Malformed(f"A note has at most {_MAX_NOTE} characters.", "Shorten it.")
-        operation = operations_sql.OperationRow(
-            ecertificate_id=0,
-            kind=EntryKind.SEAL_EVENT.name,
-            actor=OPERATOR,
-            salt=b"",
-            at=tables.to_micros(at),
+        operation = self.operations.announce(
+            connection, OperationKind.SEAL_EVENT, actor=OPERATOR, at=tables.to_micros(at)
         )
         event = seals_sql.SealEventRow(
             seal_id=seal_id,
@@ -380,48 +377,19 @@ class Seals:
             at=tables.to_micros(at),
             effective_at=tables.to_micros(effective_at or at),
             salt=self.entropy.bytes(_SALT_BYTES * len(_EVENT_FIELDS)),
-            operation_id=tables.insert(connection, operation),
+            operation_id=operation.operation_id,
         )
         event.id = tables.insert(connection, event)
-        return event
+        return event, operation
 
-    def _record(self, events: Sequence[seals_sql.SealEventRow]) -> None:
-        """Appends the events and completes them."""
-        if not events:
-            return
-        requests = [
-            AppendRequest(
-                operation_id=event.operation_id,
-                kind=EntryKind.SEAL_EVENT,
-                actor=self.registry.application(event.seal_id).authority_id,
-                subject_id=None,
-                ref=NO_REF,
-                commit=event_commit(event),
-                suite="",
-            )
-            for event in events
-        ]
-        appended = self.log.append(requests)
-        self.log.publish()
-        with self.pki.database.write() as connection:
-            for event, entry in zip(events, appended, strict=True):
-                # Otherwise a freeze between reading the seal's state and writing it would be undone.
-                tables.serialise(connection, f"use of seal {event.seal_id}")
-                unrecorded = {"id": event.id, "entry_seq": None}
-                is_new = tables.update(
-                    connection, seals_sql.SealEventRow, unrecorded, {"entry_seq": entry.seq}
-                )
-                if is_new and event.act == SealAct.AUTHORISE.value:
-                    tables.update(
-                        connection, seals_sql.SealRow, {"id": event.seal_id}, {"policy": event.detail}
-                    )
-                done = {"done": True, "entry_seq": entry.seq}
-                tables.update(connection, operations_sql.OperationRow, {"id": event.operation_id}, done)
-                row = tables.one_row(connection, seals_sql.SealRow, id=event.seal_id)
-                if row.pending_event == event.id:
-                    state = next_seal_state(SealState(row.state), SealAct(event.act))
-                    changes = {"state": state.value, "pending_event": None, "state_since": event.at}
-                    tables.update(connection, seals_sql.SealRow, {"id": event.seal_id}, changes)
+    def _record(self, operations: Sequence[Operation]) -> None:
+        """Appends the announced steps and completes them."""
+        if operations:
+            self.operations.complete(operations, self._completing)
+
+    @property
+    def _completing(self) -> _Completing:
+        return _Completing(self.pki.database, self.log)
 
     def _retire_renewed(self, seal_id: str, by: str) -> None:
         """Takes the seal that this one renews out of use, if it is still active."""
@@ -447,6 +415,52 @@ class Seals:
     def _check_second_person(self, seal_id: str, by: str) -> None:
         if is_same_person(self.registry.application(seal_id).applied_by, by):
             raise NotPermitted("Nobody reviews an application of their own.", "A second person has to.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Completing:
+    """`issuer.operations.operations.Completing` for steps in the life of seals."""
+
+    database: Database
+    log: Log
+
+    def request(self, operation: Operation) -> AppendRequest | None:
+        with self.database.read() as connection:
+            event = seals_sql.event_of(connection, operation)
+            seal = tables.one_row(connection, seals_sql.SealRow, id=event.seal_id)
+        return AppendRequest(
+            operation_id=operation.operation_id,
+            kind=EntryKind.SEAL_EVENT,
+            actor=seal.authority_id,
+            subject_id=None,
+            ref=NO_REF,
+            commit=event_commit(event),
+            suite="",
+        )
+
+    def prepare(self, operations: Sequence[Operation], appended: Sequence[Appended]) -> None:
+        self.log.publish()
+
+    def lock(self, connection: Connection, operations: Sequence[Operation]) -> None:
+        # Otherwise a freeze between reading the seal's state and writing it would be undone.
+        seals = {seals_sql.event_of(connection, each).seal_id for each in operations}
+        tables.serialise_all(connection, [f"use of seal {each}" for each in seals])
+
+    def finish(self, connection: Connection, appended: Sequence[tuple[Operation, Appended]]) -> None:
+        for operation, entry in appended:
+            event = seals_sql.event_of(connection, operation)
+            unrecorded = {"id": event.id, "entry_seq": None}
+            is_new = tables.update(connection, seals_sql.SealEventRow, unrecorded, {"entry_seq": entry.seq})
+            if is_new and event.act == SealAct.AUTHORISE.value:
+                tables.update(connection, seals_sql.SealRow, {"id": event.seal_id}, {"policy": event.detail})
+            row = tables.one_row(connection, seals_sql.SealRow, id=event.seal_id)
+            if row.pending_event == event.id:
+                state = next_seal_state(SealState(row.state), SealAct(event.act))
+                changes = {"state": state.value, "pending_event": None, "state_since": event.at}
+                tables.update(connection, seals_sql.SealRow, {"id": event.seal_id}, changes)
+
+    def let_go(self, connection: Connection, operation: Operation) -> None:
+        """Nothing: the ledger refuses no step of a seal."""
 
 
 def event_commit(event: seals_sql.SealEventRow) -> bytes:

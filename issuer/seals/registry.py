@@ -194,13 +194,8 @@ class SealRegistry:
     def for_authority(self, authority_id: str) -> ESeal:
         """The seal for requests that name none: the authority's first active one, SM2 before others. Raises
         `NotFound`."""
-        active = [
-            seal
-            for seal in self.list()
-            if seal.authority_id == authority_id
-            and seal.state is SealState.ACTIVE
-            and seal.shape is not SealShape.SQUARE  # a person's name seal is never the authority's own
-        ]
+        # A person's name seal is never the authority's own.
+        active = [seal for seal in self.active_of(authority_id) if seal.shape is not SealShape.SQUARE]
         if not active:
             raise NotFound(
                 f"The authority {authority_id} has no active seal.",
@@ -208,6 +203,12 @@ class SealRegistry:
                 code="UNKNOWN_SEAL",
             )
         return min(active, key=lambda seal: (seal.suite is not Suite.SM2_SM3, seal.not_before, seal.seal_id))
+
+    def active_of(self, authority_id: str) -> Sequence[ESeal]:
+        """The authority's seals that are in use."""
+        with self.pki.database.read() as connection:
+            wanted = {"authority_id": authority_id, "state": SealState.ACTIVE.value}
+            return _seals(connection, tables.all_rows(connection, seals_sql.SealRow, **wanted))
 
     def find(self, seal_id: str) -> ESeal | None:
         with self.pki.database.read() as connection:

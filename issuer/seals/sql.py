@@ -6,13 +6,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
+from issuer.operations.model import Operation
 from issuer.pki.sql import CaRow, OcspResponderRow, SealIdentityRow
 from trust.model.errors import StorageError
 from trust.storage.tables import (
     BigKey,
     all_rows,
-    believable,
     blob,
+    one_row,
     table_of,
 )
 
@@ -100,12 +101,16 @@ class SealApprovalRow(SQLModel, table=True):
     used_at: int | None = Field(default=None, sa_type=sa.BigInteger)
 
 
-def pending_seal_events(connection: Connection) -> tuple[list[SealEventRow], StorageError | None]:
-    """Steps in the lives of seals without a ledger entry yet, oldest first; and the error of an edited row, if there
-    is one."""
-    table = table_of(SealEventRow)
-    rows = connection.execute(sa.select(table).where(table.c.entry_seq.is_(None)).order_by(table.c.id))
-    return believable(connection, SealEventRow, rows.all())
+def event_of(connection: Connection, operation: Operation) -> SealEventRow:
+    """The step in the life of a seal that this operation takes. Raises `StorageError` (ROW_EDITED)."""
+    found: SealEventRow | None = one_row(connection, SealEventRow, operation_id=operation.operation_id)
+    if found is None:
+        raise StorageError(
+            f"The step of a seal to operation {operation.operation_id} is gone.",
+            "Run `yinzheng ledger recheck` and find out who changed the database.",
+            code="ROW_EDITED",
+        )
+    return found
 
 
 def seal_uses_on(connection: Connection, seal_id: str, day: int) -> int:

@@ -5,8 +5,8 @@ Uses before a seal was frozen, lost or revoked stay valid, because time-stamps p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,9 +20,7 @@ from issuer.seals.registry import ESeal, SealRegistry
 from keys.custody import KeyPurpose
 from trust.model.errors import Conflict, Malformed, NotFound, NotPermitted
 from trust.model.people import as_person, is_same_person
-from trust.model.seal import (
-    SealState,
-)
+from trust.model.seal import SealPolicy, SealState
 from trust.storage import tables
 
 _APPROVAL_HOURS = 24
@@ -78,37 +76,28 @@ class SealUses:
         if used + planned >= limit:
             raise _limit_reached(seal.seal_id, limit)
 
-    def write_down_use(
-        self, connection: Connection, seal: ESeal, ecertificate_id: int, at: datetime, *, by: str
-    ) -> None:
-        """Records a use in the transaction that stores what was sealed.
+    def lock_uses(
+        self, connection: Connection, seal_ids: Collection[str], at: datetime, *, together: bool
+    ) -> CountedUses | None:
+        """Locks these seals against a freeze until the transaction ends, and counts their uses of the day.
 
-        Raises `Conflict` if the seal was taken out of use meanwhile, or its day's limit is reached; `NotPermitted` if
-        it is used more often today than its policy and the approvals let through.
+        `together`: other processes may use them at the same time; None if that cannot be, as the uses of one are
+        limited.
         """
-        # Read the state again, before the count and under the lock that a freeze takes too.
-        tables.serialise(connection, f"use of seal {seal.seal_id}")
-        row = tables.one_row(connection, seals_sql.SealRow, id=seal.seal_id)
-        if row.state != SealState.ACTIVE.value:
-            raise Conflict(
-                f"The seal {seal.seal_id} is {row.state}.", "Use an active seal.", code="SEAL_NOT_USABLE"
-            )
-        day, policy = day_of(at), decode_policy(row.policy)
-        limit, alone = policy.per_day, policy.second_approval_above
-        used = seals_sql.seal_uses_on(connection, seal.seal_id, day) if (limit, alone) != (None, None) else 0
-        if limit is not None and used >= limit:
-            raise _limit_reached(seal.seal_id, limit)
-        # Concurrent requests may each have passed `check_many`; their sum is checked here.
-        if (
-            alone is not None
-            and used >= alone
-            and not _is_approved(connection, seal.seal_id, used - alone, at)
-        ):
-            raise _needs_approval(seal.seal_id, 1)
-        use = seals_sql.SealUseRow(
-            seal_id=seal.seal_id, ecertificate_id=ecertificate_id, by=by, day=day, at=tables.to_micros(at)
-        )
-        tables.insert(connection, use)
+        # Always in the same order, so that two batches cannot deadlock; and before the state is read and uses are
+        # counted.
+        for seal_id in sorted(seal_ids):
+            tables.serialise(connection, f"use of seal {seal_id}", together=together)
+        counted: dict[str, _Counted] = {}
+        for seal_id in seal_ids:
+            row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
+            policy = decode_policy(row.policy)
+            is_limited = (policy.per_day, policy.second_approval_above) != (None, None)
+            if is_limited and together:
+                return None
+            used = seals_sql.seal_uses_on(connection, seal_id, day_of(at)) if is_limited else 0
+            counted[seal_id] = _Counted(SealState(row.state), policy, used)
+        return CountedUses(connection, counted)
 
     def request_many(self, seal_id: str, count: int, *, by: str) -> int:
         """Asks for a second person's approval of one request for up to `count` documents. Returns the approval's
@@ -173,6 +162,73 @@ class SealUses:
                 yield seal_id, count
 
 
+@dataclass(slots=True)
+class _Counted:
+    """A seal in the transaction that uses it: `used` times today."""
+
+    state: SealState
+    policy: SealPolicy
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountedUses:
+    """The uses of seals in one transaction."""
+
+    connection: Connection
+    seals: Mapping[str, _Counted]
+    rows: list[seals_sql.SealUseRow] = field(default_factory=list)
+
+    def use(self, used: Sequence[ESeal], ecertificate_id: int, at: datetime, *, by: str) -> None:
+        """Counts one document with these seals.
+
+        Raises `Conflict` if a seal was taken out of use meanwhile, or its day's limit is reached; `NotPermitted` if it
+        is used more often today than its policy and the approvals let through. Nothing is counted then.
+        """
+        for seal in used:
+            self._check(seal.seal_id, at)
+        for seal in used:
+            self.seals[seal.seal_id].used += 1
+            self.rows.append(
+                seals_sql.SealUseRow(
+                    seal_id=seal.seal_id,
+                    ecertificate_id=ecertificate_id,
+                    by=by,
+                    day=day_of(at),
+                    at=tables.to_micros(at),
+                )
+            )
+
+    def write_down(self, connection: Connection) -> None:
+        """Stores the uses, in the transaction that stores what was sealed."""
+        ids = tables.next_ids(connection, seals_sql.SealUseRow, len(self.rows))
+        for row, row_id in zip(self.rows, ids, strict=True):
+            row.id = row_id
+        tables.insert_many(connection, self.rows)
+
+    def _check(self, seal_id: str, at: datetime) -> None:
+        counted = self.seals[seal_id]
+        if counted.state is not SealState.ACTIVE:
+            raise Conflict(
+                f"The seal {seal_id} is {counted.state.value}.", "Use an active seal.", code="SEAL_NOT_USABLE"
+            )
+        limit, alone = counted.policy.per_day, counted.policy.second_approval_above
+        if limit is not None and counted.used >= limit:
+            raise _limit_reached(seal_id, limit)
+        # Concurrent requests may each have passed `check_many`; their sum is checked here.
+        if (
+            alone is not None
+            and counted.used >= alone
+            and not _is_approved(
+                self.connection, seal_id, counted.used - alone, at, more=self._planned(seal_id)
+            )
+        ):
+            raise _needs_approval(seal_id, 1)
+
+    def _planned(self, seal_id: str) -> int:
+        return sum(row.seal_id == seal_id for row in self.rows)
+
+
 def _approval(connection: Connection, number: int | None) -> Any:
     """The approval with this number, or None, also if the number is out of the column's range."""
     if number is None or not 0 < number < 1 << 63:
@@ -190,8 +246,8 @@ def _approves(row: Any, seal_id: str, count: int, at: int) -> bool:
     )
 
 
-def _is_approved(connection: Connection, seal_id: str, above: int, at: datetime) -> bool:
-    """True if approvals cover one more use, after `above` uses above the limit.
+def _is_approved(connection: Connection, seal_id: str, above: int, at: datetime, *, more: int) -> bool:
+    """True if approvals cover one more use, after `above` uses above the limit, `more` of which are not stored yet.
 
     Approvals of the last days count, because a large request may take more than one day. Their sum must exceed the
     uses above the limit, or one approval the uses since it was used up, for a limit that was set later in the day.
@@ -204,7 +260,7 @@ def _is_approved(connection: Connection, seal_id: str, above: int, at: datetime)
     ]
     if above < sum(row.count for row in rows):
         return True
-    return any(seals_sql.seal_uses_since(connection, seal_id, row.used_at) < row.count for row in rows)
+    return any(seals_sql.seal_uses_since(connection, seal_id, row.used_at) + more < row.count for row in rows)
 
 
 def _limit_reached(seal_id: str, limit: int) -> Conflict:

@@ -142,7 +142,7 @@ def test_a_folder_of_a_newer_version_is_told_in_one_sentence_and_not_touched(
         make_world(world.folder, sandbox=sandbox)
     assert caught.value.code == "NEWER_DATA"
     assert "9999" in caught.value.zh
-    newest = {"register": "0010", "ledger": "0002"}[table]
+    newest = {"register": "0011", "ledger": "0002"}[table]
     with closing(sqlite3.connect(world.folder / f"{table}.sqlite")) as connection:
         assert connection.execute(f"SELECT version_num FROM {table}_version").fetchone() == ("9999",)
         connection.execute(f"UPDATE {table}_version SET version_num = ?", (newest,))

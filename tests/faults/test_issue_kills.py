@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults.issue_child import MOMENTS
+from faults.issue_child import MOMENTS, STEPS
 from support.forked import Forking, forking
+from support.pairs import ACTS, act_on, contradictions, go_round, prepare
 from support.world import World, make_world
 
 from issuer.ecertificates import sql as ecertificates_sql
@@ -37,7 +38,7 @@ def test_a_killed_issue_is_carried_on_exactly_once(
 ) -> None:
     folder = tmp_path / "data"
     shutil.copytree(template_folder, folder)
-    occurrence = 1 if moment in ("appending", "appended", "receipts", "stored-issued") else 2
+    occurrence = 2 if moment in ("laid-out", "sealed", "spliced") else 1
     child = fork.start("issue-until-killed", folder=str(folder), moment=moment, occurrence=occurrence)
     assert child.finish() == -signal.SIGKILL
     world = make_world(folder, sandbox=sandbox)
@@ -48,6 +49,35 @@ def test_a_killed_issue_is_carried_on_exactly_once(
         outcomes = world.try_issue(*(world.application(number) for number in range(1, 4)))
         assert [outcome.error for outcome in outcomes] == [None, None, None]
         _check_whole(world, sealed_before)
+    finally:
+        world.close()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("moment", STEPS)
+@pytest.mark.parametrize("act", [act for act in ACTS if act != "issue"])
+def test_a_killed_act_is_carried_on_exactly_once(
+    act: str, moment: str, template_folder: Path, tmp_path: Path, fork: Forking, sandbox: Sandbox
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(template_folder, folder)
+    world = make_world(folder, sandbox=sandbox)
+    subject = prepare(world, 1, (act,))
+    world.close()
+    child = fork.start(
+        "act-until-killed", folder=str(folder), act=act, pid=subject.pid.hex(), number=1, moment=moment
+    )
+    assert child.finish() == -signal.SIGKILL
+    world = make_world(folder, sandbox=sandbox)
+    try:
+        world.clock.advance(hours=30)
+        assert go_round(world) == ""
+        assert contradictions(world, subject) == []
+        # What is known of it decides whether it is done again or refused; done twice it never is.
+        assert not act_on(world, act, subject).startswith("wrong")
+        assert go_round(world) == ""
+        assert contradictions(world, subject) == []
+        assert world.service.check_register() == []
     finally:
         world.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from issuer.archive import sql as archive_sql
 from issuer.ecertificates.recording import FIRST_ARCHIVED_AFTER
 from keys.custody import KeyPurpose
 from keys.suites import Suite
+from ledger.log import Appended, AppendRequest, Log
 from ledger.proof import check_embedded_receipt
 from trust.encoding.commitment import document_commit
 from trust.encoding.entry import EntryKind
@@ -22,6 +24,7 @@ from trust.model.errors import Conflict, TimeStampUnavailable
 from trust.model.report import Result, Verdict
 from trust.model.status import StatusAct
 from trust.pdf.gap import check_gaps
+from trust.storage.tables import all_rows
 from verifier.checks.versions import version_digests
 from verifier.evidence.trust_list import ledger_keys
 
@@ -169,16 +172,21 @@ def test_a_crash_before_the_entry_is_carried_on(world: World, monkeypatch: pytes
     class Crash(BaseException):
         pass
 
-    def crash(*_: object) -> None:
-        raise Crash
+    append = type(world.service.log).append
+
+    def crash(log: Log, requests: Sequence[AppendRequest]) -> list[Appended]:
+        if any(each.kind is EntryKind.LATER_VERSION for each in requests):
+            raise Crash
+        return append(log, requests)
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(archiving), "_record", crash)
+        patched.setattr(type(world.service.log), "append", crash)
         with pytest.raises(Crash):
             archiving.renew([issued.pid])
     assert archiving.file(issued.pid) == pdf, "what is not in the ledger is not given out"
     (refused,) = archiving.renew([issued.pid])
     assert isinstance(refused.error, Conflict)
+    world.outlast_leases()
     assert archiving.resume_pending() == 1
     assert archiving.resume_pending() == 0
     later = archiving.file(issued.pid)
@@ -194,6 +202,7 @@ def test_two_at_once_make_one_version(world: World) -> None:
     archiving._store(made[0])
     with pytest.raises(Conflict):
         archiving._store(made[1])
+    world.outlast_leases()
     assert archiving.resume_pending() == 1
     assert [each.number for each in archiving.versions(issued.pid)] == [0, 1]
 
@@ -204,7 +213,7 @@ def test_an_erased_licence_has_no_versions_left(world: World) -> None:
     world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="cancelled")
     world.service.erasing.erase(issued.pid, basis="retention-expired", requested_by="a", approved_by="b")
     with world.service.database.read() as connection:
-        assert archive_sql.unfinished(connection) == []
+        assert all_rows(connection, archive_sql.LaterVersionRow) == []
         assert archive_sql.count_due(connection, 1 << 60) == 0
         assert archive_sql.version_with(connection, b"") is None
     assert world.verify(later).verdict is not Verdict.PASSED

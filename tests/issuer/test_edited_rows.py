@@ -255,20 +255,17 @@ def test_a_draft_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked)
     assert {"ecertificate", "document"} <= {each.table for each in attacked.findings()}
 
 
-def test_an_act_that_somebody_edited_keeps_no_other_waiting(
-    attacked: Attacked, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_act_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked) -> None:
     statuses = attacked.service.statuses
-    with monkeypatch.context() as stopped:
-        stopped.setattr(type(statuses), "_complete", lambda self, operation_id: None)
-        for pid in (attacked.valid.pid, attacked.suspended.pid):
-            statuses._announce(pid, StatusAct.REVOKE, "penalty", "", None)
+    for pid in (attacked.valid.pid, attacked.suspended.pid):
+        statuses._announce(pid, StatusAct.REVOKE, "penalty", "", None)
     with attacked.service.database.read() as connection:
         pending = list(
             connection.execute(sa.text("SELECT id FROM operation WHERE done = false ORDER BY id")).scalars()
         )
     assert len(pending) == 2
     attacked.run("UPDATE operation SET reason = 'rescinded' WHERE id = :id", id=pending[0])
+    attacked.world.outlast_leases()
     with pytest.raises(StorageError):
         statuses.resume_pending()
     assert attacked.verdict(attacked.suspended_pdf) is Verdict.FAILED, "the other revocation is through"
@@ -290,6 +287,7 @@ def test_an_event_of_a_seal_that_somebody_edited_keeps_no_renewed_seal_in_use(
         with pytest.raises(KeyboardInterrupt):
             seals.apply("chuncheng-market-third", "chuncheng-market", Suite.SM2_SM3, by="clerk 1")
     attacked.run("UPDATE seal_event SET by = 'clerk 2' WHERE entry_seq IS NULL")
+    attacked.world.outlast_leases()
     assert seals.registry.get(old).state is SealState.ACTIVE
     with pytest.raises(StorageError):
         seals.resume_pending()
@@ -302,13 +300,13 @@ def test_an_act_whose_completion_a_crash_prevented_is_no_edited_row(attacked: At
     for act, reason in (
         (StatusAct.SUSPEND, "调查"), (StatusAct.REINSTATE, "结束"), (StatusAct.REVOKE, "penalty"),
     ):  # fmt: skip
-        operation_id = statuses._announce(pid, act, reason, "", None)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(type(attacked.service.log), "publish", _power_cut)
             with pytest.raises(KeyboardInterrupt):
-                statuses._complete(operation_id)
+                statuses.change(pid, act, reason=reason)
         assert attacked.findings() == []
         assert attacked.verdict(attacked.valid_pdf) is Verdict.INDETERMINATE
+        attacked.world.outlast_leases()
         assert statuses.resume_pending() == 1
         assert attacked.findings() == []
     assert attacked.verdict(attacked.valid_pdf) is Verdict.FAILED

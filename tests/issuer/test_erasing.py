@@ -135,6 +135,7 @@ def test_an_erasure_that_a_crash_interrupted_is_completed(
                 erase(stored_world, pid)
         with pytest.raises(Conflict):
             erase(stored_world, pid)
+        stored_world.outlast_leases()
         assert erasing.resume_pending() == 1
         assert erasing.resume_pending() == 0
         with pytest.raises(NotFound):

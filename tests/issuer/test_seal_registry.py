@@ -16,7 +16,6 @@ from support.limits import HANG_SECONDS
 from support.ways import sealing
 from support.world import MARKET, NAME_SEAL, START, World
 
-from issuer.ecertificates.reserving import CLAIMED_FOR
 from issuer.seals import sql
 from issuer.seals.artwork import draw_seal, round_seal, seal_data_png, seal_pdf
 from issuer.seals.lifecycle import event_commit
@@ -368,6 +367,7 @@ def test_a_step_that_a_crash_interrupted_is_completed(
     for act, state in steps:
         cut_at_append(stored_world, monkeypatch, act)
         assert seals.registry.history(NEW)[-1].entry_seq is None
+        stored_world.outlast_leases()
         assert seals.resume_pending() == 1
         assert seals.resume_pending() == 0
         assert seals.registry.application(NEW).state is state
@@ -424,7 +424,7 @@ def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(world: World) ->
         with pytest.raises(PowerCut):
             sealing(world, cut).try_issue(world.application(number, seal=seal))
     service.seals.freeze(NEW)
-    world.clock.advance(seconds=CLAIMED_FOR.total_seconds() + 1)  # a dead process holds nothing for longer
+    world.outlast_leases()  # a dead process holds nothing for longer
     outcomes = service.issuing.resume_unfinished()
     assert sorted(o.error.code if o.error else "issued" for o in outcomes) == ["SEAL_NOT_USABLE", "issued"]
     service.seals.unfreeze(NEW)
@@ -506,6 +506,7 @@ def test_a_wider_policy_holds_when_it_is_recorded_and_not_before(
     assert seals.registry.get(seal).policy.per_day == 1
     # What a freeze overtakes is on record all the same, and holds when the seal is used again.
     seals.freeze(seal)
+    world.outlast_leases()
     seals.resume_pending()
     assert seals.registry.get(seal).policy == SealPolicy()
 
@@ -540,7 +541,7 @@ def test_drafts_that_wait_do_not_hold_up_those_behind_them(
         with pytest.raises(PowerCut):
             sealing(world, cut).try_issue(world.application(number, seal=seal))
     service.seals.freeze(NEW)
-    world.clock.advance(seconds=CLAIMED_FOR.total_seconds() + 1)  # a dead process holds nothing for longer
+    world.outlast_leases()  # a dead process holds nothing for longer
     outcomes = service.issuing.resume_unfinished()
     assert [o.error.code if o.error else "issued" for o in outcomes] == [
         "SEAL_NOT_USABLE", "SEAL_NOT_USABLE", "issued",
@@ -559,7 +560,9 @@ def test_the_same_request_twice_at_once_is_one_use_and_one_ecertificate(
     def overtaken(uses: SealUses, opened: ESeal) -> Any:
         if not faster:
             faster.append(None)
-            faster[0] = stored_world.try_issue(stored_world.application(1, seal=seal))[0]
+            with ThreadPoolExecutor(1) as pool:
+                asked = pool.submit(stored_world.try_issue, stored_world.application(1, seal=seal))
+                faster[0] = asked.result()[0]
         return real(uses, opened)
 
     monkeypatch.setattr(SealUses, "open", overtaken)

@@ -107,6 +107,7 @@ def test_what_a_crash_left_announced_is_completed(world: World) -> None:
     assert (during.verdict, during.code) == (Verdict.INDETERMINATE, "TRY_LATER"), (
         "neither valid nor revoked yet"
     )
+    world.outlast_leases()
     assert statuses.resume_pending() == 1
     assert world.verify(pdf).code == "REVOKED"
     assert statuses.resume_pending() == 0

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from support.world import World, make_world
 
 from issuer.authorities import sql as authorities_sql
 from issuer.ecertificates import sql as ecertificates_sql
-from issuer.ecertificates.reserving import CLAIMED_FOR
 from issuer.ecertificates.stamping import Stamping
+from issuer.operations.sql import is_anything_held
 from issuer.seals import sql as seals_sql
 from trust.app.database import migrate_ledger, migrate_register
 from trust.encoding.entry import EntryKind
@@ -43,11 +42,12 @@ def test_twenty_equal_requests_at_once_are_one_licence(stored_world: World) -> N
     for number in (1, 2):
         (identifier,) = set(issue_at_once(stored_world, number, REQUESTS))
         (row,) = issued_of(stored_world, number)
-        assert (row.identifier, row.step, row.claimed_until) == (identifier, "ISSUED", None)
+        assert (row.identifier, row.step) == (identifier, "ISSUED")
     entries = [entry for _, entry in stored_world.service.log.entries()]
     assert sum(entry.kind is EntryKind.ISSUED for entry in entries) == 2
     with stored_world.service.database.read() as connection:
         assert len(tables.all_rows(connection, seals_sql.SealUseRow)) == 2
+        assert not is_anything_held(connection)
 
 
 @pytest.mark.postgres
@@ -91,16 +91,16 @@ def test_three_processes_with_equal_requests_make_one_licence_each_time(
 
 def test_a_round_leaves_to_a_request_what_it_has_in_its_hands(stored_world: World) -> None:
     issuing, is_reserved, go_on = stored_world.service.issuing, threading.Event(), threading.Event()
-    seal, sealed = type(issuing.stamping).seal, []
+    seal_many, sealed = type(issuing.stamping).seal_many, []
 
-    def slowly(self: Stamping, draft: Any) -> object:
+    def slowly(self: Stamping, drafts: Any) -> object:
         sealed.append(threading.current_thread().name)
         is_reserved.set()
         assert go_on.wait(HANG_SECONDS)
-        return seal(self, draft)
+        return seal_many(self, drafts)
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
-        patch.setattr(type(issuing.stamping), "seal", slowly)
+        patch.setattr(type(issuing.stamping), "seal_many", slowly)
         asked = pool.submit(stored_world.try_issue, stored_world.application(1))
         assert is_reserved.wait(HANG_SECONDS)
         assert issuing.resume_unfinished() == []
@@ -118,7 +118,7 @@ def test_a_draft_that_ends_while_the_same_request_comes_again(
     if stored_world.service.database.is_sqlite:
         pytest.skip("SQLite has one writer at a time")
     first = issuing.reserving.reserve(issuing.check(application))
-    real = ecertificates_sql.find_ecertificate
+    real = ecertificates_sql.lock_requests
 
     def finish() -> None:
         if end == "issued":
@@ -126,19 +126,18 @@ def test_a_draft_that_ends_while_the_same_request_comes_again(
         else:
             issuing.reserving.withdraw(first)
 
-    def found_and_ended(connection: Any, **where: Any) -> Any:
-        row = real(connection, **where)
-        monkeypatch.setattr(ecertificates_sql, "find_ecertificate", real)
+    def ended_and_looked(connection: Any, keys: Any) -> Any:
+        monkeypatch.setattr(ecertificates_sql, "lock_requests", real)
         with ThreadPoolExecutor(1) as pool:
             pool.submit(finish).result(HANG_SECONDS)
-        return row
+        return real(connection, keys)
 
-    monkeypatch.setattr(ecertificates_sql, "find_ecertificate", found_and_ended)
+    monkeypatch.setattr(ecertificates_sql, "lock_requests", ended_and_looked)
     again = issuing.reserving.reserve(issuing.check(application))
     assert (again.pid == first.pid, again.repeated) == ((True, True) if end == "issued" else (False, False))
     (row,) = issued_of(stored_world, 1)
     if end == "issued":
-        assert (row.step, row.claimed_until) == ("ISSUED", None)
+        assert row.step == "ISSUED"
     else:
         assert (row.step, row.pid) == ("DRAFT", again.pid)
 
@@ -146,25 +145,24 @@ def test_a_draft_that_ends_while_the_same_request_comes_again(
 def test_what_a_request_left_is_carried_on_at_once_and_what_a_dead_one_held_later(
     stored_world: World,
 ) -> None:
-    issuing, seal = stored_world.service.issuing, type(stored_world.service.issuing.stamping).seal
+    issuing = stored_world.service.issuing
 
-    def fails(self: object, draft: object) -> object:
+    def fails(self: object, drafts: object) -> object:
         raise OSError("the page could not be drawn")
 
-    def dies(self: object, draft: object) -> object:
+    def dies(self: object, drafts: object) -> object:
         raise SystemExit  # as good as a killed process: nobody lets go
 
     for failing, number in ((fails, 1), (dies, 2)):
         application = stored_world.application(number)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(type(issuing.stamping), "seal", failing)
+            patch.setattr(type(issuing.stamping), "seal_many", failing)
             with pytest.raises((OSError, SystemExit)):
                 stored_world.try_issue(application)
-    assert type(issuing.stamping).seal is seal
     (outcome,) = issuing.resume_unfinished()
     assert outcome.issued is not None
     assert outcome.issued.number == stored_world.application(1).fields["licence_number"]
-    stored_world.clock.advance(seconds=(CLAIMED_FOR + timedelta(seconds=1)).total_seconds())
+    stored_world.outlast_leases()
     (outcome,) = issuing.resume_unfinished()
     assert outcome.issued is not None
     assert outcome.issued.number == stored_world.application(2).fields["licence_number"]

@@ -81,14 +81,14 @@ def test_a_batch_survives_a_token_that_restarts(
             count.append(1)
             in_use = opened(self, seal)
             if len(count) == 3:
-                remote.stop()  # the key is open, and then the device is gone
+                remote.stop()  # keys are open, and then the device is gone
             return in_use
 
         monkeypatch.setattr(using, "open", open_and_lose)
         with pytest.raises(KeyUnavailable) as caught:
             issuing.issue(batch)
         assert caught.value.code == "TOKEN_UNAVAILABLE"
-        assert len(count) == 3
+        assert len(count) == 5
         size = world.service.log.publish().size
         assert [entry for entry in world.service.issuing.issue([]) if entry.error] == []
         waiting = issuing.resume_unfinished()

@@ -81,7 +81,13 @@ def make_folder_of_0008(folder: Path, sandbox: Sandbox, fill: Any) -> None:
     with closing(sqlite3.connect(folder / "register.sqlite")) as register:
         for table in _SINCE_0008:
             register.execute(f"ALTER TABLE {table} DROP COLUMN mac")
-        register.execute("ALTER TABLE ecertificate DROP COLUMN claimed_until")
+        register.execute("UPDATE operation SET note = caller WHERE kind = 'ISSUED'")
+        register.execute(
+            "UPDATE operation SET note = requested_by || '|' || approved_by WHERE kind = 'ERASED'"
+        )
+        register.execute("DROP INDEX operation_not_done")
+        for column in ("caller", "requested_by", "approved_by", "held_until"):
+            register.execute(f"ALTER TABLE operation DROP COLUMN {column}")
         register.execute("DROP TABLE register_event")
         register.execute("UPDATE register_version SET version_num = '0008'")
         register.commit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -15,9 +16,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 
 from support.limits import HANG_SECONDS
+
+_numbers = itertools.count()
 
 
 @contextlib.contextmanager
@@ -40,6 +43,16 @@ def wheel(prefix: str) -> Iterator[tuple[Any, Path]]:
         else:
             os.environ["XDG_RUNTIME_DIR"] = before
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_database(server: str, template: str | None = None) -> str:
+    """The URL of a new database: an empty one, or a copy of `template`, which nobody is connected to."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    copied = f" TEMPLATE {make_url(template).database}" if template is not None else ""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}{copied}")
+    url = make_url(server).set(drivername="postgresql+psycopg", database=name)
+    return url.render_as_string(hide_password=False)
 
 
 class StoppableServer:

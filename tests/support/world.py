@@ -10,6 +10,7 @@ from pathlib import Path
 from issuer.catalogue import load_profile
 from issuer.ecertificates.issuing import Outcome
 from issuer.ecertificates.records import read_records
+from issuer.operations.model import LEASE
 from keys.suites import Suite
 from trust.app import samples
 from trust.app.compose import Service, open_service
@@ -100,6 +101,10 @@ class World:
         seals.approve(NAME_SEAL, by="chief")
         seals.make_approved(NAME_SEAL, by="maker")
         seals.record(NAME_SEAL, by="chief")
+
+    def outlast_leases(self) -> None:
+        """What a process that died had in hand is free again."""
+        self.clock.advance(seconds=LEASE.total_seconds() + 1)
 
     def close(self) -> None:
         self.service.close()

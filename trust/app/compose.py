@@ -29,12 +29,14 @@ from issuer.compromises.compromises import Compromises
 from issuer.compromises.resealing import Resealing
 from issuer.ecertificates.applying import Applying
 from issuer.ecertificates.issuing import Issuing, make_issuing
-from issuer.ecertificates.sql import has_claims, highest_ecertificate_id, pids_of, release_claims
+from issuer.ecertificates.sql import highest_ecertificate_id, pids_of
 from issuer.ecertificates.statuses import Statuses
 from issuer.erasing.erasing import Erasing
 from issuer.guarding.gaps import leave_gaps
 from issuer.guarding.guarding import RegisterGuard
 from issuer.guarding.register_check import RegisterChecking, RegisterFinding, check_register
+from issuer.operations.operations import Operations
+from issuer.operations.sql import is_anything_held, release
 from issuer.pki.identities import SealIdentities
 from issuer.pki.ocsp import Ocsp
 from issuer.pki.outside_crls import MAX_CRL_BYTES, OutsideCrls
@@ -367,10 +369,10 @@ def _settle(ground: _Ground, log: Log) -> None:
     ground.guard.attach(log)
     if ground.settings.database_url is None:
         with database.read() as connection:
-            is_claimed = has_claims(connection)
-        if is_claimed:
+            is_held = is_anything_held(connection)
+        if is_held:
             with database.write() as connection:
-                release_claims(connection)  # left by a process that died, because this one is the only one
+                release(connection)  # left by a process that died, because this one is the only one
     ground.keys.before_signing.append(
         lambda purpose: None if purpose in _SIGNED_ANY_DAY else log.check_clock()
     )
@@ -383,10 +385,12 @@ def _put_together(
     keys, service_keys, pki, guard = ground.keys, ground.service_keys, ground.pki, ground.guard
     data, database, service_secrets, log = settings.data, stores.register, ground.secrets, ledger.log
     registry = SealRegistry(pki, pids_of)
-    seals = Seals(pki, log, entropy, registry, SealUses(pki, registry), SealMaking(pki))
+    operations = Operations(database, log, clock)
+    seals = Seals(pki, log, entropy, registry, SealUses(pki, registry), SealMaking(pki), operations)
     issuing = make_issuing(
         database,
         log,
+        operations,
         pki,
         seals,
         clock,
@@ -406,7 +410,8 @@ def _put_together(
         published_policy(ledger.policy) if ledger.policy else "",
         [key for each in closed.values() for key in each],
     )
-    statuses, erasing = Statuses(issuing), Erasing(issuing, forget_erased)
+    statuses = Statuses(issuing, operations)
+    erasing = Erasing(issuing, operations, forget_erased)
     ocsp = Ocsp(pki, x509_certs_under)
     lists, register = PublishedLists(publishing, pki, database), RegisterAnswers(database)
     reporting = Reporting(database, ReportSigning(pki), lists, clock, entropy)
@@ -422,7 +427,7 @@ def _put_together(
             max_bytes=MAX_BUNDLE_BYTES,
         ),
     )
-    archiving = Archiving(issuing, ocsp)
+    archiving = Archiving(issuing, ocsp, operations)
     outside_crls = OutsideCrls(
         database,
         clock,

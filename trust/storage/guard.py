@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
@@ -10,14 +11,15 @@ from sqlalchemy.engine import Connection
 Key = tuple[str, tuple[int | str | bytes, ...]]
 """Names a row: its table, and the values of its primary key in their order."""
 
-_GUARD, _CHANGED = "yinzheng guard", "yinzheng changed rows"
+_GUARD, _CHANGED, _REMEMBERED = "yinzheng guard", "yinzheng changed rows", "yinzheng remembered rows"
 
 
 class Guard(Protocol):
     """Implemented by `issuer.guarding.guarding`."""
 
-    def check(self, connection: Connection, table: str, row: Mapping[str, Any]) -> None:
-        """Raises `StorageError` (ROW_EDITED) for a row that is not as this service left it."""
+    def check(self, connection: Connection, table: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The row; or, if it was changed by the service since it was read, the row as it is now. Raises `StorageError`
+        (ROW_EDITED) for one that is not as the service left it."""
 
     def check_mac(self, table: str, row: Mapping[str, Any]) -> None:
         """As `check`, but only for the columns that the row's MAC covers."""
@@ -42,6 +44,22 @@ def install(connection: Connection, guard: Guard | None) -> None:
     """Sets the guard of a transaction, at its beginning."""
     connection.info[_GUARD] = guard
     connection.info[_CHANGED] = {}
+
+
+@contextmanager
+def remembering(connection: Connection) -> Iterator[None]:
+    """Inside, rows that were read and checked in this transaction are remembered."""
+    connection.info[_REMEMBERED] = {}
+    try:
+        yield
+    finally:
+        del connection.info[_REMEMBERED]
+
+
+def remembered_rows(connection: Connection) -> dict[Hashable, list[Any]] | None:
+    """What was read in this transaction, by what was asked for; None if nothing is remembered."""
+    found: dict[Hashable, list[Any]] | None = connection.info.get(_REMEMBERED)
+    return found
 
 
 def guard_of(connection: Connection) -> Guard | None:

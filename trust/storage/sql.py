@@ -44,7 +44,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
 from trust.model.errors import Malformed, StorageError
 from trust.storage.errors import DurabilityUnknown
 from trust.storage.folder import sync_folder
-from trust.storage.guard import Guard, install
+from trust.storage.guard import Guard, install, remembering
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _READERS: Final = 16
@@ -113,11 +113,35 @@ class Database:
             self.guard.complete(announced)
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[Connection]:
-        """Opens a read-only transaction. On SQLite it sees one consistent state and blocks no writer."""
+    def read(self, *, anew: bool = False) -> Iterator[Connection]:
+        """Opens a read-only transaction. On SQLite it sees one consistent state and blocks no writer.
+
+        Inside `snapshot` it is the snapshot's transaction, unless it is opened `anew`.
+        """
+        held: Connection | None = getattr(self._held, "snapshot", None)
+        if held is not None and not anew:
+            with _translated(self.name):
+                yield held
+            return
         with _translated(self.name), self._readers.connect() as connection, connection.begin():
             install(connection, self.guard)
             yield connection
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """For many short reads of this thread: they share one transaction, and each row is read and checked once.
+
+        Keep it short, because what others change meanwhile is not seen.
+        """
+        if getattr(self._held, "snapshot", None) is not None:
+            yield
+            return
+        with self.read() as connection, remembering(connection):
+            self._held.snapshot = connection
+            try:
+                yield
+            finally:
+                self._held.snapshot = None
 
     def forget_deleted(self, tables: Sequence[str]) -> bool:
         """Ensures that deleted rows cannot be read from the files any more, as far as the database can.

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
 from trust.model.errors import StorageError
-from trust.storage.guard import guard_of, note_change
+from trust.storage.guard import guard_of, note_change, remembered_rows
 
 _Row = TypeVar("_Row", bound=SQLModel)
 
@@ -60,8 +60,50 @@ def insert(connection: Connection, row: SQLModel) -> Any:
     return made[0] if made else None
 
 
+def insert_many(connection: Connection, rows: Sequence[SQLModel]) -> None:
+    """Inserts rows of one table, whose keys are all given, with one statement."""
+    if not rows:
+        return
+    table = table_of(rows[0].__class__)
+    guard = guard_of(connection)
+    listed = []
+    for row in rows:
+        values = {column.name: getattr(row, column.name) for column in table.c}
+        if guard is not None and (mac := guard.mac(table.name, values)) is not None:
+            values["mac"] = mac
+        if guard is not None and guard.is_recorded(table.name):
+            note_change(connection, (table.name, key_of(table.name, values)))
+        listed.append(values)
+    connection.execute(sa.insert(table), listed)
+
+
+def next_ids(connection: Connection, kind: type[SQLModel], count: int, *, after: int = 0) -> list[int]:
+    """Numbers for `count` new rows, above `after` and above every row there is. They may have gaps."""
+    table = table_of(kind)
+    if connection.dialect.name == "postgresql":
+        sequence = sa.func.pg_get_serial_sequence(table.name, "id")
+        numbers = sa.select(sa.func.nextval(sequence)).select_from(sa.func.generate_series(1, count))
+        found = [int(each) for each in connection.execute(numbers).scalars()]
+        if found and min(found) <= after:
+            set_sequence(connection, kind, after)
+            found = [int(each) for each in connection.execute(numbers).scalars()]
+        return sorted(found)
+    highest = int(connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0)
+    return list(range(max(highest, after) + 1, max(highest, after) + 1 + count))
+
+
 def all_rows(connection: Connection, kind: type[SQLModel], /, **where: Any) -> list[Any]:
     """Every row of a small table whose columns have these values. Raises `StorageError` (ROW_EDITED)."""
+    remembered = remembered_rows(connection)
+    if remembered is None:
+        return _all_rows(connection, kind, where)
+    asked = (kind, tuple(sorted(where.items())))
+    if asked not in remembered:
+        remembered[asked] = _all_rows(connection, kind, where)
+    return list(remembered[asked])
+
+
+def _all_rows(connection: Connection, kind: type[SQLModel], where: Mapping[str, Any]) -> list[Any]:
     table = table_of(kind)
     statement = sa.select(table)
     for column, value in where.items():
@@ -79,10 +121,10 @@ def one_row(connection: Connection, kind: type[SQLModel], /, **where: Any) -> An
 
 def believed(connection: Connection, kind: type[_Row], row: sa.Row[Any]) -> _Row:
     """Converts a row from the database after its guard has checked it. Raises `StorageError` (ROW_EDITED)."""
-    values = dict(row._mapping)
+    values: Mapping[str, Any] = dict(row._mapping)
     guard = guard_of(connection)
     if guard is not None:
-        guard.check(connection, table_of(kind).name, values)
+        values = guard.check(connection, table_of(kind).name, values)
     return kind(**values)
 
 
@@ -189,17 +231,34 @@ def _named(name: str) -> sa.Table:
     return SQLModel.metadata.tables[name]
 
 
-def serialise(connection: Connection, what: str) -> None:
-    """Lets one process at a time do `what` until the transaction ends.
+def serialise(connection: Connection, what: str, *, together: bool = False) -> None:
+    """Lets one process at a time do `what` until the transaction ends; with `together`, many, but none of them beside
+    one that is alone.
 
     On SQLite there is only one write transaction anyway. On PostgreSQL two processes could both see that something is
     missing and both make it; here the second waits and then sees what the first made.
     """
     if connection.dialect.name == "postgresql":
-        key = int.from_bytes(
-            hashlib.sha256(f"yinzheng register: {what}".encode()).digest()[:8], "big", signed=True
+        lock = sa.func.pg_advisory_xact_lock_shared if together else sa.func.pg_advisory_xact_lock
+        connection.execute(sa.select(lock(_lock_key(what))))
+
+
+def _lock_key(what: str) -> int:
+    return int.from_bytes(
+        hashlib.sha256(f"yinzheng register: {what}".encode()).digest()[:8], "big", signed=True
+    )
+
+
+def serialise_all(connection: Connection, whats: Sequence[str]) -> None:
+    """`serialise` for many things at once, which no two processes lock in different order."""
+    if connection.dialect.name == "postgresql":
+        keys = sorted({_lock_key(what) for what in whats})
+        connection.execute(
+            sa.text(
+                "SELECT pg_advisory_xact_lock(k) FROM (SELECT unnest(CAST(:keys AS bigint[])) AS k ORDER BY 1) s"
+            ),
+            {"keys": keys},
         )
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
 def set_sequence(connection: Connection, kind: type[SQLModel], last: int) -> None:
