@@ -33,6 +33,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 pytest_plugins = ["support.page_fixtures"]
 _numbers = itertools.count()
+_LONGEST_NAME = 60
 # Examples are not timed: a busy machine is no fault of theirs.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
@@ -47,6 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("xdist_group") is None and _shares_what_its_module_made(item):
             item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}-{item.path.stem}"))
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Long values are numbered: some hold keys that each process makes anew, and all processes name tests alike."""
+    return argname if isinstance(val, bytes | str) and len(val) > _LONGEST_NAME else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
