@@ -33,7 +33,8 @@ class OnlineEvidence:
 
     def gather(self, at: datetime) -> Evidence:
         """The evidence for a verification at `at`."""
-        trust_list = self._trust_list(at)
+        with self.lists.together():
+            trust_list = self._trust_list(at)
+            crls = tuple(self.lists.crls(at))
         members = self.members.source(trust_list, at) if trust_list.members else NO_MEMBERS
-        crls = tuple(self.lists.crls(at))
         return Evidence(trust_list, crls, self.register, self.register, online=True, members=members)

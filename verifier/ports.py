@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -60,6 +61,9 @@ class LiveCodes(Protocol):
 
 class Lists(Protocol):
     """The lists that this deployment signs."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """Inside, the lists are those of one moment, and what several of them need is read once."""
 
     def newest(self, at: datetime) -> bytes:
         """The trust list (compact JWS) that is in force at `at`."""

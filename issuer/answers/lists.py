@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +25,9 @@ class PublishedLists:
     publishing: Publishing
     pki: Pki
     database: Database
+
+    def together(self) -> AbstractContextManager[None]:
+        return self.database.snapshot()
 
     def newest(self, at: datetime) -> bytes:
         return self.publishing.trust_list(at)

@@ -44,6 +44,7 @@ _KEPT = {
     Lane.COUNTER: timedelta(days=3 * 365),
     Lane.MACHINE: timedelta(days=3 * 365),
 }
+_MOST_KNOWN = 4096
 _NOT_REPEATABLE = frozenset({"live-code"})
 _log = logging.getLogger("yinzheng.reports")
 
@@ -87,6 +88,7 @@ class Reporting:
         self._lists = lists
         self._clock = clock
         self._entropy = entropy
+        self._kept: set[bytes] = set()
 
     def file(
         self,
@@ -138,10 +140,14 @@ class Reporting:
             pid=pid,
             kept_until=tables.to_micros(report.verified_at + _KEPT[lane]),
         )
+        lists = {sha256(each): each for each in recorder.lists()} if kept is not None else {}
+        # They are never deleted, so what this process has stored need not be offered again with every report.
+        missing = [digest for digest in lists if digest not in self._kept]
         with self._database.write() as connection:
-            for each in recorder.lists() if kept is not None else ():
-                sql.keep_list(connection, each)
+            for digest in missing:
+                sql.keep_list(connection, digest, lists[digest])
             tables.insert(connection, row)
+        self._kept = {*(self._kept if len(self._kept) < _MOST_KNOWN else ()), *missing}
         value: dict[str, Any] = json.loads(payload)
         return value | {"report_seal": sealed.decode()}
 

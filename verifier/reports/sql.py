@@ -7,7 +7,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
-from trust.encoding.digests import sha256
 from trust.storage.tables import table_of
 
 
@@ -37,10 +36,10 @@ class KeptListRow(SQLModel, table=True):
     encoded: bytes = Field(sa_column=sa.Column(sa.LargeBinary, nullable=False))
 
 
-def keep_list(connection: Connection, encoded: bytes) -> None:
+def keep_list(connection: Connection, digest: bytes, encoded: bytes) -> None:
     """Stores a list under its SHA-256 once, also if several transactions do so at the same time."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    row = insert(table_of(KeptListRow)).values(sha256=sha256(encoded), encoded=encoded)
+    row = insert(table_of(KeptListRow)).values(sha256=digest, encoded=encoded)
     connection.execute(row.on_conflict_do_nothing())
 
 
