@@ -21,12 +21,12 @@ from trust.model.clock import Clock
 from trust.model.errors import NotFound, TrustError
 from trust.model.report import Report, Verdict
 from trust.pdf.drawing import decode_png
-from trust.pdf.reading import MAX_FILE_BYTES
+from trust.pdf.limits import MAX_FILE_BYTES
 from trust.people.api_clients import ApiCaller
 from trust.sandbox.workers import Sandbox
 from verifier.checking import Checking, believed_pid
+from verifier.checks.answers import decode_texts
 from verifier.checks.copies import decode_compared
-from verifier.checks.pictures import decode_texts
 from verifier.ports import Originals
 
 T = TypeVar("T")

@@ -99,7 +99,7 @@ def insert_version(connection: Connection, version: LaterVersionRow) -> int:
 
 def version_with(connection: Connection, sha256: bytes) -> LaterVersionRow | None:
     """The version whose file has this digest, if it is in the ledger."""
-    found: LaterVersionRow | None = one_row(connection, LaterVersionRow, sha256=sha256)
+    found = one_row(connection, LaterVersionRow, sha256=sha256)
     return found if found is not None and found.entry_seq is not None else None
 
 
@@ -133,13 +133,12 @@ def stamped_between(
 
 def version_of(connection: Connection, operation: Operation) -> LaterVersionRow | None:
     """The version that this operation makes; None if it was erased."""
-    found: LaterVersionRow | None = one_row(
+    return one_row(
         connection,
         LaterVersionRow,
         operation_id=operation.operation_id,
         ecertificate_id=operation.ecertificate_id,
     )
-    return found
 
 
 def delete_version(connection: Connection, version: LaterVersionRow) -> None:

@@ -228,8 +228,7 @@ def documents_of(
 
 
 def find_ecertificate(connection: Connection, **where: Any) -> ECertificateRow | None:
-    found: ECertificateRow | None = one_row(connection, ECertificateRow, **where)
-    return found
+    return one_row(connection, ECertificateRow, **where)
 
 
 def issued_with_digests(

@@ -46,7 +46,7 @@ class Ocsp:
         """
         at = self.pki.clock.now()
         with self.pki.database.read() as connection:
-            ca: sql.CaRow | None = tables.one_row(connection, sql.CaRow, id=ca_id)
+            ca = tables.one_row(connection, sql.CaRow, id=ca_id)
         if ca is None or not Profile(ca.kind).is_ca:
             raise NotFound("There is no such certification authority.", "The certificates name them.")
         try:
@@ -91,7 +91,7 @@ class Ocsp:
     def _responder(self, ca: sql.CaRow, at: datetime) -> Responder:
         keys = self.pki.keys
         with self.pki.database.read() as connection:
-            row: sql.OcspResponderRow | None = tables.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
+            row = tables.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
         # A certificate that ends later than a term from now was made while the clock was ahead, and is not valid yet.
         if (
             row is None
@@ -131,7 +131,7 @@ class Ocsp:
         )
         with pki.database.write() as connection:
             tables.serialise(connection, "ocsp responder")
-            known: sql.OcspResponderRow | None = tables.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
+            known = tables.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
             if known is not None and (old is None or bytes(known.cert) != bytes(old.cert)):
                 return known  # another process made one first
             tables.delete(connection, sql.OcspResponderRow, {"ca_id": ca.id})

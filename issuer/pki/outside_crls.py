@@ -252,7 +252,7 @@ def _revoked_since(chain: Sequence[bytes], revoked: dict[bytes, dict[int, dateti
 
 
 def _row(connection: Connection, issuer_id: str) -> sql.OutsideCrlRow:
-    known: sql.OutsideCrlRow | None = tables.one_row(connection, sql.OutsideCrlRow, issuer_id=issuer_id)
+    known = tables.one_row(connection, sql.OutsideCrlRow, issuer_id=issuer_id)
     return known or sql.OutsideCrlRow(issuer_id=issuer_id)
 
 

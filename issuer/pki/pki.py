@@ -203,7 +203,7 @@ class Pki:
 
     def _ca(self, ca_id: str) -> sql.CaRow:
         with self.database.read() as connection:
-            row: sql.CaRow | None = tables.one_row(connection, sql.CaRow, id=ca_id)
+            row = tables.one_row(connection, sql.CaRow, id=ca_id)
         if row is None:
             raise KeyUnavailable(f"There is no certification authority {ca_id}.", "Run `yinzheng init`.")
         return row
@@ -315,7 +315,7 @@ class Pki:
         outside = [
             (f"outside-{row.issuer_id}", bytes(row.der), tables.from_micros(row.next_update))
             for row in rows
-            if row.der is not None
+            if row.der is not None and row.next_update is not None
         ]
         return [*self.crls(at, no_older_than=no_older_than), *outside]
 
@@ -341,7 +341,7 @@ class Pki:
         )
         with self.database.write() as connection:
             tables.serialise(connection, "crl")
-            known: sql.CrlRow | None = tables.one_row(connection, sql.CrlRow, ca_id=ca.id)
+            known = tables.one_row(connection, sql.CrlRow, ca_id=ca.id)
             if known is not None and known.number >= number and known.this_update >= row.this_update:
                 return known  # another process was first, and its list is not older
             sql.put_crl(connection, row)

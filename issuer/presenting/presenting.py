@@ -165,7 +165,7 @@ class Presenting:
             if first:
                 return Redeemed("FRESH", self._shown(row.ecertificate_id), row.purpose, level, at, meant_for)
             with self.issuing.database.read() as connection:
-                row = tables.one_row(connection, presenting_sql.PresentationRow, session_hash=session_hash)
+                row = tables.stored_row(connection, presenting_sql.PresentationRow, session_hash=session_hash)
         if row.used_at is None:
             return Redeemed("EXPIRED", None, row.purpose, level)
         used_at = tables.from_micros(row.used_at)

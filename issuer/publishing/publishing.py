@@ -174,7 +174,7 @@ class Publishing:
         if isinstance(known, _Published) and known.listed.seq == seq:
             return known
         with self.pki.database.read() as connection:
-            row = tables.one_row(connection, publishing_sql.TrustListRow, seq=seq)
+            row = tables.stored_row(connection, publishing_sql.TrustListRow, seq=seq)
         compact = bytes(row.compact)
         payload = jws.payload_of(compact)
         known = self._at_hand["list"] = _Published(compact, payload, decode_trust_list(payload))
@@ -232,13 +232,17 @@ class Publishing:
             types=tuple(_trusted_type(profile) for profile in self.catalogue.values()),
             seals=self._trusted_seals(),
             makers=tuple(
-                TrustedMaker(*_state_of(row), row.suite, (bytes(row.cert),), bytes(cas[row.parent].cert))
+                TrustedMaker(
+                    *_state_of(row), row.suite, (bytes(row.cert),), bytes(cas[row.parent or ""].cert)
+                )
                 for row in cas.values()
                 if row.kind == Profile.SEAL_MAKER.value
             ),
             tsas=(
                 *(
-                    TrustedTsa(*_state_of(row), row.suite, (bytes(row.cert),), bytes(cas[row.parent].cert))
+                    TrustedTsa(
+                        *_state_of(row), row.suite, (bytes(row.cert),), bytes(cas[row.parent or ""].cert)
+                    )
                     for row in cas.values()
                     if row.kind == Profile.TIME_STAMP.value
                 ),

@@ -427,7 +427,7 @@ class _Completing:
     def request(self, operation: Operation) -> AppendRequest | None:
         with self.database.read() as connection:
             event = seals_sql.event_of(connection, operation)
-            seal = tables.one_row(connection, seals_sql.SealRow, id=event.seal_id)
+            seal = tables.stored_row(connection, seals_sql.SealRow, id=event.seal_id)
         return AppendRequest(
             operation_id=operation.operation_id,
             kind=EntryKind.SEAL_EVENT,
@@ -453,7 +453,7 @@ class _Completing:
             is_new = tables.update(connection, seals_sql.SealEventRow, unrecorded, {"entry_seq": entry.seq})
             if is_new and event.act == SealAct.AUTHORISE.value:
                 tables.update(connection, seals_sql.SealRow, {"id": event.seal_id}, {"policy": event.detail})
-            row = tables.one_row(connection, seals_sql.SealRow, id=event.seal_id)
+            row = tables.stored_row(connection, seals_sql.SealRow, id=event.seal_id)
             if row.pending_event == event.id:
                 state = next_seal_state(SealState(row.state), SealAct(event.act))
                 changes = {"state": state.value, "pending_event": None, "state_since": event.at}

@@ -257,8 +257,10 @@ def _seals(connection: Connection, rows: Sequence[seals_sql.SealRow]) -> list[ES
             identity = identities[row.identity_id]
             found.append(_seal(row, identity.certs, identity.root, identity.revoked_at))
         else:
-            ca = cas[row.ca_id]
-            found.append(_seal(row, (bytes(row.cert or b""), bytes(ca.cert)), bytes(cas[ca.parent].cert)))
+            ca = cas[row.ca_id or ""]
+            found.append(
+                _seal(row, (bytes(row.cert or b""), bytes(ca.cert)), bytes(cas[ca.parent or ""].cert))
+            )
     return found
 
 

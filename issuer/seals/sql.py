@@ -103,7 +103,7 @@ class SealApprovalRow(SQLModel, table=True):
 
 def event_of(connection: Connection, operation: Operation) -> SealEventRow:
     """The step in the life of a seal that this operation takes. Raises `StorageError` (ROW_EDITED)."""
-    found: SealEventRow | None = one_row(connection, SealEventRow, operation_id=operation.operation_id)
+    found = one_row(connection, SealEventRow, operation_id=operation.operation_id)
     if found is None:
         raise StorageError(
             f"The step of a seal to operation {operation.operation_id} is gone.",
@@ -148,11 +148,11 @@ def seals_version(connection: Connection) -> tuple[int, ...]:
 def x509_certs_under(connection: Connection, ca_id: str) -> list[bytes]:
     """Every certificate (DER) that one of our CAs issued, whatever its state. OCSP answers `good` for no other."""
     issued = [
-        *all_rows(connection, SealRow, ca_id=ca_id),
-        *all_rows(connection, CaRow, parent=ca_id),
-        *all_rows(connection, OcspResponderRow, ca_id=ca_id),
+        *(row.cert for row in all_rows(connection, SealRow, ca_id=ca_id)),
+        *(row.cert for row in all_rows(connection, CaRow, parent=ca_id)),
+        *(row.cert for row in all_rows(connection, OcspResponderRow, ca_id=ca_id)),
     ]
-    return [bytes(row.cert) for row in issued if row.cert is not None]
+    return [bytes(cert) for cert in issued if cert is not None]
 
 
 def seal_uses(connection: Connection, seal_id: str, since: int, until: int, limit: int) -> list[SealUseRow]:

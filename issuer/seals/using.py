@@ -90,7 +90,7 @@ class SealUses:
             tables.serialise(connection, f"use of seal {seal_id}", together=together)
         counted: dict[str, _Counted] = {}
         for seal_id in seal_ids:
-            row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
+            row = tables.stored_row(connection, seals_sql.SealRow, id=seal_id)
             policy = decode_policy(row.policy)
             is_limited = (policy.per_day, policy.second_approval_above) != (None, None)
             if is_limited and together:
@@ -260,7 +260,9 @@ def _is_approved(connection: Connection, seal_id: str, above: int, at: datetime,
     ]
     if above < sum(row.count for row in rows):
         return True
-    return any(seals_sql.seal_uses_since(connection, seal_id, row.used_at) + more < row.count for row in rows)
+    return any(
+        seals_sql.seal_uses_since(connection, seal_id, row.used_at or 0) + more < row.count for row in rows
+    )
 
 
 def _limit_reached(seal_id: str, limit: int) -> Conflict:

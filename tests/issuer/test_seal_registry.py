@@ -94,7 +94,7 @@ def test_every_step_is_a_ledger_entry_that_commits_to_it(world: World) -> None:
     service.seals.freeze(NEW, by="keeper 2", note="调查")
     with service.database.read() as connection:
         rows = tables.all_rows(connection, sql.SealEventRow, seal_id=NEW)
-    entries = [decode_entry(service.log.entry(row.entry_seq)) for row in rows]
+    entries = [decode_entry(service.log.entry(row.entry_seq or 0)) for row in rows]
     between = [decode_entry(service.log.entry(seq)) for seq in range(start, service.log.size)]
     assert [entry for entry in between if entry.kind is EntryKind.SEAL_EVENT] == entries
     assert len(entries) == 6
@@ -475,7 +475,7 @@ def test_a_freeze_while_another_step_is_recorded_is_not_undone(
 
     def read_then_frozen(connection: Connection, kind: Any, /, **where: Any) -> Any:
         row = real(connection, kind, **where)
-        if kind is sql.SealRow and row.pending_event is not None and not freezes:
+        if row is not None and kind is sql.SealRow and row.pending_event is not None and not freezes:
             freezes.append(pool.submit(frozen))
             # Where it is not held up by this very step it is through by then; where it is, a second is enough for it
             # to try, and its end cannot be waited for.

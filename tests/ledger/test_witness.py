@@ -528,7 +528,7 @@ def test_a_damaged_key_file_is_refused_without_showing_the_key(tmp_path: Path) -
     write_key_file(path, [key])
     text = path.read_text()
     path.write_text(text.replace("w.example", "x.example"))
-    secret = re.escape(text.strip().rpartition("+")[2])
+    secret = re.escape(text.strip().split("+", 4)[4])  # base64, which may have a plus of its own
     with pytest.raises(KeyUnavailable) as refusal:
         read_key_file(path)
     assert not re.search(secret, str(refusal.value))

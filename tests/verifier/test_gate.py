@@ -41,7 +41,8 @@ from trust.model.errors import EvidenceUnavailableError, TrustError, Verificatio
 from trust.model.report import Report, Result, Verdict
 from trust.pdf.gap import GapRefused, SignedGap, check_gap
 from trust.sandbox.workers import Apart, Sandbox
-from verifier.checks.examine import decode_examination, examine_pdf, examine_pdf_job
+from verifier.checks.answers import decode_examination
+from verifier.checks.examine import examine_pdf, examine_pdf_job
 from verifier.checks.seal_data import SealDataTrust, judge_seal
 from verifier.checks.seal_drawing import compare
 from verifier.checks.seal_on_page import SealOnPage

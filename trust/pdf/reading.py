@@ -34,8 +34,8 @@ from pyhanko.pdf_utils.decode_limits import (
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from trust.model.errors import Malformed, TrustError
+from trust.pdf.limits import MAX_FILE_BYTES
 
-MAX_FILE_BYTES = 20 * 1024 * 1024
 MAX_PAGES = 200
 MAX_OBJECTS = 200_000
 MAX_FIELDS = 10_000

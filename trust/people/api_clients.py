@@ -127,8 +127,7 @@ class ApiClients:
 
     def _key(self, key_id: str) -> ApiKeyRow | None:
         with instead_of_edited(unauthenticated), self.database.read() as connection:
-            found: ApiKeyRow | None = one_row(connection, ApiKeyRow, id=key_id)
-        return found
+            return one_row(connection, ApiKeyRow, id=key_id)
 
     def revoke_api_key(self, key_id: str) -> None:
         """Revokes the key and ends every desk session that it opened. Idempotent. Raises `NotFound`."""

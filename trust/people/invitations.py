@@ -17,7 +17,7 @@ from trust.people.api_clients import base32
 from trust.people.sessions import WALLET, WALLET_HOURS, new_session, token_hash
 from trust.people.sql import ClaimLinkRow
 from trust.storage.sql import Database
-from trust.storage.tables import insert, one_row, to_micros
+from trust.storage.tables import insert, stored_row, to_micros
 
 _LINK_BYTES = 16
 
@@ -55,7 +55,7 @@ class Invitations:
                     "Ask the department for a new one.",
                 )
                 raise NotFound(what, todo, code="LINK_USED_UP")
-            link = one_row(connection, ClaimLinkRow, token_hash=digest)
+            link = stored_row(connection, ClaimLinkRow, token_hash=digest)
             # A new link ends the holder's other sessions, for example on a lost device.
             sql.delete_sessions_of(connection, WALLET, bytes(link.holder_ref))
             session, row = new_session(self.entropy, WALLET, bytes(link.holder_ref), at, WALLET_HOURS)

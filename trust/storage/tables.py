@@ -92,7 +92,7 @@ def next_ids(connection: Connection, kind: type[SQLModel], count: int, *, after:
     return list(range(max(highest, after) + 1, max(highest, after) + 1 + count))
 
 
-def all_rows(connection: Connection, kind: type[SQLModel], /, **where: Any) -> list[Any]:
+def all_rows(connection: Connection, kind: type[_Row], /, **where: Any) -> list[_Row]:
     """Every row of a small table whose columns have these values. Raises `StorageError` (ROW_EDITED)."""
     remembered = remembered_rows(connection)
     if remembered is None:
@@ -103,7 +103,7 @@ def all_rows(connection: Connection, kind: type[SQLModel], /, **where: Any) -> l
     return list(remembered[asked])
 
 
-def _all_rows(connection: Connection, kind: type[SQLModel], where: Mapping[str, Any]) -> list[Any]:
+def _all_rows(connection: Connection, kind: type[_Row], where: Mapping[str, Any]) -> list[_Row]:
     table = table_of(kind)
     statement = sa.select(table)
     for column, value in where.items():
@@ -113,10 +113,22 @@ def _all_rows(connection: Connection, kind: type[SQLModel], where: Mapping[str, 
     return [believed(connection, kind, row) for row in rows]
 
 
-def one_row(connection: Connection, kind: type[SQLModel], /, **where: Any) -> Any:
+def one_row(connection: Connection, kind: type[_Row], /, **where: Any) -> _Row | None:
     """The only row whose columns have these values, or None. Raises as `all_rows`."""
     found = all_rows(connection, kind, **where)
     return found[0] if found else None
+
+
+def stored_row(connection: Connection, kind: type[_Row], /, **where: Any) -> _Row:
+    """The only row whose columns have these values, where there must be one. Raises `StorageError` (ROW_EDITED)."""
+    found = one_row(connection, kind, **where)
+    if found is None:
+        raise StorageError(
+            f"A row of the table {table_of(kind).name} is gone.",
+            "Run `yinzheng ledger recheck` and find out who changed the database.",
+            code="ROW_EDITED",
+        )
+    return found
 
 
 def believed(connection: Connection, kind: type[_Row], row: sa.Row[Any]) -> _Row:

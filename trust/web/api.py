@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import UploadFile
 
 from trust.model.errors import Malformed, NotFound, NotPermitted
-from trust.pdf.reading import MAX_FILE_BYTES
+from trust.pdf.limits import MAX_FILE_BYTES
 from trust.people.access import Access
 from trust.people.api_clients import ApiCaller
 

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from trust.model.errors import Malformed
-from trust.pdf.reading import MAX_FILE_BYTES
+from trust.pdf.limits import MAX_FILE_BYTES
 
 _ROOM_FOR_FIELDS = 512 * 1024
 _MAX_FIELD_BYTES = 384 * 1024

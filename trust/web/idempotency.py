@@ -89,6 +89,7 @@ class Idempotency:
                     return None
         except IntegrityError as exc:
             raise _in_progress() from exc
+        assert row.answer is not None, "an answer that is stored has its status with it"
         headers = {"Cache-Control": "no-store", "Idempotent-Replayed": "true"}
         return JSONResponse(json.loads(row.answer), row.status, headers)
 

@@ -37,7 +37,7 @@ from trust.encoding.ecertificate_data import ECertificateData, decode_ecertifica
 from trust.encoding.trust_list import TrustList, encode_trust_list
 from trust.model.errors import Malformed, OperationalError, TrustError, VerificationError
 from trust.model.report import Finding, Report, Result, Verdict, decide
-from trust.pdf.reading import MAX_FILE_BYTES
+from trust.pdf.limits import MAX_FILE_BYTES
 from trust.sandbox.workers import Sandbox
 from trust.words.language import Language
 from trust.words.texts import find_text, text

@@ -27,18 +27,19 @@ from keys.sm2 import engine_name
 from trust.encoding.cms import SEAL_DATA_OID
 from trust.encoding.digests import sha256, sm3
 from trust.encoding.trust_list import TrustList, decode_trust_list
-from trust.model.errors import EvidenceUnavailableError, OperationalError, TrustError, VerificationError
+from trust.model.errors import EvidenceUnavailableError, TrustError, VerificationError
 from trust.model.report import Finding, Result
 from trust.model.seal import SealRole
 from trust.pdf.data_file import ATTACHMENT_NAME
 from trust.pdf.gap import SignedGap, check_gaps
 from trust.pdf.reading import Inventory, open_as_viewers_do, open_pdf, take_inventory
+from verifier.checks.answers import Compare
 from verifier.checks.foreign import examine_foreign
-from verifier.checks.licence import PICTURE, Given, examine_licence
+from verifier.checks.licence import Given, examine_licence
 from verifier.checks.pdf import quiet_library
 from verifier.checks.seal_on_page import SealOnPage
-from verifier.checks.seal_picture import Compare, compare_here
-from verifier.checks.steps import Examination, Steps, decode_findings, encode_findings
+from verifier.checks.seal_picture import compare_here
+from verifier.checks.steps import Examination, Steps, encode_findings
 from verifier.checks.versions import check_time_stamps, check_versions
 from verifier.evidence.revocation import RevocationLists
 
@@ -94,36 +95,6 @@ def _b64(data: bytes) -> str:
 def _decoded(payload: bytes) -> TrustList:
     """The decoded trust list, cached between files. Only our own input is cached, never content of a file."""
     return decode_trust_list(payload)
-
-
-def decode_examination(answer: dict[str, Any], compare: Compare) -> Examination:
-    """Decodes the answer of `examine_pdf_job` and calls `compare` for every seal picture in it."""
-    found = Examination(
-        decode_findings(answer["findings"]),
-        dict(answer["facts"]),
-        base64.b64decode(answer["data"]) if answer["data"] is not None else None,
-    )
-    for shown, drawing, picture, width_mm in answer["pictures"]:
-        seal = SealOnPage(
-            base64.b64decode(shown), bytes.fromhex(drawing), base64.b64decode(picture), width_mm
-        )
-        try:
-            compare(seal)
-        except OperationalError:
-            raise  # the comparing worker cannot work; says nothing about the file
-        except TrustError as exc:
-            _undo_from_picture(found, exc)
-            break
-    return found
-
-
-def _undo_from_picture(found: Examination, exc: TrustError) -> None:
-    """Records the failed picture and drops every result of a later check, as if examination had stopped there."""
-    checks = [each.check for each in found.findings]
-    del found.findings[checks.index(PICTURE) :]
-    Steps(found).fail(PICTURE, exc)
-    found.facts.pop("ledger", None)
-    found.data = None
 
 
 def examine_pdf(

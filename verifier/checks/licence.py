@@ -31,6 +31,7 @@ from trust.model.report import Finding, Result
 from trust.model.seal import SealRole
 from trust.pdf.data_file import read_data_file
 from trust.pdf.gap import SignedGap
+from verifier.checks.answers import PICTURE, Compare
 from verifier.checks.frame import CheckedSeal, check_seal
 from verifier.checks.further import SealInPdf, seals_in_pdf
 from verifier.checks.pdf import (
@@ -41,13 +42,11 @@ from verifier.checks.pdf import (
     second_opinion,
 )
 from verifier.checks.seal_data import SealDataTrust, check_listed, judge_seal
-from verifier.checks.seal_picture import Compare, seal_on_page
+from verifier.checks.seal_picture import seal_on_page
 from verifier.checks.steps import Examination, Steps, check_not_ahead, is_ahead
 from verifier.evidence.receipts import check_trusted_receipt
 from verifier.evidence.revocation import RevocationLists
 
-PICTURE = "seal.picture"
-"""Name of the check that the page shows the seal's own picture."""
 _LEDGER_TOLERANCE = timedelta(minutes=10)
 """How far the ledger's clock may be behind the time-stamp's; both belong to the same service."""
 

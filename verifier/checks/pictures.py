@@ -14,7 +14,7 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from trust.model.errors import Malformed
 from trust.pdf.drawing import seconds_left
-from trust.pdf.reading import MAX_FILE_BYTES
+from trust.pdf.limits import MAX_FILE_BYTES
 
 _MAX_PIXELS = 64_000_000
 """The limit for a decoded picture: the 48 megapixels that phones take, and some more."""
@@ -27,24 +27,11 @@ _MAX_PIXELS_OF_ALL = 400_000_000
 """The limit for all pages together: twenty pages at 450 dpi."""
 _SECONDS_A_FRAME = 1.0
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-"""The formats that are read, each with its magic bytes below; the library would try some forty others too."""
-_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
-
-
-def looks_like_picture(data: bytes) -> bool:
-    return data.startswith(_MAGIC)
+"""The formats that are read, each with its magic bytes in `kinds`; the library would try some forty others too."""
 
 
 def read_picture_job(arguments: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
     return {"texts": read_codes(blobs[0])}
-
-
-def decode_texts(answer: dict[str, Any]) -> list[str]:
-    """The texts in the answer of a job that reads codes. Raises `ValueError` for anything else."""
-    texts = answer["texts"]
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("not a list of texts")
-    return texts
 
 
 def read_codes(data: bytes) -> list[str]:

@@ -5,24 +5,16 @@ A worker that judges files must not decode pictures or draw pages; `seal_drawing
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-
 from trust.model.errors import VerificationError
+from verifier.checks.answers import Compare, ComparedBefore
 from verifier.checks.pdf import Appearance
 from verifier.checks.seal_on_page import SealOnPage
 
 _MAX_PICTURE_BYTES = 512 * 1024
 _MAX_MM = 80
 _POINTS_PER_MM = 72 / 25.4
-_MOST_SEEN = 4096
 _SIZE_TOLERANCE_UNITS = 1.5
 """Tolerance for coordinates in whole units. The drawing itself is compared in its exact size."""
-Compare = Callable[[SealOnPage], None]
-"""Returns if both show the same picture.
-
-Raises `VerificationError` (SEAL_PICTURE_DIFFERS, SEAL_NOT_SHOWN, SES_MALFORMED).
-"""
 
 
 def seal_on_page(shown: Appearance, picture: bytes, width_mm: int, height_mm: int) -> SealOnPage:
@@ -38,26 +30,6 @@ def seal_on_page(shown: Appearance, picture: bytes, width_mm: int, height_mm: in
             "The page shows the seal in another size than its own.", code="SEAL_PICTURE_DIFFERS"
         )
     return SealOnPage(shown.pdf, shown.drawing, picture, width_mm)
-
-
-class ComparedBefore:
-    """Calls `compare` only for pairs that have not agreed before: a seal shows the same picture on every file."""
-
-    def __init__(self, compare: Compare) -> None:
-        self._compare = compare
-        self._agree: set[tuple[bytes, bytes, int]] = set()
-        self._lock = threading.Lock()
-
-    def __call__(self, seal: SealOnPage) -> None:
-        key = seal.key
-        with self._lock:
-            if key in self._agree:
-                return
-        self._compare(seal)
-        with self._lock:
-            if len(self._agree) >= _MOST_SEEN:
-                self._agree.clear()
-            self._agree.add(key)
 
 
 def _compare_here(seal: SealOnPage) -> None:

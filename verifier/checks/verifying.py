@@ -49,15 +49,13 @@ from trust.model.report import (
     decide,
     is_as_sealed,
 )
-from trust.pdf.reading import MAX_FILE_BYTES
+from trust.pdf.limits import MAX_FILE_BYTES
 from trust.sandbox.workers import Apart, Sandbox
-from verifier.checks.examine import decode_examination
+from verifier.checks.answers import ComparedBefore, decode_examination, decode_texts
 from verifier.checks.headlines import headline_of
-from verifier.checks.kinds import name_kind, name_typed
+from verifier.checks.kinds import looks_like_picture, name_kind, name_typed
 from verifier.checks.live import redeem_and_judge
-from verifier.checks.pictures import decode_texts, looks_like_picture
 from verifier.checks.seal_on_page import SealOnPage
-from verifier.checks.seal_picture import ComparedBefore
 from verifier.checks.standing import status_finding, validity_finding
 from verifier.checks.steps import Examination, is_ahead
 from verifier.evidence.evidence import Evidence, Member

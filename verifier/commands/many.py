@@ -28,7 +28,7 @@ from trust.encoding.digests import sha256
 from trust.encoding.plain_text import printable
 from trust.model.errors import Malformed
 from trust.model.report import Colour, Report, Verdict
-from trust.pdf.reading import MAX_FILE_BYTES
+from trust.pdf.limits import MAX_FILE_BYTES
 from trust.terminal import console
 from trust.terminal.console import t
 from verifier.checks.verifying import not_read

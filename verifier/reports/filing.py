@@ -198,7 +198,7 @@ class Reporting:
 
     def _row(self, code: str) -> FiledReportRow:
         with self._database.read() as connection:
-            row: FiledReportRow | None = tables.one_row(connection, FiledReportRow, code=read_code(code))
+            row = tables.one_row(connection, FiledReportRow, code=read_code(code))
         if row is None:
             raise NotFound("There is no report under this code.", "Compare it with the report.")
         return row
