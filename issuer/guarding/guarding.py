@@ -419,14 +419,23 @@ class RegisterGuard:
         ref = ecertificate_ref(row["pid"], row["ref_salt"])
         if self._in_ledger.get(ref) != row["entry_seq"]:
             self._check_entry(ref, row["entry_seq"])
-        if not self.is_status_of(ref, row):
+        now = self.as_it_is_now(ref, row)
+        if now is None:
+            raise _edited("ecertificate", "its status is not what the ledger says")
+        if (now["step"], now["entry_seq"]) != (row["step"], row["entry_seq"]):
+            raise Busy("The e-certificate is being changed at this moment.", "Ask again.", retry_after=1)
+        return now
+
+    def as_it_is_now(self, ref: bytes, row: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The row, if its status agrees with the ledger, or the row that another process has made of it since. None if
+        it was edited."""
+        while not self.is_status_of(ref, row):
             with self._database.read(anew=True) as connection:
                 now = tables.row_at(connection, "ecertificate", (row["id"],))
-            if now is None or not self.has_good_mac("ecertificate", now) or not self.is_status_of(ref, now):
-                raise _edited("ecertificate", "its status is not what the ledger says")
-            if (now["step"], now["entry_seq"]) != (row["step"], row["entry_seq"]):
-                raise Busy("The e-certificate is being changed at this moment.", "Ask again.", retry_after=1)
-            return now
+            # An act may be completed between two looks; then the row is another one, and is looked at again.
+            if now is None or not self.has_good_mac("ecertificate", now) or now == row:
+                return None
+            row = now
         return row
 
     def is_status_of(self, ref: bytes, row: Mapping[str, Any]) -> bool:

@@ -107,7 +107,7 @@ def _unfitting(
             ref = ecertificate_ref(bytes(row["pid"]), bytes(row["ref_salt"]))
             if entry is None or (entry.kind, entry.ref) != (EntryKind.ISSUED, ref):
                 yield row, "The ledger does not have its issue where it says."
-            elif not guard.is_status_of(ref, row):
+            elif guard.as_it_is_now(ref, row) is None:
                 yield row, "Its status is not what the ledger says."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from support.world import World
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.guarding.guarding import RECORDED, WITH_MAC
 from issuer.guarding.register_check import RegisterFinding, check_register
+from issuer.operations import sql as operations_sql
+from issuer.operations.model import Operation
 from issuer.pki import sql as pki_sql
 from issuer.presenting.presenting import Level
 from issuer.publishing import sql as publishing_sql
 from keys.suites import Suite
 from trust.app.compose import open_service
+from trust.encoding.commitment import ecertificate_ref
 from trust.model.clock import SystemEntropy
 from trust.model.errors import LedgerHalted, NotPermitted, OperationalError, StorageError
 from trust.model.report import Verdict
@@ -621,3 +625,35 @@ def test_every_deciding_column_of_every_table_is_held_to_what_was_written(full: 
 
 def test_the_edits_are_undone_and_nothing_is_found(full: Attacked) -> None:
     assert full.findings() == []
+
+
+def test_an_act_that_is_completed_between_two_looks_is_no_edited_row(
+    stored_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row is read, then the operation that changes it; another process completes it in between."""
+    issued, _ = stored_world.issue()
+    statuses, guard = stored_world.service.statuses, stored_world.service.guard
+    with stored_world.service.database.read() as connection:
+        before = tables.row_at(connection, "ecertificate", (1,))
+    assert before is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(stored_world.service.log), "publish", _power_cut)
+        with pytest.raises(KeyboardInterrupt):
+            statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    stored_world.outlast_leases()
+    find = operations_sql.find_operation
+    looked: list[int] = []
+
+    def completed_meanwhile(connection: sa.Connection, operation_id: int) -> Operation | None:
+        looked.append(operation_id)
+        if len(looked) == 1:
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(statuses.resume_pending).result() == 1
+        return find(connection, operation_id)
+
+    monkeypatch.setattr(operations_sql, "find_operation", completed_meanwhile)
+    ref = ecertificate_ref(before["pid"], before["ref_salt"])
+    now = guard.as_it_is_now(ref, before)
+    assert now is not None
+    assert now["status"] == "REVOKED"
+    assert looked, "the operation under way was looked at"
