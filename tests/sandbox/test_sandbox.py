@@ -260,8 +260,10 @@ def test_a_worker_whose_successor_cannot_start_is_stopped_once(monkeypatch: pyte
         pid_in(sandbox)
         (pool,) = sandbox._pools
         assert pool._fork_server is not None
+        waiting = sandbox.workers()
         os.kill(pool._fork_server._process.pid, signal.SIGKILL)
         pool._fork_server._process.wait()
+        _wait_for_the_end_of(waiting)  # one that has not died yet would still answer
         monkeypatch.setattr("trust.sandbox.workers.sys.executable", "/nowhere/python")
         with pytest.raises(OperationalError):
             sandbox.run("who", {}, [], dict)
@@ -276,10 +278,14 @@ def test_no_worker_outlives_the_sandbox() -> None:
     waiting = sandbox.workers()
     sandbox.close()
     assert len(waiting) == 2
+    _wait_for_the_end_of(waiting)
+
+
+def _wait_for_the_end_of(pids: list[int]) -> None:
     deadline = time.monotonic() + 20
-    while any(_is_running(pid) for pid in waiting) and time.monotonic() < deadline:
+    while any(_is_running(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not any(_is_running(pid) for pid in waiting)
+    assert not any(_is_running(pid) for pid in pids)
 
 
 def test_no_descriptor_is_left_behind() -> None:
