@@ -657,3 +657,20 @@ def test_an_act_that_is_completed_between_two_looks_is_no_edited_row(
     assert now is not None
     assert now["status"] == "REVOKED"
     assert looked, "the operation under way was looked at"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "caller = 'another' WHERE kind = 'ISSUED'",
+        "note = coalesce(caller, 'x'), caller = NULL WHERE kind = 'ISSUED'",
+        "note = 'x' WHERE kind = 'ISSUED'",
+        "requested_by = 'x' WHERE kind = 'ISSUED'",
+        "caller = 'x' WHERE kind = 'SUSPENDED'",
+        "approved_by = 'x' WHERE kind = 'SUSPENDED'",
+    ],
+)
+def test_who_asked_and_who_approved_cannot_be_changed_or_moved(attacked: Attacked, change: str) -> None:
+    assert attacked.findings() == []
+    attacked.run(f"UPDATE operation SET {change}")
+    assert "operation" in {each.table for each in attacked.findings()}
