@@ -237,17 +237,19 @@ class Issuing(Reading):
     def finish_or_withdraw_next_version(self, ecertificate_id: int) -> None:
         """If a version that replaces this e-certificate is sealed and not yet issued, issues it; withdraws one that is
         not sealed. Raises `Conflict` if a request has it in hand."""
-        with self.database.read() as connection:
-            row = ecertificates_sql.next_version_of(connection, ecertificate_id)
-        if row is None or row.step not in ("DRAFT", "SEALED"):
-            return
         with self.database.write() as connection:
+            row = ecertificates_sql.next_version_of(connection, ecertificate_id)
+            if row is not None:
+                # Locked before its operation, as where operations are completed.
+                row = ecertificates_sql.lock_ecertificate(connection, row.id or 0)
+            if row is None or row.step not in ("DRAFT", "SEALED"):
+                return
             if not operations_sql.take(connection, row.operation_id, self.operations.now()):
                 raise Conflict(
                     "The e-certificate is being replaced at this moment.", "Try again in a minute."
                 )
             if row.step == "DRAFT":
-                ecertificates_sql.delete_draft(connection, row.id or 0)
+                ecertificates_sql.delete_draft(connection, row.id or 0, bytes(row.pid))
                 return
         self.recording.record([self.stamping.seal(self._draft_of(row))])
 

@@ -50,7 +50,7 @@ class Recording:
         ids = [each.draft.ecertificate_id for each in sealed]
         with self.database.read() as connection:
             rows = ecertificates_sql.ecertificates_by_id(connection, ids)
-            todo = [each for each in sealed if _is_unfinished(rows.get(each.draft.ecertificate_id))]
+            todo = [each for each in sealed if _is_unfinished(rows.get(each.draft.ecertificate_id), each)]
             operations = operations_sql.operations_with(
                 connection, [each.draft.operation_id for each in todo]
             )
@@ -65,14 +65,14 @@ class Recording:
         found = []
         for each in sealed:
             row = rows.get(each.draft.ecertificate_id)
-            if row is None or row.step != "ISSUED":
+            if row is None or row.step != "ISSUED" or bytes(row.pid) != each.draft.pid:
                 raise NotFound("There is no such e-certificate.", "Check the identifier.")
             found.append(issued_from(row, each.draft.data))
         return found
 
 
-def _is_unfinished(row: ecertificates_sql.ECertificateRow | None) -> bool:
-    return row is not None and row.step == "SEALED"
+def _is_unfinished(row: ecertificates_sql.ECertificateRow | None, sealed: SealedECertificate) -> bool:
+    return row is not None and row.step == "SEALED" and bytes(row.pid) == sealed.draft.pid
 
 
 @dataclass(frozen=True, slots=True)

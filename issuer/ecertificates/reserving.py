@@ -119,17 +119,21 @@ class Reserving:
                 connection, [row.id or 0 for row in known.values()], ["data"]
             )
             for key, row in known.items():
-                draft = replace(draft_of(row, stored[row.id or 0, "data"]), repeated=True)
-                found[key] = draft, bytes(row.fields_digest)
+                data = stored.get((row.id or 0, "data"))
+                if data is not None:
+                    found[key] = replace(draft_of(row, data), repeated=True), bytes(row.fields_digest)
             unfinished = [row.operation_id for row in known.values() if row.step in ("DRAFT", "SEALED")]
             operations_sql.hold(connection, unfinished, self.operations.now())
-            for each, draft in zip(new, self._store(connection, new, places), strict=True):
+            for each, draft in zip(new, self._store(connection, new, places[: len(new)]), strict=True):
                 found[each.key] = draft, each.checked.digest
         answers: list[Draft | RequestError] = []
         first: set[str] = set(asked) - set(known)
         for each in wanted:
             if isinstance(each, RequestError):
                 answers.append(each)
+                continue
+            if each.key not in found:
+                answers.append(NotFound("There is no stored data of this e-certificate."))
                 continue
             draft, digest = found[each.key]
             if digest != each.checked.digest:
@@ -189,7 +193,7 @@ class Reserving:
         ids = tables.next_ids(connection, ecertificates_sql.ECertificateRow, count, after=self.ids_given_out)
         operation_ids = tables.next_ids(connection, operations_sql.OperationRow, count)
         rows, operations, documents, holders, drafts = [], [], [], [], []
-        for each, place, row_id, operation_id in zip(new, places, ids, operation_ids, strict=False):
+        for each, place, row_id, operation_id in zip(new, places, ids, operation_ids, strict=True):
             checked, replaced = each.checked, each.replaced
             application, authority = checked.application, checked.authority
             pid = self.entropy.bytes(16)
@@ -278,7 +282,7 @@ class Reserving:
     def withdraw(self, draft: Draft) -> None:
         """Takes a draft back of which nothing was sealed."""
         with self.database.write() as connection:
-            ecertificates_sql.delete_draft(connection, draft.ecertificate_id)
+            ecertificates_sql.delete_draft(connection, draft.ecertificate_id, draft.pid)
 
     def seal_for(self, application: Application) -> ESeal:
         if application.seal_id is not None:

@@ -414,9 +414,9 @@ def claim_for_operation(
         )
 
 
-def delete_draft(connection: Connection, ecertificate_id: int) -> None:
+def delete_draft(connection: Connection, ecertificate_id: int, pid: bytes) -> None:
     """Deletes a reservation of which nothing was sealed, published or appended."""
-    if find_ecertificate(connection, id=ecertificate_id, step="DRAFT") is None:
+    if find_ecertificate(connection, id=ecertificate_id, pid=pid, step="DRAFT") is None:
         return
     for kind, column in (
         (DocumentRow, "ecertificate_id"),

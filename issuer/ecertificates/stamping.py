@@ -123,14 +123,15 @@ class Stamping:
         with self.database.snapshot(), self.database.read() as connection:
             ids = [draft.ecertificate_id for draft in drafts]
             documents = ecertificates_sql.documents_of(connection, ids, ("sealed", *_INPUTS))
-            callers = {
-                each.operation_id: each.caller or ""
-                for each in operations_sql.operations_with(connection, [each.operation_id for each in drafts])
-            }
+            rows = ecertificates_sql.ecertificates_by_id(connection, ids)
+            operations = operations_sql.find_operations(connection, [each.operation_id for each in drafts])
             for draft in drafts:
                 of = {kind: documents.get((draft.ecertificate_id, kind)) for kind in ("sealed", *_INPUTS)}
                 try:
-                    found.append(self._prepared(draft, of, callers[draft.operation_id]))
+                    _check_is_there(rows.get(draft.ecertificate_id), draft)
+                    operation = operations.get(draft.operation_id)
+                    caller = operation.caller if operation is not None else None
+                    found.append(self._prepared(draft, of, caller or ""))
                 except _OF_ONE as exc:
                     found.append(exc)
         return found
@@ -177,14 +178,13 @@ class Stamping:
                     before = stored.get((draft.ecertificate_id, "sealed")) or sealed.get(
                         draft.ecertificate_id
                     )
-                    if before is not None:
+                    row = rows.get(draft.ecertificate_id)
+                    if before is not None and row is not None and bytes(row.pid) == draft.pid:
                         # The same request runs twice at once; the file that was stored first counts, as one use.
                         answers.append(SealedECertificate(draft, before))
                         continue
-                    if draft.ecertificate_id not in rows or rows[draft.ecertificate_id].step != "DRAFT":
-                        answers.append(NotFound("There is no such e-certificate.", "Check the identifier."))
-                        continue
                     try:
+                        _check_is_there(row, draft, step="DRAFT")
                         counted.use(used, draft.ecertificate_id, each.at, by=each.prepared.caller)
                     except RequestError as exc:
                         answers.append(exc)
@@ -228,6 +228,14 @@ class Stamping:
         for place_of, (_, used, stamper) in zip(fields, others, strict=True):
             sealed = add_further_seal(sealed, place_of, seal=used, tsa=stamper, reason=_SEAL_REASON, at=at)
         return sealed
+
+
+def _check_is_there(
+    row: ecertificates_sql.ECertificateRow | None, draft: Draft, *, step: str | None = None
+) -> None:
+    """Raises `NotFound` if the draft was withdrawn or erased; by then another one may have its row's number."""
+    if row is None or bytes(row.pid) != draft.pid or step not in (None, row.step):
+        raise NotFound("There is no such e-certificate.", "Check the identifier.")
 
 
 def stamping_suite(suite: Suite, *, for_abroad: bool) -> Suite:

@@ -25,7 +25,7 @@ from ledger.log import Appended, AppendRequest
 from trust.encoding.commitment import content_root, ecertificate_ref
 from trust.encoding.entry import EntryKind
 from trust.model.ecertificate import Application, IssuedECertificate
-from trust.model.errors import Conflict, Malformed, NotPermitted, RequestError
+from trust.model.errors import Conflict, Malformed, NotPermitted, RequestError, StorageError
 from trust.model.status import RevocationReason, Status, StatusAct, next_status
 from trust.storage import tables
 
@@ -97,14 +97,23 @@ class Statuses:
 
         An edited row does not stop the others. Raises `StorageError` (ROW_EDITED) for the first one afterwards.
         """
+        refused: StorageError | None = None
         unreplaced = 0
         with self.issuing.database.read() as connection:
             left = ecertificates_sql.issued_but_not_replacing(connection)
         for pid in left:  # announced only after the new version was issued, as it was done before
-            operation = self._announce(pid, StatusAct.REPLACE, "replaced", "", None)
-            self.operations.complete([operation], _Completing(self.issuing))
-            unreplaced += 1
-        return unreplaced + self.operations.carry_on(STATUS_KINDS, _Completing(self.issuing))
+            try:
+                operation = self._announce(pid, StatusAct.REPLACE, "replaced", "", None)
+                self.operations.complete([operation], _Completing(self.issuing))
+                unreplaced += 1
+            except Conflict:
+                continue  # another process was first
+            except StorageError as exc:
+                refused = refused or exc
+        carried_on = self.operations.carry_on(STATUS_KINDS, _Completing(self.issuing))
+        if refused is not None:
+            raise refused
+        return unreplaced + carried_on
 
     def _settle_replacement(self, pid: bytes) -> None:
         """If a replacement of this e-certificate was given up half-way and nobody has it in hand, completes it if the

@@ -129,11 +129,16 @@ def find_operation(connection: Connection, operation_id: int) -> Operation | Non
     return as_operation(row) if row is not None else None
 
 
-def operations_with(connection: Connection, operation_ids: Sequence[int]) -> list[Operation]:
-    """These operations, in this order. Raises `StorageError` (ROW_EDITED), also if one is gone."""
+def find_operations(connection: Connection, operation_ids: Sequence[int]) -> dict[int, Operation]:
+    """The existing ones of these operations, by id. Raises `StorageError` (ROW_EDITED)."""
     table = table_of(OperationRow)
     rows = connection.execute(sa.select(table).where(table.c.id.in_(operation_ids))).all()
-    found = {row.id: as_operation(believed(connection, OperationRow, row)) for row in rows}
+    return {row.id: as_operation(believed(connection, OperationRow, row)) for row in rows}
+
+
+def operations_with(connection: Connection, operation_ids: Sequence[int]) -> list[Operation]:
+    """These operations, in this order. Raises `StorageError` (ROW_EDITED), also if one is gone."""
+    found = find_operations(connection, operation_ids)
     if len(found) < len(set(operation_ids)):
         raise StorageError(
             "An operation that was announced is gone from the register.",

@@ -15,12 +15,13 @@ from support.limits import HANG_SECONDS
 from support.pairs import Subject, contradictions
 from support.world import World
 
+from issuer.ecertificates import sql as ecertificates_sql
 from issuer.operations import sql as operations_sql
 from issuer.operations.model import LEASE, STATUS_KINDS, OperationKind
 from keys.suites import Suite
 from ledger.log import Appended, AppendRequest, Log
 from trust.encoding.entry import EntryKind
-from trust.model.errors import LedgerBusy
+from trust.model.errors import LedgerBusy, NotFound
 from trust.model.status import Status, StatusAct
 from trust.storage.sql import Database
 
@@ -152,3 +153,49 @@ def test_a_licence_takes_few_statements_however_many_seals_there_are(world: Worl
     assert all(outcome.issued for outcome in outcomes)
     assert counts["statements"] <= 16 * 5
     assert counts["transactions"] <= 16 * 1
+
+
+def test_a_withdrawn_draft_is_not_sealed_into_the_one_that_has_its_number_now(stored_world: World) -> None:
+    issuing = stored_world.service.issuing
+    withdrawn = issuing.reserving.reserve(issuing.check(stored_world.application(1)))
+    issuing.reserving.withdraw(withdrawn)
+    other = issuing.reserving.reserve(issuing.check(stored_world.application(2)))
+    if stored_world.service.database.is_sqlite:
+        assert other.ecertificate_id == withdrawn.ecertificate_id
+    with pytest.raises(NotFound):
+        issuing.stamping.seal(withdrawn)
+    issuing.reserving.withdraw(withdrawn)
+    (outcome,) = stored_world.try_issue(stored_world.application(2))
+    assert outcome.issued is not None
+    assert outcome.issued.pid == other.pid
+
+
+def test_work_that_takes_longer_than_a_lease_stays_in_hand(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a time-stamp authority that takes its time."""
+    issuing, slow = world.service.issuing, type(world.service.issuing.stamping)._sealed
+    found: list[int] = []
+
+    def slowly(*given: Any) -> bytes:
+        world.clock.advance(seconds=LEASE.total_seconds() * 0.6)
+        found.append(len(issuing.resume_unfinished()))
+        return slow(*given)
+
+    monkeypatch.setattr(type(issuing.stamping), "_sealed", slowly)
+    outcomes = world.try_issue(*(world.application(number) for number in range(1, 5)))
+    assert all(outcome.issued for outcome in outcomes)
+    assert found == [0] * 4
+
+
+def test_a_replacement_that_cannot_be_made_up_for_keeps_no_other_act_waiting(
+    stored_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issued, _ = stored_world.issue()
+    statuses = stored_world.service.statuses
+    statuses._announce(issued.pid, StatusAct.SUSPEND, "complaint", "", None)
+    stored_world.outlast_leases()
+    # As if another process had just marked the old version of a replacement.
+    monkeypatch.setattr(ecertificates_sql, "issued_but_not_replacing", lambda _: [issued.pid])
+    assert statuses.resume_pending() == 1
+    assert stored_world.service.issuing.issued(pid=issued.pid).status is Status.SUSPENDED

@@ -78,16 +78,15 @@ def insert_many(connection: Connection, rows: Sequence[SQLModel]) -> None:
 
 
 def next_ids(connection: Connection, kind: type[SQLModel], count: int, *, after: int = 0) -> list[int]:
-    """Numbers for `count` new rows, above `after` and above every row there is. They may have gaps."""
+    """Numbers for `count` new rows, above every row there is. They may have gaps.
+
+    `after`: a number behind which SQLite goes on; the sequences of PostgreSQL are set once (`set_sequence`).
+    """
     table = table_of(kind)
     if connection.dialect.name == "postgresql":
         sequence = sa.func.pg_get_serial_sequence(table.name, "id")
         numbers = sa.select(sa.func.nextval(sequence)).select_from(sa.func.generate_series(1, count))
-        found = [int(each) for each in connection.execute(numbers).scalars()]
-        if found and min(found) <= after:
-            set_sequence(connection, kind, after)
-            found = [int(each) for each in connection.execute(numbers).scalars()]
-        return sorted(found)
+        return sorted(int(each) for each in connection.execute(numbers).scalars())
     highest = int(connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0)
     return list(range(max(highest, after) + 1, max(highest, after) + 1 + count))
 
