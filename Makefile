@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := trust issuer verifier ledger keys
-# Test processes: one more than cores, as some tests wait for browsers and clocks.
+# Test processes: two more than cores, as some tests wait for browsers and clocks.
 JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 
 .PHONY: demo test check lint types arrows format bench bench-ledger bench-seal bench-archive bench-verify fuzz serve lock sbom house settings clean

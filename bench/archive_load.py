@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.service import SUITES, opened
+from trust.model.actor import OPERATOR
 from verifier.checks.examine import examine_pdf
 from verifier.evidence.bundle import evidence_from_bundle
 
@@ -34,14 +35,14 @@ def main() -> int:
         service = made.service
         for suite in SUITES:
             applications = [made.application(suite) for _ in range(count)]
-            issued = [each.issued for each in service.issuing.issue(applications)]
+            issued = [each.issued for each in service.issuing.issue(OPERATOR, applications)]
             pids = [each.pid for each in issued if each is not None]
             assert len(pids) == count
             began = time.perf_counter()
-            assert all(each.error is None for each in service.archiving.renew(pids))
+            assert all(each.error is None for each in service.archiving.renew(OPERATOR, pids))
             seconds = time.perf_counter() - began
             for _ in range(9):
-                service.archiving.renew(pids[:1])
+                service.archiving.renew(OPERATOR, pids[:1])
             at = service.clock.now()
             bundle = Path(name) / f"bundle-{suite.value}"
             service.publishing.write_bundle(bundle, at)

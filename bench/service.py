@@ -16,6 +16,7 @@ from keys.suites import Suite
 from trust.app import samples
 from trust.app.compose import Service, open_service
 from trust.app.settings import Settings
+from trust.model.actor import OPERATOR
 from trust.model.ecertificate import Application
 
 SUITES = (Suite.SM2_SM3, Suite.RSA3072_SHA256, Suite.P256_SHA256)
@@ -50,7 +51,7 @@ class Made:
 
     def issue(self, suite: Suite, count: int = 1) -> list[bytes]:
         issuing: Issuing = self.service.issuing
-        outcomes = issuing.issue([self.application(suite) for _ in range(count)])
+        outcomes = issuing.issue(OPERATOR, [self.application(suite) for _ in range(count)])
         found = []
         for outcome in outcomes:
             assert outcome.issued is not None, outcome.error
@@ -79,9 +80,9 @@ def opened(folder: Path) -> Iterator[Made]:
     with open_service(settings, create=True) as service:
         for sample in samples.read_authorities(samples.find_samples()):
             if sample.authority.authority_id == AUTHORITY:
-                service.authorities.add(sample.authority)
+                service.authorities.add(OPERATOR, sample.authority)
         for suite in SUITES:
-            service.seals.make(seal_id(suite), AUTHORITY, suite, second_line="行政许可专用章")
+            service.seals.make(OPERATOR, seal_id(suite), AUTHORITY, suite, second_line="行政许可专用章")
         load_profile("FOOD")
         yield Made(service)
 

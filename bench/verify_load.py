@@ -48,6 +48,7 @@ from keys import asn1
 from keys.pki.validator import Sm2AwareValidator
 from keys.suites import Suite
 from trust.encoding.digests import sha256
+from trust.model.actor import OPERATOR
 from trust.model.clock import SystemEntropy
 from trust.model.report import Result, Verdict
 from trust.pdf import reading
@@ -300,10 +301,14 @@ def main() -> int:
         with opened(data) as made:
             files = {suite: made.issue(suite)[0] for suite in SUITES}
             results["one core, files/s"] = measure_core(made, files, 3 if short else 7, 4 if short else 8)
-            access = open_access(made.service.database, made.service.clock, SystemEntropy())
-            key = access.clients.create_api_key("bench", authority_id=None, scopes=["verify"], days=1)
+            access = open_access(
+                made.service.database, made.service.clock, SystemEntropy(), made.service.access.trail
+            )
+            key = access.clients.create_api_key(
+                OPERATOR, "bench", authority_id=None, scopes=["verify"], days=1
+            )
             desk = access.clients.create_api_key(
-                "counter 1", authority_id=None, scopes=["desk", "verify"], days=1
+                OPERATOR, "counter 1", authority_id=None, scopes=["desk", "verify"], days=1
             )
         pdf = files[Suite.SM2_SM3]
         with served(data, port):

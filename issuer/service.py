@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # commands that open nothing run in the base install, which h
 
     from issuer.archive.archiving import Archiving
     from issuer.archive.exporting import Exporting
+    from issuer.archive.looking_up import LookingUp
     from issuer.authorities.register import Authorities
     from issuer.compromises.compromises import Compromises
     from issuer.compromises.resealing import Resealing
@@ -66,6 +67,8 @@ class IssuerService(Protocol):
     def erasing(self) -> Erasing: ...
     @property
     def archiving(self) -> Archiving: ...
+    @property
+    def looking_up(self) -> LookingUp: ...
     @property
     def exporting(self) -> Exporting: ...
     @property

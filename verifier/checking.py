@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from trust.audit.trail import Act, Trail
 from trust.encoding.digests import sha256
 from trust.encoding.report import encode_payload
+from trust.model.actor import Actor, ActorKind, Permission
 from trust.model.errors import Conflict, Malformed
 from trust.model.report import Report, is_as_sealed
 from trust.sandbox.lanes import Lane
@@ -30,6 +32,7 @@ class Checking:
     online: OnlineEvidence
     reports: Reporting
     files: KnownFiles
+    trail: Trail
 
     def verify(
         self, given: bytes | str, at: datetime, *, lane: Lane = Lane.MACHINE, verifier: str = ""
@@ -38,22 +41,34 @@ class Checking:
         return _verified(self.verifiers[lane], given, self.online.gather(at), at, verifier)
 
     def verify_and_file(
-        self, given: bytes | str, at: datetime, *, lane: Lane, verifier: str = ""
+        self, actor: Actor, given: bytes | str, at: datetime, *, lane: Lane, purpose: str = ""
     ) -> tuple[Report, dict[str, Any]]:
-        """The report, and its JSON with its report code and its signature."""
+        """The report, and its JSON with its report code and its signature. `purpose`: why a counter asks."""
+        actor.check_may(Permission.DESK if actor.kind is ActorKind.DEVICE else Permission.VERIFY)
+        verifier = actor.name
         recorder = Recorder(self.online.gather(at))
         report = _verified(self.verifiers[lane], given, recorder.evidence, at, verifier)
         value = self.reports.file(
             report, report_json(report), given, recorder, lane=lane, pid=believed_pid(report)
         )
+        self._write_down(actor, report, purpose)
         return report, value
 
-    def repeat(self, code: str, given: bytes | str) -> Repeated:
+    def _write_down(self, actor: Actor, report: Report, purpose: str) -> None:
+        action = f"verify:{report.kind}"
+        outcome = " ".join(filter(None, (report.verdict.value, report.code)))
+        if actor.kind is not ActorKind.PUBLIC:
+            self.trail.note(actor.ref, Act(action, outcome, believed_pid(report), purpose=purpose or None))
+        elif report.was_read:
+            self.trail.count(action, outcome, believed_pid(report))
+
+    def repeat(self, actor: Actor, code: str, given: bytes | str) -> Repeated:
         """Judges the same object again with the recorded evidence, as of the recorded time.
 
         Raises `NotFound`, `Conflict` (OTHER_OBJECT) for another object, and `EvidenceUnavailableError`
         (NOT_REPEATABLE).
         """
+        actor.check_may(Permission.VERIFY)
         filed = self.reports.find(code)
         evidence = self.reports.evidence_of(code)
         if filed.input_sha256 != sha256(given.encode() if isinstance(given, str) else given):
@@ -64,9 +79,12 @@ class Checking:
         again = encode_payload({**report_json(report), "report_code": filed.code})
         return Repeated(report, sha256(again) == filed.payload_sha256)
 
-    def digests(self, digests: Sequence[bytes], at: datetime) -> list[CheckedDigest]:
+    def digests(self, actor: Actor, digests: Sequence[bytes], at: datetime) -> list[CheckedDigest]:
         """One answer for each SHA-256, in their order."""
-        return check_digests(self.files, digests, at)
+        actor.check_may(Permission.VERIFY)
+        found = check_digests(self.files, digests, at)
+        self.trail.note(actor.ref, Act("verify:digests", str(len(found))))
+        return found
 
 
 def believed_pid(report: Report) -> bytes | None:

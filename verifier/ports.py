@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from trust.encoding.trust_list import TrustedAnchor, TrustedMember, TrustState
+from trust.model.actor import Actor
 from trust.model.answers import FileFact, LiveFact, StatusFact
 
 
@@ -106,16 +107,16 @@ class Entries(Protocol):
     def get(self, member_id: str) -> TrustedMember:
         """One member's entry. Raises `NotFound`."""
 
-    def put(self, entry: TrustedMember, *, is_new: bool) -> None:
+    def put(self, actor: Actor, entry: TrustedMember, *, is_new: bool) -> None:
         """Adds or replaces an entry. Raises `Malformed`, and `Conflict` if the id or the host is taken."""
 
     def withdraw(
         self,
+        actor: Actor,
         member_id: str,
         state: TrustState,
         since: datetime | None = None,
         *,
-        by: str = "operator",
         approved_by: str | None = None,
     ) -> None:
         """Stops trusting the member from `since` on (default: now). Raises `NotFound`, `NotPermitted`."""
@@ -123,10 +124,12 @@ class Entries(Protocol):
     def anchors(self) -> builtins.list[tuple[str, TrustedAnchor]]:
         """The outside CAs under which files signed by others are judged, each with its id."""
 
-    def add_anchor(self, cert: bytes, name_zh: str, name_en: str, not_after: datetime | None = None) -> str:
+    def add_anchor(
+        self, actor: Actor, cert: bytes, name_zh: str, name_en: str, not_after: datetime | None = None
+    ) -> str:
         """Adds a CA (DER) and returns its id. Raises `Malformed`, `Conflict`."""
 
-    def withdraw_anchor(self, wanted: str) -> None:
+    def withdraw_anchor(self, actor: Actor, wanted: str) -> None:
         """Stops trusting this CA from now on. Raises `NotFound`."""
 
 

@@ -17,12 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from trust.audit.trail import Act, Trail
+from trust.model.actor import Actor, Permission
 from trust.model.clock import Clock
 from trust.model.errors import NotFound, TrustError
 from trust.model.report import Report, Verdict
 from trust.pdf.drawing import decode_png
 from trust.pdf.limits import MAX_FILE_BYTES
-from trust.people.api_clients import ApiCaller
 from trust.sandbox.workers import Sandbox
 from verifier.checking import Checking, believed_pid
 from verifier.checks.answers import decode_texts
@@ -30,7 +31,7 @@ from verifier.checks.copies import decode_compared
 from verifier.ports import Originals
 
 T = TypeVar("T")
-_READ = "cert.read"
+_READ = Permission.READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,11 @@ class Sights:
     originals: Originals
     drawing: Sandbox
     clock: Clock
+    trail: Trail
 
-    def see(self, caller: ApiCaller, report: Report, given: bytes) -> Sight | None:
+    def see(self, caller: Actor, report: Report, given: bytes) -> Sight | None:
         """What this caller may see of a checked file; None if there is nothing to show or the caller may not see it."""
-        if report.kind != "pdf" or len(given) > MAX_FILE_BYTES or _READ not in caller.scopes:
+        if report.kind != "pdf" or len(given) > MAX_FILE_BYTES or _READ not in caller.permissions:
             return None
         try:
             pid = believed_pid(report)
@@ -85,12 +87,14 @@ class Sights:
         except NotFound:
             return None  # erased, or from another service; the file itself shows it
 
-    def original_for(self, caller: ApiCaller, pid: bytes) -> bytes:
+    def original_for(self, caller: Actor, pid: bytes) -> bytes:
         """The issued file, for a caller who may read it. Raises `NotFound`."""
         self._check_own(caller, pid)
-        return self.originals.issued_file(pid)
+        file = self.originals.issued_file(pid)
+        self.trail.note(caller.ref, Act("download", "given", pid))
+        return file
 
-    def _original_of(self, caller: ApiCaller, given: bytes) -> bytes | None:
+    def _original_of(self, caller: Actor, given: bytes) -> bytes | None:
         at = self.clock.now()
         for text in self._draw("read-copy", decode_texts, given):
             report = self.checking.verify(text, at) if "/Q/" in text.upper() else None
@@ -104,9 +108,9 @@ class Sights:
                 return pid
         return None
 
-    def _check_own(self, caller: ApiCaller, pid: bytes) -> None:
+    def _check_own(self, caller: Actor, pid: bytes) -> None:
         authority = self.originals.authority_of(pid)
-        if _READ not in caller.scopes or caller.authority_id not in (None, authority):
+        if _READ not in caller.permissions or not caller.sees(authority):
             raise NotFound("There is no such e-certificate.", "Check the public id.")
 
     def _draw(self, job: str, decode: Callable[[dict[str, Any]], T], *files: bytes) -> T:

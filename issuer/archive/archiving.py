@@ -37,6 +37,7 @@ from keys.suites import Suite
 from keys.tsa import TimeStamper
 from ledger.log import Appended, AppendRequest
 from ledger.proof import format_receipt
+from trust.audit.trail import Act
 from trust.encoding.commitment import (
     COMMITTED,
     SALT_BYTES,
@@ -48,6 +49,7 @@ from trust.encoding.digests import digest, sha256
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.encoding.entry import EntryKind
 from trust.encoding.receipt import EmbeddedReceipt, Openings, encode_receipt
+from trust.model.actor import SYSTEM, Actor, Permission
 from trust.model.errors import Conflict, NotFound, TrustError
 from trust.pdf.gap import SignedGap, check_gaps
 from trust.pdf.reading import open_pdf
@@ -176,7 +178,9 @@ class Archiving:
 
     # --- making versions ---
 
-    def renew_due(self, at: datetime, *, on_progress: Progress | None = None) -> Iterator[Renewal]:
+    def renew_due(
+        self, actor: Actor, at: datetime, *, on_progress: Progress | None = None
+    ) -> Iterator[Renewal]:
         """Makes a new version of each e-certificate that is due, and yields the results. Those that fail stay due."""
         after = (-1, -1)
         while True:
@@ -185,12 +189,13 @@ class Archiving:
             if not rows:
                 return
             after = (rows[-1].archive_due_at, rows[-1].id)
-            yield from self.renew([bytes(row.pid) for row in rows])
+            yield from self.renew(actor, [bytes(row.pid) for row in rows])
             if on_progress is not None:
                 on_progress(len(rows))
 
-    def renew(self, pids: Sequence[bytes]) -> list[Renewal]:
+    def renew(self, actor: Actor, pids: Sequence[bytes]) -> list[Renewal]:
         """Makes a new version of each, due or not. A failure does not affect the others."""
+        actor.check_may(Permission.ARCHIVE)
         made: list[Operation] = []
         pids_by_id: dict[int, bytes] = {}
         outcomes: dict[bytes, Renewal] = {}
@@ -198,7 +203,7 @@ class Archiving:
         for pid in dict.fromkeys(pids):
             try:
                 each = self._make(pid, crls)
-                made.append(self._store(each))
+                made.append(self._store(actor, each))
                 pids_by_id[each.version.ecertificate_id] = pid
                 outcomes[pid] = Renewal(pid, each.number)
             except TrustError as exc:
@@ -217,7 +222,7 @@ class Archiving:
     def run(self) -> None:
         """Completes pending versions, then makes those that are due, for `Keeper`."""
         self.resume_pending()
-        renewals = self.renew_due(self.issuing.clock.now())
+        renewals = self.renew_due(SYSTEM, self.issuing.clock.now())
         failed = Counter(each.error.code for each in renewals if each.error is not None)
         for code, count in failed.items():
             _log.error("licences could not be renewed for the archive", extra={"code": code, "count": count})
@@ -289,7 +294,7 @@ class Archiving:
         )
         return _Made(row, number, update, version)
 
-    def _store(self, made: _Made) -> Operation:
+    def _store(self, actor: Actor, made: _Made) -> Operation:
         """Step 3. Raises `Conflict` if the same version was stored meanwhile, and `NotFound` if all was erased."""
         version = made.version
         with self.issuing.database.write() as connection:
@@ -299,6 +304,7 @@ class Archiving:
             operation = self.operations.announce(
                 connection,
                 OperationKind.LATER_VERSION,
+                by=actor.ref,
                 ecertificate_id=version.ecertificate_id,
                 actor=made.row.authority_id,
             )
@@ -362,6 +368,12 @@ class _Completing:
                 continue  # erased since; the receipt would open what was erased
             kind = archive_sql.receipt_kind(version.number)
             ecertificates_sql.put_document(connection, operation.ecertificate_id, kind, receipt)
+            row = ecertificates_sql.find_ecertificate(connection, id=operation.ecertificate_id)
+            self.issuing.operations.write_down(
+                connection,
+                operation,
+                Act("archive", f"version {version.number}", pid=bytes(row.pid) if row is not None else None),
+            )
             tables.update(
                 connection, archive_sql.LaterVersionRow, {"id": version.id}, {"entry_seq": entry.seq}
             )

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 
 from issuer.authorities import sql
+from trust.audit.trail import Act, Trail
+from trust.model.actor import Actor, Permission
 from trust.model.clock import Clock
 from trust.model.ecertificate import IssuingAuthority
 from trust.model.errors import Conflict, Malformed, NotFound
@@ -23,9 +25,11 @@ class Authorities:
 
     database: Database
     clock: Clock
+    trail: Trail
 
-    def add(self, authority: IssuingAuthority) -> None:
+    def add(self, actor: Actor, authority: IssuingAuthority) -> None:
         """Registers an authority. Repeating it changes nothing; other data with the same id raise `Conflict`."""
+        actor.check_may(Permission.SET_UP)
         if not _AUTHORITY_ID.match(authority.authority_id):
             raise Malformed(
                 "An authority's id is 1 to 24 of a-z, 0-9 and hyphens.",
@@ -53,6 +57,7 @@ class Authorities:
                 created_at=tables.to_micros(self.clock.now()),
             )
             tables.insert(connection, row)
+            self.trail.record(connection, actor.ref, Act("authority.add", "done", subject=row.id))
 
     def list(self) -> list[IssuingAuthority]:
         """All authorities, ordered by id."""

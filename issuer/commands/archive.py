@@ -11,6 +11,7 @@ import typer
 from issuer.service import ISSUER
 from trust.model.errors import TrustError
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 from trust.terminal.instants import instant
 from trust.terminal.opening import opened
@@ -143,12 +144,12 @@ def _renew_named(service: Any, identifiers: list[str]) -> Iterator[Row]:
                 named[service.issuing.named(identifier).pid] = identifier
             except TrustError as exc:
                 yield identifier, None, exc
-        for each in service.archiving.renew(list(named)):
+        for each in service.archiving.renew(operator_here(), list(named)):
             yield named[each.pid], each.number, each.error
 
 
 def _renew_due(service: Any, at: datetime) -> Iterator[Row]:
-    for each in service.archiving.renew_due(at):
+    for each in service.archiving.renew_due(operator_here(), at):
         yield service.issuing.issued(pid=each.pid).identifier, each.number, each.error
 
 

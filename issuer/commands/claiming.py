@@ -6,6 +6,7 @@ import typer
 
 from issuer.service import ISSUER
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 from trust.terminal.opening import opened
 from trust.terminal.options import Data
@@ -25,5 +26,5 @@ def access_claim_link(ctx: typer.Context, identifier: str, data: Data = None) ->
             row = sql.get_ecertificate(connection, pid=issued.pid)
             refs = sql.holder_refs_of(connection, row.id or 0)
         for ref in refs:
-            token = service.access.invitations.create_claim_link(ref)
+            token = service.access.invitations.create_claim_link(operator_here(), ref)
             console.out.print(f"{service.base_url}/wallet/claim/{token}")

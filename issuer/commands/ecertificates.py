@@ -10,6 +10,7 @@ import typer
 from issuer.service import ISSUER
 from trust.model.errors import Malformed
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 from trust.terminal.opening import opened
 from trust.terminal.options import Data, Json
@@ -142,7 +143,7 @@ def _status_act(act: str, zh: str, en: str) -> None:
             from trust.model.status import StatusAct
 
             issued = service.issuing.named(identifier)
-            changed = service.statuses.change(issued.pid, StatusAct(act), reason=reason)
+            changed = service.statuses.change(operator_here(), issued.pid, StatusAct(act), reason=reason)
             if json:
                 console.print_json({"identifier": changed.identifier, "status": changed.status.value})
             else:
@@ -199,7 +200,12 @@ def present(
 
         issued = service.issuing.named(identifier)
         shown = service.presenting.start(
-            issued.pid, purpose=purpose, level=Level(level), audience=audience, ttl=timedelta(seconds=ttl)
+            operator_here(),
+            issued.pid,
+            purpose=purpose,
+            level=Level(level),
+            audience=audience,
+            ttl=timedelta(seconds=ttl),
         )
         code, changes_at = service.presenting.code(shown, service.clock.now())
         if qr is not None:
@@ -249,7 +255,7 @@ def erase(
     with opened(ctx, ISSUER, data) as service:
         issued = service.issuing.named(identifier, exactly=True)
         erased = service.erasing.erase(
-            issued.pid, basis=basis, requested_by=requested_by, approved_by=approved_by
+            operator_here(), issued.pid, basis=basis, requested_by=requested_by, approved_by=approved_by
         )
     if json:
         console.print_json(

@@ -23,9 +23,11 @@ from issuer.ecertificates.records import Record, read_file, read_records
 from issuer.service import IssuerService
 from issuer.shown import outcome_json
 from trust.encoding.digests import sha256
+from trust.model.actor import Actor
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Malformed, ProfileViolation, RequestError
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 
 
@@ -66,7 +68,7 @@ def issue_records(
         return True
     if read.note is not None and not json:
         console.err.print(t(*read.note))
-    walk = _Walk(service, profile, authority, seal, also, for_abroad, out)
+    walk = _Walk(service, operator_here(), profile, authority, seal, also, for_abroad, out)
     act = walk.foresee if dry_run else walk.issue
     try:
         with console.progress(len(read.records), t("签发", "issuing"), quiet=json) as advance:
@@ -86,6 +88,7 @@ class _Walk:
     """Issues a file of records batch by batch, so that only the pictures of one batch are in memory."""
 
     service: IssuerService
+    actor: Actor
     profile: TypeProfile
     authority: str | None
     seal: str | None
@@ -98,10 +101,10 @@ class _Walk:
         issuing = self.service.issuing
         self._check_names(records)
         # For approvals, the whole file is one request, not each batch.
-        issuing.check_many(self._without_pictures(records), approval)
+        issuing.check_many(self.actor, self._without_pictures(records), approval)
         seen: dict[bytes, int] = {}
         for batch in _batches(records):
-            outcomes = issuing.issue_checked(list(self._applications(batch)), seen=seen)
+            outcomes = issuing.issue_checked(self.actor, list(self._applications(batch)), seen=seen)
             self.outcomes += outcomes
             _write_files(self.service, outcomes, self.out)
             advance(len(batch))
@@ -111,10 +114,10 @@ class _Walk:
     ) -> None:
         issuing = self.service.issuing
         self._check_names(records)
-        issuing.foresee_many(self._without_pictures(records), approval)
+        issuing.foresee_many(self.actor, self._without_pictures(records), approval)
         foreseen = Foreseen()
         for batch in _batches(records):
-            self.outcomes += issuing.foresee(self._applications(batch), foreseen)
+            self.outcomes += issuing.foresee(self.actor, self._applications(batch), foreseen)
             advance(len(batch))
 
     def _applications(self, records: Sequence[Record]) -> Iterator[Application]:
@@ -145,7 +148,7 @@ class _Walk:
             return
         for record in records:
             try:
-                known = self.service.issuing.find_issued(self._application(record))
+                known = self.service.issuing.find_issued(self.actor, self._application(record))
             except RequestError:
                 continue  # its outcome will contain the error
             if known is not None:
@@ -217,7 +220,7 @@ def stamp_pdf(
         lose_standard=lose_standard,
         for_abroad=for_abroad,
     )
-    (outcome,) = service.issuing.issue([application])
+    (outcome,) = service.issuing.issue(operator_here(), [application])
     if outcome.issued is not None:
         replace_out(out, service.issuing.issued_file(outcome.issued.pid))
     _print_outcomes([outcome], json)
@@ -240,7 +243,9 @@ def replace_record(
     )
     if out is not None:
         make_out_folder(out, 1)
-    outcome = service.statuses.replace(old.pid, replace(application, replaces=old.pid), reason=reason)
+    outcome = service.statuses.replace(
+        operator_here(), old.pid, replace(application, replaces=old.pid), reason=reason
+    )
     _write_files(service, [outcome], out)
     _print_outcomes([outcome], json, profile=profile)
     return outcome.error is None

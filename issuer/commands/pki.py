@@ -10,6 +10,7 @@ import typer
 from issuer.service import ISSUER
 from trust.model.errors import Malformed
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 from trust.terminal.opening import opened
 from trust.terminal.options import Data, Json
@@ -53,7 +54,7 @@ def csr(
         subject = Subject(common_name, organisation)
         if key is None:
             record, der = service.identities.request(
-                subject, one_of(Suite, suite, "suite"), label=common_name, place=provider
+                operator_here(), subject, one_of(Suite, suite, "suite"), label=common_name, place=provider
             )
             key = record.key_id
         else:
@@ -97,10 +98,14 @@ def import_command(
                 if password_file is not None
                 else typer.prompt(t("口令", "Password"), hide_input=True, err=True).encode()
             )
-            made = service.identities.import_pkcs12(given, password, others, roots, label=label)
+            made = service.identities.import_pkcs12(
+                operator_here(), given, password, others, roots, label=label
+            )
         else:
             cert, *rest = read_certs(given)
-            made = service.identities.import_certificate(cert, [*rest, *others], roots, label=label)
+            made = service.identities.import_certificate(
+                operator_here(), cert, [*rest, *others], roots, label=label
+            )
     if json:
         console.print_json(
             {"id": made.identity_id, "key": made.key_id, "suite": made.suite.value, "ca": made.issuer_name}
@@ -207,7 +212,7 @@ def crls_refresh(
     given = file.read_bytes() if file is not None else None
     with opened(ctx, ISSUER, data) as service:
         lists = service.outside_crls
-        done = lists.refresh() if given is None else [lists.take(given)]
+        done = lists.refresh() if given is None else [lists.take(operator_here(), given)]
     for each in done:
         if json:
             error = each.error
@@ -259,7 +264,7 @@ def rotate(
 
         if role not in ROLES:
             raise Malformed(f"{role} is no role that has its own key.", f"Give one of {', '.join(ROLES)}.")
-        new_id = service.pki.rotate(role, one_of(Suite, suite, "suite"))
+        new_id = service.pki.rotate(operator_here(), role, one_of(Suite, suite, "suite"))
         service.publishing.trust_list(service.clock.now())
     if json:
         console.print_json({"id": new_id})
@@ -304,7 +309,9 @@ def compromised(
     moment = instant(since)
     assert moment is not None, "the option is required"
     with opened(ctx, ISSUER, data) as service:
-        touched = service.compromises.declare(ca_id, moment, by=by, note=note, approved_by=approved_by)
+        touched = service.compromises.declare(
+            operator_here(by), ca_id, moment, note=note, approved_by=approved_by
+        )
         service.publishing.trust_list(service.clock.now())
     if json:
         console.print_json(

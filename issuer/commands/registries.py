@@ -10,6 +10,7 @@ import typer
 from issuer.service import ISSUER
 from trust.model.errors import Malformed
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 from trust.terminal.installation import need_server_install
 from trust.terminal.opening import opened
@@ -32,7 +33,9 @@ def authority_add(
     with opened(ctx, ISSUER, data) as service:
         from trust.model.ecertificate import IssuingAuthority
 
-        service.authorities.add(IssuingAuthority(authority_id, uscc, name_zh, name_en, tuple(function)))
+        service.authorities.add(
+            operator_here(), IssuingAuthority(authority_id, uscc, name_zh, name_en, tuple(function))
+        )
 
 
 @authority_app.command("list", help=t("列出签发机构", "list the authorities"))

@@ -11,6 +11,7 @@ import typer
 from issuer.service import ISSUER
 from trust.model.errors import Malformed
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 from trust.terminal.instants import instant
 from trust.terminal.opening import opened
@@ -63,10 +64,10 @@ def seal_apply(
     picture = artwork.read_bytes() if artwork is not None else None
     with opened(ctx, ISSUER, data) as service:
         service.seals.apply(
+            operator_here(by),
             seal_id,
             authority,
             _suite(suite),
-            by=by,
             second_line=second_line,
             diameter_mm=diameter,
             shape=SealShape(shape),
@@ -80,13 +81,13 @@ def seal_apply(
 @seal_app.command("approve", help=t("审核通过（须由他人）", "approve an application (another person)"))
 def seal_approve(ctx: typer.Context, seal_id: str, by: By, note: Note = "", data: Data = None) -> None:
     with opened(ctx, ISSUER, data) as service:
-        service.seals.approve(seal_id, by=by, note=note)
+        service.seals.approve(operator_here(by), seal_id, note=note)
 
 
 @seal_app.command("reject", help=t("驳回申请（须由他人）", "reject an application (another person)"))
 def seal_reject(ctx: typer.Context, seal_id: str, by: By, note: Note, data: Data = None) -> None:
     with opened(ctx, ISSUER, data) as service:
-        service.seals.reject(seal_id, by=by, note=note)
+        service.seals.reject(operator_here(by), seal_id, note=note)
 
 
 @seal_app.command(
@@ -113,9 +114,10 @@ def seal_make(
     with opened(ctx, ISSUER, data) as service:
         imported = service.identities.get(identity) if identity is not None else None
         if authority is None:
-            service.seals.make_approved(seal_id, by=by, identity=imported)
+            service.seals.make_approved(operator_here(by), seal_id, identity=imported)
             return
         service.seals.make(
+            operator_here(by),
             seal_id,
             authority,
             imported.suite if imported is not None else _suite(suite),
@@ -128,7 +130,7 @@ def seal_make(
 @seal_app.command("record", help=t("备案，自此可用", "record a made seal; from now on it may be used"))
 def seal_record(ctx: typer.Context, seal_id: str, by: By = OPERATOR, data: Data = None) -> None:
     with opened(ctx, ISSUER, data) as service:
-        service.seals.record(seal_id, by=by)
+        service.seals.record(operator_here(by), seal_id)
 
 
 # --- in use ---
@@ -158,7 +160,7 @@ def seal_authorise(
 
     policy = SealPolicy(types or None, callers or None, per_day, second_approval_above)
     with opened(ctx, ISSUER, data) as service:
-        service.seals.authorise(seal_id, policy, by=by, note=note)
+        service.seals.authorise(operator_here(by), seal_id, policy, note=note)
 
 
 @seal_app.command("freeze", help=t("冻结印章", "freeze a seal"))
@@ -166,7 +168,7 @@ def seal_freeze(
     ctx: typer.Context, seal_id: str, by: By = OPERATOR, note: Note = "", data: Data = None
 ) -> None:
     with opened(ctx, ISSUER, data) as service:
-        service.seals.freeze(seal_id, by=by, note=note)
+        service.seals.freeze(operator_here(by), seal_id, note=note)
 
 
 @seal_app.command("unfreeze", help=t("解冻印章", "unfreeze a seal, or one that was found again"))
@@ -174,7 +176,7 @@ def seal_unfreeze(
     ctx: typer.Context, seal_id: str, by: By = OPERATOR, note: Note = "", data: Data = None
 ) -> None:
     with opened(ctx, ISSUER, data) as service:
-        service.seals.unfreeze(seal_id, by=by, note=note)
+        service.seals.unfreeze(operator_here(by), seal_id, note=note)
 
 
 @seal_app.command("report-lost", help=t("挂失印章", "report a seal as lost"))
@@ -188,7 +190,9 @@ def seal_report_lost(
     data: Data = None,
 ) -> None:
     with opened(ctx, ISSUER, data) as service:
-        service.seals.report_lost(seal_id, by=by, note=note, since=instant(since), approved_by=approved_by)
+        service.seals.report_lost(
+            operator_here(by), seal_id, note=note, since=instant(since), approved_by=approved_by
+        )
         _show_touched(service, seal_id, instant(since))
 
 
@@ -203,7 +207,9 @@ def seal_revoke(
     data: Data = None,
 ) -> None:
     with opened(ctx, ISSUER, data) as service:
-        service.seals.revoke(seal_id, by=by, note=note, since=instant(since), approved_by=approved_by)
+        service.seals.revoke(
+            operator_here(by), seal_id, note=note, since=instant(since), approved_by=approved_by
+        )
         _show_touched(service, seal_id, instant(since))
 
 
@@ -225,8 +231,8 @@ def seal_reseal(
 ) -> None:
     failed, done = 0, []
     with opened(ctx, ISSUER, data) as service:
-        pids = service.resealing.plan(old_seal, instant(since))
-        rows = service.resealing.reseal(pids, old_seal, new_seal, approval=approval)
+        pids = service.resealing.plan(operator_here(), old_seal, instant(since))
+        rows = service.resealing.reseal(operator_here(), pids, old_seal, new_seal, approval=approval)
         with console.progress(len(pids), t("重新签章", "sealing anew"), quiet=json) as advance:
             for row in rows:
                 advance(1)
@@ -273,7 +279,7 @@ def _print_resealed(row: Any) -> None:
 )
 def seal_request_many(ctx: typer.Context, seal_id: str, count: int, by: By, data: Data = None) -> None:
     with opened(ctx, ISSUER, data) as service:
-        console.print_json({"approval": service.seals.using.request_many(seal_id, count, by=by)})
+        console.print_json({"approval": service.seals.using.request_many(operator_here(by), seal_id, count)})
 
 
 @seal_app.command(
@@ -281,7 +287,7 @@ def seal_request_many(ctx: typer.Context, seal_id: str, count: int, by: By, data
 )
 def seal_approve_many(ctx: typer.Context, approval: int, by: By, data: Data = None) -> None:
     with opened(ctx, ISSUER, data) as service:
-        service.seals.using.approve_many(approval, by=by)
+        service.seals.using.approve_many(operator_here(by), approval)
 
 
 # --- queries ---

@@ -25,11 +25,13 @@ from issuer.seals.registry import ESeal, SealUse
 from keys.pki.build import Profile
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
+from trust.audit.trail import Act
 from trust.encoding.ses import decode_seal
 from trust.encoding.trust_list import TrustState
+from trust.model.actor import Actor, Permission
 from trust.model.clock import whole_second
 from trust.model.errors import Malformed, NotFound
-from trust.model.reaching_back import check_second_person
+from trust.model.reaching_back import check_reaching_back
 from trust.model.seal import SealState
 from trust.storage import tables
 
@@ -67,7 +69,13 @@ class Compromises:
     seals: Seals
 
     def declare(
-        self, ca_id: str, since: datetime, *, by: str, note: str = "", approved_by: str | None = None
+        self,
+        actor: Actor,
+        ca_id: str,
+        since: datetime,
+        *,
+        note: str = "",
+        approved_by: str | None = None,
     ) -> Touched:
         """Withdraws an authority from a time on. Repeating the call, also with an earlier time, completes missing
         steps.
@@ -80,15 +88,17 @@ class Compromises:
             raise Malformed(
                 "The time lies in the future.", "Give the time since when others may have the key."
             )
-        check_second_person(since, at, by=by, approved_by=approved_by)
+        with self.seals.operations.trail.refusals(actor, "compromised", subject=ca_id):
+            actor.check_may(Permission.SET_UP)
+            check_reaching_back(since, at, actor, approved_by)
         since = whole_second(since)
-        self._withdraw(ca_id, since, at)
+        self._withdraw(actor, ca_id, since, at)
         touched = self.touched(ca_id, since)
         for seal_id in touched.seals:
             seal = self.seals.registry.get(seal_id)
             if seal.state in _NOT_REVOKED:
                 why = note or f"{ca_id} compromised"
-                self.seals.revoke(seal_id, by=by, note=why, since=since, approved_by=approved_by)
+                self.seals.revoke(actor, seal_id, note=why, since=since, approved_by=approved_by)
         return touched
 
     def touched(self, ca_id: str, since: datetime) -> Touched:
@@ -110,7 +120,7 @@ class Compromises:
         ]
         return Touched(ca_id, since, [seal.seal_id for seal in made], files)
 
-    def _withdraw(self, ca_id: str, since: datetime, at: datetime) -> None:
+    def _withdraw(self, actor: Actor, ca_id: str, since: datetime, at: datetime) -> None:
         row = self._get(ca_id)
         moment = tables.to_micros(since) if row.since is None else min(tables.to_micros(since), row.since)
         with self.pki.database.write() as connection:
@@ -118,6 +128,8 @@ class Compromises:
             values = {"state": TrustState.COMPROMISED.value, "since": moment}
             tables.update(connection, sql.CaRow, {"id": ca_id}, values)
             _put_on_list(connection, row, moment, tables.to_micros(at))
+            act = Act("compromised", since.isoformat(), subject=ca_id)
+            self.seals.operations.trail.record(connection, actor.ref, act)
 
     def _stamped(self, row: sql.CaRow, since: datetime) -> list[TouchedFile]:
         """The sealed files and later versions that this generation of a time-stamp authority stamped since."""

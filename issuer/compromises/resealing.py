@@ -22,6 +22,7 @@ from issuer.ecertificates.issuing import Issuing
 from issuer.ecertificates.reserving import FOR_ABROAD
 from issuer.ecertificates.statuses import Statuses
 from trust.encoding.ecertificate_data import decode_ecertificate_data
+from trust.model.actor import Actor, Permission
 from trust.model.ecertificate import Application, IssuedECertificate, PlaceOnPage
 from trust.model.errors import Conflict, Malformed, TrustError
 from trust.model.seal import SealState
@@ -58,13 +59,14 @@ class Resealing:
     issuing: Issuing
     statuses: Statuses
 
-    def plan(self, old_seal: str, since: datetime | None = None) -> Sequence[bytes]:
+    def plan(self, actor: Actor, old_seal: str, since: datetime | None = None) -> Sequence[bytes]:
         """The public ids of e-certificates sealed with this seal since a time; by default since it is no longer
         trusted.
 
         Raises `Conflict` if no time is given and the seal is neither revoked nor lost.
         """
         seal = self.issuing.seals.registry.get(old_seal)
+        actor.check_may(Permission.ISSUE, seal.authority_id)
         if since is None:
             if seal.state not in (SealState.REVOKED, SealState.LOST):
                 raise Conflict(
@@ -76,12 +78,12 @@ class Resealing:
 
     def reseal(
         self,
+        actor: Actor,
         pids: Sequence[bytes],
         old_seal: str,
         new_seal: str,
         *,
         approval: int | None = None,
-        by: str = "operator",
     ) -> Iterator[Resealed]:
         """Seals each again, or says why not; a failure does not affect the others.
 
@@ -90,14 +92,16 @@ class Resealing:
         For the second approval by the seal's policy, the whole run is one request. Raises `NotPermitted` before
         anything is done.
         """
+        actor.check_may(Permission.ISSUE)
+        actor.check_may(Permission.CHANGE_STATUS)
         found = [self.issuing.issued(pid=pid) for pid in pids]
         at = self.issuing.clock.now()
         todo = [each for each in found if _left_out(each, at) is None]
         self.issuing.seals.using.check_many({new_seal: len(todo)}, approval, at)
         for each in found:
-            yield _left_out(each, at) or self._reseal(each, old_seal, new_seal, by)
+            yield _left_out(each, at) or self._reseal(actor, each, old_seal, new_seal)
 
-    def _reseal(self, old: IssuedECertificate, old_seal: str, new_seal: str, by: str) -> Resealed:
+    def _reseal(self, actor: Actor, old: IssuedECertificate, old_seal: str, new_seal: str) -> Resealed:
         try:
             if old.status is Status.SUSPENDED:
                 raise Conflict(
@@ -106,15 +110,15 @@ class Resealing:
                 )
             if new_seal == old_seal:
                 raise Malformed("The new seal is the old one.", "Name another seal of the authority.")
-            application = self._application(old, old_seal, new_seal, by)
-            outcome = self.statuses.replace_checked(old.pid, application, reason=RESEALED)
+            application = self._application(old, old_seal, new_seal)
+            outcome = self.statuses.replace_checked(actor, old.pid, application, reason=RESEALED)
         except TrustError as exc:
             return Resealed(old.identifier, ResealState.FAILED, None, exc)
         if outcome.error is not None:
             return Resealed(old.identifier, ResealState.FAILED, None, outcome.error)
         return Resealed(old.identifier, ResealState.RESEALED, outcome.issued)
 
-    def _application(self, old: IssuedECertificate, old_seal: str, new_seal: str, by: str) -> Application:
+    def _application(self, old: IssuedECertificate, old_seal: str, new_seal: str) -> Application:
         """An application for the next version, from the record as it was checked then, with its picture or its own
         page."""
         with self.issuing.database.read() as connection:
@@ -137,7 +141,6 @@ class Resealing:
             source_pdf=source,
             place=_place(place) if place is not None else None,
             replaces=old.pid,
-            caller=by,
             for_abroad=abroad is not None,
             may_lose_standard=True,  # it was accepted with or without the standard when it was sealed first
         )

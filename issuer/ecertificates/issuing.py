@@ -41,6 +41,8 @@ from issuer.seals.further import fields_for
 from issuer.seals.lifecycle import Seals
 from issuer.seals.registry import ESeal
 from ledger.log import Log
+from trust.audit.trail import Act
+from trust.model.actor import Actor, Permission
 from trust.model.clock import Clock, Entropy
 from trust.model.ecertificate import Application, Draft, IssuedECertificate, SealedECertificate
 from trust.model.errors import (
@@ -83,6 +85,15 @@ class Foreseen:
     uses: dict[str, int] = field(default_factory=dict)
 
 
+def of_actor(actor: Actor, applications: Iterable[Application]) -> list[Application]:
+    """The applications in the name of the actor. Raises `NotPermitted` if one is not for the actor to make."""
+    actor.check_may(Permission.ISSUE)
+    asked = [replace(each, caller=actor.caller, by=actor.ref) for each in applications]
+    for authority_id in {each.authority_id for each in asked}:
+        actor.check_may(Permission.ISSUE, authority_id)
+    return asked
+
+
 @dataclass(frozen=True, slots=True)
 class Issuing(Reading):
     """The use case. One instance may be used by many threads, because register and ledger serialise their writes."""
@@ -103,6 +114,7 @@ class Issuing(Reading):
 
     def issue(
         self,
+        actor: Actor,
         applications: Sequence[Application],
         *,
         approval: int | None = None,
@@ -114,19 +126,20 @@ class Issuing(Reading):
         `approval` is the number of a second person's approval, which a seal's policy may require for so many documents.
         Raises `NotPermitted` if it is missing, before anything is done.
         """
-        self.check_many(applications, approval)
-        return self.issue_checked(applications, on_progress=on_progress)
+        self.check_many(actor, applications, approval)
+        return self.issue_checked(actor, applications, on_progress=on_progress)
 
-    def check_many(self, applications: Iterable[Application], approval: int | None) -> None:
+    def check_many(self, actor: Actor, applications: Iterable[Application], approval: int | None) -> None:
         """Counts the documents of a whole request by seal, and uses up the approval if a seal's policy requires one.
 
         Raises `NotPermitted` (SEAL_NEEDS_APPROVAL).
         """
-        self._with_approval(self.seals.using.check_many, list(applications), approval)
+        with self.operations.trail.refusals(actor, "issue"):
+            self._with_approval(self.seals.using.check_many, of_actor(actor, applications), approval)
 
-    def foresee_many(self, applications: Iterable[Application], approval: int | None) -> None:
+    def foresee_many(self, actor: Actor, applications: Iterable[Application], approval: int | None) -> None:
         """Raises what `check_many` would raise now, but does not use up the approval."""
-        self._with_approval(self.seals.using.foresee_many, list(applications), approval)
+        self._with_approval(self.seals.using.foresee_many, of_actor(actor, applications), approval)
 
     def _with_approval(
         self,
@@ -143,7 +156,7 @@ class Issuing(Reading):
 
     def _is_issued(self, application: Application) -> bool:
         try:
-            return self.find_issued(application) is not None
+            return self._find_issued(application) is not None
         except RequestError:
             return False
 
@@ -162,6 +175,7 @@ class Issuing(Reading):
 
     def issue_checked(
         self,
+        actor: Actor,
         applications: Sequence[Application],
         *,
         on_progress: Progress | None = None,
@@ -172,25 +186,43 @@ class Issuing(Reading):
         `seen` maps public ids to the rows of earlier parts; the caller passes the same dict with every part.
         Raises `ClockDoubted` before anything is done.
         """
+        with self.operations.trail.refusals(actor, "issue"):
+            applications = of_actor(actor, applications)
         self.log.check_clock()  # before anything is reserved, because with a wrong clock it could not be finished
         outcomes: list[Outcome] = []
         seen = {} if seen is None else seen
         for start in range(0, len(applications), BATCH):
             batch = applications[start : start + BATCH]
-            outcomes += self._issue_batch(batch, seen)
+            finished = self._issue_batch(batch, seen)
+            self._write_down_refused(actor, finished)
+            outcomes += finished
             if on_progress is not None:
                 on_progress(len(batch))
         return outcomes
 
-    def foresee(self, applications: Iterable[Application], foreseen: Foreseen) -> list[Outcome]:
+    def _write_down_refused(self, actor: Actor, outcomes: Sequence[Outcome]) -> None:
+        refused = [
+            Act("issue", each.error.code)
+            for each in outcomes
+            if isinstance(each.error, NotPermitted | Conflict)
+        ]
+        if refused:
+            with self.database.write() as connection:
+                self.operations.trail.record(connection, actor.ref, *refused)
+
+    def foresee(self, actor: Actor, applications: Iterable[Application], foreseen: Foreseen) -> list[Outcome]:
         """The outcomes that `issue_checked` would give now, for a dry run. Nothing is stored, sealed or counted.
 
         A row that would be issued has neither an e-certificate nor an error. `foreseen` is passed from part to part.
         """
-        return [self._foresee(application, foreseen) for application in applications]
+        return [self._foresee(application, foreseen) for application in of_actor(actor, applications)]
 
-    def check(self, application: Application) -> CheckedApplication:
+    def check(self, actor: Actor, application: Application) -> CheckedApplication:
         """Step 1 alone. Raises `RequestError` with every reason."""
+        (asked,) = of_actor(actor, [application])
+        return self._check(asked)
+
+    def _check(self, application: Application) -> CheckedApplication:
         at = self.clock.now()
         profile = load_profile(application.type_short)
         authority = self.pki.authorities.get(application.authority_id)
@@ -253,10 +285,14 @@ class Issuing(Reading):
                 return
         self.recording.record([self.stamping.seal(self._draft_of(row))])
 
-    def find_issued(self, application: Application) -> IssuedECertificate | None:
+    def find_issued(self, actor: Actor, application: Application) -> IssuedECertificate | None:
         """The e-certificate that was issued for an identical request before, or None. Raises `RequestError` if the
         application violates a rule."""
-        checked = self.check(application)
+        (asked,) = of_actor(actor, [application])
+        return self._find_issued(asked)
+
+    def _find_issued(self, application: Application) -> IssuedECertificate | None:
+        checked = self._check(application)
         key = request_key(checked.authority.authority_id, checked, 1, None)
         with self.database.read() as connection:
             row = ecertificates_sql.find_ecertificate(connection, request_key=key)
@@ -276,7 +312,7 @@ class Issuing(Reading):
         with self.database.snapshot():
             for position, application in enumerate(applications):
                 try:
-                    checked[position] = self.check(application)
+                    checked[position] = self._check(application)
                 except RequestError as exc:
                     outcomes[position] = Outcome(application.row, None, exc)
         reserved = self.reserving.reserve_many(list(checked.values()))
@@ -356,7 +392,7 @@ class Issuing(Reading):
 
     def _foresee(self, application: Application, foreseen: Foreseen) -> Outcome:
         try:
-            checked = self.check(application)
+            checked = self._check(application)
             key = request_key(checked.authority.authority_id, checked, 1, None)
             if key in foreseen.rows:
                 row, digest = foreseen.rows[key]

@@ -19,6 +19,7 @@ from issuer.seals.lifecycle import Seals
 from issuer.seals.registry import ESeal
 from ledger.log import Appended, AppendRequest, Log
 from ledger.proof import format_receipt
+from trust.audit.trail import Act
 from trust.encoding.commitment import SALT_BYTES, document_commit, ecertificate_ref
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.encoding.entry import EntryKind
@@ -130,6 +131,13 @@ class _Batch:
 
     def finish(self, connection: Connection, appended: Sequence[tuple[Operation, Appended]]) -> None:
         at = self.recording.clock.now()
+        self.recording.operations.write_down_each(
+            connection,
+            [
+                (operation, Act("issue", "issued", pid=self.sealed[operation.operation_id].draft.pid))
+                for operation, _ in appended
+            ],
+        )
         ecertificates_sql.set_issued(
             connection,
             {

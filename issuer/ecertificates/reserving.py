@@ -14,7 +14,7 @@ from issuer.catalogue import TypeProfile, load_profile
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.drafting import CheckedApplication, encode_values, metadata_of
 from issuer.operations import sql as operations_sql
-from issuer.operations.model import OperationKind
+from issuer.operations.model import Operation, OperationKind
 from issuer.operations.operations import Operations
 from issuer.seals.further import FurtherSeal, choose_further, encode_further
 from issuer.seals.lifecycle import Seals
@@ -224,15 +224,18 @@ class Reserving:
             )
             rows.append(row)
             operations.append(
-                operations_sql.OperationRow(
-                    id=operation_id,
-                    ecertificate_id=row_id,
-                    kind=OperationKind.ISSUED.value,
-                    actor=authority.authority_id,
-                    caller=application.caller,
-                    salt=b"",
-                    at=micros,
-                    held_until=operations_sql.end_of_lease(micros),
+                operations_sql.row_of(
+                    Operation(
+                        operation_id=operation_id,
+                        kind=OperationKind.ISSUED,
+                        ecertificate_id=row_id,
+                        actor=authority.authority_id,
+                        at=micros,
+                        salt=b"",
+                        caller=application.caller,
+                        decided_by=application.by,
+                    ),
+                    operations_sql.end_of_lease(micros),
                 )
             )
             documents += [

@@ -22,8 +22,10 @@ from issuer.operations import sql as operations_sql
 from issuer.operations.model import STATUS_KINDS, Operation, OperationKind
 from issuer.operations.operations import Operations
 from ledger.log import Appended, AppendRequest
+from trust.audit.trail import Act
 from trust.encoding.commitment import content_root, ecertificate_ref
 from trust.encoding.entry import EntryKind
+from trust.model.actor import SYSTEM, Actor, Permission
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Conflict, Malformed, NotPermitted, RequestError, StorageError
 from trust.model.status import RevocationReason, Status, StatusAct, next_status
@@ -41,48 +43,50 @@ _MAX_NOTE = 200
 
 @dataclass(frozen=True, slots=True)
 class Statuses:
-    """The use case. `actor` is the acting authority, which must be the one that issued."""
+    """The use case. Only the authority that issued may act, and the operator."""
 
     issuing: Issuing
     operations: Operations
 
     def change(
-        self, pid: bytes, act: StatusAct, *, reason: str, actor: str | None = None, note: str = ""
+        self, actor: Actor, pid: bytes, act: StatusAct, *, reason: str, note: str = ""
     ) -> IssuedECertificate:
         """Suspends, reinstates or revokes. Raises `RequestError`, `ClockDoubted`."""
         if act is StatusAct.REPLACE:
             raise Malformed("A replacement needs the new record.", "Use replace with the corrected record.")
-        check_reason(act, reason, note)
-        self.issuing.log.check_clock()
-        self._settle_replacement(pid)
-        operation = self._announce(pid, act, reason, note, actor)
+        with self.operations.trail.refusals(actor, act.value, pid=pid):
+            actor.check_may(Permission.CHANGE_STATUS)
+            check_reason(act, reason, note)
+            self.issuing.log.check_clock()
+            self._settle_replacement(pid)
+            operation = self._announce(actor, pid, act, reason, note)
         self.operations.complete([operation], _Completing(self.issuing))
         return self.issuing.issued(pid=pid)
 
-    def replace(
-        self, pid: bytes, application: Application, *, reason: str, actor: str | None = None
-    ) -> Outcome:
+    def replace(self, actor: Actor, pid: bytes, application: Application, *, reason: str) -> Outcome:
         """Issues the next version and marks this one REPLACED. Raises `RequestError`, `ClockDoubted`."""
-        self.issuing.check_many([application], None)
-        return self.replace_checked(pid, application, reason=reason, actor=actor)
+        with self.operations.trail.refusals(actor, StatusAct.REPLACE.value, pid=pid):
+            self._check_may_replace(actor)
+            self.issuing.check_many(actor, [application], None)
+        return self.replace_checked(actor, pid, application, reason=reason)
 
-    def replace_checked(
-        self, pid: bytes, application: Application, *, reason: str, actor: str | None = None
-    ) -> Outcome:
+    def replace_checked(self, actor: Actor, pid: bytes, application: Application, *, reason: str) -> Outcome:
         """`replace` as a part of a request, after `Issuing.check_many` has accepted the whole request."""
-        check_reason(StatusAct.REPLACE, reason, "")
-        old = self.issuing.issued(pid=pid)
-        _check_actor(old.authority_id, actor)
-        if old.status is Status.REPLACED:
-            (outcome,) = self.issuing.issue_checked([application])
-            return outcome
-        self.issuing.check(application)
-        self.issuing.log.check_clock()
-        self._settle_replacement(pid)
-        operation = self._announce(pid, StatusAct.REPLACE, reason, "", actor)
+        with self.operations.trail.refusals(actor, StatusAct.REPLACE.value, pid=pid):
+            self._check_may_replace(actor)
+            check_reason(StatusAct.REPLACE, reason, "")
+            old = self.issuing.issued(pid=pid)
+            _check_issuer(actor, old.authority_id)
+            if old.status is Status.REPLACED:
+                (outcome,) = self.issuing.issue_checked(actor, [application])
+                return outcome
+            self.issuing.check(actor, application)
+            self.issuing.log.check_clock()
+            self._settle_replacement(pid)
+            operation = self._announce(actor, pid, StatusAct.REPLACE, reason, "")
         with self.operations.releasing([operation]):
             try:
-                (outcome,) = self.issuing.issue_checked([application])
+                (outcome,) = self.issuing.issue_checked(actor, [application])
             except RequestError:
                 self.operations.let_go([operation], _Completing(self.issuing))
                 raise
@@ -103,7 +107,7 @@ class Statuses:
             left = ecertificates_sql.issued_but_not_replacing(connection)
         for pid in left:  # announced only after the new version was issued, as it was done before
             try:
-                operation = self._announce(pid, StatusAct.REPLACE, "replaced", "", None)
+                operation = self._announce(SYSTEM, pid, StatusAct.REPLACE, "replaced", "")
                 self.operations.complete([operation], _Completing(self.issuing))
                 unreplaced += 1
             except Conflict:
@@ -134,14 +138,20 @@ class Statuses:
             self.issuing.finish_or_withdraw_next_version(row.id or 0)
         _settle(self.operations, operation, _Completing(self.issuing))
 
-    def _announce(self, pid: bytes, act: StatusAct, reason: str, note: str, actor: str | None) -> Operation:
+    @staticmethod
+    def _check_may_replace(actor: Actor) -> None:
+        actor.check_may(Permission.ISSUE)
+        actor.check_may(Permission.CHANGE_STATUS)
+
+    def _announce(self, actor: Actor, pid: bytes, act: StatusAct, reason: str, note: str) -> Operation:
         with self.issuing.database.write() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
-            _check_actor(row.authority_id, actor)
+            _check_issuer(actor, row.authority_id)
             next_status(Status(row.status), act)
             operation = self.operations.announce(
                 connection,
                 _KINDS[act],
+                by=actor.ref,
                 ecertificate_id=row.id or 0,
                 reason=reason,
                 note=note or None,
@@ -194,12 +204,16 @@ class _Completing:
             if row is None:
                 continue
             act = _ACTS[operation.kind]
+            status = next_status(Status(row.status), act)
+            self.issuing.operations.write_down(
+                connection, operation, Act(act.value, status.value, pid=bytes(row.pid))
+            )
             tables.update(
                 connection,
                 ecertificates_sql.ECertificateRow,
                 {"id": row.id},
                 {
-                    "status": next_status(Status(row.status), act).value,
+                    "status": status.value,
                     "status_reason": operation.reason if act is not StatusAct.REINSTATE else None,
                     "status_at": operation.at,
                     "pending_operation": None,
@@ -251,6 +265,6 @@ def check_reason(act: StatusAct, reason: str, note: str) -> None:
         raise Malformed("A change of status needs a reason.", "Give it in a few words.", code="REASON")
 
 
-def _check_actor(issuer: str, actor: str | None) -> None:
-    if actor is not None and actor != issuer:
+def _check_issuer(actor: Actor, issuer: str) -> None:
+    if not actor.sees(issuer):
         raise NotPermitted("Only the authority that issued an e-certificate may change its status.")

@@ -29,8 +29,10 @@ from issuer.operations import sql as operations_sql
 from issuer.operations.model import Operation, OperationKind
 from issuer.operations.operations import Operations
 from ledger.log import Appended, AppendRequest
+from trust.audit.trail import Act
+from trust.model.actor import Actor, Permission
 from trust.model.errors import Conflict, Malformed
-from trust.model.people import is_same_person
+from trust.model.people import check_second_person
 from trust.model.status import Status
 
 _MAX_NAME = 64
@@ -69,7 +71,7 @@ class Erasing:
     operations: Operations
     forget: Forget = lambda connection, pid, lone_holder_refs: {}
 
-    def erase(self, pid: bytes, *, basis: str, requested_by: str, approved_by: str) -> Erased:
+    def erase(self, actor: Actor, pid: bytes, *, basis: str, requested_by: str, approved_by: str) -> Erased:
         """Erases; durable on return. Raises `NotFound`, `Conflict` (in force, or being changed), `Malformed`."""
         if basis not in [known.value for known in ErasureBasis]:
             choices = ", ".join(known.value for known in ErasureBasis)
@@ -77,10 +79,11 @@ class Erasing:
         for name in (requested_by, approved_by):
             if not name.strip() or len(name) > _MAX_NAME or not name.isprintable() or "|" in name:
                 raise Malformed(f"Give who asks and who approves, each in up to {_MAX_NAME} characters.")
-        if is_same_person(requested_by, approved_by):
-            raise Malformed("Nobody approves an erasure of their own.", "A second person has to approve it.")
-        self.issuing.log.check_clock()
-        operation = self._announce(pid, basis, requested_by.strip(), approved_by.strip())
+        with self.operations.trail.refusals(actor, "erase", pid=pid):
+            actor.check_may(Permission.ERASE)
+            check_second_person(requested_by, approved_by, "Nobody approves an erasure of their own.")
+            self.issuing.log.check_clock()
+            operation = self._announce(actor, pid, basis, requested_by.strip(), approved_by.strip())
         completing = _Completing(self.issuing, self.forget)
         (appended,) = self.operations.complete([operation], completing)
         return Erased(appended.seq, completing.rows, self._overwrite())
@@ -96,7 +99,9 @@ class Erasing:
     def _overwrite(self) -> bool:
         return self.issuing.database.forget_deleted(erasing_sql.ERASABLE)
 
-    def _announce(self, pid: bytes, basis: str, requested_by: str, approved_by: str) -> Operation:
+    def _announce(
+        self, actor: Actor, pid: bytes, basis: str, requested_by: str, approved_by: str
+    ) -> Operation:
         with self.issuing.database.write() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
             if Status(row.status) not in (Status.REVOKED, Status.REPLACED):
@@ -107,6 +112,7 @@ class Erasing:
             operation = self.operations.announce(
                 connection,
                 OperationKind.ERASED,
+                by=actor.ref,
                 ecertificate_id=row.id or 0,
                 reason=basis,
                 requested_by=requested_by,
@@ -144,6 +150,9 @@ class _Completing:
             row = ecertificates_sql.claimed_for(connection, operation)
             if row is None:
                 continue
+            self.issuing.operations.write_down(
+                connection, operation, Act("erase", operation.reason or "", pid=bytes(row.pid))
+            )
             found, lone_holder_refs = erasing_sql.erase_ecertificate(connection, operation)
             self.rows.update(found)
             self.rows["later_version"] = archive_sql.erase_versions(connection, row.id or 0)

@@ -96,6 +96,7 @@ WITH_MAC: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The tables whose rows contain a MAC, each with the columns that it covers."""
 
+_DECIDED: Final = ("decided_by", "decided_for", "decided_name")
 _COLUMNS: Final = {table: frozenset(columns) for table, columns in WITH_MAC.items()}
 _log = logging.getLogger("yinzheng.register")
 
@@ -505,7 +506,8 @@ class RegisterGuard:
 
 def _with_note(operation: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the MAC of an operation covers under the name of `note`: of a status act its note, of an issue the caller,
-    of an erasure the two persons. The kind, which the MAC covers too, says which; all were in one column before."""
+    of an erasure the two persons. The kind, which the MAC covers too, says which; all were in one column before. Who
+    decided is beside it since that is written down."""
     note, caller = operation["note"], operation["caller"]
     people = [operation[name] for name in ("requested_by", "approved_by") if operation[name] is not None]
     match operation["kind"]:
@@ -516,7 +518,10 @@ def _with_note(operation: Mapping[str, Any]) -> Mapping[str, Any]:
         case _:
             own, others = note, [caller, *people]
     is_in_place = all(each is None for each in others)
-    return {**operation, "note": own if is_in_place else [own, *others]}
+    covered = own if is_in_place else [own, *others]
+    if operation["decided_by"] is not None:
+        covered = [covered, *(operation[name] for name in _DECIDED)]
+    return {**operation, "note": covered}
 
 
 def _shown(key: Key) -> str:

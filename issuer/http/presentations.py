@@ -8,9 +8,9 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import Field
 
-from issuer.http.ecertificates import own
 from issuer.presenting.presenting import Level
 from issuer.service import IssuerService
+from trust.model.actor import Permission
 from trust.web.api import (
     API,
     PROBLEMS,
@@ -32,7 +32,6 @@ class PresentBody(Body):
 
 def presentations_router(service: IssuerService, callers: Callers) -> APIRouter:
     router = APIRouter(prefix=API)
-    access = service.access
 
     @router.post(
         "/presentations",
@@ -43,17 +42,16 @@ def presentations_router(service: IssuerService, callers: Callers) -> APIRouter:
     )
     def present(body: PresentBody, authorization: Authorization = None) -> Response:
         """Begins to show an e-certificate, for a department's own app; holders use their wallet."""
-        who = callers.check(authorization, "cert.present")
-        found = own(service.issuing.issued(pid=read_pid(body.pid)), who)
+        who = callers.check(authorization, Permission.PRESENT)
         shown = service.presenting.start(
-            found.pid,
+            who,
+            read_pid(body.pid),
             purpose=body.purpose,
             level=Level(body.level),
             audience=body.audience,
             ttl=timedelta(seconds=body.ttl_seconds),
         )
         code, changes_at = service.presenting.code(shown, service.clock.now())
-        access.trail.record(who.label, "present", found.pid, body.purpose, "started")
         return private(
             {"code": code, "changes_at": changes_at.isoformat(), "ends_at": shown.expires_at.isoformat()}, 201
         )

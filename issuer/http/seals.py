@@ -20,12 +20,12 @@ from issuer.pki.identities import SealIdentity
 from issuer.seals.registry import ESeal, SealApplication, SealEvent
 from issuer.service import IssuerService
 from keys.suites import Suite
-from trust.model.errors import Malformed, NotFound, NotPermitted
+from trust.model.actor import Actor, Permission
+from trust.model.errors import Malformed, NotFound
 from trust.model.seal import SealPolicy, SealShape
-from trust.people.api_clients import ApiCaller
 from trust.web.api import API, Authorization, Body
 
-CallerOf = Callable[[str | None, str], ApiCaller]
+CallerOf = Callable[[str | None, Permission], Actor]
 
 
 class ApplyBody(Body):
@@ -67,20 +67,18 @@ Number = Annotated[int, ApiPath(ge=1, le=(1 << 63) - 1)]
 
 
 def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
-    access = service.access
     router = APIRouter(prefix=API, tags=["seals"])
     seals = service.seals
 
-    def own(seal_id: str, who: ApiCaller) -> SealApplication:
+    def own(seal_id: str, who: Actor) -> SealApplication:
         """The seal, if the caller may see it. Raises the same `NotFound` for another department's as for a missing
         one."""
         found = seals.registry.application(seal_id)
-        if who.authority_id is not None and found.authority_id != who.authority_id:
+        if not who.sees(found.authority_id):
             raise NotFound(f"There is no seal {seal_id}.", "Check its id.", code="UNKNOWN_SEAL")
         return found
 
-    def answer(seal_id: str, who: ApiCaller, act: str, status: int = 200) -> JSONResponse:
-        access.trail.record(who.label, f"seal.{act}", None, None, "done")
+    def answer(seal_id: str, status: int = 200) -> JSONResponse:
         return JSONResponse(_json_of(seal_id), status, {"Cache-Control": "no-store"})
 
     def _json_of(seal_id: str) -> dict[str, Any]:
@@ -88,43 +86,28 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
         made = next((seal for seal in seals.registry.list() if seal.seal_id == seal_id), None)
         return seal_json(found, made)
 
-    def _identity(identity_id: str | None, who: ApiCaller) -> SealIdentity | None:
-        """The certificate from outside, for callers without a department only, because such certificates belong to
-        none."""
-        if identity_id is None:
-            return None
-        if who.authority_id is not None:
-            raise NotPermitted(
-                "A department's key cannot choose a certificate from outside.",
-                "Ask the operator to make the seal.",
-            )
-        return service.identities.get(identity_id)
+    def _identity(identity_id: str | None) -> SealIdentity | None:
+        return service.identities.get(identity_id) if identity_id is not None else None
 
     @router.get("/seals", operation_id="listSeals")
     def listed(authorization: Authorization = None) -> JSONResponse:
-        who = caller(authorization, "seal")
+        who = caller(authorization, Permission.HANDLE_SEALS)
         made = {seal.seal_id: seal for seal in seals.registry.list()}
         ids = [*made, *(each.seal_id for each in seals.registry.applications())]
         mine = [seals.registry.application(seal_id) for seal_id in ids]
-        shown = [
-            seal_json(each, made.get(each.seal_id))
-            for each in mine
-            if who.authority_id in (None, each.authority_id)
-        ]
+        shown = [seal_json(each, made.get(each.seal_id)) for each in mine if who.sees(each.authority_id)]
         return JSONResponse({"seals": shown}, headers={"Cache-Control": "no-store"})
 
     @router.post("/seals", status_code=201, operation_id="applyForSeal")
     def apply(body: ApplyBody, authorization: Authorization = None) -> JSONResponse:
-        who = caller(authorization, "seal")
-        if who.authority_id not in (None, body.authority):
-            raise NotPermitted("This key cannot act for another authority.", "Use that authority's key.")
+        who = caller(authorization, Permission.HANDLE_SEALS)
         if body.suite not in [known.value for known in Suite]:
             raise Malformed("There is no such suite.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256.")
         seals.apply(
+            who,
             body.id,
             body.authority,
             Suite(body.suite),
-            by=who.key_id,
             second_line=body.second_line,
             diameter_mm=body.diameter_mm,
             shape=body.shape,
@@ -133,17 +116,17 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
             renews=body.renews,
             note=body.note,
         )
-        return answer(body.id, who, "apply", 201)
+        return answer(body.id, 201)
 
     @router.get("/seals/{seal_id}", operation_id="getSeal")
     def one(seal_id: str, authorization: Authorization = None) -> JSONResponse:
-        own(seal_id, caller(authorization, "seal"))
+        own(seal_id, caller(authorization, Permission.HANDLE_SEALS))
         return JSONResponse(_json_of(seal_id), headers={"Cache-Control": "no-store"})
 
     @router.get("/seals/{seal_id}/preview", operation_id="previewSeal", response_class=Response)
     def preview(seal_id: str, authorization: Authorization = None) -> Response:
         """The picture, as SVG, before and after it is made."""
-        own(seal_id, caller(authorization, "seal"))
+        own(seal_id, caller(authorization, Permission.HANDLE_SEALS))
         headers = {
             "Cache-Control": "no-store",
             "Content-Security-Policy": "default-src 'none'; img-src data:",
@@ -152,7 +135,7 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
 
     @router.get("/seals/{seal_id}/history", operation_id="getSealHistory")
     def history(seal_id: str, authorization: Authorization = None) -> JSONResponse:
-        own(seal_id, caller(authorization, "seal"))
+        own(seal_id, caller(authorization, Permission.HANDLE_SEALS))
         events = [_event_json(each) for each in seals.registry.history(seal_id)]
         return JSONResponse({"events": events}, headers={"Cache-Control": "no-store"})
 
@@ -160,7 +143,7 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
     def uses(
         seal_id: str, since: datetime | None = None, authorization: Authorization = None
     ) -> JSONResponse:
-        own(seal_id, caller(authorization, "seal"))
+        own(seal_id, caller(authorization, Permission.HANDLE_SEALS))
         listed = [
             {"at": use.at.isoformat(), "by": use.by, "pid": use.pid.hex()}
             for use in seals.registry.uses(seal_id, since=_zoned(since))
@@ -169,52 +152,52 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
 
     @router.put("/seals/{seal_id}/policy", operation_id="authoriseSeal")
     def authorise(seal_id: str, body: PolicyBody, authorization: Authorization = None) -> JSONResponse:
-        who = caller(authorization, "seal.review")
+        who = caller(authorization, Permission.REVIEW_SEALS)
         own(seal_id, who)
         policy = SealPolicy(body.types, body.callers, body.per_day, body.second_approval_above)
-        seals.authorise(seal_id, policy, by=who.key_id, note=body.note)
-        return answer(seal_id, who, "authorise")
+        seals.authorise(who, seal_id, policy, note=body.note)
+        return answer(seal_id)
 
     @router.post("/seals/{seal_id}/requests", status_code=201, operation_id="requestManyUses")
     def request_many(seal_id: str, body: ManyBody, authorization: Authorization = None) -> JSONResponse:
-        who = caller(authorization, "seal")
+        who = caller(authorization, Permission.HANDLE_SEALS)
         own(seal_id, who)
-        number = seals.using.request_many(seal_id, body.count, by=who.key_id)
+        number = seals.using.request_many(who, seal_id, body.count)
         return JSONResponse({"approval": number}, 201, {"Cache-Control": "no-store"})
 
     @router.post("/seals/{seal_id}/requests/{number}/approve", operation_id="approveManyUses")
     def approve_many(seal_id: str, number: Number, authorization: Authorization = None) -> JSONResponse:
-        who = caller(authorization, "seal.review")
+        who = caller(authorization, Permission.REVIEW_SEALS)
         own(seal_id, who)
-        seals.using.approve_many(number, by=who.key_id, seal_id=seal_id)
-        return answer(seal_id, who, "approve-many")
+        seals.using.approve_many(who, number, seal_id=seal_id)
+        return answer(seal_id)
 
     @router.post("/seals/{seal_id}/{act}", operation_id="actOnSeal")
     def act_on(seal_id: str, act: str, body: ActBody, authorization: Authorization = None) -> JSONResponse:
         """`act` is approve, reject, make, record, freeze, unfreeze, report-lost or revoke."""
-        who = caller(authorization, "seal.review" if act in _REVIEWS else "seal")
+        who = caller(authorization, Permission.REVIEW_SEALS if act in _REVIEWS else Permission.HANDLE_SEALS)
         own(seal_id, who)
-        by, note, since = who.key_id, body.note, _zoned(body.since)
+        note, since = body.note, _zoned(body.since)
         match act:
             case "approve":
-                seals.approve(seal_id, by=by, note=note)
+                seals.approve(who, seal_id, note=note)
             case "reject":
-                seals.reject(seal_id, by=by, note=note)
+                seals.reject(who, seal_id, note=note)
             case "make":
-                seals.make_approved(seal_id, by=by, identity=_identity(body.identity, who))
+                seals.make_approved(who, seal_id, identity=_identity(body.identity))
             case "record":
-                seals.record(seal_id, by=by)
+                seals.record(who, seal_id)
             case "freeze":
-                seals.freeze(seal_id, by=by, note=note)
+                seals.freeze(who, seal_id, note=note)
             case "unfreeze":
-                seals.unfreeze(seal_id, by=by, note=note)
+                seals.unfreeze(who, seal_id, note=note)
             case "report-lost":
-                seals.report_lost(seal_id, by=by, note=note, since=since)
+                seals.report_lost(who, seal_id, note=note, since=since)
             case "revoke":
-                seals.revoke(seal_id, by=by, note=note, since=since)
+                seals.revoke(who, seal_id, note=note, since=since)
             case _:
                 raise NotFound("There is no such act.", "See the description of this path.")
-        return answer(seal_id, who, act)
+        return answer(seal_id)
 
     return router
 

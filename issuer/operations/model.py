@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from trust.model.actor import ActorRef
+
 LEASE = timedelta(minutes=5)
 """How long operations stay with the process that announced or claimed them, if it does not ask again."""
 
@@ -25,6 +27,7 @@ class OperationKind(StrEnum):
     ERASED = "ERASED"
     STATUS_LIST = "STATUS_LIST"
     SEAL_EVENT = "SEAL_EVENT"
+    AUDIT_TRAIL = "AUDIT_TRAIL"
     REGISTER = "REGISTER"
     GAP = "GAP"
 
@@ -44,7 +47,9 @@ class Operation:
 
     `actor` is the authority in the ledger's entry. `at` is in microseconds since 1970, as the commitments of status
     entries contain it. `reason` and `note` belong to a status act, `reason` also to an erasure, whose two persons are
-    `requested_by` and `approved_by`. `caller` is who asked for an issue. `entry_seq` is None until it is done.
+    `requested_by` and `approved_by`. `caller` is who asked for an issue, as a seal's policy names them. `decided_by` is
+    who decided, for the audit trail; None for acts from before it was written down. `entry_seq` is None until an
+    operation is done.
     """
 
     operation_id: int
@@ -58,5 +63,6 @@ class Operation:
     caller: str | None = None
     requested_by: str | None = None
     approved_by: str | None = None
+    decided_by: ActorRef | None = None
     is_done: bool = False
     entry_seq: int | None = None

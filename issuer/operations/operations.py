@@ -21,6 +21,8 @@ from sqlalchemy.engine import Connection
 from issuer.operations import sql
 from issuer.operations.model import Operation, OperationKind
 from ledger.log import Appended, AppendRequest, Log
+from trust.audit.trail import Act, Trail
+from trust.model.actor import SYSTEM, ActorRef
 from trust.model.clock import Clock
 from trust.model.errors import Conflict, OperationalError, StorageError, TrustError
 from trust.storage import tables
@@ -57,41 +59,43 @@ class Operations:
     database: Database
     log: Log
     clock: Clock
+    trail: Trail
 
     def announce(
         self,
         connection: Connection,
         kind: OperationKind,
         *,
+        by: ActorRef,
         ecertificate_id: int = 0,
         actor: str,
         at: int | None = None,
         salt: bytes = b"",
         reason: str | None = None,
         note: str | None = None,
-        caller: str | None = None,
         requested_by: str | None = None,
         approved_by: str | None = None,
     ) -> Operation:
         """Stores the act in the caller's transaction; from its end on it is in the hands of this process.
 
-        `at` is in microseconds since 1970; by default it is now.
+        `by` is who decided, `actor` the authority in the ledger's entry. `at` is in microseconds since 1970; by default
+        it is now.
         """
         now = self.now()
-        return sql.announce(
-            connection,
-            kind,
+        operation = Operation(
+            operation_id=0,
+            kind=kind,
             ecertificate_id=ecertificate_id,
             actor=actor,
             at=now if at is None else at,
             salt=salt,
             reason=reason,
             note=note,
-            caller=caller,
             requested_by=requested_by,
             approved_by=approved_by,
-            held_until=sql.end_of_lease(now),
+            decided_by=by,
         )
+        return sql.announce(connection, operation, held_until=sql.end_of_lease(now))
 
     def complete(self, operations: Sequence[Operation], completing: Completing) -> list[Appended]:
         """Appends and completes announced operations, all of them or none; returns their entries in the same order.
@@ -187,6 +191,14 @@ class Operations:
             if not after:
                 return
             yield claimed, edited
+
+    def write_down(self, connection: Connection, operation: Operation, act: Act) -> None:
+        """Writes into the audit trail, in the transaction that completes it, what an operation did."""
+        self.write_down_each(connection, [(operation, act)])
+
+    def write_down_each(self, connection: Connection, acts: Sequence[tuple[Operation, Act]]) -> None:
+        """`write_down` for many operations."""
+        self.trail.record_each(connection, [(each.decided_by or SYSTEM.ref, act) for each, act in acts])
 
     def releasing(self, operations: Sequence[Operation]) -> AbstractContextManager[None]:
         """If the block fails, puts the operations out of hand, so that others may carry them on at once."""

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
 from issuer.operations.model import LEASE, Operation, OperationKind
+from trust.model.actor import ActorRef
 from trust.model.errors import StorageError
 from trust.storage.tables import (
     BigKey,
@@ -44,6 +45,9 @@ class OperationRow(SQLModel, table=True):
     caller: str | None = None
     requested_by: str | None = None
     approved_by: str | None = None
+    decided_by: str | None = None
+    decided_for: str | None = None
+    decided_name: str | None = None
     actor: str = Field(max_length=64)
     salt: bytes = blob()
     at: int = Field(sa_type=sa.BigInteger)
@@ -68,37 +72,33 @@ def end_of_lease(now: int) -> int:
     return now + _LEASE_MICROS
 
 
-def announce(
-    connection: Connection,
-    kind: OperationKind,
-    *,
-    ecertificate_id: int = 0,
-    actor: str,
-    at: int,
-    salt: bytes = b"",
-    reason: str | None = None,
-    note: str | None = None,
-    caller: str | None = None,
-    requested_by: str | None = None,
-    approved_by: str | None = None,
-    held_until: int | None = None,
-) -> Operation:
-    """Stores an act that is decided on, in the transaction of the decision."""
-    row = OperationRow(
-        ecertificate_id=ecertificate_id,
-        kind=kind.value,
-        reason=reason,
-        note=note,
-        caller=caller,
-        requested_by=requested_by,
-        approved_by=approved_by,
-        actor=actor,
-        salt=salt,
-        at=at,
-        held_until=held_until,
-    )
+def announce(connection: Connection, operation: Operation, *, held_until: int | None = None) -> Operation:
+    """Stores an act that is decided on, in the transaction of the decision; returns it with its id."""
+    row = row_of(operation, held_until)
     row.id = insert(connection, row)
     return as_operation(row)
+
+
+def row_of(operation: Operation, held_until: int | None) -> OperationRow:
+    """The row of an act that is not done; an id of 0 is left to the database."""
+    by = operation.decided_by
+    return OperationRow(
+        id=operation.operation_id or None,
+        ecertificate_id=operation.ecertificate_id,
+        kind=operation.kind.value,
+        reason=operation.reason,
+        note=operation.note,
+        caller=operation.caller,
+        requested_by=operation.requested_by,
+        approved_by=operation.approved_by,
+        decided_by=by.ref if by is not None else None,
+        decided_for=by.organisation if by is not None else None,
+        decided_name=by.name if by is not None else None,
+        actor=operation.actor,
+        salt=operation.salt,
+        at=operation.at,
+        held_until=held_until,
+    )
 
 
 def note_done(
@@ -317,6 +317,7 @@ def forget_operations(connection: Connection, ecertificate_id: int, *, but: int)
         sa.select(table.c.id).where(table.c.ecertificate_id == ecertificate_id, table.c.id != but)
     ).scalars()
     emptied = {"note": None, "reason": None, "caller": None, "salt": b""}
+    emptied |= dict.fromkeys(("decided_by", "decided_for", "decided_name"))
     return sum(update(connection, OperationRow, {"id": each}, emptied) for each in others.all())
 
 
@@ -333,6 +334,11 @@ def as_operation(row: OperationRow) -> Operation:
         caller=row.caller,
         requested_by=row.requested_by,
         approved_by=row.approved_by,
+        decided_by=(
+            ActorRef(row.decided_by, row.decided_for, row.decided_name or "")
+            if row.decided_by is not None
+            else None
+        ),
         is_done=row.done,
         entry_seq=row.entry_seq,
     )

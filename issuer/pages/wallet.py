@@ -28,10 +28,12 @@ from issuer.ecertificates.drafting import display_fields
 from issuer.presenting import sql as presenting_sql
 from issuer.presenting.presenting import Level, Presentation
 from issuer.service import IssuerService
+from trust.audit.trail import Act, AuditEvent
 from trust.encoding.codes import STEP_SECONDS
 from trust.encoding.digests import sha256
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
 from trust.encoding.qr import live_code_svg
+from trust.model.actor import HOLDER, ActorKind
 from trust.model.errors import NotFound
 from trust.model.status import Status
 from trust.pdf.drawing import decode_png
@@ -69,12 +71,14 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class Viewing:
-    """A view of the e-certificate by others: time, person, what was seen, and purpose."""
+    """A view of the e-certificate by others: time, person, what was seen, and purpose. `times`: what the public did
+    within a minute is counted and not listed."""
 
     at: datetime
     who: str
     what: str
     purpose: str
+    times: int = 1
 
 
 def wallet_router(shell: Shell[IssuerService]) -> APIRouter:
@@ -114,7 +118,6 @@ def wallet_router(shell: Shell[IssuerService]) -> APIRouter:
     @router.post("/wallet/claim/{token}")
     def claim(request: Request, token: str) -> Response:
         session_token = shell.access.invitations.use_claim_link(token)
-        shell.access.trail.record("holder", "wallet-claim", None, None, "OPENED")
         response = shell.go_to("/wallet")
         shell.set_cookie(response, WALLET, session_token, WALLET_HOURS)
         return response
@@ -157,7 +160,7 @@ def wallet_router(shell: Shell[IssuerService]) -> APIRouter:
     def file(request: Request, pid: str) -> Response:
         owned = _owned(shell, request, pid)
         pdf = shell.service.issuing.issued_file(owned.pid)
-        shell.access.trail.record("holder", "download", owned.pid, None, "OK")
+        shell.access.trail.note(HOLDER.ref, Act("download", "given", owned.pid))
         # Other programs list downloads by name, so the name has the type and the serial, but no person's name.
         name = f"{owned.row.type_short}-{owned.row.serial}.pdf"
         headers = {
@@ -278,17 +281,15 @@ def _looks(shell: Shell[IssuerService], owned: Owned, language: Language) -> lis
         kind = event.action.partition(":")[2]
         purpose = text(language, f"purpose.{event.purpose}") if event.purpose in PURPOSES else ""
         looks.append(
-            Viewing(event.at, _who(shell, event.actor, language), text(language, f"kind.{kind}"), purpose)
+            Viewing(event.at, _who(event, language), text(language, f"kind.{kind}"), purpose, event.times)
         )
     return sorted(looks, key=lambda look: look.at, reverse=True)[:_LOOKS]
 
 
-def _who(shell: Shell[IssuerService], actor: str, language: Language) -> str:
-    role, _, key_id = actor.partition(":")
-    if role == "desk":
-        label = next((key.label for key in shell.access.clients.list_api_keys() if key.key_id == key_id), "")
-        return label or text(language, "wallet.a_desk")
-    return text(language, "wallet.someone")
+def _who(event: AuditEvent, language: Language) -> str:
+    if event.actor == ActorKind.PUBLIC:
+        return text(language, "wallet.someone")
+    return event.name or text(language, "wallet.a_desk")
 
 
 # --- Showing ---
@@ -301,8 +302,7 @@ def _start(shell: Shell[IssuerService], request: Request, pid: str, sent: Mappin
     if purpose not in PURPOSES or level not in Level.__members__:
         return _show_page(shell, request, owned, status=400, problem="show.choose")
     words = text("zh-CN", f"purpose.{purpose}")
-    presentation = shell.service.presenting.start(owned.pid, purpose=words, level=Level[level])
-    shell.access.trail.record("holder", "present", owned.pid, purpose, level)
+    presentation = shell.service.presenting.start(HOLDER, owned.pid, purpose=words, level=Level[level])
     response = shell.go_to(f"/wallet/{pid}/show")
     secret = base64.b32encode(presentation.session).decode()
     shell.set_cookie(response, SHOW, secret, _SHOW_HOURS)

@@ -23,8 +23,10 @@ from keys.pki.build import Subject, make_csr
 from keys.pki.importing import SEAL_SUITES, CheckedChain, check_seal_chain, public_key_of, read_pkcs12
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
+from trust.audit.trail import Act, Trail
 from trust.encoding.der import split_elements
 from trust.encoding.digests import sha256
+from trust.model.actor import Actor, Permission
 from trust.model.clock import Clock
 from trust.model.errors import Malformed, NotFound
 from trust.storage import tables
@@ -62,11 +64,13 @@ class SealIdentities:
     database: Database
     keys: CompositeKeyProvider
     clock: Clock
+    trail: Trail
 
     def request(
-        self, subject: Subject, suite: Suite, *, label: str, place: str | None = None
+        self, actor: Actor, subject: Subject, suite: Suite, *, label: str, place: str | None = None
     ) -> tuple[KeyRecord, bytes]:
         """Makes a key (in `place`, `file` or `pkcs11`; by default as the settings say) and a CSR (DER) for it."""
+        actor.check_may(Permission.SET_UP)
         if suite not in SEAL_SUITES:
             raise Malformed(
                 f"{suite.value} keys do not seal documents.",
@@ -74,6 +78,7 @@ class SealIdentities:
             )
         provider = self.keys if place is None else self.keys.provider(place)
         record = provider.generate(KeyPurpose.SEAL, suite, label=label, at=self.clock.now())
+        self.trail.note(actor.ref, Act("key.new", "done", subject=record.key_id))
         return record, self.request_again(record.key_id, subject)
 
     def request_again(self, key_id: str, subject: Subject) -> bytes:
@@ -81,28 +86,37 @@ class SealIdentities:
         return make_csr(self.keys.open(key_id, KeyPurpose.SEAL), subject)
 
     def import_certificate(
-        self, cert: bytes, others: Sequence[bytes], roots: Sequence[bytes], *, label: str
+        self, actor: Actor, cert: bytes, others: Sequence[bytes], roots: Sequence[bytes], *, label: str
     ) -> SealIdentity:
         """Imports the certificate that a CA issued for a request. All are DER. Raises `Malformed` (see
         `keys.pki.importing`)."""
+        actor.check_may(Permission.SET_UP)
         key_id = sha256(public_key_of(cert))[:16].hex()
         known = [record for record in self.keys.records() if record.key_id == key_id]
         # If its key is not here, the empty public key makes the check fail.
         public_key = known[0].public_key if known else b""
         chain = check_seal_chain(cert, others, roots, public_key=public_key, at=self.clock.now())
         self.keys.open(key_id, KeyPurpose.SEAL)  # raises unless the key can be opened and is for seals
-        return self._store(chain, key_id, label)
+        return self._store(actor, chain, key_id, label)
 
     def import_pkcs12(
-        self, data: bytes, password: bytes, others: Sequence[bytes], roots: Sequence[bytes], *, label: str
+        self,
+        actor: Actor,
+        data: bytes,
+        password: bytes,
+        others: Sequence[bytes],
+        roots: Sequence[bytes],
+        *,
+        label: str,
     ) -> SealIdentity:
         """Imports key and certificate from a PKCS #12 file. The key is stored in our own files, under our
         passphrase."""
+        actor.check_may(Permission.SET_UP)
         held = read_pkcs12(data, password)
         at = self.clock.now()
         chain = check_seal_chain(held.cert, (*held.others, *others), roots, public_key=held.public_key, at=at)
         record = self.keys.files.adopt(held.key, KeyPurpose.SEAL, chain.suite, label=label, at=at)
-        return self._store(chain, record.key_id, label)
+        return self._store(actor, chain, record.key_id, label)
 
     def list(self) -> list[SealIdentity]:
         with self.database.read() as connection:
@@ -118,7 +132,7 @@ class SealIdentities:
             )
         return _identity(row)
 
-    def _store(self, chain: CheckedChain, key_id: str, label: str) -> SealIdentity:
+    def _store(self, actor: Actor, chain: CheckedChain, key_id: str, label: str) -> SealIdentity:
         identity_id = sha256(chain.certs[0])[:16].hex()
         row = sql.SealIdentityRow(
             id=identity_id,
@@ -135,6 +149,9 @@ class SealIdentities:
             tables.serialise(connection, "seal identity")
             if tables.one_row(connection, sql.SealIdentityRow, id=identity_id) is None:
                 tables.insert(connection, row)
+                self.trail.record(
+                    connection, actor.ref, Act("certificate.import", "done", subject=identity_id)
+                )
         return self.get(identity_id)
 
 

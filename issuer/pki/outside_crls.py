@@ -27,7 +27,9 @@ from keys.pki.crl import (
     revoked_serials,
 )
 from keys.pki.read import read_x509_cert
+from trust.audit.trail import Act, Trail
 from trust.encoding.digests import sha256
+from trust.model.actor import Actor, Permission
 from trust.model.clock import Clock
 from trust.model.errors import Malformed, TrustError
 from trust.storage import tables
@@ -89,6 +91,7 @@ class OutsideCrls:
     database: Database
     clock: Clock
     fetch: Fetch
+    trail: Trail
 
     def list(self) -> list[KeptCrl]:
         with self.database.read() as connection:
@@ -118,8 +121,9 @@ class OutsideCrls:
                         extra={"code": done.error.code},
                     )
 
-    def take(self, data: bytes) -> Refreshed:
+    def take(self, actor: Actor, data: bytes) -> Refreshed:
         """Keeps a list that was received as a file. Raises `Malformed` (see `keys.pki.crl`)."""
+        actor.check_may(Permission.SET_UP)
         der = read_crl_file(data)
         named = issuer_name(der)
         with self.database.read() as connection:
@@ -131,9 +135,12 @@ class OutsideCrls:
         )
         for issuer in issuers:  # a CA that changed its key is listed several times under one name
             try:
-                return Refreshed(issuer.issuer_id, issuer.name, self._keep(issuer, der))
+                taken = Refreshed(issuer.issuer_id, issuer.name, self._keep(issuer, der))
             except Malformed as exc:
                 refused = exc
+            else:
+                self.trail.note(actor.ref, Act("crl.take", "done", subject=issuer.issuer_id))
+                return taken
         raise refused
 
     def _refresh(self, issuer: CrlIssuer) -> Refreshed:

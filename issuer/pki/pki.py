@@ -22,7 +22,9 @@ from keys.pki.build import Profile, RevokedSerial, Subject, make_crl, make_x509_
 from keys.service_keys import LEDGER_KEYS, ServiceKeys
 from keys.suites import Suite
 from keys.tsa import TimeStampAuthority, TimeStamper
+from trust.audit.trail import Act
 from trust.encoding.trust_list import TrustState
+from trust.model.actor import Actor, Permission
 from trust.model.clock import Clock
 from trust.model.errors import ClockDoubted, KeyUnavailable
 from trust.storage import tables
@@ -226,12 +228,13 @@ class Pki:
             raise KeyUnavailable(f"There is no active {ca_id}.", "Run `yinzheng init`, or rotate it.")
         return active[-1]
 
-    def rotate(self, role: str, suite: Suite) -> str:
+    def rotate(self, actor: Actor, role: str, suite: Suite) -> str:
         """Makes a new key and certificate for a role of `ROLES`, used from now on. Earlier signatures stay valid.
 
         Returns the id of the new generation. The old one is retired, so signatures that it makes from now on are not
         trusted; a compromised one stays compromised.
         """
+        actor.check_may(Permission.SET_UP)
         profile, parent, name, years = ROLES[role]
         family = family_of(suite)
         at = self.clock.now()
@@ -252,6 +255,7 @@ class Pki:
             with self.database.write() as connection:
                 values = {"state": TrustState.RETIRED.value, "since": tables.to_micros(at)}
                 tables.update(connection, sql.CaRow, {"id": old.id}, values)
+        self.authorities.trail.note(actor.ref, Act("ca.rotate", "done", subject=new_id))
         return new_id
 
     def known_certs(self) -> list[bytes]:

@@ -16,6 +16,7 @@ from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.issuing import Issuing
 from issuer.ecertificates.reading import issued_from
 from issuer.presenting import sql as presenting_sql
+from trust.audit.trail import Act
 from trust.encoding.codes import (
     STEP_SECONDS,
     LiveHandle,
@@ -24,6 +25,7 @@ from trust.encoding.codes import (
     live_url,
 )
 from trust.encoding.digests import sha256
+from trust.model.actor import Actor, Permission
 from trust.model.ecertificate import IssuedECertificate
 from trust.model.errors import Conflict, Malformed, NotFound
 from trust.model.people import is_same_person
@@ -78,6 +80,7 @@ class Presenting:
 
     def start(
         self,
+        actor: Actor,
         pid: bytes,
         *,
         purpose: str,
@@ -87,6 +90,7 @@ class Presenting:
     ) -> Presentation:
         """Begins to show an issued e-certificate to any verifier, or only to the counter or system that `audience`
         names. Raises `Malformed`, `NotFound`."""
+        actor.check_may(Permission.PRESENT)
         if not purpose.strip() or len(purpose) > _MAX_PURPOSE or not purpose.isprintable():
             raise Malformed(
                 f"A purpose has 1 to {_MAX_PURPOSE} printable characters.", "Say what it is shown for."
@@ -99,6 +103,10 @@ class Presenting:
         session = self.issuing.entropy.bytes(10)
         with self.issuing.database.write() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            if not actor.sees(row.authority_id):
+                raise NotFound("There is no such e-certificate.", "Check the public id.")
+            act = Act("present", level.name, pid=pid, purpose=purpose)
+            self.issuing.operations.trail.record(connection, actor.ref, act)
             tables.insert(
                 connection,
                 presenting_sql.PresentationRow(

@@ -18,11 +18,13 @@ from sqlalchemy.engine import Connection
 
 from issuer.publishing import sql
 from keys.pki.read import ca_term
+from trust.audit.trail import Act, Trail
 from trust.encoding.digests import sha256
 from trust.encoding.trust_list import MemberUse, TrustedAnchor, TrustedMember, TrustState
+from trust.model.actor import Actor, Permission
 from trust.model.clock import Clock, whole_second
 from trust.model.errors import Conflict, Malformed, NotFound
-from trust.model.reaching_back import check_second_person
+from trust.model.reaching_back import check_reaching_back
 from trust.storage import tables
 from trust.storage.sql import Database
 
@@ -39,6 +41,7 @@ class Members:
     database: Database
     clock: Clock
     own_host: str
+    trail: Trail
 
     def list(self) -> list[TrustedMember]:
         with self.database.read() as connection:
@@ -54,11 +57,12 @@ class Members:
             )
         return _member(row)
 
-    def put(self, entry: TrustedMember, *, is_new: bool) -> None:
+    def put(self, actor: Actor, entry: TrustedMember, *, is_new: bool) -> None:
         """Adds a member to the trust list (`is_new`), or changes its entry.
 
         Raises `Malformed`, and `Conflict` for an id that is taken or a host that is in the codes of another.
         """
+        actor.check_may(Permission.SET_UP)
         _check(entry)
         with self.database.write() as connection:
             tables.serialise(connection, "members")
@@ -78,14 +82,16 @@ class Members:
             else:
                 values = _row(entry).model_dump(exclude={"id"})
                 tables.update(connection, sql.TrustMemberRow, {"id": entry.member_id}, values)
+            act = Act("member.add" if is_new else "member.change", "done", subject=entry.member_id)
+            self.trail.record(connection, actor.ref, act)
 
     def withdraw(
         self,
+        actor: Actor,
         member_id: str,
         state: TrustState,
         since: datetime | None = None,
         *,
-        by: str = "operator",
         approved_by: str | None = None,
     ) -> None:
         """Ends the trust in a member from `since` on (default: now), or entirely if its roots are compromised.
@@ -96,22 +102,28 @@ class Members:
         self.get(member_id)
         at = self.clock.now()
         reaches_to = None if state is TrustState.COMPROMISED else since or at
-        check_second_person(reaches_to, at, by=by, approved_by=approved_by)
+        with self.trail.refusals(actor, "member.withdraw", subject=member_id):
+            actor.check_may(Permission.SET_UP)
+            check_reaching_back(reaches_to, at, actor, approved_by)
         at = whole_second(since or self.clock.now())
         values = {"state": state.value, "since": tables.to_micros(at)}
         with self.database.write() as connection:
             tables.update(connection, sql.TrustMemberRow, {"id": member_id}, values)
+            self.trail.record(connection, actor.ref, Act("member.withdraw", state.value, subject=member_id))
 
     def anchors(self) -> builtins.list[tuple[str, TrustedAnchor]]:
         """The outside CAs, each with its id, which is the beginning of its certificate's SHA-256 in hex."""
         with self.database.read() as connection:
             return [(anchor_id(each.cert), each) for each in list_anchors(connection)]
 
-    def add_anchor(self, cert: bytes, name_zh: str, name_en: str, not_after: datetime | None = None) -> str:
+    def add_anchor(
+        self, actor: Actor, cert: bytes, name_zh: str, name_en: str, not_after: datetime | None = None
+    ) -> str:
         """From now on signed files of others are also judged under this CA certificate (DER). Returns its id.
 
         Raises `Malformed` if it is no CA, and `Conflict` if it is in the list already.
         """
+        actor.check_may(Permission.SET_UP)
         begins, ends = ca_term(cert)
         row = sql.TrustAnchorRow(
             id=anchor_id(cert),
@@ -130,10 +142,12 @@ class Members:
                     "This CA is in the trust list already.", "List them with `yinzheng trust list`."
                 )
             tables.insert(connection, row)
+            self.trail.record(connection, actor.ref, Act("anchor.add", "done", subject=row.id))
         return row.id
 
-    def withdraw_anchor(self, wanted: str) -> None:
+    def withdraw_anchor(self, actor: Actor, wanted: str) -> None:
         """From now on no file is judged under this CA. Raises `NotFound`."""
+        actor.check_may(Permission.SET_UP)
         values = {
             "state": TrustState.RETIRED.value,
             "since": tables.to_micros(whole_second(self.clock.now())),
@@ -141,6 +155,7 @@ class Members:
         with self.database.write() as connection:
             if not tables.update(connection, sql.TrustAnchorRow, {"id": wanted}, values):
                 raise NotFound(f"There is no CA {wanted}.", "List them with `yinzheng trust list`.")
+            self.trail.record(connection, actor.ref, Act("anchor.withdraw", "done", subject=wanted))
 
 
 def anchor_id(cert: bytes) -> str:

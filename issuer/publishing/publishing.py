@@ -18,7 +18,7 @@ from issuer.catalogue import TypeProfile
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.operations import sql as operations_sql
 from issuer.operations.lives import STATUS_OF_LIFE
-from issuer.operations.model import OperationKind
+from issuer.operations.model import Operation, OperationKind
 from issuer.pki import sql as pki_sql
 from issuer.pki.outside_tsas import list_outside_tsas
 from issuer.pki.pki import Pki
@@ -409,7 +409,15 @@ class Publishing:
         with self.pki.database.write() as connection:
             publishing_sql.forget_status_lists(connection, number, tables.to_micros(at - _STATUS_KEPT))
             operation = operations_sql.announce(
-                connection, OperationKind.STATUS_LIST, actor=STATUS_ACTOR, at=micros
+                connection,
+                Operation(
+                    operation_id=0,
+                    kind=OperationKind.STATUS_LIST,
+                    ecertificate_id=0,
+                    actor=STATUS_ACTOR,
+                    at=micros,
+                    salt=b"",
+                ),
             )
             row = publishing_sql.PublishedStatusListRow(
                 number=number,

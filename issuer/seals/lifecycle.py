@@ -40,12 +40,14 @@ from issuer.seals.using import SealUses
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from ledger.log import Appended, AppendRequest, Log
+from trust.audit.trail import Act
 from trust.encoding.commitment import content_root
 from trust.encoding.entry import NO_REF, EntryKind
+from trust.model.actor import SYSTEM, Actor, Permission
 from trust.model.clock import Entropy, whole_second
 from trust.model.errors import Conflict, LedgerBusy, LedgerHalted, Malformed, NotPermitted
-from trust.model.people import as_person, is_same_person
-from trust.model.reaching_back import check_second_person
+from trust.model.people import as_person, check_second_person
+from trust.model.reaching_back import check_reaching_back
 from trust.model.seal import (
     RESTRICTING,
     SealAct,
@@ -58,12 +60,18 @@ from trust.model.seal import (
 from trust.storage import tables
 from trust.storage.sql import Database
 
-OPERATOR = "operator"
-"""The actor of the machine's own command line."""
 _SEAL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _MAX_NOTE = 200
 _EVENT_FIELDS = ("act", "at", "by", "detail", "effective_at", "note", "seal_id")
 _SALT_BYTES = 16
+_ANNOUNCED_BY = "operator"
+_PERMISSION_FOR = {
+    SealAct.APPROVE: Permission.REVIEW_SEALS,
+    SealAct.REJECT: Permission.REVIEW_SEALS,
+    SealAct.AUTHORISE: Permission.REVIEW_SEALS,
+    SealAct.UNFREEZE: Permission.REVIEW_SEALS,
+}
+"""What an act on a seal needs; all others, `Permission.HANDLE_SEALS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +88,11 @@ class Seals:
 
     def apply(
         self,
+        actor: Actor,
         seal_id: str,
         authority_id: str,
         suite: Suite,
         *,
-        by: str,
         second_line: str = "",
         diameter_mm: float = 42.0,
         shape: SealShape = SealShape.ROUND,
@@ -98,6 +106,7 @@ class Seals:
         `diameter_mm` is the width if the seal is not round. `person` is the name on a square seal, which is used in the
         affairs of the authority. `artwork` (PNG) is the approved picture of a seal that is not drawn here.
         """
+        actor.check_may(Permission.HANDLE_SEALS, authority_id)
         if not _SEAL_ID.fullmatch(seal_id):
             raise Malformed("A seal's id is 1 to 63 of a-z, 0-9 and hyphens.", "Choose another id.")
         if suite is Suite.ED25519:
@@ -131,7 +140,7 @@ class Seals:
             height_mm=picture.height_mm,
             artwork=picture.artwork,
             renews=renews,
-            applied_by=as_person(by),
+            applied_by=as_person(actor.account),
             state=SealState.APPLIED.value,
             state_since=tables.to_micros(at),
         )
@@ -141,7 +150,9 @@ class Seals:
             if known is None:
                 _check_code_is_free(connection, authority.uscc, seal_id)
                 tables.insert(connection, row)
-                _, operation = self._announce(connection, seal_id, SealAct.APPLY, by=by, note=note, at=at)
+                _, operation = self._announce(
+                    connection, actor, seal_id, SealAct.APPLY, SealState.APPLIED, note=note, at=at
+                )
                 announced = [operation]
             else:
                 same = ("authority_id", "suite", "name", "second_line", "shape", "width_mm", "renews")
@@ -153,18 +164,16 @@ class Seals:
         self._record(announced)
         return self.registry.application(seal_id)
 
-    def approve(self, seal_id: str, *, by: str, note: str = "") -> SealApplication:
+    def approve(self, actor: Actor, seal_id: str, *, note: str = "") -> SealApplication:
         """审核. Raises `NotPermitted` for the person who applied."""
-        self._check_second_person(seal_id, by)
-        self._act(seal_id, SealAct.APPROVE, by=by, note=note)
+        self._review(actor, seal_id, SealAct.APPROVE, note)
         return self.registry.application(seal_id)
 
-    def reject(self, seal_id: str, *, by: str, note: str) -> SealApplication:
-        self._check_second_person(seal_id, by)
-        self._act(seal_id, SealAct.REJECT, by=by, note=note)
+    def reject(self, actor: Actor, seal_id: str, *, note: str) -> SealApplication:
+        self._review(actor, seal_id, SealAct.REJECT, note)
         return self.registry.application(seal_id)
 
-    def make_approved(self, seal_id: str, *, by: str, identity: SealIdentity | None = None) -> ESeal:
+    def make_approved(self, actor: Actor, seal_id: str, *, identity: SealIdentity | None = None) -> ESeal:
         """制作: a key and its certificate, the picture, the seal data.
 
         Key and certificate are new ones of our own CA, or those of an `identity` from outside. Raises `Conflict` for an
@@ -174,25 +183,33 @@ class Seals:
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
         if row is None:
             raise self.registry.unknown(seal_id)
+        actor.check_may(Permission.HANDLE_SEALS, row.authority_id)
+        if identity is not None and actor.organisation is not None:
+            # Such certificates belong to no department.
+            raise NotPermitted(
+                "A department's key cannot choose a certificate from outside.",
+                "Ask the operator to make the seal.",
+            )
         next_seal_state(SealState(row.state), SealAct.MAKE)
         keyed = (
             self.making.with_fresh_key(row) if identity is None else self.making.with_identity(row, identity)
         )
         detail = identity.identity_id if identity is not None else ""
         try:
-            self._act(seal_id, SealAct.MAKE, by=by, detail=detail, values=self.making.made(row, keyed))
+            self._act(actor, seal_id, SealAct.MAKE, detail=detail, values=self.making.made(row, keyed))
         except IntegrityError as exc:  # another seal was made with it at the same time
             raise identity_in_use(detail) from exc
         return self.registry.get(seal_id)
 
-    def record(self, seal_id: str, *, by: str) -> ESeal:
+    def record(self, actor: Actor, seal_id: str) -> ESeal:
         """备案: from now on the seal may be used, and the seal that it renews may not."""
-        self._act(seal_id, SealAct.RECORD, by=by)
-        self._retire_renewed(seal_id, by)
+        self._act(actor, seal_id, SealAct.RECORD)
+        self._retire_renewed(seal_id, actor)
         return self.registry.get(seal_id)
 
     def make(
         self,
+        actor: Actor,
         seal_id: str,
         authority_id: str,
         suite: Suite,
@@ -203,37 +220,36 @@ class Seals:
     ) -> ESeal:
         """All steps at once, by the operator, for setting up. Repeating the call continues at the first missing
         step."""
-        self.apply(
-            seal_id, authority_id, suite, by=OPERATOR, second_line=second_line, diameter_mm=diameter_mm
-        )
+        actor.check_may(Permission.SET_UP)
+        self.apply(actor, seal_id, authority_id, suite, second_line=second_line, diameter_mm=diameter_mm)
         state = self.registry.application(seal_id).state
         if state is SealState.APPLIED:
-            self._act(seal_id, SealAct.APPROVE, by=OPERATOR, note="set up by the operator")
+            self._act(actor, seal_id, SealAct.APPROVE, note="set up by the operator")
             state = SealState.APPROVED
         if state is SealState.APPROVED:
-            self.make_approved(seal_id, by=OPERATOR, identity=identity)
+            self.make_approved(actor, seal_id, identity=identity)
             state = SealState.MADE
-        return self.record(seal_id, by=OPERATOR) if state is SealState.MADE else self.registry.get(seal_id)
+        return self.record(actor, seal_id) if state is SealState.MADE else self.registry.get(seal_id)
 
-    def authorise(self, seal_id: str, policy: SealPolicy, *, by: str, note: str = "") -> ESeal:
+    def authorise(self, actor: Actor, seal_id: str, policy: SealPolicy, *, note: str = "") -> ESeal:
         """用章授权: replaces the policy. Raises `Malformed`, `Conflict`."""
         encoded = encode_policy(policy)
-        self._act(seal_id, SealAct.AUTHORISE, by=by, note=note, detail=encoded)
+        self._act(actor, seal_id, SealAct.AUTHORISE, note=note, detail=encoded)
         return self.registry.get(seal_id)
 
-    def freeze(self, seal_id: str, *, by: str = OPERATOR, note: str = "") -> ESeal:
-        self._act(seal_id, SealAct.FREEZE, by=by, note=note)
+    def freeze(self, actor: Actor, seal_id: str, *, note: str = "") -> ESeal:
+        self._act(actor, seal_id, SealAct.FREEZE, note=note)
         return self.registry.get(seal_id)
 
-    def unfreeze(self, seal_id: str, *, by: str = OPERATOR, note: str = "") -> ESeal:
-        self._act(seal_id, SealAct.UNFREEZE, by=by, note=note)
+    def unfreeze(self, actor: Actor, seal_id: str, *, note: str = "") -> ESeal:
+        self._act(actor, seal_id, SealAct.UNFREEZE, note=note)
         return self.registry.get(seal_id)
 
     def report_lost(
         self,
+        actor: Actor,
         seal_id: str,
         *,
-        by: str = OPERATOR,
         note: str = "",
         since: datetime | None = None,
         approved_by: str | None = None,
@@ -242,21 +258,21 @@ class Seals:
 
         Going back more than three days needs a second person's approval (`trust.model.reaching_back`).
         """
-        self._reach_back(seal_id, SealAct.REPORT_LOST, by, note, since, approved_by)
+        self._reach_back(actor, seal_id, SealAct.REPORT_LOST, note, since, approved_by)
         return self.registry.get(seal_id)
 
     def revoke(
         self,
+        actor: Actor,
         seal_id: str,
         *,
-        by: str = OPERATOR,
         note: str = "",
         since: datetime | None = None,
         approved_by: str | None = None,
     ) -> ESeal:
         """注销, finally; the certificate is put on its CA's revocation list. `since`: when others may have got the
         key; going back more than three days needs a second person's approval."""
-        self._reach_back(seal_id, SealAct.REVOKE, by, note, since, approved_by)
+        self._reach_back(actor, seal_id, SealAct.REVOKE, note, since, approved_by)
         return self.registry.get(seal_id)
 
     def preview(self, seal_id: str) -> SealPicture:
@@ -277,28 +293,29 @@ class Seals:
         finally:
             for row in self.registry.list():
                 if row.state is SealState.ACTIVE:
-                    self._retire_renewed(row.seal_id, OPERATOR)
+                    self._retire_renewed(row.seal_id, SYSTEM)
 
     def _reach_back(
         self,
+        actor: Actor,
         seal_id: str,
         act: SealAct,
-        by: str,
         note: str,
         since: datetime | None,
         approved_by: str | None,
     ) -> None:
         at, made = self.pki.clock.now(), self.registry.get(seal_id).not_before
-        check_second_person(max(since or at, made), at, by=by, approved_by=approved_by)
+        with self.operations.trail.refusals(actor, f"seal.{act.value}", subject=seal_id):
+            check_reaching_back(max(since or at, made), at, actor, approved_by)
         detail = as_person(approved_by) if approved_by is not None else ""
-        self._act(seal_id, act, by=by, note=note, detail=detail, effective_at=since)
+        self._act(actor, seal_id, act, note=note, detail=detail, effective_at=since)
 
     def _act(
         self,
+        actor: Actor,
         seal_id: str,
         act: SealAct,
         *,
-        by: str,
         note: str = "",
         detail: str = "",
         effective_at: datetime | None = None,
@@ -308,7 +325,10 @@ class Seals:
             raise Malformed("The time lies in the future.", "Give the time when it happened.")
         if effective_at is not None:
             effective_at = whole_second(effective_at)
-        with self.pki.database.write() as connection:
+        with (
+            self.operations.trail.refusals(actor, f"seal.{act.value}", subject=seal_id),
+            self.pki.database.write() as connection,
+        ):
             tables.serialise(connection, f"use of seal {seal_id}")
             # Read the clock only after earlier uses have committed, so that what was sealed while a freeze waited dates
             # from before it.
@@ -316,6 +336,7 @@ class Seals:
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
             if row is None:
                 raise self.registry.unknown(seal_id)
+            actor.check_may(_PERMISSION_FOR.get(act, Permission.HANDLE_SEALS), row.authority_id)
             state = next_seal_state(SealState(row.state), act)
             if effective_at is not None and row.not_before is not None:
                 # A seal cannot be used before its term, and very early times cannot be encoded in lists and
@@ -324,7 +345,15 @@ class Seals:
             if row.pending_event is not None and act not in RESTRICTING:
                 raise Conflict(f"The seal {seal_id} is being changed by somebody else.", "Try again.")
             event, operation = self._announce(
-                connection, seal_id, act, by=by, note=note, detail=detail, at=at, effective_at=effective_at
+                connection,
+                actor,
+                seal_id,
+                act,
+                state,
+                note=note,
+                detail=detail,
+                at=at,
+                effective_at=effective_at,
             )
             if act in RESTRICTING:
                 since = event.effective_at
@@ -354,10 +383,11 @@ class Seals:
     def _announce(
         self,
         connection: Connection,
+        actor: Actor,
         seal_id: str,
         act: SealAct,
+        state: SealState,
         *,
-        by: str,
         note: str,
         at: datetime,
         detail: str = "",
@@ -366,12 +396,16 @@ class Seals:
         if len(note) > _MAX_NOTE:
             raise Malformed(f"A note has at most {_MAX_NOTE} characters.", "Shorten it.")
         operation = self.operations.announce(
-            connection, OperationKind.SEAL_EVENT, actor=OPERATOR, at=tables.to_micros(at)
+            connection,
+            OperationKind.SEAL_EVENT,
+            by=actor.ref,
+            actor=_ANNOUNCED_BY,
+            at=tables.to_micros(at),
         )
         event = seals_sql.SealEventRow(
             seal_id=seal_id,
             act=act.value,
-            by=as_person(by),
+            by=as_person(actor.account),
             note=note,
             detail=detail,
             at=tables.to_micros(at),
@@ -380,6 +414,9 @@ class Seals:
             operation_id=operation.operation_id,
         )
         event.id = tables.insert(connection, event)
+        self.operations.trail.record(
+            connection, actor.ref, Act(f"seal.{act.value}", state.value, subject=seal_id)
+        )
         return event, operation
 
     def _record(self, operations: Sequence[Operation]) -> None:
@@ -391,13 +428,13 @@ class Seals:
     def _completing(self) -> _Completing:
         return _Completing(self.pki.database, self.log)
 
-    def _retire_renewed(self, seal_id: str, by: str) -> None:
+    def _retire_renewed(self, seal_id: str, actor: Actor) -> None:
         """Takes the seal that this one renews out of use, if it is still active."""
         with self.pki.database.read() as connection:
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
             old = tables.one_row(connection, seals_sql.SealRow, id=row.renews) if row and row.renews else None
         if old is not None and old.state == SealState.ACTIVE.value:
-            self._act(old.id, SealAct.RENEW, by=by, note=f"renewed by {seal_id}")
+            self._act(actor, old.id, SealAct.RENEW, note=f"renewed by {seal_id}")
 
     def _put_on_crl(
         self, connection: Connection, row: seals_sql.SealRow, event: seals_sql.SealEventRow
@@ -412,9 +449,12 @@ class Seals:
         )
         tables.insert(connection, revoked)
 
-    def _check_second_person(self, seal_id: str, by: str) -> None:
-        if is_same_person(self.registry.application(seal_id).applied_by, by):
-            raise NotPermitted("Nobody reviews an application of their own.", "A second person has to.")
+    def _review(self, actor: Actor, seal_id: str, act: SealAct, note: str) -> None:
+        with self.operations.trail.refusals(actor, f"seal.{act.value}", subject=seal_id):
+            actor.check_may(Permission.REVIEW_SEALS)
+            applied_by = self.registry.application(seal_id).applied_by
+            check_second_person(applied_by, actor.account, "Nobody reviews an application of their own.")
+        self._act(actor, seal_id, act, note=note)
 
 
 @dataclass(frozen=True, slots=True)

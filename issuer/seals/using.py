@@ -18,8 +18,10 @@ from issuer.seals import sql as seals_sql
 from issuer.seals.policy import check_allows, day_of, decode_policy
 from issuer.seals.registry import ESeal, SealRegistry
 from keys.custody import KeyPurpose
+from trust.audit.trail import Act, Trail
+from trust.model.actor import Actor, Permission
 from trust.model.errors import Conflict, Malformed, NotFound, NotPermitted
-from trust.model.people import as_person, is_same_person
+from trust.model.people import as_person, check_second_person
 from trust.model.seal import SealPolicy, SealState
 from trust.storage import tables
 
@@ -33,6 +35,7 @@ class SealUses:
 
     pki: Pki
     registry: SealRegistry
+    trail: Trail
 
     def check_usable(
         self, seal: ESeal, authority_id: str, at: datetime, *, type_short: str, caller: str
@@ -99,32 +102,42 @@ class SealUses:
             counted[seal_id] = _Counted(SealState(row.state), policy, used)
         return CountedUses(connection, counted)
 
-    def request_many(self, seal_id: str, count: int, *, by: str) -> int:
+    def request_many(self, actor: Actor, seal_id: str, count: int) -> int:
         """Asks for a second person's approval of one request for up to `count` documents. Returns the approval's
         number."""
-        self.registry.get(seal_id)
+        seal = self.registry.get(seal_id)
+        actor.check_may(Permission.HANDLE_SEALS, seal.authority_id)
         if count < 1:
             raise Malformed("The number of documents is at least 1.")
         expires = self.pki.clock.now() + timedelta(hours=_APPROVAL_HOURS)
         row = seals_sql.SealApprovalRow(
-            seal_id=seal_id, count=count, requested_by=as_person(by), expires_at=tables.to_micros(expires)
+            seal_id=seal_id,
+            count=count,
+            requested_by=as_person(actor.account),
+            expires_at=tables.to_micros(expires),
         )
         with self.pki.database.write() as connection:
             number: int = tables.insert(connection, row)
+            self.trail.record(connection, actor.ref, Act("seal.request-many", str(number), subject=seal_id))
         return number
 
-    def approve_many(self, number: int, *, by: str, seal_id: str | None = None) -> None:
+    def approve_many(self, actor: Actor, number: int, *, seal_id: str | None = None) -> None:
         """Approves such a request. Raises `NotPermitted` for the person who asked, `NotFound`, `Conflict` (approved
         already)."""
-        with self.pki.database.write() as connection:
-            row = _approval(connection, number)
-            if row is None or seal_id not in (None, row.seal_id):
-                raise NotFound(f"There is no request {number}.")
-            if is_same_person(row.requested_by, as_person(by)):
-                raise NotPermitted("Nobody approves a request of their own.", "A second person has to.")
-            where = {"id": number, "approved_by": None}
-            if tables.update(connection, seals_sql.SealApprovalRow, where, {"approved_by": by}) != 1:
-                raise Conflict(f"The request {number} is approved already.")
+        with self.trail.refusals(actor, "seal.approve-many", subject=seal_id):
+            actor.check_may(Permission.REVIEW_SEALS)
+            with self.pki.database.write() as connection:
+                row = _approval(connection, number)
+                if row is None or seal_id not in (None, row.seal_id):
+                    raise NotFound(f"There is no request {number}.")
+                actor.check_may(Permission.REVIEW_SEALS, self.registry.get(row.seal_id).authority_id)
+                by = as_person(actor.account)
+                check_second_person(row.requested_by, by, "Nobody approves a request of their own.")
+                where = {"id": number, "approved_by": None}
+                if tables.update(connection, seals_sql.SealApprovalRow, where, {"approved_by": by}) != 1:
+                    raise Conflict(f"The request {number} is approved already.")
+                act = Act("seal.approve-many", str(number), subject=row.seal_id)
+                self.trail.record(connection, actor.ref, act)
 
     def check_many(self, counts: Mapping[str, int], approval: int | None, at: datetime) -> None:
         """Raises `NotPermitted` if a request needs a second person's approval by a seal's policy and has none.

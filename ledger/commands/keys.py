@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 from ledger.service import LEDGER
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 from trust.terminal.opening import opened
 from trust.terminal.options import Data, Json
@@ -32,7 +33,7 @@ def keys_rotate(
     json: Json = False,
 ) -> None:
     with opened(ctx, LEDGER, data) as service:
-        _print_ledger_keys(service.key_change.rotate(use), json=json)
+        _print_ledger_keys(service.key_change.rotate(operator_here(), use), json=json)
 
 
 @ledger_keys_app.command("retire", help=t("停用账本的一把密钥", "a key of the ledger signs no more"))
@@ -43,7 +44,7 @@ def keys_retire(
     json: Json = False,
 ) -> None:
     with opened(ctx, LEDGER, data) as service:
-        _print_ledger_keys(service.key_change.retire(key), json=json)
+        _print_ledger_keys(service.key_change.retire(operator_here(), key), json=json)
 
 
 def _print_ledger_keys(keys: LogKeys, *, json: bool) -> None:

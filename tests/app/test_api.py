@@ -17,6 +17,7 @@ from ledger.proof import check_detached_receipt
 from trust.app.site import create_app
 from trust.encoding.digests import sha256
 from trust.encoding.receipt import decode_receipt
+from trust.model.actor import OPERATOR
 from trust.model.clock import SystemEntropy
 from trust.people.access import open_access
 from verifier.evidence.trust_list import ledger_keys
@@ -29,13 +30,15 @@ class Api:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        access = open_access(world.service.database, world.clock, SystemEntropy())
+        access = open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
         make = access.clients.create_api_key
-        self.market = make("market system", authority_id="chuncheng-market", scopes=ISSUE_SCOPES, days=30)
-        self.transport = make(
-            "transport system", authority_id="yunling-transport", scopes=ISSUE_SCOPES, days=30
+        self.market = make(
+            OPERATOR, "market system", authority_id="chuncheng-market", scopes=ISSUE_SCOPES, days=30
         )
-        self.counter = make("counter 3", authority_id=None, scopes=["verify"], days=30)
+        self.transport = make(
+            OPERATOR, "transport system", authority_id="yunling-transport", scopes=ISSUE_SCOPES, days=30
+        )
+        self.counter = make(OPERATOR, "counter 3", authority_id=None, scopes=["verify"], days=30)
         self.client = TestClient(create_app(world.service), raise_server_exceptions=False)
 
     def post(self, path: str, body: Any, *, key: str | None = None, idempotency: str | None = None) -> Any:
@@ -288,7 +291,7 @@ def test_operators_get_health_metrics_and_version(api: Api) -> None:
 
 def test_later_versions_and_their_receipts_are_given_to_their_department(api: Api) -> None:
     body = api.issue().json()
-    assert api.world.service.archiving.renew([bytes.fromhex(body["pid"])])[0].error is None
+    assert api.world.service.archiving.renew(OPERATOR, [bytes.fromhex(body["pid"])])[0].error is None
     base = body["links"]["self"]
     issued = api.get(f"{base}/file", key=api.market).content
     assert api.get(f"{base}/file?version=0", key=api.market).content == issued

@@ -28,6 +28,7 @@ from trust.app.compose import open_service
 from trust.app.recovering import recover_ledger
 from trust.app.settings import read_settings
 from trust.app.site import create_app
+from trust.model.actor import OPERATOR
 from trust.model.errors import Conflict, LedgerHalted, Malformed, OperationalError, StorageError
 from trust.model.report import Verdict
 from trust.model.status import StatusAct
@@ -108,7 +109,7 @@ def test_a_cold_copy_refuses_where_the_lock_store_is_elsewhere(
     service = site.open().service
     service.log.pause("x", "y")
     service.log.resume()
-    service.authorities.add(replace(world.market))
+    service.authorities.add(OPERATOR, replace(world.market))
     service.log.publish()
     assert service.is_copy_noticed
     site.restore(everything(copy))
@@ -298,7 +299,7 @@ def test_a_licence_that_was_revoked_after_the_copy_does_not_pass_after_the_recov
     issued, pdf = marked.open().issue(1)
     copy = marked.copy("yesterday")
     world = marked.open()
-    world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     world.service.log.publish()
     mirror = Path(shutil.copytree(marked.settings.data / "ledger", marked.folder / "mirror"))
     marked.restore(everything(copy))
@@ -315,7 +316,7 @@ def lost(marked: Site) -> tuple[bytes, bytes, bytes, str]:
     world = marked.open()
     _, first = world.issue(1)
     revoked, revoked_pdf = world.issue(2)
-    world.service.statuses.change(revoked.pid, StatusAct.REVOKE, reason="penalty")
+    world.service.statuses.change(OPERATOR, revoked.pid, StatusAct.REVOKE, reason="penalty")
     copy = marked.copy("yesterday")
     _, after = marked.open().issue(3)
     marked.restore(everything(copy))

@@ -12,6 +12,7 @@ from support.world import World
 from issuer.ecertificates import sql
 from trust.app.site import create_app
 from trust.encoding.merkle import check_consistency
+from trust.model.actor import OPERATOR
 from trust.model.clock import SystemEntropy
 from trust.people.access import open_access
 from trust.people.sql import ClaimLinkRow
@@ -52,9 +53,11 @@ def test_a_full_queue_is_answered_503_with_the_time_to_come_back(world: World) -
     issued, _ = world.issue()
     world.service.log.pause("Too few witnesses have cosigned the ledger.", "Look at the witnesses.")
     with TestClient(create_app(world.service)) as client:
-        access = open_access(world.service.database, world.service.clock, SystemEntropy())
+        access = open_access(
+            world.service.database, world.service.clock, SystemEntropy(), world.service.access.trail
+        )
         key = access.clients.create_api_key(
-            "t", authority_id="chuncheng-market", scopes=["cert.status"], days=1
+            OPERATOR, "t", authority_id="chuncheng-market", scopes=["cert.status"], days=1
         )
         answer = client.post(
             f"/api/v1/certificates/{issued.pid.hex()}/suspend",
@@ -93,12 +96,12 @@ def test_both_trees_and_the_keys_are_served_with_their_caching(world: World) -> 
 def test_an_erasure_also_takes_stored_answers_links_and_sessions(stored_world: World) -> None:
     service = stored_world.service
     gone, _ = stored_world.issue(1, holder_code="91990101MA6K1001XL")
-    access = open_access(service.database, service.clock, SystemEntropy())
+    access = open_access(service.database, service.clock, SystemEntropy(), service.access.trail)
     with service.database.read() as connection:
         refs = sql.holder_refs_of(connection, 1)
     with TestClient(create_app(service)) as client:
         key = access.clients.create_api_key(
-            "t", authority_id="chuncheng-market", scopes=["cert.status"], days=1
+            OPERATOR, "t", authority_id="chuncheng-market", scopes=["cert.status"], days=1
         )
         answer = client.post(
             f"/api/v1/certificates/{gone.pid.hex()}/revoke",
@@ -106,8 +109,8 @@ def test_an_erasure_also_takes_stored_answers_links_and_sessions(stored_world: W
             headers={"Authorization": f"Bearer {key}", "Idempotency-Key": "0123456789abcdef"},
         )
         assert answer.status_code == 200, answer.text
-    access.invitations.create_claim_link(refs[0])
-    erased = service.erasing.erase(gone.pid, basis="court-order", requested_by="A", approved_by="B")
+    access.invitations.create_claim_link(OPERATOR, refs[0])
+    erased = service.erasing.erase(OPERATOR, gone.pid, basis="court-order", requested_by="A", approved_by="B")
     assert (erased.rows["idempotency"], erased.rows["claim_link"]) == (1, 1)
     with service.database.read() as connection:
         assert tables.all_rows(connection, IdempotencyRow) == []

@@ -17,6 +17,7 @@ from issuer.ecertificates import sql as ecertificates_sql
 from trust.app import compose, serving
 from trust.app.settings import read_settings
 from trust.app.site import create_app
+from trust.model.actor import OPERATOR
 from trust.model.errors import Malformed, StorageError
 from trust.storage import tables
 from trust.storage.sql import Database
@@ -56,7 +57,7 @@ def test_readiness_tells_an_edited_row_after_the_next_pass(world: World) -> None
 def test_gauges_tell_what_waits(world: World) -> None:
     issuing = world.service.issuing
     world.issue(1)
-    issuing.reserving.reserve(issuing.check(world.application(2)))
+    issuing.reserving.reserve(issuing.check(OPERATOR, world.application(2)))
     world.clock.advance(days=2)
     with TestClient(create_app(world.service)) as client:
         text = client.get("/metrics", headers=FOR_OPERATORS).text
@@ -122,7 +123,7 @@ def test_an_empty_database_address_is_none(monkeypatch: pytest.MonkeyPatch, tmp_
 
 def test_a_worker_begins_as_the_single_process_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     issuing = world.service.issuing
-    issuing.reserving.reserve(issuing.check(world.application(1)))
+    issuing.reserving.reserve(issuing.check(OPERATOR, world.application(1)))
     world.clock.advance(minutes=10)
     monkeypatch.setattr(serving, "open_service", lambda settings, **more: world.service)
     monkeypatch.setattr(signal, "signal", lambda number, handler: None)

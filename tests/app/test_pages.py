@@ -17,6 +17,7 @@ from support.routes import pages_not_among
 from issuer.presenting.presenting import Level
 from trust.app.site import ROOMS
 from trust.encoding.qr import live_code_svg
+from trust.model.actor import OPERATOR
 from trust.model.status import Status
 from trust.web.shell import SECURITY_HEADERS
 from trust.words.language import LANGUAGES
@@ -56,7 +57,7 @@ def hidden(html: str, name: str, *, form: str = "") -> str:
 
 
 def open_wallet(browser: Browser, world: World) -> None:
-    token = world.access.invitations.create_claim_link(world.holder_ref)
+    token = world.access.invitations.create_claim_link(OPERATOR, world.holder_ref)
     assert title(browser.post(f"/wallet/claim/{token}").text).startswith("My e-certificates")
 
 
@@ -140,7 +141,7 @@ def test_an_issued_file_passes_and_its_fields_are_shown(browser: Browser, pages_
 def test_an_archived_file_says_what_its_seal_was_and_what_it_is(browser: Browser, pages_world: World) -> None:
     archiving = pages_world.service.archiving
     if len(archiving.versions(pages_world.valid.pid)) == 1:
-        assert archiving.renew([pages_world.valid.pid])[0].error is None
+        assert archiving.renew(OPERATOR, [pages_world.valid.pid])[0].error is None
     file = {"file": ("a.pdf", archiving.file(pages_world.valid.pid))}
     html = browser.post("/verify", files=file).text
     assert title(html).startswith("Valid")
@@ -294,7 +295,9 @@ def _first_page(world: World) -> object:
 def test_a_counter_is_let_in_with_its_key_only(browser: Browser, pages_world: World) -> None:
     wrong = browser.post("/desk/sign-in", data={"key": "yz_live_x"})
     assert wrong.status_code == 403
-    other = pages_world.access.clients.create_api_key("x", authority_id=None, scopes=["verify"], days=1)
+    other = pages_world.access.clients.create_api_key(
+        OPERATOR, "x", authority_id=None, scopes=["verify"], days=1
+    )
     assert "not for a counter" in browser.post("/desk/sign-in", data={"key": other}).text
     sign_in(browser, pages_world)
     (cookie,) = [cookie for cookie in browser.cookies.jar if "desk" in cookie.name]
@@ -405,7 +408,7 @@ def test_the_wallet_names_the_act_its_date_and_the_remedy(browser: Browser, page
 
 
 def test_looking_at_a_claim_page_leaves_the_link_good(browser: Browser, pages_world: World) -> None:
-    token = pages_world.access.invitations.create_claim_link(pages_world.holder_ref)
+    token = pages_world.access.invitations.create_claim_link(OPERATOR, pages_world.holder_ref)
     for _ in range(3):
         assert browser.get(f"/wallet/claim/{token}").status_code == 200
     assert browser.post(
@@ -579,12 +582,12 @@ def test_the_register_of_seals_says_which_is_in_force(
     assert (in_force in page, frozen in page) == (True, False)
     try:
         for seal in seals.registry.list():
-            seals.freeze(seal.seal_id, note="test")
+            seals.freeze(OPERATOR, seal.seal_id, note="test")
         page = browser.get(f"/seals?lang={language}").text
         assert (in_force in page, frozen in page) == (False, True)
     finally:
         for seal in seals.registry.list():
-            seals.unfreeze(seal.seal_id, note="test")
+            seals.unfreeze(OPERATOR, seal.seal_id, note="test")
 
 
 @pytest.mark.parametrize("path", ["/P/AB1D", "/P/" + "A" * 5000, "/p/%41-", "/Q/AB%20CD", "/q/0000"])

@@ -16,6 +16,7 @@ import pytest
 from support.world import FOOD, World
 
 from trust.encoding.digests import sm3
+from trust.model.actor import OPERATOR
 from trust.model.status import StatusAct
 from trust.web.logs import set_up_logging
 
@@ -55,12 +56,14 @@ def test_ledger_files_and_logs_hold_nothing_that_names_a_person_or_a_licence(
     try:
         issued, pdf = stored_world.issue(42, holder_name=NAMES["name"], licence_number=NAMES["number"])
         service = stored_world.service
-        service.statuses.change(issued.pid, StatusAct.SUSPEND, reason="因无证经营被调查", note="举报人甲")
+        service.statuses.change(
+            OPERATOR, issued.pid, StatusAct.SUSPEND, reason="因无证经营被调查", note="举报人甲"
+        )
         stored_world.verify(pdf)
         stored_world.verify(b"%PDF-1.7 not a licence " + NAMES["name"].encode())
         bundle = stored_world.bundle()
-        service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
-        service.erasing.erase(issued.pid, basis="court-order", requested_by="甲", approved_by="乙")
+        service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
+        service.erasing.erase(OPERATOR, issued.pid, basis="court-order", requested_by="甲", approved_by="乙")
         service.log.publish()
     finally:
         root.handlers[:], root.level = before

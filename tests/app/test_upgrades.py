@@ -19,6 +19,7 @@ from issuer.presenting.presenting import Level
 from ledger.recheck import recheck
 from trust.app.compose import open_service
 from trust.app.site import create_app
+from trust.model.actor import OPERATOR, Permission
 from trust.model.clock import SystemEntropy
 from trust.model.errors import LedgerHalted, NotPermitted, OperationalError
 from trust.model.report import Verdict
@@ -30,13 +31,15 @@ KEPT: dict[str, Any] = {}
 
 
 def fill(world: World) -> None:
-    access = open_access(world.service.database, world.clock, SystemEntropy())
+    access = open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
     KEPT["valid"], KEPT["valid pdf"] = world.issue(1)
     KEPT["revoked"], KEPT["revoked pdf"] = world.issue(2)
-    world.service.statuses.change(KEPT["revoked"].pid, StatusAct.REVOKE, reason="penalty")
-    KEPT["key"] = access.clients.create_api_key("窗口", authority_id=None, scopes=["desk"], days=30)
-    KEPT["gone key"] = access.clients.create_api_key("旧窗口", authority_id=None, scopes=["desk"], days=30)
-    access.clients.revoke_api_key(KEPT["gone key"].split("_")[2])
+    world.service.statuses.change(OPERATOR, KEPT["revoked"].pid, StatusAct.REVOKE, reason="penalty")
+    KEPT["key"] = access.clients.create_api_key(OPERATOR, "窗口", authority_id=None, scopes=["desk"], days=30)
+    KEPT["gone key"] = access.clients.create_api_key(
+        OPERATOR, "旧窗口", authority_id=None, scopes=["desk"], days=30
+    )
+    access.clients.revoke_api_key(OPERATOR, KEPT["gone key"].split("_")[2])
     KEPT["session"] = access.sessions.exchange_desk_key(KEPT["key"])
     KEPT["bundle"] = world.bundle()
 
@@ -56,20 +59,20 @@ def old_folder(folder_of_0008: Path, tmp_path: Path) -> Path:
 def test_everything_in_a_folder_of_0008_works_after_the_upgrade(old_folder: Path, sandbox: Sandbox) -> None:
     world = make_world(old_folder, sandbox=sandbox)
     service = world.service
-    access = open_access(service.database, world.clock, SystemEntropy())
+    access = open_access(service.database, world.clock, SystemEntropy(), service.access.trail)
     assert check_register(service.database, service.log, service.guard, documents=True)[1] == []
     assert world.verify(KEPT["valid pdf"]).verdict is Verdict.PASSED
     assert world.verify(KEPT["revoked pdf"]).code == "REVOKED"
     assert world.verify_offline(KEPT["valid pdf"], KEPT["bundle"]).verdict is Verdict.PASSED
-    assert access.clients.check_api_key(KEPT["key"], "desk").label == "窗口"
+    assert access.clients.check_api_key(KEPT["key"], Permission.DESK).name == "窗口"
     assert access.sessions.check_session(KEPT["session"], "desk")
     with pytest.raises(NotPermitted):
-        access.clients.check_api_key(KEPT["gone key"], "desk")
+        access.clients.check_api_key(KEPT["gone key"], Permission("desk"))
     issued, pdf = world.issue(3)
-    shown = service.presenting.start(issued.pid, purpose="核验", level=Level.NAMED)
+    shown = service.presenting.start(OPERATOR, issued.pid, purpose="核验", level=Level.NAMED)
     code, _ = service.presenting.code(shown, world.clock.now())
     assert world.verify(code).verdict is Verdict.PASSED
-    service.statuses.change(KEPT["valid"].pid, StatusAct.SUSPEND, reason="调查")
+    service.statuses.change(OPERATOR, KEPT["valid"].pid, StatusAct.SUSPEND, reason="调查")
     assert world.verify_offline(KEPT["valid pdf"], world.bundle()).code == "SUSPENDED"
     assert world.verify_offline(pdf, world.bundle()).verdict is Verdict.PASSED
     assert recheck(
@@ -82,9 +85,9 @@ def test_everything_in_a_folder_of_0008_works_after_the_upgrade(old_folder: Path
         register.commit()
     world = make_world(old_folder, sandbox=sandbox)
     with pytest.raises(NotPermitted):
-        open_access(world.service.database, world.clock, SystemEntropy()).sessions.check_session(
-            KEPT["session"], "desk"
-        )
+        open_access(
+            world.service.database, world.clock, SystemEntropy(), world.service.access.trail
+        ).sessions.check_session(KEPT["session"], "desk")
     world.close()
 
 
@@ -102,7 +105,7 @@ def test_a_folder_of_every_older_schema_works_after_the_upgrade(
         assert world.verify(KEPT["revoked pdf"]).code == "REVOKED"
         assert world.verify_offline(KEPT["valid pdf"], KEPT["bundle"]).verdict is Verdict.PASSED
         issued, pdf = world.issue(3)
-        service.statuses.change(KEPT["valid"].pid, StatusAct.SUSPEND, reason="调查")
+        service.statuses.change(OPERATOR, KEPT["valid"].pid, StatusAct.SUSPEND, reason="调查")
         bundle = world.bundle()
         assert world.verify_offline(KEPT["valid pdf"], bundle).code == "SUSPENDED"
         assert world.verify_offline(pdf, bundle).verdict is Verdict.PASSED
@@ -142,7 +145,7 @@ def test_a_folder_of_a_newer_version_is_told_in_one_sentence_and_not_touched(
         make_world(world.folder, sandbox=sandbox)
     assert caught.value.code == "NEWER_DATA"
     assert "9999" in caught.value.zh
-    newest = {"register": "0011", "ledger": "0002"}[table]
+    newest = {"register": "0012", "ledger": "0002"}[table]
     with closing(sqlite3.connect(world.folder / f"{table}.sqlite")) as connection:
         assert connection.execute(f"SELECT version_num FROM {table}_version").fetchone() == ("9999",)
         connection.execute(f"UPDATE {table}_version SET version_num = ?", (newest,))

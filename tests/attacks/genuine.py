@@ -10,6 +10,7 @@ from typing import Any
 from support.producers import Producer, contract
 from support.world import START, World
 
+from trust.model.actor import OPERATOR
 from trust.pdf.gap import check_gap
 from verifier.evidence.bundle import evidence_from_bundle
 from verifier.evidence.evidence import Evidence
@@ -46,7 +47,7 @@ def make_genuine(world: World) -> Genuine:
     _, other = world.issue(2)
     dual = _issue(world, 3, further_seals=("chuncheng-market-rsa3072",))
     kept, _ = world.issue(4)
-    (renewed,) = world.service.archiving.renew([kept.pid])
+    (renewed,) = world.service.archiving.renew(OPERATOR, [kept.pid])
     assert renewed.error is None, renewed.error
     archived = world.service.archiving.file(kept.pid)
     stamped = _issue(world, 5, source_pdf=contract())

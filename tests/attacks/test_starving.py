@@ -18,6 +18,7 @@ from support.limits import HANG_SECONDS
 from support.served import Served
 from support.world import World, make_world
 
+from trust.model.actor import OPERATOR
 from trust.model.clock import SystemEntropy
 from trust.model.report import Verdict
 from trust.people.access import open_access
@@ -74,8 +75,8 @@ def test_a_visitor_gets_a_verdict_while_three_addresses_do_their_worst(
     shutil.copytree(template_folder, folder)
     made = make_world(folder)
     _, pdf = made.issue(1)
-    access = open_access(made.service.database, made.clock, SystemEntropy())
-    key = access.clients.create_api_key("a counter", authority_id=None, scopes=["verify"], days=30)
+    access = open_access(made.service.database, made.clock, SystemEntropy(), made.service.access.trail)
+    key = access.clients.create_api_key(OPERATOR, "a counter", authority_id=None, scopes=["verify"], days=30)
     made.close()
     files = [make() for make in STARVING.values()]
     served = Served(

@@ -17,6 +17,7 @@ from support.served import Served
 from support.world import FOOD, World, make_world
 
 from issuer.ecertificates import sql
+from trust.model.actor import OPERATOR
 from trust.model.clock import SystemEntropy
 from trust.people.access import open_access
 from trust.storage import tables
@@ -79,9 +80,9 @@ class Department:
 
 
 def key_of(world: World) -> str:
-    access = open_access(world.service.database, world.clock, SystemEntropy())
+    access = open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
     return access.clients.create_api_key(
-        "market", authority_id=world.market.authority_id, scopes=["cert.issue"], days=30
+        OPERATOR, "market", authority_id=world.market.authority_id, scopes=["cert.issue"], days=30
     )
 
 

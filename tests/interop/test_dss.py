@@ -12,6 +12,7 @@ import pytest
 from interop.maven import JavaProgram
 from support.world import World, make_world
 
+from trust.model.actor import OPERATOR
 from trust.model.report import Verdict
 from trust.sandbox.workers import Sandbox
 from verifier.evidence.bundle import evidence_from_bundle
@@ -87,7 +88,7 @@ def test_a_time_stamp_for_abroad_is_kept_through_archiving(world: World) -> None
     assert outcome.repeated
     assert outcome.issued is not None
     world.clock.advance(hours=30)
-    (renewal,) = world.service.archiving.renew([outcome.issued.pid])
+    (renewal,) = world.service.archiving.renew(OPERATOR, [outcome.issued.pid])
     assert renewal.error is None
     later = world.service.archiving.file(outcome.issued.pid)
     report = world.verify(later)

@@ -43,6 +43,7 @@ from keys import asn1
 from keys.custody import KeyPurpose
 from keys.pki.validator import Sm2AwareValidator
 from keys.suites import Suite
+from trust.model.actor import OPERATOR
 from trust.model.report import Result
 from trust.pdf.gap import SignedGap, check_gaps
 from trust.pdf.reading import open_pdf
@@ -85,7 +86,7 @@ def archived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Files]:
             for years in years_between:
                 world.clock.advance(days=365 * years)
                 for family in (Suite.SM2_SM3, Suite.RSA3072_SHA256):
-                    world.service.pki.rotate("tsa", family)
+                    world.service.pki.rotate(OPERATOR, "tsa", family)
                 world.service.pki.service_keys.add("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256)
                 _renew(world, list(pids.values()))
             world.clock.at = datetime.now(UTC)
@@ -129,7 +130,7 @@ def _archived(world: World, pid: bytes, bundle: Path) -> Archived:
 
 
 def _renew(world: World, pids: list[bytes]) -> None:
-    for renewal in world.service.archiving.renew(pids):
+    for renewal in world.service.archiving.renew(OPERATOR, pids):
         assert renewal.error is None, renewal.error
 
 

@@ -16,6 +16,7 @@ from support import ways as sealing_ways
 from support.world import NAME_SEAL, World, make_world
 
 from issuer.rendering.fonts import typst_fonts
+from trust.model.actor import OPERATOR
 from trust.model.ecertificate import Application, PlaceOnPage
 from trust.model.report import Verdict
 from trust.pdf.reading import open_pdf
@@ -102,7 +103,7 @@ def test_departments_pdfs_stay_what_they_were(verapdf: JavaProgram, world: World
                 again.append(tmp_path / f"{stem}.pdf")
             if way == "sm2":
                 world.clock.advance(hours=30)
-                (renewal,) = world.service.archiving.renew([outcome.issued.pid])
+                (renewal,) = world.service.archiving.renew(OPERATOR, [outcome.issued.pid])
                 assert renewal.error is None, renewal.error
                 expected[tmp_path / f"{stem}-archived.pdf"] = flavour
                 later = world.service.archiving.file(outcome.issued.pid)
@@ -129,7 +130,7 @@ def test_what_we_lay_out_is_pdf_a_3a_and_pdf_ua_1(verapdf: JavaProgram, world: W
             assert outcome.issued is not None, outcome.error
             keep(f"{way}-{sealed_by}", world.service.issuing.issued_file(outcome.issued.pid))
             world.clock.advance(hours=30)
-            (renewal,) = world.service.archiving.renew([outcome.issued.pid])
+            (renewal,) = world.service.archiving.renew(OPERATOR, [outcome.issued.pid])
             assert renewal.error is None, renewal.error
             keep(f"{way}-{sealed_by}-archived", world.service.archiving.file(outcome.issued.pid))
     for standard in ("3b", "3a", "ua1"):

@@ -14,6 +14,7 @@ from issuer.publishing.auditing import audit_status_lists
 from ledger.proof import check_detached_receipt
 from trust.encoding.digests import sha256
 from trust.encoding.entry import EntryKind
+from trust.model.actor import OPERATOR
 from trust.model.report import Verdict
 from trust.model.status import StatusAct
 from verifier.evidence.bundle import evidence_from_bundle
@@ -28,7 +29,7 @@ def test_a_list_is_anchored_and_made_anew_only_when_something_changed(stored_wor
     clock.advance(seconds=30)
     stored_world.issue(2)
     assert service.publishing.status_list(1, clock.now()) == first, "a new licence changes no list"
-    service.statuses.change(issued.pid, StatusAct.SUSPEND, reason="投诉调查")
+    service.statuses.change(OPERATOR, issued.pid, StatusAct.SUSPEND, reason="投诉调查")
     second = service.publishing.status_list(1, clock.now())
     assert second != first
     clock.advance(minutes=10)
@@ -43,7 +44,7 @@ def test_list_and_receipt_prove_offline_what_was_in_force(stored_world: World) -
     assert report.verdict is Verdict.PASSED
     proof = facts_of(report)["status"]["ledger"]
     assert proof["as_of_size"] <= proof["index"] < proof["checkpoint_size"]
-    stored_world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    stored_world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     later = stored_world.bundle()
     for name in ("1.cwt", "1.tlog-proof"):
         mixed = stored_world.folder / f"mixed-{name}"
@@ -71,7 +72,7 @@ def test_a_list_without_a_receipt_or_with_a_spoiled_one_is_not_believed(stored_w
 def test_a_bad_status_list_says_nothing_of_files_of_others(world: World) -> None:
     made = Producer("ecdsa", world.clock.now())
     world.issue()
-    world.service.members.add_anchor(made.root.der, "城南银行（虚构）", "Chengnan Bank (fictional)")
+    world.service.members.add_anchor(OPERATOR, made.root.der, "城南银行（虚构）", "Chengnan Bank (fictional)")
     bundle = world.bundle()
     contract_of_others = made.sign(contract(), "B-LT")
     (bundle / "status" / "1.cwt").write_bytes(b"spoiled")
@@ -105,7 +106,7 @@ def test_a_register_that_says_something_else_than_the_ledger_is_found_out(stored
     """A list is made from the ledger; whoever edits the register or the list cannot make it fit."""
     service = stored_world.service
     issued, pdf = stored_world.issue()
-    service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     service.publishing.status_list(1, stored_world.clock.now())
     with service.database.write() as connection:
         connection.execute(sa.text("UPDATE ecertificate SET status = 'VALID'"))

@@ -20,6 +20,7 @@ from ledger.proof import check_embedded_receipt
 from trust.encoding.commitment import document_commit
 from trust.encoding.entry import EntryKind
 from trust.encoding.receipt import decode_receipt
+from trust.model.actor import OPERATOR, operator
 from trust.model.errors import Conflict, TimeStampUnavailable
 from trust.model.report import Result, Verdict
 from trust.model.status import StatusAct
@@ -32,7 +33,7 @@ SUITES = ("sm2", "rsa3072", "p256")
 
 
 def archive(world: World, pid: bytes) -> bytes:
-    (renewal,) = world.service.archiving.renew([pid])
+    (renewal,) = world.service.archiving.renew(OPERATOR, [pid])
     assert renewal.error is None, renewal.error
     return world.service.archiving.file(pid)
 
@@ -57,7 +58,7 @@ def test_what_is_due_is_renewed_once_and_again_after_a_year(world: World) -> Non
     assert archiving.count_due(world.clock.now()) == 0
     world.clock.advance(seconds=FIRST_ARCHIVED_AFTER.total_seconds())
     assert [each.pid for each in archiving.due(world.clock.now())] == pids
-    assert [each.number for each in archiving.renew_due(world.clock.now())] == [1, 1, 1]
+    assert [each.number for each in archiving.renew_due(OPERATOR, world.clock.now())] == [1, 1, 1]
     assert archiving.count_due(world.clock.now()) == 0
     world.clock.advance(days=364)
     assert archiving.count_due(world.clock.now()) == 0
@@ -65,7 +66,7 @@ def test_what_is_due_is_renewed_once_and_again_after_a_year(world: World) -> Non
     assert [(each.pid, each.versions) for each in archiving.due(world.clock.now())] == [
         (pid, 1) for pid in pids
     ]
-    assert [each.number for each in archiving.renew_due(world.clock.now())] == [2, 2, 2]
+    assert [each.number for each in archiving.renew_due(OPERATOR, world.clock.now())] == [2, 2, 2]
 
 
 def test_the_round_says_in_the_log_what_it_could_not_renew(
@@ -86,7 +87,7 @@ def test_the_round_says_in_the_log_what_it_could_not_renew(
         ("yinzheng.archive", 2)
     ]
     archiving.run()
-    assert list(archiving.renew_due(world.clock.now())) == []
+    assert list(archiving.renew_due(OPERATOR, world.clock.now())) == []
 
 
 def test_each_version_is_an_entry_whose_receipt_opens_to_that_version(world: World) -> None:
@@ -119,7 +120,7 @@ def test_a_licence_outlives_every_certificate_that_proved_it(world: World, suite
     archive(world, issued.pid)
     for _ in range(3):
         world.clock.advance(days=365 * 6)
-        world.service.pki.rotate("tsa", family)
+        world.service.pki.rotate(OPERATOR, "tsa", family)
         world.service.pki.service_keys.add("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256)
         later = archive(world, issued.pid)
     now = world.clock.now()
@@ -139,7 +140,9 @@ def test_a_revoked_seal_leaves_what_was_sealed_before_valid_at_signing(world: Wo
     world.clock.advance(days=1)
     later = archive(world, issued.pid)
     world.clock.advance(days=1)
-    world.service.seals.revoke("chuncheng-market-sm2", by="second", note="key lost", since=world.clock.now())
+    world.service.seals.revoke(
+        operator("second"), "chuncheng-market-sm2", note="key lost", since=world.clock.now()
+    )
     world.clock.advance(minutes=1)
     report = world.verify_offline(later, world.bundle())
     assert report.verdict is Verdict.PASSED, report.findings
@@ -152,7 +155,7 @@ def test_a_seal_that_was_compromised_before_it_was_used_is_not_saved_by_its_arch
     world.clock.advance(days=1)
     later = archive(world, issued.pid)
     since = world.clock.now() - timedelta(days=2)
-    world.service.seals.revoke("chuncheng-market-sm2", by="second", note="key lost", since=since)
+    world.service.seals.revoke(operator("second"), "chuncheng-market-sm2", note="key lost", since=since)
     world.clock.advance(minutes=1)
     report = world.verify_offline(later, world.bundle())
     assert (report.verdict, report.code) == (Verdict.FAILED, "SEAL_CERT_REVOKED")
@@ -182,9 +185,9 @@ def test_a_crash_before_the_entry_is_carried_on(world: World, monkeypatch: pytes
     with monkeypatch.context() as patched:
         patched.setattr(type(world.service.log), "append", crash)
         with pytest.raises(Crash):
-            archiving.renew([issued.pid])
+            archiving.renew(OPERATOR, [issued.pid])
     assert archiving.file(issued.pid) == pdf, "what is not in the ledger is not given out"
-    (refused,) = archiving.renew([issued.pid])
+    (refused,) = archiving.renew(OPERATOR, [issued.pid])
     assert isinstance(refused.error, Conflict)
     world.outlast_leases()
     assert archiving.resume_pending() == 1
@@ -199,9 +202,9 @@ def test_two_at_once_make_one_version(world: World) -> None:
     archiving = world.service.archiving
     lists = archiving._revocation_lists()
     made = [archiving._make(issued.pid, lists) for _ in range(2)]
-    archiving._store(made[0])
+    archiving._store(OPERATOR, made[0])
     with pytest.raises(Conflict):
-        archiving._store(made[1])
+        archiving._store(OPERATOR, made[1])
     world.outlast_leases()
     assert archiving.resume_pending() == 1
     assert [each.number for each in archiving.versions(issued.pid)] == [0, 1]
@@ -210,8 +213,10 @@ def test_two_at_once_make_one_version(world: World) -> None:
 def test_an_erased_licence_has_no_versions_left(world: World) -> None:
     issued, _ = world.issue()
     later = archive(world, issued.pid)
-    world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="cancelled")
-    world.service.erasing.erase(issued.pid, basis="retention-expired", requested_by="a", approved_by="b")
+    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
+    world.service.erasing.erase(
+        OPERATOR, issued.pid, basis="retention-expired", requested_by="a", approved_by="b"
+    )
     with world.service.database.read() as connection:
         assert all_rows(connection, archive_sql.LaterVersionRow) == []
         assert archive_sql.count_due(connection, 1 << 60) == 0

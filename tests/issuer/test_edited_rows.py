@@ -26,6 +26,7 @@ from issuer.publishing import sql as publishing_sql
 from keys.suites import Suite
 from trust.app.compose import open_service
 from trust.encoding.commitment import ecertificate_ref
+from trust.model.actor import OPERATOR, Permission, operator
 from trust.model.clock import SystemEntropy
 from trust.model.errors import LedgerHalted, NotPermitted, OperationalError, StorageError
 from trust.model.report import Verdict
@@ -44,17 +45,19 @@ class Attacked:
     def __init__(self, world: World) -> None:
         self.world = world
         self.service = world.service
-        self.access = open_access(self.service.database, world.clock, SystemEntropy())
+        self.access = open_access(
+            self.service.database, world.clock, SystemEntropy(), self.service.access.trail
+        )
         self.valid, self.valid_pdf = world.issue(1)
         self.revoked, self.revoked_pdf = world.issue(2)
         self.suspended, self.suspended_pdf = world.issue(3)
-        self.service.statuses.change(self.revoked.pid, StatusAct.REVOKE, reason="penalty")
-        self.service.statuses.change(self.suspended.pid, StatusAct.SUSPEND, reason="调查")
+        self.service.statuses.change(OPERATOR, self.revoked.pid, StatusAct.REVOKE, reason="penalty")
+        self.service.statuses.change(OPERATOR, self.suspended.pid, StatusAct.SUSPEND, reason="调查")
         self.key = self.access.clients.create_api_key(
-            "窗口", authority_id="chuncheng-market", scopes=["desk"], days=30
+            OPERATOR, "窗口", authority_id="chuncheng-market", scopes=["desk"], days=30
         )
         self.gone_key = self.access.clients.create_api_key(
-            "旧窗口", authority_id=None, scopes=["admin"], days=30
+            OPERATOR, "旧窗口", authority_id=None, scopes=["admin"], days=30
         )
         self.session = self.access.sessions.exchange_desk_key(self.key)
         self.service.publishing.trust_list(world.clock.now())
@@ -103,7 +106,7 @@ class Attacked:
     def restart_closed(self) -> None:
         settings, sandbox, clock = self.service.settings, self.service.sandbox, self.world.clock
         self.service = self.world.service = open_service(settings, clock=clock, sandbox=sandbox)
-        self.access = open_access(self.service.database, clock, SystemEntropy())
+        self.access = open_access(self.service.database, clock, SystemEntropy(), self.service.access.trail)
 
 
 @pytest.fixture
@@ -146,7 +149,7 @@ def test_a_status_set_by_hand_makes_nothing_pass(attacked: Attacked, statements:
 
 def test_rows_set_by_hand_make_nothing_pass_on_postgresql_either(stored_world: World) -> None:
     attacked = _prepared(stored_world)
-    attacked.access.clients.revoke_api_key(attacked.gone_key.split("_")[2])
+    attacked.access.clients.revoke_api_key(OPERATOR, attacked.gone_key.split("_")[2])
     attacked.run("UPDATE ecertificate SET status = 'VALID', pending_operation = NULL")
     attacked.run("UPDATE api_key SET revoked_at = NULL")
     attacked.run_on_the_ledger("UPDATE ledger_subject SET life = 1")
@@ -155,7 +158,7 @@ def test_rows_set_by_hand_make_nothing_pass_on_postgresql_either(stored_world: W
             assert attacked.verdict(pdf) is Verdict.INDETERMINATE
             assert attacked.offline(pdf) is Verdict.FAILED
         with pytest.raises(NotPermitted):
-            attacked.access.clients.check_api_key(attacked.gone_key, "admin")
+            attacked.access.clients.check_api_key(attacked.gone_key, Permission("admin"))
         assert {"ecertificate", "api_key"} <= {each.table for each in attacked.findings()}
         attacked.restart()
 
@@ -237,7 +240,7 @@ def test_an_act_announced_by_hand_is_not_carried_out(attacked: Attacked) -> None
 def test_a_draft_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked) -> None:
     issuing = attacked.service.issuing
     for number in (71, 72, 73):
-        issuing.reserving.reserve(issuing.check(attacked.world.application(number)))
+        issuing.reserving.reserve(issuing.check(OPERATOR, attacked.world.application(number)))
     attacked.world.clock.advance(minutes=10)  # who claimed them is gone
     with attacked.service.database.read() as connection:
         first, second, third = connection.execute(
@@ -262,7 +265,7 @@ def test_a_draft_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked)
 def test_an_act_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked) -> None:
     statuses = attacked.service.statuses
     for pid in (attacked.valid.pid, attacked.suspended.pid):
-        statuses._announce(pid, StatusAct.REVOKE, "penalty", "", None)
+        statuses._announce(OPERATOR, pid, StatusAct.REVOKE, "penalty", "")
     with attacked.service.database.read() as connection:
         pending = list(
             connection.execute(sa.text("SELECT id FROM operation WHERE done = false ORDER BY id")).scalars()
@@ -282,14 +285,14 @@ def test_an_event_of_a_seal_that_somebody_edited_keeps_no_renewed_seal_in_use(
     seals, old, new = attacked.service.seals, "chuncheng-market-sm2", "chuncheng-market-sm2-2027"
     with monkeypatch.context() as stopped:
         stopped.setattr(type(seals), "_retire_renewed", lambda *_: None)
-        seals.apply(new, "chuncheng-market", Suite.SM2_SM3, by="clerk 1", renews=old)
-        seals.approve(new, by="reviewer 1")
-        seals.make_approved(new, by="maker 1")
-        seals.record(new, by="keeper 1")
+        seals.apply(operator("clerk 1"), new, "chuncheng-market", Suite.SM2_SM3, renews=old)
+        seals.approve(operator("reviewer 1"), new)
+        seals.make_approved(operator("maker 1"), new)
+        seals.record(operator("keeper 1"), new)
     with monkeypatch.context() as stopped:
         stopped.setattr(type(seals), "_record", _power_cut)
         with pytest.raises(KeyboardInterrupt):
-            seals.apply("chuncheng-market-third", "chuncheng-market", Suite.SM2_SM3, by="clerk 1")
+            seals.apply(operator("clerk 1"), "chuncheng-market-third", "chuncheng-market", Suite.SM2_SM3)
     attacked.run("UPDATE seal_event SET by = 'clerk 2' WHERE entry_seq IS NULL")
     attacked.world.outlast_leases()
     assert seals.registry.get(old).state is SealState.ACTIVE
@@ -307,7 +310,7 @@ def test_an_act_whose_completion_a_crash_prevented_is_no_edited_row(attacked: At
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(type(attacked.service.log), "publish", _power_cut)
             with pytest.raises(KeyboardInterrupt):
-                statuses.change(pid, act, reason=reason)
+                statuses.change(OPERATOR, pid, act, reason=reason)
         assert attacked.findings() == []
         assert attacked.verdict(attacked.valid_pdf) is Verdict.INDETERMINATE
         attacked.world.outlast_leases()
@@ -341,7 +344,7 @@ def test_a_key_put_in_by_hand_opens_nothing(attacked: Attacked) -> None:
     )
     for _ in range(2):
         with pytest.raises(NotPermitted) as caught:
-            attacked.access.clients.check_api_key(f"yz_live_aaaaaaaaaa_{secret}", "admin")
+            attacked.access.clients.check_api_key(f"yz_live_aaaaaaaaaa_{secret}", Permission("admin"))
         assert caught.value.code == "UNAUTHENTICATED"
         attacked.restart()
     assert ("api_key", "aaaaaaaaaa") in [(each.table, each.key) for each in attacked.findings()]
@@ -352,10 +355,10 @@ def test_a_key_put_in_by_hand_opens_nothing(attacked: Attacked) -> None:
     ["scopes = 'admin desk cert.issue'", "authority_id = NULL", f"expires_at = {FORGED}", "label = 'x'"],
 )
 def test_a_key_widened_by_hand_opens_nothing(attacked: Attacked, change: str) -> None:
-    attacked.access.clients.check_api_key(attacked.key, "desk")
+    attacked.access.clients.check_api_key(attacked.key, Permission("desk"))
     attacked.run(f"UPDATE api_key SET {change} WHERE label = '窗口'")
     with pytest.raises(NotPermitted):
-        attacked.access.clients.check_api_key(attacked.key, "desk")
+        attacked.access.clients.check_api_key(attacked.key, Permission("desk"))
     with pytest.raises(NotPermitted):
         attacked.access.sessions.check_session(attacked.session, "desk")
 
@@ -367,7 +370,7 @@ def test_yesterdays_row_of_a_revoked_key_opens_nothing(attacked: Attacked, is_re
     with attacked.service.database.read() as connection:
         yesterday = [dict(row._mapping) for row in connection.execute(sa.select(table))]
     key_id = attacked.gone_key.split("_")[2]
-    attacked.access.clients.revoke_api_key(key_id)
+    attacked.access.clients.revoke_api_key(OPERATOR, key_id)
     with attacked.service.database.write() as connection:
         connection.execute(sa.delete(table))
         connection.execute(sa.insert(table), yesterday)
@@ -376,12 +379,12 @@ def test_yesterdays_row_of_a_revoked_key_opens_nothing(attacked: Attacked, is_re
     if is_restarted:
         attacked.restart()
     with pytest.raises(NotPermitted):
-        attacked.access.clients.check_api_key(attacked.gone_key, "admin")
-    attacked.access.clients.check_api_key(attacked.key, "desk")
+        attacked.access.clients.check_api_key(attacked.gone_key, Permission("admin"))
+    attacked.access.clients.check_api_key(attacked.key, Permission("desk"))
 
 
 def test_without_the_events_that_the_ledger_commits_to_nobody_is_let_in(attacked: Attacked) -> None:
-    attacked.access.clients.revoke_api_key(attacked.gone_key.split("_")[2])
+    attacked.access.clients.revoke_api_key(OPERATOR, attacked.gone_key.split("_")[2])
     with attacked.service.database.write() as connection:
         last = connection.execute(sa.text("SELECT max(operation_id) FROM register_event")).scalar_one()
         connection.execute(sa.text("UPDATE api_key SET revoked_at = NULL"))
@@ -389,10 +392,10 @@ def test_without_the_events_that_the_ledger_commits_to_nobody_is_let_in(attacked
     attacked.restart()
     for key in (attacked.gone_key, attacked.key):
         with pytest.raises(NotPermitted):
-            attacked.access.clients.check_api_key(key, "desk")
+            attacked.access.clients.check_api_key(key, Permission("desk"))
     assert [each.table for each in attacked.findings()] == ["register_event"]
     attacked.service.guard.enrol()  # the operator's word, after looking
-    attacked.access.clients.check_api_key(attacked.key, "desk")
+    attacked.access.clients.check_api_key(attacked.key, Permission("desk"))
     assert attacked.findings() == []
 
 
@@ -402,25 +405,27 @@ def test_after_a_restore_the_register_goes_on_when_an_operator_has_looked(attack
     attacked.service.close()
     morning = register.read_bytes()
     attacked.restart_closed()
-    evening_key = attacked.access.clients.create_api_key("晚间", authority_id=None, scopes=["desk"], days=30)
-    attacked.access.clients.revoke_api_key(attacked.gone_key.split("_")[2])
-    attacked.service.seals.freeze("chuncheng-market-p256", by="keeper", note="调查")
+    evening_key = attacked.access.clients.create_api_key(
+        OPERATOR, "晚间", authority_id=None, scopes=["desk"], days=30
+    )
+    attacked.access.clients.revoke_api_key(OPERATOR, attacked.gone_key.split("_")[2])
+    attacked.service.seals.freeze(operator("keeper"), "chuncheng-market-p256", note="调查")
     attacked.service.close()
     register.write_bytes(morning)
     attacked.restart_closed()
     for key in (attacked.key, attacked.gone_key, evening_key):
         with pytest.raises(NotPermitted):
-            attacked.access.clients.check_api_key(key, "desk")
+            attacked.access.clients.check_api_key(key, Permission("desk"))
     assert attacked.findings()
     attacked.service.guard.enrol()
     assert attacked.findings() == []
-    attacked.access.clients.check_api_key(attacked.key, "desk")
+    attacked.access.clients.check_api_key(attacked.key, Permission("desk"))
     # As the operator was told: what the copy does not know has to be done again.
-    attacked.access.clients.check_api_key(attacked.gone_key, "admin")
-    attacked.access.clients.revoke_api_key(attacked.gone_key.split("_")[2])
+    attacked.access.clients.check_api_key(attacked.gone_key, Permission("admin"))
+    attacked.access.clients.revoke_api_key(OPERATOR, attacked.gone_key.split("_")[2])
     with pytest.raises(NotPermitted):
-        attacked.access.clients.check_api_key(attacked.gone_key, "admin")
-    attacked.service.seals.freeze("chuncheng-market-p256", by="keeper", note="调查")
+        attacked.access.clients.check_api_key(attacked.gone_key, Permission("admin"))
+    attacked.service.seals.freeze(operator("keeper"), "chuncheng-market-p256", note="调查")
     assert attacked.service.seals.registry.get("chuncheng-market-p256").state is SealState.FROZEN
     attacked.restart()
     assert attacked.findings() == []
@@ -458,7 +463,7 @@ def test_an_event_put_in_by_hand_counts_for_nothing(attacked: Attacked) -> None:
     )
     assert attacked.service.guard.resume() == 0
     assert attacked.findings() == []
-    attacked.access.clients.check_api_key(attacked.key, "desk")
+    attacked.access.clients.check_api_key(attacked.key, Permission("desk"))
 
 
 def test_sessions_and_links_put_in_by_hand_open_nothing(attacked: Attacked) -> None:
@@ -493,7 +498,7 @@ def test_sessions_and_links_put_in_by_hand_open_nothing(attacked: Attacked) -> N
 
 def test_a_seal_thawed_by_hand_seals_nothing(attacked: Attacked) -> None:
     service, seal = attacked.service, "chuncheng-market-sm2"
-    service.seals.freeze(seal, by="keeper", note="调查")
+    service.seals.freeze(operator("keeper"), seal, note="调查")
     attacked.run("UPDATE seal SET state = 'ACTIVE' WHERE id = :id", id=seal)
     with pytest.raises(StorageError):
         service.seals.registry.get(seal)
@@ -511,7 +516,7 @@ def _tried(attacked: Attacked, number: int) -> list[Any]:
 
 def test_documents_exchanged_by_hand_are_not_shown(attacked: Attacked) -> None:
     service = attacked.service
-    shown = service.presenting.start(attacked.valid.pid, purpose="核验", level=Level.NAMED)
+    shown = service.presenting.start(OPERATOR, attacked.valid.pid, purpose="核验", level=Level.NAMED)
     code, _ = service.presenting.code(shown, attacked.world.clock.now())
     with service.database.write() as connection:
         ids = {row.pid: row.id for row in tables.all_rows(connection, ecertificates_sql.ECertificateRow)}
@@ -530,7 +535,7 @@ def test_a_row_that_is_gone_shows(attacked: Attacked) -> None:
     from issuer.compromises.compromises import Compromises
 
     assert isinstance(attacked.service.compromises, Compromises)
-    attacked.service.seals.revoke("chuncheng-market-p256", by="keeper", note="遗失")
+    attacked.service.seals.revoke(operator("keeper"), "chuncheng-market-p256", note="遗失")
     attacked.run("DELETE FROM revoked_x509_cert")
     assert [each.table for each in attacked.findings()] == ["revoked_x509_cert"]
     attacked.run("DELETE FROM ecertificate WHERE pid = :pid", pid=attacked.revoked.pid)
@@ -577,10 +582,10 @@ def full(
     world = world_in(template_folder, folder, sandbox)
     made = Attacked(world)
     service = made.service
-    service.presenting.start(made.valid.pid, purpose="核验", level=Level.NAMED)
-    made.access.invitations.create_claim_link(b"\x01" * 32)
-    service.seals.using.request_many("chuncheng-market-sm2", 300, by="clerk")
-    service.seals.revoke("chuncheng-market-p256", by="keeper", note="遗失")
+    service.presenting.start(OPERATOR, made.valid.pid, purpose="核验", level=Level.NAMED)
+    made.access.invitations.create_claim_link(OPERATOR, b"\x01" * 32)
+    service.seals.using.request_many(operator("clerk"), "chuncheng-market-sm2", 300)
+    service.seals.revoke(operator("keeper"), "chuncheng-market-p256", note="遗失")
     with service.database.write() as connection:
         for kind in (
             *(
@@ -639,7 +644,7 @@ def test_an_act_that_is_completed_between_two_looks_is_no_edited_row(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(stored_world.service.log), "publish", _power_cut)
         with pytest.raises(KeyboardInterrupt):
-            statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+            statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     stored_world.outlast_leases()
     find = operations_sql.find_operation
     looked: list[int] = []

@@ -16,6 +16,7 @@ from support.world import MARKET, NAME_SEAL, World, world_in
 import trust.pdf.further
 from issuer.catalogue import load_profile
 from issuer.ecertificates import issuing, reserving
+from trust.model.actor import OPERATOR, operator
 from trust.model.errors import Conflict, Malformed, NotFound
 from trust.model.report import Verdict
 from trust.model.seal import SealRole
@@ -93,7 +94,7 @@ def test_an_archived_licence_with_several_seals_passes(world: World) -> None:
     (outcome,) = world.try_issue(application)
     assert outcome.issued is not None, outcome.error
     world.clock.advance(hours=30)
-    (renewal,) = world.service.archiving.renew([outcome.issued.pid])
+    (renewal,) = world.service.archiving.renew(OPERATOR, [outcome.issued.pid])
     assert renewal.error is None, renewal.error
     later = world.service.archiving.file(outcome.issued.pid)
     report = world.verify_offline(later, world.bundle())
@@ -156,12 +157,12 @@ def test_a_type_may_demand_them(world: World, monkeypatch: pytest.MonkeyPatch) -
     another = dataclasses.replace(profile, short="FOOD")
     for step in (issuing, reserving):
         monkeypatch.setattr(step, "load_profile", lambda short: another)
-    world.service.seals.freeze(NAME_SEAL, by="keeper", note="on leave")
+    world.service.seals.freeze(operator("keeper"), NAME_SEAL, note="on leave")
     try:
         (outcome,) = world.try_issue(world.application(next(_numbers), seal="chuncheng-market-sm2"))
         assert isinstance(outcome.error, NotFound)
     finally:
-        world.service.seals.unfreeze(NAME_SEAL, by="keeper", note="back")
+        world.service.seals.unfreeze(operator("keeper"), NAME_SEAL, note="back")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_what_does_not_go_together_is_refused_and_changes_nothing(
 
 
 def test_a_frozen_further_seal_seals_nothing(world: World) -> None:
-    world.service.seals.freeze(ABROAD, by="keeper", note="lost token")
+    world.service.seals.freeze(operator("keeper"), ABROAD, note="lost token")
     try:
         application = dataclasses.replace(
             world.application(next(_numbers), seal="chuncheng-market-sm2"), further_seals=(ABROAD,)
@@ -192,7 +193,7 @@ def test_a_frozen_further_seal_seals_nothing(world: World) -> None:
         (outcome,) = world.try_issue(application)
         assert isinstance(outcome.error, Conflict)
     finally:
-        world.service.seals.unfreeze(ABROAD, by="keeper", note="found")
+        world.service.seals.unfreeze(operator("keeper"), ABROAD, note="found")
 
 
 def test_every_use_is_written_down(world: World) -> None:

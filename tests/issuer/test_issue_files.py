@@ -19,6 +19,7 @@ from support.tables import LABELS, as_text, food, table, write, write_workbook
 from issuer.catalogue import TypeProfile, load_profile
 from issuer.ecertificates import records
 from issuer.ecertificates.records import read_records
+from trust.model.actor import OPERATOR
 from trust.model.errors import ProfileViolation
 from trust.storage import folder
 
@@ -102,7 +103,7 @@ def test_equal_rows_of_a_run_that_was_cut_off(cli: Cli) -> None:
     before = stored(cli)
     world = make_world(cli.data)
     issuing = world.service.issuing
-    issuing.reserving.reserve(issuing.check(world.application(1)))
+    issuing.reserving.reserve(issuing.check(OPERATOR, world.application(1)))
     world.close()
     path, out = table_of(cli, food(1), food(2), food(1)), cli.folder / "pdf"
     assert cli.run("issue", "FOOD", "--from", path, "--out", out, "--resume") == 0, cli.err

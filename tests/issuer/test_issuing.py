@@ -13,6 +13,7 @@ from issuer.sealing.splice import splice_receipt, take_apart
 from ledger.recheck import recheck
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.encoding.entry import EntryKind, decode_entry
+from trust.model.actor import OPERATOR
 from trust.model.ecertificate import Application
 from trust.model.errors import Conflict, ProfileViolation
 from trust.model.identifiers import parse
@@ -113,7 +114,7 @@ def test_a_text_too_long_for_the_page_leaves_nothing_behind(world: World) -> Non
 def test_a_seal_that_is_not_active_does_not_seal(world: World, act: str) -> None:
     _, before = world.issue(1)
     world.clock.advance(minutes=1)
-    getattr(world.service.seals, act)("chuncheng-market-sm2")
+    getattr(world.service.seals, act)(OPERATOR, "chuncheng-market-sm2")
     (outcome,) = world.try_issue(world.application(2, seal="chuncheng-market-sm2"))
     assert outcome.error is not None
     assert outcome.error.code == "SEAL_NOT_USABLE"
@@ -182,13 +183,13 @@ def test_a_replacement_is_the_next_version_and_marks_the_old_one(stored_world: W
 
     old, old_pdf = stored_world.issue()
     corrected = replace(stored_world.application(1, premises="云岭省春城市新址路8号"), replaces=old.pid)
-    outcome = stored_world.service.statuses.replace(old.pid, corrected, reason="迁址")
+    outcome = stored_world.service.statuses.replace(OPERATOR, old.pid, corrected, reason="迁址")
     assert outcome.issued is not None
     assert outcome.issued.version == 2
     assert parse(outcome.issued.identifier).serial == parse(old.identifier).serial
     assert stored_world.service.issuing.issued(pid=old.pid).status is Status.REPLACED
     assert stored_world.verify(old_pdf).code == "REPLACED"
-    again = stored_world.service.statuses.replace(old.pid, corrected, reason="迁址")
+    again = stored_world.service.statuses.replace(OPERATOR, old.pid, corrected, reason="迁址")
     assert again.repeated
 
 
@@ -200,8 +201,8 @@ def test_entries_of_one_ecertificate_form_a_chain_and_counts_have_no_gap(stored_
     issued, _ = stored_world.issue(1)
     stored_world.issue(2)
     service = stored_world.service
-    service.statuses.change(issued.pid, StatusAct.SUSPEND, reason="调查")
-    service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    service.statuses.change(OPERATOR, issued.pid, StatusAct.SUSPEND, reason="调查")
+    service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     from ledger import sql as ledger_sql
 
     with service.ledger_database.read() as connection:

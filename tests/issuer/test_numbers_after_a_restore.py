@@ -28,6 +28,7 @@ from keys.suites import Suite
 from trust.app.recovering import recover_ledger
 from trust.encoding import jws
 from trust.encoding.trust_list import decode_trust_list
+from trust.model.actor import OPERATOR, operator
 from trust.model.clock import SystemEntropy
 from trust.model.errors import NotFound, NotPermitted, OperationalError
 from trust.model.report import Verdict
@@ -61,8 +62,8 @@ def work(world: World, first: int) -> list[bytes]:
     """What a day gives out, of everything that has a number."""
     service = world.service
     pdfs = [world.issue(number)[1] for number in (first, first + 1)]
-    service.seals.make(f"seal-{first}", world.market.authority_id, Suite.P256_SHA256)
-    service.seals.using.request_many(f"seal-{first}", 3, by="clerk")
+    service.seals.make(OPERATOR, f"seal-{first}", world.market.authority_id, Suite.P256_SHA256)
+    service.seals.using.request_many(operator("clerk"), f"seal-{first}", 3)
     world.clock.advance(hours=13)  # time for new lists of every kind
     service.pki.crls(world.clock.now())
     service.publishing.trust_list(world.clock.now())
@@ -103,11 +104,11 @@ def day(
     revoked, revoked_pdf = world.issue(2)
     suspended, _ = world.issue(3)
     work(world, 4)
-    shown = world.service.presenting.start(kept_one.pid, purpose="核验", level=Level.MASKED)
+    shown = world.service.presenting.start(OPERATOR, kept_one.pid, purpose="核验", level=Level.MASKED)
     code, _ = world.service.presenting.code(shown, world.clock.now())
-    access = open_access(world.service.database, world.clock, SystemEntropy())
+    access = open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
     link, session = (
-        access.invitations.create_claim_link(b"h" * 32),
+        access.invitations.create_claim_link(OPERATOR, b"h" * 32),
         access.sessions.open_session("wallet", b"h" * 32, 100),
     )
     copy = site.copy("morning")
@@ -115,8 +116,8 @@ def day(
     morning, at = numbers(world), world.clock.now()
     assert world.verify(code).verdict is Verdict.PASSED, "used once"
     work(world, 10)
-    world.service.statuses.change(revoked.pid, StatusAct.REVOKE, reason="penalty")
-    world.service.statuses.change(suspended.pid, StatusAct.SUSPEND, reason="调查")
+    world.service.statuses.change(OPERATOR, revoked.pid, StatusAct.REVOKE, reason="penalty")
+    world.service.statuses.change(OPERATOR, suspended.pid, StatusAct.SUSPEND, reason="调查")
     world.service.log.publish()
     evening = numbers(world)
     mirror = Path(shutil.copytree(data / "ledger", tmp_path / "mirror"))
@@ -168,7 +169,7 @@ def test_what_happened_since_the_copy_holds_and_can_be_gone_on_from(day: Day) ->
     assert world.verify(day.revoked).code == "REVOKED"
     assert world.verify_offline(day.revoked, world.bundle()).code == "REVOKED"
     assert world.service.issuing.issued(pid=day.suspended_pid).status is Status.SUSPENDED
-    world.service.statuses.change(day.suspended_pid, StatusAct.REINSTATE, reason="查清")
+    world.service.statuses.change(OPERATOR, day.suspended_pid, StatusAct.REINSTATE, reason="查清")
     assert world.service.issuing.issued(pid=day.suspended_pid).status is Status.VALID
     day.site.close()
     world = day.world = day.site.open()
@@ -181,14 +182,16 @@ def test_what_was_spent_or_opened_before_the_restore_is_not_accepted_again(day: 
     """Asked at the very second at which it was used: a machine may be restored within the life of a code."""
     again = day.world.verify(day.spent, at=day.spent_at)
     assert again.verdict is not Verdict.PASSED
-    access = open_access(day.world.service.database, day.site.clock, SystemEntropy())
+    access = open_access(
+        day.world.service.database, day.site.clock, SystemEntropy(), day.world.service.access.trail
+    )
     with pytest.raises(NotPermitted):
         access.sessions.check_session(day.session, "wallet")
     with pytest.raises(NotFound):
         access.invitations.use_claim_link(day.link)
     issued, _ = day.world.issue(90)
     presenting = day.world.service.presenting
-    shown = presenting.start(issued.pid, purpose="核验", level=Level.MASKED)
+    shown = presenting.start(OPERATOR, issued.pid, purpose="核验", level=Level.MASKED)
     code, _ = presenting.code(shown, day.world.clock.now())
     assert day.world.verify(code).verdict is Verdict.PASSED, "new ones work"
 
@@ -196,7 +199,7 @@ def test_what_was_spent_or_opened_before_the_restore_is_not_accepted_again(day: 
 def test_both_databases_go_on_behind_the_gap(stored_world: World) -> None:
     service, clock = stored_world.service, stored_world.clock
     stored_world.issue(1)
-    service.seals.using.request_many("chuncheng-market-sm2", 3, by="clerk")
+    service.seals.using.request_many(operator("clerk"), "chuncheng-market-sm2", 3)
     before = numbers(stored_world)
     operation, ecertificate = service.log.last_operation_id + 5000, service.log.last_subject_id + 500
     with service.database.write() as connection:
@@ -208,9 +211,9 @@ def test_both_databases_go_on_behind_the_gap(stored_world: World) -> None:
     issuing = service.issuing
     reserving = replace(issuing.reserving, ids_given_out=ecertificate if service.database.is_sqlite else 0)
     issuing = replace(issuing, reserving=reserving)
-    (outcome,) = issuing.issue([stored_world.application(2, seal="chuncheng-market-sm2")])
+    (outcome,) = issuing.issue(OPERATOR, [stored_world.application(2, seal="chuncheng-market-sm2")])
     assert outcome.issued is not None, outcome.error
-    service.seals.using.request_many("chuncheng-market-sm2", 3, by="clerk")
+    service.seals.using.request_many(operator("clerk"), "chuncheng-market-sm2", 3)
     new = {name: found - before[name] for name, found in numbers(stored_world).items()}
     assert new["e-certificate"] == {ecertificate + 1}
     assert min(new["operation"]) > operation

@@ -19,6 +19,7 @@ from issuer.pki.pki import family_of
 from keys.custody import KeyPurpose, SigningKey
 from keys.pki.ocsp import GOOD, UNKNOWN, CertStatus, Revoked, make_request
 from trust.app.site import create_app
+from trust.model.actor import OPERATOR
 from trust.model.errors import KeyUnavailable
 
 CAS = [("seal-ca-SM2-SM3", "sm2"), ("seal-ca-RSA3072-SHA256", "rsa3072")]
@@ -61,7 +62,7 @@ def test_a_seal_is_good_until_it_is_revoked(world: World, client: TestClient, ca
     assert status() is GOOD
     world.clock.advance(minutes=5)
     at = world.clock.now()
-    world.service.seals.revoke(f"chuncheng-market-{seal}")
+    world.service.seals.revoke(OPERATOR, f"chuncheng-market-{seal}")
     world.clock.advance(minutes=5)
     assert status() == Revoked(at)
     # The root answers for the CA, and for nothing below it.
@@ -191,6 +192,6 @@ def test_openssl_accepts_the_answers(world: World, client: TestClient, tmp_path:
     assert "Response verify OK" in said
     assert "cert.pem: good" in said
     assert "WARNING" not in said, "the nonce of the request is in the answer"
-    world.service.seals.revoke(f"chuncheng-market-{seal}")
+    world.service.seals.revoke(OPERATOR, f"chuncheng-market-{seal}")
     world.clock.at += timedelta(minutes=1)
     assert "cert.pem: revoked" in judged()

@@ -21,6 +21,7 @@ from issuer.operations.model import LEASE, STATUS_KINDS, OperationKind
 from keys.suites import Suite
 from ledger.log import Appended, AppendRequest, Log
 from trust.encoding.entry import EntryKind
+from trust.model.actor import OPERATOR
 from trust.model.errors import LedgerBusy, NotFound
 from trust.model.status import Status, StatusAct
 from trust.storage.sql import Database
@@ -47,7 +48,7 @@ def test_a_lease_that_ends_while_its_holder_still_works(
 
     monkeypatch.setattr(Log, "append", slowly)
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(statuses.change, issued.pid, StatusAct.REVOKE, reason="penalty")
+        asked = pool.submit(statuses.change, OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
         assert is_appending.wait(HANG_SECONDS)
         assert statuses.resume_pending() == 0, "it is in hand"
         stored_world.clock.advance(seconds=LEASE.total_seconds() + 1)
@@ -63,7 +64,7 @@ def test_a_lease_under_a_clock_that_was_ahead_keeps_nobody_waiting(stored_world:
     issued, _ = stored_world.issue()
     statuses = stored_world.service.statuses
     stored_world.clock.advance(days=1)
-    statuses._announce(issued.pid, StatusAct.SUSPEND, "complaint", "", None)
+    statuses._announce(OPERATOR, issued.pid, StatusAct.SUSPEND, "complaint", "")
     stored_world.clock.advance(days=-1)
     assert statuses.resume_pending() == 1
     assert contradictions(stored_world, Subject(issued.pid, 1)) == []
@@ -81,7 +82,7 @@ def test_an_act_that_the_ledger_has_no_room_for_is_carried_on_at_once(
     with monkeypatch.context() as patched:
         patched.setattr(Log, "append", busy)
         with pytest.raises(LedgerBusy):
-            statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+            statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
         with pytest.raises(LedgerBusy):
             statuses.resume_pending()
     assert statuses.resume_pending() == 1
@@ -92,7 +93,7 @@ def test_nothing_is_taken_twice_by_rounds_at_once(stored_world: World) -> None:
     operations, statuses = stored_world.service.statuses.operations, stored_world.service.statuses
     for number in range(1, 13):
         issued, _ = stored_world.issue(number)
-        statuses._announce(issued.pid, StatusAct.REVOKE, "penalty", "", None)
+        statuses._announce(OPERATOR, issued.pid, StatusAct.REVOKE, "penalty", "")
     stored_world.outlast_leases()
     started = threading.Barrier(4)
 
@@ -145,7 +146,7 @@ def counted(database: Database) -> Iterator[dict[str, int]]:
 @pytest.mark.parametrize("others", [0, 12])
 def test_a_licence_takes_few_statements_however_many_seals_there_are(world: World, others: int) -> None:
     for number in range(others):
-        world.service.seals.make(f"transport-{number}", "yunling-transport", Suite.SM2_SM3)
+        world.service.seals.make(OPERATOR, f"transport-{number}", "yunling-transport", Suite.SM2_SM3)
     world.issue(99)
     applications = [world.application(number) for number in range(1, 17)]
     with counted(world.service.database) as counts:
@@ -157,9 +158,9 @@ def test_a_licence_takes_few_statements_however_many_seals_there_are(world: Worl
 
 def test_a_withdrawn_draft_is_not_sealed_into_the_one_that_has_its_number_now(stored_world: World) -> None:
     issuing = stored_world.service.issuing
-    withdrawn = issuing.reserving.reserve(issuing.check(stored_world.application(1)))
+    withdrawn = issuing.reserving.reserve(issuing.check(OPERATOR, stored_world.application(1)))
     issuing.reserving.withdraw(withdrawn)
-    other = issuing.reserving.reserve(issuing.check(stored_world.application(2)))
+    other = issuing.reserving.reserve(issuing.check(OPERATOR, stored_world.application(2)))
     if stored_world.service.database.is_sqlite:
         assert other.ecertificate_id == withdrawn.ecertificate_id
     with pytest.raises(NotFound):
@@ -193,7 +194,7 @@ def test_a_replacement_that_cannot_be_made_up_for_keeps_no_other_act_waiting(
 ) -> None:
     issued, _ = stored_world.issue()
     statuses = stored_world.service.statuses
-    statuses._announce(issued.pid, StatusAct.SUSPEND, "complaint", "", None)
+    statuses._announce(OPERATOR, issued.pid, StatusAct.SUSPEND, "complaint", "")
     stored_world.outlast_leases()
     # As if another process had just marked the old version of a replacement.
     monkeypatch.setattr(ecertificates_sql, "issued_but_not_replacing", lambda _: [issued.pid])

@@ -17,6 +17,7 @@ from issuer.pki.outside_crls import OutsideCrls
 from keys.pki.build import Subject, signature_algorithm
 from keys.suites import Suite
 from trust.fetching import FetchFailed
+from trust.model.actor import OPERATOR
 from trust.model.errors import Conflict, Malformed
 from trust.model.report import Verdict
 
@@ -56,12 +57,14 @@ class Outside:
 
     def imported(self) -> SealIdentity:
         identities = self.world.service.identities
-        _, request = identities.request(Subject("章", MARKET.name_zh), self.ca.suite, label="")
+        _, request = identities.request(OPERATOR, Subject("章", MARKET.name_zh), self.ca.suite, label="")
         cert = self.ca.issue(requested_key(request))
-        return identities.import_certificate(cert, [self.ca.cert], [self.ca.root], label="")
+        return identities.import_certificate(OPERATOR, cert, [self.ca.cert], [self.ca.root], label="")
 
     def seal(self) -> bytes:
-        self.world.service.seals.make(SEAL, MARKET.authority_id, self.ca.suite, identity=self.identity)
+        self.world.service.seals.make(
+            OPERATOR, SEAL, MARKET.authority_id, self.ca.suite, identity=self.identity
+        )
         return self.issue(1)
 
     def issue(self, number: int) -> bytes:
@@ -121,7 +124,7 @@ def test_a_certificate_that_its_ca_revoked_makes_no_seal_until_a_hold_is_lifted(
     assert identity.revoked_at == START
     seals = outside.world.service.seals
     with pytest.raises(Conflict) as caught:
-        seals.make(SEAL, MARKET.authority_id, identity.suite, identity=identity)
+        seals.make(OPERATOR, SEAL, MARKET.authority_id, identity.suite, identity=identity)
     assert caught.value.code == "IDENTITY_REVOKED"
     outside.world.clock.advance(hours=1)
     outside.publish(number=2)
@@ -155,7 +158,7 @@ def test_an_older_list_never_takes_the_place_of_a_newer_one(outside: Outside) ->
     outside.publish(number=1)
     assert outside.codes() == ["CRL_OLDER", "CRL_OLDER"], "a later date with a lower number"
     with pytest.raises(Malformed) as caught:
-        outside.crls.take(old[f"{BASE}/ca.crl"])
+        outside.crls.take(OPERATOR, old[f"{BASE}/ca.crl"])
     assert caught.value.code == "CRL_OLDER"
 
 
@@ -252,12 +255,12 @@ def test_without_an_address_a_list_comes_as_a_file(world: World) -> None:
     pdf = outside.seal()
     assert outside.codes() == ["CRL_NO_ADDRESS", "CRL_NO_ADDRESS"]
     for der in (outside.ca.crl(START), outside.ca.crl(START, of="root")):
-        assert outside.crls.take(der).is_new
-        assert not outside.crls.take(pem.armor("X509 CRL", der)).is_new
+        assert outside.crls.take(OPERATOR, der).is_new
+        assert not outside.crls.take(OPERATOR, pem.armor("X509 CRL", der)).is_new
     assert world.verify(pdf).verdict is Verdict.PASSED
     stranger = OutsideCa("stranger", Suite.SM2_SM3, START)
     with pytest.raises(Malformed) as caught:
-        outside.crls.take(stranger.crl(START))
+        outside.crls.take(OPERATOR, stranger.crl(START))
     assert caught.value.code == "CRL_OTHER_ISSUER"
 
 
@@ -271,12 +274,12 @@ def test_a_licence_sealed_outside_is_archived_and_verifies_offline_for_long(
     outside.seal()
     (due,) = world.service.archiving.due(START + timedelta(days=2))
     world.clock.advance(days=1, hours=1)
-    (early,) = world.service.archiving.renew([due.pid])
+    (early,) = world.service.archiving.renew(OPERATOR, [due.pid])
     assert early.error is not None
     assert early.error.code == "CRL_TOO_OLD", "the list has to be made after the signature"
     outside.publish(number=2)
     outside.crls.refresh()
-    (renewal,) = world.service.archiving.renew([due.pid])
+    (renewal,) = world.service.archiving.renew(OPERATOR, [due.pid])
     assert renewal.error is None, renewal.error
     later = world.service.archiving.file(due.pid)
     held = [crl.CertificateList.load(der) for der in outside.served.values()]

@@ -16,6 +16,7 @@ from issuer.seals.registry import ESeal
 from keys.pki.build import Subject
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
+from trust.model.actor import OPERATOR
 from trust.model.errors import Conflict, NotFound
 from trust.model.report import Report, Verdict
 from trust.model.seal import SealAct
@@ -28,13 +29,15 @@ SEAL = "chuncheng-market-outside"
 
 def imported(world: World, ca: OutsideCa, **spoiled: object) -> SealIdentity:
     identities = world.service.identities
-    _, request = identities.request(Subject("专用章", MARKET.name_zh), ca.suite, label=ca.name)
+    _, request = identities.request(OPERATOR, Subject("专用章", MARKET.name_zh), ca.suite, label=ca.name)
     cert = ca.issue(requested_key(request), **spoiled)
-    return identities.import_certificate(cert, [ca.cert], [ca.root], label=ca.name)
+    return identities.import_certificate(OPERATOR, cert, [ca.cert], [ca.root], label=ca.name)
 
 
 def sealed_outside(world: World, ca: OutsideCa, seal_id: str = SEAL) -> ESeal:
-    return world.service.seals.make(seal_id, MARKET.authority_id, ca.suite, identity=imported(world, ca))
+    return world.service.seals.make(
+        OPERATOR, seal_id, MARKET.authority_id, ca.suite, identity=imported(world, ca)
+    )
 
 
 def issue_with(world: World, seal_id: str, number: int = 1) -> bytes:
@@ -83,7 +86,7 @@ def test_a_certificate_that_does_not_fit_the_seal_makes_none(world: World) -> No
     seals, ca = world.service.seals, OutsideCa("outside", Suite.SM2_SM3, START)
     identity = imported(world, ca)
     short = imported(world, ca, days=(-1, 1))
-    seals.make("first", MARKET.authority_id, Suite.SM2_SM3, identity=identity)
+    seals.make(OPERATOR, "first", MARKET.authority_id, Suite.SM2_SM3, identity=identity)
     for number, (suite, given, code) in enumerate(
         (
             (Suite.SM2_SM3, identity, "IDENTITY_IN_USE"),
@@ -94,13 +97,13 @@ def test_a_certificate_that_does_not_fit_the_seal_makes_none(world: World) -> No
         if code == "IDENTITY_TERM":
             world.clock.advance(days=2)
         with pytest.raises(Conflict) as caught:
-            seals.make(f"other-{number}", MARKET.authority_id, suite, identity=given)
+            seals.make(OPERATOR, f"other-{number}", MARKET.authority_id, suite, identity=given)
         assert caught.value.code == code
         with pytest.raises(NotFound):
             seals.registry.get(f"other-{number}")
     gone = dataclasses.replace(imported(world, ca), key_id="00" * 16)
     with pytest.raises(NotFound):
-        seals.make("other-0", MARKET.authority_id, Suite.SM2_SM3, identity=gone)
+        seals.make(OPERATOR, "other-0", MARKET.authority_id, Suite.SM2_SM3, identity=gone)
 
 
 def test_revoking_a_seal_from_outside_puts_nothing_on_a_list_of_ours(world: World) -> None:
@@ -108,7 +111,7 @@ def test_revoking_a_seal_from_outside_puts_nothing_on_a_list_of_ours(world: Worl
     sealed_outside(world, ca)
     pdf = issue_with(world, SEAL)
     world.clock.advance(hours=1)
-    world.service.seals.revoke(SEAL)
+    world.service.seals.revoke(OPERATOR, SEAL)
     with world.service.database.read() as connection:
         assert tables.all_rows(connection, sql.RevokedCertRow) == []
     lists = (ca.crl(world.clock.now()), ca.crl(world.clock.now(), of="root"))
@@ -121,9 +124,9 @@ def test_a_seal_stays_under_the_ca_that_made_it_when_the_ca_is_rotated(world: Wo
     before = f"chuncheng-market-{suite.value.split('-')[0].lower()}"
     first = issue_with(world, before, 1)
     old_ca = seals.registry.get(before).certs[1]
-    new_id = pki.rotate("seal-ca", suite)
+    new_id = pki.rotate(OPERATOR, "seal-ca", suite)
     second = issue_with(world, before, 2)
-    seals.make("after", MARKET.authority_id, suite)
+    seals.make(OPERATOR, "after", MARKET.authority_id, suite)
     third = issue_with(world, "after", 3)
     assert seals.registry.get(before).certs[1] == old_ca
     assert seals.registry.get("after").certs[1] == bytes(pki.issuing_ca(suite).cert) != old_ca
@@ -131,8 +134,8 @@ def test_a_seal_stays_under_the_ca_that_made_it_when_the_ca_is_rotated(world: Wo
         report = world.verify(pdf)
         assert (report.verdict, report.code) == (Verdict.PASSED, "OK"), report.findings
     world.clock.advance(hours=1)
-    seals.revoke(before, since=START)
-    seals.revoke("after")
+    seals.revoke(OPERATOR, before, since=START)
+    seals.revoke(OPERATOR, "after")
     with world.service.database.read() as connection:
         listed = {row.serial: row.ca_id for row in tables.all_rows(connection, sql.RevokedCertRow)}
     assert listed == {

@@ -16,6 +16,7 @@ from support.world import FOOD, World, make_world
 from keys.suites import Suite
 from trust.app.compose import open_service
 from trust.app.settings import OutsideTsaSettings, parse_time_stamps
+from trust.model.actor import OPERATOR
 from trust.model.errors import Malformed, TimeStampUnavailable
 from trust.model.report import Verdict
 from trust.sandbox.workers import Sandbox
@@ -91,7 +92,7 @@ def test_a_licence_stamped_outside_passes_everywhere_and_is_archived(
     world.clock.advance(days=1, hours=1)
     tsa.publish(number=2)
     world.service.outside_crls.refresh()
-    (renewal,) = world.service.archiving.renew([issued.pid])
+    (renewal,) = world.service.archiving.renew(OPERATOR, [issued.pid])
     assert renewal.error is None, renewal.error
     assert tsa.stamped == 2
     later = world.service.archiving.file(issued.pid)

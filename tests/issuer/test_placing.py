@@ -19,6 +19,7 @@ from support.world import MARKET, World
 from issuer.sealing.placing import EDGE_MM, Placed, place_seal
 from issuer.sealing.use import SealPlace
 from keys.suites import Suite
+from trust.model.actor import OPERATOR, operator
 from trust.model.ecertificate import Application, PlaceOnPage
 from trust.model.errors import Malformed
 from trust.model.report import Verdict
@@ -160,7 +161,7 @@ def test_a_place_out_of_view_is_refused_before_anything_is_reserved(
     assert outcome.error is not None
     assert outcome.error.code == code
     with pytest.raises(Malformed):
-        world.service.issuing.check(replace(application, source_pdf=page_pdf(**entries)))
+        world.service.issuing.check(OPERATOR, replace(application, source_pdf=page_pdf(**entries)))
     assert world.service.log.size == size
     # Nothing stands in the way of the same number with a good place: nothing was reserved.
     (outcome,) = world.try_issue(replace(application, source_pdf=page_pdf(), place=PlaceOnPage(0, 70, 50)))
@@ -185,13 +186,13 @@ def test_without_a_place_the_seal_stands_at_the_lower_right_in_view(
 
 def test_a_name_seal_is_refused_beforehand_where_it_would_not_stand_upright(world: World) -> None:
     seals = world.service.seals
-    seals.apply(
+    seals.apply(operator("clerk"), 
         "person", MARKET.authority_id, Suite.SM2_SM3,
-        by="clerk", shape=SealShape.SQUARE, person="沈青禾", diameter_mm=18,
+        shape=SealShape.SQUARE, person="沈青禾", diameter_mm=18,
     )  # fmt: skip
-    seals.approve("person", by="chief")
-    seals.make_approved("person", by="maker")
-    seals.record("person", by="chief")
+    seals.approve(operator("chief"), "person")
+    seals.make_approved(operator("maker"), "person")
+    seals.record(operator("chief"), "person")
     size = world.service.log.size
     for entries in ({"Rotate": 90}, {"UserUnit": 2.0}, {"MediaBox": (-100, -100, 500, 700)}):
         with pytest.raises(Exception, match="name seal"):

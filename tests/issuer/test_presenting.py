@@ -10,6 +10,7 @@ from support.reports import facts_of
 from support.world import World
 
 from issuer.presenting.presenting import Level, Presentation
+from trust.model.actor import OPERATOR
 from trust.model.errors import Malformed
 from trust.model.report import Verdict
 from trust.model.status import StatusAct
@@ -17,7 +18,7 @@ from trust.model.status import StatusAct
 
 def start(world: World, level: Level = Level.MASKED) -> tuple[bytes, Presentation]:
     issued, _ = world.issue()
-    return issued.pid, world.service.presenting.start(issued.pid, purpose="办理延续", level=level)
+    return issued.pid, world.service.presenting.start(OPERATOR, issued.pid, purpose="办理延续", level=level)
 
 
 def code_of(world: World, presentation: Presentation) -> str:
@@ -86,7 +87,7 @@ def test_stopping_ends_the_code(world: World) -> None:
 
 def test_a_live_code_shows_the_status_of_the_moment(world: World) -> None:
     pid, shown = start(world)
-    world.service.statuses.change(pid, StatusAct.REVOKE, reason="rescinded")
+    world.service.statuses.change(OPERATOR, pid, StatusAct.REVOKE, reason="rescinded")
     report = world.verify(code_of(world, shown), verifier="x")
     assert (report.verdict, report.code) == (Verdict.FAILED, "REVOKED")
 
@@ -95,7 +96,7 @@ def test_a_level_shows_its_fields_and_masks_persons_below_two(world: World) -> N
     issued, _ = world.issue()
     shown = {}
     for level in (Level.STATUS, Level.MASKED, Level.NAMED):
-        session = world.service.presenting.start(issued.pid, purpose="核验", level=level)
+        session = world.service.presenting.start(OPERATOR, issued.pid, purpose="核验", level=level)
         report = world.verify(code_of(world, session), verifier=f"counter {level}")
         shown[level] = {field.name: field.value for field in report.shown}
     assert "legal_representative" not in shown[Level.STATUS]
@@ -114,5 +115,5 @@ def test_a_presentation_needs_a_purpose_and_a_short_life(world: World, purpose: 
     issued, _ = world.issue()
     with pytest.raises(Malformed):
         world.service.presenting.start(
-            issued.pid, purpose=purpose, level=Level.MASKED, ttl=timedelta(seconds=ttl)
+            OPERATOR, issued.pid, purpose=purpose, level=Level.MASKED, ttl=timedelta(seconds=ttl)
         )

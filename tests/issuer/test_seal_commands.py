@@ -16,6 +16,7 @@ from keys.pki.build import Subject
 from keys.suites import Suite
 from trust.app.site import create_app
 from trust.encoding.ses import decode_seal
+from trust.model.actor import OPERATOR
 from trust.model.clock import SystemEntropy
 from trust.people.access import open_access
 
@@ -81,12 +82,16 @@ def test_a_time_that_cannot_be_meant_changes_nothing(cli: Cli, since: str) -> No
 class Api:
     def __init__(self, world: World) -> None:
         self.client = TestClient(create_app(world.service), raise_server_exceptions=False)
-        make = open_access(world.service.database, world.clock, SystemEntropy()).clients.create_api_key
-        self.keeper = make("keeper", authority_id=AUTHORITY, scopes=["seal", "seal.review"], days=9)
-        self.reviewer = make("reviewer", authority_id=AUTHORITY, scopes=["seal", "seal.review"], days=9)
-        self.clerk = make("clerk", authority_id=AUTHORITY, scopes=["cert.issue", "seal"], days=9)
+        make = open_access(
+            world.service.database, world.clock, SystemEntropy(), world.service.access.trail
+        ).clients.create_api_key
+        self.keeper = make(OPERATOR, "keeper", authority_id=AUTHORITY, scopes=["seal", "seal.review"], days=9)
+        self.reviewer = make(
+            OPERATOR, "reviewer", authority_id=AUTHORITY, scopes=["seal", "seal.review"], days=9
+        )
+        self.clerk = make(OPERATOR, "clerk", authority_id=AUTHORITY, scopes=["cert.issue", "seal"], days=9)
         self.stranger = make(
-            "other", authority_id="yunling-transport", scopes=["seal", "seal.review"], days=9
+            OPERATOR, "other", authority_id="yunling-transport", scopes=["seal", "seal.review"], days=9
         )
 
     def call(self, method: str, path: str, body: Any = None, *, key: str | None) -> Any:
@@ -181,12 +186,14 @@ def test_bad_requests_get_one_clear_problem(api: Api, path: str, body: Any, stat
 
 
 def test_a_certificate_from_outside_is_chosen_by_a_key_of_no_department(world: World, api: Api) -> None:
-    make = open_access(world.service.database, world.clock, SystemEntropy()).clients.create_api_key
-    operator = make("operator", authority_id=None, scopes=["seal"], days=9)
+    make = open_access(
+        world.service.database, world.clock, SystemEntropy(), world.service.access.trail
+    ).clients.create_api_key
+    operator = make(OPERATOR, "operator", authority_id=None, scopes=["seal"], days=9)
     ca = OutsideCa("outside", Suite.SM2_SM3, START)
-    _, request = world.service.identities.request(Subject("章", "局"), ca.suite, label="")
+    _, request = world.service.identities.request(OPERATOR, Subject("章", "局"), ca.suite, label="")
     identity = world.service.identities.import_certificate(
-        ca.issue(requested_key(request)), [ca.cert], [ca.root], label=""
+        OPERATOR, ca.issue(requested_key(request)), [ca.cert], [ca.root], label=""
     )
     asked = {"id": "window-2", "authority": AUTHORITY}
     api.call("POST", "seals", asked, key=api.keeper)

@@ -25,6 +25,7 @@ from keys.suites import Suite
 from ledger.recheck import recheck
 from trust.encoding.entry import EntryKind, decode_entry
 from trust.encoding.ses import decode_seal
+from trust.model.actor import OPERATOR, operator
 from trust.model.ecertificate import Application
 from trust.model.errors import Conflict, LedgerBusy, Malformed, NotFound, NotPermitted, TrustError
 from trust.model.report import Result, Verdict
@@ -35,16 +36,17 @@ NEW = "chuncheng-market-new"
 
 
 def applied(world: World, **changes: Any) -> None:
-    wanted: dict[str, Any] = {"by": "keeper 1", "second_line": "行政许可专用章"} | changes
-    world.service.seals.apply(NEW, MARKET.authority_id, Suite.SM2_SM3, **wanted)
+    wanted: dict[str, Any] = {"second_line": "行政许可专用章"} | changes
+    actor = operator(wanted.pop("by", "keeper 1"))
+    world.service.seals.apply(actor, NEW, MARKET.authority_id, Suite.SM2_SM3, **wanted)
 
 
 def in_use(world: World, **changes: object) -> ESeal:
     seals = world.service.seals
     applied(world, **changes)
-    seals.approve(NEW, by="reviewer 1")
-    seals.make_approved(NEW, by="maker 1")
-    return seals.record(NEW, by="keeper 1")
+    seals.approve(operator("reviewer 1"), NEW)
+    seals.make_approved(operator("maker 1"), NEW)
+    return seals.record(operator("keeper 1"), NEW)
 
 
 def refusal(world: World, seal: str = NEW, number: int = 1, **changes: str) -> str:
@@ -64,11 +66,11 @@ def test_a_seal_is_applied_for_reviewed_made_and_recorded_before_it_is_used(stor
     with pytest.raises(NotFound):
         seals.registry.get(NEW)
     assert refusal(stored_world) == "UNKNOWN_SEAL"
-    seals.approve(NEW, by="reviewer 1")
-    made = seals.make_approved(NEW, by="maker 1")
+    seals.approve(operator("reviewer 1"), NEW)
+    made = seals.make_approved(operator("maker 1"), NEW)
     assert made.state is SealState.MADE
     assert refusal(stored_world) == "SEAL_NOT_USABLE"
-    assert seals.record(NEW, by="keeper 1").state is SealState.ACTIVE
+    assert seals.record(operator("keeper 1"), NEW).state is SealState.ACTIVE
     (outcome,) = stored_world.try_issue(stored_world.application(1, seal=NEW))
     assert outcome.issued is not None
     assert (
@@ -90,8 +92,8 @@ def test_every_step_is_a_ledger_entry_that_commits_to_it(world: World) -> None:
     service = world.service
     start = service.log.size
     in_use(world)
-    service.seals.authorise(NEW, SealPolicy(types=["FOOD"], per_day=9), by="reviewer 1", note="窗口")
-    service.seals.freeze(NEW, by="keeper 2", note="调查")
+    service.seals.authorise(operator("reviewer 1"), NEW, SealPolicy(types=["FOOD"], per_day=9), note="窗口")
+    service.seals.freeze(operator("keeper 2"), NEW, note="调查")
     with service.database.read() as connection:
         rows = tables.all_rows(connection, sql.SealEventRow, seal_id=NEW)
     entries = [decode_entry(service.log.entry(row.entry_seq or 0)) for row in rows]
@@ -114,18 +116,18 @@ def test_nobody_reviews_an_application_of_their_own(world: World) -> None:
     seals = world.service.seals
     for act in (seals.approve, seals.reject):
         with pytest.raises(NotPermitted):
-            act(NEW, by="keeper 1", note="x")
+            act(operator("keeper 1"), NEW, note="x")
     assert seals.registry.application(NEW).state is SealState.APPLIED
-    seals.reject(NEW, by="reviewer 1", note="重复申请")
+    seals.reject(operator("reviewer 1"), NEW, note="重复申请")
     with pytest.raises(Conflict):
-        seals.approve(NEW, by="reviewer 1")
+        seals.approve(operator("reviewer 1"), NEW)
     assert NEW in [each.seal_id for each in seals.registry.applications()]
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"by": ""},
+        {"by": " "},
         {"by": "a|b"},
         {"by": "x" * 65},
         {"note": "x" * 201},
@@ -168,10 +170,10 @@ def test_a_seal_out_of_use_seals_nothing_and_what_it_sealed_before_stays_valid(
     if act == "expire":
         stored_world.clock.advance(days=365 * 5 + 2)
     else:
-        getattr(service.seals, act)(seal)
+        getattr(service.seals, act)(OPERATOR, seal)
     assert refusal(stored_world, seal, 2) == "SEAL_NOT_USABLE"
     with pytest.raises(Conflict):
-        service.issuing.check(stored_world.application(3, seal=seal))
+        service.issuing.check(OPERATOR, stored_world.application(3, seal=seal))
     if act != "expire":
         assert stored_world.verify(pdf).verdict is Verdict.PASSED
         assert stored_world.verify_offline(pdf, stored_world.bundle()).verdict is Verdict.PASSED
@@ -187,7 +189,7 @@ def test_what_was_sealed_while_a_seal_was_lost_does_not_count(stored_world: Worl
     stored_world.clock.advance(hours=1)
     between, during = stored_world.issue(2)
     stored_world.clock.advance(hours=1)
-    seals.report_lost("chuncheng-market-sm2", note="UKey 丢失", since=lost_at)
+    seals.report_lost(OPERATOR, "chuncheng-market-sm2", note="UKey 丢失", since=lost_at)
     assert [use.pid for use in seals.registry.uses("chuncheng-market-sm2", since=lost_at)] == [between.pid]
     for verify in (
         stored_world.verify,
@@ -196,7 +198,7 @@ def test_what_was_sealed_while_a_seal_was_lost_does_not_count(stored_world: Worl
         assert verify(before).verdict is Verdict.PASSED
         assert verify(during).code == "SEAL_NOT_IN_FORCE"
     stored_world.clock.advance(hours=1)
-    seals.unfreeze("chuncheng-market-sm2", note="已寻回，未被使用")
+    seals.unfreeze(OPERATOR, "chuncheng-market-sm2", note="已寻回，未被使用")
     _, after = stored_world.issue(3)
     assert stored_world.verify(after).verdict is Verdict.PASSED
     assert stored_world.verify(during).code == "SEAL_NOT_IN_FORCE"
@@ -209,17 +211,17 @@ def test_a_key_known_to_others_since_a_time_takes_down_what_came_after(world: Wo
     world.clock.advance(hours=1)
     _, after = world.issue(2)
     world.clock.advance(hours=1)
-    world.service.seals.revoke("chuncheng-market-sm2", note="私钥泄露", since=since)
+    world.service.seals.revoke(OPERATOR, "chuncheng-market-sm2", note="私钥泄露", since=since)
     assert world.verify(before).verdict is Verdict.PASSED
     assert world.verify(after).verdict is Verdict.FAILED
     assert world.verify_offline(after, world.bundle()).verdict is Verdict.FAILED
     with pytest.raises(Conflict):
-        world.service.seals.unfreeze("chuncheng-market-sm2")
+        world.service.seals.unfreeze(OPERATOR, "chuncheng-market-sm2")
 
 
 def test_a_time_in_the_future_is_refused(world: World) -> None:
     with pytest.raises(Malformed):
-        world.service.seals.revoke("chuncheng-market-sm2", since=START + timedelta(seconds=1))
+        world.service.seals.revoke(OPERATOR, "chuncheng-market-sm2", since=START + timedelta(seconds=1))
     assert world.service.seals.registry.get("chuncheng-market-sm2").state is SealState.ACTIVE
 
 
@@ -229,9 +231,9 @@ def test_a_time_before_the_seal_was_made_means_since_it_was_made(world: World, z
     service, seal = world.service, "chuncheng-market-sm2"
     _, pdf = world.issue(1)
     made = service.seals.registry.get(seal).not_before
-    assert service.seals.report_lost(seal, since=datetime(1, 1, 1, tzinfo=zone)).state_since == made
+    assert service.seals.report_lost(OPERATOR, seal, since=datetime(1, 1, 1, tzinfo=zone)).state_since == made
     world.clock.advance(hours=1)
-    assert service.seals.revoke(seal, since=datetime(26, 11, 23, tzinfo=zone)).state_since == made
+    assert service.seals.revoke(OPERATOR, seal, since=datetime(26, 11, 23, tzinfo=zone)).state_since == made
     assert service.seals.registry.history(seal)[-1].effective_at == made
     assert world.verify(pdf).verdict is Verdict.FAILED
     assert world.verify_offline(pdf, world.bundle()).verdict is Verdict.FAILED
@@ -250,7 +252,7 @@ def test_a_renewed_seal_takes_over_and_the_old_one_rests(stored_world: World) ->
     assert [event.act for event in seals.registry.history(old)][-1] is SealAct.RENEW
     renewed_at = seals.registry.get(old).state_since
     stored_world.clock.advance(days=30)
-    revoked = seals.revoke(old)
+    revoked = seals.revoke(OPERATOR, old)
     assert (revoked.state, revoked.state_since) == (SealState.REVOKED, renewed_at)
     assert stored_world.verify(pdf).verdict is Verdict.PASSED
 
@@ -261,11 +263,11 @@ def test_a_renewed_seal_takes_over_and_the_old_one_rests(stored_world: World) ->
 def test_a_seal_seals_only_what_it_is_authorised_for(world: World) -> None:
     in_use(world)
     seals = world.service.seals
-    seals.authorise(NEW, SealPolicy(types=["ROADTP"]), by="reviewer 1")
+    seals.authorise(operator("reviewer 1"), NEW, SealPolicy(types=["ROADTP"]))
     assert refusal(world) == "SEAL_NOT_AUTHORISED"
-    seals.authorise(NEW, SealPolicy(callers=["abcdefghij"]), by="reviewer 1")
+    seals.authorise(operator("reviewer 1"), NEW, SealPolicy(callers=["abcdefghij"]))
     assert refusal(world) == "SEAL_NOT_AUTHORISED"
-    seals.authorise(NEW, SealPolicy(types=["FOOD"], callers=["operator"]), by="reviewer 1")
+    seals.authorise(operator("reviewer 1"), NEW, SealPolicy(types=["FOOD"], callers=["operator"]))
     (outcome,) = world.try_issue(world.application(1, seal=NEW))
     assert outcome.issued is not None
 
@@ -274,7 +276,7 @@ def test_the_limit_of_a_day_holds_with_many_at_once_and_ends_with_the_day_in_chi
     stored_world: World,
 ) -> None:
     in_use(stored_world)
-    stored_world.service.seals.authorise(NEW, SealPolicy(per_day=3), by="reviewer 1")
+    stored_world.service.seals.authorise(operator("reviewer 1"), NEW, SealPolicy(per_day=3))
     numbers = range(1, 9)
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(
@@ -294,29 +296,29 @@ def test_the_limit_of_a_day_holds_with_many_at_once_and_ends_with_the_day_in_chi
 def test_many_documents_at_once_need_a_second_person_and_an_approval_is_used_once(world: World) -> None:
     in_use(world)
     seals, issuing = world.service.seals, world.service.issuing
-    seals.authorise(NEW, SealPolicy(second_approval_above=2), by="reviewer 1")
+    seals.authorise(operator("reviewer 1"), NEW, SealPolicy(second_approval_above=2))
 
     def request(*numbers: int) -> list[Application]:
         return [world.application(n, seal=NEW) for n in numbers]
 
-    assert all(o.issued for o in issuing.issue(request(1, 2)))
-    number = seals.using.request_many(NEW, 3, by="clerk 1")
+    assert all(o.issued for o in issuing.issue(OPERATOR, request(1, 2)))
+    number = seals.using.request_many(operator("clerk 1"), NEW, 3)
     size = world.service.log.size
     for approval in (None, number, number + 1):
         with pytest.raises(NotPermitted) as refused:
-            issuing.issue(request(3, 4, 5), approval=approval)
+            issuing.issue(OPERATOR, request(3, 4, 5), approval=approval)
         assert refused.value.code == "SEAL_NEEDS_APPROVAL"
     with pytest.raises(NotPermitted):
-        seals.using.approve_many(number, by="clerk 1")
+        seals.using.approve_many(operator("clerk 1"), number)
     assert world.service.log.size == size
-    seals.using.approve_many(number, by="reviewer 1")
+    seals.using.approve_many(operator("reviewer 1"), number)
     with pytest.raises(Conflict):
-        seals.using.approve_many(number, by="reviewer 2")
+        seals.using.approve_many(operator("reviewer 2"), number)
     with pytest.raises(NotPermitted):
-        issuing.issue(request(3, 4, 5, 6), approval=number)
-    assert all(o.issued for o in issuing.issue(request(3, 4, 5), approval=number))
+        issuing.issue(OPERATOR, request(3, 4, 5, 6), approval=number)
+    assert all(o.issued for o in issuing.issue(OPERATOR, request(3, 4, 5), approval=number))
     with pytest.raises(NotPermitted):
-        issuing.issue(request(7, 8, 9), approval=number)
+        issuing.issue(OPERATOR, request(7, 8, 9), approval=number)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +333,7 @@ def test_many_documents_at_once_need_a_second_person_and_an_approval_is_used_onc
 )
 def test_a_policy_that_cannot_be_meant_is_refused(world: World, policy: SealPolicy) -> None:
     with pytest.raises(Malformed):
-        world.service.seals.authorise("chuncheng-market-sm2", policy, by="reviewer 1")
+        world.service.seals.authorise(operator("reviewer 1"), "chuncheng-market-sm2", policy)
     assert world.service.seals.registry.get("chuncheng-market-sm2").policy == SealPolicy()
 
 
@@ -358,11 +360,20 @@ def test_a_step_that_a_crash_interrupted_is_completed(
     seals = stored_world.service.seals
     steps: list[tuple[Callable[[], object], SealState]] = [
         (lambda: applied(stored_world), SealState.APPLIED),
-        (lambda: seals.approve(NEW, by="reviewer 1"), SealState.APPROVED),
-        (lambda: seals.make_approved(NEW, by="maker 1"), SealState.MADE),
-        (lambda: seals.record(NEW, by="keeper 1"), SealState.ACTIVE),
-        (lambda: seals.freeze(NEW), SealState.FROZEN),
-        (lambda: seals.unfreeze(NEW), SealState.ACTIVE),
+        (
+            lambda: seals.approve(operator("reviewer 1"), NEW),
+            SealState.APPROVED,
+        ),
+        (
+            lambda: seals.make_approved(operator("maker 1"), NEW),
+            SealState.MADE,
+        ),
+        (
+            lambda: seals.record(operator("keeper 1"), NEW),
+            SealState.ACTIVE,
+        ),
+        (lambda: seals.freeze(OPERATOR, NEW), SealState.FROZEN),
+        (lambda: seals.unfreeze(OPERATOR, NEW), SealState.ACTIVE),
     ]
     for act, state in steps:
         cut_at_append(stored_world, monkeypatch, act)
@@ -387,15 +398,15 @@ def test_an_enabling_step_waits_for_its_entry_and_a_restricting_one_does_not(
 
     with monkeypatch.context() as patched:
         patched.setattr(type(stored_world.service.log), "append", busy)
-        assert seals.freeze(seal).state is SealState.FROZEN
+        assert seals.freeze(OPERATOR, seal).state is SealState.FROZEN
         assert refusal(stored_world, seal) == "SEAL_NOT_USABLE"
         with pytest.raises(LedgerBusy):
-            seals.unfreeze(seal)
+            seals.unfreeze(OPERATOR, seal)
         assert seals.registry.get(seal).state is SealState.FROZEN
         with pytest.raises(Conflict):
-            seals.unfreeze(seal)
+            seals.unfreeze(OPERATOR, seal)
         # Worse news overtakes the unfreezing that waits.
-        assert seals.report_lost(seal).state is SealState.LOST
+        assert seals.report_lost(OPERATOR, seal).state is SealState.LOST
     assert seals.resume_pending() == 3
     assert seals.registry.get(seal).state is SealState.LOST
 
@@ -407,7 +418,7 @@ def test_of_a_freeze_and_many_uses_at_once_none_is_sealed_after_the_freeze(store
         uses = [
             pool.submit(stored_world.try_issue, stored_world.application(n, seal=NEW)) for n in range(1, 13)
         ]
-        pool.submit(service.seals.freeze, NEW).result()
+        pool.submit(service.seals.freeze, OPERATOR, NEW).result()
         frozen_with = len(service.seals.registry.uses(NEW))
         issued = [use.result()[0].issued for use in uses]
     assert len(service.seals.registry.uses(NEW)) == frozen_with == sum(each is not None for each in issued)
@@ -423,11 +434,11 @@ def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(world: World) ->
     for number, seal in ((1, NEW), (2, "chuncheng-market-rsa3072")):
         with pytest.raises(PowerCut):
             sealing(world, cut).try_issue(world.application(number, seal=seal))
-    service.seals.freeze(NEW)
+    service.seals.freeze(OPERATOR, NEW)
     world.outlast_leases()  # a dead process holds nothing for longer
     outcomes = service.issuing.resume_unfinished()
     assert sorted(o.error.code if o.error else "issued" for o in outcomes) == ["SEAL_NOT_USABLE", "issued"]
-    service.seals.unfreeze(NEW)
+    service.seals.unfreeze(OPERATOR, NEW)
     (outcome,) = service.issuing.resume_unfinished()
     assert outcome.issued is not None
 
@@ -446,16 +457,16 @@ def test_a_freeze_that_waited_for_a_use_comes_after_it(world: World, monkeypatch
 
     with monkeypatch.context() as patched:
         patched.setattr(tables, "serialise", after_a_use)
-        service.seals.freeze(seal)
+        service.seals.freeze(OPERATOR, seal)
     assert [service.seals.registry.history(seal)[-1].at] == turns
 
 
 def test_a_seal_may_be_used_in_the_second_in_which_it_is_unfrozen(world: World) -> None:
     """Time-stamps say whole seconds."""
     service, seal = world.service, "chuncheng-market-sm2"
-    service.seals.freeze(seal)
+    service.seals.freeze(OPERATOR, seal)
     world.clock.advance(seconds=60.4)
-    service.seals.unfreeze(seal)
+    service.seals.unfreeze(OPERATOR, seal)
     world.clock.advance(seconds=0.3)
     _, pdf = world.issue(1)
     assert world.verify(pdf).verdict is Verdict.PASSED
@@ -471,7 +482,7 @@ def test_a_freeze_while_another_step_is_recorded_is_not_undone(
 
     def frozen() -> ESeal:
         has_begun.set()
-        return service.seals.freeze(seal)
+        return service.seals.freeze(OPERATOR, seal)
 
     def read_then_frozen(connection: Connection, kind: Any, /, **where: Any) -> Any:
         row = real(connection, kind, **where)
@@ -491,7 +502,7 @@ def test_a_freeze_while_another_step_is_recorded_is_not_undone(
 
     with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patched:
         patched.setattr(type(service.log), "publish", recorded)
-        service.seals.authorise(seal, SealPolicy(per_day=9), by="reviewer 1")
+        service.seals.authorise(operator("reviewer 1"), seal, SealPolicy(per_day=9))
         freezes[0].result()
     assert service.seals.registry.get(seal).state is SealState.FROZEN
     assert service.seals.registry.get(seal).policy.per_day == 9
@@ -501,11 +512,15 @@ def test_a_wider_policy_holds_when_it_is_recorded_and_not_before(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seals, seal = world.service.seals, "chuncheng-market-sm2"
-    seals.authorise(seal, SealPolicy(types=["FOOD"], per_day=1), by="reviewer 1")
-    cut_at_append(world, monkeypatch, lambda: seals.authorise(seal, SealPolicy(), by="reviewer 1"))
+    seals.authorise(operator("reviewer 1"), seal, SealPolicy(types=["FOOD"], per_day=1))
+    cut_at_append(
+        world,
+        monkeypatch,
+        lambda: seals.authorise(operator("reviewer 1"), seal, SealPolicy()),
+    )
     assert seals.registry.get(seal).policy.per_day == 1
     # What a freeze overtakes is on record all the same, and holds when the seal is used again.
-    seals.freeze(seal)
+    seals.freeze(OPERATOR, seal)
     world.outlast_leases()
     seals.resume_pending()
     assert seals.registry.get(seal).policy == SealPolicy()
@@ -515,8 +530,11 @@ def test_a_wider_policy_holds_when_it_is_recorded_and_not_before(
 def test_another_way_of_writing_a_name_is_no_second_person(world: World, alias: str) -> None:
     applied(world)
     seals = world.service.seals
-    number = seals.using.request_many("chuncheng-market-sm2", 9, by="keeper 1")
-    for act in (lambda: seals.approve(NEW, by=alias), lambda: seals.using.approve_many(number, by=alias)):
+    number = seals.using.request_many(operator("keeper 1"), "chuncheng-market-sm2", 9)
+    for act in (
+        lambda: seals.approve(operator(alias), NEW),
+        lambda: seals.using.approve_many(operator(alias), number),
+    ):
         with pytest.raises((NotPermitted, Malformed)):
             act()
     assert seals.registry.application(NEW).state is SealState.APPLIED
@@ -524,7 +542,7 @@ def test_another_way_of_writing_a_name_is_no_second_person(world: World, alias: 
 
 def test_an_id_ends_where_its_line_ends(world: World) -> None:
     with pytest.raises(Malformed):
-        world.service.seals.apply(f"{NEW}\n", MARKET.authority_id, Suite.SM2_SM3, by="keeper 1")
+        world.service.seals.apply(operator("keeper 1"), f"{NEW}\n", MARKET.authority_id, Suite.SM2_SM3)
 
 
 def test_drafts_that_wait_do_not_hold_up_those_behind_them(
@@ -540,7 +558,7 @@ def test_drafts_that_wait_do_not_hold_up_those_behind_them(
     for number, seal in ((1, NEW), (2, NEW), (3, "chuncheng-market-rsa3072")):
         with pytest.raises(PowerCut):
             sealing(world, cut).try_issue(world.application(number, seal=seal))
-    service.seals.freeze(NEW)
+    service.seals.freeze(OPERATOR, NEW)
     world.outlast_leases()  # a dead process holds nothing for longer
     outcomes = service.issuing.resume_unfinished()
     assert [o.error.code if o.error else "issued" for o in outcomes] == [
@@ -553,7 +571,7 @@ def test_the_same_request_twice_at_once_is_one_use_and_one_ecertificate(
     stored_world: World, monkeypatch: pytest.MonkeyPatch, limit: int | None
 ) -> None:
     service, seal = stored_world.service, "chuncheng-market-sm2"
-    service.seals.authorise(seal, SealPolicy(per_day=limit), by="reviewer 1")
+    service.seals.authorise(operator("reviewer 1"), seal, SealPolicy(per_day=limit))
     faster: list[Any] = []
     real = SealUses.open
 
@@ -604,9 +622,9 @@ def test_a_seal_of_any_shape_is_previewed_used_and_passes(
     seals = world.service.seals
     applied(world, **changes)
     assert seals.preview(NEW).svg.startswith("<svg")
-    seals.approve(NEW, by="reviewer 1")
-    made = seals.make_approved(NEW, by="maker 1")
-    seals.record(NEW, by="keeper 1")
+    seals.approve(operator("reviewer 1"), NEW)
+    made = seals.make_approved(operator("maker 1"), NEW)
+    seals.record(operator("keeper 1"), NEW)
     picture = decode_seal(made.seal_data).info.picture
     assert (picture.width_mm, picture.height_mm) == size
     (outcome,) = world.try_issue(world.application(1, seal=NEW))
@@ -663,12 +681,12 @@ def test_a_picture_that_no_seal_has_is_refused_before_anybody_reviews_it(
 
 def test_a_seal_has_one_code_from_its_application_on_and_shows_it(world: World) -> None:
     seals, market = world.service.seals, world.service.authorities.get(MARKET.authority_id)
-    seals.apply("coded", MARKET.authority_id, Suite.SM2_SM3, by="张示例")
+    seals.apply(operator("张示例"), "coded", MARKET.authority_id, Suite.SM2_SM3)
     code = seal_code(market.uscc, "coded")
     assert (len(code), code[:6]) == (13, market.uscc[2:8])
     before = seals.preview("coded")
-    seals.approve("coded", by="李样本")
-    made = seals.make_approved("coded", by="李样本")
+    seals.approve(operator("李样本"), "coded")
+    made = seals.make_approved(operator("李样本"), "coded")
     assert made.picture_svg == before.svg == round_seal(market.name_zh, "", code).svg
     assert made.picture_pdf == seal_pdf(before)
     assert decode_seal(made.seal_data).info.picture.data == seal_data_png(before)
@@ -683,10 +701,10 @@ def test_no_two_seals_have_one_code(world: World) -> None:
         if met.setdefault(code := seal_code(uscc, seal_id), seal_id) != seal_id
     )
     seals = world.service.seals
-    seals.apply(pair[0], MARKET.authority_id, Suite.SM2_SM3, by="张示例")
+    seals.apply(operator("张示例"), pair[0], MARKET.authority_id, Suite.SM2_SM3)
     with pytest.raises(Conflict, match="belongs to another seal"):
-        seals.apply(pair[1], MARKET.authority_id, Suite.SM2_SM3, by="张示例")
-    seals.apply(pair[0], MARKET.authority_id, Suite.SM2_SM3, by="张示例")
+        seals.apply(operator("张示例"), pair[1], MARKET.authority_id, Suite.SM2_SM3)
+    seals.apply(operator("张示例"), pair[0], MARKET.authority_id, Suite.SM2_SM3)
 
 
 def test_a_square_seal_shows_the_person_and_a_round_one_the_authority(world: World) -> None:

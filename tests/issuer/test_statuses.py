@@ -5,9 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.actors import client_of
 from support.reports import facts_of
 from support.world import World
 
+from trust.model.actor import OPERATOR
 from trust.model.errors import Conflict, Malformed, NotPermitted, TrustError
 from trust.model.report import Verdict
 from trust.model.status import Status, StatusAct, next_status
@@ -41,11 +43,11 @@ def test_there_is_no_state_and_no_act_beside_these() -> None:
 def test_a_suspended_ecertificate_fails_and_a_reinstated_one_passes(stored_world: World) -> None:
     issued, pdf = stored_world.issue()
     statuses = stored_world.service.statuses
-    statuses.change(issued.pid, StatusAct.SUSPEND, reason="投诉调查")
+    statuses.change(OPERATOR, issued.pid, StatusAct.SUSPEND, reason="投诉调查")
     report = stored_world.verify(pdf)
     assert (report.verdict, report.code) == (Verdict.FAILED, "SUSPENDED")
     assert stored_world.verify_offline(pdf, stored_world.bundle()).code == "SUSPENDED"
-    statuses.change(issued.pid, StatusAct.REINSTATE, reason="调查结束")
+    statuses.change(OPERATOR, issued.pid, StatusAct.REINSTATE, reason="调查结束")
     assert stored_world.verify(pdf).verdict is Verdict.PASSED
     assert stored_world.verify_offline(pdf, stored_world.bundle()).verdict is Verdict.PASSED
 
@@ -53,21 +55,21 @@ def test_a_suspended_ecertificate_fails_and_a_reinstated_one_passes(stored_world
 def test_a_revocation_says_reason_and_time_and_is_final(stored_world: World) -> None:
     issued, pdf = stored_world.issue()
     stored_world.clock.advance(minutes=5)
-    stored_world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    stored_world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     report = stored_world.verify(pdf)
     assert report.code == "REVOKED"
     assert facts_of(report)["status"]["reason"] == "penalty"
     assert facts_of(report)["status"]["changed_at"] == stored_world.clock.now().isoformat()
     for act, reason in ((StatusAct.REINSTATE, "x"), (StatusAct.SUSPEND, "x"), (StatusAct.REVOKE, "penalty")):
         with pytest.raises(Conflict):
-            stored_world.service.statuses.change(issued.pid, act, reason=reason)
+            stored_world.service.statuses.change(OPERATOR, issued.pid, act, reason=reason)
 
 
 def test_a_revocation_needs_a_legal_ground_and_others_a_reason(world: World) -> None:
     issued, _ = world.issue()
     for act, reason in ((StatusAct.REVOKE, "because"), (StatusAct.SUSPEND, "  ")):
         with pytest.raises(Malformed):
-            world.service.statuses.change(issued.pid, act, reason=reason)
+            world.service.statuses.change(OPERATOR, issued.pid, act, reason=reason)
     assert world.service.issuing.issued(pid=issued.pid).status is Status.VALID
 
 
@@ -75,7 +77,7 @@ def test_only_the_issuing_authority_changes_a_status(world: World) -> None:
     issued, _ = world.issue()
     with pytest.raises(NotPermitted):
         world.service.statuses.change(
-            issued.pid, StatusAct.REVOKE, reason="penalty", actor="yunling-transport"
+            client_of("yunling-transport"), issued.pid, StatusAct.REVOKE, reason="penalty"
         )
 
 
@@ -86,7 +88,7 @@ def test_of_concurrent_acts_exactly_one_wins(stored_world: World) -> None:
     def attempt(act: StatusAct) -> bool:
         try:
             stored_world.service.statuses.change(
-                issued.pid, act, reason="penalty" if act is StatusAct.REVOKE else "调查"
+                OPERATOR, issued.pid, act, reason="penalty" if act is StatusAct.REVOKE else "调查"
             )
         except TrustError:
             return False
@@ -102,7 +104,7 @@ def test_of_concurrent_acts_exactly_one_wins(stored_world: World) -> None:
 def test_what_a_crash_left_announced_is_completed(world: World) -> None:
     issued, pdf = world.issue()
     statuses = world.service.statuses
-    statuses._announce(issued.pid, StatusAct.REVOKE, "penalty", "", None)
+    statuses._announce(OPERATOR, issued.pid, StatusAct.REVOKE, "penalty", "")
     during = world.verify(pdf)
     assert (during.verdict, during.code) == (Verdict.INDETERMINATE, "TRY_LATER"), (
         "neither valid nor revoked yet"

@@ -13,6 +13,7 @@ from support.world import MARKET, World
 
 from issuer.presenting.presenting import Level
 from trust.app.site import create_app
+from trust.model.actor import OPERATOR, operator
 from trust.model.clock import SystemEntropy
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.model.people import is_same_person
@@ -27,11 +28,11 @@ SM2 = "chuncheng-market-sm2"
 
 @pytest.fixture
 def access(world: World) -> Access:
-    return open_access(world.service.database, world.clock, SystemEntropy())
+    return open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
 
 
 def key(access: Access, *scopes: str, label: str = "窗口", authority: str | None = None) -> str:
-    return access.clients.create_api_key(label, authority_id=authority, scopes=scopes, days=30)
+    return access.clients.create_api_key(OPERATOR, label, authority_id=authority, scopes=scopes, days=30)
 
 
 def bearer(made: str) -> dict[str, str]:
@@ -66,7 +67,7 @@ def test_a_session_is_ended_over_http_and_no_other(world: World, access: Access)
     one, other = (
         access.sessions.exchange_desk_key(key(access, "desk", label=label)) for label in ("一", "二")
     )
-    first = access.sessions.list_sessions()[0]
+    first = access.sessions.list_sessions(OPERATOR)[0]
     with TestClient(create_app(world.service)) as client:
         path = f"/api/v1/access/sessions/{first.session_id}/end"
         assert client.post(path, headers=bearer(admin)).json() == {"ended": 1}
@@ -101,9 +102,9 @@ def test_keys_and_sessions_are_listed_and_ended_by_command(cli: Cli) -> None:
 
 def test_a_new_claim_link_ends_the_sessions_of_the_old_one(access: Access) -> None:
     holder, other = b"\x01" * 32, b"\x02" * 32
-    old = access.invitations.use_claim_link(access.invitations.create_claim_link(holder))
-    somebody_elses = access.invitations.use_claim_link(access.invitations.create_claim_link(other))
-    link = access.invitations.create_claim_link(holder)
+    old = access.invitations.use_claim_link(access.invitations.create_claim_link(OPERATOR, holder))
+    somebody_elses = access.invitations.use_claim_link(access.invitations.create_claim_link(OPERATOR, other))
+    link = access.invitations.create_claim_link(OPERATOR, holder)
     assert access.sessions.check_session(old, WALLET).subject == holder, (
         "a link that nobody used ends nothing"
     )
@@ -141,67 +142,71 @@ def test_a_replacement_needs_the_right_to_issue(world: World, access: Access) ->
 def test_one_rule_says_whether_two_are_the_same(world: World, one: str, other: str, same: bool) -> None:
     assert is_same_person(one, other) is same
     issued, _ = world.issue()
-    world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="cancelled")
+    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
     erase = world.service.erasing.erase
     if same:
-        with pytest.raises(Malformed, match="second person"):
-            erase(issued.pid, basis="consent-withdrawn", requested_by=one, approved_by=other)
+        with pytest.raises(NotPermitted, match="second person"):
+            erase(OPERATOR, issued.pid, basis="consent-withdrawn", requested_by=one, approved_by=other)
     else:
-        assert erase(issued.pid, basis="consent-withdrawn", requested_by=one, approved_by=other)
+        assert erase(OPERATOR, issued.pid, basis="consent-withdrawn", requested_by=one, approved_by=other)
 
 
 def test_the_limit_above_which_approval_is_needed_counts_over_the_day(world: World) -> None:
     seals, issuing = world.service.seals, world.service.issuing
-    seals.authorise(SM2, SealPolicy(second_approval_above=3), by="reviewer")
+    seals.authorise(operator("reviewer"), SM2, SealPolicy(second_approval_above=3))
     ask = [world.application(number, seal=SM2) for number in range(1, 7)]
-    assert all(outcome.issued for outcome in issuing.issue(ask[:2]))
-    assert all(outcome.issued for outcome in issuing.issue(ask[2:3]))
+    assert all(outcome.issued for outcome in issuing.issue(OPERATOR, ask[:2]))
+    assert all(outcome.issued for outcome in issuing.issue(OPERATOR, ask[2:3]))
     with pytest.raises(NotPermitted) as caught:
-        issuing.issue(ask[3:4])
+        issuing.issue(OPERATOR, ask[3:4])
     assert caught.value.code == "SEAL_NEEDS_APPROVAL"
-    assert all(outcome.repeated for outcome in issuing.issue(ask[:3])), "the same again is no use of the seal"
-    number = seals.using.request_many(SM2, 2, by="clerk")
-    seals.using.approve_many(number, by="reviewer")
-    assert all(outcome.issued for outcome in issuing.issue(ask[:5], approval=number)), "three of them are old"
+    assert all(outcome.repeated for outcome in issuing.issue(OPERATOR, ask[:3])), (
+        "the same again is no use of the seal"
+    )
+    number = seals.using.request_many(operator("clerk"), SM2, 2)
+    seals.using.approve_many(operator("reviewer"), number)
+    assert all(outcome.issued for outcome in issuing.issue(OPERATOR, ask[:5], approval=number)), (
+        "three of them are old"
+    )
     world.clock.advance(days=1)
-    assert all(outcome.issued for outcome in issuing.issue([world.application(7, seal=SM2)]))
+    assert all(outcome.issued for outcome in issuing.issue(OPERATOR, [world.application(7, seal=SM2)]))
 
 
 def test_requests_at_the_same_time_are_counted_together(world: World) -> None:
     """Each of them was let through before the other had used the seal."""
     seals, issuing = world.service.seals, world.service.issuing
-    seals.authorise(SM2, SealPolicy(second_approval_above=3), by="reviewer")
+    seals.authorise(operator("reviewer"), SM2, SealPolicy(second_approval_above=3))
     ask = [world.application(number, seal=SM2) for number in range(1, 6)]
     for part in (ask[:2], ask[2:4]):
-        issuing.check_many(part, None)
-    outcomes = [*issuing.issue_checked(ask[:2]), *issuing.issue_checked(ask[2:4])]
+        issuing.check_many(OPERATOR, part, None)
+    outcomes = [*issuing.issue_checked(OPERATOR, ask[:2]), *issuing.issue_checked(OPERATOR, ask[2:4])]
     assert [outcome.issued is not None for outcome in outcomes] == [True, True, True, False]
     assert outcomes[-1].error is not None
     assert outcomes[-1].error.code == "SEAL_NEEDS_APPROVAL"
-    number = seals.using.request_many(SM2, 2, by="clerk")
-    seals.using.approve_many(number, by="reviewer")
-    assert all(outcome.issued for outcome in issuing.issue(ask[3:], approval=number))
+    number = seals.using.request_many(operator("clerk"), SM2, 2)
+    seals.using.approve_many(operator("reviewer"), number)
+    assert all(outcome.issued for outcome in issuing.issue(OPERATOR, ask[3:], approval=number))
     with pytest.raises(NotPermitted):
-        issuing.issue([world.application(6, seal=SM2)])
+        issuing.issue(OPERATOR, [world.application(6, seal=SM2)])
 
 
 def test_an_approval_counts_whatever_was_used_before_there_was_a_limit(world: World) -> None:
     seals, issuing = world.service.seals, world.service.issuing
     ask = [world.application(number, seal=SM2) for number in range(1, 9)]
-    assert all(outcome.issued for outcome in issuing.issue(ask[:5]))
+    assert all(outcome.issued for outcome in issuing.issue(OPERATOR, ask[:5]))
     world.clock.advance(minutes=1)
-    seals.authorise(SM2, SealPolicy(second_approval_above=1), by="reviewer")
-    number = seals.using.request_many(SM2, 2, by="clerk")
-    seals.using.approve_many(number, by="reviewer")
-    assert all(outcome.issued for outcome in issuing.issue(ask[5:7], approval=number))
+    seals.authorise(operator("reviewer"), SM2, SealPolicy(second_approval_above=1))
+    number = seals.using.request_many(operator("clerk"), SM2, 2)
+    seals.using.approve_many(operator("reviewer"), number)
+    assert all(outcome.issued for outcome in issuing.issue(OPERATOR, ask[5:7], approval=number))
     with pytest.raises(NotPermitted):
-        issuing.issue(ask[7:])
+        issuing.issue(OPERATOR, ask[7:])
 
 
 def test_a_code_for_one_counter_is_for_no_other_and_not_used_up_by_one(world: World) -> None:
     issued, _ = world.issue()
     shown = world.service.presenting.start(
-        issued.pid, purpose="窗口办事", level=Level.NAMED, audience="春城政务 3 号窗口"
+        OPERATOR, issued.pid, purpose="窗口办事", level=Level.NAMED, audience="春城政务 3 号窗口"
     )
     code, _ = world.service.presenting.code(shown, world.clock.now())
     for other in ("", "春城政务 4 号窗口"):
@@ -213,10 +218,12 @@ def test_a_code_for_one_counter_is_for_no_other_and_not_used_up_by_one(world: Wo
     assert report.verdict is Verdict.PASSED
     assert facts_of(report)["presentation"]["audience"] == "春城政务 3 号窗口"
     with pytest.raises(Malformed):
-        world.service.presenting.start(issued.pid, purpose="x", level=Level.NAMED, audience="\u202e")
+        world.service.presenting.start(
+            OPERATOR, issued.pid, purpose="x", level=Level.NAMED, audience="\u202e"
+        )
     with pytest.raises(Malformed):
         world.service.presenting.start(
-            issued.pid, purpose="x", level=Level.NAMED, audience=" ", ttl=timedelta(seconds=60)
+            OPERATOR, issued.pid, purpose="x", level=Level.NAMED, audience=" ", ttl=timedelta(seconds=60)
         )
 
 
@@ -234,18 +241,20 @@ def test_what_reaches_far_back_needs_a_second_person_and_what_holds_from_now_doe
     ):
         for act in (seals.report_lost, seals.revoke):
             with pytest.raises(NotPermitted) as caught:
-                act(SM2, by="keeper 1", since=since, approved_by=approved_by)
+                act(operator("keeper 1"), SM2, since=since, approved_by=approved_by)
             assert caught.value.code == "NEEDS_SECOND_PERSON"
         with pytest.raises(NotPermitted):
             world.service.compromises.declare(
-                "seal-ca-SM2-SM3", since, by="keeper 1", approved_by=approved_by
+                operator("keeper 1"), "seal-ca-SM2-SM3", since, approved_by=approved_by
             )
     assert world.verify(pdf).verdict is Verdict.PASSED
-    seals.freeze(SM2, by="keeper 1")
-    seals.unfreeze(SM2, by="keeper 2")
-    assert seals.report_lost(SM2, by="keeper 1", since=at - timedelta(hours=71)).state is SealState.LOST
+    seals.freeze(operator("keeper 1"), SM2)
+    seals.unfreeze(operator("keeper 2"), SM2)
+    assert (
+        seals.report_lost(operator("keeper 1"), SM2, since=at - timedelta(hours=71)).state is SealState.LOST
+    )
     assert world.verify(pdf).verdict is Verdict.PASSED
-    seals.revoke(SM2, by="keeper 1", since=at - timedelta(days=20), approved_by="chief 2")
+    seals.revoke(operator("keeper 1"), SM2, since=at - timedelta(days=20), approved_by="chief 2")
     assert seals.registry.history(SM2)[-1].detail == "chief 2"
     assert world.verify(pdf).verdict is Verdict.FAILED
 

@@ -25,6 +25,7 @@ from issuer.operations.sql import is_anything_held
 from issuer.seals import sql as seals_sql
 from trust.app.database import migrate_ledger, migrate_register
 from trust.encoding.entry import EntryKind
+from trust.model.actor import OPERATOR
 from trust.storage import tables
 from trust.storage.sql import Database
 
@@ -117,7 +118,7 @@ def test_a_draft_that_ends_while_the_same_request_comes_again(
     issuing, application = stored_world.service.issuing, stored_world.application(1)
     if stored_world.service.database.is_sqlite:
         pytest.skip("SQLite has one writer at a time")
-    first = issuing.reserving.reserve(issuing.check(application))
+    first = issuing.reserving.reserve(issuing.check(OPERATOR, application))
     real = ecertificates_sql.lock_requests
 
     def finish() -> None:
@@ -133,7 +134,7 @@ def test_a_draft_that_ends_while_the_same_request_comes_again(
         return real(connection, keys)
 
     monkeypatch.setattr(ecertificates_sql, "lock_requests", ended_and_looked)
-    again = issuing.reserving.reserve(issuing.check(application))
+    again = issuing.reserving.reserve(issuing.check(OPERATOR, application))
     assert (again.pid == first.pid, again.repeated) == ((True, True) if end == "issued" else (False, False))
     (row,) = issued_of(stored_world, 1)
     if end == "issued":

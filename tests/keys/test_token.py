@@ -18,6 +18,7 @@ from keys.custody import KeyPurpose
 from keys.suites import TOKEN_SUITES, Suite
 from trust.app.compose import open_service
 from trust.app.settings import TokenSettings, parse_keeps, read_settings
+from trust.model.actor import OPERATOR
 from trust.model.errors import KeyUnavailable, Malformed
 from trust.model.report import Verdict
 from trust.sandbox.workers import Sandbox
@@ -34,10 +35,10 @@ def token_world(
     )
     clock = StoppedClock(START)
     service = open_service(settings, create=True, clock=clock, sandbox=sandbox)
-    service.authorities.add(MARKET)
+    service.authorities.add(OPERATOR, MARKET)
     for suite in (Suite.SM2_SM3, Suite.RSA3072_SHA256, Suite.P256_SHA256):
         name = suite.value.split("-")[0].lower()
-        service.seals.make(f"chuncheng-market-{name}", MARKET.authority_id, suite)
+        service.seals.make(OPERATOR, f"chuncheng-market-{name}", MARKET.authority_id, suite)
     return World(service, clock, folder)
 
 
@@ -86,11 +87,11 @@ def test_a_batch_survives_a_token_that_restarts(
 
         monkeypatch.setattr(using, "open", open_and_lose)
         with pytest.raises(KeyUnavailable) as caught:
-            issuing.issue(batch)
+            issuing.issue(OPERATOR, batch)
         assert caught.value.code == "TOKEN_UNAVAILABLE"
         assert len(count) == 5
         size = world.service.log.publish().size
-        assert [entry for entry in world.service.issuing.issue([]) if entry.error] == []
+        assert [entry for entry in world.service.issuing.issue(OPERATOR, []) if entry.error] == []
         waiting = issuing.resume_unfinished()
         errors = [outcome.error for outcome in waiting if outcome.error is not None]
         assert {type(error) for error in errors} == {KeyUnavailable}
@@ -99,7 +100,7 @@ def test_a_batch_survives_a_token_that_restarts(
         remote.start()
         done = issuing.resume_unfinished()
         assert [outcome.error for outcome in done] == [None] * len(errors)
-        again = issuing.issue(batch)
+        again = issuing.issue(OPERATOR, batch)
         assert all(outcome.error is None and outcome.repeated for outcome in again)
         assert world.service.log.publish().size == size + 6, "each licence has exactly one entry"
         for outcome in again:

@@ -26,6 +26,7 @@ from ledger.clockguard import ClockGuard
 from ledger.clocks import accept_time, second_clocks
 from trust.app.compose import open_service
 from trust.fetching import post
+from trust.model.actor import OPERATOR
 from trust.model.errors import ClockDoubted, OperationalError, TimeStampUnavailable
 from trust.model.report import Verdict
 from trust.model.status import Status, StatusAct
@@ -156,9 +157,9 @@ def test_nothing_is_signed_under_a_clock_that_is_years_ahead_and_all_goes_on_whe
     guarded.clock.advance(days=400)
     for act in (
         lambda: guarded.try_issue(guarded.application(2, seal="chuncheng-market-sm2")),
-        lambda: guarded.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty"),
-        lambda: guarded.service.seals.make("another", guarded.market.authority_id, Suite.SM2_SM3),
-        lambda: guarded.service.archiving.renew([issued.pid])[0].error,
+        lambda: guarded.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty"),
+        lambda: guarded.service.seals.make(OPERATOR, "another", guarded.market.authority_id, Suite.SM2_SM3),
+        lambda: guarded.service.archiving.renew(OPERATOR, [issued.pid])[0].error,
     ):
         try:
             error = act()

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from support.actors import trail_of
 
 from trust.app.database import migrate_register
 from trust.audit.sql import AuditRow, audit_rows
+from trust.audit.trail import Act
+from trust.model.actor import OPERATOR, ActorRef, Permission
 from trust.model.clock import SystemEntropy
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.people.access import Access, open_access
@@ -50,18 +53,18 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def access(database: Database, clock: HandClock) -> Access:
-    return open_access(database, clock, SystemEntropy())
+    return open_access(database, clock, SystemEntropy(), trail_of(database, clock))
 
 
 def new_key(access: Access, *scopes: str, days: int = 30) -> str:
     return access.clients.create_api_key(
-        "窗口 3", authority_id="cc-scjg", scopes=scopes or ["desk"], days=days
+        OPERATOR, "窗口 3", authority_id="cc-scjg", scopes=scopes or ["desk"], days=days
     )
 
 
 def refusal(access: Access, key: str, scope: str = "desk") -> tuple[str, str]:
     with pytest.raises(NotPermitted) as caught:
-        access.clients.check_api_key(key, scope)
+        access.clients.check_api_key(key, Permission(scope))
     return caught.value.code, str(caught.value)
 
 
@@ -70,8 +73,8 @@ def refusal(access: Access, key: str, scope: str = "desk") -> tuple[str, str]:
 
 def test_a_key_opens_what_its_scopes_say(access: Access) -> None:
     key = new_key(access, "verify", "cert.read")
-    caller = access.clients.check_api_key(key, "cert.read")
-    assert (caller.label, caller.authority_id, caller.scopes) == (
+    caller = access.clients.check_api_key(key, Permission("cert.read"))
+    assert (caller.name, caller.organisation, caller.permissions) == (
         "窗口 3",
         "cc-scjg",
         frozenset({"verify", "cert.read"}),
@@ -83,7 +86,7 @@ def test_an_unknown_a_wrong_an_expired_and_a_revoked_key_are_told_the_same(
     access: Access, clock: HandClock
 ) -> None:
     good, ended, revoked = new_key(access), new_key(access, days=1), new_key(access)
-    access.clients.revoke_api_key(revoked.split("_")[2])
+    access.clients.revoke_api_key(OPERATOR, revoked.split("_")[2])
     clock.forward(days=1)
     wrong = good[:-1] + ("a" if good[-1] != "a" else "b")
     unknown = "yz_live_" + "a" * 10 + "_" + good.rsplit("_", 1)[1]
@@ -91,7 +94,7 @@ def test_an_unknown_a_wrong_an_expired_and_a_revoked_key_are_told_the_same(
         refusal(access, key) for key in (ended, revoked, wrong, unknown, "", "yz_live_x", good.upper())
     }
     assert [code for code, _ in answers] == ["UNAUTHENTICATED"]
-    assert access.clients.check_api_key(f" {good}\n", "desk")
+    assert access.clients.check_api_key(f" {good}\n", Permission("desk"))
 
 
 def test_a_key_has_160_secret_bits_and_is_stored_as_a_hash_only(access: Access, database: Database) -> None:
@@ -100,16 +103,16 @@ def test_a_key_has_160_secret_bits_and_is_stored_as_a_hash_only(access: Access, 
     with database.read() as connection:
         stored = " ".join(map(str, connection.execute(sa.text("SELECT * FROM api_key")).one()))
     assert key.rsplit("_", 1)[1] not in stored
-    assert key.rsplit("_", 1)[1] not in repr(access.clients.list_api_keys())
+    assert key.rsplit("_", 1)[1] not in repr(access.clients.list_api_keys(OPERATOR))
 
 
 def test_a_list_of_keys_says_which_are_revoked(access: Access, clock: HandClock) -> None:
     first = new_key(access)
     clock.forward(seconds=1)
     new_key(access, "verify")
-    access.clients.revoke_api_key(first.split("_")[2])
-    access.clients.revoke_api_key(first.split("_")[2])
-    assert [(key.scopes, key.revoked_at is not None) for key in access.clients.list_api_keys()] == [
+    access.clients.revoke_api_key(OPERATOR, first.split("_")[2])
+    access.clients.revoke_api_key(OPERATOR, first.split("_")[2])
+    assert [(key.scopes, key.revoked_at is not None) for key in access.clients.list_api_keys(OPERATOR)] == [
         (("desk",), True),
         (("verify",), False),
     ]
@@ -124,16 +127,16 @@ def test_what_cannot_be_a_key_is_refused(access: Access) -> None:
         ("a\nb", ["desk"], 1),
     ):
         with pytest.raises(Malformed):
-            access.clients.create_api_key(label, authority_id=None, scopes=scopes, days=days)
+            access.clients.create_api_key(OPERATOR, label, authority_id=None, scopes=scopes, days=days)
     with pytest.raises(NotFound):
-        access.clients.revoke_api_key("nobody")
+        access.clients.revoke_api_key(OPERATOR, "nobody")
 
 
 # --- Claim links ---
 
 
 def test_a_claim_link_opens_its_holders_wallet_once(access: Access) -> None:
-    token = access.invitations.create_claim_link(HOLDER)
+    token = access.invitations.create_claim_link(OPERATOR, HOLDER)
     session = access.sessions.check_session(access.invitations.use_claim_link(token.lower()), WALLET)
     assert session.subject == HOLDER
     with pytest.raises(NotFound) as caught:
@@ -142,14 +145,14 @@ def test_a_claim_link_opens_its_holders_wallet_once(access: Access) -> None:
 
 
 def test_a_claim_link_ends_with_its_days(access: Access, clock: HandClock) -> None:
-    token = access.invitations.create_claim_link(HOLDER, days=2)
+    token = access.invitations.create_claim_link(OPERATOR, HOLDER, days=2)
     clock.forward(days=2)
     with pytest.raises(NotFound):
         access.invitations.use_claim_link(token)
 
 
 def test_of_many_that_use_a_claim_link_at_once_one_gets_in(access: Access) -> None:
-    token = access.invitations.create_claim_link(HOLDER)
+    token = access.invitations.create_claim_link(OPERATOR, HOLDER)
     opened: list[str] = []
 
     def use() -> None:
@@ -188,8 +191,8 @@ def test_a_closed_session_is_closed(access: Access) -> None:
 def test_a_desk_session_ends_with_the_key_that_opened_it(access: Access) -> None:
     key = new_key(access)
     token = access.sessions.exchange_desk_key(key)
-    assert access.sessions.desk_label(access.sessions.check_session(token, DESK).subject) == "窗口 3"
-    access.clients.revoke_api_key(key.split("_")[2])
+    assert access.sessions.desk(access.sessions.check_session(token, DESK).subject).name == "窗口 3"
+    access.clients.revoke_api_key(OPERATOR, key.split("_")[2])
     with pytest.raises(NotPermitted):
         access.sessions.check_session(token, DESK)
 
@@ -217,7 +220,7 @@ def test_a_form_token_belongs_to_its_form_and_its_session(access: Access) -> Non
 def test_the_trail_tells_what_was_done_to_one_and_by_one(access: Access, clock: HandClock) -> None:
     pid, other = bytes(16), bytes([1]) * 16
     for actor, at_pid in (("desk:a", pid), ("public", pid), ("desk:a", other)):
-        access.trail.record(actor, "verify:pdf", at_pid, "window", "PASSED OK")
+        access.trail.note(ActorRef(actor), Act("verify:pdf", "PASSED OK", at_pid, purpose="window"))
         clock.forward(seconds=1)
     assert [event.actor for event in access.trail.of(pid)] == ["public", "desk:a"]
     assert [event.pid for event in access.trail.by("desk:a", since=clock.now() - timedelta(minutes=1))] == [
@@ -241,6 +244,6 @@ def test_the_trail_is_read_from_an_instant_on(access: Access) -> None:
 
 def test_ending_a_session_that_is_not_there_is_refused(access: Access) -> None:
     with pytest.raises(NotFound):
-        access.sessions.end_sessions(session_id="nobody's")
+        access.sessions.end_sessions(OPERATOR, session_id="nobody's")
     with pytest.raises(NotFound):
-        access.sessions.end_sessions(key_id="nobody's")
+        access.sessions.end_sessions(OPERATOR, key_id="nobody's")

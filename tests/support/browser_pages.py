@@ -10,6 +10,7 @@ from issuer.presenting import sql
 from support.pages_world import World
 from support.routes import pages_not_among
 from trust.encoding.codes import STEP_SECONDS
+from trust.model.actor import OPERATOR
 from trust.storage import tables
 
 
@@ -22,7 +23,7 @@ def one_step_later(world: World) -> None:
 
 
 def open_wallet(page: Any, world: World) -> None:
-    page.goto("/wallet/claim/" + world.access.invitations.create_claim_link(world.holder_ref))
+    page.goto("/wallet/claim/" + world.access.invitations.create_claim_link(OPERATOR, world.holder_ref))
     page.locator("main button").click()
     page.wait_for_url("**/wallet")
 

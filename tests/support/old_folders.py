@@ -54,6 +54,15 @@ OLD_SCHEMAS = tuple(_BEFORE)
 
 _SINCE_0008 = ("operation", "ecertificate", "document", "holder", "presentation", "claim_link", "web_session")
 
+_OPERATION_SINCE_0011 = (
+    *("caller", "requested_by", "approved_by", "held_until"),
+    *("decided_by", "decided_for", "decided_name"),
+)
+_AUDIT_SINCE_0012 = (
+    *("number", "uid", "organisation", "actor_name", "subject", "purpose_salt", "purpose_commit", "mac"),
+    "times",
+)
+
 
 class _NoGuard:
     def __init__(self, *arguments: Any) -> None:
@@ -85,8 +94,12 @@ def make_folder_of_0008(folder: Path, sandbox: Sandbox, fill: Any) -> None:
         register.execute(
             "UPDATE operation SET note = requested_by || '|' || approved_by WHERE kind = 'ERASED'"
         )
-        register.execute("DROP INDEX operation_not_done")
-        for column in ("caller", "requested_by", "approved_by", "held_until"):
+        for index in ("audit_number", "audit_uid", "audit_not_sealed", "operation_not_done"):
+            register.execute(f"DROP INDEX {index}")
+        register.execute("DROP TABLE audit_batch")
+        for column in _AUDIT_SINCE_0012:
+            register.execute(f"ALTER TABLE audit DROP COLUMN {column}")
+        for column in _OPERATION_SINCE_0011:
             register.execute(f"ALTER TABLE operation DROP COLUMN {column}")
         register.execute("DROP TABLE register_event")
         register.execute("UPDATE register_version SET version_num = '0008'")

@@ -16,6 +16,7 @@ from keys.suites import Suite
 from trust.app.compose import Service, open_service
 from trust.app.settings import read_settings
 from trust.app.site import create_app
+from trust.model.actor import OPERATOR
 from trust.model.clock import SystemEntropy
 from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
 from trust.model.parties import (
@@ -53,7 +54,7 @@ class World:
 
     def live_code(self, level: Level = Level.MASKED, purpose: str = "窗口办事") -> str:
         """A fresh live code of the valid licence."""
-        presentation = self.service.presenting.start(self.valid.pid, purpose=purpose, level=level)
+        presentation = self.service.presenting.start(OPERATOR, self.valid.pid, purpose=purpose, level=level)
         return self.service.presenting.code(presentation, self.service.clock.now())[0]
 
 
@@ -65,7 +66,7 @@ def make_world(folder: Path, host: str = "") -> World:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         service = open_service(settings, create=True)
-    access = open_access(service.database, service.clock, SystemEntropy())
+    access = open_access(service.database, service.clock, SystemEntropy(), service.access.trail)
     functions = ("market-regulation",)
     authority = IssuingAuthority(
         "cc-scjg",
@@ -74,8 +75,8 @@ def make_world(folder: Path, host: str = "") -> World:
         "Chuncheng Market Regulation Bureau",
         functions,
     )
-    service.authorities.add(authority)
-    service.seals.make("cc-scjg-p256", "cc-scjg", Suite.P256_SHA256, second_line="行政许可专用章")
+    service.authorities.add(OPERATOR, authority)
+    service.seals.make(OPERATOR, "cc-scjg-p256", "cc-scjg", Suite.P256_SHA256, second_line="行政许可专用章")
     holder = _uscc("91530100", "MA6K4T0X")
     other = _uscc("91530100", "MA6K4T1X")
     numbers = {"valid": (1, holder), "suspended": (2, holder), "revoked": (3, holder), "others": (4, other)}
@@ -84,15 +85,17 @@ def make_world(folder: Path, host: str = "") -> World:
         Application("FOOD", "cc-scjg", _fields(number, code, since), "cc-scjg-p256")
         for number, code in numbers.values()
     ]
-    outcomes = service.issuing.issue(applications)
+    outcomes = service.issuing.issue(OPERATOR, applications)
     issued = {name: _issued(outcome) for name, outcome in zip(numbers, outcomes, strict=True)}
-    service.statuses.change(issued["suspended"].pid, StatusAct.SUSPEND, reason="调查")
-    service.statuses.change(issued["revoked"].pid, StatusAct.REVOKE, reason="penalty")
+    service.statuses.change(OPERATOR, issued["suspended"].pid, StatusAct.SUSPEND, reason="调查")
+    service.statuses.change(OPERATOR, issued["revoked"].pid, StatusAct.REVOKE, reason="penalty")
     return World(
         service=service,
         access=access,
         holder_ref=service.issuing.reserving.holder_ref(Holder(HOLDER_NAME, holder, CodeType.USCC, on=since)),
-        desk_key=access.clients.create_api_key(DESK, authority_id="cc-scjg", scopes=["desk"], days=30),
+        desk_key=access.clients.create_api_key(
+            OPERATOR, DESK, authority_id="cc-scjg", scopes=["desk"], days=30
+        ),
         **issued,
     )
 
@@ -100,15 +103,16 @@ def make_world(folder: Path, host: str = "") -> World:
 def issue_doctor(world: World) -> IssuedECertificate:
     """A licence with a photograph, of a department of its own."""
     world.service.authorities.add(
+        OPERATOR,
         IssuingAuthority(
             "cc-wjw",
             _uscc("11530100", "MB9Y0009"),
             "春城市卫生健康委员会",
             "Chuncheng Health Commission",
             ("health",),
-        )
+        ),
     )
-    world.service.seals.make("cc-wjw-p256", "cc-wjw", Suite.P256_SHA256)
+    world.service.seals.make(OPERATOR, "cc-wjw-p256", "cc-wjw", Suite.P256_SHA256)
     since = (world.service.clock.now().date() - timedelta(days=30)).isoformat()
     fields: dict[str, str | list[str]] = {
         "licence_number": "141530100000123",
@@ -128,7 +132,7 @@ def issue_doctor(world: World) -> IssuedECertificate:
         "issued_on": since,
     }
     (outcome,) = world.service.issuing.issue(
-        [Application("MEDPR", "cc-wjw", fields, "cc-wjw-p256", photo=portrait())]
+        OPERATOR, [Application("MEDPR", "cc-wjw", fields, "cc-wjw-p256", photo=portrait())]
     )
     return _issued(outcome)
 

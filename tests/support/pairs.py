@@ -25,6 +25,7 @@ from issuer.operations.sql import OperationRow
 from support.world import World, make_world
 from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.entry import EntryKind
+from trust.model.actor import OPERATOR
 from trust.model.errors import TrustError
 from trust.model.status import StatusAct
 from trust.storage import tables
@@ -43,7 +44,7 @@ class Subject:
 
 def _change(act: StatusAct, reason: str) -> Callable[[World, Subject], None]:
     def change(world: World, subject: Subject) -> None:
-        world.service.statuses.change(subject.pid, act, reason=reason)
+        world.service.statuses.change(OPERATOR, subject.pid, act, reason=reason)
 
     return change
 
@@ -57,24 +58,26 @@ def _issue(world: World, subject: Subject) -> None:
 def _replace(world: World, subject: Subject) -> None:
     application = world.application(subject.number, seal=SEAL, premises="云岭省春城市示例路12号")
     outcome = world.service.statuses.replace(
-        subject.pid, replace(application, replaces=subject.pid), reason="moved"
+        OPERATOR, subject.pid, replace(application, replaces=subject.pid), reason="moved"
     )
     if outcome.error is not None:
         raise outcome.error
 
 
 def _erase(world: World, subject: Subject) -> None:
-    world.service.erasing.erase(subject.pid, basis="court-order", requested_by="clerk", approved_by="chief")
+    world.service.erasing.erase(
+        OPERATOR, subject.pid, basis="court-order", requested_by="clerk", approved_by="chief"
+    )
 
 
 def _archive(world: World, subject: Subject) -> None:
-    (renewal,) = world.service.archiving.renew([subject.pid])
+    (renewal,) = world.service.archiving.renew(OPERATOR, [subject.pid])
     if renewal.error is not None:
         raise renewal.error
 
 
 def _reseal(world: World, subject: Subject) -> None:
-    (result,) = world.service.resealing.reseal([subject.pid], SEAL, OTHER_SEAL)
+    (result,) = world.service.resealing.reseal(OPERATOR, [subject.pid], SEAL, OTHER_SEAL)
     if result.error is not None:
         raise result.error
 

@@ -16,6 +16,7 @@ from trust.app import samples
 from trust.app.compose import Service, open_service
 from trust.app.settings import Settings
 from trust.encoding.plain_zip import encode_zip
+from trust.model.actor import OPERATOR, operator
 from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
 from trust.model.report import Report
 from trust.model.seal import SealShape
@@ -90,17 +91,17 @@ class World:
         """`NAME_SEAL`, a person's, beside the seals of `MARKET`."""
         seals = self.service.seals
         seals.apply(
+            operator("clerk"),
             NAME_SEAL,
             MARKET.authority_id,
             Suite.SM2_SM3,
-            by="clerk",
             shape=SealShape.SQUARE,
             person="沈青禾",
             diameter_mm=18,
         )
-        seals.approve(NAME_SEAL, by="chief")
-        seals.make_approved(NAME_SEAL, by="maker")
-        seals.record(NAME_SEAL, by="chief")
+        seals.approve(operator("chief"), NAME_SEAL)
+        seals.make_approved(operator("maker"), NAME_SEAL)
+        seals.record(operator("chief"), NAME_SEAL)
 
     def outlast_leases(self) -> None:
         """What a process that died had in hand is free again."""
@@ -123,9 +124,9 @@ class World:
         )
         for sample in samples.read_authorities(folder):
             if sample.authority.authority_id == authority:
-                service.authorities.add(sample.authority)
+                service.authorities.add(OPERATOR, sample.authority)
                 if authority not in {seal.authority_id for seal in service.seals.registry.list()}:
-                    service.seals.make(f"{authority}-sm2", authority, sample.suite)
+                    service.seals.make(OPERATOR, f"{authority}-sm2", authority, sample.suite)
         seal = next(seal.seal_id for seal in service.seals.registry.list() if seal.authority_id == authority)
         profile = load_profile(short)
         return [
@@ -134,7 +135,7 @@ class World:
         ]
 
     def try_issue(self, *applications: Application) -> list[Outcome]:
-        return self.service.issuing.issue(list(applications))
+        return self.service.issuing.issue(OPERATOR, list(applications))
 
     def issue(
         self, number: int = 1, *, suite: str = "sm2", **changes: str
@@ -215,13 +216,13 @@ def make_world(
         # A copy of a template, or opened again: making seals draws them first, which takes its time.
         return World(service, clock, folder)
     for authority in (MARKET, TRANSPORT):
-        service.authorities.add(authority)
+        service.authorities.add(OPERATOR, authority)
     for suite in (Suite.SM2_SM3, Suite.RSA3072_SHA256, Suite.P256_SHA256):
         name = suite.value.split("-")[0].lower()
         service.seals.make(
-            f"chuncheng-market-{name}", MARKET.authority_id, suite, second_line="行政许可专用章"
+            OPERATOR, f"chuncheng-market-{name}", MARKET.authority_id, suite, second_line="行政许可专用章"
         )
-    service.seals.make("yunling-transport-sm2", TRANSPORT.authority_id, Suite.SM2_SM3)
+    service.seals.make(OPERATOR, "yunling-transport-sm2", TRANSPORT.authority_id, Suite.SM2_SM3)
     return World(service, clock, folder)
 
 
@@ -233,8 +234,8 @@ def make_neighbour(
     service = open_service(settings_at(folder, host=host), create=True, clock=clock, sandbox=sandbox)
     if service.seals.registry.list():
         return World(service, clock, folder, JINCHUAN)  # a copy of a template
-    service.authorities.add(JINCHUAN)
-    service.seals.make(f"{JINCHUAN.authority_id}-sm2", JINCHUAN.authority_id, Suite.SM2_SM3)
+    service.authorities.add(OPERATOR, JINCHUAN)
+    service.seals.make(OPERATOR, f"{JINCHUAN.authority_id}-sm2", JINCHUAN.authority_id, Suite.SM2_SM3)
     return World(service, clock, folder, JINCHUAN)
 
 

@@ -16,6 +16,7 @@ from pyhanko.pdf_utils.writer import copy_into_new_writer
 from support.cli import Cli
 from support.world import FOOD
 
+from trust.model.actor import OPERATOR
 from trust.terminal import console
 
 
@@ -305,8 +306,8 @@ def test_resume_finishes_what_was_interrupted(cli: Cli) -> None:
 
     world = make_world(cli.data)
     issuing, before = world.service.issuing, world.service.log.size
-    issuing.reserving.reserve(issuing.check(world.application(1)))
-    issuing.stamping.seal(issuing.reserving.reserve(issuing.check(world.application(2))))
+    issuing.reserving.reserve(issuing.check(OPERATOR, world.application(1)))
+    issuing.stamping.seal(issuing.reserving.reserve(issuing.check(OPERATOR, world.application(2))))
     world.close()
     assert cli.run("issue", "--resume", "--json") == 0, cli.err
     assert [line["result"] for line in cli.lines()] == ["issued", "issued"]

@@ -25,6 +25,7 @@ from trust.encoding.archive_package import (
     encode_metadata,
     encode_package,
 )
+from trust.model.actor import OPERATOR
 from trust.model.errors import Malformed, OperationalError
 from trust.model.report import Result, Verdict
 from trust.model.status import StatusAct
@@ -53,7 +54,7 @@ def exported(
 def archived(world: World, number: int) -> Exported:
     issued, _ = world.issue(number)
     world.clock.advance(days=1)
-    (renewal,) = world.service.archiving.renew([issued.pid])
+    (renewal,) = world.service.archiving.renew(OPERATOR, [issued.pid])
     assert renewal.error is None
     return world.service.export_package(issued.identifier)
 
@@ -266,7 +267,7 @@ def test_what_is_no_package_is_refused_before_it_is_opened(data: bytes) -> None:
 
 def test_a_revoked_licence_is_as_good_a_record_as_any(world: World) -> None:
     issued, _ = world.issue()
-    world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="cancelled")
+    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
     world.clock.advance(seconds=10)
     made = world.service.export_package(issued.identifier)
     only(made.checked, {})

@@ -29,6 +29,7 @@ from trust.encoding.jws import compact, payload_of, signing_input
 from trust.encoding.kept_evidence import decode_kept_evidence
 from trust.encoding.plain_zip import encode_zip
 from trust.encoding.trust_list import TYP, MemberUse, TrustedMember, TrustState
+from trust.model.actor import OPERATOR
 from trust.model.errors import (
     Conflict,
     EvidenceUnavailableError,
@@ -65,7 +66,9 @@ class Two:
 
     def join(self, *, is_new: bool = True, **changes: Any) -> TrustedMember:
         packed = self.other.packed_bundle()
-        return self.own.service.member_bundles.propose(self.proposal(**changes), packed, is_new=is_new)
+        return self.own.service.member_bundles.propose(
+            OPERATOR, self.proposal(**changes), packed, is_new=is_new
+        )
 
     def put_forward(self, **by: float) -> None:
         for world in (self.own, self.other):
@@ -108,10 +111,10 @@ def cases_of(other: World) -> dict[str, tuple[Shown, datetime, tuple[Verdict, st
     revoked, revoked_pdf = other.issue(3)
     replaced, replaced_pdf = other.issue(4)
     _, early_pdf = other.issue(6, valid_from="2026-11-25")
-    statuses.change(suspended.pid, StatusAct.SUSPEND, reason="调查")
-    statuses.change(revoked.pid, StatusAct.REVOKE, reason="penalty")
+    statuses.change(OPERATOR, suspended.pid, StatusAct.SUSPEND, reason="调查")
+    statuses.change(OPERATOR, revoked.pid, StatusAct.REVOKE, reason="penalty")
     new = replace(other.application(4, premises="锦川省锦川市新址路8号"), replaces=replaced.pid)
-    assert statuses.replace(replaced.pid, new, reason="迁址").issued is not None
+    assert statuses.replace(OPERATOR, replaced.pid, new, reason="迁址").issued is not None
     good = shown(valid)
 
     def same(code: str) -> tuple[tuple[Verdict, str], tuple[Verdict, str]]:
@@ -167,12 +170,12 @@ def test_whose_it_is_is_said_and_a_report_of_it_can_be_repeated(two: Two) -> Non
     # Then the member revokes it, its lists are renewed, and it is trusted no more: the report of then stands.
     issued = two.other.service.issuing.issued(identifier=filed["facts"]["ecertificate"]["identifier"])
     two.put_forward(minutes=10)
-    two.other.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    two.other.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     two.own.service.member_bundles.take("jinchuan", two.other.packed_bundle())
     assert two.verdict(pdf) == (Verdict.FAILED, "REVOKED")
-    two.own.service.members.withdraw("jinchuan", TrustState.COMPROMISED, approved_by="second")
+    two.own.service.members.withdraw(OPERATOR, "jinchuan", TrustState.COMPROMISED, approved_by="second")
     assert two.verdict(pdf) == UNKNOWN
-    again = two.own.service.checking.repeat(filed["report_code"], pdf)
+    again = two.own.service.checking.repeat(OPERATOR, filed["report_code"], pdf)
     assert again.is_same
     assert again.report.verdict is Verdict.PASSED
     # Without the member's trust list of then nothing is said.
@@ -184,7 +187,7 @@ def test_whose_it_is_is_said_and_a_report_of_it_can_be_repeated(two: Two) -> Non
         )
         assert gone.rowcount == 1
     with pytest.raises(EvidenceUnavailableError) as refused:
-        two.own.service.checking.repeat(filed["report_code"], pdf)
+        two.own.service.checking.repeat(OPERATOR, filed["report_code"], pdf)
     assert refused.value.code == "NOT_REPEATABLE"
 
 
@@ -223,7 +226,7 @@ def test_what_was_made_before_a_member_retired_still_counts(two: Two) -> None:
     _, before = two.other.issue(1)
     two.join()
     two.put_forward(minutes=5)
-    two.own.service.members.withdraw("jinchuan", TrustState.RETIRED)
+    two.own.service.members.withdraw(OPERATOR, "jinchuan", TrustState.RETIRED)
     two.put_forward(minutes=5)
     _, after = two.other.issue(2)
     two.own.service.member_bundles.take("jinchuan", two.other.packed_bundle())
@@ -235,7 +238,7 @@ def test_what_was_made_before_a_member_retired_still_counts(two: Two) -> None:
 def test_nothing_of_a_compromised_member_counts(two: Two) -> None:
     _, pdf = two.other.issue(1)
     two.join()
-    two.own.service.members.withdraw("jinchuan", TrustState.COMPROMISED, approved_by="second")
+    two.own.service.members.withdraw(OPERATOR, "jinchuan", TrustState.COMPROMISED, approved_by="second")
     assert two.verdict(pdf) == UNKNOWN
     assert two.verdict(shown(pdf).code) == UNKNOWN
     assert not any("members/" in name for name in unpack_bundle(two.own.packed_bundle()).files)
@@ -258,7 +261,9 @@ def test_a_live_code_of_a_member_is_for_the_member_to_check(two: Two) -> None:
     issued, _ = two.other.issue(1)
     two.join()
     presenting = two.other.service.presenting
-    code, _ = presenting.code(presenting.start(issued.pid, purpose="核验", level=Level.MASKED), START)
+    code, _ = presenting.code(
+        presenting.start(OPERATOR, issued.pid, purpose="核验", level=Level.MASKED), START
+    )
     for report in two.judge(code):
         assert (report.verdict, report.code) == (Verdict.INDETERMINATE, "CODE_ELSEWHERE")
         assert "Jinchuan e-certificates" in words_for(report, "en").sentence
@@ -270,12 +275,12 @@ def test_older_lists_of_a_member_are_not_taken(two: Two) -> None:
     issued, pdf = two.other.issue(1)
     old = two.other.packed_bundle()
     two.put_forward(minutes=20)
-    two.other.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    two.other.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     two.join()
     assert two.verdict(pdf) == (Verdict.FAILED, "REVOKED")
     for again in (
         lambda: two.own.service.member_bundles.take("jinchuan", old),
-        lambda: two.own.service.member_bundles.propose(two.proposal(), old, is_new=False),
+        lambda: two.own.service.member_bundles.propose(OPERATOR, two.proposal(), old, is_new=False),
     ):
         with pytest.raises(VerificationError) as refused:
             again()
@@ -327,7 +332,7 @@ def test_a_spoilt_bundle_is_not_taken_and_changes_nothing(two: Two, how: str) ->
     change, code = SPOILT[how]
     packed = _spoilt(two, change(two))
     with pytest.raises(TrustError) as refused:
-        two.own.service.member_bundles.propose(two.proposal(), packed, is_new=True)
+        two.own.service.member_bundles.propose(OPERATOR, two.proposal(), packed, is_new=True)
     assert refused.value.code == code
     assert two.own.service.members.list() == []
     two.join()
@@ -363,15 +368,15 @@ def test_an_entry_that_would_confuse_is_refused(two: Two) -> None:
     with pytest.raises(Malformed, match="has this root"):
         two.join(member_id="another")
     with pytest.raises(NotFound):
-        two.own.service.members.withdraw("nobody", TrustState.RETIRED)
+        two.own.service.members.withdraw(OPERATOR, "nobody", TrustState.RETIRED)
     assert two.join(is_new=False, divisions=["98"]).divisions == ("98",)
 
 
 def test_a_member_does_not_speak_for_our_own_departments(two: Two) -> None:
     """The neighbour registers a department under the credit code of one of ours, and issues in its name."""
     impostor = replace(MARKET, authority_id="chuncheng-market-too")
-    two.other.service.authorities.add(impostor)
-    two.other.service.seals.make("impostor", impostor.authority_id, Suite.SM2_SM3)
+    two.other.service.authorities.add(OPERATOR, impostor)
+    two.other.service.seals.make(OPERATOR, "impostor", impostor.authority_id, Suite.SM2_SM3)
     two.other.market = impostor
     (outcome,) = two.other.try_issue(two.other.application(1, seal="impostor"))
     assert outcome.issued is not None, outcome.error
@@ -388,7 +393,7 @@ def test_members_of_a_member_are_not_ours(two: Two, tmp_path: Path, sandbox: San
         _, pdf = third.issue(1)
         roots = [root_fingerprint(root) for root in service.publishing.roots()]
         joined = Proposal("third", "第三平台", "A third", roots)
-        two.other.service.member_bundles.propose(joined, third.packed_bundle(), is_new=True)
+        two.other.service.member_bundles.propose(OPERATOR, joined, third.packed_bundle(), is_new=True)
         two.join()
         assert two.other.service.member_bundles.files()
         assert not any("third" in name for name in two.own.service.member_bundles.files())

@@ -24,6 +24,7 @@ from support.world import MARKET, START, StoppedClock, World, settings_at
 from keys.suites import Suite
 from trust.app.compose import open_service
 from trust.app.site import create_app
+from trust.model.actor import OPERATOR
 from trust.model.report import Verdict
 from trust.sandbox.workers import Sandbox
 from verifier.checks.examine import examine_pdf
@@ -72,10 +73,10 @@ def world(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Itera
     clock = StoppedClock(START)
     settings = dataclasses.replace(settings_at(folder), base_url=listener.address)
     service = open_service(settings, create=True, clock=clock)
-    service.authorities.add(MARKET)
+    service.authorities.add(OPERATOR, MARKET)
     for suite in (Suite.SM2_SM3, Suite.RSA3072_SHA256):
         service.seals.make(
-            f"chuncheng-market-{suite.value.split('-')[0].lower()}", MARKET.authority_id, suite
+            OPERATOR, f"chuncheng-market-{suite.value.split('-')[0].lower()}", MARKET.authority_id, suite
         )
     made = World(service, clock, folder)
     yield made

@@ -18,6 +18,7 @@ from support.world import START, World, make_world, world_in
 
 from issuer.presenting.presenting import Level
 from trust.app.site import create_app
+from trust.model.actor import OPERATOR
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
 from trust.sandbox.workers import Sandbox
@@ -60,10 +61,10 @@ def matrix(
         replaced, replaced_pdf = world.issue(4)
         _, expired_pdf = world.issue(5)
         _, early_pdf = world.issue(6, valid_from="2026-11-25")
-        statuses.change(suspended.pid, StatusAct.SUSPEND, reason="调查")
-        statuses.change(revoked.pid, StatusAct.REVOKE, reason="penalty")
+        statuses.change(OPERATOR, suspended.pid, StatusAct.SUSPEND, reason="调查")
+        statuses.change(OPERATOR, revoked.pid, StatusAct.REVOKE, reason="penalty")
         new = replace(world.application(4, premises="云岭省春城市新址路8号"), replaces=replaced.pid)
-        assert statuses.replace(replaced.pid, new, reason="迁址").issued is not None
+        assert statuses.replace(OPERATOR, replaced.pid, new, reason="迁址").issued is not None
         good = shown(valid_pdf)
         later = datetime(2031, 11, 5, tzinfo=UTC)  # its five years ended on 31 October
         cases = {
@@ -145,7 +146,7 @@ def test_a_bundle_from_the_future_decides_nothing(matrix: Matrix, form: str) -> 
 def test_a_live_code_says_nothing_offline_and_is_not_used_up_by_it(matrix: Matrix) -> None:
     issued, _ = matrix.world.issue(7)
     presenting = matrix.world.service.presenting
-    shown = presenting.start(issued.pid, purpose="核验", level=Level.MASKED)
+    shown = presenting.start(OPERATOR, issued.pid, purpose="核验", level=Level.MASKED)
     code, _ = presenting.code(shown, START)
     offline = matrix.offline(code, START)
     assert (offline.verdict, offline.code) == (Verdict.INDETERMINATE, "CODE_NEEDS_NETWORK")

@@ -30,6 +30,7 @@ from trust.encoding.jws import compact, payload_of, signing_input
 from trust.encoding.plain_zip import encode_zip
 from trust.encoding.trust_list import TYP, decode_trust_list, encode_trust_list
 from trust.encoding.well_known import BUNDLE_PATH
+from trust.model.actor import OPERATOR, operator
 from trust.model.errors import VerificationError
 from trust.model.report import Colour, Report, Verdict
 from trust.model.status import StatusAct
@@ -74,7 +75,7 @@ def days(template_folder: Path, tmp_path_factory: pytest.TempPathFactory, sandbo
         issued, pdf = world.issue(1)
         old = world.bundle()
         world.clock.advance(hours=20)
-        world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+        world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
         yield Days(world, pdf, old, world.bundle())
     finally:
         world.close()
@@ -113,7 +114,7 @@ def test_an_older_status_list_does_not_pass_where_the_trust_list_is_the_same(
     issued, pdf = world.issue(2 + packed)
     old = world.bundle()
     world.clock.advance(minutes=1)
-    world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     new = world.bundle()
     assert (old / "trust-list.jws").read_bytes() == (new / "trust-list.jws").read_bytes()
     if packed:
@@ -135,7 +136,7 @@ def test_an_older_revocation_list_does_not_count_once_a_newer_was_seen(days: Day
     _, pdf = world.issue(4, suite="p256")
     world.clock.advance(hours=8)
     world.service.seals.revoke(
-        "chuncheng-market-p256", by="keeper", since=world.clock.now() - timedelta(hours=1)
+        operator("keeper"), "chuncheng-market-p256", since=world.clock.now() - timedelta(hours=1)
     )
     new = world.bundle()
     here, seen = replace(days, pdf=pdf, new=new), SeenBefore()

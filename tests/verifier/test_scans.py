@@ -13,6 +13,7 @@ from PIL import Image
 from support.world import World
 
 from issuer.presenting.presenting import Level
+from trust.model.actor import OPERATOR
 from trust.model.errors import OperationalError
 from trust.model.report import Colour, Report, Verdict
 from trust.model.status import StatusAct
@@ -81,7 +82,7 @@ def test_a_scan_of_one_that_is_not_in_force_keeps_that_verdict(
 ) -> None:
     issued, pdf = world.issue()
     scan = scan_of(page_of(pdf))
-    world.service.statuses.change(issued.pid, act, reason=reason)
+    world.service.statuses.change(OPERATOR, issued.pid, act, reason=reason)
     assert code_of(world.verify(scan)) == expected
     assert code_of(world.verify_offline(scan, world.bundle())) == expected
 
@@ -122,7 +123,7 @@ def test_a_live_code_on_a_scan_is_not_used_up(world: World) -> None:
     issued, _ = world.issue()
     presenting = world.service.presenting
     live, _ = presenting.code(
-        presenting.start(issued.pid, purpose="核验", level=Level.NAMED), world.clock.now()
+        presenting.start(OPERATOR, issued.pid, purpose="核验", level=Level.NAMED), world.clock.now()
     )
     assert world.verify(scan_of(qrcode.make(live).convert("RGB"))).code == "NO_SEAL"
     assert world.verify(live).verdict is Verdict.PASSED
@@ -140,7 +141,7 @@ def side_by_side(*pages: Picture) -> Picture:
 def test_two_licences_in_one_picture_are_both_named(world: World) -> None:
     _, one = world.issue(1)
     issued, two = world.issue(2)
-    world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     both = side_by_side(page_of(one, 2), page_of(two, 2))
     for given in (file_of(both, "JPEG", quality=85), scan_of(page_of(one), page_of(two))):
         report = world.verify(given)

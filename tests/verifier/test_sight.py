@@ -11,6 +11,8 @@ import pypdfium2.raw
 from support.pages_browser import Browser
 from support.pages_world import World
 
+from trust.model.actor import OPERATOR
+
 DIFFERS = "What differs from the issued file"
 
 
@@ -22,7 +24,7 @@ def hidden(html: str, name: str, *, form: str) -> str:
 
 def desk(browser: Browser, world: World, authority: str | None, *scopes: str) -> str:
     key = world.access.clients.create_api_key(
-        "counter", authority_id=authority, scopes=["desk", *scopes], days=3
+        OPERATOR, "counter", authority_id=authority, scopes=["desk", *scopes], days=3
     )
     answer = browser.post("/desk/sign-in", data={"key": key})
     return hidden(answer.text, "token", form="/desk/scan")

@@ -12,6 +12,7 @@ import pytest
 from support.ways import WAYS, sealing
 from support.world import NAME_SEAL, World, world_in
 
+from trust.model.actor import OPERATOR
 from trust.model.report import Result
 from trust.pdf.gap import check_gaps
 from trust.sandbox.workers import Sandbox
@@ -60,7 +61,7 @@ def licence(request: pytest.FixtureRequest, world: World) -> Licence:
     assert outcome.issued is not None, outcome.error
     for days in (1, 365):
         world.clock.advance(days=days)
-        (renewal,) = world.service.archiving.renew([outcome.issued.pid])
+        (renewal,) = world.service.archiving.renew(OPERATOR, [outcome.issued.pid])
         assert renewal.error is None, renewal.error
     at = world.clock.now()
     made = Licence(

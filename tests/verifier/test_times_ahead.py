@@ -10,6 +10,7 @@ from support.reports import facts_of
 from support.shown import shown
 from support.world import World
 
+from trust.model.actor import OPERATOR
 from trust.model.report import Colour, Result, Verdict
 from verifier.sentences import words_for
 
@@ -44,7 +45,7 @@ def test_a_licence_from_the_future_does_not_pass_and_says_so(world: World) -> No
 def test_a_later_version_from_the_future_does_not_pass(world: World) -> None:
     issued, _ = world.issue()
     world.clock.advance(hours=30)
-    (renewal,) = world.service.archiving.renew([issued.pid])
+    (renewal,) = world.service.archiving.renew(OPERATOR, [issued.pid])
     assert renewal.error is None
     later = world.service.archiving.file(issued.pid)
     assert world.verify(later).verdict is Verdict.PASSED
@@ -93,7 +94,7 @@ def test_lists_of_ours_from_the_future_are_made_anew_at_once(world: World) -> No
 
 def test_a_proven_time_of_others_from_the_future_does_not_pass(world: World) -> None:
     made = Producer("ecdsa", world.clock.now() + timedelta(minutes=30))
-    world.service.members.add_anchor(made.root.der, "城南银行（虚构）", "Chengnan Bank (fictional)")
+    world.service.members.add_anchor(OPERATOR, made.root.der, "城南银行（虚构）", "Chengnan Bank (fictional)")
     stamped = made.sign(contract(), "B-T")
     report = world.verify(stamped)
     assert report.verdict is not Verdict.PASSED

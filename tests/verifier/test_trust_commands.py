@@ -19,6 +19,7 @@ from support.world import World, make_neighbour, world_in
 from trust.app.site import create_app
 from trust.encoding.trust_list import MemberUse, TrustState
 from trust.encoding.well_known import BUNDLE_PATH
+from trust.model.actor import OPERATOR
 from trust.model.status import StatusAct
 from trust.sandbox.workers import Sandbox
 from verifier.evidence.bundle import unpack_bundle
@@ -81,7 +82,7 @@ def test_a_deployment_is_added_by_its_address_and_its_lists_are_renewed(
         assert cli.run("bundle", bundle) == 0
         assert cli.run("verify", "--offline", bundle, file) == 0, cli.out
     neighbour.world.clock.advance(minutes=1)
-    neighbour.world.service.statuses.change(issued.pid, StatusAct.REVOKE, reason="penalty")
+    neighbour.world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     assert cli.run("verify", file) == 0, "nothing is fetched while something is verified"
     neighbour.publish()
     assert cli.run("trust", "refresh") == 0, cli.err
@@ -131,7 +132,7 @@ def test_lists_are_fetched_when_they_are_due(world: World, neighbour: Neighbour)
     packed = neighbour.publish()
     bundles, asked = world.service.member_bundles, neighbour.server.asked
     proposal = Proposal("jinchuan", "锦川", "Jinchuan", [neighbour.root], address=f"{neighbour.server.url}/")
-    bundles.propose(proposal, packed, is_new=True)
+    bundles.propose(OPERATOR, proposal, packed, is_new=True)
     bundles.run()
     assert asked == []
     world.clock.advance(minutes=11)
@@ -178,7 +179,7 @@ def test_the_page_says_who_is_trusted_for_what(
         "jinchuan", "锦川电子证照平台", "Jinchuan e-certificates", [neighbour.root], divisions=["9802"],
         uses=[MemberUse.SEAL],
     )  # fmt: skip
-    world.service.member_bundles.propose(entry, neighbour.publish(), is_new=True)
+    world.service.member_bundles.propose(OPERATOR, entry, neighbour.publish(), is_new=True)
     with TestClient(create_app(world.service)) as client:
         page = client.get(f"/trust?lang={language}").text
         for text in wanted:
@@ -186,7 +187,7 @@ def test_the_page_says_who_is_trusted_for_what(
         for root in (*world.service.publishing.roots(), *neighbour.world.service.publishing.roots()[:1]):
             fingerprint = root_fingerprint(root)
             assert f"{fingerprint[:8]} {fingerprint[8:16]}" in page
-        world.service.members.withdraw("jinchuan", TrustState.COMPROMISED, approved_by="second")
+        world.service.members.withdraw(OPERATOR, "jinchuan", TrustState.COMPROMISED, approved_by="second")
         assert {"en": "not trusted", "zh-CN": "已终止信任"}[language] in client.get(
             f"/trust?lang={language}"
         ).text

@@ -15,6 +15,7 @@ from support.world import World
 
 from trust.app.site import create_app
 from trust.encoding.digests import sha256
+from trust.model.actor import OPERATOR
 from trust.model.clock import SystemEntropy
 from trust.model.status import StatusAct
 from trust.people.access import open_access
@@ -141,12 +142,12 @@ def test_a_list_of_digests_is_looked_up(cli: Cli, folder: Path) -> None:
 def test_ten_thousand_digests_over_http(world: World) -> None:
     good, pdf = world.issue(1)
     bad, revoked = world.issue(2)
-    world.service.statuses.change(bad.pid, StatusAct.REVOKE, reason="cancelled")
+    world.service.statuses.change(OPERATOR, bad.pid, StatusAct.REVOKE, reason="cancelled")
     kept, _ = world.issue(3)
-    assert world.service.archiving.renew([kept.pid])[0].error is None
+    assert world.service.archiving.renew(OPERATOR, [kept.pid])[0].error is None
     archived = world.service.archiving.file(kept.pid)
-    access = open_access(world.service.database, world.clock, SystemEntropy())
-    key = access.clients.create_api_key("bank", authority_id=None, scopes=["verify"], days=30)
+    access = open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
+    key = access.clients.create_api_key(OPERATOR, "bank", authority_id=None, scopes=["verify"], days=30)
     headers = {"authorization": f"Bearer {key}"}
     known = [sha256(each).hex() for each in (pdf, revoked, archived)]
     asked = [*known, *(f"{n:064x}" for n in range(9_997))]

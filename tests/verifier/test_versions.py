@@ -15,6 +15,7 @@ from support.world import World, make_world, world_in
 
 from keys.suites import Suite
 from trust.encoding.digests import digest
+from trust.model.actor import OPERATOR
 from trust.model.report import Report, Verdict
 from trust.pdf.gap import check_gaps
 from trust.pdf.reading import open_pdf
@@ -38,7 +39,7 @@ def files(world: World) -> tuple[bytes, bytes, bytes]:
     archiving, found = world.service.archiving, [pdf]
     for days in (1, 365):
         world.clock.advance(days=days)
-        (renewal,) = archiving.renew([issued.pid])
+        (renewal,) = archiving.renew(OPERATOR, [issued.pid])
         assert renewal.error is None
         found.append(archiving.file(issued.pid))
     return found[0], found[1], found[2]

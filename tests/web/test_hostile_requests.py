@@ -19,9 +19,9 @@ from support.routes import api_routes, methods_of
 from support.world import FOOD, World
 
 from trust.app.site import create_app
+from trust.model.actor import OPERATOR, SCOPES
 from trust.model.clock import SystemEntropy
 from trust.people.access import open_access
-from trust.people.api_clients import SCOPES
 
 VALUES: dict[str, bytes] = {
     "nested": b"[" * 100_000,
@@ -72,8 +72,10 @@ BASES: dict[str, Any] = {
 @pytest.fixture
 def hostile(world: World) -> Iterator[tuple[TestClient, list[str | None], str]]:
     """A client that sees a 500 as an answer, keys that may do everything, and the pid of a certificate."""
-    access = open_access(world.service.database, world.clock, SystemEntropy())
-    key = access.clients.create_api_key("market", authority_id="chuncheng-market", scopes=SCOPES, days=30)
+    access = open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
+    key = access.clients.create_api_key(
+        OPERATOR, "market", authority_id="chuncheng-market", scopes=SCOPES, days=30
+    )
     issued, _ = world.issue(1)
     with TestClient(create_app(world.service), raise_server_exceptions=False) as client:
         yield client, [None, key], issued.pid.hex()
@@ -193,7 +195,7 @@ ODD_TEXTS = (
 
 
 def test_odd_forms_of_people_who_are_signed_in(browser: Browser, pages_world: PagesWorld) -> None:
-    link = pages_world.access.invitations.create_claim_link(pages_world.holder_ref)
+    link = pages_world.access.invitations.create_claim_link(OPERATOR, pages_world.holder_ref)
     assert browser.post(f"/wallet/claim/{link}").status_code == 200
     assert browser.post("/desk/sign-in", data={"key": pages_world.desk_key}).status_code == 200
     pid = pages_world.valid.pid.hex()

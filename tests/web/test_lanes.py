@@ -21,6 +21,7 @@ from support.limits import HANG_SECONDS
 from support.world import FOR_OPERATORS, World
 
 from trust.app.site import create_app
+from trust.model.actor import OPERATOR
 from trust.model.clock import SystemEntropy
 from trust.model.errors import Busy, Malformed
 from trust.people.access import open_access
@@ -211,8 +212,8 @@ def held(world: World) -> Iterator[threading.Event]:
 
 def test_a_full_public_queue_turns_away_the_public_only(world: World, held: threading.Event) -> None:
     _, pdf = world.issue(1)
-    access = open_access(world.service.database, world.clock, SystemEntropy())
-    key = access.clients.create_api_key("counter 3", authority_id=None, scopes=["verify"], days=30)
+    access = open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
+    key = access.clients.create_api_key(OPERATOR, "counter 3", authority_id=None, scopes=["verify"], days=30)
     file = {"file": ("x.pdf", pdf)}
     with (
         TestClient(create_app(world.service, sizes=SMALL), client=("127.0.0.1", 1)) as client,

@@ -10,20 +10,20 @@ from fastapi.responses import JSONResponse
 
 from trust.admin.service import AdminService
 from trust.admin.shown import key_json, session_json
-from trust.model.errors import Conflict, NotPermitted
-from trust.people.api_clients import ApiCaller
+from trust.model.actor import Actor, Permission
+from trust.model.errors import NotPermitted
 from trust.web.api import API, Authorization
 
-CallerOf = Callable[[str | None, str], ApiCaller]
+CallerOf = Callable[[str | None, Permission], Actor]
 
 
 def keys_router(service: AdminService, caller: CallerOf) -> APIRouter:
     access = service.access
     router = APIRouter(prefix=f"{API}/access", tags=["operator"])
 
-    def administrator(authorization: str | None) -> ApiCaller:
-        who = caller(authorization, "admin")
-        if who.authority_id is not None:
+    def administrator(authorization: str | None) -> Actor:
+        who = caller(authorization, Permission.ADMINISTER)
+        if who.organisation is not None:
             raise NotPermitted(
                 "The key is bound to a department, and keys of all departments stand here.",
                 "Use a key that is bound to none.",
@@ -33,34 +33,30 @@ def keys_router(service: AdminService, caller: CallerOf) -> APIRouter:
     @router.get("/keys", operation_id="listApiKeys")
     def list_keys(authorization: Authorization = None) -> JSONResponse:
         """Every key that there is or was, without its secret."""
-        administrator(authorization)
+        who = administrator(authorization)
         now = service.clock.now()
-        return _fresh({"keys": [key_json(key, now) for key in access.clients.list_api_keys()]})
+        return _fresh({"keys": [key_json(key, now) for key in access.clients.list_api_keys(who)]})
 
     @router.post("/keys/{key_id}/revoke", operation_id="revokeApiKey")
     def revoke_key(key_id: str, authorization: Authorization = None) -> JSONResponse:
         """Ends a key and the sessions that it opened, at once and for good."""
         who = administrator(authorization)
-        if key_id == who.key_id:
-            raise Conflict("A key does not revoke itself.", "Use another, or the command line.")
-        access.clients.revoke_api_key(key_id)
-        access.trail.record(who.label, "revoke-key", None, None, key_id)
+        access.clients.revoke_api_key(who, key_id)
         now = service.clock.now()
-        (revoked,) = (key for key in access.clients.list_api_keys() if key.key_id == key_id)
+        (revoked,) = (key for key in access.clients.list_api_keys(who) if key.key_id == key_id)
         return _fresh(key_json(revoked, now))
 
     @router.get("/sessions", operation_id="listSessions")
     def list_sessions(authorization: Authorization = None) -> JSONResponse:
         """Open sessions of counters and wallets; of whom a wallet is, does not stand here."""
-        administrator(authorization)
-        return _fresh({"sessions": [session_json(each) for each in access.sessions.list_sessions()]})
+        who = administrator(authorization)
+        return _fresh({"sessions": [session_json(each) for each in access.sessions.list_sessions(who)]})
 
     @router.post("/sessions/{session_id}/end", operation_id="endSession")
     def end_session(session_id: str, authorization: Authorization = None) -> JSONResponse:
         """Ends a session at once, on every process."""
         who = administrator(authorization)
-        ended = access.sessions.end_sessions(session_id=session_id)
-        access.trail.record(who.label, "end-session", None, None, session_id)
+        ended = access.sessions.end_sessions(who, session_id=session_id)
         return _fresh({"ended": ended})
 
     return router

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from trust.terminal.opening import Facade
 
 if TYPE_CHECKING:  # commands that open nothing run in the base install, which has no database library
+    from trust.audit.sealer import Sealer
     from trust.model.clock import Clock
     from trust.model.ecertificate import IssuingAuthority
     from trust.people.access import Access
@@ -26,6 +27,8 @@ class AdminService(Protocol):
     def clock(self) -> Clock: ...
     @property
     def access(self) -> Access: ...
+    @property
+    def sealer(self) -> Sealer: ...
     @property
     def authorities(self) -> AuthorityLookup: ...
 

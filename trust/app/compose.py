@@ -7,6 +7,7 @@ Nothing here decides anything about e-certificates.
 from __future__ import annotations
 
 import contextlib
+import hmac
 import logging
 import os
 import secrets
@@ -23,6 +24,7 @@ from issuer.answers.originals import OriginalAnswers, RegisterNames
 from issuer.answers.register import RegisterAnswers
 from issuer.archive.archiving import Archiving
 from issuer.archive.exporting import Exporting
+from issuer.archive.looking_up import LookingUp
 from issuer.authorities.register import Authorities
 from issuer.catalogue import load_catalogue
 from issuer.compromises.compromises import Compromises
@@ -32,6 +34,7 @@ from issuer.ecertificates.issuing import Issuing, make_issuing
 from issuer.ecertificates.sql import highest_ecertificate_id, pids_of
 from issuer.ecertificates.statuses import Statuses
 from issuer.erasing.erasing import Erasing
+from issuer.guarding.anchoring import TrailAnchors
 from issuer.guarding.gaps import leave_gaps
 from issuer.guarding.guarding import RegisterGuard
 from issuer.guarding.register_check import RegisterChecking, RegisterFinding, check_register
@@ -72,6 +75,8 @@ from trust.app.forgetting import forget_erased
 from trust.app.keeping import Keeper, make_keeper
 from trust.app.settings import OutsideTsaSettings, Settings
 from trust.app.stores import Stores, opened_stores
+from trust.audit.sealer import Sealer
+from trust.audit.trail import Trail
 from trust.encoding.well_known import BUNDLE_TYPE
 from trust.fetching import fetch_named, get, post
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
@@ -142,6 +147,8 @@ class Service:
     sights: Sights
     names: RegisterNames
     exporting: Exporting
+    looking_up: LookingUp
+    sealer: Sealer
     members: Members
     member_bundles: MemberBundles
     reporting: Reporting
@@ -249,6 +256,7 @@ class _Ground:
     service_keys: ServiceKeys
     authorities: Authorities
     pki: Pki
+    trail: Trail
     time_stamps: Sequence[OutsideTsa | None]
 
 
@@ -272,7 +280,9 @@ def _open_ground(
         _outside_tsa(each, database, clock, settings) if each is not None else None
         for each in settings.time_stamps
     ]
-    authorities = Authorities(database, clock)
+    audit_key = service_secrets.derive("audit trail")
+    trail = Trail(database, clock, entropy, lambda row: hmac.digest(audit_key, row, "sha256"))
+    authorities = Authorities(database, clock, trail)
     service_keys = ServiceKeys(database, keys, clock)
     pki = Pki(database, keys, clock, settings.base_url, service_keys, authorities, time_stamps)
     if create:
@@ -290,6 +300,7 @@ def _open_ground(
         service_keys,
         authorities,
         pki,
+        trail,
         time_stamps,
     )
 
@@ -385,8 +396,11 @@ def _put_together(
     keys, service_keys, pki, guard = ground.keys, ground.service_keys, ground.pki, ground.guard
     data, database, service_secrets, log = settings.data, stores.register, ground.secrets, ledger.log
     registry = SealRegistry(pki, pids_of)
-    operations = Operations(database, log, clock)
-    seals = Seals(pki, log, entropy, registry, SealUses(pki, registry), SealMaking(pki), operations)
+    trail = ground.trail
+    operations = Operations(database, log, clock, trail)
+    seals = Seals(pki, log, entropy, registry, SealUses(pki, registry, trail), SealMaking(pki), operations)
+    anchors = TrailAnchors(operations)
+    sealer = Sealer(trail, anchors)
     issuing = make_issuing(
         database,
         log,
@@ -415,7 +429,7 @@ def _put_together(
     ocsp = Ocsp(pki, x509_certs_under)
     lists, register = PublishedLists(publishing, pki, database), RegisterAnswers(database)
     reporting = Reporting(database, ReportSigning(pki), lists, clock, entropy)
-    members = Members(database, clock, settings.host)
+    members = Members(database, clock, settings.host, trail)
     member_bundles = MemberBundles(
         database,
         members,
@@ -437,14 +451,17 @@ def _put_together(
             max_bytes=MAX_CRL_BYTES,
             private_hosts=settings.private_crl_hosts,
         ),
+        trail,
     )
     keeper = make_keeper(
         ledger.witnessing,
         Scrubbing(log, stores.ledger, stores.lock, data / "ledger", clock),
         settings.keeping,
         checking=RegisterChecking(database, log, guard, clock),
+        sealer=sealer,
         resume=(
             guard.resume,
+            anchors.resume_pending,
             seals.resume_pending,
             lambda: _carry_on(issuing),
             statuses.resume_pending,
@@ -456,10 +473,14 @@ def _put_together(
             lambda: _forget_answers(database, clock),
         ),
     )
+    stack.callback(_seal_at_the_end, sealer)
     stack.callback(keeper.rounds.close)
     live = LiveCodeAnswers(presenting)
     verifiers = {lane: Verifier(each, live=live) for lane, each in sandboxes.of.items()}
-    checking = Checking(verifiers, OnlineEvidence(lists, register, member_bundles), reporting, register)
+    exporting = Exporting(issuing, archiving, publishing)
+    checking = Checking(
+        verifiers, OnlineEvidence(lists, register, member_bundles), reporting, register, trail
+    )
     return Service(
         settings=settings,
         clock=clock,
@@ -471,7 +492,7 @@ def _put_together(
         authorities=ground.authorities,
         pki=pki,
         seals=seals,
-        identities=SealIdentities(database, keys, clock),
+        identities=SealIdentities(database, keys, clock, trail),
         outside_crls=outside_crls,
         ocsp=ocsp,
         applying=Applying(ground.authorities, sandboxes.of[Lane.MACHINE]),
@@ -485,14 +506,16 @@ def _put_together(
         publishing=publishing,
         sandboxes=sandboxes,
         checking=checking,
-        sights=Sights(checking, OriginalAnswers(issuing), sandboxes.drawing, clock),
+        sights=Sights(checking, OriginalAnswers(issuing), sandboxes.drawing, clock, trail),
         names=RegisterNames(ground.authorities, database),
-        exporting=Exporting(issuing, archiving, publishing),
+        exporting=exporting,
+        looking_up=LookingUp(issuing, archiving, exporting, trail),
+        sealer=sealer,
         members=members,
         member_bundles=member_bundles,
         reporting=reporting,
         lists=lists,
-        access=open_access(database, clock, entropy),
+        access=open_access(database, clock, entropy, trail),
         key_change=KeyChange(
             log,
             tuple(LEDGER_KEYS),
@@ -503,6 +526,7 @@ def _put_together(
                     KeyPurpose.CHECKPOINT,
                 )
             ),
+            trail,
         ),
         guard=guard,
         secrets=service_secrets,
@@ -541,6 +565,12 @@ def _forget_answers(database: Database, clock: Clock) -> None:
     """Deletes stored answers to requests with an Idempotency-Key after a week, when no client repeats them any more."""
     with database.write() as connection:
         prune_answers(connection, to_micros(clock.now() - _ANSWERS_KEPT))
+
+
+def _seal_at_the_end(sealer: Sealer) -> None:
+    """Chains what was written down since the last round, as after a command."""
+    with contextlib.suppress(OperationalError):  # the next one does
+        sealer.seal()
 
 
 def _carry_on(issuing: Issuing) -> None:

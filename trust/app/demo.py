@@ -31,6 +31,7 @@ from trust.app.compose import Service, open_service
 from trust.app.settings import read_settings
 from trust.encoding.ecertificate_data import CHINA
 from trust.encoding.qr import write_qr
+from trust.model.actor import OPERATOR
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Conflict, StorageError
 from trust.model.report import Report, Verdict
@@ -168,7 +169,7 @@ def _issue(run: _Run) -> None:
         ]
         applications = [_with_seal(number, a) for number, a in enumerate(applications)]
         with console.progress(len(applications), name, quiet=False) as advance:
-            outcomes = run.service.issuing.issue(applications, on_progress=advance)
+            outcomes = run.service.issuing.issue(OPERATOR, applications, on_progress=advance)
         total += len(outcomes)
         _keep(run, outcomes)
         refused = [o for o in outcomes if o.error is not None]
@@ -184,10 +185,11 @@ def _issue(run: _Run) -> None:
     profile = load_profile("FOOD")
     bad = read_records(run.folder / "bad-rows.csv", profile)
     outcomes = run.service.issuing.issue(
+        OPERATOR,
         [
             run.service.applying.application_from(r, profile, authority="chuncheng-market", seal=None)
             for r in bad
-        ]
+        ],
     )
     run.require(
         t(
@@ -216,7 +218,7 @@ def _stamp(run: _Run) -> None:
         application = run.service.applying.stamp_application(
             pdf, sidecar, type_short=None, seal=None, authority=authority
         )
-        outcomes = run.service.issuing.issue([application])
+        outcomes = run.service.issuing.issue(OPERATOR, [application])
         run.require(name, outcomes[0].error is None)
         _keep(run, outcomes, stem=f"stamped-{name}")
 
@@ -238,7 +240,7 @@ def _keep(run: _Run, outcomes: Sequence[Outcome], stem: str | None = None) -> No
 def _present(run: _Run) -> None:
     run.step(4, "持证人亮证，窗口扫码", "The holder shows a code, the counter scans it")
     _, shown = run.issued[0]
-    presentation = run.service.presenting.start(shown.pid, purpose="办理延续", level=Level.NAMED)
+    presentation = run.service.presenting.start(OPERATOR, shown.pid, purpose="办理延续", level=Level.NAMED)
     code, _ = run.service.presenting.code(presentation, run.service.clock.now())
     picture = run.out / "codes" / "live.png"
     write_qr(code, picture)
@@ -323,7 +325,7 @@ def _change_status(run: _Run) -> None:
     )
     for index, act, reason, code in acts:
         name, issued = run.issued[index]
-        run.service.statuses.change(issued.pid, act, reason=reason)
+        run.service.statuses.change(OPERATOR, issued.pid, act, reason=reason)
         _expect_everywhere(run, name, code)
     name, issued = run.issued[2]
     profile = load_profile(issued.type_short)
@@ -332,7 +334,7 @@ def _change_status(run: _Run) -> None:
         run.service.applying.application_from(record, profile, authority=issued.authority_id, seal=None),
         replaces=issued.pid,
     )
-    outcome = run.service.statuses.replace(issued.pid, corrected, reason="地址变更")
+    outcome = run.service.statuses.replace(OPERATOR, issued.pid, corrected, reason="地址变更")
     _keep(run, [outcome], stem=f"{name}-v2")
     _expect_everywhere(run, name, "REPLACED")
     new = (run.out / "licences" / f"{name}-v2.pdf").read_bytes()
@@ -365,7 +367,7 @@ def _archive(run: _Run) -> None:
     stamped = next(each for each in untouched if each[0].startswith("stamped-"))
     kept = [untouched[0], stamped, dual]
     service = run.service
-    renewals = service.archiving.renew([issued.pid for _, issued in kept])
+    renewals = service.archiving.renew(OPERATOR, [issued.pid for _, issued in kept])
     run.require(
         t(f"{len(kept)} 份各有归档版本", f"{len(kept)} later versions, each a ledger entry"),
         all(renewal.error is None for renewal in renewals),
@@ -433,10 +435,11 @@ def _check_ledger(run: _Run) -> None:
     profile = load_profile("ROADTP")
     records = samples.read_sample(run.folder / "roadtp.csv", profile, run.today)
     again = service.issuing.issue(
+        OPERATOR,
         [
             service.applying.application_from(r, profile, authority="yunling-transport", seal=None)
             for r in records
-        ]
+        ],
     )
     run.require(
         t("再次导入同一文件，没有重复签发", "the same file imported again issues nothing twice"),
@@ -502,10 +505,14 @@ def _places(service: Service, base: str, out: Path) -> dict[str, str]:
     from trust.model.clock import SystemEntropy
     from trust.people.access import open_access
 
-    access = open_access(service.database, service.clock, SystemEntropy())
+    access = open_access(service.database, service.clock, SystemEntropy(), service.access.trail)
     # Use a key of the issuing department, whose desk also sees the page and the differences.
     desk = access.clients.create_api_key(
-        "demo counter", authority_id="chuncheng-market", scopes=["desk", "verify", "cert.read"], days=1
+        OPERATOR,
+        "demo counter",
+        authority_id="chuncheng-market",
+        scopes=["desk", "verify", "cert.read"],
+        days=1,
     )
     with service.database.read() as connection:
         shown = sql.find_ecertificate(connection, type_short="MEDPR", status="VALID")
@@ -520,5 +527,5 @@ def _places(service: Service, base: str, out: Path) -> dict[str, str]:
         "out": str(out),
         "desk": desk,
         "printed": code[code.index("/Q/") :],
-        "wallet": f"{base}/wallet/claim/{access.invitations.create_claim_link(refs[0])}",
+        "wallet": f"{base}/wallet/claim/{access.invitations.create_claim_link(OPERATOR, refs[0])}",
     }

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from issuer.guarding.register_check import RegisterChecking
 from ledger.keeping import KeepingSettings, Scrubbing, Witnessing
+from trust.audit.sealer import Sealer
 from trust.jobs.rounds import Pause, Round, Rounds
+
+_SEAL_EVERY, _ANCHOR_EVERY = timedelta(seconds=1), timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,16 @@ def make_keeper(
     settings: KeepingSettings,
     *,
     checking: RegisterChecking | None = None,
+    sealer: Sealer | None = None,
     resume: Sequence[Callable[[], object]] = (),
 ) -> Keeper:
     """Makes the rounds without starting them. `resume` is as in `Keeper`."""
     rounds: list[Round] = []
     if checking is not None:
         rounds.append(Round("checking the register", checking.run_pass, settings.check_every))
+    if sealer is not None:
+        rounds.append(Round("sealing the trail", _without_pause(sealer.seal), _SEAL_EVERY))
+        rounds.append(Round("anchoring the trail", _without_pause(sealer.anchor), _ANCHOR_EVERY))
     rounds.append(Round("scrubbing", scrubbing.run_pass, settings.scrub_every))
     for number, carry_on in enumerate(resume, 1):
         rounds.append(Round(f"resuming-{number}", _without_pause(carry_on), settings.resume_every))

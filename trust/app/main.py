@@ -32,7 +32,8 @@ from ledger.commands.keys import ledger_keys_app
 from ledger.commands.ledger import ledger_app
 from ledger.commands.rescue import rescue_app
 from ledger.service import LEDGER, RESCUE
-from trust.admin.commands import access_app
+from trust.admin.commands.access import access_app
+from trust.admin.commands.audit import audit_app
 from trust.admin.service import ADMIN
 from trust.model.errors import TrustError
 from trust.terminal import console
@@ -76,6 +77,7 @@ _GROUPS: Sequence[tuple[str, typer.Typer, Sequence[typer.Typer], str]] = (
     ("keys", keys_app, (pki_keys_app, ledger_keys_app), "list import new rotate retire"),
     ("pki", pki_app, (), ""),
     ("trust", trust_app, (), ""),
+    ("audit", audit_app, (), "list export check"),
     ("access", access_app, (claiming_app,), "new-key keys revoke-key sessions end-session claim-link"),
 )
 """Groups of commands: name, the actor's group, the other actors' commands in it, and their order."""

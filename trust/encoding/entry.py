@@ -78,6 +78,7 @@ class EntryKind(IntEnum):
     SEAL_EVENT = 10
     TREE_HEAD = 11
     REGISTER_EVENT = 12
+    AUDIT_TRAIL = 13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from trust.model.actor import ActorRef
 from trust.model.status import Status
 
 
@@ -37,7 +38,7 @@ class PlaceOnPage:
 class Application:
     """A department's request: the record as received, with its picture or its own page.
 
-    `caller` requests the use of the seal: the id of an API key, or "operator" for the machine's own command line.
+    `caller` and `by` are who asks, as a seal's policy and as the audit trail name them; issuing sets them by its actor.
     `further_seals` are those beside the authority's own: a person's name seal, a seal for readers abroad.
     `for_abroad`: the national seal's time-stamp must also be one that verifiers abroad support (SHA-256, not SM3).
     `may_lose_standard`: the department's own page need not stay PDF/A or PDF/UA.
@@ -53,6 +54,7 @@ class Application:
     row: int = 0
     replaces: bytes | None = None
     caller: str = "operator"
+    by: ActorRef | None = None
     further_seals: Sequence[str] = ()
     may_lose_standard: bool = False
     for_abroad: bool = False

@@ -10,20 +10,21 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from trust.model.actor import Actor
 from trust.model.errors import NotPermitted
 from trust.model.people import is_same_person
 
 BY_ONE_PERSON: Final = timedelta(hours=72)
 
 
-def check_second_person(since: datetime | None, at: datetime, *, by: str, approved_by: str | None) -> None:
+def check_reaching_back(since: datetime | None, at: datetime, by: Actor, approved_by: str | None) -> None:
     """Raises `NotPermitted` (NEEDS_SECOND_PERSON) if the act of `by` needs another person's approval.
 
     `since` None: the act reaches back to the beginning.
     """
     reaches_far = since is None or at - since > BY_ONE_PERSON
     is_approved = (
-        approved_by is not None and bool(approved_by.strip()) and not is_same_person(by, approved_by)
+        approved_by is not None and bool(approved_by.strip()) and not is_same_person(by.account, approved_by)
     )
     if reaches_far and not is_approved:
         raise NotPermitted(

@@ -22,11 +22,11 @@ class Access:
     trail: Trail
 
 
-def open_access(database: Database, clock: Clock, entropy: Entropy) -> Access:
-    clients = ApiClients(database, clock, entropy)
+def open_access(database: Database, clock: Clock, entropy: Entropy, trail: Trail) -> Access:
+    clients = ApiClients(database, clock, entropy, trail)
     return Access(
         clients,
         Sessions(database, clock, entropy, clients),
-        Invitations(database, clock, entropy),
-        Trail(database, clock),
+        Invitations(database, clock, entropy, trail),
+        trail,
     )

@@ -16,39 +16,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from trust.audit.trail import Act, Trail
 from trust.encoding.digests import sha256
+from trust.model.actor import SCOPES, Actor, ActorKind, Permission
 from trust.model.clock import Clock, Entropy
-from trust.model.errors import Malformed, NotFound, NotPermitted
+from trust.model.errors import Conflict, Malformed, NotFound, NotPermitted
 from trust.people.sql import ApiKeyRow
 from trust.storage.sql import Database
 from trust.storage.tables import all_rows, from_micros, insert, one_row, to_micros, update
 from trust.storage.unbelieved import instead_of_edited
 
-SCOPES = (
-    "cert.issue",
-    "cert.status",
-    "cert.read",
-    "cert.present",
-    "verify",
-    "desk",
-    "seal",
-    "seal.review",
-    "admin",
-)
 _KEY = re.compile(r"yz_live_([a-z2-7]{10})_([a-z2-7]{32})")
 _ID_BYTES, _SECRET_BYTES = 6, 20
 _MAX_KEY_DAYS = 3 * 366
 _MAX_LABEL = 40
-
-
-@dataclass(frozen=True, slots=True)
-class ApiCaller:
-    """A client that presented a valid key."""
-
-    key_id: str
-    label: str
-    authority_id: str | None
-    scopes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +52,13 @@ class ApiClients:
     database: Database
     clock: Clock
     entropy: Entropy
+    trail: Trail
 
     def create_api_key(
-        self, label: str, *, authority_id: str | None, scopes: Sequence[str], days: int
+        self, actor: Actor, label: str, *, authority_id: str | None, scopes: Sequence[str], days: int
     ) -> str:
         """Makes a key and returns its text, which cannot be shown again. Raises `Malformed`."""
+        actor.check_may(Permission.ADMINISTER, authority_id)
         if not label.strip() or len(label) > _MAX_LABEL or not label.isprintable():
             raise Malformed(f"A label has 1 to {_MAX_LABEL} printable characters.", "Say who uses the key.")
         unknown = sorted(set(scopes) - set(SCOPES))
@@ -99,9 +82,10 @@ class ApiClients:
         )
         with self.database.write() as connection:
             insert(connection, row)
+            self.trail.record(connection, actor.ref, Act("new-key", "done", subject=key_id))
         return f"yz_live_{key_id}_{secret}"
 
-    def check_api_key(self, text: str, scope: str) -> ApiCaller:
+    def check_api_key(self, text: str, permission: Permission) -> Actor:
         """The caller with this key. Raises `NotPermitted`: UNAUTHENTICATED, or NOT_PERMITTED without the scope."""
         match = _KEY.fullmatch(text.strip())
         if match is None:
@@ -113,38 +97,45 @@ class ApiClients:
         is_right = hmac.compare_digest(sha256(secret.encode()), stored)
         if row is None or not is_right or not _is_in_force(row, to_micros(self.clock.now())):
             raise unauthenticated()
-        caller = _caller(row)
-        if scope not in caller.scopes:
-            raise NotPermitted(f"The key has no scope {scope}.", "Ask the operator for a key that has it.")
-        return caller
+        client = _client(row, ActorKind.CLIENT)
+        with self.trail.refusals(client, permission.value):
+            client.check_may(permission)
+        return client
 
-    def in_force(self, key_id: str) -> ApiCaller:
-        """The caller of a key that is in force. Raises `NotPermitted` (UNAUTHENTICATED) if there is none."""
+    def in_force(self, key_id: str, kind: ActorKind) -> Actor:
+        """The actor with a key that is in force. Raises `NotPermitted` (UNAUTHENTICATED) if there is none."""
         row = self._key(key_id)
         if row is None or not _is_in_force(row, to_micros(self.clock.now())):
             raise unauthenticated()
-        return _caller(row)
+        return _client(row, kind)
 
     def _key(self, key_id: str) -> ApiKeyRow | None:
         with instead_of_edited(unauthenticated), self.database.read() as connection:
             return one_row(connection, ApiKeyRow, id=key_id)
 
-    def revoke_api_key(self, key_id: str) -> None:
+    def revoke_api_key(self, actor: Actor, key_id: str) -> None:
         """Revokes the key and ends every desk session that it opened. Idempotent. Raises `NotFound`."""
         at = to_micros(self.clock.now())
+        with self.trail.refusals(actor, "revoke-key", subject=key_id):
+            actor.check_may(Permission.ADMINISTER)
+            if actor.kind is ActorKind.CLIENT and actor.actor_id == key_id:
+                raise Conflict("A key does not revoke itself.", "Use another, or the command line.")
         with self.database.write() as connection:
             if one_row(connection, ApiKeyRow, id=key_id) is None:
                 raise NotFound("There is no such key.", "List the keys and copy the id.")
             update(connection, ApiKeyRow, {"id": key_id, "revoked_at": None}, {"revoked_at": at})
+            self.trail.record(connection, actor.ref, Act("revoke-key", "done", subject=key_id))
 
-    def list_api_keys(self) -> list[ApiKey]:
+    def list_api_keys(self, actor: Actor) -> list[ApiKey]:
+        actor.check_may(Permission.ADMINISTER)
         with self.database.read() as connection:
             rows = all_rows(connection, ApiKeyRow)
         return sorted((_api_key(row) for row in rows), key=lambda key: (key.created_at, key.key_id))
 
 
-def _caller(row: ApiKeyRow) -> ApiCaller:
-    return ApiCaller(row.id, row.label, row.authority_id, frozenset(row.scopes.split()))
+def _client(row: ApiKeyRow, kind: ActorKind) -> Actor:
+    permissions = frozenset(scope for scope in SCOPES if scope.value in row.scopes.split())
+    return Actor(kind, row.id, row.authority_id, row.label, permissions)
 
 
 def _is_in_force(row: ApiKeyRow, at: int) -> bool:

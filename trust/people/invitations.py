@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from trust.audit.trail import Act, Trail
+from trust.model.actor import HOLDER, Actor, Permission
 from trust.model.clock import Clock, Entropy
 from trust.model.errors import Malformed, NotFound
 from trust.people import sql
@@ -29,9 +31,11 @@ class Invitations:
     database: Database
     clock: Clock
     entropy: Entropy
+    trail: Trail
 
-    def create_claim_link(self, holder_ref: bytes, days: int = 7) -> str:
+    def create_claim_link(self, actor: Actor, holder_ref: bytes, days: int = 7) -> str:
         """Makes a link that opens this holder's wallet once, and returns its token."""
+        actor.check_may(Permission.ISSUE)
         if not 1 <= days <= 30:
             raise Malformed("A claim link is good for 1 to 30 days.", "Choose fewer days.")
         token = base32(self.entropy.bytes(_LINK_BYTES))
@@ -39,6 +43,7 @@ class Invitations:
         row = ClaimLinkRow(token_hash=token_hash(token), holder_ref=holder_ref, expires_at=expires_at)
         with self.database.write() as connection:
             insert(connection, row)
+            self.trail.record(connection, actor.ref, Act("claim-link", "done"))
         return token
 
     def use_claim_link(self, token: str) -> str:
@@ -60,4 +65,5 @@ class Invitations:
             sql.delete_sessions_of(connection, WALLET, bytes(link.holder_ref))
             session, row = new_session(self.entropy, WALLET, bytes(link.holder_ref), at, WALLET_HOURS)
             insert(connection, row)
+            self.trail.record(connection, HOLDER.ref, Act("wallet-claim", "opened"))
         return session

@@ -11,11 +11,13 @@ import hmac
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from trust.audit.trail import Act
 from trust.encoding.digests import sha256
+from trust.model.actor import Actor, ActorKind, Permission
 from trust.model.clock import Clock, Entropy
 from trust.model.errors import NotFound, NotPermitted
 from trust.people import sql
-from trust.people.api_clients import ApiCaller, ApiClients, base32, unauthenticated
+from trust.people.api_clients import ApiClients, base32, unauthenticated
 from trust.people.sql import WebSessionRow
 from trust.storage.sql import Database
 from trust.storage.tables import all_rows, from_micros, insert, one_row, to_micros
@@ -77,8 +79,8 @@ class Sessions:
 
     def exchange_desk_key(self, text: str) -> str:
         """Opens a desk session for an API key with the scope `desk` and returns its token. Raises `NotPermitted`."""
-        caller = self.clients.check_api_key(text, "desk")
-        return self.open_session(DESK, caller.key_id.encode(), DESK_HOURS)
+        desk = self.clients.check_api_key(text, Permission.DESK)
+        return self.open_session(DESK, desk.actor_id.encode(), DESK_HOURS)
 
     def check_session(self, token: str, kind: str) -> WebSession:
         """The session with this token. Raises `NotPermitted` (UNAUTHENTICATED) if it does not exist or has ended."""
@@ -88,24 +90,21 @@ class Sessions:
         if row is None or row.kind != kind or row.expires_at <= now:
             raise unauthenticated()
         if kind == DESK:
-            self.desk_caller(bytes(row.subject))
+            self.desk(bytes(row.subject))
         return WebSession(bytes(row.subject), row.csrf, from_micros(row.expires_at))
 
-    def desk_label(self, subject: bytes) -> str:
-        """The counter's name in a desk session. Raises `NotPermitted` once its key is out of force."""
-        return self.desk_caller(subject).label
-
-    def desk_caller(self, subject: bytes) -> ApiCaller:
-        """The caller with whose key a desk session was opened. Raises `NotPermitted` once it is out of force."""
-        return self.clients.in_force(subject.decode())
+    def desk(self, subject: bytes) -> Actor:
+        """The counter of a desk session. Raises `NotPermitted` once the key that opened it is out of force."""
+        return self.clients.in_force(subject.decode(), ActorKind.DEVICE)
 
     def close_session(self, token: str) -> None:
         """Ends a session. Idempotent."""
         with self.database.write() as connection:
             sql.delete_session(connection, token_hash(token))
 
-    def list_sessions(self) -> list[OpenSession]:
+    def list_sessions(self, actor: Actor) -> list[OpenSession]:
         """The open sessions, the newest last."""
+        actor.check_may(Permission.ADMINISTER)
         now = to_micros(self.clock.now())
         with self.database.read() as connection:
             rows = [row for row in all_rows(connection, WebSessionRow) if row.expires_at > now]
@@ -113,11 +112,12 @@ class Sessions:
             (_open_session(row) for row in rows), key=lambda each: (each.expires_at, each.session_id)
         )
 
-    def end_sessions(self, *, session_id: str | None = None, key_id: str | None = None) -> int:
+    def end_sessions(self, actor: Actor, *, session_id: str | None = None, key_id: str | None = None) -> int:
         """Ends one session, or all that a key has opened, at once in every process; returns their number.
 
         Raises `NotFound` if there is none.
         """
+        actor.check_may(Permission.ADMINISTER)
         with self.database.write() as connection:
             rows = [
                 row
@@ -127,6 +127,9 @@ class Sessions:
             ]
             for row in rows:
                 sql.delete_session(connection, bytes(row.token_hash))
+            if rows:
+                act = Act("end-session", str(len(rows)), subject=session_id or key_id)
+                self.clients.trail.record(connection, actor.ref, act)
         if not rows:
             raise NotFound("There is no such session.", "List them and copy the id.")
         return len(rows)

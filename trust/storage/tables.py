@@ -77,6 +77,13 @@ def insert_many(connection: Connection, rows: Sequence[SQLModel]) -> None:
     connection.execute(sa.insert(table), listed)
 
 
+def insert_rows(connection: Connection, rows: Sequence[SQLModel]) -> None:
+    """Inserts rows of one table without a guard, with one statement; the database gives them their keys."""
+    if rows:
+        listed = [row.model_dump(exclude={"id"} if row.__dict__.get("id") is None else None) for row in rows]
+        connection.execute(sa.insert(table_of(rows[0].__class__)), listed)
+
+
 def next_ids(connection: Connection, kind: type[SQLModel], count: int, *, after: int = 0) -> list[int]:
     """Numbers for `count` new rows, above every row there is. They may have gaps.
 
@@ -252,6 +259,13 @@ def serialise(connection: Connection, what: str, *, together: bool = False) -> N
     if connection.dialect.name == "postgresql":
         lock = sa.func.pg_advisory_xact_lock_shared if together else sa.func.pg_advisory_xact_lock
         connection.execute(sa.select(lock(_lock_key(what))))
+
+
+def try_alone(connection: Connection, what: str) -> bool:
+    """As `serialise`, but does not wait: False while another process does `what`."""
+    if connection.dialect.name != "postgresql":
+        return True
+    return bool(connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_lock_key(what)))).scalar())
 
 
 def _lock_key(what: str) -> int:

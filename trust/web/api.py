@@ -10,10 +10,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import UploadFile
 
+from trust.model.actor import Actor, Permission
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.pdf.limits import MAX_FILE_BYTES
 from trust.people.access import Access
-from trust.people.api_clients import ApiCaller
 
 API = "/api/v1"
 """Prefix of every route of the API. It stands at each router: logs and metrics name a route by its own path."""
@@ -34,14 +34,14 @@ class Callers:
 
     access: Access
 
-    def check(self, authorization: str | None, scope: str) -> ApiCaller:
-        """The caller. Raises `NotPermitted`: UNAUTHENTICATED, or NOT_PERMITTED without the scope."""
+    def check(self, authorization: str | None, permission: Permission) -> Actor:
+        """The client. Raises `NotPermitted`: UNAUTHENTICATED, or NOT_PERMITTED without the scope."""
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             raise NotPermitted(
                 "An API key is needed.", "Send it as `Authorization: Bearer …`.", code="UNAUTHENTICATED"
             )
-        return self.access.clients.check_api_key(key.strip(), scope)
+        return self.access.clients.check_api_key(key.strip(), permission)
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {

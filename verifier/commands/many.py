@@ -30,6 +30,7 @@ from trust.model.errors import Malformed
 from trust.model.report import Colour, Report, Verdict
 from trust.pdf.limits import MAX_FILE_BYTES
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 from verifier.checks.verifying import not_read
 from verifier.commands.marks import EXIT
@@ -137,7 +138,9 @@ def _digests(stack: ExitStack, digests: Sequence[tuple[str, bytes]], opening: Op
     at = service.clock.now()
     for start in range(0, len(digests), MAX_DIGESTS):
         part = digests[start : start + MAX_DIGESTS]
-        for (name, _), checked in zip(part, service.checking.digests([d for _, d in part], at), strict=True):
+        for (name, _), checked in zip(
+            part, service.checking.digests(operator_here(), [d for _, d in part], at), strict=True
+        ):
             report = Report("digest", at, checked.verdict, checked.code, ())
             yield _result(name, checked.sha256.hex(), report)
 

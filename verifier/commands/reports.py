@@ -9,6 +9,7 @@ import typer
 
 from trust.model.report import Verdict
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 from trust.terminal.opening import opened
 from trust.terminal.options import Data, Json
@@ -73,7 +74,7 @@ def repeat(ctx: typer.Context, code: str, what: str, data: Data = None, json: Js
 
     with opened(ctx, VERIFIER, data) as service:
         filed = service.reporting.find(code)
-        repeated = service.checking.repeat(code, object_named(what))
+        repeated = service.checking.repeat(operator_here(), code, object_named(what))
     if json:
         console.print_json(
             {"report_code": filed.code, "same": repeated.is_same, "verdict": repeated.report.verdict.value}

@@ -15,6 +15,7 @@ import typer
 
 from trust.model.errors import Malformed, TrustError
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 from trust.terminal.instants import instant
 from trust.terminal.opening import opened
@@ -108,7 +109,7 @@ def add(
             not_before=instant(not_before),
             not_after=instant(not_after),
         )
-        service.member_bundles.propose(proposal, packed, is_new=not change)
+        service.member_bundles.propose(operator_here(), proposal, packed, is_new=not change)
         (kept,) = (each for each in service.member_bundles.list() if each.entry.member_id == member_id)
         _print_members([kept], json)
 
@@ -185,7 +186,9 @@ def _withdraw(
     with opened(ctx, VERIFIER, data) as service:
         from trust.encoding.trust_list import TrustState
 
-        service.members.withdraw(member_id, TrustState(state), instant(since), by=by, approved_by=approved_by)
+        service.members.withdraw(
+            operator_here(by), member_id, TrustState(state), instant(since), approved_by=approved_by
+        )
         _print_members([k for k in service.member_bundles.list() if k.entry.member_id == member_id], json)
 
 
@@ -236,7 +239,9 @@ def add_ca(
 
     certificate = read_anchor(cert)
     with opened(ctx, VERIFIER, data) as service:
-        anchor_id = service.members.add_anchor(certificate, name_zh, name_en, instant(not_after))
+        anchor_id = service.members.add_anchor(
+            operator_here(), certificate, name_zh, name_en, instant(not_after)
+        )
     if json:
         console.print_json({"ca": anchor_id})
     else:
@@ -246,7 +251,7 @@ def add_ca(
 @trust_app.command("remove-ca", help=t("从信任列表去除外部 CA", "take a CA outside off the trust list"))
 def remove_ca(ctx: typer.Context, anchor_id: str, data: Data = None) -> None:
     with opened(ctx, VERIFIER, data) as service:
-        service.members.withdraw_anchor(anchor_id)
+        service.members.withdraw_anchor(operator_here(), anchor_id)
 
 
 def _packed(service: Any, source: str) -> tuple[bytes, str | None]:

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from pydantic import Field
 from starlette.datastructures import UploadFile as UploadedFile
 
+from trust.model.actor import PUBLIC, Actor, Permission
 from trust.model.errors import Malformed
 from trust.sandbox.lanes import Lane
 from trust.web.api import (
@@ -48,19 +49,17 @@ def verifications_router(
     )
     async def redeem(body: CodeBody, authorization: Authorization = None) -> Response:
         """Uses a live code. A code works once; the answer is a report whatever the verdict."""
-        lane, label = await asking(authorization)
-        return await lanes.decode(lane, lambda: verified(body.code, lane, label))
+        lane, who = await asking(authorization)
+        return await lanes.decode(lane, lambda: verified(who, body.code, lane))
 
-    async def asking(authorization: str | None) -> tuple[Lane, str]:
-        """The lane and the name of who wants something verified; a key is asked for before a body is read."""
+    async def asking(authorization: str | None) -> tuple[Lane, Actor]:
+        """The lane of who wants something verified; a key is asked for before a body is read."""
         if not authorization:
-            return Lane.PUBLIC, ""
-        return Lane.MACHINE, (await run_in_threadpool(callers.check, authorization, "verify")).label
+            return Lane.PUBLIC, PUBLIC
+        return Lane.MACHINE, await run_in_threadpool(callers.check, authorization, Permission.VERIFY)
 
-    def verified(given: bytes | str, lane: Lane, label: str) -> Response:
-        report, value = service.checking.verify_and_file(
-            given, service.clock.now(), lane=lane, verifier=label
-        )
+    def verified(who: Actor, given: bytes | str, lane: Lane) -> Response:
+        report, value = service.checking.verify_and_file(who, given, service.clock.now(), lane=lane)
         metrics.verdict(report.kind, report.verdict.value, report.code)
         return private(value)
 
@@ -69,11 +68,11 @@ def verifications_router(
     )
     async def verify_digests(body: DigestsBody, authorization: Authorization = None) -> Response:
         """Up to 10,000 SHA-256 digests of files: which of them the register gave out, and what holds of each now."""
-        await run_in_threadpool(callers.check, authorization, "verify")
+        who = await run_in_threadpool(callers.check, authorization, Permission.VERIFY)
 
         def work() -> Response:
             at = service.clock.now()
-            found = service.checking.digests([bytes.fromhex(each) for each in body.digests], at)
+            found = service.checking.digests(who, [bytes.fromhex(each) for each in body.digests], at)
             return private({"as_of": at.isoformat(), "items": [digest_json(each) for each in found]})
 
         return await lanes.decode(Lane.MACHINE, work)
@@ -116,18 +115,18 @@ def verifications_router(
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type not in ("multipart/form-data", "application/json"):
             return _unsupported()
-        lane, label = await asking(authorization)
+        lane, who = await asking(authorization)
         with lanes.admitted(lane, *sender_of(request)):
             if content_type == "application/json":
                 code = _code_of(await request.body())
-                return await lanes.decode(lane, lambda: verified(code, lane, label))
+                return await lanes.decode(lane, lambda: verified(who, code, lane))
             async with request.form(max_files=1, max_fields=4) as form:
                 upload = form.get("file")
                 if not isinstance(upload, UploadedFile):
                     raise Malformed("The form has no file.", "Send the file in the field `file`.")
                 check_size(upload)
                 # Read only when a reader is free: what waits is on the disk, not in memory.
-                return await lanes.read(lane, lambda: verified(upload.file.read(), lane, label))
+                return await lanes.read(lane, lambda: verified(who, upload.file.read(), lane))
 
     return router
 

@@ -23,6 +23,7 @@ from keys.asn1 import NOT_READABLE
 from trust.encoding.digests import sha256
 from trust.encoding.plain_zip import encode_zip
 from trust.encoding.trust_list import MemberUse, TrustedMember, TrustList, TrustState
+from trust.model.actor import Actor, Permission
 from trust.model.clock import Clock
 from trust.model.errors import Malformed, TrustError, VerificationError
 from trust.storage import tables
@@ -97,12 +98,13 @@ class MemberBundles:
 
     # --- Entries ---
 
-    def propose(self, proposal: Proposal, packed: bytes, *, is_new: bool) -> TrustedMember:
+    def propose(self, actor: Actor, proposal: Proposal, packed: bytes, *, is_new: bool) -> TrustedMember:
         """Puts a deployment into our trust list and keeps its lists from a bundle (zip).
 
         Its roots are the ones in the bundle whose fingerprints were named. Raises `Malformed`, `VerificationError`,
         `Conflict`.
         """
+        actor.check_may(Permission.SET_UP)
         bundle = unpack_bundle(packed)
         roots = _named_roots(bundle, proposal.fingerprints)
         at = self.clock.now()
@@ -125,7 +127,7 @@ class MemberBundles:
         self._refuse_roots_of_others(entry)
         if not is_new and (packed_before := self._packed(entry.member_id)) is not None:
             _check_not_older(_earlier(packed_before, entry), checked, at)
-        self.entries.put(entry, is_new=is_new)
+        self.entries.put(actor, entry, is_new=is_new)
         self._keep(entry, bundle, checked, at)
         return entry
 

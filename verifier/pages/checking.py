@@ -14,21 +14,18 @@ from typing import Any
 
 from fastapi import Request
 
+from trust.model.actor import PUBLIC, Actor
 from trust.model.report import Finding, Report, Result, Verdict
-from trust.people.api_clients import ApiCaller
 from trust.sandbox.lanes import Lane
 from trust.web.lanes import Lanes
 from trust.web.sender import sender_of
 from trust.web.shell import Shell
 from trust.words.language import Language
 from trust.words.texts import text
-from verifier.checking import believed_pid
 from verifier.pages.verdict import CarriedReports, VerdictView, view_of
 from verifier.reports.shown import report_json
 from verifier.service import VerifierService
 from verifier.sight import Sight
-
-PUBLIC = "public"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +57,16 @@ class VerdictPages:
         thing: bytes | str,
         language: Language,
         *,
-        actor: str = PUBLIC,
-        verifier: str = "",
+        actor: Actor = PUBLIC,
         purpose: str = "",
-        caller: ApiCaller | None = None,
     ) -> Checked:
-        """Checks a file or a code. `verifier` is the counter that asks, empty for the public; `purpose` is one of
-        `trust.words.purposes`.
-
-        `caller`: the desk's API caller, whose result includes the picture of the file that it may see.
-        """
-        lane = Lane.PUBLIC if actor == PUBLIC else Lane.COUNTER
-        work = partial(
-            self._check, thing, lane, actor=actor, verifier=verifier, purpose=purpose, caller=caller
-        )
+        """Checks a file or a code. `actor` is the counter that asks, or the public; `purpose` is one of
+        `trust.words.purposes`. The result for a counter includes the picture of the file, if it may see that."""
+        lane = Lane.PUBLIC if actor is PUBLIC else Lane.COUNTER
+        work = partial(self._check, actor, thing, lane, purpose=purpose)
         queue = self._lanes.decode if isinstance(thing, str) else self._lanes.read
         report, portrait, sight = await queue(lane, work)
-        seen = self._seen(report, language, verifier=verifier, purpose=purpose, portrait=portrait)
+        seen = self._seen(report, language, verifier=actor.name, purpose=purpose, portrait=portrait)
         return replace(seen, sight=sight)
 
     def too_large(self, language: Language, *, verifier: str = "") -> Checked:
@@ -94,24 +84,18 @@ class VerdictPages:
 
     def _check(
         self,
+        actor: Actor,
         thing: bytes | str,
         lane: Lane,
         *,
-        actor: str,
-        verifier: str,
         purpose: str,
-        caller: ApiCaller | None,
     ) -> tuple[Mapping[str, Any], str | None, Sight | None]:
         service = self._shell.service
         at = service.clock.now()
-        report, encoded = service.checking.verify_and_file(thing, at, lane=lane, verifier=verifier)
-        # Unreadable objects from the public are not recorded, so that nobody can flood the audit trail with them.
-        if report.was_read or actor != PUBLIC:
-            action, why = f"verify:{report.kind}", purpose or None
-            self._shell.access.trail.record(actor, action, believed_pid(report), why, _outcome(report))
+        report, encoded = service.checking.verify_and_file(actor, thing, at, lane=lane, purpose=purpose)
         sight = (
-            service.sights.see(caller, report, thing)
-            if caller is not None and isinstance(thing, bytes)
+            service.sights.see(actor, report, thing)
+            if actor is not PUBLIC and isinstance(thing, bytes)
             else None
         )
         return encoded, service.sights.portrait_of(encoded), sight
@@ -148,8 +132,3 @@ class VerdictPages:
             purpose=wanted,
             portrait=portrait,
         )
-
-
-def _outcome(report: Report) -> str:
-    """The outcome as the audit trail stores it: "PASSED OK", "FAILED REVOKED"."""
-    return f"{report.verdict} {report.code}"[:32]

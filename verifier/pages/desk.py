@@ -89,7 +89,7 @@ def desk_router(shell: Shell[VerifierService], checking: VerdictPages) -> APIRou
         except Malformed as exc:
             if exc.code != "TOO_LARGE":
                 raise
-            checked = checking.too_large(language, verifier=shell.access.sessions.desk_label(session.subject))
+            checked = checking.too_large(language, verifier=shell.access.sessions.desk(session.subject).name)
         else:
             session.check_form_token(_SCAN, sent.text("token"))
             purpose = _purpose(sent)
@@ -115,10 +115,8 @@ def desk_router(shell: Shell[VerifierService], checking: VerdictPages) -> APIRou
         return await checking.check(
             thing,
             language,
-            actor=_actor(session),
-            verifier=shell.access.sessions.desk_label(session.subject),
+            actor=shell.access.sessions.desk(session.subject),
             purpose=purpose,
-            caller=shell.access.sessions.desk_caller(session.subject),
         )
 
     @router.post("/desk/original")
@@ -127,13 +125,12 @@ def desk_router(shell: Shell[VerifierService], checking: VerdictPages) -> APIRou
         sent = await read_form(request)
         session = shell.desk(request)
         session.check_form_token(_ORIGINAL, sent.text("token"))
-        caller = shell.access.sessions.desk_caller(session.subject)
+        desk = shell.access.sessions.desk(session.subject)
         try:
             pid = bytes.fromhex(sent.text("pid"))
         except ValueError as exc:
             raise NotFound("There is no such e-certificate.") from exc
-        pdf = await run_in_threadpool(shell.service.sights.original_for, caller, pid)
-        shell.access.trail.record(_actor(session), "download", pid, None, "OK")
+        pdf = await run_in_threadpool(shell.service.sights.original_for, desk, pid)
         headers = {
             "content-disposition": 'attachment; filename="issued.pdf"',
             "cache-control": "private, no-store",
@@ -183,7 +180,7 @@ def _station(
     return shell.page(
         request,
         "desk.html",
-        label=shell.access.sessions.desk_label(session.subject),
+        label=shell.access.sessions.desk(session.subject).name,
         scan_token=session.form_token(_SCAN),
         sign_out_token=session.form_token(_SIGN_OUT),
         purposes=PURPOSES,
@@ -203,7 +200,9 @@ def _last_results(
 ) -> list[dict[str, Any]]:
     """The last results, newest first: time, type of e-certificate (or kind of object), outcome."""
     language = language_of(request)
-    events = shell.access.trail.by(_actor(session), since=since, limit=_LAST)
+    events = shell.access.trail.by(
+        shell.access.sessions.desk(session.subject).ref.ref, since=since, limit=_LAST
+    )
     types = _types_of(shell, [event.pid for event in events if event.pid], language)
     results = []
     for event in events:
@@ -233,7 +232,3 @@ def _outcome(outcome: str, at: datetime, language: Language) -> tuple[str, str]:
     verdict, _, code = outcome.partition(" ")
     report = Report("", at, Verdict(verdict), code, ())
     return report.colour.value, words_for(report, language).headline
-
-
-def _actor(session: WebSession) -> str:
-    return f"desk:{session.subject.decode()}"

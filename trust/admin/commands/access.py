@@ -8,6 +8,7 @@ import typer
 
 from trust.admin.service import ADMIN
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 from trust.terminal.opening import opened
 from trust.terminal.options import Data, Json
@@ -31,7 +32,9 @@ def access_new_key(
             service.authorities.get(authority)
         access = service.access
         console.out.print(
-            access.clients.create_api_key(label, authority_id=authority, scopes=scope, days=days)
+            access.clients.create_api_key(
+                operator_here(), label, authority_id=authority, scopes=scope, days=days
+            )
         )
 
 
@@ -40,7 +43,7 @@ def access_keys(ctx: typer.Context, data: Data = None, json: Json = False) -> No
     from trust.admin.shown import key_json
 
     with opened(ctx, ADMIN, data) as service:
-        found = service.access.clients.list_api_keys()
+        found = service.access.clients.list_api_keys(operator_here())
         now = service.clock.now()
     if json:
         for key in found:
@@ -66,7 +69,7 @@ def access_keys(ctx: typer.Context, data: Data = None, json: Json = False) -> No
 def access_revoke_key(ctx: typer.Context, key_id: str, data: Data = None) -> None:
 
     with opened(ctx, ADMIN, data) as service:
-        service.access.clients.revoke_api_key(key_id)
+        service.access.clients.revoke_api_key(operator_here(), key_id)
         console.out.print(t(f"已吊销 {key_id}。", f"Revoked {key_id}."))
 
 
@@ -75,7 +78,7 @@ def access_sessions(ctx: typer.Context, data: Data = None, json: Json = False) -
     from trust.admin.shown import session_json
 
     with opened(ctx, ADMIN, data) as service:
-        found = service.access.sessions.list_sessions()
+        found = service.access.sessions.list_sessions(operator_here())
     for each in found:
         if json:
             console.print_json(session_json(each))
@@ -94,5 +97,5 @@ def access_end_session(
 
     with opened(ctx, ADMIN, data) as service:
         access = service.access
-        ended = access.sessions.end_sessions(session_id=session_id, key_id=key)
+        ended = access.sessions.end_sessions(operator_here(), session_id=session_id, key_id=key)
         console.out.print(t(f"已结束 {ended} 个会话。", f"{ended} ended."))
