@@ -11,6 +11,7 @@ from issuer.operations.model import Operation
 from issuer.publishing import sql as publishing_sql
 from issuer.seals import sql as seals_sql
 from issuer.seals.lifecycle import event_commit
+from trust.audit.sealer import anchoring_operations
 from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.digests import sha256
 from trust.encoding.entry import Entry, EntryKind
@@ -42,6 +43,7 @@ class RegisterIdentities:
             self._register_events = {
                 bytes(row.commitment): row.operation_id for row in guarding_sql.register_events(connection)
             }
+            self._anchors = anchoring_operations(connection)
             self._versions: dict[bytes, int] = {
                 bytes(row.commit): row.operation_id
                 for row in tables.all_rows(connection, archive_sql.LaterVersionRow)
@@ -62,6 +64,8 @@ class RegisterIdentities:
             return self._seal_events.get(entry.commit)
         if entry.kind is EntryKind.REGISTER_EVENT:
             return self._register_events.get(entry.commit)
+        if entry.kind is EntryKind.AUDIT_TRAIL:
+            return self._anchors.get(entry.commit)
         if entry.kind is EntryKind.LATER_VERSION and entry.commit in self._versions:
             return self._versions[entry.commit]
         ecertificate_id = self._subjects.get(entry.ref)

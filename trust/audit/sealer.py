@@ -210,6 +210,11 @@ def anchor_commit(connection: Connection, operation_id: int) -> bytes | None:
     return commit_of(bytes(batch.chain)) if batch is not None else None
 
 
+def anchoring_operations(connection: Connection) -> dict[bytes, int]:
+    """The operations that anchor batches, by the commitments of their entries."""
+    return {commit_of(chain): number for chain, number in sql.anchoring_operations(connection).items()}
+
+
 def take_anchor(connection: Connection, batch: int, operation_id: int) -> bool:
     """Notes by which operation a batch is anchored. False if another one does it."""
     return sql.set_anchor(connection, batch, None, operation_id)
