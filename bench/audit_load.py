@@ -1,4 +1,4 @@
-"""`python -m bench.audit_load`: audited acts a second on PostgreSQL with three processes, and sealing as the trail grows.
+"""`python -m bench.audit_load`: audited acts a second on PostgreSQL with three processes; sealing as the trail grows.
 
     acts        three processes of eight threads write acts, each in a transaction of its own, with fsync on, while a
                 sealer chains them each second, as in a running service; rows still unsealed at the end are counted

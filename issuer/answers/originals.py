@@ -9,6 +9,7 @@ from issuer.authorities.register import Authorities
 from issuer.catalogue import load_catalogue
 from issuer.ecertificates import sql
 from issuer.ecertificates.issuing import Issuing
+from issuer.ecertificates.kinds import DocumentKind
 from issuer.rendering.photo import photo_jpeg
 from trust.encoding.digests import sha256
 from trust.model.errors import NotFound, ProfileViolation
@@ -30,7 +31,9 @@ class OriginalAnswers:
     def portrait(self, pid: bytes, photo_sha256: str) -> bytes:
         with self.issuing.database.read() as connection:
             row = sql.find_ecertificate(connection, pid=pid)
-            photo = sql.find_document(connection, row.id or 0, "photo") if row is not None else None
+            photo = (
+                sql.find_document(connection, row.id or 0, DocumentKind.PHOTO) if row is not None else None
+            )
         if photo is None or sha256(photo).hex() != photo_sha256:
             raise NotFound("There is no such photograph.")  # erased, or of another service
         try:

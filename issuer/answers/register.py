@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from issuer.archive import sql as archive_sql
 from issuer.ecertificates import sql
+from issuer.ecertificates.kinds import DocumentKind, Step
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.answers import FileFact, StatusFact
 from trust.model.errors import EvidenceUnavailableError
@@ -60,7 +61,7 @@ class RegisterAnswers:
     def is_erased(self, pid: bytes) -> bool:
         with instead_of_edited(edited), self.database.read() as connection:
             row = sql.find_ecertificate(connection, pid=pid)
-        return row is not None and row.step == "ERASED"
+        return row is not None and row.step == Step.ERASED
 
     def files_with(self, digests: Sequence[bytes]) -> dict[bytes, FileFact]:
         found: dict[bytes, FileFact] = {}
@@ -76,7 +77,9 @@ def _files_with(connection: Connection, digests: Sequence[bytes]) -> dict[bytes,
     later = archive_sql.versions_with(connection, [each for each in digests if each not in found])
     for sha256, ecertificate_id in later.items():
         row = sql.get_ecertificate(connection, id=ecertificate_id)
-        found[sha256] = _file_fact(connection, row, sql.get_document(connection, ecertificate_id, "data"))
+        found[sha256] = _file_fact(
+            connection, row, sql.get_document(connection, ecertificate_id, DocumentKind.DATA)
+        )
     return found
 
 

@@ -25,8 +25,8 @@ from issuer.archive import sql as archive_sql
 from issuer.archive.evidence import gather_evidence, read_seals, read_signed
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.issuing import Issuing
+from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.ecertificates.recording import FIRST_ARCHIVED_AFTER
-from issuer.ecertificates.reserving import FOR_ABROAD
 from issuer.ecertificates.stamping import stamping_suite
 from issuer.operations import sql as operations_sql
 from issuer.operations.model import Operation, OperationKind
@@ -141,7 +141,7 @@ class Archiving:
     def versions(self, pid: bytes) -> list[ArchivedVersion]:
         """The issued file and its later versions, in their order. Raises `NotFound`."""
         with self.issuing.database.read() as connection:
-            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             later = archive_sql.versions_of(connection, row.id or 0)
         first = bytes(row.issued_sha256 or b"")
         found = [ArchivedVersion(0, "PAdES-B-T", first, None, None, None, row.entry_seq)]
@@ -167,13 +167,13 @@ class Archiving:
         if not 0 <= number < len(versions):
             raise NotFound("There is no such version of the file.", "List its versions first.")
         with self.issuing.database.read() as connection:
-            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             return b"".join(_parts(connection, row.id or 0, number))
 
     def receipt(self, pid: bytes, number: int) -> bytes:
         """The receipt (DER, `trust.encoding.receipt`) of a later version. Raises `NotFound`."""
         with self.issuing.database.read() as connection:
-            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             return ecertificates_sql.get_document(connection, row.id or 0, archive_sql.receipt_kind(number))
 
     # --- making versions ---
@@ -243,13 +243,15 @@ class Archiving:
     def _make(self, pid: bytes, crls: Callable[[datetime], list[bytes]]) -> _Made:
         issuing = self.issuing
         with issuing.database.read() as connection:
-            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             later = archive_sql.versions_of(connection, row.id or 0)
             if any(each.entry_seq is None for each in later):
                 raise Conflict("A version of this file is being made already.", "Try again in a minute.")
             data = b"".join(_parts(connection, row.id or 0, len(later)))
-            fields = ecertificates_sql.get_document(connection, row.id or 0, "data")
-            is_for_abroad = ecertificates_sql.find_document(connection, row.id or 0, FOR_ABROAD) is not None
+            fields = ecertificates_sql.get_document(connection, row.id or 0, DocumentKind.DATA)
+            is_for_abroad = (
+                ecertificates_sql.find_document(connection, row.id or 0, DocumentKind.FOR_ABROAD) is not None
+            )
         gaps = check_gaps(data)
         # The first update contains evidence for the seals; each further one for the time-stamp of the one before.
         signed = read_signed(gaps[-1].cms) if later else read_seals([gap.cms for gap in gaps])
@@ -299,7 +301,7 @@ class Archiving:
         version = made.version
         with self.issuing.database.write() as connection:
             row = ecertificates_sql.lock_ecertificate(connection, version.ecertificate_id)
-            if row is None or row.step != "ISSUED":
+            if row is None or row.step != Step.ISSUED:
                 raise NotFound("There is no such e-certificate.", "Check the identifier.")
             operation = self.operations.announce(
                 connection,
@@ -326,7 +328,9 @@ class _Completing:
     def request(self, operation: Operation) -> AppendRequest | None:
         with self.issuing.database.read() as connection:
             version = archive_sql.version_of(connection, operation)
-            row = ecertificates_sql.find_ecertificate(connection, id=operation.ecertificate_id, step="ISSUED")
+            row = ecertificates_sql.find_ecertificate(
+                connection, id=operation.ecertificate_id, step=Step.ISSUED
+            )
         if version is None or row is None:
             return None
         return AppendRequest(
@@ -344,12 +348,14 @@ class _Completing:
         with self.issuing.database.read() as connection:
             for operation, entry, receipt in zip(operations, appended, receipts, strict=True):
                 row = ecertificates_sql.find_ecertificate(
-                    connection, id=operation.ecertificate_id, step="ISSUED"
+                    connection, id=operation.ecertificate_id, step=Step.ISSUED
                 )
                 version = archive_sql.version_of(connection, operation)
                 if row is None or version is None:
                     continue  # erased since
-                data = ecertificates_sql.get_document(connection, operation.ecertificate_id, "data")
+                data = ecertificates_sql.get_document(
+                    connection, operation.ecertificate_id, DocumentKind.DATA
+                )
                 openings = Openings(
                     decode_ecertificate_data(data).content, bytes(row.ref_salt), _split(bytes(version.salts))
                 )
@@ -393,7 +399,7 @@ class _Completing:
 
 def _parts(connection: Connection, ecertificate_id: int, number: int) -> list[bytes]:
     """The issued file and the first `number` updates."""
-    kinds = ["issued", *(archive_sql.update_kind(each) for each in range(1, number + 1))]
+    kinds = [DocumentKind.ISSUED.value, *(archive_sql.update_kind(each) for each in range(1, number + 1))]
     return [ecertificates_sql.get_document(connection, ecertificate_id, kind) for kind in kinds]
 
 

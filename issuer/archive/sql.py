@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
+from issuer.ecertificates.kinds import Step
 from issuer.ecertificates.sql import ECertificateRow, delete_document
 from issuer.operations.model import Operation
 from trust.model.errors import Conflict
@@ -65,7 +66,7 @@ def due(connection: Connection, at: int, limit: int, *, after: tuple[int, int] =
                 certs.c.archive_due_at > after[0],
                 sa.and_(certs.c.archive_due_at == after[0], certs.c.id > after[1]),
             ),
-            certs.c.step == "ISSUED",
+            certs.c.step == Step.ISSUED,
         )
         .order_by(certs.c.archive_due_at, certs.c.id)
         .limit(limit)
@@ -78,7 +79,7 @@ def count_due(connection: Connection, at: int) -> int:
     found: int = connection.execute(
         sa.select(sa.func.count())
         .select_from(certs)
-        .where(certs.c.archive_due_at <= at, certs.c.step == "ISSUED")
+        .where(certs.c.archive_due_at <= at, certs.c.step == Step.ISSUED)
     ).scalar_one()
     return found
 

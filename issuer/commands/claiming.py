@@ -19,12 +19,7 @@ claiming_app = typer.Typer()
 )
 def access_claim_link(ctx: typer.Context, identifier: str, data: Data = None) -> None:
     with opened(ctx, ISSUER, data) as service:
-        from issuer.ecertificates import sql
-
         issued = service.issuing.named(identifier)
-        with service.database.read() as connection:
-            row = sql.get_ecertificate(connection, pid=issued.pid)
-            refs = sql.holder_refs_of(connection, row.id or 0)
-        for ref in refs:
+        for ref in service.issuing.holders_of(issued.pid):
             token = service.access.invitations.create_claim_link(operator_here(), ref)
             console.out.print(f"{service.base_url}/wallet/claim/{token}")

@@ -17,7 +17,6 @@ from issuer.commands.out_folder import (
     replace_out,
     write_out,
 )
-from issuer.ecertificates import sql
 from issuer.ecertificates.issuing import BATCH, Foreseen, Outcome
 from issuer.ecertificates.records import Record, read_file, read_records
 from issuer.service import IssuerService
@@ -267,9 +266,8 @@ def _name_in(service: IssuerService, folder: Path, issued: IssuedECertificate) -
         standing = sha256((folder / name).read_bytes())
     except OSError:
         return name
-    with service.database.read() as connection:
-        row, _ = sql.issued_with_digests(connection, [standing]).get(standing, (None, b""))
-    return name if row is None or bytes(row.pid) == issued.pid else f"{issued.identifier}.pdf"
+    pid = service.issuing.pid_of_file(standing)
+    return name if pid in (None, issued.pid) else f"{issued.identifier}.pdf"
 
 
 def _row_words() -> str:

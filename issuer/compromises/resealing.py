@@ -19,7 +19,7 @@ from enum import StrEnum
 from issuer.ecertificates import sql
 from issuer.ecertificates.drafting import decode_values
 from issuer.ecertificates.issuing import Issuing
-from issuer.ecertificates.reserving import FOR_ABROAD
+from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.ecertificates.statuses import Statuses
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.actor import Actor, Permission
@@ -40,6 +40,15 @@ class ResealState(StrEnum):
     DONE = "done"
     OVER = "over"
     FAILED = "failed"
+
+
+_INPUTS = (
+    DocumentKind.PHOTO,
+    DocumentKind.SOURCE,
+    DocumentKind.PLACE,
+    DocumentKind.FURTHER,
+    DocumentKind.FOR_ABROAD,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +131,10 @@ class Resealing:
         """An application for the next version, from the record as it was checked then, with its picture or its own
         page."""
         with self.issuing.database.read() as connection:
-            row = sql.get_ecertificate(connection, pid=old.pid, step="ISSUED")
-            values = sql.get_document(connection, row.id or 0, "values")
+            row = sql.get_ecertificate(connection, pid=old.pid, step=Step.ISSUED)
+            values = sql.get_document(connection, row.id or 0, DocumentKind.VALUES)
             photo, source, place, further, abroad = (
-                sql.find_document(connection, row.id or 0, kind)
-                for kind in ("photo", "source", "place", "further", FOR_ABROAD)
+                sql.find_document(connection, row.id or 0, kind) for kind in _INPUTS
             )
         checked = decode_values(values, old.issued_at.date())
         return Application(

@@ -20,6 +20,7 @@ from datetime import datetime
 from issuer.catalogue import load_profile
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.drafting import CheckedApplication, check_application, encode_values
+from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.ecertificates.laying_out import LayingOut
 from issuer.ecertificates.reading import Reading, issued_from
 from issuer.ecertificates.recording import Recording
@@ -274,13 +275,13 @@ class Issuing(Reading):
             if row is not None:
                 # Locked before its operation, as where operations are completed.
                 row = ecertificates_sql.lock_ecertificate(connection, row.id or 0)
-            if row is None or row.step not in ("DRAFT", "SEALED"):
+            if row is None or row.step not in (Step.DRAFT, Step.SEALED):
                 return
             if not operations_sql.take(connection, row.operation_id, self.operations.now()):
                 raise Conflict(
                     "The e-certificate is being replaced at this moment.", "Try again in a minute."
                 )
-            if row.step == "DRAFT":
+            if row.step == Step.DRAFT:
                 ecertificates_sql.delete_draft(connection, row.id or 0, bytes(row.pid))
                 return
         self.recording.record([self.stamping.seal(self._draft_of(row))])
@@ -296,9 +297,11 @@ class Issuing(Reading):
         key = request_key(checked.authority.authority_id, checked, 1, None)
         with self.database.read() as connection:
             row = ecertificates_sql.find_ecertificate(connection, request_key=key)
-            if row is None or row.step != "ISSUED" or bytes(row.fields_digest) != checked.digest:
+            if row is None or row.step != Step.ISSUED or bytes(row.fields_digest) != checked.digest:
                 return None
-            return issued_from(row, ecertificates_sql.get_document(connection, row.id or 0, "data"))
+            return issued_from(
+                row, ecertificates_sql.get_document(connection, row.id or 0, DocumentKind.DATA)
+            )
 
     # --- steps ---
 
@@ -403,8 +406,8 @@ class Issuing(Reading):
                 known = ecertificates_sql.find_ecertificate(connection, request_key=key)
                 if known is not None and bytes(known.fields_digest) != checked.digest:
                     raise number_taken(checked.profile, bytes(known.pid))
-                if known is not None and known.step == "ISSUED":
-                    data = ecertificates_sql.get_document(connection, known.id or 0, "data")
+                if known is not None and known.step == Step.ISSUED:
+                    data = ecertificates_sql.get_document(connection, known.id or 0, DocumentKind.DATA)
                     foreseen.rows[key] = (application.row, checked.digest)
                     return Outcome(application.row, issued_from(known, data), repeated=True)
             seal = self.reserving.seal_for(application)
@@ -440,7 +443,10 @@ class Issuing(Reading):
             data=data,
             created_at=at,
         )
-        documents = {"values": encode_values(checked.fields), "photo": application.photo}
+        documents = {
+            DocumentKind.VALUES: encode_values(checked.fields),
+            DocumentKind.PHOTO: application.photo,
+        }
         letterhead = self.laying_out.letterhead(draft.authority_id)
         self.laying_out.lay_out(draft, documents, (seal.width_mm, seal.height_mm), at, letterhead)
 
@@ -464,7 +470,7 @@ class Issuing(Reading):
 
     def _draft_of(self, row: ecertificates_sql.ECertificateRow) -> Draft:
         with self.database.read() as connection:
-            return draft_of(row, ecertificates_sql.get_document(connection, row.id or 0, "data"))
+            return draft_of(row, ecertificates_sql.get_document(connection, row.id or 0, DocumentKind.DATA))
 
 
 def make_issuing(

@@ -9,6 +9,7 @@ from typing import Any
 
 from issuer.catalogue import TypeProfile, load_profile, shown_fields
 from issuer.ecertificates.drafting import decode_values, printed_claims, printed_field_order
+from issuer.ecertificates.kinds import DocumentKind
 from issuer.pki.pki import Pki
 from issuer.rendering import PageData, fits_printed_code, render
 from keys.custody import KeyPurpose, SigningKey
@@ -46,7 +47,7 @@ class LayingOut:
     def lay_out(
         self,
         draft: Draft,
-        documents: Mapping[str, bytes | None],
+        documents: Mapping[DocumentKind, bytes | None],
         size_mm: tuple[float, float],
         at: datetime,
         letterhead: Letterhead,
@@ -54,7 +55,7 @@ class LayingOut:
         profile = load_profile(draft.type_short)
         authority = letterhead.authority
         data = decode_ecertificate_data(draft.data)
-        values = decode_values(documents["values"] or b"", at.date())
+        values = decode_values(documents[DocumentKind.VALUES] or b"", at.date())
         page = PageData(
             fields=shown_fields(profile, values),
             issuer_zh=authority.name_zh,
@@ -65,7 +66,7 @@ class LayingOut:
             qr_text=self._printed_text(data, profile, at, letterhead),
             ecertificate_json=draft.data,
             created_at=draft.created_at,
-            photo=documents["photo"],
+            photo=documents[DocumentKind.PHOTO],
             seal_width_mm=size_mm[0],
             seal_height_mm=size_mm[1],
         )

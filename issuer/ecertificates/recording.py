@@ -10,6 +10,7 @@ from datetime import timedelta
 from sqlalchemy.engine import Connection
 
 from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.ecertificates.reading import issued_from
 from issuer.operations import sql as operations_sql
 from issuer.operations.model import Operation
@@ -56,7 +57,7 @@ class Recording:
                 connection, [each.draft.operation_id for each in todo]
             )
             further = ecertificates_sql.documents_of(
-                connection, [each.draft.ecertificate_id for each in todo], ["further"]
+                connection, [each.draft.ecertificate_id for each in todo], [DocumentKind.FURTHER]
             )
         if todo:
             batch = _Batch(self, rows, {each.draft.operation_id: each for each in todo}, further)
@@ -66,14 +67,14 @@ class Recording:
         found = []
         for each in sealed:
             row = rows.get(each.draft.ecertificate_id)
-            if row is None or row.step != "ISSUED" or bytes(row.pid) != each.draft.pid:
+            if row is None or row.step != Step.ISSUED or bytes(row.pid) != each.draft.pid:
                 raise NotFound("There is no such e-certificate.", "Check the identifier.")
             found.append(issued_from(row, each.draft.data))
         return found
 
 
 def _is_unfinished(row: ecertificates_sql.ECertificateRow | None, sealed: SealedECertificate) -> bool:
-    return row is not None and row.step == "SEALED" and bytes(row.pid) == sealed.draft.pid
+    return row is not None and row.step == Step.SEALED and bytes(row.pid) == sealed.draft.pid
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class _Batch:
         receipts = self.recording.log.receipt([entry.seq for entry in appended])
         for operation, entry, receipt in zip(operations, appended, receipts, strict=True):
             number = operation.operation_id
-            last = json.loads(self.further.get((operation.ecertificate_id, "further"), b"[]"))[-1:]
+            last = json.loads(self.further.get((operation.ecertificate_id, DocumentKind.FURTHER), b"[]"))[-1:]
             seal = self._seal(last[0] if last else self.rows[operation.ecertificate_id].seal_id)
             embedded = EmbeddedReceipt(entry.entry_bytes, format_receipt(receipt), self.openings[number])
             self.issued[number] = splice_receipt(

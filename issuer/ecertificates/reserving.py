@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from issuer.catalogue import TypeProfile, load_profile
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.drafting import CheckedApplication, encode_values, metadata_of
+from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.operations import sql as operations_sql
 from issuer.operations.model import Operation, OperationKind
 from issuer.operations.operations import Operations
@@ -30,9 +31,6 @@ from trust.model.parties import Holder, UnifiedSocialCreditCode
 from trust.model.status import Status
 from trust.storage import tables
 from trust.storage.sql import Database
-
-FOR_ABROAD = "for-abroad"
-"""The document beside a draft that is sealed for abroad."""
 
 _SERIAL_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _SERIAL_CHARACTERS = 20
@@ -116,13 +114,13 @@ class Reserving:
                 places += self.places.take(connection, len(new) - len(places), self.entropy)
             self.places.give_back(places[len(new) :])
             stored = ecertificates_sql.documents_of(
-                connection, [row.id or 0 for row in known.values()], ["data"]
+                connection, [row.id or 0 for row in known.values()], [DocumentKind.DATA]
             )
             for key, row in known.items():
-                data = stored.get((row.id or 0, "data"))
+                data = stored.get((row.id or 0, DocumentKind.DATA))
                 if data is not None:
                     found[key] = replace(draft_of(row, data), repeated=True), bytes(row.fields_digest)
-            unfinished = [row.operation_id for row in known.values() if row.step in ("DRAFT", "SEALED")]
+            unfinished = [row.operation_id for row in known.values() if row.step in (Step.DRAFT, Step.SEALED)]
             operations_sql.hold(connection, unfinished, self.operations.now())
             for each, draft in zip(new, self._store(connection, new, places[: len(new)]), strict=True):
                 found[each.key] = draft, each.checked.digest
@@ -154,7 +152,7 @@ class Reserving:
             try:
                 with self.database.read() as connection:
                     replaced = ecertificates_sql.get_ecertificate(
-                        connection, pid=application.replaces, step="ISSUED"
+                        connection, pid=application.replaces, step=Step.ISSUED
                     )
             except NotFound as exc:
                 return exc
@@ -214,7 +212,7 @@ class Reserving:
                 seal_id=each.seal.seal_id,
                 status_list=place.status_list,
                 status_index=place.status_index,
-                step="DRAFT",
+                step=Step.DRAFT,
                 status=Status.VALID.value,
                 operation_id=operation_id,
                 replaces_id=replaced.id if replaced else None,
@@ -299,21 +297,23 @@ class Reserving:
         """The keyed hash (HMAC-SHA256) by which the register refers to a holder."""
         return hmac.digest(self.holder_key, f"{holder.code_type.value}|{holder.code}".encode(), "sha256")
 
-    def _inputs(self, wanted: _Wanted, data: bytes) -> dict[str, bytes]:
+    def _inputs(self, wanted: _Wanted, data: bytes) -> dict[DocumentKind, bytes]:
         """The documents that are stored with a draft, by kind."""
         checked, application = wanted.checked, wanted.checked.application
-        found = {"values": encode_values(checked.fields), "data": data}
+        found = {DocumentKind.VALUES: encode_values(checked.fields), DocumentKind.DATA: data}
         if application.photo is not None:
-            found["photo"] = application.photo
+            found[DocumentKind.PHOTO] = application.photo
         if application.source_pdf is not None:
             place = application.place
             assert place is not None, "`check` has chosen one"
-            found["source"] = application.source_pdf
-            found["place"] = json.dumps([place.page, place.centre_x_mm, place.centre_y_mm]).encode()
+            found[DocumentKind.SOURCE] = application.source_pdf
+            found[DocumentKind.PLACE] = json.dumps(
+                [place.page, place.centre_x_mm, place.centre_y_mm]
+            ).encode()
         if application.for_abroad or checked.profile.for_abroad:
-            found[FOR_ABROAD] = b"1"
+            found[DocumentKind.FOR_ABROAD] = b"1"
         if wanted.further:
-            found["further"] = encode_further(wanted.further)
+            found[DocumentKind.FURTHER] = encode_further(wanted.further)
         return found
 
     def new_serial(self) -> str:

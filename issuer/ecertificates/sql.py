@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
+from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.operations.model import Operation, OperationKind
 from issuer.operations.sql import OperationRow, find_operation
 from trust.encoding.status_list import ENTRIES, shuffled
@@ -30,6 +31,8 @@ from trust.storage.tables import (
     insert,
     insert_many,
     one_row,
+    personal_blob,
+    personal_text,
     serialise,
     table_of,
     update,
@@ -64,7 +67,7 @@ class ECertificateRow(SQLModel, table=True):
     status_index: int
     step: str = Field(max_length=8)
     status: str = Field(max_length=12)
-    status_reason: str | None = Field(default=None)
+    status_reason: str | None = personal_text(nullable=True)
     status_at: int | None = Field(default=None, sa_type=sa.BigInteger)
     pending_operation: int | None = Field(default=None, sa_type=sa.BigInteger)
     operation_id: int = Field(default=0, sa_type=sa.BigInteger)
@@ -115,13 +118,12 @@ class HolderRow(SQLModel, table=True):
 
 
 class DocumentRow(SQLModel, table=True):
-    """The artefacts of an e-certificate. `kind` is values, data, photo, source, place, further, for-abroad, sealed
-    or issued."""
+    """The artefacts of an e-certificate; `kind` is a `DocumentKind`, or that of a part of a later version."""
 
     __tablename__ = "document"
     ecertificate_id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
     kind: str = Field(primary_key=True, max_length=16)
-    content: bytes = blob()
+    content: bytes = personal_blob()
     mac: bytes | None = blob(nullable=True)
 
 
@@ -236,10 +238,11 @@ def issued_with_digests(
 ) -> dict[bytes, tuple[ECertificateRow, bytes]]:
     """(e-certificate, its data file) by the SHA-256 of the issued file, without erased ones."""
     table = table_of(ECertificateRow)
-    statement = sa.select(table).where(table.c.issued_sha256.in_(digests), table.c.step == "ISSUED")
+    statement = sa.select(table).where(table.c.issued_sha256.in_(digests), table.c.step == Step.ISSUED)
     rows = [believed(connection, ECertificateRow, row) for row in connection.execute(statement).all()]
     return {
-        bytes(row.issued_sha256 or b""): (row, get_document(connection, row.id or 0, "data")) for row in rows
+        bytes(row.issued_sha256 or b""): (row, get_document(connection, row.id or 0, DocumentKind.DATA))
+        for row in rows
     }
 
 
@@ -263,10 +266,13 @@ def set_sealed(connection: Connection, files: Mapping[int, bytes]) -> None:
         return
     insert_many(
         connection,
-        [DocumentRow(ecertificate_id=of, kind="sealed", content=file) for of, file in files.items()],
+        [
+            DocumentRow(ecertificate_id=of, kind=DocumentKind.SEALED, content=file)
+            for of, file in files.items()
+        ],
     )
     table = table_of(ECertificateRow)
-    connection.execute(sa.update(table).where(table.c.id.in_(files)).values(step="SEALED"))
+    connection.execute(sa.update(table).where(table.c.id.in_(files)).values(step=Step.SEALED))
 
 
 def set_issued(
@@ -277,14 +283,17 @@ def set_issued(
         return
     insert_many(
         connection,
-        [DocumentRow(ecertificate_id=of, kind="issued", content=file) for of, (file, _) in files.items()],
+        [
+            DocumentRow(ecertificate_id=of, kind=DocumentKind.ISSUED, content=file)
+            for of, (file, _) in files.items()
+        ],
     )
     table = table_of(ECertificateRow)
     connection.execute(
         sa.update(table)
         .where(table.c.id == sa.bindparam("of"))
         .values(
-            step="ISSUED",
+            step=Step.ISSUED,
             entry_seq=sa.bindparam("seq"),
             issued_sha256=sa.bindparam("sha256"),
             issued_at=at,
@@ -305,7 +314,7 @@ def drafts_of(connection: Connection, operations: Sequence[Operation]) -> dict[i
     table = table_of(ECertificateRow)
     wanted = {each.ecertificate_id: each.operation_id for each in operations}
     found = connection.execute(
-        sa.select(table).where(table.c.id.in_(wanted), table.c.step.in_(("DRAFT", "SEALED")))
+        sa.select(table).where(table.c.id.in_(wanted), table.c.step.in_((Step.DRAFT, Step.SEALED)))
     ).all()
     rows, _ = believable(connection, ECertificateRow, found)
     return {wanted[row.id or 0]: row for row in rows if row.operation_id == wanted[row.id or 0]}
@@ -314,7 +323,7 @@ def drafts_of(connection: Connection, operations: Sequence[Operation]) -> dict[i
 def backlog(connection: Connection, at: int) -> tuple[int, int]:
     """The number of e-certificates that are reserved and not issued, and of those due for a later version."""
     table = table_of(ECertificateRow)
-    unfinished = sa.select(sa.func.count()).where(table.c.step != "ISSUED", table.c.step != "ERASED")
+    unfinished = sa.select(sa.func.count()).where(table.c.step != Step.ISSUED, table.c.step != Step.ERASED)
     due = sa.select(sa.func.count()).where(table.c.archive_due_at <= at)
     return int(connection.execute(unfinished).scalar_one()), int(connection.execute(due).scalar_one())
 
@@ -360,7 +369,7 @@ def is_changing(connection: Connection, row: ECertificateRow) -> bool:
     if operation is None or operation.kind is not OperationKind.REPLACED:
         return True
     newer = next_version_of(connection, row.id or 0)
-    return newer is not None and newer.step in ("ISSUED", "ERASED")
+    return newer is not None and newer.step in (Step.ISSUED, Step.ERASED)
 
 
 def next_version_of(connection: Connection, ecertificate_id: int) -> ECertificateRow | None:
@@ -375,7 +384,7 @@ def issued_but_not_replacing(connection: Connection) -> list[bytes]:
         sa.select(old.c.pid)
         .join(new, new.c.replaces_id == old.c.id)
         .where(
-            new.c.step == "ISSUED",
+            new.c.step == Step.ISSUED,
             old.c.pending_operation.is_(None),
             old.c.status.in_([Status.VALID.value, Status.SUSPENDED.value]),
         )
@@ -416,7 +425,7 @@ def claim_for_operation(
 
 def delete_draft(connection: Connection, ecertificate_id: int, pid: bytes) -> None:
     """Deletes a reservation of which nothing was sealed, published or appended."""
-    if find_ecertificate(connection, id=ecertificate_id, pid=pid, step="DRAFT") is None:
+    if find_ecertificate(connection, id=ecertificate_id, pid=pid, step=Step.DRAFT) is None:
         return
     for kind, column in (
         (DocumentRow, "ecertificate_id"),
@@ -426,7 +435,7 @@ def delete_draft(connection: Connection, ecertificate_id: int, pid: bytes) -> No
         table = table_of(kind)
         connection.execute(sa.delete(table).where(table.c[column] == ecertificate_id))
     table = table_of(ECertificateRow)
-    connection.execute(sa.delete(table).where(table.c.id == ecertificate_id, table.c.step == "DRAFT"))
+    connection.execute(sa.delete(table).where(table.c.id == ecertificate_id, table.c.step == Step.DRAFT))
 
 
 def put_document(connection: Connection, ecertificate_id: int, kind: str, content: bytes) -> None:
@@ -462,15 +471,31 @@ def put_holders(connection: Connection, ecertificate_id: int, refs: Iterable[byt
         insert(connection, HolderRow(holder_ref=ref, ecertificate_id=ecertificate_id))
 
 
-def ecertificates_of_holder(connection: Connection, holder_ref: bytes) -> list[ECertificateRow]:
-    """The issued e-certificates of a holder, newest first."""
+def ecertificates_of_holder(
+    connection: Connection,
+    holder_ref: bytes,
+    *,
+    types: Collection[str] = (),
+    before: int | None = None,
+    limit: int | None = None,
+) -> list[ECertificateRow]:
+    """The issued e-certificates of a holder, newest first; of these types, if any are given.
+
+    `before` is the id of the last row of the page before.
+    """
     ecertificates, holders = table_of(ECertificateRow), table_of(HolderRow)
-    rows = connection.execute(
+    statement = (
         sa.select(ecertificates)
         .join(holders, holders.c.ecertificate_id == ecertificates.c.id)
-        .where(holders.c.holder_ref == holder_ref, ecertificates.c.step == "ISSUED")
-        .order_by(ecertificates.c.id.desc())
+        .where(holders.c.holder_ref == holder_ref, ecertificates.c.step == Step.ISSUED)
+        .order_by(holders.c.ecertificate_id.desc())
+        .limit(limit)
     )
+    if types:
+        statement = statement.where(ecertificates.c.type_short.in_(types))
+    if before is not None:
+        statement = statement.where(holders.c.ecertificate_id < before)
+    rows = connection.execute(statement)
     return [believed(connection, ECertificateRow, row) for row in rows.all()]
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.ecertificates.laying_out import LayingOut, Letterhead
-from issuer.ecertificates.reserving import FOR_ABROAD
 from issuer.operations import sql as operations_sql
 from issuer.operations.model import LEASE
 from issuer.operations.operations import Operations
@@ -35,7 +35,14 @@ from trust.model.errors import (
 from trust.storage.sql import Database
 
 _SEAL_REASON = "电子印章"
-_INPUTS = ("values", "photo", "source", "place", "further", FOR_ABROAD)
+_INPUTS = (
+    DocumentKind.VALUES,
+    DocumentKind.PHOTO,
+    DocumentKind.SOURCE,
+    DocumentKind.PLACE,
+    DocumentKind.FURTHER,
+    DocumentKind.FOR_ABROAD,
+)
 _OF_ONE = (RequestError, KeyUnavailable, TimeStampUnavailable)
 """Errors that concern one draft and not the others of a batch."""
 
@@ -47,7 +54,7 @@ class Prepared:
     draft: Draft
     caller: str
     stored: bytes | None = None
-    documents: Mapping[str, bytes | None] = field(default_factory=dict)
+    documents: Mapping[DocumentKind, bytes | None] = field(default_factory=dict)
     seals: Sequence[tuple[ESeal, SealInUse, TimeStamper]] = ()
     """The legal seal and the further ones, each with its opened key and its time-stamp authority."""
     further: Sequence[FurtherSeal] = ()
@@ -122,11 +129,14 @@ class Stamping:
         found: list[Prepared | TrustError] = []
         with self.database.snapshot(), self.database.read() as connection:
             ids = [draft.ecertificate_id for draft in drafts]
-            documents = ecertificates_sql.documents_of(connection, ids, ("sealed", *_INPUTS))
+            documents = ecertificates_sql.documents_of(connection, ids, (DocumentKind.SEALED, *_INPUTS))
             rows = ecertificates_sql.ecertificates_by_id(connection, ids)
             operations = operations_sql.find_operations(connection, [each.operation_id for each in drafts])
             for draft in drafts:
-                of = {kind: documents.get((draft.ecertificate_id, kind)) for kind in ("sealed", *_INPUTS)}
+                of = {
+                    kind: documents.get((draft.ecertificate_id, kind))
+                    for kind in (DocumentKind.SEALED, *_INPUTS)
+                }
                 try:
                     _check_is_there(rows.get(draft.ecertificate_id), draft)
                     operation = operations.get(draft.operation_id)
@@ -136,24 +146,28 @@ class Stamping:
                     found.append(exc)
         return found
 
-    def _prepared(self, draft: Draft, documents: Mapping[str, bytes | None], caller: str) -> Prepared:
-        if documents["sealed"] is not None:
-            return Prepared(draft, caller, documents["sealed"])
-        if documents["values"] is None:
+    def _prepared(
+        self, draft: Draft, documents: Mapping[DocumentKind, bytes | None], caller: str
+    ) -> Prepared:
+        if documents[DocumentKind.SEALED] is not None:
+            return Prepared(draft, caller, documents[DocumentKind.SEALED])
+        if documents[DocumentKind.VALUES] is None:
             raise NotFound("There is no such e-certificate.", "Check the identifier.")  # erased meanwhile
         at, registry, using = self.clock.now(), self.seals.registry, self.seals.using
         legal = registry.get(draft.seal_id)
-        further = decode_further(self.seals, documents["further"])
+        further = decode_further(self.seals, documents[DocumentKind.FURTHER])
         used = []
         for seal in (legal, *(each.seal for each in further)):
             using.check_usable(seal, draft.authority_id, at, type_short=draft.type_short, caller=caller)
             in_use = using.open(seal)
-            is_for_abroad = seal is legal and documents[FOR_ABROAD] is not None
+            is_for_abroad = seal is legal and documents[DocumentKind.FOR_ABROAD] is not None
             stamping = stamping_suite(seal.suite, for_abroad=is_for_abroad)
             if stamping is not seal.suite:
                 in_use = replace(in_use, stamped_by=stamping.digest)
             used.append((seal, in_use, self.pki.time_stamp_authority(stamping)))
-        letterhead = self.laying_out.letterhead(draft.authority_id) if documents["source"] is None else None
+        letterhead = (
+            self.laying_out.letterhead(draft.authority_id) if documents[DocumentKind.SOURCE] is None else None
+        )
         return Prepared(draft, caller, None, documents, used, further, letterhead)
 
     def _store(self, made: Sequence[_Sealed]) -> list[SealedECertificate | TrustError]:
@@ -171,11 +185,11 @@ class Stamping:
                 if counted is None:
                     continue  # a limit of a day has to be counted by one process at a time
                 rows = ecertificates_sql.lock_ecertificates(connection, ids)
-                stored = ecertificates_sql.documents_of(connection, ids, ["sealed"])
+                stored = ecertificates_sql.documents_of(connection, ids, [DocumentKind.SEALED])
                 sealed: dict[int, bytes] = {}
                 for each, used in zip(made, uses, strict=True):
                     draft = each.prepared.draft
-                    before = stored.get((draft.ecertificate_id, "sealed")) or sealed.get(
+                    before = stored.get((draft.ecertificate_id, DocumentKind.SEALED)) or sealed.get(
                         draft.ecertificate_id
                     )
                     row = rows.get(draft.ecertificate_id)
@@ -184,7 +198,7 @@ class Stamping:
                         answers.append(SealedECertificate(draft, before))
                         continue
                     try:
-                        _check_is_there(row, draft, step="DRAFT")
+                        _check_is_there(row, draft, step=Step.DRAFT)
                         counted.use(used, draft.ecertificate_id, each.at, by=each.prepared.caller)
                     except RequestError as exc:
                         answers.append(exc)
@@ -201,9 +215,9 @@ class Stamping:
         (legal, in_use, tsa), *others = prepared.seals
         draft, documents, further = prepared.draft, prepared.documents, prepared.further
         size_mm = (legal.width_mm, legal.height_mm)
-        source = documents["source"]
+        source = documents[DocumentKind.SOURCE]
         if source is not None:
-            asked = PlaceOnPage(*json.loads(documents["place"] or b""))
+            asked = PlaceOnPage(*json.loads(documents[DocumentKind.PLACE] or b""))
             place = place_seal(source, asked, size_mm).place
             fields = fields_for(further, place)
             sealed = seal_department_pdf(

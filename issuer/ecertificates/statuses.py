@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.issuing import Issuing, Outcome
+from issuer.ecertificates.kinds import Step
 from issuer.operations import sql as operations_sql
 from issuer.operations.model import STATUS_KINDS, Operation, OperationKind
 from issuer.operations.operations import Operations
@@ -123,7 +124,7 @@ class Statuses:
         """If a replacement of this e-certificate was given up half-way and nobody has it in hand, completes it if the
         new version is sealed, and otherwise takes it back, so that it stands in the way of no other act."""
         with self.issuing.database.read() as connection:
-            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             operation = (
                 operations_sql.find_operation(connection, row.pending_operation)
                 if row.pending_operation is not None
@@ -145,7 +146,7 @@ class Statuses:
 
     def _announce(self, actor: Actor, pid: bytes, act: StatusAct, reason: str, note: str) -> Operation:
         with self.issuing.database.write() as connection:
-            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             _check_issuer(actor, row.authority_id)
             next_status(Status(row.status), act)
             operation = self.operations.announce(
@@ -187,7 +188,7 @@ class _Completing:
                 newer = ecertificates_sql.next_version_of(connection, row.id or 0)
                 if newer is None:
                     return None
-                if newer.step not in ("ISSUED", "ERASED"):
+                if newer.step not in (Step.ISSUED, Step.ERASED):
                     raise Conflict("The new version is being issued.", "Try again in a minute.")
         # Not `after` a certain entry: while the act is under way, a later version may be appended for the archive.
         return act_request(operation, row)

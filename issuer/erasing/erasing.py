@@ -23,6 +23,7 @@ from sqlalchemy.engine import Connection
 from issuer.archive import sql as archive_sql
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.issuing import Issuing
+from issuer.ecertificates.kinds import Step
 from issuer.ecertificates.statuses import act_request
 from issuer.erasing import sql as erasing_sql
 from issuer.operations import sql as operations_sql
@@ -103,7 +104,7 @@ class Erasing:
         self, actor: Actor, pid: bytes, basis: str, requested_by: str, approved_by: str
     ) -> Operation:
         with self.issuing.database.write() as connection:
-            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             if Status(row.status) not in (Status.REVOKED, Status.REPLACED):
                 raise Conflict(
                     f"An e-certificate that is {row.status} cannot be erased.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from issuer.ecertificates.kinds import Step
 from issuer.ecertificates.sql import (
     DocumentRow,
     ECertificateRow,
@@ -57,7 +58,7 @@ def erase_ecertificate(connection: Connection, erasure: Operation) -> tuple[dict
             "issued_sha256": None,
             "archive_due_at": None,
             "status_reason": None,
-            "step": "ERASED",
+            "step": Step.ERASED,
             "pending_operation": None,
         },
     )

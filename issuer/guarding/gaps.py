@@ -12,6 +12,7 @@ import logging
 from dataclasses import dataclass
 
 from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.kinds import Step
 from issuer.guarding import sql as guarding_sql
 from issuer.operations import sql as operations_sql
 from issuer.operations.lives import STATUS_OF_LIFE
@@ -89,7 +90,7 @@ def follow_ledger(database: Database, log: Log, clock: Clock) -> int:
         with database.write() as connection:
             row = tables.row_at(connection, "ecertificate", (ecertificate_id,))
             known = operations_sql.last_entry_seq(connection, ecertificate_id)
-            if row is None or row["step"] != "ISSUED" or (known is not None and known >= entry.seq):
+            if row is None or row["step"] != Step.ISSUED or (known is not None and known >= entry.seq):
                 continue
             operations_sql.note_done(
                 connection,

@@ -35,6 +35,7 @@ from typing import Any, Final
 import cbor2
 from sqlalchemy.engine import Connection
 
+from issuer.ecertificates.kinds import Step
 from issuer.guarding import sql as guarding_sql
 from issuer.operations import sql as operations_sql
 from issuer.operations.lives import STATUS_AFTER, STATUS_OF_LIFE
@@ -189,7 +190,7 @@ class RegisterGuard:
         elif table in WITH_MAC:
             if not self.has_good_mac(table, row):
                 raise _edited(table, "its MAC is not right")
-            if table == "ecertificate" and row["step"] == "ISSUED":
+            if table == "ecertificate" and row["step"] == Step.ISSUED:
                 return self._check_issued(row)
         return row
 
@@ -204,7 +205,11 @@ class RegisterGuard:
             row = tables.row_at(connection, table, key)
             mac = self._mac_of_recorded(table, row) if row is not None else b""
             rows.append([table, list(key), mac])
-        return self._store(connection, rows, is_enrolment=False) if rows else None
+        if not rows:
+            return None
+        announced = self._store(connection, rows, is_enrolment=False)
+        guarding_sql.raise_version(connection)
+        return announced
 
     def complete(self, announced: object) -> None:
         """Appends the event of a committed transaction. Before the log is attached, `attach` does that; while the

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from issuer.ecertificates.kinds import Step
 from issuer.guarding.guarding import WITH_MAC, RegisterGuard
 from issuer.operations import sql
 from ledger.log import Log
@@ -64,7 +65,7 @@ def check_register(
             read += len(rows)
             if table == "ecertificate":
                 # The entry of a sealed one may exist already without being noted in the row.
-                issued += sum(row["entry_seq"] is not None or row["step"] == "SEALED" for row in rows)
+                issued += sum(row["entry_seq"] is not None or row["step"] == Step.SEALED for row in rows)
                 found += _check_ecertificates(database, log, guard, rows)
             else:
                 found += [_finding(table, row) for row in rows if not guard.has_good_mac(table, row)]
@@ -102,7 +103,7 @@ def _unfitting(
     for row in rows:
         if not guard.has_good_mac("ecertificate", row):
             yield row, "It was edited or put in by another hand."
-        elif row["step"] == "ISSUED":
+        elif row["step"] == Step.ISSUED:
             entry = entries.get(row["entry_seq"])
             ref = ecertificate_ref(bytes(row["pid"]), bytes(row["ref_salt"]))
             if entry is None or (entry.kind, entry.ref) != (EntryKind.ISSUED, ref):

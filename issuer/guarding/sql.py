@@ -36,6 +36,26 @@ class RegisterEventRow(SQLModel, table=True):
     commitment: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), unique=True, nullable=False))
 
 
+class RegisterHeadRow(SQLModel, table=True):
+    """One row. `version` grows with each transaction that changes a recorded row, in the order of their commits, as the
+    row is locked until then. It says when to look again, and decides nothing."""
+
+    __tablename__ = "register_head"
+    id: int = Field(sa_column=sa.Column(BigKey, primary_key=True, autoincrement=False))
+    version: int = Field(sa_type=sa.BigInteger)
+
+
+def raise_version(connection: Connection) -> None:
+    """Called last in a transaction that changes recorded rows."""
+    table = table_of(RegisterHeadRow)
+    connection.execute(sa.update(table).values(version=table.c.version + 1))
+
+
+def register_version(connection: Connection) -> int:
+    table = table_of(RegisterHeadRow)
+    return int(connection.execute(sa.select(table.c.version)).scalar() or 0)
+
+
 def register_events(connection: Connection) -> list[RegisterEventRow]:
     """All register events, oldest first."""
     table = table_of(RegisterEventRow)

@@ -19,6 +19,7 @@ from trust.storage.tables import (
     blob,
     insert,
     one_row,
+    personal_text,
     set_sequence,
     table_of,
     update,
@@ -40,14 +41,14 @@ class OperationRow(SQLModel, table=True):
     id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
     ecertificate_id: int = Field(sa_type=sa.BigInteger, index=True)
     kind: str = Field(sa_type=_KIND)
-    reason: str | None = None
-    note: str | None = None
+    reason: str | None = personal_text(nullable=True)
+    note: str | None = personal_text(nullable=True)
     caller: str | None = None
-    requested_by: str | None = None
-    approved_by: str | None = None
-    decided_by: str | None = None
+    requested_by: str | None = personal_text(nullable=True)
+    approved_by: str | None = personal_text(nullable=True)
+    decided_by: str | None = personal_text(nullable=True)
     decided_for: str | None = None
-    decided_name: str | None = None
+    decided_name: str | None = personal_text(nullable=True)
     actor: str = Field(max_length=64)
     salt: bytes = blob()
     at: int = Field(sa_type=sa.BigInteger)

@@ -23,22 +23,19 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from issuer.catalogue import load_profile
-from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.drafting import display_fields
-from issuer.presenting import sql as presenting_sql
 from issuer.presenting.presenting import Level, Presentation
 from issuer.service import IssuerService
 from trust.audit.trail import Act, AuditEvent
 from trust.encoding.codes import STEP_SECONDS
-from trust.encoding.digests import sha256
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
 from trust.encoding.qr import live_code_svg
 from trust.model.actor import HOLDER, ActorKind
+from trust.model.ecertificate import IssuedECertificate
 from trust.model.errors import NotFound
 from trust.model.status import Status
 from trust.pdf.drawing import decode_png
 from trust.people.sessions import WALLET, WALLET_HOURS, WebSession
-from trust.storage import tables
 from trust.web.forms import read_form
 from trust.web.shell import Shell, language_of, route_class
 from trust.words.language import Language
@@ -51,6 +48,7 @@ _SHOW_HOURS = 0.25
 _LEVELS = tuple(Level)
 _HOLDERS_OWN = 4  # above every presentation's disclosure level: fields for holder and issuer only
 _LOOKS = 50
+_CARDS = 50
 _ACTS = ("rescinded", "penalty", "cancelled")  # 撤销, 吊销 and 注销 are three acts
 _PID = re.compile(r"[0-9a-fA-F]{32}")
 _TOKEN = re.compile(r"[A-Za-z0-9]{16,64}")
@@ -61,12 +59,12 @@ _CHECKS_HERE = ("verify:pdf", "verify:printed-code", "verify:scan")
 class Owned:
     """An e-certificate of the session's holder."""
 
-    row: ecertificates_sql.ECertificateRow
+    issued: IssuedECertificate
     data: ECertificateData
 
     @property
     def pid(self) -> bytes:
-        return bytes(self.row.pid)
+        return self.issued.pid
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +87,24 @@ def wallet_router(shell: Shell[IssuerService]) -> APIRouter:
     # --- getting in and out ---
 
     @router.get("/wallet")
-    def wallet(request: Request) -> Response:
+    def wallet(request: Request, after: str = "") -> Response:
+        """`after`: the public id of the last e-certificate on the page before."""
         session = shell.session(request, WALLET)
         if session is None:
             return shell.page(request, "wallet_closed.html", problem=None)
-        cards = [_card(shell, owned, language_of(request)) for owned in _all_of(shell, session)]
+        last = bytes.fromhex(after) if _PID.fullmatch(after) else None
+        listed, after_this = _page_of(shell, session, last)
+        cards = [_card(shell, owned, language_of(request)) for owned in listed]
         cards.sort(
             key=lambda card: not card["may_be_shown"]
         )  # first those that can be shown; each part newest first
-        return shell.page(request, "wallet.html", cards=cards, close_token=session.form_token("close"))
+        return shell.page(
+            request,
+            "wallet.html",
+            cards=cards,
+            more=after_this.hex() if after_this is not None else "",
+            close_token=session.form_token("close"),
+        )
 
     @router.post("/wallet/open")
     async def open_by_link(request: Request) -> Response:
@@ -143,7 +150,7 @@ def wallet_router(shell: Shell[IssuerService]) -> APIRouter:
             "wallet_detail.html",
             card=_card(shell, owned, language),
             fields=_fields(owned, _HOLDERS_OWN, language),
-            row=owned.row,
+            issued=owned.issued,
             looks=_looks(shell, owned, language),
         )
 
@@ -162,7 +169,7 @@ def wallet_router(shell: Shell[IssuerService]) -> APIRouter:
         pdf = shell.service.issuing.issued_file(owned.pid)
         shell.access.trail.note(HOLDER.ref, Act("download", "given", owned.pid))
         # Other programs list downloads by name, so the name has the type and the serial, but no person's name.
-        name = f"{owned.row.type_short}-{owned.row.serial}.pdf"
+        name = f"{owned.issued.type_short}-{owned.issued.serial}.pdf"
         headers = {
             "content-disposition": f'attachment; filename="{name}"',
             "cache-control": "private, no-store",
@@ -207,52 +214,48 @@ def _owned(shell: Shell[IssuerService], request: Request, pid: str) -> Owned:
         raise missing  # a malformed address, whether signed in or not
     wanted = bytes.fromhex(pid)
     session = shell.wallet(request)
-    with shell.service.database.read() as connection:
-        row = ecertificates_sql.find_ecertificate(connection, pid=wanted, step="ISSUED")
-        if row is None or session.subject not in ecertificates_sql.holder_refs_of(connection, row.id or 0):
-            raise missing
-        data = ecertificates_sql.get_document(connection, row.id or 0, "data")
-    return Owned(row, decode_ecertificate_data(data))
+    return _as_owned(shell.service.issuing.held(session.subject, wanted))
 
 
-def _all_of(shell: Shell[IssuerService], session: WebSession) -> list[Owned]:
-    with shell.service.database.read() as connection:
-        rows = ecertificates_sql.ecertificates_of_holder(connection, session.subject)
-        return [
-            Owned(
-                row, decode_ecertificate_data(ecertificates_sql.get_document(connection, row.id or 0, "data"))
-            )
-            for row in rows
-        ]
+def _as_owned(issued: IssuedECertificate) -> Owned:
+    return Owned(issued, decode_ecertificate_data(issued.data))
+
+
+def _page_of(
+    shell: Shell[IssuerService], session: WebSession, after: bytes | None
+) -> tuple[list[Owned], bytes | None]:
+    """A page of what the holder has, newest first, and the one after which the next page begins."""
+    found = shell.service.issuing.of_holder(session.subject, after=after, limit=_CARDS + 1)
+    return [_as_owned(each) for each in found[:_CARDS]], found[_CARDS - 1].pid if len(
+        found
+    ) > _CARDS else None
 
 
 def _card(shell: Shell[IssuerService], owned: Owned, language: Language) -> dict[str, Any]:
     """An e-certificate in the list: type, issuer, number, term, and state."""
-    profile = load_profile(owned.row.type_short)
-    authority = shell.service.authorities.get(owned.row.authority_id)
+    profile = load_profile(owned.issued.type_short)
+    authority = shell.service.authorities.get(owned.issued.authority_id)
     begins, ends = owned.data.validity()
     state = _state_of(owned, shell.service.clock.now())
     return {
         "pid": owned.pid.hex(),
         "type_name": profile.name.en if language == "en" else profile.name.zh,
         "issuer": (authority.name_en if language == "en" else authority.name_zh) or authority.name_zh,
-        "number": owned.row.number,
+        "number": owned.issued.number,
         "begins": begins.isoformat(),
         "ends": ends.isoformat() if ends else None,
         "state": state,
-        "act": owned.row.status_reason if owned.row.status_reason in _ACTS else "",
-        "reason": owned.row.status_reason if state == Status.SUSPENDED.value else "",
-        "since": tables.from_micros(owned.row.status_at).isoformat()
-        if owned.row.status_at is not None
-        else None,
+        "act": owned.issued.status_reason if owned.issued.status_reason in _ACTS else "",
+        "reason": owned.issued.status_reason if state == Status.SUSPENDED.value else "",
+        "since": owned.issued.status_at.isoformat() if owned.issued.status_at is not None else None,
         "may_be_shown": state in (Status.VALID.value, "NOT_YET"),
     }
 
 
 def _state_of(owned: Owned, at: datetime) -> str:
     begins, ends = owned.data.validity()
-    if owned.row.status != Status.VALID.value:
-        return owned.row.status
+    if owned.issued.status is not Status.VALID:
+        return owned.issued.status.value
     if ends is not None and at > ends:
         return "EXPIRED"
     return "NOT_YET" if at < begins else Status.VALID.value
@@ -269,13 +272,12 @@ def _looks(shell: Shell[IssuerService], owned: Owned, language: Language) -> lis
     """Views by others, newest first: redeemed live codes, and files or printed codes that were checked here."""
     looks = [
         Viewing(
-            tables.from_micros(row.used_at),
-            row.used_by or text(language, "wallet.someone"),
-            text(language, f"level.{Level(row.level).name}"),
-            shown_purpose(row.purpose, language),
+            shown.at,
+            shown.by or text(language, "wallet.someone"),
+            text(language, f"level.{shown.level.name}"),
+            shown_purpose(shown.purpose, language),
         )
-        for row in shell.service.presenting.history([owned.row.id or 0], _LOOKS)
-        if row.used_at is not None
+        for shown in shell.service.presenting.history(owned.pid, _LOOKS)
     ]
     for event in shell.access.trail.of(owned.pid, actions=_CHECKS_HERE, limit=_LOOKS):
         kind = event.action.partition(":")[2]
@@ -324,11 +326,10 @@ def _presentation(shell: Shell[IssuerService], request: Request, owned: Owned) -
         session = base64.b32decode(shell.cookie(request, SHOW))
     except (binascii.Error, ValueError):
         return None
-    with shell.service.database.read() as connection:
-        row = tables.one_row(connection, presenting_sql.PresentationRow, session_hash=sha256(session))
-    if row is None or row.ecertificate_id != owned.row.id:
+    try:
+        return shell.service.presenting.look(session, owned.pid)
+    except NotFound:
         return None
-    return shell.service.presenting.look(session)
 
 
 def _state(

@@ -14,6 +14,7 @@ from enum import IntEnum
 
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.issuing import Issuing
+from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.ecertificates.reading import issued_from
 from issuer.presenting import sql as presenting_sql
 from trust.audit.trail import Act
@@ -56,6 +57,16 @@ class Presentation:
     expires_at: datetime
     used_at: datetime | None = None
     used_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A presentation that somebody redeemed. `by` is empty for the public."""
+
+    at: datetime
+    by: str
+    purpose: str
+    level: Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,7 @@ class Presenting:
         at = self.issuing.clock.now()
         session = self.issuing.entropy.bytes(10)
         with self.issuing.database.write() as connection:
-            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step="ISSUED")
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             if not actor.sees(row.authority_id):
                 raise NotFound("There is no such e-certificate.", "Check the public id.")
             act = Act("present", level.name, pid=pid, purpose=purpose)
@@ -127,11 +138,12 @@ class Presenting:
         handle = encode_live_handle(LiveHandle(presentation.session, step), self.server_key)
         return live_url(self.issuing.host, handle), presentation.started_at + (step + 1) * _STEP
 
-    def look(self, session: bytes) -> Presentation:
-        """The state of a session, for the holder's own page. Raises `NotFound`."""
+    def look(self, session: bytes, pid: bytes) -> Presentation:
+        """The state of a session in which this e-certificate is shown, for the holder's own page. Raises `NotFound`."""
         with self.issuing.database.read() as connection:
             row = tables.one_row(connection, presenting_sql.PresentationRow, session_hash=sha256(session))
-        if row is None:
+            of = ecertificates_sql.pids_of(connection, [row.ecertificate_id]) if row is not None else {}
+        if row is None or of.get(row.ecertificate_id) != pid:
             raise NotFound("There is no such presentation.")
         return Presentation(
             session,
@@ -183,10 +195,16 @@ class Presenting:
             )
         return Redeemed("USED", None, row.purpose, level, used_at)
 
-    def history(self, ecertificate_ids: list[int], limit: int = 50) -> list[presenting_sql.PresentationRow]:
-        """The presentations of these e-certificates, newest first."""
+    def history(self, pid: bytes, limit: int = 50) -> list[Shown]:
+        """To whom an e-certificate was shown, newest first. Raises `NotFound`."""
         with self.issuing.database.read() as connection:
-            return presenting_sql.presentations_of(connection, ecertificate_ids, limit)
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid)
+            rows = presenting_sql.presentations_of(connection, [row.id or 0], limit)
+        return [
+            Shown(tables.from_micros(each.used_at), each.used_by or "", each.purpose, Level(each.level))
+            for each in rows
+            if each.used_at is not None
+        ]
 
     def _shown(self, ecertificate_id: int) -> IssuedECertificate:
         with self.issuing.database.read() as connection:
@@ -194,4 +212,6 @@ class Presenting:
             if ecertificates_sql.is_changing(connection, row):
                 # Do not show an e-certificate as valid that is about to be revoked.
                 raise Conflict("The status is being changed at this moment.", "Scan again.", code="TRY_LATER")
-            return issued_from(row, ecertificates_sql.get_document(connection, ecertificate_id, "data"))
+            return issued_from(
+                row, ecertificates_sql.get_document(connection, ecertificate_id, DocumentKind.DATA)
+            )

@@ -11,6 +11,7 @@ from sqlmodel import Field, SQLModel
 from trust.storage.tables import (
     believed,
     blob,
+    personal_text,
     table_of,
 )
 
@@ -19,13 +20,13 @@ class PresentationRow(SQLModel, table=True):
     __tablename__ = "presentation"
     session_hash: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
     ecertificate_id: int = Field(sa_type=sa.BigInteger, index=True)
-    purpose: str
-    audience: str | None = None
+    purpose: str = personal_text()
+    audience: str | None = personal_text(nullable=True)
     level: int
     started_at: int = Field(sa_type=sa.BigInteger)
     expires_at: int = Field(sa_type=sa.BigInteger)
     used_at: int | None = Field(default=None, sa_type=sa.BigInteger)
-    used_by: str | None = None
+    used_by: str | None = personal_text(nullable=True)
     stopped_at: int | None = Field(default=None, sa_type=sa.BigInteger)
     mac: bytes | None = blob(nullable=True)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from sqlalchemy.engine import Connection
 
 from issuer.catalogue import TypeProfile
 from issuer.ecertificates import sql as ecertificates_sql
@@ -24,7 +26,6 @@ from issuer.pki.outside_tsas import list_outside_tsas
 from issuer.pki.pki import Pki
 from issuer.publishing import sql as publishing_sql
 from issuer.publishing.entries import list_anchors, list_members
-from issuer.seals import sql as seals_sql
 from issuer.seals.lifecycle import Seals
 from keys import sql as keys_sql
 from keys.custody import KeyPurpose
@@ -32,6 +33,7 @@ from keys.pki.build import Profile
 from keys.suites import Suite
 from ledger.lifecycle import Life
 from ledger.log import AppendRequest, Log
+from ledger.logkeys import LogKeys
 from ledger.note import format_vkey
 from ledger.proof import DetachedReceipt, format_detached_receipt, parse_detached_receipt
 from trust.encoding import cose, jws
@@ -120,6 +122,8 @@ class Publishing:
     catalogue: Mapping[str, TypeProfile]
     host: str
     log: Log
+    register_version: Callable[[Connection], int]
+    """A number that grows with each change of a recorded row (`issuer.guarding`)."""
     witness_policy: str = ""
     closed_ledgers: Sequence[TrustedLedgerKey] = ()
     """The keys of the ledgers before this one (`ledger.closing`)."""
@@ -203,6 +207,22 @@ class Publishing:
         return finished
 
     def _present_state(self, at: datetime) -> TrustList:
+        """What the list has to say now. Read again only when a recorded row or a key of the ledger has changed."""
+        with self.pki.database.read() as connection:
+            version = self.register_version(connection)
+        keys = self.log.stored_keys()
+        at = at.astimezone(UTC).replace(microsecond=0)
+        match self._at_hand.get("state"):
+            case (known_version, known_keys, TrustList() as known) if (known_version, known_keys) == (
+                version,
+                keys,
+            ):
+                return replace(known, issued_at=at, next_update=at + _NEXT_UPDATE, valid_until=at + _VALID)
+        state = self._read_state(at, keys)
+        self._at_hand["state"] = (version, keys, state)
+        return state
+
+    def _read_state(self, at: datetime, keys: LogKeys) -> TrustList:
         with self.pki.database.read() as connection:
             rows = sorted(tables.all_rows(connection, pki_sql.CaRow), key=lambda row: row.id)
             cas = {row.id: row for row in rows}
@@ -210,7 +230,6 @@ class Publishing:
             numbers = ecertificates_sql.status_list_numbers(connection)
             outside_tsas = list_outside_tsas(connection)
             anchors, members = list_anchors(connection), list_members(connection)
-        at = at.astimezone(UTC).replace(microsecond=0)
         return TrustList(
             seq=1,
             issued_at=at,
@@ -219,8 +238,7 @@ class Publishing:
             hosts=(self.host.upper(),),
             ledger_origin=self.log.keys.origin,
             ledger_keys=tuple(
-                TrustedLedgerKey(format_vkey(key.vkey), key.from_size, key.until_size)
-                for key in self.log.stored_keys().keys
+                TrustedLedgerKey(format_vkey(key.vkey), key.from_size, key.until_size) for key in keys.keys
             )
             + tuple(self.closed_ledgers),
             authorities=tuple(
@@ -264,17 +282,6 @@ class Publishing:
         return [p.short for p in self.catalogue.values() if set(p.who_may_issue) & set(functions)]
 
     def _trusted_seals(self) -> tuple[TrustedSeal, ...]:
-        """The seals for the trust list, cached until something changes in the register."""
-        with self.pki.database.read() as connection:
-            version = seals_sql.seals_version(connection)
-        match self._at_hand.get("seals"):
-            case (known_version, tuple(known)) if known_version == version:
-                return known
-        found = self._read_seals()
-        self._at_hand["seals"] = (version, found)
-        return found
-
-    def _read_seals(self) -> tuple[TrustedSeal, ...]:
         listed, idle = [], self.seals.registry.idle()
         for seal in self.seals.registry.list():
             if seal.state not in _IN_TRUST_LIST:

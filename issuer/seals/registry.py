@@ -154,7 +154,7 @@ class SealRegistry:
     def idle(self) -> dict[str, Sequence[Idle]]:
         """By seal, the intervals in which it was frozen or lost."""
         with self.pki.database.read() as connection:
-            rows = tables.all_rows(connection, seals_sql.SealEventRow)
+            rows = seals_sql.idle_events(connection)
         found: dict[str, Any] = {}
         for row in rows:
             intervals = found.setdefault(row.seal_id, [])

@@ -7,15 +7,21 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
 from issuer.operations.model import Operation
-from issuer.pki.sql import CaRow, OcspResponderRow, SealIdentityRow
+from issuer.pki.sql import CaRow, OcspResponderRow
 from trust.model.errors import StorageError
+from trust.model.seal import SealAct
 from trust.storage.tables import (
     BigKey,
     all_rows,
+    believed,
     blob,
     one_row,
+    personal_blob,
+    personal_text,
     table_of,
 )
+
+_IDLE = f"act IN ('{SealAct.FREEZE}', '{SealAct.REPORT_LOST}', '{SealAct.UNFREEZE}')"
 
 
 class SealRow(SQLModel, table=True):
@@ -29,22 +35,22 @@ class SealRow(SQLModel, table=True):
     __tablename__ = "seal"
     id: str = Field(primary_key=True, max_length=64)
     authority_id: str = Field(foreign_key="authority.id", index=True, max_length=32)
-    name: str
+    name: str = personal_text()
     second_line: str
     suite: str = Field(max_length=32)
     shape: str = Field(max_length=16)
     width_mm: float
     height_mm: float
-    artwork: bytes | None = blob(nullable=True)
+    artwork: bytes | None = personal_blob(nullable=True)
     renews: str | None = Field(default=None, max_length=64)
-    applied_by: str = Field(max_length=64)
+    applied_by: str = personal_text(64)
     key_id: str | None = Field(default=None, max_length=64)
     ca_id: str | None = Field(default=None, max_length=64)
     identity_id: str | None = Field(default=None, unique=True, max_length=32)
     cert: bytes | None = blob(nullable=True)
-    picture_svg: str | None = None
-    picture_pdf: bytes | None = blob(nullable=True)
-    seal_data: bytes | None = blob(nullable=True)
+    picture_svg: str | None = personal_text(nullable=True)
+    picture_pdf: bytes | None = personal_blob(nullable=True)
+    seal_data: bytes | None = personal_blob(nullable=True)
     policy: str = "{}"
     state: str = Field(max_length=16)
     state_since: int = Field(sa_type=sa.BigInteger)
@@ -64,14 +70,17 @@ class SealEventRow(SQLModel, table=True):
     id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
     seal_id: str = Field(index=True, max_length=64)
     act: str = Field(max_length=16)
-    by: str = Field(max_length=64)
-    note: str
-    detail: str
+    by: str = personal_text(64)
+    note: str = personal_text()
+    detail: str = personal_text()
     at: int = Field(sa_type=sa.BigInteger)
     effective_at: int = Field(sa_type=sa.BigInteger)
     salt: bytes = blob()
     operation_id: int = Field(sa_type=sa.BigInteger)
     entry_seq: int | None = Field(default=None, sa_type=sa.BigInteger)
+    __table_args__ = (
+        sa.Index("seal_event_idle", "id", sqlite_where=sa.text(_IDLE), postgresql_where=sa.text(_IDLE)),
+    )
 
 
 class SealUseRow(SQLModel, table=True):
@@ -95,8 +104,8 @@ class SealApprovalRow(SQLModel, table=True):
     id: int | None = Field(default=None, sa_column=sa.Column(BigKey, primary_key=True, autoincrement=True))
     seal_id: str = Field(max_length=64)
     count: int
-    requested_by: str = Field(max_length=64)
-    approved_by: str | None = Field(default=None, max_length=64)
+    requested_by: str = personal_text(64)
+    approved_by: str | None = personal_text(64, nullable=True)
     expires_at: int = Field(sa_type=sa.BigInteger)
     used_at: int | None = Field(default=None, sa_type=sa.BigInteger)
 
@@ -125,24 +134,11 @@ def seal_uses_since(connection: Connection, seal_id: str, since: int) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
-def seals_version(connection: Connection) -> tuple[int, ...]:
-    """A value that changes with each change to a made seal or to a certificate from outside.
-
-    Every change of a seal writes or completes an event in its own transaction. Events are counted, because the highest
-    number is not enough: concurrent transactions may commit in another order than their numbers.
-    """
-    event, identity = table_of(SealEventRow), table_of(SealIdentityRow)
-    events = sa.select(
-        sa.func.count(),
-        sa.func.max(event.c.id),
-        sa.func.count(event.c.entry_seq),
-        sa.func.max(event.c.entry_seq),
-    ).select_from(event)
-    identities = sa.select(
-        sa.func.count(), sa.func.count(identity.c.revoked_at), sa.func.sum(identity.c.revoked_at)
-    ).select_from(identity)
-    found = (*connection.execute(events).one(), *connection.execute(identities).one())
-    return tuple(int(value or 0) for value in found)
+def idle_events(connection: Connection) -> list[SealEventRow]:
+    """The steps that take seals out of use and back, in their order. Raises `StorageError` (ROW_EDITED)."""
+    event = table_of(SealEventRow)
+    rows = connection.execute(sa.select(event).where(sa.text(_IDLE)).order_by(event.c.id)).all()
+    return [believed(connection, SealEventRow, row) for row in rows]
 
 
 def x509_certs_under(connection: Connection, ca_id: str) -> list[bytes]:

@@ -96,7 +96,9 @@ def make_folder_of_0008(folder: Path, sandbox: Sandbox, fill: Any) -> None:
         )
         for index in ("audit_number", "audit_uid", "audit_not_sealed", "operation_not_done"):
             register.execute(f"DROP INDEX {index}")
+        register.execute("DROP INDEX seal_event_idle")
         register.execute("DROP TABLE audit_batch")
+        register.execute("DROP TABLE register_head")
         for column in _AUDIT_SINCE_0012:
             register.execute(f"ALTER TABLE audit DROP COLUMN {column}")
         for column in _OPERATION_SINCE_0011:

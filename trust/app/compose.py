@@ -38,6 +38,7 @@ from issuer.guarding.anchoring import TrailAnchors
 from issuer.guarding.gaps import leave_gaps
 from issuer.guarding.guarding import RegisterGuard
 from issuer.guarding.register_check import RegisterChecking, RegisterFinding, check_register
+from issuer.guarding.sql import register_version
 from issuer.operations.operations import Operations
 from issuer.operations.sql import is_anything_held, release
 from issuer.pki.identities import SealIdentities
@@ -421,6 +422,7 @@ def _put_together(
         load_catalogue(),
         settings.host,
         log,
+        register_version,
         published_policy(ledger.policy) if ledger.policy else "",
         [key for each in closed.values() for key in each],
     )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
-from trust.storage.tables import BigKey, blob, table_of
+from trust.storage.tables import BigKey, blob, personal_text, table_of
 
 # SQLite keeps no length, and does not change types.
 _ACTOR = sa.String(96).with_variant(sa.String(64), "sqlite")
@@ -32,11 +32,11 @@ class AuditRow(SQLModel, table=True):
     at: int = Field(sa_type=sa.BigInteger)
     actor: str = Field(sa_type=_ACTOR)
     organisation: str | None = None
-    actor_name: str | None = None
+    actor_name: str | None = personal_text(nullable=True)
     action: str = Field(sa_type=_ACTION)
     pid: bytes | None = Field(default=None, sa_column=sa.Column(sa.LargeBinary(16), nullable=True))
     subject: str | None = None
-    purpose: str | None = None
+    purpose: str | None = personal_text(nullable=True)
     purpose_salt: bytes | None = blob(nullable=True)
     purpose_commit: bytes | None = blob(nullable=True)
     outcome: str = Field(sa_type=_OUTCOME)

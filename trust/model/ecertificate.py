@@ -94,6 +94,7 @@ class IssuedECertificate:
     pid: bytes
     identifier: str
     number: str
+    serial: str
     type_short: str
     type_version: int
     authority_id: str

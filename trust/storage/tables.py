@@ -36,6 +36,33 @@ def from_micros(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 
 
+class PersonalText(sa.TypeDecorator[str]):
+    """Text about a person, or written by somebody about one. The one type of all such columns, so that how they are
+    stored is decided here."""
+
+    impl = sa.String
+    cache_ok = True
+
+
+class PersonalBytes(sa.TypeDecorator[bytes]):
+    """As `PersonalText`, for bytes: files, pictures, encoded fields."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+
+def personal_text(length: int | None = None, *, nullable: bool = False) -> Any:
+    """A column of personal text; `length` is the most characters it may have."""
+    column: sa.Column[str] = sa.Column(PersonalText(length), nullable=nullable)
+    return Field(default=None, sa_column=column) if nullable else Field(sa_column=column)
+
+
+def personal_blob(*, nullable: bool = False) -> Any:
+    """A column of personal bytes."""
+    column: sa.Column[bytes] = sa.Column(PersonalBytes(), nullable=nullable)
+    return Field(default=None, sa_column=column) if nullable else Field(sa_column=column)
+
+
 def blob(*, nullable: bool = False) -> Any:
     return Field(sa_column=sa.Column(sa.LargeBinary, nullable=nullable))
 

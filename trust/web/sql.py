@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
-from trust.storage.tables import table_of
+from trust.storage.tables import personal_blob, table_of
 
 
 class IdempotencyRow(SQLModel, table=True):
@@ -14,7 +14,7 @@ class IdempotencyRow(SQLModel, table=True):
     key: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
     body_hash: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), nullable=False))
     status: int | None = None
-    answer: bytes | None = Field(default=None, sa_column=sa.Column(sa.LargeBinary, nullable=True))
+    answer: bytes | None = personal_blob(nullable=True)
     created_at: int = Field(sa_type=sa.BigInteger, index=True)
 
 

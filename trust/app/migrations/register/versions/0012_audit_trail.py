@@ -1,10 +1,14 @@
-"""An audit trail whose rows have MACs and are chained in batches, and who decided on an operation."""
+"""An audit trail whose rows have MACs and are chained in batches, and who decided on an operation.
+
+The version of recorded rows, so that what is derived from them is made again only when one has changed."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0012"
 down_revision = "0011"
+
+_IDLE = "act IN ('freeze', 'report-lost', 'unfreeze')"
 
 
 def upgrade() -> None:
@@ -45,5 +49,23 @@ def upgrade() -> None:
     if op.get_bind().dialect.name != "sqlite":
         for name, length in (("actor", 96), ("action", 48), ("outcome", 64)):
             op.alter_column("audit", name, type_=sa.String(length))
+    op.create_table(
+        "register_head",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            primary_key=True,
+            autoincrement=False,
+        ),
+        sa.Column("version", sa.BigInteger, nullable=False),
+    )
+    op.execute("INSERT INTO register_head (id, version) VALUES (1, 1)")
+    op.create_index(
+        "seal_event_idle",
+        "seal_event",
+        ["id"],
+        sqlite_where=sa.text(_IDLE),
+        postgresql_where=sa.text(_IDLE),
+    )
     for name in ("decided_by", "decided_for", "decided_name"):
         op.add_column("operation", sa.Column(name, sa.String, nullable=True))
