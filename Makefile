@@ -7,7 +7,7 @@ PACKAGES := trust issuer verifier ledger keys
 # Test processes: two more than cores, as some tests wait for browsers and clocks.
 JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 
-.PHONY: demo test check lint types arrows format bench bench-ledger bench-audit bench-seal bench-archive bench-verify fuzz serve lock sbom house settings clean
+.PHONY: demo test check lint types arrows format bench bench-ledger bench-audit bench-register bench-seal bench-archive bench-verify fuzz serve lock sbom house settings clean
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The locks are complete, so nothing is resolved: pip would take a newer release of what a locked package asks for.
@@ -74,6 +74,9 @@ bench-ledger: $(VENV)/tested
 
 bench-audit: $(VENV)/tested
 	$(BIN)/python -m bench.audit_load
+
+bench-register: $(VENV)/tested
+	$(BIN)/python -m bench.register_load
 
 bench-seal: $(VENV)/tested
 	$(BIN)/python -m bench.seal_load $(if $(SHORT),--short)

@@ -13,10 +13,12 @@ are read, and they must lead to the stored root, or `LedgerHalted` is raised.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import hmac
 import threading
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +38,8 @@ _AT_ONCE: Final = 1024
 _GOOD_FOR_SECONDS: Final = 0.02
 _KEPT_EVERY: Final = 4096
 _WORTH_KEEPING: Final = 256
+_REMEMBERED: Final = 100_000
+"""The changes of lives that are remembered one by one."""
 _TODO: Final = "Run `yinzheng ledger recheck`, find out who changed the database, and restore it."
 
 
@@ -63,6 +67,17 @@ class StandingFile:
             write_durably(self.path, hmac.digest(self.key, encoded, "sha256") + encoded)
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Lives by ref. `size` is that of the log, `seen` a number that changes with each life. `is_all`: all that is not
+    listed is VALID; otherwise it has not changed."""
+
+    size: int
+    seen: int
+    lives: Mapping[bytes, Life]
+    is_all: bool
+
+
 class Standing:
     """The e-certificates that are not in force. Any number of threads may ask."""
 
@@ -75,6 +90,9 @@ class Standing:
         self._lives: dict[bytes, Life] = {}
         self._register_events: list[tuple[int, bytes]] = []
         self._changed_at = 0
+        self._changes: list[tuple[int, bytes]] = []
+        self._changes_from = 1  # 0 asks for all
+        self._subjects: dict[bytes, int] = {}
         self._issued = 0
         self._kept_size = 0
         self._looked_at = float("-inf")
@@ -84,39 +102,49 @@ class Standing:
                 self._tree = CompactRange(size, edge)
                 self._lives = {ref: Life(life) for ref, life in lives.items()}
                 self._register_events = [(seq, commit) for seq, commit in events]
-                self._changed_at = self._kept_size = size
+                self._changed_at = self._kept_size = self._changes_from = size
 
     def life_of(self, ref: bytes) -> Life:
-        """The life of the e-certificate with this `ref`; VALID also if there is none. Raises as `not_in_force`."""
+        """The life of the e-certificate with this `ref`; VALID also if there is none. Raises as `changes_since`."""
         with self._turn:
             self._catch_up()
             return self._lives.get(ref, Life.VALID)
 
-    def not_in_force(self) -> tuple[int, int, dict[bytes, Life]]:
-        """The size of the log, a number that changes whenever the third value does, and lives by ref of what is not in
-        force.
+    def changes_since(self, seen: int) -> Changes:
+        """The lives that changed since `Changes.seen` was this; with 0, or one from long ago, all that are not VALID.
 
         Raises `LedgerHalted` if the entries do not give the root of the stored head.
         """
         with self._turn:
             self._catch_up()
-            return self._tree.size, self._changed_at, dict(self._lives)
+            if seen < self._changes_from:
+                return Changes(self._tree.size, self._changed_at, dict(self._lives), is_all=True)
+            first = bisect.bisect_right(self._changes, seen, key=lambda each: each[0])
+            refs = {ref for _, ref in self._changes[first:]}
+            lives = {ref: self._lives.get(ref, Life.VALID) for ref in refs}
+            return Changes(self._tree.size, self._changed_at, lives, is_all=False)
+
+    def subjects_of(self, refs: Collection[bytes]) -> dict[bytes, int]:
+        """Subject ids by ref, as far as entries were read since this process began. For searching only, as these rows
+        can be edited."""
+        with self._turn:
+            return {ref: self._subjects[ref] for ref in refs if ref in self._subjects}
 
     def changed_at(self) -> int:
-        """The second value of `not_in_force` alone."""
+        """`Changes.seen` alone, of `changes_since`."""
         with self._turn:
             self._catch_up()
             return self._changed_at
 
     def register_events(self, after: int = 0) -> list[tuple[int, bytes]]:
         """Number and commitment of each REGISTER_EVENT, from the `after`-th on, oldest first. Raises as
-        `not_in_force`."""
+        `changes_since`."""
         with self._turn:
             self._catch_up()
             return self._register_events[after:]
 
     def issued(self) -> int:
-        """The number of e-certificates ever issued. Raises as `not_in_force`."""
+        """The number of e-certificates ever issued. Raises as `changes_since`."""
         with self._turn:
             self._catch_up()
             return self._issued
@@ -154,6 +182,8 @@ class Standing:
         tree = CompactRange(self._tree.size, self._tree.hashes)
         lives: dict[bytes, Life | None] = {}
         events = []
+        changes: list[tuple[int, bytes]] = []
+        subjects: dict[bytes, int] = {}
         changed_at, issued = self._changed_at, self._issued
         while tree.size < state.size:
             with self._database.read() as connection:
@@ -175,6 +205,9 @@ class Standing:
                     after = _next(before or Life.VALID, entry.kind, entry.seq)
                     lives[entry.ref] = after if after is not Life.VALID else None
                     changed_at = entry.seq + 1
+                    changes.append((changed_at, entry.ref))
+                    if row.subject_id is not None:
+                        subjects[entry.ref] = row.subject_id
         if tree.root() != state.root:
             raise LedgerHalted(
                 f"The entries do not give the root of the stored head (size {state.size}).", _TODO
@@ -186,6 +219,13 @@ class Standing:
             else:
                 self._lives[ref] = life
         self._register_events += events
+        self._changes += changes
+        self._subjects.update(subjects)
+        if len(self._changes) > 2 * _REMEMBERED:
+            for _, ref in self._changes[:-_REMEMBERED]:
+                self._subjects.pop(ref, None)
+            self._changes_from = self._changes[-_REMEMBERED - 1][0]
+            del self._changes[:-_REMEMBERED]
         if tree.size - self._kept_size >= _KEPT_EVERY:
             self._keep()
 

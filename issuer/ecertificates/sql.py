@@ -105,6 +105,8 @@ class ECertificateRow(SQLModel, table=True):
             postgresql_where=sa.text("pending_operation IS NOT NULL"),
         ),
         sa.Index("ecertificate_number", "authority_id", "type_short", "number"),
+        # Clerks type a number, and not always whose.
+        sa.Index("ecertificate_number_alone", "number"),
     )
 
 

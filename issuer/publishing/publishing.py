@@ -19,25 +19,23 @@ from sqlalchemy.engine import Connection
 from issuer.catalogue import TypeProfile
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.operations import sql as operations_sql
-from issuer.operations.lives import STATUS_OF_LIFE
 from issuer.operations.model import Operation, OperationKind
 from issuer.pki import sql as pki_sql
 from issuer.pki.outside_tsas import list_outside_tsas
 from issuer.pki.pki import Pki
 from issuer.publishing import sql as publishing_sql
 from issuer.publishing.entries import list_anchors, list_members
+from issuer.publishing.places import Places
 from issuer.seals.lifecycle import Seals
 from keys import sql as keys_sql
 from keys.custody import KeyPurpose
 from keys.pki.build import Profile
 from keys.suites import Suite
-from ledger.lifecycle import Life
 from ledger.log import AppendRequest, Log
 from ledger.logkeys import LogKeys
 from ledger.note import format_vkey
 from ledger.proof import DetachedReceipt, format_detached_receipt, parse_detached_receipt
 from trust.encoding import cose, jws
-from trust.encoding.commitment import ecertificate_ref
 from trust.encoding.digests import sha256
 from trust.encoding.entry import NO_REF, EntryKind
 from trust.encoding.status_list import (
@@ -46,7 +44,6 @@ from trust.encoding.status_list import (
     StatusList,
     decode_status_list,
     encode_status_list,
-    pack,
 )
 from trust.encoding.trust_list import (
     TYP,
@@ -69,7 +66,6 @@ from trust.model.errors import (
     LedgerHalted,
     Malformed,
     NotFound,
-    StorageError,
     VerificationError,
 )
 from trust.model.seal import SealState
@@ -124,6 +120,7 @@ class Publishing:
     log: Log
     register_version: Callable[[Connection], int]
     """A number that grows with each change of a recorded row (`issuer.guarding`)."""
+    places: Places
     witness_policy: str = ""
     closed_ledgers: Sequence[TrustedLedgerKey] = ()
     """The keys of the ledgers before this one (`ledger.closing`)."""
@@ -318,8 +315,7 @@ class Publishing:
         """
         with self.pki.database.read() as connection:
             newest = publishing_sql.newest_status_list(connection, number)
-        size, changed_at, lives = self.log.standing.not_in_force()
-        packed = self._packed(number, changed_at, lives)
+        size, packed = self.places.packed(number)
         listed = _listed(newest) if newest is not None else None
         if newest is not None and listed is not None:
             age = at - listed.issued_at
@@ -352,61 +348,6 @@ class Publishing:
         signature = key.sign(cose.to_be_signed(protected, b"", payload))
         encoded = cose.encode_sign1(protected, payload, cose.raw_signature(row.suite, signature))
         return self._store_status_list(number, encoded, size, at)
-
-    def _packed(self, number: int, changed_at: int, lives: Mapping[bytes, Life]) -> bytes:
-        """The list's content, cached until the set of what is not in force changes in the ledger (`changed_at`)."""
-        match self._at_hand.get(f"packed {number}"):
-            case (known_at, bytes(known)) if known_at == changed_at:
-                return known
-        places = self._places(lives)
-        packed = pack(
-            {
-                places[ref][1]: STATUS_OF_LIFE[life]
-                for ref, life in lives.items()
-                if ref in places and places[ref][0] == number
-            }
-        )
-        self._at_hand[f"packed {number}"] = (changed_at, packed)
-        return packed
-
-    def _places(self, lives: Mapping[bytes, Life]) -> dict[bytes, tuple[int, int]]:
-        """List and index of these e-certificates by ref, each from a row that matches its ref and MAC.
-
-        Raises `StorageError` (ROW_EDITED) if a row is missing. After a recovery the log may contain e-certificates that
-        the register does not know; they are in no list.
-        """
-        known = self._at_hand.setdefault("places", {})
-        assert isinstance(known, dict)
-        missing = {ref for ref in lives if ref not in known or lives[ref] is Life.ERASED}
-        if missing:
-            subjects = {
-                ref: subject for ref, subject in self.log.subjects_not_in_force().items() if ref in missing
-            }
-            with self.pki.database.read() as connection:
-                rows = ecertificates_sql.ecertificates_with(connection, subjects.values())
-                known.update(_found_places(subjects, rows, lives))
-                if lost := {ref for ref in missing if ref not in known}:
-                    refs = (
-                        (ecertificate_ref(pid, salt), subject)
-                        for subject, pid, salt, _, _ in ecertificates_sql.places_in_lists(connection)
-                        if salt
-                    )
-                    subjects = {ref: subject for ref, subject in refs if ref in lost}
-                    rows = ecertificates_sql.ecertificates_with(connection, subjects.values())
-                    known.update(_found_places(subjects, rows, lives))
-            lost = {ref for ref in missing if ref not in known}
-            if lost and not self._is_restored():
-                raise StorageError(
-                    f"{len(lost)} e-certificate(s) that are not in force are gone from the register.",
-                    "Run `yinzheng ledger recheck` and find out who changed the database.",
-                    code="ROW_EDITED",
-                )
-        return known
-
-    def _is_restored(self) -> bool:
-        """True if log or register were restored, so that rows missing in the register are no sign of an attack."""
-        with self.pki.database.read() as connection:
-            return self.log.is_recovered or operations_sql.has_gap(connection)
 
     def _store_status_list(
         self, number: int, encoded: bytes, size: int, at: datetime
@@ -550,28 +491,6 @@ def _listed(row: publishing_sql.PublishedStatusListRow) -> StatusList | None:
             "the stored status list is made anew", extra={"code": exc.code, "what": f"list {row.number}"}
         )
         return None
-
-
-def _found_places(
-    subjects: Mapping[bytes, int],
-    rows: Mapping[int, ecertificates_sql.ECertificateRow],
-    lives: Mapping[bytes, Life],
-) -> dict[bytes, tuple[int, int]]:
-    """List and index by ref, from rows whose ref matches. Erased rows have no salt to compute a ref, so their
-    subject id is enough, once per row."""
-    found, used = {}, set()
-    for ref, subject in subjects.items():
-        row = rows.get(subject)
-        if row is None:
-            continue
-        if row.ref_salt:
-            is_right = ecertificate_ref(bytes(row.pid), bytes(row.ref_salt)) == ref
-        else:
-            is_right = lives[ref] is Life.ERASED and subject not in used
-            used.add(subject)
-        if is_right:
-            found[ref] = (row.status_list, row.status_index)
-    return found
 
 
 def _trusted_type(profile: TypeProfile) -> TrustedType:

@@ -58,6 +58,10 @@ _OPERATION_SINCE_0011 = (
     *("caller", "requested_by", "approved_by", "held_until"),
     *("decided_by", "decided_for", "decided_name"),
 )
+_INDEXES_SINCE_0011 = (
+    *("audit_number", "audit_uid", "audit_not_sealed", "operation_not_done", "seal_event_idle"),
+    "ecertificate_number_alone",
+)
 _AUDIT_SINCE_0012 = (
     *("number", "uid", "organisation", "actor_name", "subject", "purpose_salt", "purpose_commit", "mac"),
     "times",
@@ -94,9 +98,8 @@ def make_folder_of_0008(folder: Path, sandbox: Sandbox, fill: Any) -> None:
         register.execute(
             "UPDATE operation SET note = requested_by || '|' || approved_by WHERE kind = 'ERASED'"
         )
-        for index in ("audit_number", "audit_uid", "audit_not_sealed", "operation_not_done"):
+        for index in _INDEXES_SINCE_0011:
             register.execute(f"DROP INDEX {index}")
-        register.execute("DROP INDEX seal_event_idle")
         register.execute("DROP TABLE audit_batch")
         register.execute("DROP TABLE register_head")
         for column in _AUDIT_SINCE_0012:

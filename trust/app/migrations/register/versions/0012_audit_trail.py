@@ -67,5 +67,6 @@ def upgrade() -> None:
         sqlite_where=sa.text(_IDLE),
         postgresql_where=sa.text(_IDLE),
     )
+    op.create_index("ecertificate_number_alone", "ecertificate", ["number"])
     for name in ("decided_by", "decided_for", "decided_name"):
         op.add_column("operation", sa.Column(name, sa.String, nullable=True))
