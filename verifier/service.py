@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from trust.terminal.opening import Facade
 
 if TYPE_CHECKING:  # a command that opens nothing runs in the base install, where there is no database library
+    from trust.model.actor import Actor
     from trust.model.clock import Clock
     from verifier.checking import Checking
     from verifier.membership.keeping import MemberBundles
@@ -47,7 +48,7 @@ class VerifierService(Protocol):
 class PackageService(Protocol):
     """Packages for an e-archive, which the issuer makes and the verifier checks."""
 
-    def export_package(self, identifier: str) -> Exported:
+    def export_package(self, actor: Actor, identifier: str) -> Exported:
         """The package of one e-certificate in its current state. Raises `NotFound`."""
 
 

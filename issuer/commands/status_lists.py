@@ -9,6 +9,7 @@ import typer
 
 from issuer.service import ISSUER, IssuerService
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 from trust.terminal.opening import opened
 from trust.terminal.options import Data, Json
@@ -45,6 +46,9 @@ def accept_register(
         if not yes and not typer.confirm(question):
             raise typer.Exit(console.EXIT_FAILED)
         service.guard.enrol()
+        from trust.audit.trail import Act
+
+        service.access.trail.note(operator_here().ref, Act("register.accept", "done"))
         _follow_ledger(service)
         console.out.print(
             t("已记入账本，登记库按现状有效。", "Recorded in the ledger: the register counts as it is.")

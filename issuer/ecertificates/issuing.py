@@ -42,7 +42,7 @@ from issuer.seals.further import fields_for
 from issuer.seals.lifecycle import Seals
 from issuer.seals.registry import ESeal
 from ledger.log import Log
-from trust.audit.trail import Act
+from trust.audit.trail import Act, refusal_of
 from trust.model.actor import Actor, Permission
 from trust.model.clock import Clock, Entropy
 from trust.model.ecertificate import Application, Draft, IssuedECertificate, SealedECertificate
@@ -203,7 +203,7 @@ class Issuing(Reading):
 
     def _write_down_refused(self, actor: Actor, outcomes: Sequence[Outcome]) -> None:
         refused = [
-            Act("issue", each.error.code)
+            Act("issue", refusal_of(each.error))
             for each in outcomes
             if isinstance(each.error, NotPermitted | Conflict)
         ]

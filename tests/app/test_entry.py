@@ -176,11 +176,17 @@ def test_no_character_set_ends_a_command(files: dict[str, Path], encoding: str, 
     told = done.stdout.decode(encoding)
     assert files["rare"].name in told
     assert files["altered"].name in told
+    listed = run("--help", **more)
+    assert listed.returncode == 0, listed.stderr
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "gb2312", "ascii", "latin-1", "utf-8"])
+def test_json_is_whole_in_every_character_set(files: dict[str, Path], encoding: str) -> None:
+    """It has the texts of both languages, whichever is set."""
+    more = {"PYTHONIOENCODING": encoding}
     machine = json.loads(verify(files, "rare", **more).stdout.decode(encoding))
     assert machine["code"] == "OK"
     assert "𠮷祥示例餐饮有限公司" in json.dumps(machine, ensure_ascii=False)
-    listed = run("--help", **more)
-    assert listed.returncode == 0, listed.stderr
 
 
 def test_no_error_of_usage_is_a_verdict_of_failed() -> None:

@@ -19,6 +19,7 @@ from trust.encoding import codes, cose, kept_evidence
 from trust.encoding.archive_package import MANIFEST, METADATA_JSON
 from trust.encoding.digests import sha256
 from trust.encoding.plain_zip import decode_zip
+from trust.model.actor import OPERATOR
 from trust.model.report import Freshness
 from trust.model.status import Status
 from trust.pdf.gap import check_gaps
@@ -61,7 +62,7 @@ def genuine_parts(genuine: Genuine, folder: Path) -> dict[str, list[bytes]]:
     entries = [service.log.entry(seq) for seq in range(2)]
     vkeys = [format_vkey(key.vkey) for key in service.log.stored_keys().keys]
     issued, _ = genuine.world.issue(9)
-    package = service.export_package(issued.identifier).package
+    package = service.export_package(OPERATOR, issued.identifier).package
     files = decode_zip(package, max_bytes=len(package)).files
     seals = SealDataWorld.at(folder)
     seal_data = service.seals.using.open(service.seals.registry.get("chuncheng-market-sm2")).seal_data

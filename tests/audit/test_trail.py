@@ -91,13 +91,13 @@ def test_a_refusal_is_written_down_and_changes_nothing(world: World) -> None:
     stranger = client_of("yunling-transport")
     with pytest.raises(NotPermitted):
         world.service.statuses.change(stranger, issued.pid, StatusAct.REVOKE, reason="penalty")
-    assert acts(world, issued.pid)[-1] == ("client:abcdefghij", "revoke", "NOT_PERMITTED")
+    assert acts(world, issued.pid)[-1] == ("client:abcdefghij", "revoke", "refused NOT_PERMITTED")
     assert world.service.issuing.issued(pid=issued.pid).status.value == "VALID"
     seal = "chuncheng-market-sm2"
     with pytest.raises(NotPermitted):
         world.service.seals.freeze(stranger, seal)
     event = newest(world)
-    assert (event.action, event.subject, event.outcome) == ("seal.freeze", seal, "NOT_PERMITTED")
+    assert (event.action, event.subject, event.outcome) == ("seal.freeze", seal, "refused NOT_PERMITTED")
 
 
 def test_who_may_not_is_refused_whatever_the_face(world: World) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from support.world import World
 
+from trust.model.actor import OPERATOR
+
 
 def test_the_report_in_a_package_fits_a_phone_in_both_languages(
     world: World, launch_alone: Callable[[Any], Any]
@@ -16,7 +18,9 @@ def test_the_report_in_a_package_fits_a_phone_in_both_languages(
     from playwright.sync_api import sync_playwright
 
     issued, _ = world.issue()
-    with zipfile.ZipFile(io.BytesIO(world.service.export_package(issued.identifier).package)) as package:
+    with zipfile.ZipFile(
+        io.BytesIO(world.service.export_package(OPERATOR, issued.identifier).package)
+    ) as package:
         pages = {name: package.read(name).decode() for name in package.namelist() if name.endswith(".html")}
     assert len(pages) == 2
     with sync_playwright() as playwright:

@@ -56,7 +56,7 @@ def archived(world: World, number: int) -> Exported:
     world.clock.advance(days=1)
     (renewal,) = world.service.archiving.renew(OPERATOR, [issued.pid])
     assert renewal.error is None
-    return world.service.export_package(issued.identifier)
+    return world.service.export_package(OPERATOR, issued.identifier)
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ def test_a_revoked_licence_is_as_good_a_record_as_any(world: World) -> None:
     issued, _ = world.issue()
     world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
     world.clock.advance(seconds=10)
-    made = world.service.export_package(issued.identifier)
+    made = world.service.export_package(OPERATOR, issued.identifier)
     only(made.checked, {})
     assert (made.checked.report.verdict, made.checked.report.code) == (Verdict.FAILED, "REVOKED")
     assert made.later_versions == 0

@@ -78,9 +78,10 @@ from trust.app.keeping import Keeper, make_keeper
 from trust.app.settings import OutsideTsaSettings, Settings
 from trust.app.stores import Stores, opened_stores
 from trust.audit.sealer import Sealer
-from trust.audit.trail import Trail
+from trust.audit.trail import Act, Trail
 from trust.encoding.well_known import BUNDLE_TYPE
 from trust.fetching import fetch_named, get, post
+from trust.model.actor import Actor
 from trust.model.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trust.model.errors import OperationalError
 from trust.people.access import Access, open_access
@@ -196,8 +197,9 @@ class Service:
     def check_register(self) -> Sequence[RegisterFinding]:
         return check_register(self.database, self.log, self.guard, documents=True)[1]
 
-    def export_package(self, identifier: str) -> Exported:
-        issued = self.issuing.named(identifier)
+    def export_package(self, actor: Actor, identifier: str) -> Exported:
+        issued = self.looking_up.get(actor, self.issuing.named(identifier).pid)
+        self.access.trail.note(actor.ref, Act("export-package", "given", issued.pid))
         files = self.exporting.files(issued)
         return add_report(files, issued.identifier, self.clock.now(), self.sandbox, four_properties_page)
 

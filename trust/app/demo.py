@@ -376,7 +376,7 @@ def _archive(run: _Run) -> None:
         path = run.out / "licences" / f"{name}-archived.pdf"
         path.write_bytes(service.archiving.file(issued.pid))
     name, issued = kept[-1]
-    exported = service.export_package(issued.identifier)
+    exported = service.export_package(OPERATOR, issued.identifier)
     (run.out / "archive").mkdir(exist_ok=True)
     (run.out / "archive" / f"{name}.zip").write_bytes(exported.package)
     at = service.clock.now()

@@ -24,7 +24,7 @@ from trust.audit.rows import RowKey, fields_of, purpose_commit
 from trust.audit.sql import AuditRow
 from trust.model.actor import PUBLIC, Actor, ActorRef
 from trust.model.clock import Clock, Entropy
-from trust.model.errors import Conflict, NotPermitted
+from trust.model.errors import Conflict, NotPermitted, TrustError
 from trust.storage.sql import Database
 from trust.storage.tables import from_micros, insert_rows, to_micros
 
@@ -104,14 +104,14 @@ class Trail:
     def refusals(
         self, actor: Actor, action: str, *, pid: bytes | None = None, subject: str | None = None
     ) -> Iterator[None]:
-        """Writes down that the act in this block was refused, with the code of the error, which is raised again.
+        """Writes down that the act in this block was refused ("refused CONFLICT"), and raises the error again.
 
         Mistakes in what was typed are no refusals.
         """
         try:
             yield
         except (NotPermitted, Conflict) as exc:
-            self.note(actor.ref, Act(action, exc.code, pid, subject))
+            self.note(actor.ref, Act(action, refusal_of(exc), pid, subject))
             raise
 
     def count(self, action: str, outcome: str, pid: bytes | None = None) -> None:
@@ -199,6 +199,11 @@ class Trail:
                 limit=limit,
             )
         return [_audit_event(row) for row in rows]
+
+
+def refusal_of(error: TrustError) -> str:
+    """The outcome of an act that was refused."""
+    return f"refused {error.code}"
 
 
 def _audit_event(row: AuditRow) -> AuditEvent:

@@ -9,6 +9,7 @@ import typer
 
 from trust.model.errors import Malformed
 from trust.terminal import console
+from trust.terminal.actors import operator_here
 from trust.terminal.console import t
 from trust.terminal.instants import instant
 from trust.terminal.opening import opened
@@ -33,7 +34,7 @@ def export(
     json: Json = False,
 ) -> None:
     with opened(ctx, PACKAGES, data) as service:
-        made = service.export_package(identifier)
+        made = service.export_package(operator_here(), identifier)
     out.write_bytes(made.package)
     if not made.later_versions and not json:
         console.err.print(

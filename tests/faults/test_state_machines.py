@@ -1,0 +1,107 @@
+"""The lives of e-certificates, seals, operations and the ledger as state machines, with deaths at every commit.
+
+Some dozen steps each in the suite; `-m long` takes ten thousand and more.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+from support.killed_ledger import Place
+from support.machines import MACHINES, LedgerLife
+from support.postgres import make_database
+from support.world import World, make_world
+
+from trust.sandbox.workers import Sandbox
+
+_numbers = itertools.count()
+Opener = Callable[[], Callable[[], World]]
+SHORT, LONG = (4, 25), (700, 50)
+"""Examples, and steps of each."""
+
+
+@pytest.fixture
+def opener(request: pytest.FixtureRequest, template_folder: Path, tmp_path: Path, sandbox: Sandbox) -> Opener:
+    """Makes a new world in a copy of the template, and gives what opens it again."""
+
+    def new() -> Callable[[], World]:
+        folder = tmp_path / f"{next(_numbers)}"
+        if request.param == "sqlite":
+            shutil.copytree(template_folder, folder)
+            return lambda: make_world(folder, sandbox=sandbox)
+        template, *urls = request.getfixturevalue("postgres_template")
+        server = request.getfixturevalue("postgres_server")
+        shutil.copytree(template, folder)
+        database, lock = (make_database(server, url) for url in urls)
+        return lambda: make_world(folder, database_url=database, lock_url=lock, sandbox=sandbox)
+
+    return new
+
+
+def go(machine: type[RuleBasedStateMachine], size: tuple[int, int]) -> None:
+    examples, steps = size
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+            derandomize=size == SHORT,
+            database=None,
+        ),
+    )
+
+
+both = pytest.mark.parametrize(
+    "opener", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
+)
+machines = pytest.mark.parametrize("machine", MACHINES, ids=lambda each: each.__name__)
+
+
+@both
+@machines
+def test_a_life_with_deaths(machine: type[RuleBasedStateMachine], opener: Opener) -> None:
+    machine.opener = staticmethod(opener)
+    go(machine, SHORT)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@both
+@machines
+def test_a_long_life_with_deaths(machine: type[RuleBasedStateMachine], opener: Opener) -> None:
+    machine.opener = staticmethod(opener)
+    go(machine, LONG)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Place]:
+    def new() -> Place:
+        folder = tmp_path / f"{next(_numbers)}"
+        folder.mkdir()
+        if request.param == "sqlite":
+            return Place.sqlite(folder)
+        server = request.getfixturevalue("postgres_server")
+        return Place(folder / "ledger", make_database(server), make_database(server))
+
+    return new
+
+
+def test_a_ledger_with_deaths(place: Callable[[], Place]) -> None:
+    LedgerLife.place = staticmethod(place)
+    go(LedgerLife, SHORT)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_long_ledger_with_deaths(place: Callable[[], Place]) -> None:
+    LedgerLife.place = staticmethod(place)
+    go(LedgerLife, LONG)
