@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from support.killed_ledger import Place
-from support.machines import MACHINES, LedgerLife
+from support.machines import MACHINES, LedgerLife, SealLives
 from support.postgres import make_database
 from support.world import World, make_world
 
@@ -54,7 +54,7 @@ def go(machine: type[RuleBasedStateMachine], size: tuple[int, int]) -> None:
             deadline=None,
             phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
-            derandomize=size == SHORT,
+            derandomize=size != LONG,
             database=None,
         ),
     )
@@ -63,20 +63,20 @@ def go(machine: type[RuleBasedStateMachine], size: tuple[int, int]) -> None:
 both = pytest.mark.parametrize(
     "opener", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
 )
-machines = pytest.mark.parametrize("machine", MACHINES, ids=lambda each: each.__name__)
 
 
 @both
-@machines
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda each: each.__name__)
 def test_a_life_with_deaths(machine: type[RuleBasedStateMachine], opener: Opener) -> None:
     machine.opener = staticmethod(opener)
-    go(machine, SHORT)
+    # A seal takes half a second to be drawn and made.
+    go(machine, (2, 15) if machine is SealLives else SHORT)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @both
-@machines
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda each: each.__name__)
 def test_a_long_life_with_deaths(machine: type[RuleBasedStateMachine], opener: Opener) -> None:
     machine.opener = staticmethod(opener)
     go(machine, LONG)

@@ -5,13 +5,14 @@ Data folders of any earlier version are upgraded when they are opened. A folder 
 
 from __future__ import annotations
 
+from collections.abc import Set
+from functools import lru_cache
 from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.engine import Connection
 
 from trust.model.errors import OperationalError
 from trust.storage.sql import Database
@@ -32,21 +33,36 @@ def migrate_ledger(database: Database) -> None:
 
 
 def _migrate(database: Database, line: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(files("trust.app").joinpath("migrations", line)))
-    config.set_main_option("version_table", f"{line}_version")
+    config = _config(line)
+    head, known = _revisions(line)
     with database.write() as connection:
         serialise(connection, "migrations")  # if several processes start at once, one migrates
-        _check_known(connection, config, line)
+        context = MigrationContext.configure(connection, opts={"version_table": f"{line}_version"})
+        present = set(context.get_current_heads())
+        if present == {head}:
+            return
+        _check_known(present, known)
         config.attributes["connection"] = connection
         config.attributes["version_table"] = f"{line}_version"
         command.upgrade(config, "head")
 
 
-def _check_known(connection: Connection, config: Config, line: str) -> None:
-    context = MigrationContext.configure(connection, opts={"version_table": f"{line}_version"})
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    strange = set(context.get_current_heads()) - known
+def _config(line: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(files("trust.app").joinpath("migrations", line)))
+    config.set_main_option("version_table", f"{line}_version")
+    return config
+
+
+@lru_cache
+def _revisions(line: str) -> tuple[str | None, frozenset[str]]:
+    """The newest revision, and all of them."""
+    scripts = ScriptDirectory.from_config(_config(line))
+    return scripts.get_current_head(), frozenset(each.revision for each in scripts.walk_revisions())
+
+
+def _check_known(present: Set[str], known: Set[str]) -> None:
+    strange = present - known
     if strange:
         raise OperationalError(
             f"The data was written by a newer version of the program (schema {', '.join(sorted(strange))}).",
