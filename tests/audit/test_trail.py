@@ -136,6 +136,21 @@ def test_who_may_not_is_refused_whatever_the_face(world: World) -> None:
     assert service.log.size == size
 
 
+def test_an_administrator_of_one_department_administers_no_keys(world: World) -> None:
+    bound, clients = client_of("chuncheng-market"), world.service.access.clients
+    for attempt in (
+        lambda: clients.create_api_key(bound, "x", authority_id=None, scopes=["admin"], days=1),
+        lambda: clients.create_api_key(
+            bound, "x", authority_id="chuncheng-market", scopes=["verify"], days=1
+        ),
+        lambda: clients.list_api_keys(bound),
+        lambda: clients.revoke_api_key(bound, "k" * 10),
+        lambda: world.service.access.sessions.end_sessions(bound, key_id="k" * 10),
+    ):
+        with pytest.raises(NotPermitted):
+            attempt()
+
+
 def test_an_act_of_somebody_who_lost_the_right_meanwhile_is_completed_in_their_name(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

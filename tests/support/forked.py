@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 
 from support.limits import HANG_SECONDS
 
@@ -18,8 +21,9 @@ _PROGRAMS = Path(__file__).resolve().parents[1] / "faults"
 class Forked:
     """One job, in a process of its own. `lines` is what it has said so far."""
 
-    def __init__(self, parent: subprocess.Popen[bytes]) -> None:
+    def __init__(self, parent: subprocess.Popen[bytes], said: Queue[bytes]) -> None:
         self._parent = parent
+        self._said = said
         self.lines: list[str] = []
         self.exit: int | None = None
         self.pid = int(self.read_until("pid"))
@@ -48,8 +52,7 @@ class Forked:
 
     def _read_line(self) -> bool:
         if self.exit is None:
-            assert self._parent.stdout is not None
-            line = self._parent.stdout.readline().decode()
+            line = self._said.get(timeout=HANG_SECONDS).decode()
             assert line, "the parent of the process has died"
             if line.startswith("exit "):
                 self.exit = int(line.split()[1])
@@ -66,26 +69,40 @@ class Forked:
 
 
 class Forking:
-    """Starts one job after the other."""
+    """Starts one job after the other. What they say is read at once, so that none waits for another to be listened to,
+    with a lock that the other wants."""
 
     def __init__(self, parent: subprocess.Popen[bytes]) -> None:
         self._parent = parent
+        self._said: Queue[bytes] = Queue()
+        Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self._parent.stdout is not None
+        for line in self._parent.stdout:
+            self._said.put(line)
+        self._said.put(b"")
 
     def start(self, job: str, **arguments: object) -> Forked:
         assert self._parent.stdin is not None
         self._parent.stdin.write(json.dumps({"job": job, **arguments}).encode() + b"\n")
         self._parent.stdin.flush()
-        return Forked(self._parent)
+        return Forked(self._parent, self._said)
 
 
 @contextmanager
 def forking(program: str = "ledger_child.py") -> Iterator[Forking]:
     """A parent of forks that runs this program of tests/faults."""
     command = [sys.executable, str(_PROGRAMS / program)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as parent:
         try:
             yield Forking(parent)
         finally:
             assert parent.stdin is not None
             parent.stdin.close()
-            parent.wait(timeout=HANG_SECONDS)
+            try:
+                parent.wait(timeout=HANG_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(parent.pid, signal.SIGKILL)  # what a failed test left running
+                raise

@@ -58,7 +58,7 @@ class ApiClients:
         self, actor: Actor, label: str, *, authority_id: str | None, scopes: Sequence[str], days: int
     ) -> str:
         """Makes a key and returns its text, which cannot be shown again. Raises `Malformed`."""
-        actor.check_may(Permission.ADMINISTER, authority_id)
+        check_administers(actor)
         if not label.strip() or len(label) > _MAX_LABEL or not label.isprintable():
             raise Malformed(f"A label has 1 to {_MAX_LABEL} printable characters.", "Say who uses the key.")
         unknown = sorted(set(scopes) - set(SCOPES))
@@ -117,7 +117,7 @@ class ApiClients:
         """Revokes the key and ends every desk session that it opened. Idempotent. Raises `NotFound`."""
         at = to_micros(self.clock.now())
         with self.trail.refusals(actor, "revoke-key", subject=key_id):
-            actor.check_may(Permission.ADMINISTER)
+            check_administers(actor)
             if actor.kind is ActorKind.CLIENT and actor.actor_id == key_id:
                 raise Conflict("A key does not revoke itself.", "Use another, or the command line.")
         with self.database.write() as connection:
@@ -127,10 +127,21 @@ class ApiClients:
             self.trail.record(connection, actor.ref, Act("revoke-key", "done", subject=key_id))
 
     def list_api_keys(self, actor: Actor) -> list[ApiKey]:
-        actor.check_may(Permission.ADMINISTER)
+        check_administers(actor)
         with self.database.read() as connection:
             rows = all_rows(connection, ApiKeyRow)
         return sorted((_api_key(row) for row in rows), key=lambda key: (key.created_at, key.key_id))
+
+
+def check_administers(actor: Actor) -> None:
+    """Raises `NotPermitted` unless the actor may administer, and for all departments: a key of one could otherwise make
+    itself one for all."""
+    actor.check_may(Permission.ADMINISTER)
+    if actor.organisation is not None:
+        raise NotPermitted(
+            "The key is bound to a department, and keys of all departments stand here.",
+            "Use a key that is bound to none.",
+        )
 
 
 def _client(row: ApiKeyRow, kind: ActorKind) -> Actor:

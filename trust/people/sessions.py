@@ -17,7 +17,7 @@ from trust.model.actor import Actor, ActorKind, Permission
 from trust.model.clock import Clock, Entropy
 from trust.model.errors import NotFound, NotPermitted
 from trust.people import sql
-from trust.people.api_clients import ApiClients, base32, unauthenticated
+from trust.people.api_clients import ApiClients, base32, check_administers, unauthenticated
 from trust.people.sql import WebSessionRow
 from trust.storage.sql import Database
 from trust.storage.tables import all_rows, from_micros, insert, one_row, to_micros
@@ -104,7 +104,7 @@ class Sessions:
 
     def list_sessions(self, actor: Actor) -> list[OpenSession]:
         """The open sessions, the newest last."""
-        actor.check_may(Permission.ADMINISTER)
+        check_administers(actor)
         now = to_micros(self.clock.now())
         with self.database.read() as connection:
             rows = [row for row in all_rows(connection, WebSessionRow) if row.expires_at > now]
@@ -117,7 +117,7 @@ class Sessions:
 
         Raises `NotFound` if there is none.
         """
-        actor.check_may(Permission.ADMINISTER)
+        check_administers(actor)
         with self.database.write() as connection:
             rows = [
                 row
