@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +264,40 @@ def test_rows_from_before_there_were_macs_are_taken_as_they_are_once(world: Worl
         connection.execute(sa.insert(AUDIT), [old])
     world.service.sealer.seal()
     assert findings(world) == [(3, "ADDED")]
+
+
+def test_very_many_old_rows_are_all_taken_over(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trust.audit.sealer.BATCH", 5)
+    with world.service.database.write() as connection:
+        connection.execute(sa.delete(AUDIT))
+        connection.execute(sa.delete(BATCHES))
+        old = {"at": 1, "actor": "desk:a", "action": "verify:pdf", "outcome": "PASSED OK", "purpose": "x"}
+        connection.execute(sa.insert(AUDIT), [old] * 23)
+    assert world.service.sealer.seal() == 23
+    assert findings(world) == []
+
+
+def test_rounds_do_not_write_down_what_is_counted_before_its_minute(world: World) -> None:
+    trail, sealer = world.service.access.trail, world.service.sealer
+    for _ in range(20):
+        trail.count("verify:pdf", "PASSED OK")
+        sealer.seal()
+        world.clock.advance(seconds=1)
+    assert trail.list(actor="public") == []
+    world.clock.advance(seconds=60)
+    sealer.seal()  # nobody comes any more, and it is written down all the same
+    assert [each.times for each in trail.list(actor="public")] == [20]
+
+
+def test_many_processes_anchor_no_more_often_than_one(world: World) -> None:
+    trail, sealer, every = world.service.access.trail, world.service.sealer, timedelta(seconds=30)
+    anchored = 0
+    for _ in range(60):
+        trail.note(OPERATOR.ref, Act("read-file", "given"))
+        sealer.seal()
+        anchored += sealer.anchor(unless_since=every) > 0
+        world.clock.advance(seconds=2)
+    assert anchored in (4, 5)
 
 
 def _set(where: int, **values: object) -> Callable[[sa.Connection], object]:

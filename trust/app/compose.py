@@ -576,6 +576,7 @@ def _forget_answers(database: Database, clock: Clock) -> None:
 def _seal_at_the_end(sealer: Sealer) -> None:
     """Chains what was written down since the last round, as after a command."""
     with contextlib.suppress(OperationalError):  # the next one does
+        sealer.trail.flush()
         sealer.seal()
 
 

@@ -45,7 +45,13 @@ def make_keeper(
         rounds.append(Round("checking the register", checking.run_pass, settings.check_every))
     if sealer is not None:
         rounds.append(Round("sealing the trail", _without_pause(sealer.seal), _SEAL_EVERY))
-        rounds.append(Round("anchoring the trail", _without_pause(sealer.anchor), _ANCHOR_EVERY))
+        rounds.append(
+            Round(
+                "anchoring the trail",
+                _without_pause(partial(sealer.anchor, unless_since=_ANCHOR_EVERY)),
+                _ANCHOR_EVERY,
+            )
+        )
     rounds.append(Round("scrubbing", scrubbing.run_pass, settings.scrub_every))
     for number, carry_on in enumerate(resume, 1):
         rounds.append(Round(f"resuming-{number}", _without_pause(carry_on), settings.resume_every))

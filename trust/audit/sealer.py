@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from sqlalchemy.engine import Connection
@@ -87,9 +87,10 @@ class Sealer:
     def seal(self) -> int:
         """Chains the committed rows that are in no batch yet; returns their number. Does nothing while another process
         does it."""
-        self.trail.flush()
+        self.trail.flush_due()
         count = 0
         while self._has_unsealed():
+            self._adopt_old()
             with self.trail.database.write() as connection:
                 if not try_alone(connection, "sealing the audit trail"):
                     return count
@@ -99,12 +100,20 @@ class Sealer:
                 break
         return count
 
-    def anchor(self) -> int:
-        """Anchors the newest batch, if it is not; returns its number, or 0."""
+    def anchor(self, *, unless_since: timedelta | None = None) -> int:
+        """Anchors the newest batch, if it is not; returns its number, or 0.
+
+        With `unless_since`, only if none was anchored for so long: many processes anchor no more often than one.
+        """
         with self.trail.database.read() as connection:
             batch = sql.last_batch(connection)
+            last = sql.last_anchored_at(connection)
         if batch is None or batch.operation_id is not None:
             return 0
+        if unless_since is not None and last is not None:
+            at = self.trail.clock.now()
+            if timedelta(0) <= at - from_micros(last) < unless_since:
+                return 0
         self.anchors.anchor(batch.id)
         return batch.id
 
@@ -138,11 +147,6 @@ class Sealer:
         rows = sql.unsealed(connection, BATCH)
         if not rows:
             return 0
-        if before is None:
-            # From before rows had MACs; the first sealing takes them as they are.
-            for row in rows:
-                if row.mac is None and row.uid is None:
-                    self._adopt(connection, row)
         first = before.last + 1 if before is not None else 1
         numbered = [(row, first + place) for place, row in enumerate(rows)]
         batch = AuditBatchRow(
@@ -157,6 +161,18 @@ class Sealer:
         insert_rows(connection, [batch])
         sql.number_rows(connection, [(row.id or 0, number) for row, number in numbered])
         return len(rows)
+
+    def _adopt_old(self) -> None:
+        """Gives MACs to rows from before there were any, which are taken as they are. Only before the first batch."""
+        while True:
+            with self.trail.database.read() as connection:
+                if sql.last_batch(connection) is not None or not sql.without_mac(connection, 1):
+                    return
+            with self.trail.database.write() as connection:
+                if not try_alone(connection, "sealing the audit trail"):
+                    return
+                for row in sql.without_mac(connection, BATCH):
+                    self._adopt(connection, row)
 
     def _adopt(self, connection: Connection, row: AuditRow) -> None:
         entropy = self.trail.entropy

@@ -156,6 +156,26 @@ def adopt(connection: Connection, row: AuditRow) -> None:
     )
 
 
+def without_mac(connection: Connection, limit: int) -> list[AuditRow]:
+    """Rows without a MAC and a number."""
+    table = table_of(AuditRow)
+    rows = connection.execute(
+        sa.select(table)
+        .where(table.c.number.is_(None), table.c.mac.is_(None), table.c.uid.is_(None))
+        .order_by(table.c.id)
+        .limit(limit)
+    ).all()
+    return [AuditRow(**row._mapping) for row in rows]
+
+
+def last_anchored_at(connection: Connection) -> int | None:
+    """When the newest batch that has an anchor was sealed."""
+    table = table_of(AuditBatchRow)
+    anchored = sa.select(table.c.at).where(table.c.operation_id.is_not(None))
+    found: int | None = connection.execute(anchored.order_by(table.c.operation_id.desc()).limit(1)).scalar()
+    return found
+
+
 def last_batch(connection: Connection) -> AuditBatchRow | None:
     table = table_of(AuditBatchRow)
     row = connection.execute(sa.select(table).order_by(table.c.id.desc()).limit(1)).first()

@@ -120,14 +120,19 @@ class Trail:
         with self.counts.turn:
             self.counts.since = self.counts.since or now
             self.counts.of[action, outcome, pid] += 1
-            is_due = (
-                abs(now - self.counts.since) >= _COUNTED_FOR_MICROS or len(self.counts.of) >= _MOST_COUNTED
-            )
+        self.flush_due()
+
+    def flush_due(self) -> None:
+        """Writes down what was counted, if that began a minute ago or is much."""
+        now = to_micros(self.clock.now())
+        with self.counts.turn:
+            is_old = abs(now - self.counts.since) >= _COUNTED_FOR_MICROS
+            is_due = bool(self.counts.of) and (is_old or len(self.counts.of) >= _MOST_COUNTED)
         if is_due:
             self.flush()
 
     def flush(self) -> None:
-        """Writes down what was counted."""
+        """Writes down what was counted, however little."""
         with self.counts.turn:
             counted, self.counts.of, self.counts.since = self.counts.of, Counter(), 0
         if not counted:

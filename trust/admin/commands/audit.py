@@ -98,6 +98,7 @@ def audit_export(
 )
 def audit_check(ctx: typer.Context, data: Data = None, json: Json = False) -> None:
     with opened(ctx, ADMIN, data) as service:
+        service.access.trail.flush()
         service.sealer.seal()
         service.sealer.anchor()
         checked = service.sealer.check()
