@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := trust issuer verifier ledger keys
-# Test processes: three more than cores, as some tests wait for browsers and clocks.
-JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 3)
+# Test processes: two more than cores, as some tests wait for browsers and clocks.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 
 .PHONY: demo test check lint types arrows format bench bench-ledger bench-audit bench-register bench-seal bench-archive bench-verify fuzz serve lock sbom house settings clean
 
