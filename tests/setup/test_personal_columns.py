@@ -13,6 +13,7 @@ assert trust.app.database  # it knows all tables
 _NOT_PERSONAL = {
     "api_key": {"id", "secret_hash", "label", "authority_id", "scopes"},
     "audit": {
+        # Who acted is asked for by equality; at the command line it may be somebody's name.
         *("uid", "actor", "organisation", "action", "pid", "subject", "purpose_salt", "purpose_commit"),
         *("outcome", "mac"),
     },
