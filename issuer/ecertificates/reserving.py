@@ -73,6 +73,11 @@ class _Wanted:
     def version(self) -> int:
         return self.replaced.version + 1 if self.replaced is not None else 1
 
+    @property
+    def has_successor(self) -> bool:
+        """True if what it replaces was replaced before; that successor may have been erased since."""
+        return self.replaced is not None and self.replaced.status == Status.REPLACED.value
+
 
 @dataclass(frozen=True, slots=True)
 class Reserving:
@@ -110,6 +115,8 @@ class Reserving:
             tables.serialise_all(connection, [f"request {key}" for key in asked])
             known = ecertificates_sql.lock_requests(connection, list(asked))
             new = [each for key, each in asked.items() if key not in known]
+            refused = {each.key: _replaced_already() for each in new if each.has_successor}
+            new = [each for each in new if each.key not in refused]
             if len(new) > len(places):
                 places += self.places.take(connection, len(new) - len(places), self.entropy)
             self.places.give_back(places[len(new) :])
@@ -129,6 +136,9 @@ class Reserving:
         for each in wanted:
             if isinstance(each, RequestError):
                 answers.append(each)
+                continue
+            if each.key in refused:
+                answers.append(refused[each.key])
                 continue
             if each.key not in found:
                 answers.append(NotFound("There is no stored data of this e-certificate."))
@@ -324,6 +334,12 @@ class Reserving:
             number, rest = divmod(number, len(_SERIAL_ALPHABET))
             characters.append(_SERIAL_ALPHABET[rest])
         return "".join(characters)
+
+
+def _replaced_already() -> Conflict:
+    return Conflict(
+        "The e-certificate has been replaced already.", "Replace the newest version, or issue a new one."
+    )
 
 
 def draft_of(row: ecertificates_sql.ECertificateRow, data: bytes) -> Draft:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.actors import client_of
+from support.pairs import Subject, contradictions
 from support.reports import facts_of
 from support.world import World
 
@@ -113,3 +115,19 @@ def test_what_a_crash_left_announced_is_completed(world: World) -> None:
     assert statuses.resume_pending() == 1
     assert world.verify(pdf).code == "REVOKED"
     assert statuses.resume_pending() == 0
+
+
+def test_what_was_replaced_gets_no_second_successor_when_the_first_was_erased(stored_world: World) -> None:
+    world, service = stored_world, stored_world.service
+    old, _ = world.issue(1)
+    again = dataclasses.replace(world.application(1, premises="云岭省春城市示例路12号"), replaces=old.pid)
+    newer = service.statuses.replace(OPERATOR, old.pid, again, reason="moved").issued
+    assert newer is not None
+    assert service.statuses.replace(OPERATOR, old.pid, again, reason="moved").issued == newer
+    service.statuses.change(OPERATOR, newer.pid, StatusAct.REVOKE, reason="cancelled")
+    service.erasing.erase(OPERATOR, newer.pid, basis="court-order", requested_by="clerk", approved_by="chief")
+    size = service.log.size
+    outcome = service.statuses.replace(OPERATOR, old.pid, again, reason="moved")
+    assert isinstance(outcome.error, Conflict)
+    assert service.log.size == size
+    assert contradictions(world, Subject(old.pid, 1)) == []

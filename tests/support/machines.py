@@ -106,6 +106,7 @@ class Licence:
     status: str = "VALID"
     versions: int = 0
     acts: Counter[str] = field(default_factory=Counter)
+    successor: Licence | None = None
 
 
 _AFTER = {
@@ -180,6 +181,7 @@ class ECertificates(RuleBasedStateMachine):
             newer = self._newer(licence)
             assert newer is not None
             self._add(newer, licence.subject.number)
+            licence.successor = self.acted
 
     @rule()
     def rounds(self) -> None:
