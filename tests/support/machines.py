@@ -161,9 +161,10 @@ class ECertificates(RuleBasedStateMachine):
             "REPLACED",
         ):
             after = licence.status
-        is_repeated = (
-            name == "replace" and after == licence.status
-        )  # the same request gives the same new version
+        # The same request gives the same new version, unless that was erased.
+        is_repeated = name == "replace" and after == licence.status
+        if is_repeated and licence.successor is not None and licence.successor.status == "ERASED":
+            after = None
         outcome = self.service.tries(lambda world: ACTS[name](world, licence.subject), death)
         if outcome == "done":
             assert after is not None, (name, licence)
