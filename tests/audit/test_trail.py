@@ -574,3 +574,34 @@ def test_what_waited_long_is_sealed_in_several_batches(world: World, monkeypatch
         sizes = [each.last - each.first + 1 for each in connection.execute(sa.select(BATCHES)).all()[before:]]
     assert sizes == [5, 5, 2]
     assert findings(world) == []
+
+
+@pytest.mark.postgres
+def test_what_is_sealed_during_a_check_is_no_finding(
+    stored_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL another process seals between two statements of the check."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from trust.audit import sql
+
+    trail, sealer, read = stored_world.service.access.trail, stored_world.service.sealer, sql.batches
+    sealed(stored_world)
+
+    def meanwhile() -> None:
+        trail.note(OPERATOR.ref, Act("read-file", "given"))
+        sealer.seal()
+
+    def with_more(connection: sa.Connection) -> Any:
+        for batch in read(connection):
+            yield batch
+            if batch.id == 2:
+                with ThreadPoolExecutor(1) as pool:
+                    pool.submit(meanwhile).result()
+        # As after the last portion: nothing that came since may be seen.
+        yield from (batch for batch in read(connection) if batch.last > seen)
+
+    with stored_world.service.database.read() as connection:
+        seen = max(batch.last for batch in read(connection))
+    monkeypatch.setattr(sql, "batches", with_more)
+    assert findings(stored_world) == []

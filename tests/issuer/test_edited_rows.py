@@ -673,6 +673,10 @@ def test_an_act_that_is_completed_between_two_looks_is_no_edited_row(
         "requested_by = 'x' WHERE kind = 'ISSUED'",
         "caller = 'x' WHERE kind = 'SUSPENDED'",
         "approved_by = 'x' WHERE kind = 'SUSPENDED'",
+        "decided_by = 'client:other' WHERE kind = 'SUSPENDED'",
+        "decided_by = NULL WHERE kind = 'SUSPENDED'",
+        "decided_for = 'yunling-transport' WHERE kind = 'ISSUED'",
+        "decided_name = 'another' WHERE kind = 'ISSUED'",
     ],
 )
 def test_who_asked_and_who_approved_cannot_be_changed_or_moved(attacked: Attacked, change: str) -> None:

@@ -136,12 +136,18 @@ class Database:
         if getattr(self._held, "snapshot", None) is not None:
             yield
             return
-        with self.read() as connection, remembering(connection):
-            self._held.snapshot = connection
-            try:
-                yield
-            finally:
-                self._held.snapshot = None
+        with _translated(self.name), self._readers.connect() as connection:
+            if not self.is_sqlite:
+                # By default each statement of PostgreSQL sees what was committed before it.
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                install(connection, self.guard)
+                with remembering(connection):
+                    self._held.snapshot = connection
+                    try:
+                        yield
+                    finally:
+                        self._held.snapshot = None
 
     def forget_deleted(self, tables: Sequence[str]) -> bool:
         """Ensures that deleted rows cannot be read from the files any more, as far as the database can.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,11 +80,15 @@ def audit_export(
     count = 0
     with opened(ctx, ADMIN, data) as service:
         service.sealer.seal()
+        part = out.with_name(f"{out.name}.part")  # what is called by its name is whole
         try:
-            with open(out, "x", encoding="utf-8") as file:
+            with open(part, "w", encoding="utf-8") as file:
                 for line in service.sealer.export(operator_here()):
                     file.write(json_module.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
                     count += "row" in line
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, out)
         except OSError as exc:
             raise StorageError(f"{out} cannot be written: {exc.strerror}.", "Check the disk.") from exc
     console.out.print(t(f"已导出 {count} 行。", f"{count} rows written."))
