@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from support.killed_ledger import Place
-from support.machines import MACHINES, LedgerLife, SealLives
+from support.machines import MACHINES, LedgerLife, SealLives, taken
 from support.postgres import make_database
 from support.world import World, make_world
 
@@ -22,7 +22,7 @@ from trust.sandbox.workers import Sandbox
 
 _numbers = itertools.count()
 Opener = Callable[[], Callable[[], World]]
-SHORT, LONG = (4, 25), (700, 50)
+SHORT, LONG = (14, 30), (700, 50)
 """Examples, and steps of each."""
 
 
@@ -46,6 +46,7 @@ def opener(request: pytest.FixtureRequest, template_folder: Path, tmp_path: Path
 
 def go(machine: type[RuleBasedStateMachine], size: tuple[int, int]) -> None:
     examples, steps = size
+    taken.clear()
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -58,6 +59,9 @@ def go(machine: type[RuleBasedStateMachine], size: tuple[int, int]) -> None:
             database=None,
         ),
     )
+    # Hypothesis begins with next to nothing, and few examples would be nothing else.
+    assert taken["steps"] >= 15, taken
+    assert taken["deaths"] >= 3, taken
 
 
 both = pytest.mark.parametrize(
@@ -70,7 +74,7 @@ both = pytest.mark.parametrize(
 def test_a_life_with_deaths(machine: type[RuleBasedStateMachine], opener: Opener) -> None:
     machine.opener = staticmethod(opener)
     # A seal takes half a second to be drawn and made.
-    go(machine, (2, 15) if machine is SealLives else SHORT)
+    go(machine, (7, 20) if machine is SealLives else SHORT)
 
 
 @pytest.mark.long

@@ -42,6 +42,10 @@ DEATHS: st.SearchStrategy[Death] = st.none() | st.tuples(st.integers(0, 9), st.b
 """No death, or one at this commit from now on: before (False) or after (True) it is durable."""
 
 
+taken: Counter[str] = Counter()
+"""Steps that might die, and deaths: a machine that takes none shows nothing."""
+
+
 class Died(BaseException):
     """The process is gone: nothing that catches errors sees it."""
 
@@ -87,10 +91,12 @@ class Service:
 
     def tries(self, act: Callable[[World], object], death: Death) -> str:
         """ "done", "refused" (for a reason of the caller's), or "died"; after that everything is carried on."""
+        taken["steps"] += 1
         try:
             with dying(death):
                 act(self.world)
         except Died:
+            taken["deaths"] += 1
             self.restart()
             return "died"
         except TrustError as exc:
@@ -458,10 +464,12 @@ class OperationLives(RuleBasedStateMachine):
             assert entry.commit == number.to_bytes(32, "big")
 
     def _dying(self, work: Callable[[], object], death: Death) -> None:
+        taken["steps"] += 1
         try:
             with dying(death):
                 work()
         except Died:
+            taken["deaths"] += 1
             at = self.service.world.clock.at
             self.service.world.close()
             self.service.world = self.service._open()
@@ -545,10 +553,12 @@ class LedgerLife(RuleBasedStateMachine):
             assert self.seqs.setdefault(number, entry.seq) == entry.seq
 
     def _dying(self, work: Callable[[], Any], death: Death) -> bool:
+        taken["steps"] += 1
         try:
             with dying(death):
                 work()
         except Died:
+            taken["deaths"] += 1
             self._open_again()
             return False
         return True
