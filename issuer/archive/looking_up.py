@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from issuer.archive.archiving import ArchivedVersion, Archiving
 from issuer.archive.exporting import Exporting
 from issuer.ecertificates.issuing import Issuing
-from trust.audit.trail import Act, Trail
+from trust.audit.trail import Act, Trail, refusal_of
 from trust.model.actor import Actor, Permission
 from trust.model.ecertificate import IssuedECertificate
 from trust.model.errors import NotFound
@@ -30,12 +30,12 @@ class LookingUp:
     def get(self, actor: Actor, pid: bytes) -> IssuedECertificate:
         """An e-certificate by its public id."""
         actor.check_may(Permission.READ)
-        return self._own(actor, self.issuing.issued(pid=pid))
+        return self.own(actor, pid, "read")
 
     def find(self, actor: Actor, identifier: str) -> IssuedECertificate:
         """An e-certificate by its identifier."""
         actor.check_may(Permission.READ)
-        return self._own(actor, self.issuing.issued(identifier=identifier))
+        return self.own(actor, self.issuing.issued(identifier=identifier).pid, "read")
 
     def file(self, actor: Actor, pid: bytes, version: int | None) -> bytes:
         """A version of the file; 0 is the issued one, None the newest."""
@@ -58,8 +58,12 @@ class LookingUp:
         self.trail.note(actor.ref, Act("read-receipt", "given", found.pid))
         return der
 
-    @staticmethod
-    def _own(actor: Actor, found: IssuedECertificate) -> IssuedECertificate:
+    def own(self, actor: Actor, pid: bytes, action: str) -> IssuedECertificate:
+        """An e-certificate that the actor is about to act on; that somebody tried with another authority's is written
+        down."""
+        found = self.issuing.issued(pid=pid)
         if not actor.sees(found.authority_id):
-            raise NotFound("There is no such e-certificate.", "Check the public id.")
+            missing = NotFound("There is no such e-certificate.", "Check the public id.")
+            self.trail.note(actor.ref, Act(action, refusal_of(missing), pid))
+            raise missing
         return found

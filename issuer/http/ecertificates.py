@@ -21,7 +21,7 @@ from issuer.shown import version_json
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.actor import Actor, Permission
 from trust.model.ecertificate import Application, IssuedECertificate
-from trust.model.errors import Malformed, NotFound
+from trust.model.errors import Malformed
 from trust.model.status import StatusAct
 from trust.sandbox.lanes import Lane
 from trust.web.api import (
@@ -300,7 +300,7 @@ def ecertificates_router(
 
             def work() -> Response:
                 who = callers.check(authorization, Permission.CHANGE_STATUS)
-                found = own(service.issuing.issued(pid=read_pid(pid)), who)
+                found = service.looking_up.own(who, read_pid(pid), act.value)
 
                 def run() -> tuple[int, dict[str, Any]]:
                     changed = service.statuses.change(who, found.pid, act, reason=body.reason, note=body.note)
@@ -346,7 +346,7 @@ def ecertificates_router(
         def work() -> Response:
             callers.check(authorization, Permission.ISSUE)
             who = callers.check(authorization, Permission.CHANGE_STATUS)
-            old = own(service.issuing.issued(pid=read_pid(pid)), who)
+            old = service.looking_up.own(who, read_pid(pid), "replace")
 
             def act() -> tuple[int, dict[str, Any]]:
                 asked = application(
@@ -373,14 +373,6 @@ def ecertificates_router(
         return await in_thread(ledger_limiter, work)
 
     return router
-
-
-def own(found: IssuedECertificate, who: Actor) -> IssuedECertificate:
-    """The e-certificate, if the caller may see it. Raises the same `NotFound` for another department's as for a
-    missing one."""
-    if not who.sees(found.authority_id):
-        raise NotFound("There is no such e-certificate.", "Check the public id.")
-    return found
 
 
 _VERSIONS_EXAMPLE = {

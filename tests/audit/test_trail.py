@@ -24,7 +24,7 @@ from trust.encoding import merkle
 from trust.encoding.digests import sha256
 from trust.encoding.entry import EntryKind
 from trust.model.actor import OPERATOR, SYSTEM, Permission, operator
-from trust.model.errors import NotPermitted, StorageError
+from trust.model.errors import NotFound, NotPermitted, StorageError
 from trust.model.status import StatusAct
 from trust.storage.tables import table_of
 
@@ -605,3 +605,18 @@ def test_what_is_sealed_during_a_check_is_no_finding(
         seen = max(batch.last for batch in read(connection))
     monkeypatch.setattr(sql, "batches", with_more)
     assert findings(stored_world) == []
+
+
+def test_who_reaches_for_what_is_anothers_is_told_nothing_and_written_down(world: World) -> None:
+    issued, _ = world.issue()
+    stranger = client_of("yunling-transport")
+    for attempt in (
+        lambda: world.service.looking_up.get(stranger, issued.pid),
+        lambda: world.service.looking_up.find(stranger, issued.identifier),
+        lambda: world.service.looking_up.file(stranger, issued.pid, 0),
+        lambda: world.service.looking_up.own(stranger, issued.pid, "revoke"),
+    ):
+        with pytest.raises(NotFound):
+            attempt()
+    refused = [(action, outcome) for _, action, outcome in acts(world, issued.pid)[1:]]
+    assert refused == [*[("read", "refused NOT_FOUND")] * 3, ("revoke", "refused NOT_FOUND")]
