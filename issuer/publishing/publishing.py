@@ -25,7 +25,7 @@ from issuer.pki.outside_tsas import list_outside_tsas
 from issuer.pki.pki import Pki
 from issuer.publishing import sql as publishing_sql
 from issuer.publishing.entries import list_anchors, list_members
-from issuer.publishing.places import Places
+from issuer.publishing.listed_statuses import ListedStatuses
 from issuer.seals.lifecycle import Seals
 from keys import sql as keys_sql
 from keys.custody import KeyPurpose
@@ -120,7 +120,7 @@ class Publishing:
     log: Log
     register_version: Callable[[Connection], int]
     """A number that grows with each change of a recorded row (`issuer.guarding`)."""
-    places: Places
+    statuses: ListedStatuses
     witness_policy: str = ""
     closed_ledgers: Sequence[TrustedLedgerKey] = ()
     """The keys of the ledgers before this one (`ledger.closing`)."""
@@ -315,7 +315,7 @@ class Publishing:
         """
         with self.pki.database.read() as connection:
             newest = publishing_sql.newest_status_list(connection, number)
-        size, packed = self.places.packed(number)
+        size, packed = self.statuses.packed(number)
         listed = _listed(newest) if newest is not None else None
         if newest is not None and listed is not None:
             age = at - listed.issued_at

@@ -147,6 +147,7 @@ def test_an_administrator_of_one_department_administers_no_keys(world: World) ->
         lambda: clients.list_api_keys(bound),
         lambda: clients.revoke_api_key(bound, "k" * 10),
         lambda: world.service.access.sessions.end_sessions(bound, key_id="k" * 10),
+        lambda: list(world.service.sealer.export(bound)),
     ):
         with pytest.raises(NotPermitted):
             attempt()

@@ -48,7 +48,7 @@ from issuer.pki.outside_tsas import pin_outside_tsa
 from issuer.pki.pki import Pki
 from issuer.presenting.presenting import Presenting
 from issuer.publishing.entries import Members
-from issuer.publishing.places import Places
+from issuer.publishing.listed_statuses import ListedStatuses
 from issuer.publishing.publishing import Publishing
 from issuer.seals.lifecycle import Seals
 from issuer.seals.making import SealMaking
@@ -426,7 +426,7 @@ def _put_together(
         settings.host,
         log,
         register_version,
-        Places(database, log),
+        ListedStatuses(database, log),
         published_policy(ledger.policy) if ledger.policy else "",
         [key for each in closed.values() for key in each],
     )

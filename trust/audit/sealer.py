@@ -30,7 +30,7 @@ from trust.audit.rows import (
 from trust.audit.sql import AuditBatchRow, AuditRow
 from trust.audit.trail import Act, Trail
 from trust.model.actor import Actor, Permission
-from trust.model.errors import NotFound
+from trust.model.errors import NotFound, NotPermitted
 from trust.storage.tables import from_micros, insert_rows, to_micros, try_alone
 
 BATCH: Final = 5000
@@ -124,6 +124,8 @@ class Sealer:
         is written down.
         """
         actor.check_may(Permission.ADMINISTER)
+        if actor.organisation is not None:
+            raise NotPermitted("The trail is about all departments.", "Use a key that is bound to none.")
         self.trail.note(actor.ref, Act("audit.export", "given"))
         with self.trail.database.snapshot(), self.trail.database.read() as connection:
             rows = _Ahead(sql.sealed_rows(connection))

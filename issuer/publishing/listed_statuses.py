@@ -21,7 +21,7 @@ from trust.model.status import Status
 from trust.storage.sql import Database
 
 
-class Places:
+class ListedStatuses:
     """One for each process. Any number of threads may ask."""
 
     def __init__(self, database: Database, log: Log) -> None:

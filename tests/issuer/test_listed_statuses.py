@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from support.world import World
 
-from issuer.publishing.places import Places
+from issuer.publishing.listed_statuses import ListedStatuses
 from trust.encoding.status_list import pack
 from trust.model.actor import OPERATOR
 from trust.model.errors import Conflict
@@ -16,7 +16,7 @@ FIRST = 1
 
 
 def fresh(world: World) -> bytes:
-    return Places(world.service.database, world.service.log).packed(FIRST)[1]
+    return ListedStatuses(world.service.database, world.service.log).packed(FIRST)[1]
 
 
 def expected(world: World, pids: list[bytes]) -> bytes:
@@ -36,7 +36,10 @@ def test_a_list_that_is_followed_is_the_one_that_is_made_anew(
 ) -> None:
     monkeypatch.setattr("ledger.standing._REMEMBERED", remembered)
     pids = [world.issue(number)[0].pid for number in range(1, 5)]
-    followed, seldom = world.service.publishing.places, Places(world.service.database, world.service.log)
+    followed, seldom = (
+        world.service.publishing.statuses,
+        ListedStatuses(world.service.database, world.service.log),
+    )
     assert followed.packed(FIRST)[1] == seldom.packed(FIRST)[1] == expected(world, pids)
     acts = [
         *((pid, StatusAct.SUSPEND) for pid in pids),
@@ -61,7 +64,7 @@ def test_an_erasure_keeps_its_place_and_others_keep_theirs(world: World) -> None
     pids = [world.issue(number)[0].pid for number in range(1, 4)]
     for pid in pids[:2]:
         change(world, pid, StatusAct.REVOKE)
-    places = world.service.publishing.places
+    places = world.service.publishing.statuses
     before = places.packed(FIRST)[1]
     world.service.erasing.erase(
         OPERATOR, pids[0], basis="court-order", requested_by="clerk", approved_by="chief"
@@ -71,7 +74,7 @@ def test_an_erasure_keeps_its_place_and_others_keep_theirs(world: World) -> None
 
 def test_one_change_looks_up_one_row_however_many_are_out_of_force(world: World) -> None:
     pids = [world.issue(number)[0].pid for number in range(1, 9)]
-    places, seen = world.service.publishing.places, []
+    places, seen = world.service.publishing.statuses, []
 
     def note(_c: object, _k: object, statement: str, parameters: object, *_: object) -> None:
         if "FROM ecertificate" in statement or "FROM ledger_subject" in statement:
@@ -91,7 +94,7 @@ def test_one_change_looks_up_one_row_however_many_are_out_of_force(world: World)
 
 def test_a_refused_act_changes_no_list(world: World) -> None:
     issued, _ = world.issue()
-    places = world.service.publishing.places
+    places = world.service.publishing.statuses
     before = places.packed(FIRST)
     with pytest.raises(Conflict):
         change(world, issued.pid, StatusAct.REINSTATE)
