@@ -31,11 +31,9 @@ $(VENV)/tested: requirements-test.lock $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/yinzheng demo --out demo-out $(if $(SERVE),--serve)
 
-# Thousands of small folders and databases are flushed, and no test takes the disk away: in memory, where there is room.
-MEMORY := $(if $(TMPDIR),,$(shell [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1)" -gt 4000000 ] 2>/dev/null \
-	&& [ -w /dev/shm ] && ! grep -q " /dev/shm .*noexec" /proc/mounts && echo TMPDIR=/dev/shm))
+# A process that died is a failure to look into; with one started in its place, pytest-xdist waits for ever.
 test: $(VENV)/tested
-	$(MEMORY) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not long"
+	.ci/in_memory.py $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --max-worker-restart 0 -m "not long"
 
 check: format lint types arrows test
 

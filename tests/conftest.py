@@ -17,7 +17,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from support.postgres import make_database, wheel
+from support.postgres import drop_databases, make_database, wheel
 from support.token import SoftHsm, start_softhsm
 from support.ways import WAYS, sealing
 from support.world import World, make_neighbour, make_world
@@ -76,6 +76,8 @@ def postgres_server() -> Iterator[str]:
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             # No test cuts the power of this one, and flushing hundreds of databases takes longer than the tests.
             connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("ALTER SYSTEM SET max_wal_size = '64MB'")
+            connection.execute("ALTER SYSTEM SET min_wal_size = '32MB'")
             connection.execute("SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
@@ -86,6 +88,13 @@ def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
     """What a command line has seen of trust lists is not carried from one test to the next, nor into a home."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setenv("YINZHENG_SEEN", str(tmp_path_factory.getbasetemp() / "no-folder-of-the-machine"))
+
+
+@pytest.fixture(autouse=True)
+def _databases_of_its_own() -> Iterator[None]:
+    """What a test stored on the server goes when it is over."""
+    yield
+    drop_databases()
 
 
 @pytest.fixture
@@ -138,7 +147,7 @@ def postgres_template(
 ) -> tuple[Path, str, str]:
     """The same on PostgreSQL: its folder, its database and its lock store's."""
     folder = tmp_path_factory.mktemp("template") / "data"
-    database, lock = make_database(postgres_server), make_database(postgres_server)
+    database, lock = (make_database(postgres_server, shared=True) for _ in range(2))
     make_world(folder, database_url=database, lock_url=lock).close()
     return folder, database, lock
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from support.killed_ledger import Place
 from support.machines import MACHINES, LedgerLife, SealLives, taken
-from support.postgres import make_database
+from support.postgres import drop_databases, make_database
 from support.world import World, make_world
 
 from trust.sandbox.workers import Sandbox
@@ -31,6 +31,7 @@ def opener(request: pytest.FixtureRequest, template_folder: Path, tmp_path: Path
     """Makes a new world in a copy of the template, and gives what opens it again."""
 
     def new() -> Callable[[], World]:
+        drop_databases()  # of the life before
         folder = tmp_path / f"{next(_numbers)}"
         if request.param == "sqlite":
             shutil.copytree(template_folder, folder)
@@ -89,6 +90,7 @@ def test_a_long_life_with_deaths(machine: type[RuleBasedStateMachine], opener: O
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Place]:
     def new() -> Place:
+        drop_databases()  # of the life before
         folder = tmp_path / f"{next(_numbers)}"
         folder.mkdir()
         if request.param == "sqlite":

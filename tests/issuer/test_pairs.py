@@ -108,7 +108,7 @@ def processes(
     template, *urls = postgres_template
     folder = tmp_path_factory.mktemp("pairs") / "data"
     shutil.copytree(template, folder)
-    copies = [make_database(postgres_server, url) for url in urls]
+    copies = [make_database(postgres_server, url, shared=True) for url in urls]
     world = make_world(folder, database_url=copies[0], lock_url=copies[1])
     made = Processes(world, folder, copies)
     yield made

@@ -45,14 +45,32 @@ def wheel(prefix: str) -> Iterator[tuple[Any, Path]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def make_database(server: str, template: str | None = None) -> str:
-    """The URL of a new database: an empty one, or a copy of `template`, which nobody is connected to."""
+_of_this_test: list[tuple[str, str]] = []
+"""Servers and names of the databases that `drop_databases` drops."""
+
+
+def make_database(server: str, template: str | None = None, *, shared: bool = False) -> str:
+    """
+    The URL of a new database: an empty one, or a copy of `template`, which nobody is connected to.
+
+    It is dropped when the test is over, unless it is `shared` with the tests that follow.
+    """
     name = f"test_{os.getpid()}_{next(_numbers)}"
     copied = f" TEMPLATE {make_url(template).database}" if template is not None else ""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}{copied}")
+    if not shared:
+        _of_this_test.append((server, name))
     url = make_url(server).set(drivername="postgresql+psycopg", database=name)
     return url.render_as_string(hide_password=False)
+
+
+def drop_databases() -> None:
+    """Drops what was made for the test that is over: 8 MB a database, which are often held in memory."""
+    while _of_this_test:
+        server, name = _of_this_test.pop()
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 class StoppableServer:
