@@ -32,22 +32,22 @@ def main() -> int:
     count = options.parse_args().count
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="yz-bench-") as name, opened(Path(name) / "data") as made:
-        service = made.service
+        site = made.site
         for suite in SUITES:
             applications = [made.application(suite) for _ in range(count)]
-            issued = [each.issued for each in service.issuing.issue(OPERATOR, applications)]
+            issued = [each.issued for each in site.issuer.issuing.issue(OPERATOR, applications)]
             pids = [each.pid for each in issued if each is not None]
             assert len(pids) == count
             began = time.perf_counter()
-            assert all(each.error is None for each in service.archiving.renew(OPERATOR, pids))
+            assert all(each.error is None for each in site.issuer.archiving.renew(OPERATOR, pids))
             seconds = time.perf_counter() - began
             for _ in range(9):
-                service.archiving.renew(OPERATOR, pids[:1])
-            at = service.clock.now()
+                site.issuer.archiving.renew(OPERATOR, pids[:1])
+            at = site.clock.now()
             bundle = Path(name) / f"bundle-{suite.value}"
-            service.publishing.write_bundle(bundle, at)
+            site.issuer.publishing.write_bundle(bundle, at)
             evidence = evidence_from_bundle(bundle, at)
-            files = {versions: service.archiving.file(pids[0], versions) for versions in (0, 1, 10)}
+            files = {versions: site.issuer.archiving.file(pids[0], versions) for versions in (0, 1, 10)}
             millis: dict[int, list[float]] = {versions: [] for versions in files}
             for _ in range(10):
                 for versions, data in files.items():

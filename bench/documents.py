@@ -30,6 +30,7 @@ from issuer.sealing.pdf import SealPlace, seal_pdf
 from keys.pki.validator import Sm2AwareValidator
 from keys.suites import Suite
 from trust.model.report import Result, Verdict
+from trust.sandbox.lanes import Lane
 from verifier.checks.examine import examine_pdf
 from verifier.checks.pdf import quiet_library
 
@@ -46,10 +47,10 @@ def run(made: Made, folder: Path) -> Iterator[Measured]:
 
 
 def _sealing(made: Made, pdf: bytes, where: Any, folder: Path) -> Iterator[Measured]:
-    service = made.service
+    site = made.site
     place = SealPlace(where.page, where.x1, where.y1, where.x2, where.y2)
     box = tuple(round(n) for n in (where.x1, where.y1, where.x2, where.y2))
-    rsa = service.seals.using.open(service.seals.registry.get(seal_id(Suite.RSA3072_SHA256)))
+    rsa = site.issuer.seals.using.open(site.issuer.seals.registry.get(seal_id(Suite.RSA3072_SHA256)))
     image = _picture()
     key_file, cert_file = folder / "key.pem", folder / "cert.pem"
     assert rsa.key.pyca is not None  # its key is in a file
@@ -87,8 +88,8 @@ def _sealing(made: Made, pdf: bytes, where: Any, folder: Path) -> Iterator[Measu
     per_second, count = rate(tuned)
     yield Measured("seal", "tuned pyHanko, RSA-3072, image, no time-stamp", per_second, count)
     for suite in SUITES:
-        seal = service.seals.using.open(service.seals.registry.get(seal_id(suite)))
-        tsa = service.pki.time_stamp_authority(suite)
+        seal = site.issuer.seals.using.open(site.issuer.seals.registry.get(seal_id(suite)))
+        tsa = site.issuer.pki.time_stamp_authority(suite)
         at = datetime.now(UTC)
 
         def ours(seal: Any = seal, tsa: Any = tsa, at: Any = at) -> bytes:
@@ -141,11 +142,11 @@ def _issuing(made: Made) -> Iterator[Measured]:
 
 
 def _verifying(made: Made) -> Iterator[Measured]:
-    service = made.service
+    site = made.site
     for suite in SUITES:
         (pdf,) = made.issue(suite)
         at = datetime.now(UTC)
-        evidence = service.evidence(at)
+        evidence = site.verifier.checking.online.gather(at)
         assert evidence.trust_list is not None
         seal = next(s for s in evidence.trust_list.seals if s.seal_id == seal_id(suite))
         gm = suite is Suite.SM2_SM3
@@ -174,7 +175,10 @@ def _verifying(made: Made) -> Iterator[Measured]:
             assert all(f.result is Result.PASSED for f in found.findings)
 
         def whole(pdf: bytes = pdf, evidence: Any = evidence, at: Any = at) -> None:
-            assert service.verifier.verify_bytes(pdf, evidence, at).verdict is Verdict.PASSED
+            assert (
+                site.verifier.checking.verifiers[Lane.MACHINE].verify_bytes(pdf, evidence, at).verdict
+                is Verdict.PASSED
+            )
 
         name = f"plain pyHanko, {suite}"
         per_second, count = rate(plain)

@@ -25,7 +25,7 @@ from bench.service import opened
 from issuer.ecertificates.sql import ECertificateRow, HolderRow
 from issuer.seals.sql import SealRow
 from trust.app import samples
-from trust.app.compose import Service
+from trust.app.compose import Site
 from trust.encoding.digests import sha256
 from trust.model.actor import OPERATOR
 from trust.model.ecertificate import Application
@@ -47,9 +47,9 @@ _FOOD = {
 }
 
 
-def issue(service: Service, first: int, count: int) -> list[bytes]:
+def issue(site: Site, first: int, count: int) -> list[bytes]:
     """Public ids of `count` licences, numbered from `first` on."""
-    today = service.clock.now().date().replace(day=1).isoformat()
+    today = site.clock.now().date().replace(day=1).isoformat()
     applications = [
         Application(
             "FOOD",
@@ -60,14 +60,14 @@ def issue(service: Service, first: int, count: int) -> list[bytes]:
         )
         for number in range(first, first + count)
     ]
-    outcomes = service.issuing.issue(OPERATOR, applications)
+    outcomes = site.issuer.issuing.issue(OPERATOR, applications)
     return [each.issued.pid for each in outcomes if each.issued is not None]
 
 
-def add_seals(service: Service, wanted: int) -> None:
+def add_seals(site: Site, wanted: int) -> None:
     """Copies of a made seal, as another authority's, until there are so many; recorded like any change."""
     table = table_of(SealRow)
-    with service.database.write() as connection:
+    with site.stores.register.write() as connection:
         there = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
         row = tables.stored_row(connection, SealRow, id=_SEAL)
         for number in range(there, wanted):
@@ -75,7 +75,7 @@ def add_seals(service: Service, wanted: int) -> None:
             tables.insert(connection, copy)
 
 
-def add_ecertificates(service: Service, wanted: int, holder: bytes) -> None:
+def add_ecertificates(site: Site, wanted: int, holder: bytes) -> None:
     """Copies of an issued row under other ids and numbers, with a holder of their own each."""
     table, holders = table_of(ECertificateRow), table_of(HolderRow)
     names = [column.name for column in table.columns]
@@ -88,7 +88,7 @@ def add_ecertificates(service: Service, wanted: int, holder: bytes) -> None:
         "issued_sha256": "randomblob(32)",
         "operation_id": "e.operation_id",
     }
-    with service.database.write() as connection:
+    with site.stores.register.write() as connection:
         there = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
         if there >= wanted:
             return
@@ -122,28 +122,28 @@ def cpu_ms(work: Callable[[], object], times: int) -> float:
     return round(min(rounds), 3)
 
 
-def with_seals(service: Service) -> list[dict[str, Any]]:
+def with_seals(site: Site) -> list[dict[str, Any]]:
     found, number = [], 1
     (other,) = (
         each.authority
         for each in samples.read_authorities(samples.find_samples())
         if each.authority.authority_id == _OTHER
     )
-    service.authorities.add(OPERATOR, other)
+    site.issuer.authorities.add(OPERATOR, other)
     for count in SEALS:
-        add_seals(service, count)
+        add_seals(site, count)
         begin = time.process_time()
-        service.publishing.trust_list(service.clock.now())
+        site.issuer.publishing.trust_list(site.clock.now())
         anew = (time.process_time() - begin) * 1000
-        issue(service, number, 32)
+        issue(site, number, 32)
         number += 32
         rounds = []
         for _ in range(4):
             begin = time.process_time()
-            issue(service, number, 32)
+            issue(site, number, 32)
             rounds.append((time.process_time() - begin) / 32 * 1000)
             number += 32
-        fetched = cpu_ms(lambda: service.publishing.trust_list(service.clock.now()), 50)
+        fetched = cpu_ms(lambda: site.issuer.publishing.trust_list(site.clock.now()), 50)
         found.append(
             {
                 "seals": count,
@@ -155,21 +155,21 @@ def with_seals(service: Service) -> list[dict[str, Any]]:
     return found
 
 
-def with_ecertificates(service: Service) -> list[dict[str, Any]]:
-    (pid,) = issue(service, 900_001, 1)
-    issued = service.issuing.issued(pid=pid)
-    digest = sha256(service.issuing.issued_file(pid))
-    (holder, *_) = service.issuing.holders_of(pid)
+def with_ecertificates(site: Site) -> list[dict[str, Any]]:
+    (pid,) = issue(site, 900_001, 1)
+    issued = site.issuer.issuing.issued(pid=pid)
+    digest = sha256(site.issuer.issuing.issued_file(pid))
+    (holder, *_) = site.issuer.issuing.holders_of(pid)
     found = []
     for count in ECERTIFICATES:
-        add_ecertificates(service, count, holder)
+        add_ecertificates(site, count, holder)
         found.append(
             {
                 "ecertificates": count,
-                "by_pid_ms": cpu_ms(partial(service.issuing.issued, pid=pid), 100),
-                "by_number_ms": cpu_ms(partial(service.issuing.named, issued.number), 100),
-                "by_digest_ms": cpu_ms(partial(service.issuing.pid_of_file, digest), 100),
-                "holders_page_ms": cpu_ms(partial(service.issuing.of_holder, holder, limit=20), 20),
+                "by_pid_ms": cpu_ms(partial(site.issuer.issuing.issued, pid=pid), 100),
+                "by_number_ms": cpu_ms(partial(site.issuer.issuing.named, issued.number), 100),
+                "by_digest_ms": cpu_ms(partial(site.issuer.issuing.pid_of_file, digest), 100),
+                "holders_page_ms": cpu_ms(partial(site.issuer.issuing.of_holder, holder, limit=20), 20),
             }
         )
     return found
@@ -178,7 +178,7 @@ def with_ecertificates(service: Service) -> list[dict[str, Any]]:
 def main() -> None:
     OUT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="yz-bench-") as folder, opened(Path(folder)) as made:
-        result = {"seals": with_seals(made.service), "ecertificates": with_ecertificates(made.service)}
+        result = {"seals": with_seals(made.site), "ecertificates": with_ecertificates(made.site)}
     (OUT / "register.json").write_text(json.dumps(result, indent=1) + "\n")
     json.dump(result, sys.stdout, indent=1)
 

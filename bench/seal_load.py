@@ -125,9 +125,9 @@ class Results:
 
 
 def work_of(made: Made, suite: Suite, page: Any, keys: Path) -> Work:
-    service = made.service
-    seal = service.seals.registry.get(seal_id(suite))
-    in_use, tsa = service.seals.using.open(seal), service.pki.time_stamp_authority(suite)
+    site = made.site
+    seal = site.issuer.seals.registry.get(seal_id(suite))
+    in_use, tsa = site.issuer.seals.using.open(seal), site.issuer.pki.time_stamp_authority(suite)
     assert isinstance(tsa, TimeStampAuthority)  # nobody else is set here
     return Work(
         suite=suite,
@@ -272,7 +272,7 @@ def contenders(work: Work, folder: Path) -> dict[str, Callable[[], bytes]]:
 def with_receipts(made: Made, work: Work, sealing: Callable[[], bytes], batch: int) -> None:
     """A batch, from pages to files with their receipts: what `issuer.ecertificates` does, without the
     register."""
-    log = made.service.log
+    log = made.site.ledger.log
     openings = Openings(
         content=bytes(32), ref_salt=bytes(SALT_BYTES), salts=(bytes(SALT_BYTES),) * len(COMMITTED)
     )

@@ -14,7 +14,7 @@ from issuer.ecertificates.issuing import Issuing
 from issuer.rendering import PageData, RenderedPage, render
 from keys.suites import Suite
 from trust.app import samples
-from trust.app.compose import Service, open_service
+from trust.app.compose import Site, open_site
 from trust.app.settings import Settings
 from trust.model.actor import OPERATOR
 from trust.model.ecertificate import Application
@@ -25,7 +25,7 @@ AUTHORITY = "chuncheng-market"
 
 @dataclass
 class Made:
-    service: Service
+    site: Site
     number: int = 0
 
     def application(self, suite: Suite) -> Application:
@@ -50,7 +50,7 @@ class Made:
         return kept[-1]
 
     def issue(self, suite: Suite, count: int = 1) -> list[bytes]:
-        issuing: Issuing = self.service.issuing
+        issuing: Issuing = self.site.issuer.issuing
         outcomes = issuing.issue(OPERATOR, [self.application(suite) for _ in range(count)])
         found = []
         for outcome in outcomes:
@@ -77,14 +77,14 @@ def opened(folder: Path) -> Iterator[Made]:
         language="en",
         kdf_rounds=1000,
     )
-    with open_service(settings, create=True) as service:
+    with open_site(settings, create=True) as site:
         for sample in samples.read_authorities(samples.find_samples()):
             if sample.authority.authority_id == AUTHORITY:
-                service.authorities.add(OPERATOR, sample.authority)
+                site.issuer.authorities.add(OPERATOR, sample.authority)
         for suite in SUITES:
-            service.seals.make(OPERATOR, seal_id(suite), AUTHORITY, suite, second_line="行政许可专用章")
+            site.issuer.seals.make(OPERATOR, seal_id(suite), AUTHORITY, suite, second_line="行政许可专用章")
         load_profile("FOOD")
-        yield Made(service)
+        yield Made(site)
 
 
 __all__ = ["AUTHORITY", "SUITES", "Made", "opened", "seal_id"]

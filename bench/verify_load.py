@@ -53,6 +53,7 @@ from trust.model.clock import SystemEntropy
 from trust.model.report import Result, Verdict
 from trust.pdf import reading
 from trust.people.access import open_access
+from trust.sandbox.lanes import Lane
 from verifier.checks.examine import examine_pdf
 from verifier.checks.pdf import quiet_library
 
@@ -62,8 +63,8 @@ BOUNDARY = "yz-bench"
 
 
 def contenders(made: Made, suite: Suite, pdf: bytes) -> dict[str, Callable[[], object]]:
-    service, at = made.service, datetime.now(UTC)
-    evidence = service.evidence(at)
+    site, at = made.site, datetime.now(UTC)
+    evidence = site.verifier.checking.online.gather(at)
     trust_list = evidence.trust_list
     assert trust_list is not None
     seal = next(s for s in trust_list.seals if s.seal_id == seal_id(suite))
@@ -89,7 +90,10 @@ def contenders(made: Made, suite: Suite, pdf: bytes) -> dict[str, Callable[[], o
         assert all(f.result is Result.PASSED for f in found.findings)
 
     def whole() -> None:
-        assert service.verifier.verify_bytes(pdf, evidence, at).verdict is Verdict.PASSED
+        assert (
+            site.verifier.checking.verifiers[Lane.MACHINE].verify_bytes(pdf, evidence, at).verdict
+            is Verdict.PASSED
+        )
 
     return {PLAIN: plain, OURS: examine, SANDBOX: whole}
 
@@ -302,7 +306,7 @@ def main() -> int:
             files = {suite: made.issue(suite)[0] for suite in SUITES}
             results["one core, files/s"] = measure_core(made, files, 3 if short else 7, 4 if short else 8)
             access = open_access(
-                made.service.database, made.service.clock, SystemEntropy(), made.service.access.trail
+                made.site.stores.register, made.site.clock, SystemEntropy(), made.site.admin.access.trail
             )
             key = access.clients.create_api_key(
                 OPERATOR, "bench", authority_id=None, scopes=["verify"], days=1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trust.terminal.opening import Facade
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:  # commands that open nothing run in the base install, which h
     from issuer.ecertificates.issuing import Issuing
     from issuer.ecertificates.statuses import Statuses
     from issuer.erasing.erasing import Erasing
-    from issuer.guarding.guarding import RegisterGuard
+    from issuer.guarding.keeping import RegisterKeeping
     from issuer.pki.identities import SealIdentities
     from issuer.pki.ocsp import Ocsp
     from issuer.pki.outside_crls import OutsideCrls
@@ -27,68 +29,41 @@ if TYPE_CHECKING:  # commands that open nothing run in the base install, which h
     from issuer.presenting.presenting import Presenting
     from issuer.publishing.publishing import Publishing
     from issuer.seals.lifecycle import Seals
-    from ledger.log import Log
     from trust.model.clock import Clock
-    from trust.people.access import Access
-    from trust.sandbox.lanes import Sandboxes
-    from trust.storage.sql import Database
+    from trust.people.invitations import Invitations
+    from trust.sandbox.workers import Sandbox
 
 
-class IssuerService(Protocol):
-    """The issuer's use cases, and the parts that they use."""
+@dataclass(frozen=True, slots=True)
+class IssuerService:
+    """The issuer's use cases. `issuer.opening` makes it."""
 
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def database(self) -> Database: ...
-    @property
-    def log(self) -> Log: ...
-    @property
-    def guard(self) -> RegisterGuard: ...
-    @property
-    def authorities(self) -> Authorities: ...
-    @property
-    def pki(self) -> Pki: ...
-    @property
-    def seals(self) -> Seals: ...
-    @property
-    def identities(self) -> SealIdentities: ...
-    @property
-    def outside_crls(self) -> OutsideCrls: ...
-    @property
-    def ocsp(self) -> Ocsp: ...
-    @property
-    def applying(self) -> Applying: ...
-    @property
-    def issuing(self) -> Issuing: ...
-    @property
-    def statuses(self) -> Statuses: ...
-    @property
-    def erasing(self) -> Erasing: ...
-    @property
-    def archiving(self) -> Archiving: ...
-    @property
-    def looking_up(self) -> LookingUp: ...
-    @property
-    def exporting(self) -> Exporting: ...
-    @property
-    def compromises(self) -> Compromises: ...
-    @property
-    def resealing(self) -> Resealing: ...
-    @property
-    def presenting(self) -> Presenting: ...
-    @property
-    def publishing(self) -> Publishing: ...
-    @property
-    def access(self) -> Access: ...
-    @property
-    def sandboxes(self) -> Sandboxes: ...
-    @property
-    def base_url(self) -> str:
-        """The address of this service, without a slash at the end."""
-
-    def member_files(self) -> Mapping[str, bytes]:
-        """The lists of members, as files of an offline bundle by their names in it."""
+    clock: Clock
+    base_url: str
+    """The address of this service, without a slash at the end."""
+    authorities: Authorities
+    pki: Pki
+    identities: SealIdentities
+    outside_crls: OutsideCrls
+    ocsp: Ocsp
+    seals: Seals
+    applying: Applying
+    issuing: Issuing
+    statuses: Statuses
+    erasing: Erasing
+    compromises: Compromises
+    resealing: Resealing
+    archiving: Archiving
+    exporting: Exporting
+    looking_up: LookingUp
+    presenting: Presenting
+    publishing: Publishing
+    invitations: Invitations
+    register: RegisterKeeping
+    drawing: Sandbox
+    """Draws pages of genuine files."""
+    member_files: Callable[[], Mapping[str, bytes]]
+    """The lists of members, as files of an offline bundle by their names in it."""
 
 
 ISSUER: Facade[IssuerService] = Facade("issuer")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trust.terminal.opening import Facade
 
@@ -11,13 +12,12 @@ if TYPE_CHECKING:
     from trust.model.clock import Clock
 
 
-class KeysService(Protocol):
+@dataclass(frozen=True, slots=True)
+class KeysService:
     """The keys in custody."""
 
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def keys(self) -> CompositeKeyProvider: ...
+    clock: Clock
+    keys: CompositeKeyProvider
 
 
 KEYS: Facade[KeysService] = Facade("keys")

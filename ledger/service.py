@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from trust.terminal.opening import Facade
 
 if TYPE_CHECKING:  # a command that opens nothing runs in the base install, where there is no database library
-    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -40,29 +41,21 @@ class ChangedRow(Protocol):
     def what(self) -> str: ...
 
 
-class LedgerService(Protocol):
-    """The log, its files and databases, and the use cases on it."""
+@dataclass(frozen=True, slots=True)
+class LedgerService:
+    """The log, its files and databases, and the use cases on it. `ledger.opening` makes it."""
 
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def log(self) -> Log: ...
-    @property
-    def ledger_folder(self) -> Path: ...
-    @property
-    def ledger_database(self) -> Database: ...
-    @property
-    def lock_store(self) -> LockStore: ...
-    @property
-    def policy(self) -> Policy | None: ...
-    @property
-    def witnessing(self) -> Witnessing | None: ...
-    @property
-    def key_change(self) -> KeyChange: ...
-    @property
-    def authorities(self) -> AuthorityLookup: ...
-    def check_register(self) -> Sequence[ChangedRow]:
-        """Compares the register with the ledger and returns the rows that differ."""
+    clock: Clock
+    log: Log
+    ledger_folder: Path
+    ledger_database: Database
+    lock_store: LockStore
+    policy: Policy | None
+    witnessing: Witnessing | None
+    key_change: KeyChange
+    authorities: AuthorityLookup
+    check_register: Callable[[], Sequence[ChangedRow]]
+    """Compares the register with the ledger and returns the rows that differ."""
 
 
 class RescueService(Protocol):

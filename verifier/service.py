@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from trust.terminal.opening import Facade
@@ -17,32 +18,22 @@ if TYPE_CHECKING:  # a command that opens nothing runs in the base install, wher
     from verifier.sight import Sights
 
 
-class VerifierService(Protocol):
-    """The verifier's use cases, and the ports that its faces use directly."""
+@dataclass(frozen=True, slots=True)
+class VerifierService:
+    """The verifier's use cases, and the ports that its faces use directly. `verifier.opening` makes it."""
 
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def checking(self) -> Checking: ...
-    @property
-    def reporting(self) -> Reporting: ...
-    @property
-    def sights(self) -> Sights: ...
-    @property
-    def member_bundles(self) -> MemberBundles: ...
-    @property
-    def members(self) -> Entries: ...
-    @property
-    def lists(self) -> Lists: ...
-    @property
-    def names(self) -> Names: ...
-    @property
-    def ledger_size(self) -> Size:
-        """The size of the ledger, for the home page."""
-
-    @property
-    def report_form_key(self) -> bytes:
-        """The key that authenticates a report that a page carries from one form to the next."""
+    clock: Clock
+    checking: Checking
+    reporting: Reporting
+    sights: Sights
+    member_bundles: MemberBundles
+    members: Entries
+    lists: Lists
+    names: Names
+    ledger_size: Size
+    """The size of the ledger, for the home page."""
+    report_form_key: bytes = field(repr=False)
+    """The key that authenticates a report that a page carries from one form to the next."""
 
 
 class PackageService(Protocol):

@@ -10,7 +10,8 @@ from datetime import datetime
 from issuer.pki.pki import Pki
 from issuer.publishing import sql
 from issuer.publishing.publishing import Publishing
-from keys.custody import KeyPurpose
+from keys.custody import KeyProvider, KeyPurpose
+from keys.service_keys import ServiceKeys
 from trust.encoding import cose, jws
 from trust.encoding.digests import sha256
 from trust.encoding.report import REPORT_TYP
@@ -48,10 +49,11 @@ class PublishedLists:
 class ReportSigning:
     """`verifier.ports.ReportSigner` with this deployment's key for reports."""
 
-    pki: Pki
+    keys: KeyProvider
+    service_keys: ServiceKeys
 
     def sign(self, payload: bytes) -> bytes:
-        row = self.pki.service_keys.active("report")
-        key = self.pki.keys.open(row.key_id, KeyPurpose.REPORT)
+        row = self.service_keys.active("report")
+        key = self.keys.open(row.key_id, KeyPurpose.REPORT)
         signed = jws.signing_input(payload, REPORT_TYP, sha256(bytes(row.spki)))
         return jws.compact(signed, cose.raw_signature(row.suite, key.sign(signed)))

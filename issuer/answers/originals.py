@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from issuer.authorities.register import Authorities
 from issuer.catalogue import load_catalogue
 from issuer.ecertificates import sql
-from issuer.ecertificates.issuing import Issuing
 from issuer.ecertificates.kinds import DocumentKind
+from issuer.ecertificates.reading import Reading
 from issuer.rendering.photo import photo_jpeg
 from trust.encoding.digests import sha256
 from trust.model.errors import NotFound, ProfileViolation
@@ -20,16 +20,17 @@ from trust.storage.sql import Database
 class OriginalAnswers:
     """`verifier.ports.Originals` of this deployment."""
 
-    issuing: Issuing
+    database: Database
+    reading: Reading
 
     def authority_of(self, pid: bytes) -> str:
-        return self.issuing.issued(pid=pid).authority_id
+        return self.reading.issued(pid=pid).authority_id
 
     def issued_file(self, pid: bytes) -> bytes:
-        return self.issuing.issued_file(pid)
+        return self.reading.issued_file(pid)
 
     def portrait(self, pid: bytes, photo_sha256: str) -> bytes:
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             row = sql.find_ecertificate(connection, pid=pid)
             photo = (
                 sql.find_document(connection, row.id or 0, DocumentKind.PHOTO) if row is not None else None

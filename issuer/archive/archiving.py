@@ -24,7 +24,6 @@ from sqlalchemy.engine import Connection
 from issuer.archive import sql as archive_sql
 from issuer.archive.evidence import gather_evidence, read_seals, read_signed
 from issuer.ecertificates import sql as ecertificates_sql
-from issuer.ecertificates.issuing import Issuing
 from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.ecertificates.recording import FIRST_ARCHIVED_AFTER
 from issuer.ecertificates.stamping import stamping_suite
@@ -32,10 +31,12 @@ from issuer.operations import sql as operations_sql
 from issuer.operations.model import Operation, OperationKind
 from issuer.operations.operations import Operations
 from issuer.pki.ocsp import Ocsp
+from issuer.pki.pki import Pki
+from issuer.seals.registry import SealRegistry
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from keys.tsa import TimeStamper
-from ledger.log import Appended, AppendRequest
+from ledger.log import Appended, AppendRequest, Log
 from ledger.proof import format_receipt
 from trust.audit.trail import Act
 from trust.encoding.commitment import (
@@ -50,11 +51,13 @@ from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.encoding.entry import EntryKind
 from trust.encoding.receipt import EmbeddedReceipt, Openings, encode_receipt
 from trust.model.actor import SYSTEM, Actor, Permission
+from trust.model.clock import Clock, Entropy
 from trust.model.errors import Conflict, NotFound, TrustError
 from trust.pdf.gap import SignedGap, check_gaps
 from trust.pdf.reading import open_pdf
 from trust.pdf.update import CONTENTS_HEX_DIGITS, DocumentEvidence, encode_update, read_version
 from trust.storage import tables
+from trust.storage.sql import Database
 
 _log = logging.getLogger("yinzheng.archive")
 AGAIN_AFTER = timedelta(days=365)
@@ -119,15 +122,20 @@ Progress = Callable[[int], None]
 class Archiving:
     """The use case."""
 
-    issuing: Issuing
+    database: Database
+    log: Log
+    clock: Clock
+    entropy: Entropy
+    pki: Pki
     ocsp: Ocsp
+    registry: SealRegistry
     operations: Operations
 
     # --- queries ---
 
     def due(self, at: datetime, *, limit: int = 1000) -> list[Due]:
         """The e-certificates that are due at `at`, longest due first."""
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             rows = archive_sql.due(connection, tables.to_micros(at), limit)
         return [
             Due(bytes(row.pid), row.identifier, tables.from_micros(row.archive_due_at), row.versions)
@@ -135,12 +143,12 @@ class Archiving:
         ]
 
     def count_due(self, at: datetime) -> int:
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             return archive_sql.count_due(connection, tables.to_micros(at))
 
     def versions(self, pid: bytes) -> list[ArchivedVersion]:
         """The issued file and its later versions, in their order. Raises `NotFound`."""
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             later = archive_sql.versions_of(connection, row.id or 0)
         first = bytes(row.issued_sha256 or b"")
@@ -166,13 +174,13 @@ class Archiving:
         number = versions[-1].number if number is None else number
         if not 0 <= number < len(versions):
             raise NotFound("There is no such version of the file.", "List its versions first.")
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             return b"".join(_parts(connection, row.id or 0, number))
 
     def receipt(self, pid: bytes, number: int) -> bytes:
         """The receipt (DER, `trust.encoding.receipt`) of a later version. Raises `NotFound`."""
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             return ecertificates_sql.get_document(connection, row.id or 0, archive_sql.receipt_kind(number))
 
@@ -184,7 +192,7 @@ class Archiving:
         """Makes a new version of each e-certificate that is due, and yields the results. Those that fail stay due."""
         after = (-1, -1)
         while True:
-            with self.issuing.database.read() as connection:
+            with self.database.read() as connection:
                 rows = archive_sql.due(connection, tables.to_micros(at), _BATCH, after=after)
             if not rows:
                 return
@@ -209,7 +217,9 @@ class Archiving:
             except TrustError as exc:
                 outcomes[pid] = Renewal(pid, None, exc)
         # One that was erased meanwhile does not affect the others.
-        for operation, error in self.operations.complete_each(made, _Completing(self.issuing)):
+        for operation, error in self.operations.complete_each(
+            made, _Completing(self.database, self.log, self.operations)
+        ):
             if error is not None:
                 pid = pids_by_id[operation.ecertificate_id]
                 outcomes[pid] = Renewal(pid, None, error)
@@ -217,12 +227,14 @@ class Archiving:
 
     def resume_pending(self) -> int:
         """Appends the versions that were stored and not appended; returns their number."""
-        return self.operations.carry_on((OperationKind.LATER_VERSION,), _Completing(self.issuing))
+        return self.operations.carry_on(
+            (OperationKind.LATER_VERSION,), _Completing(self.database, self.log, self.operations)
+        )
 
     def run(self) -> None:
         """Completes pending versions, then makes those that are due, for `Keeper`."""
         self.resume_pending()
-        renewals = self.renew_due(SYSTEM, self.issuing.clock.now())
+        renewals = self.renew_due(SYSTEM, self.clock.now())
         failed = Counter(each.error.code for each in renewals if each.error is not None)
         for code, count in failed.items():
             _log.error("licences could not be renewed for the archive", extra={"code": code, "count": count})
@@ -233,16 +245,15 @@ class Archiving:
 
         def no_older_than(moment: datetime) -> list[bytes]:
             if not known or known[-1][0] < moment:
-                pki = self.issuing.pki
-                listed = pki.known_crls(self.issuing.clock.now(), no_older_than=moment)
+                pki = self.pki
+                listed = pki.known_crls(self.clock.now(), no_older_than=moment)
                 known.append((moment, [der for _, der, _ in listed]))
             return known[-1][1]
 
         return no_older_than
 
     def _make(self, pid: bytes, crls: Callable[[datetime], list[bytes]]) -> _Made:
-        issuing = self.issuing
-        with issuing.database.read() as connection:
+        with self.database.read() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             later = archive_sql.versions_of(connection, row.id or 0)
             if any(each.entry_seq is None for each in later):
@@ -257,14 +268,14 @@ class Archiving:
         signed = read_signed(gaps[-1].cms) if later else read_seals([gap.cms for gap in gaps])
         evidence = gather_evidence(
             signed,
-            known_certs=issuing.pki.known_certs(),
+            known_certs=self.pki.known_certs(),
             crls=crls(signed.at),
             ocsp=self.ocsp.evidence,
         )
         before = read_version(data, open_pdf(data))
         head, tail = encode_update(before, _without(evidence, before.evidence))
-        suite = stamping_suite(issuing.seals.registry.get(row.seal_id).suite, for_abroad=is_for_abroad)
-        tsa = issuing.pki.time_stamp_authority(suite)
+        suite = stamping_suite(self.registry.get(row.seal_id).suite, for_abroad=is_for_abroad)
+        tsa = self.pki.time_stamp_authority(suite)
         update = _stamp(data, head, tail, tsa)
         return self._described(row, fields, len(later) + 1, data, update)
 
@@ -281,7 +292,7 @@ class Archiving:
         stamp = read_signed(gap.cms)
         stamped_at, tsa_cert = stamp.at, stamp.signers[0]
         suite = read_x509_cert(tsa_cert).suite
-        salts = self.issuing.entropy.bytes(SALT_BYTES * len(COMMITTED))
+        salts = self.entropy.bytes(SALT_BYTES * len(COMMITTED))
         content = decode_ecertificate_data(fields).content
         version = archive_sql.LaterVersionRow(
             ecertificate_id=row.id or 0,
@@ -299,7 +310,7 @@ class Archiving:
     def _store(self, actor: Actor, made: _Made) -> Operation:
         """Step 3. Raises `Conflict` if the same version was stored meanwhile, and `NotFound` if all was erased."""
         version = made.version
-        with self.issuing.database.write() as connection:
+        with self.database.write() as connection:
             row = ecertificates_sql.lock_ecertificate(connection, version.ecertificate_id)
             if row is None or row.step != Step.ISSUED:
                 raise NotFound("There is no such e-certificate.", "Check the identifier.")
@@ -322,11 +333,13 @@ class Archiving:
 class _Completing:
     """`issuer.operations.operations.Completing` for later versions. `receipts`: encoded, by operation."""
 
-    issuing: Issuing
+    database: Database
+    log: Log
+    operations: Operations
     receipts: dict[int, bytes] = field(default_factory=dict)
 
     def request(self, operation: Operation) -> AppendRequest | None:
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             version = archive_sql.version_of(connection, operation)
             row = ecertificates_sql.find_ecertificate(
                 connection, id=operation.ecertificate_id, step=Step.ISSUED
@@ -344,8 +357,8 @@ class _Completing:
         )
 
     def prepare(self, operations: Sequence[Operation], appended: Sequence[Appended]) -> None:
-        receipts = self.issuing.log.receipt([entry.seq for entry in appended])
-        with self.issuing.database.read() as connection:
+        receipts = self.log.receipt([entry.seq for entry in appended])
+        with self.database.read() as connection:
             for operation, entry, receipt in zip(operations, appended, receipts, strict=True):
                 row = ecertificates_sql.find_ecertificate(
                     connection, id=operation.ecertificate_id, step=Step.ISSUED
@@ -375,7 +388,7 @@ class _Completing:
             kind = archive_sql.receipt_kind(version.number)
             ecertificates_sql.put_document(connection, operation.ecertificate_id, kind, receipt)
             row = ecertificates_sql.find_ecertificate(connection, id=operation.ecertificate_id)
-            self.issuing.operations.write_down(
+            self.operations.write_down(
                 connection,
                 operation,
                 Act("archive", f"version {version.number}", pid=bytes(row.pid) if row is not None else None),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from issuer.archive.archiving import ArchivedVersion, Archiving
 from issuer.archive.exporting import Exporting
-from issuer.ecertificates.issuing import Issuing
+from issuer.ecertificates.reading import Reading
 from trust.audit.trail import Act, Trail, refusal_of
 from trust.model.actor import Actor, Permission
 from trust.model.ecertificate import IssuedECertificate
@@ -22,7 +22,7 @@ class LookingUp:
     """The use cases. Each raises `NotPermitted`, and the same `NotFound` for another authority's e-certificate as for
     one that does not exist."""
 
-    issuing: Issuing
+    reading: Reading
     archiving: Archiving
     exporting: Exporting
     trail: Trail
@@ -35,7 +35,7 @@ class LookingUp:
     def find(self, actor: Actor, identifier: str) -> IssuedECertificate:
         """An e-certificate by its identifier."""
         actor.check_may(Permission.READ)
-        return self.own(actor, self.issuing.issued(identifier=identifier).pid, "read")
+        return self.own(actor, self.reading.issued(identifier=identifier).pid, "read")
 
     def file(self, actor: Actor, pid: bytes, version: int | None) -> bytes:
         """A version of the file; 0 is the issued one, None the newest."""
@@ -61,7 +61,7 @@ class LookingUp:
     def own(self, actor: Actor, pid: bytes, action: str) -> IssuedECertificate:
         """An e-certificate that the actor is about to act on; that somebody tried with another authority's is written
         down."""
-        found = self.issuing.issued(pid=pid)
+        found = self.reading.issued(pid=pid)
         if not actor.sees(found.authority_id):
             missing = NotFound("There is no such e-certificate.", "Check the public id.")
             self.trail.note(actor.ref, Act(action, refusal_of(missing), pid))

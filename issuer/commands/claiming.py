@@ -21,5 +21,5 @@ def access_claim_link(ctx: typer.Context, identifier: str, data: Data = None) ->
     with opened(ctx, ISSUER, data) as service:
         issued = service.issuing.named(identifier)
         for ref in service.issuing.holders_of(issued.pid):
-            token = service.access.invitations.create_claim_link(operator_here(), ref)
+            token = service.invitations.create_claim_link(operator_here(), ref)
             console.out.print(f"{service.base_url}/wallet/claim/{token}")

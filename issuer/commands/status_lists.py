@@ -30,8 +30,8 @@ def accept_register(
     yes: Annotated[bool, typer.Option("--yes", help=t("不再询问", "do not ask"))] = False,
 ) -> None:
     with opened(ctx, ISSUER, data) as service:
-        differing = service.guard.differing()
-        if not differing and service.guard.lost_entry is None:
+        differing = service.register.differing()
+        if not differing and not service.register.is_behind:
             _follow_ledger(service)
             console.out.print(
                 t("登记库与账本一致，无需确认。", "The register is what the ledger says already.")
@@ -45,10 +45,7 @@ def accept_register(
         )
         if not yes and not typer.confirm(question):
             raise typer.Exit(console.EXIT_FAILED)
-        service.guard.enrol()
-        from trust.audit.trail import Act
-
-        service.access.trail.note(operator_here().ref, Act("register.accept", "done"))
+        service.register.accept(operator_here())
         _follow_ledger(service)
         console.out.print(
             t("已记入账本，登记库按现状有效。", "Recorded in the ledger: the register counts as it is.")
@@ -56,9 +53,7 @@ def accept_register(
 
 
 def _follow_ledger(service: IssuerService) -> None:
-    from issuer.guarding.gaps import follow_ledger
-
-    changed = follow_ledger(service.database, service.log, service.clock)
+    changed = service.register.follow_ledger()
     if changed:
         console.out.print(
             t(
@@ -73,10 +68,8 @@ def _follow_ledger(service: IssuerService) -> None:
     help=t("由条目重算已公布的状态列表", "make the published status lists again out of the entries"),
 )
 def audit_status(ctx: typer.Context, data: Data = None, json: Json = False) -> None:
-    from issuer.publishing.auditing import audit_status_lists
-
     with opened(ctx, ISSUER, data) as service:
-        count, findings = audit_status_lists(service.database, service.log.entries(), service.log.keys)
+        count, findings = service.register.audit_status_lists()
     if json:
         console.print_json(
             {

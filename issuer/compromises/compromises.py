@@ -21,19 +21,20 @@ from issuer.archive import sql as archive_sql
 from issuer.pki import sql
 from issuer.pki.pki import PKI_FAMILIES, ROLES, Pki, family_of
 from issuer.seals.lifecycle import Seals
-from issuer.seals.registry import ESeal, SealUse
+from issuer.seals.registry import ESeal, SealRegistry, SealUse
 from keys.pki.build import Profile
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
-from trust.audit.trail import Act
+from trust.audit.trail import Act, Trail
 from trust.encoding.ses import decode_seal
 from trust.encoding.trust_list import TrustState
 from trust.model.actor import Actor, Permission
-from trust.model.clock import whole_second
+from trust.model.clock import Clock, whole_second
 from trust.model.errors import Malformed, NotFound
 from trust.model.reaching_back import check_reaching_back
 from trust.model.seal import SealState
 from trust.storage import tables
+from trust.storage.sql import Database
 
 _CERT_STARTS_BEFORE = timedelta(minutes=5)
 """`Pki` backdates certificates by this, for clocks that are behind."""
@@ -65,7 +66,11 @@ class Touched:
 class Compromises:
     """The use case."""
 
+    database: Database
+    clock: Clock
+    trail: Trail
     pki: Pki
+    registry: SealRegistry
     seals: Seals
 
     def declare(
@@ -83,19 +88,19 @@ class Compromises:
         Raises `NotFound` (also for a root), `Malformed` for a time in the future, and `NotPermitted` without a second
         person if the time is far in the past.
         """
-        at = self.pki.clock.now()
+        at = self.clock.now()
         if since > at:
             raise Malformed(
                 "The time lies in the future.", "Give the time since when others may have the key."
             )
-        with self.seals.operations.trail.refusals(actor, "compromised", subject=ca_id):
+        with self.trail.refusals(actor, "compromised", subject=ca_id):
             actor.check_may(Permission.SET_UP)
             check_reaching_back(since, at, actor, approved_by)
         since = whole_second(since)
         self._withdraw(actor, ca_id, since, at)
         touched = self.touched(ca_id, since)
         for seal_id in touched.seals:
-            seal = self.seals.registry.get(seal_id)
+            seal = self.registry.get(seal_id)
             if seal.state in _NOT_REVOKED:
                 why = note or f"{ca_id} compromised"
                 self.seals.revoke(actor, seal_id, note=why, since=since, approved_by=approved_by)
@@ -108,28 +113,24 @@ class Compromises:
             case Profile.TIME_STAMP:
                 return Touched(ca_id, since, (), self._stamped(row, since))
             case Profile.SEAL_MAKER:
-                made = [
-                    seal for seal in self.seals.registry.list() if _is_made_by(seal, bytes(row.cert), since)
-                ]
+                made = [seal for seal in self.registry.list() if _is_made_by(seal, bytes(row.cert), since)]
             case _:
-                made = [seal for seal in self.seals.registry.list() if seal.ca_id == ca_id]
+                made = [seal for seal in self.registry.list() if seal.ca_id == ca_id]
         files = [
-            _file(use, seal.seal_id)
-            for seal in made
-            for use in self.seals.registry.uses(seal.seal_id, since=since)
+            _file(use, seal.seal_id) for seal in made for use in self.registry.uses(seal.seal_id, since=since)
         ]
         return Touched(ca_id, since, [seal.seal_id for seal in made], files)
 
     def _withdraw(self, actor: Actor, ca_id: str, since: datetime, at: datetime) -> None:
         row = self._get(ca_id)
         moment = tables.to_micros(since) if row.since is None else min(tables.to_micros(since), row.since)
-        with self.pki.database.write() as connection:
+        with self.database.write() as connection:
             tables.serialise(connection, "certification authorities")
             values = {"state": TrustState.COMPROMISED.value, "since": moment}
             tables.update(connection, sql.CaRow, {"id": ca_id}, values)
             _put_on_list(connection, row, moment, tables.to_micros(at))
             act = Act("compromised", since.isoformat(), subject=ca_id)
-            self.seals.operations.trail.record(connection, actor.ref, act)
+            self.trail.record(connection, actor.ref, act)
 
     def _stamped(self, row: sql.CaRow, since: datetime) -> list[TouchedFile]:
         """The sealed files and later versions that this generation of a time-stamp authority stamped since."""
@@ -137,13 +138,13 @@ class Compromises:
         until = self._relieved_at(row)
         files = [
             _file(use, seal.seal_id)
-            for seal in self.seals.registry.list()
+            for seal in self.registry.list()
             if family_of(seal.suite) is family
-            for use in self.seals.registry.uses(seal.seal_id, since=since, until=until)
+            for use in self.registry.uses(seal.seal_id, since=since, until=until)
         ]
         suites = [suite.value for suite in Suite if family_of(suite) is family]
         end = tables.to_micros(until) if until is not None else 1 << 62
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             later = archive_sql.stamped_between(connection, suites, tables.to_micros(since), end)
         files += [
             TouchedFile(pid, version.number, tables.from_micros(version.stamped_at), None)

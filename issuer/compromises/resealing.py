@@ -18,15 +18,19 @@ from enum import StrEnum
 
 from issuer.ecertificates import sql
 from issuer.ecertificates.drafting import decode_values
-from issuer.ecertificates.issuing import Issuing
 from issuer.ecertificates.kinds import DocumentKind, Step
+from issuer.ecertificates.reading import Reading
 from issuer.ecertificates.statuses import Statuses
+from issuer.seals.registry import SealRegistry
+from issuer.seals.using import SealUses
 from trust.encoding.ecertificate_data import decode_ecertificate_data
 from trust.model.actor import Actor, Permission
+from trust.model.clock import Clock
 from trust.model.ecertificate import Application, IssuedECertificate, PlaceOnPage
 from trust.model.errors import Conflict, Malformed, TrustError
 from trust.model.seal import SealState
 from trust.model.status import Status
+from trust.storage.sql import Database
 
 RESEALED = "re-sealed"
 """The reason in the status entry of a replaced e-certificate."""
@@ -65,7 +69,11 @@ class Resealed:
 class Resealing:
     """The use case."""
 
-    issuing: Issuing
+    database: Database
+    clock: Clock
+    registry: SealRegistry
+    uses: SealUses
+    reading: Reading
     statuses: Statuses
 
     def plan(self, actor: Actor, old_seal: str, since: datetime | None = None) -> Sequence[bytes]:
@@ -74,7 +82,7 @@ class Resealing:
 
         Raises `Conflict` if no time is given and the seal is neither revoked nor lost.
         """
-        seal = self.issuing.seals.registry.get(old_seal)
+        seal = self.registry.get(old_seal)
         actor.check_may(Permission.ISSUE, seal.authority_id)
         if since is None:
             if seal.state not in (SealState.REVOKED, SealState.LOST):
@@ -83,7 +91,7 @@ class Resealing:
                     "Revoke it or report it lost first, or name the time with --since.",
                 )
             since = seal.state_since
-        return list(dict.fromkeys(use.pid for use in self.issuing.seals.registry.uses(old_seal, since=since)))
+        return list(dict.fromkeys(use.pid for use in self.registry.uses(old_seal, since=since)))
 
     def reseal(
         self,
@@ -103,10 +111,10 @@ class Resealing:
         """
         actor.check_may(Permission.ISSUE)
         actor.check_may(Permission.CHANGE_STATUS)
-        found = [self.issuing.issued(pid=pid) for pid in pids]
-        at = self.issuing.clock.now()
+        found = [self.reading.issued(pid=pid) for pid in pids]
+        at = self.clock.now()
         todo = [each for each in found if _left_out(each, at) is None]
-        self.issuing.seals.using.check_many({new_seal: len(todo)}, approval, at)
+        self.uses.check_many({new_seal: len(todo)}, approval, at)
         for each in found:
             yield _left_out(each, at) or self._reseal(actor, each, old_seal, new_seal)
 
@@ -130,7 +138,7 @@ class Resealing:
     def _application(self, old: IssuedECertificate, old_seal: str, new_seal: str) -> Application:
         """An application for the next version, from the record as it was checked then, with its picture or its own
         page."""
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             row = sql.get_ecertificate(connection, pid=old.pid, step=Step.ISSUED)
             values = sql.get_document(connection, row.id or 0, DocumentKind.VALUES)
             photo, source, place, further, abroad = (

@@ -487,7 +487,7 @@ def make_issuing(
     ids_given_out: int,
 ) -> Issuing:
     """The use case with its steps. `ids_given_out`: the number behind which a restored register goes on, else 0."""
-    laying_out = LayingOut(pki, host)
+    laying_out = LayingOut(pki.keys, pki.service_keys, pki.authorities, host)
     return Issuing(
         database,
         log=log,

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from issuer.authorities.register import Authorities
 from issuer.catalogue import TypeProfile, load_profile, shown_fields
 from issuer.ecertificates.drafting import decode_values, printed_claims, printed_field_order
 from issuer.ecertificates.kinds import DocumentKind
-from issuer.pki.pki import Pki
 from issuer.rendering import PageData, fits_printed_code, render
-from keys.custody import KeyPurpose, SigningKey
+from keys.custody import KeyProvider, KeyPurpose, SigningKey
+from keys.service_keys import ServiceKeys
 from trust.encoding import cose
 from trust.encoding.codes import PRINTED_AAD, encode_printed_claims, printed_url
 from trust.encoding.ecertificate_data import ECertificateData, decode_ecertificate_data
@@ -35,14 +36,16 @@ class Letterhead:
 class LayingOut:
     """Draws pages; stores nothing."""
 
-    pki: Pki
+    keys: KeyProvider
+    service_keys: ServiceKeys
+    authorities: Authorities
     host: str
 
     def letterhead(self, authority_id: str) -> Letterhead:
         """What the register has for the pages of an authority. Raises `NotFound`, `KeyUnavailable`."""
-        row = self.pki.service_keys.active("present")
-        key = self.pki.keys.open(row.key_id, KeyPurpose.PRESENTATION)
-        return Letterhead(self.pki.authorities.get(authority_id), row.suite, bytes(row.spki), key)
+        row = self.service_keys.active("present")
+        key = self.keys.open(row.key_id, KeyPurpose.PRESENTATION)
+        return Letterhead(self.authorities.get(authority_id), row.suite, bytes(row.spki), key)
 
     def lay_out(
         self,

@@ -19,18 +19,21 @@ from sqlalchemy.engine import Connection
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.issuing import Issuing, Outcome
 from issuer.ecertificates.kinds import Step
+from issuer.ecertificates.reading import Reading
 from issuer.operations import sql as operations_sql
 from issuer.operations.model import STATUS_KINDS, Operation, OperationKind
 from issuer.operations.operations import Operations
-from ledger.log import Appended, AppendRequest
-from trust.audit.trail import Act
+from ledger.log import Appended, AppendRequest, Log
+from trust.audit.trail import Act, Trail
 from trust.encoding.commitment import content_root, ecertificate_ref
 from trust.encoding.entry import EntryKind
 from trust.model.actor import SYSTEM, Actor, Permission
+from trust.model.clock import Entropy
 from trust.model.ecertificate import Application, IssuedECertificate
 from trust.model.errors import Conflict, Malformed, NotPermitted, RequestError, StorageError
 from trust.model.status import RevocationReason, Status, StatusAct, next_status
 from trust.storage import tables
+from trust.storage.sql import Database
 
 _KINDS = {
     StatusAct.SUSPEND: OperationKind.SUSPENDED,
@@ -46,8 +49,13 @@ _MAX_NOTE = 200
 class Statuses:
     """The use case. Only the authority that issued may act, and the operator."""
 
-    issuing: Issuing
+    database: Database
+    log: Log
+    entropy: Entropy
+    trail: Trail
     operations: Operations
+    reading: Reading
+    issuing: Issuing
 
     def change(
         self, actor: Actor, pid: bytes, act: StatusAct, *, reason: str, note: str = ""
@@ -55,46 +63,46 @@ class Statuses:
         """Suspends, reinstates or revokes. Raises `RequestError`, `ClockDoubted`."""
         if act is StatusAct.REPLACE:
             raise Malformed("A replacement needs the new record.", "Use replace with the corrected record.")
-        with self.operations.trail.refusals(actor, act.value, pid=pid):
+        with self.trail.refusals(actor, act.value, pid=pid):
             actor.check_may(Permission.CHANGE_STATUS)
             check_reason(act, reason, note)
-            self.issuing.log.check_clock()
+            self.log.check_clock()
             self._settle_replacement(pid)
             operation = self._announce(actor, pid, act, reason, note)
-        self.operations.complete([operation], _Completing(self.issuing))
-        return self.issuing.issued(pid=pid)
+        self.operations.complete([operation], self._completing())
+        return self.reading.issued(pid=pid)
 
     def replace(self, actor: Actor, pid: bytes, application: Application, *, reason: str) -> Outcome:
         """Issues the next version and marks this one REPLACED. Raises `RequestError`, `ClockDoubted`."""
-        with self.operations.trail.refusals(actor, StatusAct.REPLACE.value, pid=pid):
+        with self.trail.refusals(actor, StatusAct.REPLACE.value, pid=pid):
             self._check_may_replace(actor)
             self.issuing.check_many(actor, [application], None)
         return self.replace_checked(actor, pid, application, reason=reason)
 
     def replace_checked(self, actor: Actor, pid: bytes, application: Application, *, reason: str) -> Outcome:
         """`replace` as a part of a request, after `Issuing.check_many` has accepted the whole request."""
-        with self.operations.trail.refusals(actor, StatusAct.REPLACE.value, pid=pid):
+        with self.trail.refusals(actor, StatusAct.REPLACE.value, pid=pid):
             self._check_may_replace(actor)
             check_reason(StatusAct.REPLACE, reason, "")
-            old = self.issuing.issued(pid=pid)
+            old = self.reading.issued(pid=pid)
             _check_issuer(actor, old.authority_id)
             if old.status is Status.REPLACED:
                 (outcome,) = self.issuing.issue_checked(actor, [application])
                 return outcome
             self.issuing.check(actor, application)
-            self.issuing.log.check_clock()
+            self.log.check_clock()
             self._settle_replacement(pid)
             operation = self._announce(actor, pid, StatusAct.REPLACE, reason, "")
         with self.operations.releasing([operation]):
             try:
                 (outcome,) = self.issuing.issue_checked(actor, [application])
             except RequestError:
-                self.operations.let_go([operation], _Completing(self.issuing))
+                self.operations.let_go([operation], self._completing())
                 raise
         if outcome.issued is None:
-            self.operations.let_go([operation], _Completing(self.issuing))
+            self.operations.let_go([operation], self._completing())
         else:
-            self.operations.complete([operation], _Completing(self.issuing))
+            self.operations.complete([operation], self._completing())
         return outcome
 
     def resume_pending(self) -> int:
@@ -104,18 +112,18 @@ class Statuses:
         """
         refused: StorageError | None = None
         unreplaced = 0
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             left = ecertificates_sql.issued_but_not_replacing(connection)
         for pid in left:  # announced only after the new version was issued, as it was done before
             try:
                 operation = self._announce(SYSTEM, pid, StatusAct.REPLACE, "replaced", "")
-                self.operations.complete([operation], _Completing(self.issuing))
+                self.operations.complete([operation], self._completing())
                 unreplaced += 1
             except Conflict:
                 continue  # another process was first
             except StorageError as exc:
                 refused = refused or exc
-        carried_on = self.operations.carry_on(STATUS_KINDS, _Completing(self.issuing))
+        carried_on = self.operations.carry_on(STATUS_KINDS, self._completing())
         if refused is not None:
             raise refused
         return unreplaced + carried_on
@@ -123,7 +131,7 @@ class Statuses:
     def _settle_replacement(self, pid: bytes) -> None:
         """If a replacement of this e-certificate was given up half-way and nobody has it in hand, completes it if the
         new version is sealed, and otherwise takes it back, so that it stands in the way of no other act."""
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             operation = (
                 operations_sql.find_operation(connection, row.pending_operation)
@@ -132,12 +140,12 @@ class Statuses:
             )
         if operation is None or operation.kind is not OperationKind.REPLACED:
             return
-        with self.issuing.database.write() as connection:
+        with self.database.write() as connection:
             if not operations_sql.take(connection, operation.operation_id, self.operations.now()):
                 return
         with self.operations.releasing([operation]):
             self.issuing.finish_or_withdraw_next_version(row.id or 0)
-        _settle(self.operations, operation, _Completing(self.issuing))
+        _settle(self.operations, operation, self._completing())
 
     @staticmethod
     def _check_may_replace(actor: Actor) -> None:
@@ -145,7 +153,7 @@ class Statuses:
         actor.check_may(Permission.CHANGE_STATUS)
 
     def _announce(self, actor: Actor, pid: bytes, act: StatusAct, reason: str, note: str) -> Operation:
-        with self.issuing.database.write() as connection:
+        with self.database.write() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             _check_issuer(actor, row.authority_id)
             next_status(Status(row.status), act)
@@ -157,12 +165,15 @@ class Statuses:
                 reason=reason,
                 note=note or None,
                 actor=row.authority_id,
-                salt=self.issuing.entropy.bytes(16 * 4),
+                salt=self.entropy.bytes(16 * 4),
             )
             ecertificates_sql.claim_for_operation(
                 connection, row.id or 0, Status(row.status), operation.operation_id
             )
         return operation
+
+    def _completing(self) -> _Completing:
+        return _Completing(self.database, self.log, self.operations)
 
 
 def _settle(operations: Operations, operation: Operation, completing: _Completing) -> None:
@@ -177,10 +188,12 @@ def _settle(operations: Operations, operation: Operation, completing: _Completin
 class _Completing:
     """`issuer.operations.operations.Completing` for acts on the status of an e-certificate."""
 
-    issuing: Issuing
+    database: Database
+    log: Log
+    operations: Operations
 
     def request(self, operation: Operation) -> AppendRequest | None:
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             row = ecertificates_sql.claimed_for(connection, operation)
             if row is None:
                 return None
@@ -194,7 +207,7 @@ class _Completing:
         return act_request(operation, row)
 
     def prepare(self, operations: Sequence[Operation], appended: Sequence[Appended]) -> None:
-        self.issuing.log.publish()
+        self.log.publish()
 
     def lock(self, connection: Connection, operations: Sequence[Operation]) -> None:
         ecertificates_sql.lock_ecertificates(connection, [each.ecertificate_id for each in operations])
@@ -206,7 +219,7 @@ class _Completing:
                 continue
             act = _ACTS[operation.kind]
             status = next_status(Status(row.status), act)
-            self.issuing.operations.write_down(
+            self.operations.write_down(
                 connection, operation, Act(act.value, status.value, pid=bytes(row.pid))
             )
             tables.update(

@@ -22,19 +22,20 @@ from sqlalchemy.engine import Connection
 
 from issuer.archive import sql as archive_sql
 from issuer.ecertificates import sql as ecertificates_sql
-from issuer.ecertificates.issuing import Issuing
 from issuer.ecertificates.kinds import Step
 from issuer.ecertificates.statuses import act_request
 from issuer.erasing import sql as erasing_sql
 from issuer.operations import sql as operations_sql
 from issuer.operations.model import Operation, OperationKind
 from issuer.operations.operations import Operations
-from ledger.log import Appended, AppendRequest
-from trust.audit.trail import Act
+from ledger.log import Appended, AppendRequest, Log
+from trust.audit.trail import Act, Trail
 from trust.model.actor import Actor, Permission
+from trust.model.clock import Entropy
 from trust.model.errors import Conflict, Malformed
 from trust.model.people import check_second_person
 from trust.model.status import Status
+from trust.storage.sql import Database
 
 _MAX_NAME = 64
 
@@ -68,7 +69,10 @@ class Erasing:
     """The use case. `forget` deletes data in other packages' tables, in the same transaction, and returns the number
     of rows by table."""
 
-    issuing: Issuing
+    database: Database
+    log: Log
+    entropy: Entropy
+    trail: Trail
     operations: Operations
     forget: Forget = lambda connection, pid, lone_holder_refs: {}
 
@@ -80,30 +84,30 @@ class Erasing:
         for name in (requested_by, approved_by):
             if not name.strip() or len(name) > _MAX_NAME or not name.isprintable() or "|" in name:
                 raise Malformed(f"Give who asks and who approves, each in up to {_MAX_NAME} characters.")
-        with self.operations.trail.refusals(actor, "erase", pid=pid):
+        with self.trail.refusals(actor, "erase", pid=pid):
             actor.check_may(Permission.ERASE)
             check_second_person(requested_by, approved_by, "Nobody approves an erasure of their own.")
-            self.issuing.log.check_clock()
+            self.log.check_clock()
             operation = self._announce(actor, pid, basis, requested_by.strip(), approved_by.strip())
-        completing = _Completing(self.issuing, self.forget)
+        completing = _Completing(self.database, self.log, self.operations, self.forget)
         (appended,) = self.operations.complete([operation], completing)
         return Erased(appended.seq, completing.rows, self._overwrite())
 
     def resume_pending(self) -> int:
         """Completes erasures like `Statuses.resume_pending`."""
-        completing = _Completing(self.issuing, self.forget)
+        completing = _Completing(self.database, self.log, self.operations, self.forget)
         count = self.operations.carry_on((OperationKind.ERASED,), completing)
         if completing.rows:
             self._overwrite()
         return count
 
     def _overwrite(self) -> bool:
-        return self.issuing.database.forget_deleted(erasing_sql.ERASABLE)
+        return self.database.forget_deleted(erasing_sql.ERASABLE)
 
     def _announce(
         self, actor: Actor, pid: bytes, basis: str, requested_by: str, approved_by: str
     ) -> Operation:
-        with self.issuing.database.write() as connection:
+        with self.database.write() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             if Status(row.status) not in (Status.REVOKED, Status.REPLACED):
                 raise Conflict(
@@ -119,7 +123,7 @@ class Erasing:
                 requested_by=requested_by,
                 approved_by=approved_by,
                 actor=row.authority_id,
-                salt=self.issuing.entropy.bytes(16 * 4),
+                salt=self.entropy.bytes(16 * 4),
             )
             ecertificates_sql.claim_for_operation(
                 connection, row.id or 0, Status(row.status), operation.operation_id
@@ -131,17 +135,19 @@ class Erasing:
 class _Completing:
     """`issuer.operations.operations.Completing` for erasures. `rows`: the rows that it deleted or emptied, by table."""
 
-    issuing: Issuing
+    database: Database
+    log: Log
+    operations: Operations
     forget: Forget
     rows: dict[str, int] = field(default_factory=dict)
 
     def request(self, operation: Operation) -> AppendRequest | None:
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             row = ecertificates_sql.claimed_for(connection, operation)
         return act_request(operation, row) if row is not None else None
 
     def prepare(self, operations: Sequence[Operation], appended: Sequence[Appended]) -> None:
-        self.issuing.log.publish()
+        self.log.publish()
 
     def lock(self, connection: Connection, operations: Sequence[Operation]) -> None:
         ecertificates_sql.lock_ecertificates(connection, [each.ecertificate_id for each in operations])
@@ -151,7 +157,7 @@ class _Completing:
             row = ecertificates_sql.claimed_for(connection, operation)
             if row is None:
                 continue
-            self.issuing.operations.write_down(
+            self.operations.write_down(
                 connection, operation, Act("erase", operation.reason or "", pid=bytes(row.pid))
             )
             found, lone_holder_refs = erasing_sql.erase_ecertificate(connection, operation)

@@ -11,11 +11,12 @@ from sqlalchemy.engine import Connection
 from issuer.operations import sql as operations_sql
 from issuer.operations.model import Operation, OperationKind
 from issuer.operations.operations import Operations
-from ledger.log import Appended, AppendRequest
+from ledger.log import Appended, AppendRequest, Log
 from trust.audit.sealer import anchor_commit, free_anchor, take_anchor
 from trust.encoding.entry import NO_REF, EntryKind
 from trust.model.actor import SYSTEM
 from trust.model.errors import NotFound
+from trust.storage.sql import Database
 
 ACTOR: Final = "audit"
 """The actor of the entries that anchor the trail."""
@@ -25,33 +26,37 @@ ACTOR: Final = "audit"
 class TrailAnchors:
     """Implements `Anchors`."""
 
+    database: Database
+    log: Log
     operations: Operations
 
     def anchor(self, batch: int) -> None:
-        with self.operations.database.write() as connection:
+        with self.database.write() as connection:
             operation = self.operations.announce(
                 connection, OperationKind.AUDIT_TRAIL, by=SYSTEM.ref, actor=ACTOR
             )
             if not take_anchor(connection, batch, operation.operation_id):
                 operations_sql.delete_operation(connection, operation.operation_id)
                 return  # another process anchors it
-        self.operations.complete([operation], _Completing(self.operations))
+        self.operations.complete([operation], _Completing(self.database, self.log, self.operations))
 
     def resume_pending(self) -> int:
         """Completes anchors that a dead process left."""
-        return self.operations.carry_on((OperationKind.AUDIT_TRAIL,), _Completing(self.operations))
+        return self.operations.carry_on(
+            (OperationKind.AUDIT_TRAIL,), _Completing(self.database, self.log, self.operations)
+        )
 
     def entries(self) -> tuple[int, Mapping[int, bytes]]:
-        size = self.operations.log.size
+        size = self.log.size
         found = {
             entry.seq: entry.commit
-            for _, entry in self.operations.log.entries()
+            for _, entry in self.log.entries()
             if entry.kind is EntryKind.AUDIT_TRAIL and entry.seq < size
         }
         return size, found
 
     def entry_of(self, operation_id: int) -> int | None:
-        with self.operations.database.read() as connection:
+        with self.database.read() as connection:
             operation = operations_sql.find_operation(connection, operation_id)
         if operation is None or operation.kind is not OperationKind.AUDIT_TRAIL:
             raise NotFound(f"The operation {operation_id} anchors nothing.")
@@ -62,10 +67,12 @@ class TrailAnchors:
 class _Completing:
     """`issuer.operations.operations.Completing` for anchors."""
 
+    database: Database
+    log: Log
     operations: Operations
 
     def request(self, operation: Operation) -> AppendRequest | None:
-        with self.operations.database.read() as connection:
+        with self.database.read() as connection:
             commit = anchor_commit(connection, operation.operation_id)
         if commit is None:
             return None
@@ -80,7 +87,7 @@ class _Completing:
         )
 
     def prepare(self, operations: Sequence[Operation], appended: Sequence[Appended]) -> None:
-        self.operations.log.publish()
+        self.log.publish()
 
     def lock(self, connection: Connection, operations: Sequence[Operation]) -> None:
         """Nothing: a batch never changes."""

@@ -158,7 +158,7 @@ def wallet_router(shell: Shell[IssuerService]) -> APIRouter:
     def picture(request: Request, pid: str) -> Response:
         pdf = shell.service.issuing.issued_file(_owned(shell, request, pid).pid)
         return Response(
-            shell.service.sandboxes.drawing.run("draw-page", {"page": 0}, [pdf], decode_png),
+            shell.service.drawing.run("draw-page", {"page": 0}, [pdf], decode_png),
             media_type="image/png",
             headers={"cache-control": "private, no-store"},
         )

@@ -15,14 +15,16 @@ from functools import lru_cache
 from sqlalchemy.engine import Connection
 
 from issuer.pki import sql
-from issuer.pki.pki import ORGANISATION, Pki
-from keys.custody import KeyPurpose
+from issuer.pki.pki import ORGANISATION
+from keys.custody import KeyProvider, KeyPurpose
 from keys.pki.build import Profile, Subject, make_x509_cert
 from keys.pki.ocsp import GOOD, UNKNOWN, CertStatus, Responder, Revoked, make_request, read_request, refusal
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
+from trust.model.clock import Clock
 from trust.model.errors import Malformed, NotFound, OperationalError
 from trust.storage import tables
+from trust.storage.sql import Database
 
 _log = logging.getLogger("yinzheng.ocsp")
 _CLOCK_SKEW = timedelta(minutes=1)
@@ -34,7 +36,9 @@ ANSWER_TERM = timedelta(hours=1)
 class Ocsp:
     """Answers OCSP requests about certificates of our CAs."""
 
-    pki: Pki
+    database: Database
+    clock: Clock
+    keys: KeyProvider
     certs_under: Callable[[Connection, str], Collection[bytes]]
     """Returns every certificate (DER) that one of our CAs issued, whatever its state."""
 
@@ -44,8 +48,8 @@ class Ocsp:
         An unreadable request is answered with malformedRequest; if a key or the database is unavailable, the answer is
         tryLater.
         """
-        at = self.pki.clock.now()
-        with self.pki.database.read() as connection:
+        at = self.clock.now()
+        with self.database.read() as connection:
             ca = tables.one_row(connection, sql.CaRow, id=ca_id)
         if ca is None or not Profile(ca.kind).is_ca:
             raise NotFound("There is no such certification authority.", "The certificates name them.")
@@ -55,7 +59,7 @@ class Ocsp:
             return refusal("malformed_request")
         try:
             responder = self._responder(ca, at)
-            with self.pki.database.read() as connection:
+            with self.database.read() as connection:
                 issued = {_serial_of(cert) for cert in self.certs_under(connection, ca_id)}
                 revoked = {
                     int(row.serial): tables.from_micros(row.revoked_at)
@@ -77,8 +81,8 @@ class Ocsp:
 
         All are DER. None if `issuer` is not one of our CAs. Raises `KeyUnavailable`.
         """
-        at = self.pki.clock.now()
-        with self.pki.database.read() as connection:
+        at = self.clock.now()
+        with self.database.read() as connection:
             ca = next(
                 (row for row in tables.all_rows(connection, sql.CaRow) if bytes(row.cert) == issuer), None
             )
@@ -89,8 +93,8 @@ class Ocsp:
         return answer, self._responder(ca, at).cert
 
     def _responder(self, ca: sql.CaRow, at: datetime) -> Responder:
-        keys = self.pki.keys
-        with self.pki.database.read() as connection:
+        keys = self.keys
+        with self.database.read() as connection:
             row = tables.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
         # A certificate that ends later than a term from now was made while the clock was ahead, and is not valid yet.
         if (
@@ -103,18 +107,17 @@ class Ocsp:
     def _make_responder(
         self, ca: sql.CaRow, old: sql.OcspResponderRow | None, at: datetime
     ) -> sql.OcspResponderRow:
-        pki = self.pki
         # Open the CA's key first, so that no unused responder's key is left behind whenever it is unavailable.
         purpose = KeyPurpose.ROOT_CA if ca.kind == Profile.ROOT.value else KeyPurpose.ISSUING_CA
-        ca_key = pki.keys.open(ca.key_id, purpose)
+        ca_key = self.keys.open(ca.key_id, purpose)
         # P-256 under the RSA tree, because the same verifiers support it and it signs twenty times as fast.
         suite = Suite.SM2_SM3 if Suite(ca.suite) is Suite.SM2_SM3 else Suite.P256_SHA256
         if old is None:
-            record = pki.keys.generate(KeyPurpose.OCSP, suite, label=f"ocsp-{ca.id}", at=at)
+            record = self.keys.generate(KeyPurpose.OCSP, suite, label=f"ocsp-{ca.id}", at=at)
             key_id, public_key = record.key_id, record.public_key
         else:
             key_id = old.key_id
-            public_key = pki.keys.open(key_id, KeyPurpose.OCSP).record.public_key
+            public_key = self.keys.open(key_id, KeyPurpose.OCSP).record.public_key
         not_after = (at + _RESPONDER_TERM).replace(microsecond=0)
         cert = make_x509_cert(
             Profile.OCSP,
@@ -129,7 +132,7 @@ class Ocsp:
         row = sql.OcspResponderRow(
             ca_id=ca.id, key_id=key_id, cert=cert, not_after=tables.to_micros(not_after)
         )
-        with pki.database.write() as connection:
+        with self.database.write() as connection:
             tables.serialise(connection, "ocsp responder")
             known = tables.one_row(connection, sql.OcspResponderRow, ca_id=ca.id)
             if known is not None and (old is None or bytes(known.cert) != bytes(old.cert)):

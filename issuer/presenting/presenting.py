@@ -13,11 +13,10 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from issuer.ecertificates import sql as ecertificates_sql
-from issuer.ecertificates.issuing import Issuing
 from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.ecertificates.reading import issued_from
 from issuer.presenting import sql as presenting_sql
-from trust.audit.trail import Act
+from trust.audit.trail import Act, Trail
 from trust.encoding.codes import (
     STEP_SECONDS,
     LiveHandle,
@@ -27,10 +26,12 @@ from trust.encoding.codes import (
 )
 from trust.encoding.digests import sha256
 from trust.model.actor import Actor, Permission
+from trust.model.clock import Clock, Entropy
 from trust.model.ecertificate import IssuedECertificate
 from trust.model.errors import Conflict, Malformed, NotFound
 from trust.model.people import is_same_person
 from trust.storage import tables
+from trust.storage.sql import Database
 
 MAX_SESSION = timedelta(minutes=5)
 _STEP = timedelta(seconds=STEP_SECONDS)
@@ -86,7 +87,11 @@ class Redeemed:
 class Presenting:
     """The use case. `server_key` authenticates codes; it never leaves the service."""
 
-    issuing: Issuing
+    database: Database
+    clock: Clock
+    entropy: Entropy
+    trail: Trail
+    host: str
     server_key: bytes
 
     def start(
@@ -110,14 +115,14 @@ class Presenting:
             raise Malformed("An audience has printable characters.", "Name the counter that may check it.")
         if not timedelta(seconds=STEP_SECONDS) <= ttl <= MAX_SESSION:
             raise Malformed("A presentation lasts 15 to 300 seconds.", "Choose a time between.")
-        at = self.issuing.clock.now()
-        session = self.issuing.entropy.bytes(10)
-        with self.issuing.database.write() as connection:
+        at = self.clock.now()
+        session = self.entropy.bytes(10)
+        with self.database.write() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             if not actor.sees(row.authority_id):
                 raise NotFound("There is no such e-certificate.", "Check the public id.")
             act = Act("present", level.name, pid=pid, purpose=purpose)
-            self.issuing.operations.trail.record(connection, actor.ref, act)
+            self.trail.record(connection, actor.ref, act)
             tables.insert(
                 connection,
                 presenting_sql.PresentationRow(
@@ -136,11 +141,11 @@ class Presenting:
         """The address to show as a code at the time `at`, and the time of the next one."""
         step = (at - presentation.started_at) // _STEP
         handle = encode_live_handle(LiveHandle(presentation.session, step), self.server_key)
-        return live_url(self.issuing.host, handle), presentation.started_at + (step + 1) * _STEP
+        return live_url(self.host, handle), presentation.started_at + (step + 1) * _STEP
 
     def look(self, session: bytes, pid: bytes) -> Presentation:
         """The state of a session in which this e-certificate is shown, for the holder's own page. Raises `NotFound`."""
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             row = tables.one_row(connection, presenting_sql.PresentationRow, session_hash=sha256(session))
             of = ecertificates_sql.pids_of(connection, [row.ecertificate_id]) if row is not None else {}
         if row is None or of.get(row.ecertificate_id) != pid:
@@ -155,8 +160,8 @@ class Presenting:
 
     def stop(self, session: bytes) -> None:
         """Ends the session. Idempotent."""
-        at = tables.to_micros(self.issuing.clock.now())
-        with self.issuing.database.write() as connection:
+        at = tables.to_micros(self.clock.now())
+        with self.database.write() as connection:
             where = {"session_hash": sha256(session), "stopped_at": None}
             tables.update(connection, presenting_sql.PresentationRow, where, {"stopped_at": at})
 
@@ -165,7 +170,7 @@ class Presenting:
         make it."""
         live = decode_live_handle(handle, self.server_key)
         session_hash = sha256(live.session)
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             row = tables.one_row(connection, presenting_sql.PresentationRow, session_hash=session_hash)
         if row is None:
             raise Malformed("This service did not make the code.", code="NOT_OURS")
@@ -178,13 +183,13 @@ class Presenting:
         if row.used_at is None:
             if not in_time:
                 return Redeemed("EXPIRED", None, row.purpose, level)
-            with self.issuing.database.write() as connection:
+            with self.database.write() as connection:
                 first = presenting_sql.use_presentation(
                     connection, session_hash, verifier, tables.to_micros(at)
                 )
             if first:
                 return Redeemed("FRESH", self._shown(row.ecertificate_id), row.purpose, level, at, meant_for)
-            with self.issuing.database.read() as connection:
+            with self.database.read() as connection:
                 row = tables.stored_row(connection, presenting_sql.PresentationRow, session_hash=session_hash)
         if row.used_at is None:
             return Redeemed("EXPIRED", None, row.purpose, level)
@@ -197,7 +202,7 @@ class Presenting:
 
     def history(self, pid: bytes, limit: int = 50) -> list[Shown]:
         """To whom an e-certificate was shown, newest first. Raises `NotFound`."""
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid)
             rows = presenting_sql.presentations_of(connection, [row.id or 0], limit)
         return [
@@ -207,7 +212,7 @@ class Presenting:
         ]
 
     def _shown(self, ecertificate_id: int) -> IssuedECertificate:
-        with self.issuing.database.read() as connection:
+        with self.database.read() as connection:
             row = ecertificates_sql.get_ecertificate(connection, id=ecertificate_id)
             if ecertificates_sql.is_changing(connection, row):
                 # Do not show an e-certificate as valid that is about to be revoked.

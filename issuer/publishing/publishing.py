@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
+from issuer.authorities.register import Authorities
 from issuer.catalogue import TypeProfile
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.operations import sql as operations_sql
@@ -26,10 +27,11 @@ from issuer.pki.pki import Pki
 from issuer.publishing import sql as publishing_sql
 from issuer.publishing.entries import list_anchors, list_members
 from issuer.publishing.listed_statuses import ListedStatuses
-from issuer.seals.lifecycle import Seals
+from issuer.seals.registry import SealRegistry
 from keys import sql as keys_sql
-from keys.custody import KeyPurpose
+from keys.custody import KeyProvider, KeyPurpose
 from keys.pki.build import Profile
+from keys.service_keys import ServiceKeys
 from keys.suites import Suite
 from ledger.log import AppendRequest, Log
 from ledger.logkeys import LogKeys
@@ -72,6 +74,7 @@ from trust.model.seal import SealState
 from trust.model.status import STATUS_ACTOR
 from trust.storage import tables
 from trust.storage.folder import write_durably
+from trust.storage.sql import Database
 
 _log = logging.getLogger("yinzheng.publishing")
 _NEXT_UPDATE, _VALID = timedelta(hours=24), timedelta(days=7)
@@ -113,8 +116,12 @@ class _Published:
 class Publishing:
     """Use cases on published lists. `host` is the name in codes; `witness_policy` is as in the trust list."""
 
+    database: Database
+    keys: KeyProvider
+    service_keys: ServiceKeys
+    authorities: Authorities
     pki: Pki
-    seals: Seals
+    registry: SealRegistry
     catalogue: Mapping[str, TypeProfile]
     host: str
     log: Log
@@ -131,7 +138,7 @@ class Publishing:
     def trust_list(self, at: datetime) -> bytes:
         """The newest trust list (compact JWS). A new one is made if its content has changed, or if the last one is
         half a day old or dated in the future."""
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             seq = publishing_sql.newest_trust_list_seq(connection)
         wanted = self._present_state(at)
         newest = self._readable(seq) if seq is not None else None
@@ -174,7 +181,7 @@ class Publishing:
         known = self._at_hand.get("list")
         if isinstance(known, _Published) and known.listed.seq == seq:
             return known
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             row = tables.stored_row(connection, publishing_sql.TrustListRow, seq=seq)
         compact = bytes(row.compact)
         payload = jws.payload_of(compact)
@@ -183,14 +190,14 @@ class Publishing:
 
     def roots(self) -> list[bytes]:
         """The public keys (DER) of the present and the next root, which verifiers pin."""
-        return [bytes(self.pki.service_keys.active(use).spki) for use in ("trust-root", "trust-root-next")]
+        return [bytes(self.service_keys.active(use).spki) for use in ("trust-root", "trust-root-next")]
 
     def _sign_trust_list(self, wanted: TrustList) -> bytes:
-        root = self.pki.service_keys.active("trust-root")
-        key = self.pki.keys.open(root.key_id, KeyPurpose.TRUST_LIST)
+        root = self.service_keys.active("trust-root")
+        key = self.keys.open(root.key_id, KeyPurpose.TRUST_LIST)
         signed = jws.signing_input(encode_trust_list(wanted), TYP, sha256(bytes(root.spki)))
         finished = jws.compact(signed, cose.raw_signature(root.suite, key.sign(signed)))
-        with self.pki.database.write() as connection:
+        with self.database.write() as connection:
             tables.serialise(connection, "trust list")
             # If another process has published this number meanwhile, its list counts, because this one was not
             # published.
@@ -205,7 +212,7 @@ class Publishing:
 
     def _present_state(self, at: datetime) -> TrustList:
         """What the list has to say now. Read again only when a recorded row or a key of the ledger has changed."""
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             version = self.register_version(connection)
         keys = self.log.stored_keys()
         at = at.astimezone(UTC).replace(microsecond=0)
@@ -220,7 +227,7 @@ class Publishing:
         return state
 
     def _read_state(self, at: datetime, keys: LogKeys) -> TrustList:
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             rows = sorted(tables.all_rows(connection, pki_sql.CaRow), key=lambda row: row.id)
             cas = {row.id: row for row in rows}
             service_keys = tables.all_rows(connection, keys_sql.ServiceKeyRow)
@@ -242,7 +249,7 @@ class Publishing:
                 TrustedAuthority(
                     a.authority_id, a.uscc, a.name_zh, a.name_en, tuple(sorted(self._types_of(a.functions)))
                 )
-                for a in self.pki.authorities.list()
+                for a in self.authorities.list()
             ),
             types=tuple(_trusted_type(profile) for profile in self.catalogue.values()),
             seals=self._trusted_seals(),
@@ -279,8 +286,8 @@ class Publishing:
         return [p.short for p in self.catalogue.values() if set(p.who_may_issue) & set(functions)]
 
     def _trusted_seals(self) -> tuple[TrustedSeal, ...]:
-        listed, idle = [], self.seals.registry.idle()
-        for seal in self.seals.registry.list():
+        listed, idle = [], self.registry.idle()
+        for seal in self.registry.list():
             if seal.state not in _IN_TRUST_LIST:
                 continue
             withdrawn = seal.state in (SealState.REVOKED, SealState.RENEWED)
@@ -313,7 +320,7 @@ class Publishing:
         than `max_age` (by default a third of the interval at which clients ask again). Lists are made from the ledger's
         entries and not from the register, so that an auditor can make them again.
         """
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             newest = publishing_sql.newest_status_list(connection, number)
         size, packed = self.statuses.packed(number)
         listed = _listed(newest) if newest is not None else None
@@ -332,8 +339,8 @@ class Publishing:
     def _sign_status_list(
         self, number: int, packed: bytes, size: int, at: datetime
     ) -> publishing_sql.PublishedStatusListRow:
-        row = self.pki.service_keys.active("status")
-        key = self.pki.keys.open(row.key_id, KeyPurpose.STATUS_LIST)
+        row = self.service_keys.active("status")
+        key = self.keys.open(row.key_id, KeyPurpose.STATUS_LIST)
         listed = StatusList(
             address=self.status_list_address(number),
             issued_at=at,
@@ -354,7 +361,7 @@ class Publishing:
     ) -> publishing_sql.PublishedStatusListRow:
         """Stores a list before it is anchored, so that a list that an entry commits to is never lost."""
         micros = tables.to_micros(at)
-        with self.pki.database.write() as connection:
+        with self.database.write() as connection:
             publishing_sql.forget_status_lists(connection, number, tables.to_micros(at - _STATUS_KEPT))
             operation = operations_sql.announce(
                 connection,
@@ -389,7 +396,7 @@ class Publishing:
             return last
 
     def _last_that_says(self, number: int, packed: bytes) -> AnchoredList | None:
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             last = publishing_sql.newest_anchored_status_list(connection, number)
         if last is None or last.proof is None:
             return None
@@ -409,14 +416,14 @@ class Publishing:
                 subject_id=None,
                 ref=NO_REF,
                 commit=sha256(encoded),
-                suite=self.pki.service_keys.active("status").suite,
+                suite=self.service_keys.active("status").suite,
             )
             (appended,) = self.log.append([request])
             (receipt,) = self.log.receipt([appended.seq])
             proof = format_detached_receipt(
                 DetachedReceipt(entry_bytes=appended.entry_bytes, receipt=receipt)
             )
-            with self.pki.database.write() as connection:
+            with self.database.write() as connection:
                 tables.update(
                     connection, publishing_sql.PublishedStatusListRow, {"id": row.id}, {"proof": proof}
                 )
@@ -436,7 +443,7 @@ class Publishing:
         return format_detached_receipt(DetachedReceipt(entry_bytes=detached.entry_bytes, receipt=receipt))
 
     def status_list_numbers(self) -> list[int]:
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             return ecertificates_sql.status_list_numbers(connection)
 
     # --- offline bundle ---

@@ -26,11 +26,11 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from issuer.authorities import sql as authorities_sql
+from issuer.authorities.register import Authorities
 from issuer.operations.model import Operation, OperationKind
 from issuer.operations.operations import Operations
 from issuer.pki import sql as pki_sql
 from issuer.pki.identities import SealIdentity
-from issuer.pki.pki import Pki
 from issuer.seals import sql as seals_sql
 from issuer.seals.artwork import SealPicture, draw_seal, seal_data_png
 from issuer.seals.making import SealMaking, identity_in_use
@@ -40,11 +40,11 @@ from issuer.seals.using import SealUses
 from keys.pki.read import read_x509_cert
 from keys.suites import Suite
 from ledger.log import Appended, AppendRequest, Log
-from trust.audit.trail import Act
+from trust.audit.trail import Act, Trail
 from trust.encoding.commitment import content_root
 from trust.encoding.entry import NO_REF, EntryKind
 from trust.model.actor import SYSTEM, Actor, Permission
-from trust.model.clock import Entropy, whole_second
+from trust.model.clock import Clock, Entropy, whole_second
 from trust.model.errors import Conflict, LedgerBusy, LedgerHalted, Malformed, NotPermitted
 from trust.model.people import as_person, check_second_person
 from trust.model.reaching_back import check_reaching_back
@@ -78,9 +78,12 @@ _PERMISSION_FOR = {
 class Seals:
     """Use cases on the life of seals."""
 
-    pki: Pki
+    database: Database
     log: Log
+    clock: Clock
     entropy: Entropy
+    trail: Trail
+    authorities: Authorities
     registry: SealRegistry
     using: SealUses
     making: SealMaking
@@ -113,7 +116,7 @@ class Seals:
             raise Malformed(
                 "Ed25519 keys do not seal documents.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256."
             )
-        authority = self.pki.authorities.get(authority_id)
+        authority = self.authorities.get(authority_id)
         if (shape is SealShape.SQUARE) != (person is not None) or (person and second_line):
             raise Malformed("A square seal bears a person's name, and no other seal does.")
         # Draw it now, so that a picture that cannot be drawn or is too detailed is refused before the review.
@@ -128,7 +131,7 @@ class Seals:
         seal_data_png(picture)
         if renews is not None and self.registry.get(renews).authority_id != authority_id:
             raise Conflict(f"The seal {renews} belongs to another authority.", "Renew the authority's own.")
-        at = self.pki.clock.now()
+        at = self.clock.now()
         row = seals_sql.SealRow(
             id=seal_id,
             authority_id=authority_id,
@@ -144,7 +147,7 @@ class Seals:
             state=SealState.APPLIED.value,
             state_since=tables.to_micros(at),
         )
-        with self.pki.database.write() as connection:
+        with self.database.write() as connection:
             tables.serialise(connection, "seals")
             known = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
             if known is None:
@@ -179,7 +182,7 @@ class Seals:
         Key and certificate are new ones of our own CA, or those of an `identity` from outside. Raises `Conflict` for an
         identity of another suite, outside its term, revoked, or in use by another seal.
         """
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
         if row is None:
             raise self.registry.unknown(seal_id)
@@ -277,7 +280,7 @@ class Seals:
 
     def preview(self, seal_id: str) -> SealPicture:
         """The picture of a seal, also before it is made, for the reviewer."""
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
         if row is None:
             raise self.registry.unknown(seal_id)
@@ -304,8 +307,8 @@ class Seals:
         since: datetime | None,
         approved_by: str | None,
     ) -> None:
-        at, made = self.pki.clock.now(), self.registry.get(seal_id).not_before
-        with self.operations.trail.refusals(actor, f"seal.{act.value}", subject=seal_id):
+        at, made = self.clock.now(), self.registry.get(seal_id).not_before
+        with self.trail.refusals(actor, f"seal.{act.value}", subject=seal_id):
             check_reaching_back(max(since or at, made), at, actor, approved_by)
         detail = as_person(approved_by) if approved_by is not None else ""
         self._act(actor, seal_id, act, note=note, detail=detail, effective_at=since)
@@ -321,18 +324,18 @@ class Seals:
         effective_at: datetime | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> None:
-        if effective_at is not None and effective_at > self.pki.clock.now():
+        if effective_at is not None and effective_at > self.clock.now():
             raise Malformed("The time lies in the future.", "Give the time when it happened.")
         if effective_at is not None:
             effective_at = whole_second(effective_at)
         with (
-            self.operations.trail.refusals(actor, f"seal.{act.value}", subject=seal_id),
-            self.pki.database.write() as connection,
+            self.trail.refusals(actor, f"seal.{act.value}", subject=seal_id),
+            self.database.write() as connection,
         ):
             tables.serialise(connection, f"use of seal {seal_id}")
             # Read the clock only after earlier uses have committed, so that what was sealed while a freeze waited dates
             # from before it.
-            at = self.pki.clock.now()
+            at = self.clock.now()
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
             if row is None:
                 raise self.registry.unknown(seal_id)
@@ -414,9 +417,7 @@ class Seals:
             operation_id=operation.operation_id,
         )
         event.id = tables.insert(connection, event)
-        self.operations.trail.record(
-            connection, actor.ref, Act(f"seal.{act.value}", state.value, subject=seal_id)
-        )
+        self.trail.record(connection, actor.ref, Act(f"seal.{act.value}", state.value, subject=seal_id))
         return event, operation
 
     def _record(self, operations: Sequence[Operation]) -> None:
@@ -426,11 +427,11 @@ class Seals:
 
     @property
     def _completing(self) -> _Completing:
-        return _Completing(self.pki.database, self.log)
+        return _Completing(self.database, self.log)
 
     def _retire_renewed(self, seal_id: str, actor: Actor) -> None:
         """Takes the seal that this one renews out of use, if it is still active."""
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
             old = tables.one_row(connection, seals_sql.SealRow, id=row.renews) if row and row.renews else None
         if old is not None and old.state == SealState.ACTIVE.value:
@@ -450,7 +451,7 @@ class Seals:
         tables.insert(connection, revoked)
 
     def _review(self, actor: Actor, seal_id: str, act: SealAct, note: str) -> None:
-        with self.operations.trail.refusals(actor, f"seal.{act.value}", subject=seal_id):
+        with self.trail.refusals(actor, f"seal.{act.value}", subject=seal_id):
             actor.check_may(Permission.REVIEW_SEALS)
             applied_by = self.registry.application(seal_id).applied_by
             check_second_person(applied_by, actor.account, "Nobody reviews an application of their own.")

@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from issuer.authorities.register import Authorities
 from issuer.pki.identities import SealIdentity
 from issuer.pki.pki import Pki
 from issuer.seals import sql as seals_sql
 from issuer.seals.artwork import SealPicture, draw_seal, seal_data_png, seal_pdf
 from issuer.seals.data import SealType, make_seal_data
-from keys.custody import KeyPurpose
+from keys.custody import KeyProvider, KeyPurpose
 from keys.pki.build import Profile, Subject, make_x509_cert
 from keys.suites import Suite
 from trust.encoding.ses import SealPictureData
+from trust.model.clock import Clock
 from trust.model.errors import Conflict
 from trust.model.seal import (
     SealShape,
     seal_code,
 )
 from trust.storage import tables
+from trust.storage.sql import Database
 
 _SEAL_YEARS = 5
 _BACK = timedelta(minutes=5)
@@ -43,21 +46,25 @@ class Keyed:
 class SealMaking:
     """Makes keys, certificates, pictures and seal data for `Seals`."""
 
+    database: Database
+    clock: Clock
+    keys: KeyProvider
+    authorities: Authorities
     pki: Pki
 
     def with_fresh_key(self, row: seals_sql.SealRow) -> Keyed:
         """Makes a key, and a certificate of our own CA for it."""
         suite = Suite(row.suite)
-        authority = self.pki.authorities.get(row.authority_id)
-        at = self.pki.clock.now()
+        authority = self.authorities.get(row.authority_id)
+        at = self.clock.now()
         ca = self.pki.issuing_ca(suite)
-        key = self.pki.keys.generate(KeyPurpose.SEAL, suite, label=row.id, at=at)
+        key = self.keys.generate(KeyPurpose.SEAL, suite, label=row.id, at=at)
         not_before, not_after = at - _BACK, at + timedelta(days=365 * _SEAL_YEARS)
         cert = make_x509_cert(
             Profile.SEAL,
             Subject(_fitting(row.name), _fitting(authority.name_zh)),
             key.public_key,
-            self.pki.keys.open(ca.key_id, KeyPurpose.ISSUING_CA),
+            self.keys.open(ca.key_id, KeyPurpose.ISSUING_CA),
             bytes(ca.cert),
             not_before=not_before,
             not_after=not_after,
@@ -68,7 +75,7 @@ class SealMaking:
 
     def with_identity(self, row: seals_sql.SealRow, identity: SealIdentity) -> Keyed:
         """The key and certificate of an identity from outside; the term begins now and ends with the certificate."""
-        at = self.pki.clock.now()
+        at = self.clock.now()
         if identity.suite is not Suite(row.suite):
             raise Conflict(
                 f"The seal {row.id} was applied for in {row.suite}, and the certificate is for "
@@ -88,11 +95,11 @@ class SealMaking:
                 "Ask the CA for a new one.",
                 code="IDENTITY_REVOKED",
             )
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             other = tables.one_row(connection, seals_sql.SealRow, identity_id=identity.identity_id)
         if other is not None and other.id != row.id:
             raise identity_in_use(identity.identity_id)
-        self.pki.keys.open(identity.key_id, KeyPurpose.SEAL)  # raises now if the key is missing
+        self.keys.open(identity.key_id, KeyPurpose.SEAL)  # raises now if the key is missing
         return Keyed(
             identity.key_id,
             identity.certs[0],
@@ -104,7 +111,7 @@ class SealMaking:
     def made(self, row: seals_sql.SealRow, keyed: Keyed) -> dict[str, Any]:
         """The values that making a seal adds to its row."""
         picture = self.picture(row)
-        at = self.pki.clock.now()
+        at = self.clock.now()
         maker_key, maker_cert = self.pki.seal_maker(Suite(row.suite))
         seal_data = make_seal_data(
             row.id,
@@ -134,7 +141,7 @@ class SealMaking:
 
     def picture(self, row: seals_sql.SealRow) -> SealPicture:
         shape = SealShape(row.shape)
-        authority = self.pki.authorities.get(row.authority_id)
+        authority = self.authorities.get(row.authority_id)
         return draw_seal(
             shape,
             row.name if shape is SealShape.SQUARE else authority.name_zh,

@@ -11,7 +11,6 @@ from sqlalchemy.engine import Connection
 
 from issuer.pki import sql as pki_sql
 from issuer.pki.identities import list_identities
-from issuer.pki.pki import Pki
 from issuer.seals import sql as seals_sql
 from issuer.seals.policy import decode_policy
 from keys.suites import Suite
@@ -24,6 +23,7 @@ from trust.model.seal import (
     SealState,
 )
 from trust.storage import tables
+from trust.storage.sql import Database
 
 _MOST_USES = 100_000
 
@@ -111,19 +111,19 @@ class Idle:
 class SealRegistry:
     """Queries on seals."""
 
-    pki: Pki
+    database: Database
     pids_of: Callable[[Connection, Collection[int]], Mapping[int, bytes]]
     """Returns public ids by row ids of e-certificates."""
 
     def list(self) -> list[ESeal]:
         """Every seal that was made."""
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             rows = [row for row in tables.all_rows(connection, seals_sql.SealRow) if row.cert is not None]
             return _seals(connection, rows)
 
     def applications(self) -> Sequence[SealApplication]:
         """Every seal that is not made, rejected ones included."""
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             return [
                 _application(row)
                 for row in tables.all_rows(connection, seals_sql.SealRow)
@@ -131,7 +131,7 @@ class SealRegistry:
             ]
 
     def application(self, seal_id: str) -> SealApplication:
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
         if row is None:
             raise self.unknown(seal_id)
@@ -146,14 +146,14 @@ class SealRegistry:
     def history(self, seal_id: str) -> Sequence[SealEvent]:
         """Every step, oldest first."""
         self.application(seal_id)
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             return [
                 _event(row) for row in tables.all_rows(connection, seals_sql.SealEventRow, seal_id=seal_id)
             ]
 
     def idle(self) -> dict[str, Sequence[Idle]]:
         """By seal, the intervals in which it was frozen or lost."""
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             rows = seals_sql.idle_events(connection)
         found: dict[str, Any] = {}
         for row in rows:
@@ -182,7 +182,7 @@ class SealRegistry:
         self.get(seal_id)
         start = tables.to_micros(whole_second(since)) if since else 0
         end = tables.to_micros(until) if until else 1 << 62
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             rows = seals_sql.seal_uses(connection, seal_id, start, end, _MOST_USES)
             pids = self.pids_of(connection, [row.ecertificate_id for row in rows])
         return [
@@ -206,12 +206,12 @@ class SealRegistry:
 
     def active_of(self, authority_id: str) -> Sequence[ESeal]:
         """The authority's seals that are in use."""
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             wanted = {"authority_id": authority_id, "state": SealState.ACTIVE.value}
             return _seals(connection, tables.all_rows(connection, seals_sql.SealRow, **wanted))
 
     def find(self, seal_id: str) -> ESeal | None:
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
             return _seals(connection, [row])[0] if row is not None and row.cert is not None else None
 

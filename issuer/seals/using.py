@@ -12,18 +12,19 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from issuer.pki.pki import Pki
 from issuer.sealing.use import SealInUse
 from issuer.seals import sql as seals_sql
 from issuer.seals.policy import check_allows, day_of, decode_policy
 from issuer.seals.registry import ESeal, SealRegistry
-from keys.custody import KeyPurpose
+from keys.custody import KeyProvider, KeyPurpose
 from trust.audit.trail import Act, Trail
 from trust.model.actor import Actor, Permission
+from trust.model.clock import Clock
 from trust.model.errors import Conflict, Malformed, NotFound, NotPermitted
 from trust.model.people import as_person, check_second_person
 from trust.model.seal import SealPolicy, SealState
 from trust.storage import tables
+from trust.storage.sql import Database
 
 _APPROVAL_HOURS = 24
 _LONGEST_REQUEST = timedelta(days=7)
@@ -33,7 +34,9 @@ _LONGEST_REQUEST = timedelta(days=7)
 class SealUses:
     """Use cases on using seals."""
 
-    pki: Pki
+    database: Database
+    clock: Clock
+    keys: KeyProvider
     registry: SealRegistry
     trail: Trail
 
@@ -66,7 +69,7 @@ class SealUses:
 
     def open(self, seal: ESeal) -> SealInUse:
         """The seal with its opened key. Raises `KeyUnavailable`."""
-        key = self.pki.keys.open(seal.key_id, KeyPurpose.SEAL)
+        key = self.keys.open(seal.key_id, KeyPurpose.SEAL)
         return SealInUse(key, seal.certs, seal.picture_pdf, seal.seal_data)
 
     def foresee_use(self, seal: ESeal, planned: int, at: datetime) -> None:
@@ -74,7 +77,7 @@ class SealUses:
         limit = seal.policy.per_day
         if limit is None:
             return
-        with self.pki.database.read() as connection:
+        with self.database.read() as connection:
             used = seals_sql.seal_uses_on(connection, seal.seal_id, day_of(at))
         if used + planned >= limit:
             raise _limit_reached(seal.seal_id, limit)
@@ -109,14 +112,14 @@ class SealUses:
         actor.check_may(Permission.HANDLE_SEALS, seal.authority_id)
         if count < 1:
             raise Malformed("The number of documents is at least 1.")
-        expires = self.pki.clock.now() + timedelta(hours=_APPROVAL_HOURS)
+        expires = self.clock.now() + timedelta(hours=_APPROVAL_HOURS)
         row = seals_sql.SealApprovalRow(
             seal_id=seal_id,
             count=count,
             requested_by=as_person(actor.account),
             expires_at=tables.to_micros(expires),
         )
-        with self.pki.database.write() as connection:
+        with self.database.write() as connection:
             number: int = tables.insert(connection, row)
             self.trail.record(connection, actor.ref, Act("seal.request-many", str(number), subject=seal_id))
         return number
@@ -126,7 +129,7 @@ class SealUses:
         already)."""
         with self.trail.refusals(actor, "seal.approve-many", subject=seal_id):
             actor.check_may(Permission.REVIEW_SEALS)
-            with self.pki.database.write() as connection:
+            with self.database.write() as connection:
                 row = _approval(connection, number)
                 if row is None or seal_id not in (None, row.seal_id):
                     raise NotFound(f"There is no request {number}.")
@@ -145,7 +148,7 @@ class SealUses:
         `counts`: documents by seal in one request. Uses the approval up if it is needed.
         """
         for seal_id, count in self._above_limit(counts, at):
-            with self.pki.database.write() as connection:
+            with self.database.write() as connection:
                 where = {"id": approval, "used_at": None}
                 if not _approves(
                     _approval(connection, approval), seal_id, count, tables.to_micros(at)
@@ -157,7 +160,7 @@ class SealUses:
     def foresee_many(self, counts: Mapping[str, int], approval: int | None, at: datetime) -> None:
         """Raises what `check_many` would raise now, but does not use up the approval."""
         for seal_id, count in self._above_limit(counts, at):
-            with self.pki.database.read() as connection:
+            with self.database.read() as connection:
                 row = _approval(connection, approval)
             if not _approves(row, seal_id, count, tables.to_micros(at)):
                 raise _needs_approval(seal_id, count)
@@ -169,7 +172,7 @@ class SealUses:
             limit = self.registry.get(seal_id).policy.second_approval_above
             if limit is None:
                 continue
-            with self.pki.database.read() as connection:
+            with self.database.read() as connection:
                 used = seals_sql.seal_uses_on(connection, seal_id, day_of(at))
             if used + count > limit:
                 yield seal_id, count

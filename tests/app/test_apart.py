@@ -101,7 +101,7 @@ def test_keys_and_passphrase_live_apart_from_the_data(
 
 
 def test_metrics_are_given_to_the_operators_token_and_to_nobody_else(world: World) -> None:
-    with TestClient(create_app(world.service), client=("127.0.0.1", 1)) as client:
+    with TestClient(create_app(world.site), client=("127.0.0.1", 1)) as client:
         refused: tuple[dict[str, str], ...] = (
             {},
             {"authorization": "Bearer "},

@@ -30,7 +30,9 @@ class Api:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        access = open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
+        access = open_access(
+            world.site.stores.register, world.clock, SystemEntropy(), world.site.admin.access.trail
+        )
         make = access.clients.create_api_key
         self.market = make(
             OPERATOR, "market system", authority_id="chuncheng-market", scopes=ISSUE_SCOPES, days=30
@@ -39,7 +41,7 @@ class Api:
             OPERATOR, "transport system", authority_id="yunling-transport", scopes=ISSUE_SCOPES, days=30
         )
         self.counter = make(OPERATOR, "counter 3", authority_id=None, scopes=["verify"], days=30)
-        self.client = TestClient(create_app(world.service), raise_server_exceptions=False)
+        self.client = TestClient(create_app(world.site), raise_server_exceptions=False)
 
     def post(self, path: str, body: Any, *, key: str | None = None, idempotency: str | None = None) -> Any:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -291,7 +293,7 @@ def test_operators_get_health_metrics_and_version(api: Api) -> None:
 
 def test_later_versions_and_their_receipts_are_given_to_their_department(api: Api) -> None:
     body = api.issue().json()
-    assert api.world.service.archiving.renew(OPERATOR, [bytes.fromhex(body["pid"])])[0].error is None
+    assert api.world.site.issuer.archiving.renew(OPERATOR, [bytes.fromhex(body["pid"])])[0].error is None
     base = body["links"]["self"]
     issued = api.get(f"{base}/file", key=api.market).content
     assert api.get(f"{base}/file?version=0", key=api.market).content == issued
@@ -302,7 +304,7 @@ def test_later_versions_and_their_receipts_are_given_to_their_department(api: Ap
     assert (first["number"], second["number"], second["level"]) == (0, 1, "PAdES-B-LTA")
     assert second["sha256"] == sha256(later).hex()
     assert api.get(second["links"]["file"], key=api.market).content == later
-    trust_list = api.world.service.evidence(api.world.clock.now()).trust_list
+    trust_list = api.world.site.verifier.checking.online.gather(api.world.clock.now()).trust_list
     assert trust_list is not None
     for version in (first, second):
         receipt = api.get(version["links"]["receipt"], key=api.market)

@@ -70,7 +70,7 @@ def test_the_base_install_verifies_offline(world: World, tmp_path: Path) -> None
 def test_the_base_install_checks_a_package_of_an_archive(world: World, tmp_path: Path) -> None:
     issued, _ = world.issue()
     package = tmp_path / "package.zip"
-    package.write_bytes(world.service.export_package(OPERATOR, issued.identifier).package)
+    package.write_bytes(world.site.packages.export_package(OPERATOR, issued.identifier).package)
     done = run("archive", "check", package)
     assert done.returncode == 0, done.stderr + done.stdout
 

@@ -1,6 +1,6 @@
 """Yesterday's copy of a whole data folder, started: what notices it, and how the service goes on.
 
-A copy is real: the folder of a service, copied while it was closed (cold), or put together from files of two moments
+A copy is real: the folder of a site, copied while it was closed (cold), or put together from files of two moments
 (hot: that is what copying file by file under load gives).
 """
 
@@ -17,14 +17,14 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from support.reports import facts_of
-from support.sites import Site
+from support.sites import CopiedSite
 from support.world import World, settings_at
 
 from issuer.guarding.register_check import check_register
 from ledger.recheck import recheck
 from trust.app import closing, serving
 from trust.app.closing import close_ledger
-from trust.app.compose import open_service
+from trust.app.compose import open_site
 from trust.app.recovering import recover_ledger
 from trust.app.settings import read_settings
 from trust.app.site import create_app
@@ -36,10 +36,10 @@ from trust.sandbox.workers import Sandbox
 
 
 @pytest.fixture
-def site(template_folder: Path, tmp_path: Path, sandbox: Sandbox) -> Iterator[Site]:
+def site(template_folder: Path, tmp_path: Path, sandbox: Sandbox) -> Iterator[CopiedSite]:
     data = tmp_path / "data"
     shutil.copytree(template_folder, data)
-    made = Site(tmp_path, settings_at(data), sandbox)
+    made = CopiedSite(tmp_path, settings_at(data), sandbox)
     (tmp_path / "elsewhere").mkdir()
     try:
         yield made
@@ -48,7 +48,7 @@ def site(template_folder: Path, tmp_path: Path, sandbox: Sandbox) -> Iterator[Si
 
 
 @pytest.fixture
-def marked(site: Site) -> Site:
+def marked(site: CopiedSite) -> CopiedSite:
     site.with_mark(site.folder / "elsewhere" / "mark")
     return site
 
@@ -60,14 +60,14 @@ def everything(copy: Path) -> tuple[Path, str]:
 # --- noticed ---
 
 
-def test_a_cold_copy_refuses_to_sign_where_a_mark_knows_more(marked: Site) -> None:
+def test_a_cold_copy_refuses_to_sign_where_a_mark_knows_more(marked: CopiedSite) -> None:
     world = marked.open()
     world.issue(1)
     copy = marked.copy("yesterday")
     world = marked.open()
-    size = world.service.log.checkpoint().size
+    size = world.site.ledger.log.checkpoint().size
     world.issue(2)
-    newest = world.service.log.checkpoint().size
+    newest = world.site.ledger.log.checkpoint().size
     marked.restore(everything(copy))
     locked = (marked.settings.data / "lock" / "lock.sqlite").read_bytes()
     with pytest.raises(LedgerHalted) as refused:
@@ -78,14 +78,14 @@ def test_a_cold_copy_refuses_to_sign_where_a_mark_knows_more(marked: Site) -> No
     assert (marked.settings.data / "lock" / "lock.sqlite").read_bytes() == locked, "nothing was signed"
 
 
-def test_a_second_history_of_the_same_size_is_found_out_by_the_mark(marked: Site) -> None:
+def test_a_second_history_of_the_same_size_is_found_out_by_the_mark(marked: CopiedSite) -> None:
     marked.open().issue(1)
     copy = marked.copy("yesterday")
     marked.open().issue(2)
     marked.close()
     elsewhere = replace(marked.settings, data=copy, ledger_mark=None)
-    service = open_service(elsewhere, clock=marked.clock, sandbox=marked.sandbox)
-    other = World(service, marked.clock, copy)
+    site = open_site(elsewhere, clock=marked.clock, sandbox=marked.sandbox)
+    other = World(site, marked.clock, copy)
     other.issue(3)
     other.close()
     marked.restore(everything(copy))
@@ -95,50 +95,50 @@ def test_a_second_history_of_the_same_size_is_found_out_by_the_mark(marked: Site
 
 @pytest.mark.postgres
 def test_a_cold_copy_refuses_where_the_lock_store_is_elsewhere(
-    site: Site, new_postgres_database: Callable[[], str]
+    site: CopiedSite, new_postgres_database: Callable[[], str]
 ) -> None:
     site.settings = replace(site.settings, lock_url=new_postgres_database())
     shutil.rmtree(site.settings.data)
     world = World(
-        open_service(site.settings, create=True, clock=site.clock, sandbox=site.sandbox),
+        open_site(site.settings, create=True, clock=site.clock, sandbox=site.sandbox),
         site.clock,
         site.folder,
     )
     site.world = world
     copy = site.copy("yesterday")
-    service = site.open().service
-    service.log.pause("x", "y")
-    service.log.resume()
-    service.authorities.add(OPERATOR, replace(world.market))
-    service.log.publish()
-    assert service.is_copy_noticed
+    opened = site.open().site
+    opened.ledger.log.pause("x", "y")
+    opened.ledger.log.resume()
+    opened.issuer.authorities.add(OPERATOR, replace(world.market))
+    opened.ledger.log.publish()
+    assert opened.is_copy_noticed
     site.restore(everything(copy))
     with pytest.raises(LedgerHalted, match="behind the lock store"):
         site.open()
 
 
 def test_without_a_memory_outside_the_start_says_what_it_cannot_tell(
-    site: Site, caplog: pytest.LogCaptureFixture
+    site: CopiedSite, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = site.open()
     with caplog.at_level(logging.WARNING, "yinzheng.serving"):
-        serving._tell_what_is_not_noticed(world.service)
+        serving._tell_what_is_not_noticed(world.site)
     (said,) = caplog.records
     assert "two histories" in said.getMessage()
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["notes"]) == (200, ["COPY_NOT_NOTICED"])
     site.close()
     site.with_mark(site.folder / "elsewhere" / "mark")
     caplog.clear()
     world = site.open()
-    serving._tell_what_is_not_noticed(world.service)
+    serving._tell_what_is_not_noticed(world.site)
     assert not caplog.records
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         assert client.get("/readyz").json()["notes"] == []
 
 
-def test_a_mark_that_is_gone_is_not_begun_anew_by_itself(marked: Site) -> None:
+def test_a_mark_that_is_gone_is_not_begun_anew_by_itself(marked: CopiedSite) -> None:
     """The other disk is not mounted."""
     marked.open().issue(1)
     marked.close()
@@ -158,7 +158,7 @@ def test_a_mark_that_is_gone_is_not_begun_anew_by_itself(marked: Site) -> None:
 
 
 @pytest.mark.parametrize("spoil", ["damaged", "of another ledger", "unsigned"])
-def test_a_mark_that_is_not_this_ledgers_stops_the_start_and_says_so(marked: Site, spoil: str) -> None:
+def test_a_mark_that_is_not_this_ledgers_stops_the_start_and_says_so(marked: CopiedSite, spoil: str) -> None:
     marked.open().issue(1)
     marked.close()
     mark = marked.settings.ledger_mark
@@ -178,7 +178,7 @@ def test_a_mark_that_is_not_this_ledgers_stops_the_start_and_says_so(marked: Sit
     marked.open().issue(2)
 
 
-def test_while_the_mark_cannot_be_written_nothing_is_published(marked: Site) -> None:
+def test_while_the_mark_cannot_be_written_nothing_is_published(marked: CopiedSite) -> None:
     world = marked.open()
     mark = marked.settings.ledger_mark
     assert mark is not None
@@ -191,12 +191,12 @@ def test_while_the_mark_cannot_be_written_nothing_is_published(marked: Site) -> 
     assert world.verify(world.issue(1)[1]).code == "OK"
 
 
-def test_a_copy_that_was_started_beside_the_running_service_stops_one_of_the_two(marked: Site) -> None:
+def test_a_copy_that_was_started_beside_the_running_service_stops_one_of_the_two(marked: CopiedSite) -> None:
     marked.open()
     copy = marked.copy("twin")
     world = marked.open()
     beside = replace(marked.settings, data=copy)
-    twin = World(open_service(beside, clock=marked.clock, sandbox=marked.sandbox), marked.clock, copy)
+    twin = World(open_site(beside, clock=marked.clock, sandbox=marked.sandbox), marked.clock, copy)
     try:
         twin.issue(1)
         with pytest.raises(LedgerHalted, match=r"two histories|copy from before"):
@@ -215,20 +215,22 @@ def test_a_mark_inside_the_data_folder_is_refused(monkeypatch: pytest.MonkeyPatc
 # --- the way on ---
 
 
-def is_whole(site: Site, *pdfs: bytes) -> None:
+def is_whole(site: CopiedSite, *pdfs: bytes) -> None:
     """Everything that was issued passes, the ledger rechecks, and more can be issued."""
     world = site.open()
-    if world.service.guard.differing() or world.service.guard.lost_entry is not None:
-        world.service.guard.enrol()  # `ledger accept-register`
+    if world.site.register.guard.differing() or world.site.register.guard.lost_entry is not None:
+        world.site.register.guard.enrol()  # `ledger accept-register`
     assert [world.verify(pdf).code for pdf in pdfs] == ["OK"] * len(pdfs)
     _, pdf = world.issue(50)
     assert world.verify(pdf).code == "OK"
     assert world.verify_offline(pdf, world.bundle()).code == "OK"
-    assert check_register(world.service.database, world.service.log, world.service.guard)[1] == []
+    assert (
+        check_register(world.site.stores.register, world.site.ledger.log, world.site.register.guard)[1] == []
+    )
 
 
 @pytest.mark.parametrize("has_rows", [False, True])
-def test_a_hot_copy_goes_on_from_its_published_files(site: Site, has_rows: bool) -> None:
+def test_a_hot_copy_goes_on_from_its_published_files(site: CopiedSite, has_rows: bool) -> None:
     """Lock store copied first, the published files last; the database before or after what was issued meanwhile."""
     _, first = site.open().issue(1)
     early = site.copy("early")
@@ -248,7 +250,7 @@ def test_a_hot_copy_goes_on_from_its_published_files(site: Site, has_rows: bool)
     is_whole(site, first, second)
 
 
-def test_a_hot_copy_whose_newest_bundle_is_missing_takes_it_from_its_rows(site: Site) -> None:
+def test_a_hot_copy_whose_newest_bundle_is_missing_takes_it_from_its_rows(site: CopiedSite) -> None:
     _, first = site.open().issue(1)
     early = site.copy("early")
     _, second = site.open().issue(2)
@@ -261,7 +263,7 @@ def test_a_hot_copy_whose_newest_bundle_is_missing_takes_it_from_its_rows(site: 
     is_whole(site, first, second)
 
 
-def test_a_cold_copy_goes_on_with_a_mirror_and_needs_no_word_for_it(marked: Site) -> None:
+def test_a_cold_copy_goes_on_with_a_mirror_and_needs_no_word_for_it(marked: CopiedSite) -> None:
     _, first = marked.open().issue(1)
     copy = marked.copy("yesterday")
     world = marked.open()
@@ -283,7 +285,7 @@ def test_a_cold_copy_goes_on_with_a_mirror_and_needs_no_word_for_it(marked: Site
     is_whole(marked, first)
 
 
-def test_a_mirror_that_is_older_than_the_mark_does_not_do(marked: Site) -> None:
+def test_a_mirror_that_is_older_than_the_mark_does_not_do(marked: CopiedSite) -> None:
     marked.open().issue(1)
     copy = marked.copy("yesterday")
     mirror = Path(shutil.copytree(copy / "ledger", marked.folder / "mirror"))
@@ -295,35 +297,37 @@ def test_a_mirror_that_is_older_than_the_mark_does_not_do(marked: Site) -> None:
         marked.open()
 
 
-def test_a_licence_that_was_revoked_after_the_copy_does_not_pass_after_the_recovery(marked: Site) -> None:
+def test_a_licence_that_was_revoked_after_the_copy_does_not_pass_after_the_recovery(
+    marked: CopiedSite,
+) -> None:
     issued, pdf = marked.open().issue(1)
     copy = marked.copy("yesterday")
     world = marked.open()
-    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
-    world.service.log.publish()
+    world.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
+    world.site.ledger.log.publish()
     mirror = Path(shutil.copytree(marked.settings.data / "ledger", marked.folder / "mirror"))
     marked.restore(everything(copy))
     recover_ledger(marked.settings, mirror)
     world = marked.open()
     assert world.verify(pdf).verdict is not Verdict.PASSED
-    world.service.guard.enrol()
+    world.site.register.guard.enrol()
     assert world.verify(pdf).verdict is not Verdict.PASSED
     assert world.verify_offline(pdf, world.bundle()).code == "REVOKED"
 
 
-def lost(marked: Site) -> tuple[bytes, bytes, bytes, str]:
+def lost(marked: CopiedSite) -> tuple[bytes, bytes, bytes, str]:
     """A cold copy, a licence that was revoked before it and one that was issued after it; no mirror."""
     world = marked.open()
     _, first = world.issue(1)
     revoked, revoked_pdf = world.issue(2)
-    world.service.statuses.change(OPERATOR, revoked.pid, StatusAct.REVOKE, reason="penalty")
+    world.site.issuer.statuses.change(OPERATOR, revoked.pid, StatusAct.REVOKE, reason="penalty")
     copy = marked.copy("yesterday")
     _, after = marked.open().issue(3)
     marked.restore(everything(copy))
     return first, revoked_pdf, after, marked.settings.origin
 
 
-def test_a_ledger_whose_entries_are_lost_is_closed_and_another_goes_on(marked: Site) -> None:
+def test_a_ledger_whose_entries_are_lost_is_closed_and_another_goes_on(marked: CopiedSite) -> None:
     first, revoked, after, old = lost(marked)
     with pytest.raises(StorageError, match="neither in the files"):
         recover_ledger(marked.settings, None)
@@ -336,13 +340,13 @@ def test_a_ledger_whose_entries_are_lost_is_closed_and_another_goes_on(marked: S
     size = close_ledger(marked.settings, old, new)
     marked.settings = replace(marked.settings, origin=new)
     world = marked.open()
-    world.service.guard.enrol()
-    assert world.service.log.checkpoint().origin == new
+    world.site.register.guard.enrol()
+    assert world.site.ledger.log.checkpoint().origin == new
     assert recheck(
-        world.service.ledger_database,
-        world.service.ledger_folder,
-        world.service.lock_store,
-        log_vkey=world.service.log.vkey,
+        world.site.stores.ledger,
+        world.site.ledger.ledger_folder,
+        world.site.stores.lock,
+        log_vkey=world.site.ledger.log.vkey,
     ).is_clean
     _, pdf = world.issue(50)
     bundle = world.bundle()
@@ -354,16 +358,18 @@ def test_a_ledger_whose_entries_are_lost_is_closed_and_another_goes_on(marked: S
         assert judge(revoked).code == "REVOKED"
         report = judge(after)
         assert (report.verdict, report.code) == (Verdict.INDETERMINATE, "LEDGER_CLOSED"), report.findings
-    assert check_register(world.service.database, world.service.log, world.service.guard)[1] == []
+    assert (
+        check_register(world.site.stores.register, world.site.ledger.log, world.site.register.guard)[1] == []
+    )
     assert (marked.settings.data / "closed").is_dir()
-    assert size < world.service.log.size
+    assert size < world.site.ledger.log.size
     marked.close()
     assert read_settings(marked.settings.data).origin == new, "remembered in the folder"
     marked.open().issue(51)
 
 
 def test_a_crash_while_a_ledger_is_closed_is_carried_on(
-    marked: Site, monkeypatch: pytest.MonkeyPatch
+    marked: CopiedSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class PowerCut(BaseException):
         pass
@@ -386,11 +392,11 @@ def test_a_crash_while_a_ledger_is_closed_is_carried_on(
         close_ledger(marked.settings, old, f"{old}/2")
         marked.settings = replace(before, origin=f"{old}/2")
         world = marked.open()
-        world.service.guard.enrol()
+        world.site.register.guard.enrol()
         assert world.verify(first).code == "OK", step
 
 
-def test_the_list_of_closed_ledgers_is_believed_from_this_service_alone(marked: Site) -> None:
+def test_the_list_of_closed_ledgers_is_believed_from_this_service_alone(marked: CopiedSite) -> None:
     _, _, _, old = lost(marked)
     close_ledger(marked.settings, old, f"{old}/2")
     marked.settings = replace(marked.settings, origin=f"{old}/2")

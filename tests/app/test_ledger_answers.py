@@ -23,7 +23,7 @@ from trust.web.sql import IdempotencyRow
 def test_a_consistency_proof_leads_to_the_root_beside_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = world.service.log
+    log = world.site.ledger.log
     grow_to(log, 5)
     old = log.publish()
     grow_to(log, 6)
@@ -38,7 +38,7 @@ def test_a_consistency_proof_leads_to_the_root_beside_it(
         return proof
 
     monkeypatch.setattr(log, "consistency", prove_and_publish)
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         found = client.get(f"/api/v1/ledger/consistency?old={old.size}").json()
     check_consistency(
         size1=old.size,
@@ -51,10 +51,10 @@ def test_a_consistency_proof_leads_to_the_root_beside_it(
 
 def test_a_full_queue_is_answered_503_with_the_time_to_come_back(world: World) -> None:
     issued, _ = world.issue()
-    world.service.log.pause("Too few witnesses have cosigned the ledger.", "Look at the witnesses.")
-    with TestClient(create_app(world.service)) as client:
+    world.site.ledger.log.pause("Too few witnesses have cosigned the ledger.", "Look at the witnesses.")
+    with TestClient(create_app(world.site)) as client:
         access = open_access(
-            world.service.database, world.service.clock, SystemEntropy(), world.service.access.trail
+            world.site.stores.register, world.site.clock, SystemEntropy(), world.site.admin.access.trail
         )
         key = access.clients.create_api_key(
             OPERATOR, "t", authority_id="chuncheng-market", scopes=["cert.status"], days=1
@@ -65,15 +65,15 @@ def test_a_full_queue_is_answered_503_with_the_time_to_come_back(world: World) -
             headers={"Authorization": f"Bearer {key}", "Idempotency-Key": "0123456789abcdef"},
         )
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "30"), answer.text
-        assert world.service.issuing.issued(pid=issued.pid).status.value == "VALID"
-        world.service.log.resume()
-        assert world.service.statuses.resume_pending() == 1
-    assert world.service.issuing.issued(pid=issued.pid).status.value == "SUSPENDED"
+        assert world.site.issuer.issuing.issued(pid=issued.pid).status.value == "VALID"
+        world.site.ledger.log.resume()
+        assert world.site.issuer.statuses.resume_pending() == 1
+    assert world.site.issuer.issuing.issued(pid=issued.pid).status.value == "SUSPENDED"
 
 
 def test_both_trees_and_the_keys_are_served_with_their_caching(world: World) -> None:
     world.issue()
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         for path in ("/ledger/checkpoint", "/ledger/sm3/checkpoint"):
             answer = client.get(path)
             assert answer.headers["cache-control"] == "public, max-age=2"
@@ -94,12 +94,12 @@ def test_both_trees_and_the_keys_are_served_with_their_caching(world: World) -> 
 
 
 def test_an_erasure_also_takes_stored_answers_links_and_sessions(stored_world: World) -> None:
-    service = stored_world.service
+    site = stored_world.site
     gone, _ = stored_world.issue(1, holder_code="91990101MA6K1001XL")
-    access = open_access(service.database, service.clock, SystemEntropy(), service.access.trail)
-    with service.database.read() as connection:
+    access = open_access(site.stores.register, site.clock, SystemEntropy(), site.admin.access.trail)
+    with site.stores.register.read() as connection:
         refs = sql.holder_refs_of(connection, 1)
-    with TestClient(create_app(service)) as client:
+    with TestClient(create_app(site)) as client:
         key = access.clients.create_api_key(
             OPERATOR, "t", authority_id="chuncheng-market", scopes=["cert.status"], days=1
         )
@@ -110,8 +110,10 @@ def test_an_erasure_also_takes_stored_answers_links_and_sessions(stored_world: W
         )
         assert answer.status_code == 200, answer.text
     access.invitations.create_claim_link(OPERATOR, refs[0])
-    erased = service.erasing.erase(OPERATOR, gone.pid, basis="court-order", requested_by="A", approved_by="B")
+    erased = site.issuer.erasing.erase(
+        OPERATOR, gone.pid, basis="court-order", requested_by="A", approved_by="B"
+    )
     assert (erased.rows["idempotency"], erased.rows["claim_link"]) == (1, 1)
-    with service.database.read() as connection:
+    with site.stores.register.read() as connection:
         assert tables.all_rows(connection, IdempotencyRow) == []
         assert tables.all_rows(connection, ClaimLinkRow) == []

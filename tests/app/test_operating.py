@@ -27,7 +27,7 @@ Usage = namedtuple("Usage", "total used free")
 
 
 def parts_of(world: World) -> dict[str, bool]:
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         answer = client.get("/readyz")
     parts: dict[str, bool] = answer.json()["parts"]
     assert (answer.status_code == 200) is all(parts.values())
@@ -46,20 +46,20 @@ def test_readiness_tells_that_an_authority_has_no_seal_in_its_term(world: World)
 
 
 def test_readiness_tells_an_edited_row_after_the_next_pass(world: World) -> None:
-    with world.service.database.write() as connection:
+    with world.site.stores.register.write() as connection:
         connection.execute(sa.text("UPDATE authority SET name_zh = '别的局'"))
-    checking = world.service.keeper.checking
+    checking = world.site.keeper.checking
     assert checking is not None
     checking.run_pass()
     assert not parts_of(world)["register"]
 
 
 def test_gauges_tell_what_waits(world: World) -> None:
-    issuing = world.service.issuing
+    issuing = world.site.issuer.issuing
     world.issue(1)
     issuing.reserving.reserve(issuing.check(OPERATOR, world.application(2)))
     world.clock.advance(days=2)
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         text = client.get("/metrics", headers=FOR_OPERATORS).text
     assert "ecert_unfinished_drafts 1.0" in text
     assert "ecert_archive_due 1.0" in text
@@ -74,8 +74,8 @@ def test_a_strangers_answer_names_no_address_and_no_folder(
             "The database postgresql://secret-host/x in /srv/private failed.", "Check /srv/private."
         )
 
-    monkeypatch.setattr(type(world.service.publishing), "trust_list", fails)
-    with TestClient(create_app(world.service), raise_server_exceptions=False) as client:
+    monkeypatch.setattr(type(world.site.issuer.publishing), "trust_list", fails)
+    with TestClient(create_app(world.site), raise_server_exceptions=False) as client:
         for headers in ({}, {"Accept": "text/html"}):
             answer = client.get("/.well-known/ecert/trust-list.jws", headers=headers)
             assert answer.status_code == 503, answer.text
@@ -85,7 +85,7 @@ def test_a_strangers_answer_names_no_address_and_no_folder(
 
 @pytest.mark.parametrize("host", ["evil.example", "v.chuncheng.example"])
 def test_a_redirect_stays_here_whatever_the_host_header_says(world: World, host: str) -> None:
-    with TestClient(create_app(world.service), follow_redirects=False) as client:
+    with TestClient(create_app(world.site), follow_redirects=False) as client:
         answer = client.get("/verify/?a=b", headers={"Host": host})
     assert answer.status_code in (307, 308)
     assert answer.headers["location"] == "/verify?a=b"
@@ -93,7 +93,7 @@ def test_a_redirect_stays_here_whatever_the_host_header_says(world: World, host:
 
 def test_stored_answers_are_forgotten_after_a_week(world: World) -> None:
     at = world.clock.now()
-    with world.service.database.write() as connection:
+    with world.site.stores.register.write() as connection:
         for days in (1, 6, 8, 100):
             tables.insert(
                 connection,
@@ -103,8 +103,8 @@ def test_stored_answers_are_forgotten_after_a_week(world: World) -> None:
                     created_at=tables.to_micros(at - timedelta(days=days)),
                 ),
             )
-    compose._forget_answers(world.service.database, world.clock)
-    with world.service.database.read() as connection:
+    compose._forget_answers(world.site.stores.register, world.clock)
+    with world.site.stores.register.read() as connection:
         assert {bytes(row.key)[0] for row in tables.all_rows(connection, IdempotencyRow)} == {1, 6}
 
 
@@ -122,21 +122,21 @@ def test_an_empty_database_address_is_none(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_a_worker_begins_as_the_single_process_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    issuing = world.service.issuing
+    issuing = world.site.issuer.issuing
     issuing.reserving.reserve(issuing.check(OPERATOR, world.application(1)))
     world.clock.advance(minutes=10)
-    monkeypatch.setattr(serving, "open_service", lambda settings, **more: world.service)
+    monkeypatch.setattr(serving, "open_site", lambda settings, **more: world.site)
     monkeypatch.setattr(signal, "signal", lambda number, handler: None)
     serving.worker_app()
     assert (
         issuing.issued(identifier=_only_identifier(world)).number
         == world.application(1).fields["licence_number"]
     )
-    assert world.service.keeper.rounds.is_running
+    assert world.site.keeper.rounds.is_running
 
 
 def _only_identifier(world: World) -> str:
-    with world.service.database.read() as connection:
+    with world.site.stores.register.read() as connection:
         (row,) = tables.all_rows(connection, ecertificates_sql.ECertificateRow)
     return str(row.identifier)
 

@@ -139,7 +139,7 @@ def test_an_issued_file_passes_and_its_fields_are_shown(browser: Browser, pages_
 
 
 def test_an_archived_file_says_what_its_seal_was_and_what_it_is(browser: Browser, pages_world: World) -> None:
-    archiving = pages_world.service.archiving
+    archiving = pages_world.site.issuer.archiving
     if len(archiving.versions(pages_world.valid.pid)) == 1:
         assert archiving.renew(OPERATOR, [pages_world.valid.pid])[0].error is None
     file = {"file": ("a.pdf", archiving.file(pages_world.valid.pid))}
@@ -256,11 +256,11 @@ def test_a_result_that_is_not_ours_is_not_shown(browser: Browser, pages_world: W
 
 def test_looking_at_a_landing_page_uses_nothing_up(browser: Browser, pages_world: World) -> None:
     code = pages_world.live_code()
-    path = code.removeprefix(f"HTTPS://{pages_world.service.settings.host.upper()}")
+    path = code.removeprefix(f"HTTPS://{pages_world.site.settings.host.upper()}")
     for _ in range(3):
         html = browser.get(path.lower()).text
         assert HOLDER_NAME not in html
-        assert pages_world.service.settings.host in html
+        assert pages_world.site.settings.host in html
     assert title(browser.post(path).text).startswith("Valid")
     again = browser.post(path.lower()).text
     assert title(again).startswith("Attention")
@@ -574,7 +574,7 @@ def test_a_browsers_wish_for_a_language_is_understood() -> None:
 def test_the_register_of_seals_says_which_is_in_force(
     browser: Browser, pages_world: World, language: str, in_force: str, frozen: str
 ) -> None:
-    seals = pages_world.service.seals
+    seals = pages_world.site.issuer.seals
     page = browser.get(f"/seals?lang={language}").text
     for seal in seals.registry.list():
         assert seal.name in page

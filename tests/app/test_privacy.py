@@ -43,7 +43,7 @@ def written_in_every_way(value: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def published(world: World) -> dict[str, bytes]:
-    folder = world.service.ledger_folder
+    folder = world.site.ledger.ledger_folder
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -55,16 +55,18 @@ def test_ledger_files_and_logs_hold_nothing_that_names_a_person_or_a_licence(
     set_up_logging()
     try:
         issued, pdf = stored_world.issue(42, holder_name=NAMES["name"], licence_number=NAMES["number"])
-        service = stored_world.service
-        service.statuses.change(
+        site = stored_world.site
+        site.issuer.statuses.change(
             OPERATOR, issued.pid, StatusAct.SUSPEND, reason="因无证经营被调查", note="举报人甲"
         )
         stored_world.verify(pdf)
         stored_world.verify(b"%PDF-1.7 not a licence " + NAMES["name"].encode())
         bundle = stored_world.bundle()
-        service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
-        service.erasing.erase(OPERATOR, issued.pid, basis="court-order", requested_by="甲", approved_by="乙")
-        service.log.publish()
+        site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
+        site.issuer.erasing.erase(
+            OPERATOR, issued.pid, basis="court-order", requested_by="甲", approved_by="乙"
+        )
+        site.ledger.log.publish()
     finally:
         root.handlers[:], root.level = before
     captured = capsys.readouterr()

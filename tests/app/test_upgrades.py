@@ -17,7 +17,7 @@ from support.world import START, StoppedClock, World, make_world, settings_at
 from issuer.guarding.register_check import check_register
 from issuer.presenting.presenting import Level
 from ledger.recheck import recheck
-from trust.app.compose import open_service
+from trust.app.compose import open_site
 from trust.app.site import create_app
 from trust.model.actor import OPERATOR, Permission
 from trust.model.clock import SystemEntropy
@@ -31,10 +31,12 @@ KEPT: dict[str, Any] = {}
 
 
 def fill(world: World) -> None:
-    access = open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
+    access = open_access(
+        world.site.stores.register, world.clock, SystemEntropy(), world.site.admin.access.trail
+    )
     KEPT["valid"], KEPT["valid pdf"] = world.issue(1)
     KEPT["revoked"], KEPT["revoked pdf"] = world.issue(2)
-    world.service.statuses.change(OPERATOR, KEPT["revoked"].pid, StatusAct.REVOKE, reason="penalty")
+    world.site.issuer.statuses.change(OPERATOR, KEPT["revoked"].pid, StatusAct.REVOKE, reason="penalty")
     KEPT["key"] = access.clients.create_api_key(OPERATOR, "窗口", authority_id=None, scopes=["desk"], days=30)
     KEPT["gone key"] = access.clients.create_api_key(
         OPERATOR, "旧窗口", authority_id=None, scopes=["desk"], days=30
@@ -58,9 +60,9 @@ def old_folder(folder_of_0008: Path, tmp_path: Path) -> Path:
 
 def test_everything_in_a_folder_of_0008_works_after_the_upgrade(old_folder: Path, sandbox: Sandbox) -> None:
     world = make_world(old_folder, sandbox=sandbox)
-    service = world.service
-    access = open_access(service.database, world.clock, SystemEntropy(), service.access.trail)
-    assert check_register(service.database, service.log, service.guard, documents=True)[1] == []
+    site = world.site
+    access = open_access(site.stores.register, world.clock, SystemEntropy(), site.admin.access.trail)
+    assert check_register(site.stores.register, site.ledger.log, site.register.guard, documents=True)[1] == []
     assert world.verify(KEPT["valid pdf"]).verdict is Verdict.PASSED
     assert world.verify(KEPT["revoked pdf"]).code == "REVOKED"
     assert world.verify_offline(KEPT["valid pdf"], KEPT["bundle"]).verdict is Verdict.PASSED
@@ -69,14 +71,14 @@ def test_everything_in_a_folder_of_0008_works_after_the_upgrade(old_folder: Path
     with pytest.raises(NotPermitted):
         access.clients.check_api_key(KEPT["gone key"], Permission("desk"))
     issued, pdf = world.issue(3)
-    shown = service.presenting.start(OPERATOR, issued.pid, purpose="核验", level=Level.NAMED)
-    code, _ = service.presenting.code(shown, world.clock.now())
+    shown = site.issuer.presenting.start(OPERATOR, issued.pid, purpose="核验", level=Level.NAMED)
+    code, _ = site.issuer.presenting.code(shown, world.clock.now())
     assert world.verify(code).verdict is Verdict.PASSED
-    service.statuses.change(OPERATOR, KEPT["valid"].pid, StatusAct.SUSPEND, reason="调查")
+    site.issuer.statuses.change(OPERATOR, KEPT["valid"].pid, StatusAct.SUSPEND, reason="调查")
     assert world.verify_offline(KEPT["valid pdf"], world.bundle()).code == "SUSPENDED"
     assert world.verify_offline(pdf, world.bundle()).verdict is Verdict.PASSED
     assert recheck(
-        service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey
+        site.stores.ledger, site.ledger.ledger_folder, site.stores.lock, log_vkey=site.ledger.log.vkey
     ).is_clean
     world.close()
     # The rows were taken over once: from now on a row without a MAC is nobody's.
@@ -86,7 +88,7 @@ def test_everything_in_a_folder_of_0008_works_after_the_upgrade(old_folder: Path
     world = make_world(old_folder, sandbox=sandbox)
     with pytest.raises(NotPermitted):
         open_access(
-            world.service.database, world.clock, SystemEntropy(), world.service.access.trail
+            world.site.stores.register, world.clock, SystemEntropy(), world.site.admin.access.trail
         ).sessions.check_session(KEPT["session"], "desk")
     world.close()
 
@@ -98,27 +100,30 @@ def test_a_folder_of_every_older_schema_works_after_the_upgrade(
     """Opened as `serve` opens it: nothing is set up anew."""
     turn_back(old_folder, schema)
     clock = StoppedClock(START)
-    service = open_service(settings_at(old_folder), clock=clock, sandbox=sandbox)
-    world = World(service, clock, old_folder)
+    site = open_site(settings_at(old_folder), clock=clock, sandbox=sandbox)
+    world = World(site, clock, old_folder)
     try:
         assert world.verify(KEPT["valid pdf"]).verdict is Verdict.PASSED
         assert world.verify(KEPT["revoked pdf"]).code == "REVOKED"
         assert world.verify_offline(KEPT["valid pdf"], KEPT["bundle"]).verdict is Verdict.PASSED
         issued, pdf = world.issue(3)
-        service.statuses.change(OPERATOR, KEPT["valid"].pid, StatusAct.SUSPEND, reason="调查")
+        site.issuer.statuses.change(OPERATOR, KEPT["valid"].pid, StatusAct.SUSPEND, reason="调查")
         bundle = world.bundle()
         assert world.verify_offline(KEPT["valid pdf"], bundle).code == "SUSPENDED"
         assert world.verify_offline(pdf, bundle).verdict is Verdict.PASSED
         clock.advance(days=2)
-        service.archiving.run()
-        assert service.archiving.versions(issued.pid)
-        with TestClient(create_app(service)) as client:
+        site.issuer.archiving.run()
+        assert site.issuer.archiving.versions(issued.pid)
+        with TestClient(create_app(site)) as client:
             assert client.get("/readyz").status_code == 200
             filed = client.post("/api/v1/verifications", files={"file": ("x.pdf", pdf)})
             assert filed.json()["report_code"]
-        assert check_register(service.database, service.log, service.guard, documents=True)[1] == []
+        assert (
+            check_register(site.stores.register, site.ledger.log, site.register.guard, documents=True)[1]
+            == []
+        )
         assert recheck(
-            service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey
+            site.stores.ledger, site.ledger.ledger_folder, site.stores.lock, log_vkey=site.ledger.log.vkey
         ).is_clean
     finally:
         world.close()
@@ -137,10 +142,10 @@ def test_a_head_that_loses_its_mac_later_is_not_taken_over_again(old_folder: Pat
 def test_a_folder_of_a_newer_version_is_told_in_one_sentence_and_not_touched(
     world: World, sandbox: Sandbox, table: str
 ) -> None:
-    database = world.service.database if table == "register" else world.service.ledger_database
+    database = world.site.stores.register if table == "register" else world.site.stores.ledger
     with database.write() as connection:
         connection.execute(sa.text(f"UPDATE {table}_version SET version_num = '9999'"))
-    world.service.close()
+    world.site.close()
     with pytest.raises(OperationalError) as caught:
         make_world(world.folder, sandbox=sandbox)
     assert caught.value.code == "NEWER_DATA"
@@ -150,23 +155,23 @@ def test_a_folder_of_a_newer_version_is_told_in_one_sentence_and_not_touched(
         assert connection.execute(f"SELECT version_num FROM {table}_version").fetchone() == ("9999",)
         connection.execute(f"UPDATE {table}_version SET version_num = ?", (newest,))
         connection.commit()
-    world.service = make_world(world.folder, sandbox=sandbox).service
+    world.site = make_world(world.folder, sandbox=sandbox).site
 
 
 @pytest.mark.parametrize("old", [b"", b"e30.e30.e30", b"eyJ0eXAiOiJvbGQifQ.eyJ2IjowfQ.AAAA"])
 def test_lists_in_a_form_that_is_not_read_any_more_are_made_anew(
     stored_world: World, old: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service, at = stored_world.service, stored_world.clock.now
+    site, at = stored_world.site, stored_world.clock.now
     _, pdf = stored_world.issue()
-    seq = service.publishing.trust_list(at())
-    service.publishing.status_list(1, at())
-    with service.database.write() as connection:
+    seq = site.issuer.publishing.trust_list(at())
+    site.issuer.publishing.status_list(1, at())
+    with site.stores.register.write() as connection:
         connection.execute(sa.text("UPDATE trust_list SET compact = :old"), {"old": old})
         connection.execute(sa.text("UPDATE published_status_list SET encoded = :old"), {"old": old})
-    service.publishing._at_hand.clear()
+    site.issuer.publishing._at_hand.clear()
     stored_world.clock.advance(minutes=1)
-    assert service.publishing.trust_list(at()) not in (old, seq)
+    assert site.issuer.publishing.trust_list(at()) not in (old, seq)
     assert stored_world.verify(pdf).verdict is Verdict.PASSED
     assert stored_world.verify_offline(pdf, stored_world.bundle()).verdict is Verdict.PASSED
     assert {"the stored trust list is made anew", "the stored status list is made anew"} <= {

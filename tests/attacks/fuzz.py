@@ -158,10 +158,10 @@ def _decoders(genuine: Genuine) -> dict[str, tuple[Callable[[bytes], Any], bytes
     status = next((bundle / "status").glob("*.cwt")).read_bytes()
     proof = next((bundle / "status").glob("*.tlog-proof")).read_bytes()
     listed = genuine.evidence(online=False)
-    seal = genuine.world.service.seals.using.open(
-        genuine.world.service.seals.registry.get("chuncheng-market-sm2")
+    seal = genuine.world.site.issuer.seals.using.open(
+        genuine.world.site.issuer.seals.registry.get("chuncheng-market-sm2")
     )
-    note = genuine.world.service.log.checkpoint_note().encode()
+    note = genuine.world.site.ledger.log.checkpoint_note().encode()
     sign1 = cose.decode_sign1(status, max_bytes=1 << 20)
     evidence = kept_evidence.encode_kept_evidence(kept_evidence.KeptEvidence(1, (bytes(32),), None, None))
 

@@ -32,7 +32,7 @@ class Genuine:
 
     def evidence(self, *, online: bool) -> Evidence:
         if online:
-            return self.world.service.evidence(START)
+            return self.world.site.verifier.checking.online.gather(START)
         return evidence_from_bundle(self.bundle, START)
 
     def files(self) -> dict[str, bytes]:
@@ -47,9 +47,9 @@ def make_genuine(world: World) -> Genuine:
     _, other = world.issue(2)
     dual = _issue(world, 3, further_seals=("chuncheng-market-rsa3072",))
     kept, _ = world.issue(4)
-    (renewed,) = world.service.archiving.renew(OPERATOR, [kept.pid])
+    (renewed,) = world.site.issuer.archiving.renew(OPERATOR, [kept.pid])
     assert renewed.error is None, renewed.error
-    archived = world.service.archiving.file(kept.pid)
+    archived = world.site.issuer.archiving.file(kept.pid)
     stamped = _issue(world, 5, source_pdf=contract())
     producer = Producer("ecdsa", START)
     foreign = producer.sign(contract(), "B-T")
@@ -60,7 +60,7 @@ def _issue(world: World, number: int, **changes: Any) -> bytes:
     asked = world.application(number, seal="chuncheng-market-sm2")
     (outcome,) = world.try_issue(dataclasses.replace(asked, **changes))
     assert outcome.issued is not None, outcome.error
-    return world.service.issuing.issued_file(outcome.issued.pid)
+    return world.site.issuer.issuing.issued_file(outcome.issued.pid)
 
 
 def gap_of(pdf: bytes) -> tuple[int, int]:

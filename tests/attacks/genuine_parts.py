@@ -51,7 +51,7 @@ _EVIDENCE = kept_evidence.KeptEvidence(
 def genuine_parts(genuine: Genuine, folder: Path) -> dict[str, list[bytes]]:
     """By door; all of them are taken. `folder` is for keys of seal makers."""
     asn1.register()
-    service, bundle, producer = genuine.world.service, genuine.bundle, genuine.producer
+    site, bundle, producer = genuine.world.site, genuine.bundle, genuine.producer
     evidence = genuine.evidence(online=False)
     status = next((bundle / "status").glob("*.cwt")).read_bytes()
     proof = next((bundle / "status").glob("*.tlog-proof")).read_bytes()
@@ -59,13 +59,13 @@ def genuine_parts(genuine: Genuine, folder: Path) -> dict[str, list[bytes]]:
     gaps = [gap for pdf in (genuine.licence, genuine.archived) for gap in check_gaps(pdf)]
     receipt = asn1.embedded_receipt(gaps[0].cms)
     assert receipt is not None
-    entries = [service.log.entry(seq) for seq in range(2)]
-    vkeys = [format_vkey(key.vkey) for key in service.log.stored_keys().keys]
+    entries = [site.ledger.log.entry(seq) for seq in range(2)]
+    vkeys = [format_vkey(key.vkey) for key in site.ledger.log.stored_keys().keys]
     issued, _ = genuine.world.issue(9)
-    package = service.export_package(OPERATOR, issued.identifier).package
+    package = site.packages.export_package(OPERATOR, issued.identifier).package
     files = decode_zip(package, max_bytes=len(package)).files
     seals = SealDataWorld.at(folder)
-    seal_data = service.seals.using.open(service.seals.registry.get("chuncheng-market-sm2")).seal_data
+    seal_data = site.issuer.seals.using.open(site.issuer.seals.registry.get("chuncheng-market-sm2")).seal_data
     certs = [producer.signer.der, producer.ca.der, seals.signers.cert]
     printed = codes.encode_printed_claims(_CLAIMS)
     sign1 = cose.encode_sign1(cose.encode_protected("SM2-SM3", b"kid12345"), printed, bytes(range(64)))

@@ -45,8 +45,8 @@ def test_the_work_is_bounded(world: World, name: str) -> None:
     data = STARVING[name]()
     assert len(data) <= 20 << 20, "or it would not be read at all"
     before = _ended_children()
-    report = Verifier(world.service.sandbox, live=None).verify_bytes(
-        data, world.service.evidence(world.clock.now()), world.clock.now()
+    report = Verifier(world.site.sandboxes.of[Lane.MACHINE], live=None).verify_bytes(
+        data, world.site.verifier.checking.online.gather(world.clock.now()), world.clock.now()
     )
     assert report.verdict is Verdict.INDETERMINATE
     # Two looks: at the file, and at its pages or its picture.
@@ -75,7 +75,7 @@ def test_a_visitor_gets_a_verdict_while_three_addresses_do_their_worst(
     shutil.copytree(template_folder, folder)
     made = make_world(folder)
     _, pdf = made.issue(1)
-    access = open_access(made.service.database, made.clock, SystemEntropy(), made.service.access.trail)
+    access = open_access(made.site.stores.register, made.clock, SystemEntropy(), made.site.admin.access.trail)
     key = access.clients.create_api_key(OPERATOR, "a counter", authority_id=None, scopes=["verify"], days=30)
     made.close()
     files = [make() for make in STARVING.values()]

@@ -33,20 +33,20 @@ AUDIT, BATCHES = table_of(AuditRow), table_of(AuditBatchRow)
 
 def acts(world: World, pid: bytes) -> list[tuple[str, str, str]]:
     """Who did what with which outcome to an e-certificate, oldest first."""
-    return [(each.actor, each.action, each.outcome) for each in world.service.access.trail.of(pid)][::-1]
+    return [(each.actor, each.action, each.outcome) for each in world.site.admin.access.trail.of(pid)][::-1]
 
 
 def newest(world: World) -> AuditEvent:
-    return world.service.access.trail.list(limit=1)[0]
+    return world.site.admin.access.trail.list(limit=1)[0]
 
 
 def findings(world: World) -> list[tuple[int | None, str]]:
-    return [(each.number, each.code) for each in world.service.sealer.check().findings]
+    return [(each.number, each.code) for each in world.site.admin.sealer.check().findings]
 
 
 def sealed(world: World, count: int = 12) -> None:
     """A trail of three batches, of which the first two are anchored."""
-    trail, sealer = world.service.access.trail, world.service.sealer
+    trail, sealer = world.site.admin.access.trail, world.site.admin.sealer
     sealer.seal()
     for batch in range(3):
         for number in range(count):
@@ -66,15 +66,17 @@ def fails(*_: object) -> None:
 def test_each_act_is_written_down_with_who_did_it(stored_world: World) -> None:
     world = stored_world
     client, clerk = client_of("chuncheng-market"), operator("clerk 7")
-    (outcome,) = world.service.issuing.issue(client, [world.application()])
+    (outcome,) = world.site.issuer.issuing.issue(client, [world.application()])
     assert outcome.issued is not None
     pid = outcome.issued.pid
-    statuses = world.service.statuses
+    statuses = world.site.issuer.statuses
     statuses.change(client, pid, StatusAct.SUSPEND, reason="inspection")
     statuses.change(clerk, pid, StatusAct.REVOKE, reason="penalty")
-    world.service.archiving.renew(clerk, [pid])
-    world.service.looking_up.file(client, pid, 0)
-    world.service.erasing.erase(clerk, pid, basis="court-order", requested_by="clerk 7", approved_by="chief")
+    world.site.issuer.archiving.renew(clerk, [pid])
+    world.site.issuer.looking_up.file(client, pid, 0)
+    world.site.issuer.erasing.erase(
+        clerk, pid, basis="court-order", requested_by="clerk 7", approved_by="chief"
+    )
     assert acts(world, pid) == [
         ("client:abcdefghij", "issue", "issued"),
         ("client:abcdefghij", "suspend", "SUSPENDED"),
@@ -83,7 +85,7 @@ def test_each_act_is_written_down_with_who_did_it(stored_world: World) -> None:
         ("client:abcdefghij", "read-file", "given"),
         ("operator:clerk 7", "erase", "court-order"),
     ]
-    first = world.service.access.trail.of(pid)[-1]
+    first = world.site.admin.access.trail.of(pid)[-1]
     assert (first.organisation, first.name) == ("chuncheng-market", "its system")
 
 
@@ -91,12 +93,12 @@ def test_a_refusal_is_written_down_and_changes_nothing(world: World) -> None:
     issued, _ = world.issue()
     stranger = client_of("yunling-transport")
     with pytest.raises(NotPermitted):
-        world.service.statuses.change(stranger, issued.pid, StatusAct.REVOKE, reason="penalty")
+        world.site.issuer.statuses.change(stranger, issued.pid, StatusAct.REVOKE, reason="penalty")
     assert acts(world, issued.pid)[-1] == ("client:abcdefghij", "revoke", "refused NOT_PERMITTED")
-    assert world.service.issuing.issued(pid=issued.pid).status.value == "VALID"
+    assert world.site.issuer.issuing.issued(pid=issued.pid).status.value == "VALID"
     seal = "chuncheng-market-sm2"
     with pytest.raises(NotPermitted):
-        world.service.seals.freeze(stranger, seal)
+        world.site.issuer.seals.freeze(stranger, seal)
     event = newest(world)
     assert (event.action, event.subject, event.outcome) == ("seal.freeze", seal, "refused NOT_PERMITTED")
 
@@ -105,40 +107,42 @@ def test_who_may_not_is_refused_whatever_the_face(world: World) -> None:
     issued, _ = world.issue()
     nobody = client_of("chuncheng-market")
     nobody = type(nobody)(nobody.kind, nobody.actor_id, nobody.organisation, nobody.name, frozenset())
-    service, pid = world.service, issued.pid
+    site, pid = world.site, issued.pid
     seal = "chuncheng-market-sm2"
     tried: list[Callable[[], object]] = [
-        lambda: service.issuing.issue(nobody, [world.application(2)]),
-        lambda: service.statuses.change(nobody, pid, StatusAct.REVOKE, reason="penalty"),
-        lambda: service.statuses.replace(nobody, pid, world.application(), reason="x"),
-        lambda: service.erasing.erase(nobody, pid, basis="court-order", requested_by="a", approved_by="b"),
-        lambda: service.archiving.renew(nobody, [pid]),
-        lambda: service.looking_up.get(nobody, pid),
-        lambda: service.seals.freeze(nobody, seal),
-        lambda: service.seals.using.request_many(nobody, seal, 3),
-        lambda: service.resealing.plan(nobody, seal),
-        lambda: service.compromises.declare(nobody, "issuing-sm2.1", world.clock.now()),
-        lambda: service.access.clients.create_api_key(
+        lambda: site.issuer.issuing.issue(nobody, [world.application(2)]),
+        lambda: site.issuer.statuses.change(nobody, pid, StatusAct.REVOKE, reason="penalty"),
+        lambda: site.issuer.statuses.replace(nobody, pid, world.application(), reason="x"),
+        lambda: site.issuer.erasing.erase(
+            nobody, pid, basis="court-order", requested_by="a", approved_by="b"
+        ),
+        lambda: site.issuer.archiving.renew(nobody, [pid]),
+        lambda: site.issuer.looking_up.get(nobody, pid),
+        lambda: site.issuer.seals.freeze(nobody, seal),
+        lambda: site.issuer.seals.using.request_many(nobody, seal, 3),
+        lambda: site.issuer.resealing.plan(nobody, seal),
+        lambda: site.issuer.compromises.declare(nobody, "issuing-sm2.1", world.clock.now()),
+        lambda: site.admin.access.clients.create_api_key(
             nobody, "x", authority_id=None, scopes=["verify"], days=1
         ),
-        lambda: service.access.clients.list_api_keys(nobody),
-        lambda: service.access.sessions.list_sessions(nobody),
-        lambda: service.access.invitations.create_claim_link(nobody, bytes(32)),
-        lambda: service.authorities.add(nobody, world.market),
-        lambda: service.checking.digests(nobody, [bytes(32)], world.clock.now()),
-        lambda: list(service.sealer.export(nobody)),
-        lambda: service.key_change.rotate(nobody, "checkpoint"),
-        lambda: service.members.withdraw_anchor(nobody, "00"),
+        lambda: site.admin.access.clients.list_api_keys(nobody),
+        lambda: site.admin.access.sessions.list_sessions(nobody),
+        lambda: site.admin.access.invitations.create_claim_link(nobody, bytes(32)),
+        lambda: site.issuer.authorities.add(nobody, world.market),
+        lambda: site.verifier.checking.digests(nobody, [bytes(32)], world.clock.now()),
+        lambda: list(site.admin.sealer.export(nobody)),
+        lambda: site.ledger.key_change.rotate(nobody, "checkpoint"),
+        lambda: site.verifier.members.withdraw_anchor(nobody, "00"),
     ]
-    size = service.log.size
+    size = site.ledger.log.size
     for attempt in tried:
         with pytest.raises(NotPermitted):
             attempt()
-    assert service.log.size == size
+    assert site.ledger.log.size == size
 
 
 def test_an_administrator_of_one_department_administers_no_keys(world: World) -> None:
-    bound, clients = client_of("chuncheng-market"), world.service.access.clients
+    bound, clients = client_of("chuncheng-market"), world.site.admin.access.clients
     for attempt in (
         lambda: clients.create_api_key(bound, "x", authority_id=None, scopes=["admin"], days=1),
         lambda: clients.create_api_key(
@@ -146,8 +150,8 @@ def test_an_administrator_of_one_department_administers_no_keys(world: World) ->
         ),
         lambda: clients.list_api_keys(bound),
         lambda: clients.revoke_api_key(bound, "k" * 10),
-        lambda: world.service.access.sessions.end_sessions(bound, key_id="k" * 10),
-        lambda: list(world.service.sealer.export(bound)),
+        lambda: world.site.admin.access.sessions.end_sessions(bound, key_id="k" * 10),
+        lambda: list(world.site.admin.sealer.export(bound)),
     ):
         with pytest.raises(NotPermitted):
             attempt()
@@ -157,21 +161,21 @@ def test_an_act_of_somebody_who_lost_the_right_meanwhile_is_completed_in_their_n
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issued, _ = world.issue()
-    service = world.service
-    clients = service.access.clients
+    site = world.site
+    clients = site.admin.access.clients
     key = clients.create_api_key(
         OPERATOR, "market", authority_id="chuncheng-market", scopes=["cert.status"], days=9
     )
     client = clients.check_api_key(key, Permission.CHANGE_STATUS)
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(service.log), "append", fails)
+        patched.setattr(type(site.ledger.log), "append", fails)
         with pytest.raises(StorageError):
-            service.statuses.change(client, issued.pid, StatusAct.REVOKE, reason="penalty")
+            site.issuer.statuses.change(client, issued.pid, StatusAct.REVOKE, reason="penalty")
     clients.revoke_api_key(OPERATOR, client.actor_id)
     world.outlast_leases()
     assert acts(world, issued.pid)[-1][1] == "issue"
-    assert service.statuses.resume_pending() == 1
+    assert site.issuer.statuses.resume_pending() == 1
     assert acts(world, issued.pid)[-1] == (client.ref.ref, "revoke", "REVOKED")
 
 
@@ -179,21 +183,21 @@ def test_an_act_that_is_rolled_back_leaves_no_row(
     stored_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issued, _ = stored_world.issue()
-    service = stored_world.service
+    site = stored_world.site
 
     with monkeypatch.context() as patched:
         patched.setattr("issuer.operations.sql.set_done", fails)  # the last statement of the transaction
         with pytest.raises(StorageError):
-            service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
+            site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     assert [action for _, action, _ in acts(stored_world, issued.pid)] == ["issue"]
     stored_world.outlast_leases()
-    service.statuses.resume_pending()
-    service.statuses.resume_pending()
+    site.issuer.statuses.resume_pending()
+    site.issuer.statuses.resume_pending()
     assert [action for _, action, _ in acts(stored_world, issued.pid)] == ["issue", "revoke"]
 
 
 def test_what_the_public_does_is_counted_by_the_minute(world: World) -> None:
-    trail, pid = world.service.access.trail, bytes(range(16))
+    trail, pid = world.site.admin.access.trail, bytes(range(16))
     for _ in range(500):
         trail.count("verify:pdf", "PASSED OK", pid)
     world.clock.advance(seconds=61)
@@ -206,7 +210,7 @@ def test_what_the_public_does_is_counted_by_the_minute(world: World) -> None:
 
 
 def test_counts_that_could_not_be_written_are_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    trail = world.service.access.trail
+    trail = world.site.admin.access.trail
     trail.count("verify:pdf", "PASSED OK")
 
     with monkeypatch.context() as patched:
@@ -231,55 +235,55 @@ def test_commands_are_written_down_with_the_account(cli: Cli) -> None:
 
 def test_rows_are_numbered_without_a_gap_and_chained(stored_world: World) -> None:
     sealed(stored_world)
-    with stored_world.service.database.read() as connection:
+    with stored_world.site.stores.register.read() as connection:
         numbers = list(connection.execute(sa.select(AUDIT.c.number).order_by(AUDIT.c.number)).scalars())
     # The anchors of the ledger write no rows of their own.
     assert numbers == list(range(1, len(numbers) + 1))
-    checked = stored_world.service.sealer.check()
+    checked = stored_world.site.admin.sealer.check()
     assert checked.findings == ()
     assert checked.rows == len(numbers)
     assert checked.anchored_rows == len(numbers) - 12
 
 
 def test_an_erasure_takes_the_purposes_and_the_trail_stays_in_order(world: World) -> None:
-    trail, pid = world.service.access.trail, bytes(16)
+    trail, pid = world.site.admin.access.trail, bytes(16)
     trail.note(client_of("chuncheng-market").ref, Act("present", "NAMED", pid, purpose="办理延续"))
-    world.service.sealer.seal()
+    world.site.admin.sealer.seal()
     from trust.audit.sql import forget_purposes
 
-    with world.service.database.write() as connection:
+    with world.site.stores.register.write() as connection:
         forget_purposes(connection, pid)
     assert [each.purpose for each in trail.of(pid)] == [None]
     assert findings(world) == []
 
 
 def test_rows_from_before_there_were_macs_are_taken_as_they_are_once(world: World) -> None:
-    with world.service.database.write() as connection:
+    with world.site.stores.register.write() as connection:
         connection.execute(sa.delete(AUDIT))
         connection.execute(sa.delete(BATCHES))
         old = {"at": 1, "actor": "desk:a", "action": "verify:pdf", "outcome": "PASSED OK", "purpose": "x"}
         connection.execute(sa.insert(AUDIT), [old, old])
-    world.service.sealer.seal()
+    world.site.admin.sealer.seal()
     assert findings(world) == []
-    with world.service.database.write() as connection:
+    with world.site.stores.register.write() as connection:
         connection.execute(sa.insert(AUDIT), [old])
-    world.service.sealer.seal()
+    world.site.admin.sealer.seal()
     assert findings(world) == [(3, "ADDED")]
 
 
 def test_very_many_old_rows_are_all_taken_over(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trust.audit.sealer.BATCH", 5)
-    with world.service.database.write() as connection:
+    with world.site.stores.register.write() as connection:
         connection.execute(sa.delete(AUDIT))
         connection.execute(sa.delete(BATCHES))
         old = {"at": 1, "actor": "desk:a", "action": "verify:pdf", "outcome": "PASSED OK", "purpose": "x"}
         connection.execute(sa.insert(AUDIT), [old] * 23)
-    assert world.service.sealer.seal() == 23
+    assert world.site.admin.sealer.seal() == 23
     assert findings(world) == []
 
 
 def test_rounds_do_not_write_down_what_is_counted_before_its_minute(world: World) -> None:
-    trail, sealer = world.service.access.trail, world.service.sealer
+    trail, sealer = world.site.admin.access.trail, world.site.admin.sealer
     for _ in range(20):
         trail.count("verify:pdf", "PASSED OK")
         sealer.seal()
@@ -291,7 +295,7 @@ def test_rounds_do_not_write_down_what_is_counted_before_its_minute(world: World
 
 
 def test_many_processes_anchor_no_more_often_than_one(world: World) -> None:
-    trail, sealer, every = world.service.access.trail, world.service.sealer, timedelta(seconds=30)
+    trail, sealer, every = world.site.admin.access.trail, world.site.admin.sealer, timedelta(seconds=30)
     anchored = 0
     for _ in range(60):
         trail.note(OPERATOR.ref, Act("read-file", "given"))
@@ -402,7 +406,7 @@ def chained(template_folder: Path, sandbox: Any, tmp_path_factory: pytest.TempPa
 def test_each_edit_by_sql_is_found_and_named(
     chained: World, name: str, edit: Callable[[int], Any], at: int | None, code: str
 ) -> None:
-    database = chained.service.database
+    database = chained.site.stores.register
     assert findings(chained) == []
     with database.read() as connection:
         kept = [dict(row._mapping) for row in connection.execute(sa.select(AUDIT))]
@@ -439,33 +443,36 @@ def test_the_check_names_what_is_wrong_and_ends_with_an_error(cli: Cli) -> None:
 
 
 def test_a_batch_is_anchored_once_and_the_entry_names_nobody(stored_world: World) -> None:
-    service = stored_world.service
-    service.sealer.seal()
-    assert service.sealer.anchor() == 1
-    assert service.sealer.anchor() == 0  # nothing new
-    entries = [entry for _, entry in service.log.entries() if entry.kind is EntryKind.AUDIT_TRAIL]
+    site = stored_world.site
+    site.admin.sealer.seal()
+    assert site.admin.sealer.anchor() == 1
+    assert site.admin.sealer.anchor() == 0  # nothing new
+    entries = [entry for _, entry in site.ledger.log.entries() if entry.kind is EntryKind.AUDIT_TRAIL]
     assert [entry.actor for entry in entries] == ["audit"]
-    with service.database.read() as connection:
+    with site.stores.register.read() as connection:
         chain = connection.execute(sa.select(BATCHES.c.chain).where(BATCHES.c.id == 1)).scalar_one()
     assert entries[0].commit == audit_rows.commit_of(bytes(chain))
 
 
 def test_an_anchor_that_was_cut_off_is_completed_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = world.service
-    service.sealer.seal()
+    site = world.site
+    site.admin.sealer.seal()
 
     for where in ("ledger.log.Log.append", "issuer.operations.sql.set_done"):
         with monkeypatch.context() as patched:
             patched.setattr(where, fails)
             with pytest.raises(StorageError):
-                service.sealer.anchor()
+                site.admin.sealer.anchor()
         assert findings(world) == []
         world.outlast_leases()
-        assert TrailAnchors(service.seals.operations).resume_pending() == 1
-        service.access.trail.note(OPERATOR.ref, Act("read-file", "given"))
-        service.sealer.seal()
-    assert sum(entry.kind is EntryKind.AUDIT_TRAIL for _, entry in service.log.entries()) == 2
-    assert service.sealer.check().anchored_rows > 0
+        assert (
+            TrailAnchors(site.stores.register, site.ledger.log, site.issuer.seals.operations).resume_pending()
+            == 1
+        )
+        site.admin.access.trail.note(OPERATOR.ref, Act("read-file", "given"))
+        site.admin.sealer.seal()
+    assert sum(entry.kind is EntryKind.AUDIT_TRAIL for _, entry in site.ledger.log.entries()) == 2
+    assert site.admin.sealer.check().anchored_rows > 0
 
 
 # --- Kept elsewhere ---
@@ -480,10 +487,10 @@ def test_an_export_can_be_checked_without_the_database(world: World) -> None:
     chain, batches = bytes(32), 0
     commits = {
         entry.seq: entry.commit
-        for _, entry in world.service.log.entries()
+        for _, entry in world.site.ledger.log.entries()
         if entry.kind is EntryKind.AUDIT_TRAIL
     }
-    for line in world.service.sealer.export(operator("auditor")):
+    for line in world.site.admin.sealer.export(operator("auditor")):
         line = json.loads(json.dumps(line))
         if "row" in line:
             rows.append(line)
@@ -545,10 +552,10 @@ def test_three_processes_write_and_seal_one_chain(
     assert [each.wait(timeout=120) for each in running] == [0, 0, 0]
     world = make_world(folder, database_url=database, lock_url=lock)
     try:
-        world.service.sealer.seal()
-        checked = world.service.sealer.check()
+        world.site.admin.sealer.seal()
+        checked = world.site.admin.sealer.check()
         assert checked.findings == ()
-        written = world.service.access.trail.list(actor=SYSTEM.ref.ref, actions=["probe"], limit=1000)
+        written = world.site.admin.access.trail.list(actor=SYSTEM.ref.ref, actions=["probe"], limit=1000)
         assert len(written) == 600
     finally:
         world.close()
@@ -562,16 +569,16 @@ def _with_project() -> dict[str, str]:
 
 
 def test_what_waited_long_is_sealed_in_several_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    sealer = world.service.sealer
+    sealer = world.site.admin.sealer
     sealer.seal()
-    with world.service.database.read() as connection:
+    with world.site.stores.register.read() as connection:
         before = connection.execute(sa.select(sa.func.count()).select_from(BATCHES)).scalar_one()
     for _ in range(12):
-        world.service.access.trail.note(OPERATOR.ref, Act("read-file", "given"))
+        world.site.admin.access.trail.note(OPERATOR.ref, Act("read-file", "given"))
     with monkeypatch.context() as patched:
         patched.setattr("trust.audit.sealer.BATCH", 5)
         assert sealer.seal() == 12
-    with world.service.database.read() as connection:
+    with world.site.stores.register.read() as connection:
         sizes = [each.last - each.first + 1 for each in connection.execute(sa.select(BATCHES)).all()[before:]]
     assert sizes == [5, 5, 2]
     assert findings(world) == []
@@ -586,7 +593,7 @@ def test_what_is_sealed_during_a_check_is_no_finding(
 
     from trust.audit import sql
 
-    trail, sealer, read = stored_world.service.access.trail, stored_world.service.sealer, sql.batches
+    trail, sealer, read = stored_world.site.admin.access.trail, stored_world.site.admin.sealer, sql.batches
     sealed(stored_world)
 
     def meanwhile() -> None:
@@ -602,7 +609,7 @@ def test_what_is_sealed_during_a_check_is_no_finding(
         # As after the last portion: nothing that came since may be seen.
         yield from (batch for batch in read(connection) if batch.last > seen)
 
-    with stored_world.service.database.read() as connection:
+    with stored_world.site.stores.register.read() as connection:
         seen = max(batch.last for batch in read(connection))
     monkeypatch.setattr(sql, "batches", with_more)
     assert findings(stored_world) == []
@@ -612,10 +619,10 @@ def test_who_reaches_for_what_is_anothers_is_told_nothing_and_written_down(world
     issued, _ = world.issue()
     stranger = client_of("yunling-transport")
     for attempt in (
-        lambda: world.service.looking_up.get(stranger, issued.pid),
-        lambda: world.service.looking_up.find(stranger, issued.identifier),
-        lambda: world.service.looking_up.file(stranger, issued.pid, 0),
-        lambda: world.service.looking_up.own(stranger, issued.pid, "revoke"),
+        lambda: world.site.issuer.looking_up.get(stranger, issued.pid),
+        lambda: world.site.issuer.looking_up.find(stranger, issued.identifier),
+        lambda: world.site.issuer.looking_up.file(stranger, issued.pid, 0),
+        lambda: world.site.issuer.looking_up.own(stranger, issued.pid, "revoke"),
     ):
         with pytest.raises(NotFound):
             attempt()

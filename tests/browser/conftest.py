@@ -49,7 +49,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]
         world = make_world(tmp_path_factory.mktemp("served"), host=host)
         with running(world.app, listener):
             yield world, f"http://{host}"
-        world.service.close()
+        world.site.close()
 
 
 class running:  # noqa: N801  reads as the block it is: `with running(app, listener)`

@@ -19,7 +19,7 @@ def test_the_report_in_a_package_fits_a_phone_in_both_languages(
 
     issued, _ = world.issue()
     with zipfile.ZipFile(
-        io.BytesIO(world.service.export_package(OPERATOR, issued.identifier).package)
+        io.BytesIO(world.site.packages.export_package(OPERATOR, issued.identifier).package)
     ) as package:
         pages = {name: package.read(name).decode() for name in package.namelist() if name.endswith(".html")}
     assert len(pages) == 2

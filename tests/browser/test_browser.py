@@ -88,7 +88,7 @@ def test_a_holder_shows_a_counter_scans_and_the_holder_sees_it(watched: Any, ser
 
 
 def is_stopped(world: Any) -> bool:
-    with world.service.database.read() as connection:
+    with world.site.stores.register.read() as connection:
         shown = tables.all_rows(connection, sql.PresentationRow)
     return max(shown, key=lambda row: row.started_at).stopped_at is not None
 

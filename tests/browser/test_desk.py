@@ -16,6 +16,7 @@ from support.pages_world import World, issue_doctor
 from zxingcpp import read_barcodes
 
 from trust.pdf.drawing import draw_page
+from trust.sandbox.lanes import Lane
 
 SCANS = 100
 A_SCAN_EVERY = 0.5
@@ -72,8 +73,11 @@ def scans(world: World, count: int) -> Iterator[Scan]:
 
 def used_code(world: World) -> str:
     code = world.live_code()
-    world.service.verifier.verify_text(
-        code, world.service.evidence(world.service.clock.now()), world.service.clock.now(), verifier="else"
+    world.site.verifier.checking.verifiers[Lane.MACHINE].verify_text(
+        code,
+        world.site.verifier.checking.online.gather(world.site.clock.now()),
+        world.site.clock.now(),
+        verifier="else",
     )
     return code
 

@@ -46,7 +46,7 @@ def answer_with(page: Any, pattern: str, spoil: Spoil) -> None:
 
 
 def hashes_to_the_root(served: Any) -> int:
-    return len(merkle.inclusion_ranges(INDEX, served[0].service.log.checkpoint().size))
+    return len(merkle.inclusion_ranges(INDEX, served[0].site.ledger.log.checkpoint().size))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_tampered_answer_is_wrong(page: Any, pattern: str, spoil: Spoil, words
 
 
 def test_a_signature_that_was_tampered_with_is_wrong(page: Any, served: Any) -> None:
-    log = served[0].service.log
+    log = served[0].site.ledger.log
     signature = next(line for line in log.checkpoint_note().split("\n") if line.startswith("— "))
     cut = len(signature) - 10
     spoiled = signature[:cut] + ("B" if signature[cut] == "A" else "A") + signature[cut + 1 :]
@@ -180,8 +180,8 @@ def test_what_cannot_be_fetched_is_not_checked_and_not_wrong(page: Any, watched:
 def test_a_partial_bundle_that_has_gone_is_found_in_the_full_one(
     page: Any, watched: Any, served: Any
 ) -> None:
-    size = served[0].service.log.checkpoint().size
-    bundle = served[0].service.ledger_folder / "tile" / "entries" / "000.p" / str(size)
+    size = served[0].site.ledger.log.checkpoint().size
+    bundle = served[0].site.ledger.ledger_folder / "tile" / "entries" / "000.p" / str(size)
     page.route("**/tile/entries/000.p/*", lambda route: route.fulfill(status=404))
     page.route("**/tile/entries/000", lambda route: route.fulfill(body=bundle.read_bytes()))
     assert check(page)[0] == "PASSED"
@@ -189,7 +189,7 @@ def test_a_partial_bundle_that_has_gone_is_found_in_the_full_one(
 
 
 def test_a_ledger_that_keeps_growing_is_to_be_checked_once_more(page: Any, served: Any) -> None:
-    size = served[0].service.log.checkpoint().size
+    size = served[0].site.ledger.log.checkpoint().size
     answer_with(page, CHECKPOINT, lambda body: body.replace(b"\n%d\n" % size, b"\n%d\n" % (size + 1)))
     state, steps = check(page)
     assert state == "NOT_CHECKED"
@@ -217,7 +217,7 @@ def test_without_javascript_the_entry_and_its_proof_are_there(watched: Any, serv
     assert "This needs JavaScript" in page.inner_text(".check")
     assert page.locator(".steps li").count() == hashes_to_the_root(served) + 2
     page.get_by_text("By a receipt").click()
-    page.fill("#receipt", format_receipt(served[0].service.log.prove(3)))
+    page.fill("#receipt", format_receipt(served[0].site.ledger.log.prove(3)))
     page.get_by_role("button", name="Check the receipt").click()
     page.wait_for_selector("text=The receipt is valid")
     assert "Entry 3" in page.inner_text("#entry")

@@ -40,24 +40,24 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(
     acknowledged = [line[1] for line in lines if line[0] == "issued"]
     world = make_world(folder, sandbox=sandbox)
     try:
-        world.service.issuing.resume_unfinished()
+        world.site.issuer.issuing.resume_unfinished()
         for identifier in acknowledged:
-            issued = world.service.issuing.issued(identifier=identifier)
-            assert world.verify(world.service.issuing.issued_file(issued.pid)).verdict is Verdict.PASSED
+            issued = world.site.issuer.issuing.issued(identifier=identifier)
+            assert world.verify(world.site.issuer.issuing.issued_file(issued.pid)).verdict is Verdict.PASSED
         numbers = range(1, len(acknowledged) + 2)
         again = world.try_issue(*(world.application(number) for number in numbers))
         assert [o.error for o in again] == [None for _ in numbers]
         assert [o.repeated for o in again[: len(acknowledged)]] == [True] * len(acknowledged)
-        world.service.log.publish()
-        service = world.service
+        world.site.ledger.log.publish()
+        site = world.site
         checked = recheck(
-            service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey
+            site.stores.ledger, site.ledger.ledger_folder, site.stores.lock, log_vkey=site.ledger.log.vkey
         )
         assert checked.is_clean, checked.findings
-        with service.database.read() as connection:
+        with site.stores.register.read() as connection:
             steps_of_seals = len(tables.all_rows(connection, seals_sql.SealEventRow))
             events = len(guarding_sql.register_events(connection))
-        kinds = Counter(entry.kind for _, entry in service.log.entries())
+        kinds = Counter(entry.kind for _, entry in site.ledger.log.entries())
         assert kinds[EntryKind.ISSUED] == len(acknowledged) + 1
         assert (kinds[EntryKind.SEAL_EVENT], kinds[EntryKind.REGISTER_EVENT]) == (steps_of_seals, events)
     finally:

@@ -44,8 +44,8 @@ def test_a_killed_issue_is_carried_on_exactly_once(
     world = make_world(folder, sandbox=sandbox)
     try:
         sealed_before = _stored(world, "sealed")
-        world.service.issuing.resume_unfinished()
-        world.service.statuses.resume_pending()
+        world.site.issuer.issuing.resume_unfinished()
+        world.site.issuer.statuses.resume_pending()
         outcomes = world.try_issue(*(world.application(number) for number in range(1, 4)))
         assert [outcome.error for outcome in outcomes] == [None, None, None]
         _check_whole(world, sealed_before)
@@ -84,19 +84,19 @@ def test_a_killed_act_is_carried_on_exactly_once(
         assert not act_on(world, act, subject).startswith("wrong")
         assert go_round(world) == ""
         assert contradictions(world, subject) == []
-        assert world.service.check_register() == []
+        assert world.site.issuer.register.check() == []
     finally:
         world.close()
 
 
 def _stored(world: World, kind: str) -> dict[int, bytes]:
-    with world.service.database.read() as connection:
+    with world.site.stores.register.read() as connection:
         rows = tables.all_rows(connection, ecertificates_sql.DocumentRow, kind=kind)
     return {row.ecertificate_id: bytes(row.content) for row in rows}
 
 
 def _check_whole(world: World, sealed_before: dict[int, bytes]) -> None:
-    with world.service.database.read() as connection:
+    with world.site.stores.register.read() as connection:
         rows = tables.all_rows(connection, ecertificates_sql.ECertificateRow)
         operations = tables.all_rows(connection, operations_sql.OperationRow, kind="ISSUED")
         steps_of_seals = len(tables.all_rows(connection, seals_sql.SealEventRow))
@@ -106,20 +106,20 @@ def _check_whole(world: World, sealed_before: dict[int, bytes]) -> None:
     assert len(operations) == 3
     assert all(operation.done for operation in operations)
     assert len({row.entry_seq for row in rows}) == 3
-    kinds = Counter(entry.kind for _, entry in world.service.log.entries())
+    kinds = Counter(entry.kind for _, entry in world.site.ledger.log.entries())
     assert (kinds[EntryKind.ISSUED], kinds[EntryKind.SEAL_EVENT]) == (3, steps_of_seals)
     assert kinds[EntryKind.REGISTER_EVENT] == events
     sealed_after = _stored(world, "sealed")
     for ecertificate_id, sealed in sealed_before.items():
         assert sealed_after[ecertificate_id] == sealed, "what was sealed and stored was sealed again"
     for row in rows:
-        report = world.verify(world.service.issuing.issued_file(bytes(row.pid)))
+        report = world.verify(world.site.issuer.issuing.issued_file(bytes(row.pid)))
         assert report.verdict is Verdict.PASSED, report.findings
-    world.service.log.publish()
+    world.site.ledger.log.publish()
     checked = recheck(
-        world.service.ledger_database,
-        world.service.ledger_folder,
-        world.service.lock_store,
-        log_vkey=world.service.log.vkey,
+        world.site.stores.ledger,
+        world.site.ledger.ledger_folder,
+        world.site.stores.lock,
+        log_vkey=world.site.ledger.log.vkey,
     )
     assert checked.is_clean, checked.findings

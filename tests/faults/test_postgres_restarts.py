@@ -67,7 +67,7 @@ def stopping(
 
 def written(world: World, act: str, pid: bytes) -> int:
     """How often the trail says that the act was done."""
-    found = world.service.access.trail.of(pid, actions=[ACTION[act]], limit=100)
+    found = world.site.admin.access.trail.of(pid, actions=[ACTION[act]], limit=100)
     return sum(not each.outcome.startswith("refused ") for each in found)
 
 
@@ -117,7 +117,7 @@ def test_an_act_in_which_postgresql_stops_is_done_once_or_not_at_all(
 def test_sealing_the_trail_goes_on_after_a_stop(
     world: World, server: StoppableServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trail, sealer = world.service.access.trail, world.service.sealer
+    trail, sealer = world.site.admin.access.trail, world.site.admin.sealer
     for step, is_after in itertools.product((0, 1), (False, True)):
         for _ in range(5):
             trail.note(OPERATOR.ref, Act("read-file", "given"))

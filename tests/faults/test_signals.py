@@ -80,7 +80,9 @@ class Department:
 
 
 def key_of(world: World) -> str:
-    access = open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
+    access = open_access(
+        world.site.stores.register, world.clock, SystemEntropy(), world.site.admin.access.trail
+    )
     return access.clients.create_api_key(
         OPERATOR, "market", authority_id=world.market.authority_id, scopes=["cert.issue"], days=30
     )
@@ -88,7 +90,7 @@ def key_of(world: World) -> str:
 
 def issued(world: World) -> list[str]:
     """The pid of everything that was begun, and that all of it was brought to its end."""
-    with world.service.database.read() as connection:
+    with world.site.stores.register.read() as connection:
         rows = tables.all_rows(connection, sql.ECertificateRow)
     assert {row.step for row in rows} == {"ISSUED"}
     world.close()

@@ -24,7 +24,7 @@ from support.limits import HANG_SECONDS  # noqa: E402
 from support.world import make_world  # noqa: E402
 
 from ledger.note import format_vkey  # noqa: E402
-from trust.app.compose import Service  # noqa: E402
+from trust.app.compose import Site  # noqa: E402
 from trust.app.site import create_app  # noqa: E402
 
 
@@ -33,25 +33,25 @@ def main() -> None:
     # Without the protocol's number asyncio leaves Nagle's algorithm on, and each answer waits 40 ms for an ACK.
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        app = create_app(world.service)
+        app = create_app(world.site)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         while not server.started:
             time.sleep(0.02)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        say({"address": address, "vkey": format_vkey(world.service.log.vkey)})
-        serve(world.service)
+        say({"address": address, "vkey": format_vkey(world.site.ledger.log.vkey)})
+        serve(world.site)
         server.should_exit = True
         thread.join(timeout=HANG_SECONDS)
     world.close()
 
 
-def serve(service: Service) -> None:
+def serve(site: Site) -> None:
     for line in sys.stdin:
         _, size = line.split()
-        grow_to(service.log, int(size))
-        say({"size": service.log.publish().size})
+        grow_to(site.ledger.log, int(size))
+        say({"size": site.ledger.log.publish().size})
 
 
 def say(answer: dict[str, object]) -> None:

@@ -44,7 +44,7 @@ def issue(
     application = replace(world.application(number, seal=seal), further_seals=further, for_abroad=for_abroad)
     (outcome,) = world.try_issue(application)
     assert outcome.issued is not None, outcome.error
-    return world.service.issuing.issued_file(outcome.issued.pid)
+    return world.site.issuer.issuing.issued_file(outcome.issued.pid)
 
 
 def test_dss_judges_what_we_seal(world: World, tmp_path: Path) -> None:
@@ -88,9 +88,9 @@ def test_a_time_stamp_for_abroad_is_kept_through_archiving(world: World) -> None
     assert outcome.repeated
     assert outcome.issued is not None
     world.clock.advance(hours=30)
-    (renewal,) = world.service.archiving.renew(OPERATOR, [outcome.issued.pid])
+    (renewal,) = world.site.issuer.archiving.renew(OPERATOR, [outcome.issued.pid])
     assert renewal.error is None
-    later = world.service.archiving.file(outcome.issued.pid)
+    later = world.site.issuer.archiving.file(outcome.issued.pid)
     report = world.verify(later)
     assert report.verdict is Verdict.PASSED, report.findings
     assert later.startswith(pdf)

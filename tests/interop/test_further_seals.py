@@ -47,7 +47,7 @@ def triples(issued: Issued) -> dict[str, Triple]:
         application = dataclasses.replace(world.application(number, seal=SEALS[0]), further_seals=SEALS[1:])
         (outcome,) = sealing(world, way).try_issue(application)
         assert outcome.issued is not None, outcome.error
-        pdfs[way] = world.service.issuing.issued_file(outcome.issued.pid)
+        pdfs[way] = world.site.issuer.issuing.issued_file(outcome.issued.pid)
     evidence = evidence_from_bundle(world.bundle(), START)
     listed = evidence.trust_list
     assert listed is not None

@@ -86,8 +86,8 @@ def archived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Files]:
             for years in years_between:
                 world.clock.advance(days=365 * years)
                 for family in (Suite.SM2_SM3, Suite.RSA3072_SHA256):
-                    world.service.pki.rotate(OPERATOR, "tsa", family)
-                world.service.pki.service_keys.add("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256)
+                    world.site.issuer.pki.rotate(OPERATOR, "tsa", family)
+                world.site.issuer.pki.service_keys.add("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256)
                 _renew(world, list(pids.values()))
             world.clock.at = datetime.now(UTC)
             bundle = world.bundle()
@@ -107,16 +107,16 @@ def _issued(world: World) -> dict[str, bytes]:
 
 
 def _archived(world: World, pid: bytes, bundle: Path) -> Archived:
-    data = world.service.archiving.file(pid)
+    data = world.site.issuer.archiving.file(pid)
     report = world.verify_offline(data, bundle)
-    trust_list = world.service.evidence(world.clock.now()).trust_list
+    trust_list = world.site.verifier.checking.online.gather(world.clock.now()).trust_list
     assert trust_list is not None
     fresh = []
     for gap in check_gaps(data)[1:]:
         (tsa,) = read_signed(gap.cms).signers
         if x509.Certificate.load(tsa).not_valid_after > world.clock.now():
             root = next(each.root for each in trust_list.tsas if each.certs[0] == tsa)
-            answered = world.service.ocsp.evidence(tsa, root)
+            answered = world.site.issuer.ocsp.evidence(tsa, root)
             assert answered is not None
             fresh.append(answered[0])
     return Archived(
@@ -130,7 +130,7 @@ def _archived(world: World, pid: bytes, bundle: Path) -> Archived:
 
 
 def _renew(world: World, pids: list[bytes]) -> None:
-    for renewal in world.service.archiving.renew(OPERATOR, pids):
+    for renewal in world.site.issuer.archiving.renew(OPERATOR, pids):
         assert renewal.error is None, renewal.error
 
 

@@ -72,7 +72,7 @@ def test_qpdf_finds_nothing_wrong_in_any_type(issued: Issued, short: str, tmp_pa
     (outcome,) = world.try_issue(world.sample_applications(short)[0])
     assert outcome.issued is not None, outcome.error
     path = tmp_path / "licence.pdf"
-    path.write_bytes(world.service.issuing.issued_file(outcome.issued.pid))
+    path.write_bytes(world.site.issuer.issuing.issued_file(outcome.issued.pid))
     checked = run("qpdf", "--check", path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

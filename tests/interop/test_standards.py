@@ -94,7 +94,7 @@ def test_departments_pdfs_stay_what_they_were(verapdf: JavaProgram, world: World
             (outcome,) = world.try_issue(application)
             assert outcome.error is None, (standard, way, outcome.error)
             assert outcome.issued is not None
-            issued = world.service.issuing.issued_file(outcome.issued.pid)
+            issued = world.site.issuer.issuing.issued_file(outcome.issued.pid)
             assert world.verify(issued).verdict is Verdict.PASSED, (standard, way)
             stem = f"{standard}-{way}".replace(" ", "-")
             expected[tmp_path / f"{stem}.pdf"] = flavour
@@ -103,10 +103,10 @@ def test_departments_pdfs_stay_what_they_were(verapdf: JavaProgram, world: World
                 again.append(tmp_path / f"{stem}.pdf")
             if way == "sm2":
                 world.clock.advance(hours=30)
-                (renewal,) = world.service.archiving.renew(OPERATOR, [outcome.issued.pid])
+                (renewal,) = world.site.issuer.archiving.renew(OPERATOR, [outcome.issued.pid])
                 assert renewal.error is None, renewal.error
                 expected[tmp_path / f"{stem}-archived.pdf"] = flavour
-                later = world.service.archiving.file(outcome.issued.pid)
+                later = world.site.issuer.archiving.file(outcome.issued.pid)
                 (tmp_path / f"{stem}-archived.pdf").write_bytes(later)
     answers = [line.split("\t") for line in verapdf.run("own", *expected)]
     wrong = [a for a in answers if a[1:3] != [expected[Path(a[0])], "yes"]]
@@ -128,11 +128,11 @@ def test_what_we_lay_out_is_pdf_a_3a_and_pdf_ua_1(verapdf: JavaProgram, world: W
             application = replace(world.application(next(_numbers), seal=seal), further_seals=further)
             (outcome,) = sealing_ways.sealing(world, sealed_by).try_issue(application)
             assert outcome.issued is not None, outcome.error
-            keep(f"{way}-{sealed_by}", world.service.issuing.issued_file(outcome.issued.pid))
+            keep(f"{way}-{sealed_by}", world.site.issuer.issuing.issued_file(outcome.issued.pid))
             world.clock.advance(hours=30)
-            (renewal,) = world.service.archiving.renew(OPERATOR, [outcome.issued.pid])
+            (renewal,) = world.site.issuer.archiving.renew(OPERATOR, [outcome.issued.pid])
             assert renewal.error is None, renewal.error
-            keep(f"{way}-{sealed_by}-archived", world.service.archiving.file(outcome.issued.pid))
+            keep(f"{way}-{sealed_by}-archived", world.site.issuer.archiving.file(outcome.issued.pid))
     for standard in ("3b", "3a", "ua1"):
         for line in verapdf.run(standard, *files):
             assert line.split("\t")[1:] == [standard, "yes", ""]
@@ -147,7 +147,7 @@ def test_pages_of_every_type_are_pdf_a_3a_and_pdf_ua_1(
         (outcome,) = sealing_ways.sealing(world, "prepared").try_issue(record)
         assert outcome.issued is not None, outcome.error
         files.append(tmp_path / f"{number}.pdf")
-        files[-1].write_bytes(world.service.issuing.issued_file(outcome.issued.pid))
+        files[-1].write_bytes(world.site.issuer.issuing.issued_file(outcome.issued.pid))
         said = read_standards(open_pdf(files[-1].read_bytes()).root).names
         assert said == "PDF/A-3a, PDF/UA-1"
     for standard in ("3a", "ua1"):
@@ -156,7 +156,7 @@ def test_pages_of_every_type_are_pdf_a_3a_and_pdf_ua_1(
 
 
 def test_what_could_not_stay_so_is_refused_beforehand_and_sealed_when_told(world: World) -> None:
-    size = world.service.log.size
+    size = world.site.ledger.log.size
     application = replace(
         world.application(next(_numbers), seal="chuncheng-market-sm2"),
         source_pdf=letter("ua-1").replace(b"/ParentTree<<", b"/ParentTrex<<"),
@@ -166,10 +166,10 @@ def test_what_could_not_stay_so_is_refused_beforehand_and_sealed_when_told(world
     (outcome,) = world.try_issue(application)
     assert outcome.error is not None
     assert outcome.error.code == "STANDARD_LOST"
-    assert world.service.log.size == size
+    assert world.site.ledger.log.size == size
     (outcome,) = world.try_issue(replace(application, may_lose_standard=True))
     assert outcome.issued is not None, outcome.error
-    assert world.verify(world.service.issuing.issued_file(outcome.issued.pid)).verdict is Verdict.PASSED
+    assert world.verify(world.site.issuer.issuing.issued_file(outcome.issued.pid)).verdict is Verdict.PASSED
 
 
 @pytest.mark.parametrize("standard", STANDARDS)
@@ -188,7 +188,7 @@ def test_colours_are_those_of_a_profile_where_the_file_names_none(world: World) 
     )
     (outcome,) = world.try_issue(application)
     assert outcome.issued is not None, outcome.error
-    issued = world.service.issuing.issued_file(outcome.issued.pid)
+    issued = world.site.issuer.issuing.issued_file(outcome.issued.pid)
     assert world.verify(issued).verdict is Verdict.PASSED
     shown = open_pdf(issued).embedded_signatures[0].sig_field["/AP"]["/N"]
     picture = shown["/Resources"]["/XObject"]["/SealPicture"]

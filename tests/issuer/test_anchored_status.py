@@ -21,20 +21,23 @@ from verifier.evidence.bundle import evidence_from_bundle
 
 
 def test_a_list_is_anchored_and_made_anew_only_when_something_changed(stored_world: World) -> None:
-    service, clock = stored_world.service, stored_world.clock
+    site, clock = stored_world.site, stored_world.clock
     issued, _ = stored_world.issue()
-    first = service.publishing.status_list(1, clock.now())
-    proven = check_detached_receipt(first.proof, log_keys=service.log.keys)
+    first = site.issuer.publishing.status_list(1, clock.now())
+    proven = check_detached_receipt(first.proof, log_keys=site.ledger.log.keys)
     assert (proven.entry.kind, proven.entry.commit) == (EntryKind.STATUS_LIST, sha256(first.encoded))
     clock.advance(seconds=30)
     stored_world.issue(2)
-    assert service.publishing.status_list(1, clock.now()) == first, "a new licence changes no list"
-    service.statuses.change(OPERATOR, issued.pid, StatusAct.SUSPEND, reason="投诉调查")
-    second = service.publishing.status_list(1, clock.now())
+    assert site.issuer.publishing.status_list(1, clock.now()) == first, "a new licence changes no list"
+    site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.SUSPEND, reason="投诉调查")
+    second = site.issuer.publishing.status_list(1, clock.now())
     assert second != first
     clock.advance(minutes=10)
-    assert service.publishing.status_list(1, clock.now()) != second, "an old one is replaced"
-    assert audit_status_lists(service.database, service.log.entries(), service.log.keys) == (3, [])
+    assert site.issuer.publishing.status_list(1, clock.now()) != second, "an old one is replaced"
+    assert audit_status_lists(site.stores.register, site.ledger.log.entries(), site.ledger.log.keys) == (
+        3,
+        [],
+    )
 
 
 def test_list_and_receipt_prove_offline_what_was_in_force(stored_world: World) -> None:
@@ -44,7 +47,7 @@ def test_list_and_receipt_prove_offline_what_was_in_force(stored_world: World) -
     assert report.verdict is Verdict.PASSED
     proof = facts_of(report)["status"]["ledger"]
     assert proof["as_of_size"] <= proof["index"] < proof["checkpoint_size"]
-    stored_world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
+    stored_world.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     later = stored_world.bundle()
     for name in ("1.cwt", "1.tlog-proof"):
         mixed = stored_world.folder / f"mixed-{name}"
@@ -72,7 +75,9 @@ def test_a_list_without_a_receipt_or_with_a_spoiled_one_is_not_believed(stored_w
 def test_a_bad_status_list_says_nothing_of_files_of_others(world: World) -> None:
     made = Producer("ecdsa", world.clock.now())
     world.issue()
-    world.service.members.add_anchor(OPERATOR, made.root.der, "城南银行（虚构）", "Chengnan Bank (fictional)")
+    world.site.verifier.members.add_anchor(
+        OPERATOR, made.root.der, "城南银行（虚构）", "Chengnan Bank (fictional)"
+    )
     bundle = world.bundle()
     contract_of_others = made.sign(contract(), "B-LT")
     (bundle / "status" / "1.cwt").write_bytes(b"spoiled")
@@ -83,7 +88,7 @@ def test_a_bad_status_list_says_nothing_of_files_of_others(world: World) -> None
 def test_a_crash_between_signing_and_anchoring_anchors_the_same_list(
     stored_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service, at = stored_world.service, stored_world.clock.now()
+    site, at = stored_world.site, stored_world.clock.now()
     stored_world.issue()
 
     class PowerCut(BaseException):
@@ -93,27 +98,30 @@ def test_a_crash_between_signing_and_anchoring_anchors_the_same_list(
         raise PowerCut
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(service.log), "receipt", cut)
+        patched.setattr(type(site.ledger.log), "receipt", cut)
         with pytest.raises(PowerCut):
-            service.publishing.status_list(1, at)
-    size = service.log.size
-    service.publishing.status_list(1, at)
-    assert service.log.size == size, "the entry was there already"
-    assert audit_status_lists(service.database, service.log.entries(), service.log.keys) == (1, [])
+            site.issuer.publishing.status_list(1, at)
+    size = site.ledger.log.size
+    site.issuer.publishing.status_list(1, at)
+    assert site.ledger.log.size == size, "the entry was there already"
+    assert audit_status_lists(site.stores.register, site.ledger.log.entries(), site.ledger.log.keys) == (
+        1,
+        [],
+    )
 
 
 def test_a_register_that_says_something_else_than_the_ledger_is_found_out(stored_world: World) -> None:
     """A list is made from the ledger; whoever edits the register or the list cannot make it fit."""
-    service = stored_world.service
+    site = stored_world.site
     issued, pdf = stored_world.issue()
-    service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
-    service.publishing.status_list(1, stored_world.clock.now())
-    with service.database.write() as connection:
+    site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
+    site.issuer.publishing.status_list(1, stored_world.clock.now())
+    with site.stores.register.write() as connection:
         connection.execute(sa.text("UPDATE ecertificate SET status = 'VALID'"))
     assert stored_world.verify_offline(pdf, stored_world.bundle()).code == "REVOKED"
-    with service.database.write() as connection:
+    with site.stores.register.write() as connection:
         connection.execute(sa.text("UPDATE ecertificate SET status_index = 5"))
-    _, findings = audit_status_lists(service.database, service.log.entries(), service.log.keys)
+    _, findings = audit_status_lists(site.stores.register, site.ledger.log.entries(), site.ledger.log.keys)
     assert len(findings) == 1
     assert "2 place(s)" in findings[0].what
 
@@ -121,11 +129,11 @@ def test_a_register_that_says_something_else_than_the_ledger_is_found_out(stored
 def test_while_the_ledger_takes_nothing_the_last_list_that_says_the_same_is_given(
     stored_world: World,
 ) -> None:
-    service, clock = stored_world.service, stored_world.clock
+    site, clock = stored_world.site, stored_world.clock
     stored_world.issue()
-    first = service.publishing.status_list(1, clock.now())
-    service.log.pause("Too few witnesses.", "Wait.")
+    first = site.issuer.publishing.status_list(1, clock.now())
+    site.ledger.log.pause("Too few witnesses.", "Wait.")
     clock.advance(hours=2)
-    assert service.publishing.status_list(1, clock.now()) == first
-    service.log.resume()
-    assert service.publishing.status_list(1, clock.now()) != first
+    assert site.issuer.publishing.status_list(1, clock.now()) == first
+    site.ledger.log.resume()
+    assert site.issuer.publishing.status_list(1, clock.now()) != first

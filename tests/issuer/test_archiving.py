@@ -33,9 +33,9 @@ SUITES = ("sm2", "rsa3072", "p256")
 
 
 def archive(world: World, pid: bytes) -> bytes:
-    (renewal,) = world.service.archiving.renew(OPERATOR, [pid])
+    (renewal,) = world.site.issuer.archiving.renew(OPERATOR, [pid])
     assert renewal.error is None, renewal.error
-    return world.service.archiving.file(pid)
+    return world.site.issuer.archiving.file(pid)
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -53,7 +53,7 @@ def test_a_later_version_is_the_issued_file_and_an_update_that_verifies(world: W
 
 
 def test_what_is_due_is_renewed_once_and_again_after_a_year(world: World) -> None:
-    archiving = world.service.archiving
+    archiving = world.site.issuer.archiving
     pids = [world.issue(number)[0].pid for number in (1, 2, 3)]
     assert archiving.count_due(world.clock.now()) == 0
     world.clock.advance(seconds=FIRST_ARCHIVED_AFTER.total_seconds())
@@ -75,7 +75,7 @@ def test_the_round_says_in_the_log_what_it_could_not_renew(
     world.issue(1)
     world.issue(2)
     world.clock.advance(seconds=FIRST_ARCHIVED_AFTER.total_seconds())
-    archiving, pki = world.service.archiving, world.service.pki
+    archiving, pki = world.site.issuer.archiving, world.site.issuer.pki
 
     def away(*_: object) -> None:
         raise TimeStampUnavailable("The time-stamp authority does not answer.")
@@ -96,13 +96,13 @@ def test_each_version_is_an_entry_whose_receipt_opens_to_that_version(world: Wor
     archive(world, issued.pid)
     world.clock.advance(days=365)
     later = archive(world, issued.pid)
-    trust_list = world.service.evidence(world.clock.now()).trust_list
+    trust_list = world.site.verifier.checking.online.gather(world.clock.now()).trust_list
     assert trust_list is not None
-    versions = world.service.archiving.versions(issued.pid)
+    versions = world.site.issuer.archiving.versions(issued.pid)
     assert [each.number for each in versions] == [0, 1, 2]
     assert versions[2].parent_sha256 == versions[1].sha256
     for number, gap in enumerate(check_gaps(later)[1:], 1):
-        receipt = decode_receipt(world.service.archiving.receipt(issued.pid, number))
+        receipt = decode_receipt(world.site.issuer.archiving.receipt(issued.pid, number))
         proven = check_embedded_receipt(receipt.entry, receipt.proof, log_keys=ledger_keys(trust_list))
         assert proven.entry.kind is EntryKind.LATER_VERSION
         assert proven.entry.seq == versions[number].entry_seq
@@ -120,11 +120,11 @@ def test_a_licence_outlives_every_certificate_that_proved_it(world: World, suite
     archive(world, issued.pid)
     for _ in range(3):
         world.clock.advance(days=365 * 6)
-        world.service.pki.rotate(OPERATOR, "tsa", family)
-        world.service.pki.service_keys.add("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256)
+        world.site.issuer.pki.rotate(OPERATOR, "tsa", family)
+        world.site.issuer.pki.service_keys.add("status", KeyPurpose.STATUS_LIST, Suite.P256_SHA256)
         later = archive(world, issued.pid)
     now = world.clock.now()
-    seal = world.service.seals.registry.get(f"chuncheng-market-{suite}")
+    seal = world.site.issuer.seals.registry.get(f"chuncheng-market-{suite}")
     assert seal.not_after < now
     report = world.verify_offline(later, world.bundle())
     # The licence itself was for five years: that it has expired is all that can be said against it.
@@ -140,7 +140,7 @@ def test_a_revoked_seal_leaves_what_was_sealed_before_valid_at_signing(world: Wo
     world.clock.advance(days=1)
     later = archive(world, issued.pid)
     world.clock.advance(days=1)
-    world.service.seals.revoke(
+    world.site.issuer.seals.revoke(
         operator("second"), "chuncheng-market-sm2", note="key lost", since=world.clock.now()
     )
     world.clock.advance(minutes=1)
@@ -155,7 +155,7 @@ def test_a_seal_that_was_compromised_before_it_was_used_is_not_saved_by_its_arch
     world.clock.advance(days=1)
     later = archive(world, issued.pid)
     since = world.clock.now() - timedelta(days=2)
-    world.service.seals.revoke(operator("second"), "chuncheng-market-sm2", note="key lost", since=since)
+    world.site.issuer.seals.revoke(operator("second"), "chuncheng-market-sm2", note="key lost", since=since)
     world.clock.advance(minutes=1)
     report = world.verify_offline(later, world.bundle())
     assert (report.verdict, report.code) == (Verdict.FAILED, "SEAL_CERT_REVOKED")
@@ -170,12 +170,12 @@ def test_nothing_is_stamped_before_there_is_a_list_made_after_the_seal(world: Wo
 
 def test_a_crash_before_the_entry_is_carried_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     issued, pdf = world.issue()
-    archiving = world.service.archiving
+    archiving = world.site.issuer.archiving
 
     class Crash(BaseException):
         pass
 
-    append = type(world.service.log).append
+    append = type(world.site.ledger.log).append
 
     def crash(log: Log, requests: Sequence[AppendRequest]) -> list[Appended]:
         if any(each.kind is EntryKind.LATER_VERSION for each in requests):
@@ -183,7 +183,7 @@ def test_a_crash_before_the_entry_is_carried_on(world: World, monkeypatch: pytes
         return append(log, requests)
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(world.service.log), "append", crash)
+        patched.setattr(type(world.site.ledger.log), "append", crash)
         with pytest.raises(Crash):
             archiving.renew(OPERATOR, [issued.pid])
     assert archiving.file(issued.pid) == pdf, "what is not in the ledger is not given out"
@@ -199,7 +199,7 @@ def test_a_crash_before_the_entry_is_carried_on(world: World, monkeypatch: pytes
 
 def test_two_at_once_make_one_version(world: World) -> None:
     issued, _ = world.issue()
-    archiving = world.service.archiving
+    archiving = world.site.issuer.archiving
     lists = archiving._revocation_lists()
     made = [archiving._make(issued.pid, lists) for _ in range(2)]
     archiving._store(OPERATOR, made[0])
@@ -213,11 +213,11 @@ def test_two_at_once_make_one_version(world: World) -> None:
 def test_an_erased_licence_has_no_versions_left(world: World) -> None:
     issued, _ = world.issue()
     later = archive(world, issued.pid)
-    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
-    world.service.erasing.erase(
+    world.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
+    world.site.issuer.erasing.erase(
         OPERATOR, issued.pid, basis="retention-expired", requested_by="a", approved_by="b"
     )
-    with world.service.database.read() as connection:
+    with world.site.stores.register.read() as connection:
         assert all_rows(connection, archive_sql.LaterVersionRow) == []
         assert archive_sql.count_due(connection, 1 << 60) == 0
         assert archive_sql.version_with(connection, b"") is None

@@ -31,7 +31,7 @@ def stamped(world: World, pdf: bytes, number: int = 1) -> bytes:
     asked = world.application(number, seal="chuncheng-market-sm2")
     (outcome,) = world.try_issue(dataclasses.replace(asked, source_pdf=prepare_stampable(pdf).pdf))
     assert outcome.issued is not None, outcome.error
-    return world.service.issuing.issued_file(outcome.issued.pid)
+    return world.site.issuer.issuing.issued_file(outcome.issued.pid)
 
 
 def test_odd_files_that_viewers_open_are_sealed_and_verify(world: World) -> None:

@@ -24,7 +24,7 @@ from issuer.pki import sql as pki_sql
 from issuer.presenting.presenting import Level
 from issuer.publishing import sql as publishing_sql
 from keys.suites import Suite
-from trust.app.compose import open_service
+from trust.app.compose import open_site
 from trust.encoding.commitment import ecertificate_ref
 from trust.model.actor import OPERATOR, Permission, operator
 from trust.model.clock import SystemEntropy
@@ -33,6 +33,7 @@ from trust.model.report import Verdict
 from trust.model.seal import SealState
 from trust.model.status import StatusAct
 from trust.people.access import open_access
+from trust.sandbox.lanes import Lane
 from trust.sandbox.workers import Sandbox
 from trust.storage import tables
 
@@ -44,15 +45,15 @@ class Attacked:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.service = world.service
+        self.site = world.site
         self.access = open_access(
-            self.service.database, world.clock, SystemEntropy(), self.service.access.trail
+            self.site.stores.register, world.clock, SystemEntropy(), self.site.admin.access.trail
         )
         self.valid, self.valid_pdf = world.issue(1)
         self.revoked, self.revoked_pdf = world.issue(2)
         self.suspended, self.suspended_pdf = world.issue(3)
-        self.service.statuses.change(OPERATOR, self.revoked.pid, StatusAct.REVOKE, reason="penalty")
-        self.service.statuses.change(OPERATOR, self.suspended.pid, StatusAct.SUSPEND, reason="调查")
+        self.site.issuer.statuses.change(OPERATOR, self.revoked.pid, StatusAct.REVOKE, reason="penalty")
+        self.site.issuer.statuses.change(OPERATOR, self.suspended.pid, StatusAct.SUSPEND, reason="调查")
         self.key = self.access.clients.create_api_key(
             OPERATOR, "窗口", authority_id="chuncheng-market", scopes=["desk"], days=30
         )
@@ -60,14 +61,14 @@ class Attacked:
             OPERATOR, "旧窗口", authority_id=None, scopes=["admin"], days=30
         )
         self.session = self.access.sessions.exchange_desk_key(self.key)
-        self.service.publishing.trust_list(world.clock.now())
+        self.site.issuer.publishing.trust_list(world.clock.now())
 
     def run(self, statement: str, **values: Any) -> None:
-        with self.service.database.write() as connection:
+        with self.site.stores.register.write() as connection:
             assert connection.execute(sa.text(statement), values).rowcount != 0, statement
 
     def run_on_the_ledger(self, statement: str, **values: Any) -> None:
-        with self.service.ledger_database.write() as connection:
+        with self.site.stores.ledger.write() as connection:
             assert connection.execute(sa.text(statement), values).rowcount != 0, statement
 
     def verdict(self, pdf: bytes) -> Verdict | None:
@@ -83,7 +84,7 @@ class Attacked:
         """By another program's hand, which keeps no rule of the database."""
         where = " AND ".join(f"{key} = ?" for key in keys)
         statement = f"UPDATE {table} SET {column} = ? WHERE {where}"
-        with closing(sqlite3.connect(self.service.settings.data / "register.sqlite")) as connection:
+        with closing(sqlite3.connect(self.site.settings.data / "register.sqlite")) as connection:
             changed = connection.execute(statement, [new[column], *(old[key] for key in keys)]).rowcount
             connection.commit()
         assert changed == 1
@@ -97,16 +98,20 @@ class Attacked:
         return self.world.verify_offline(pdf, bundle).verdict
 
     def findings(self) -> list[RegisterFinding]:
-        return check_register(self.service.database, self.service.log, self.service.guard, documents=True)[1]
+        return check_register(
+            self.site.stores.register, self.site.ledger.log, self.site.register.guard, documents=True
+        )[1]
 
     def restart(self) -> None:
-        self.service.close()
+        self.site.close()
         self.restart_closed()
 
     def restart_closed(self) -> None:
-        settings, sandbox, clock = self.service.settings, self.service.sandbox, self.world.clock
-        self.service = self.world.service = open_service(settings, clock=clock, sandbox=sandbox)
-        self.access = open_access(self.service.database, clock, SystemEntropy(), self.service.access.trail)
+        settings, sandbox, clock = self.site.settings, self.site.sandboxes.of[Lane.MACHINE], self.world.clock
+        self.site = self.world.site = open_site(settings, clock=clock, sandbox=sandbox)
+        self.access = open_access(
+            self.site.stores.register, clock, SystemEntropy(), self.site.admin.access.trail
+        )
 
 
 @pytest.fixture
@@ -170,7 +175,7 @@ def test_the_ledgers_own_tables_set_by_hand_make_nothing_pass(attacked: Attacked
     assert attacked.verdict(attacked.revoked_pdf) is Verdict.INDETERMINATE
     assert attacked.world.verify_offline(attacked.revoked_pdf, attacked.world.bundle()).code == "REVOKED"
     with pytest.raises(LedgerHalted):
-        attacked.service.keeper.scrubbing.run_pass()
+        attacked.site.keeper.scrubbing.run_pass()
 
 
 def test_an_entry_put_in_by_hand_is_neither_believed_nor_signed(attacked: Attacked) -> None:
@@ -180,8 +185,8 @@ def test_an_entry_put_in_by_hand_is_neither_believed_nor_signed(attacked: Attack
     from trust.encoding.commitment import ecertificate_ref
     from trust.encoding.entry import EntryKind
 
-    service = attacked.service
-    with service.database.read() as connection:
+    site = attacked.site
+    with site.stores.register.read() as connection:
         row = ecertificates_sql.get_ecertificate(connection, pid=attacked.suspended.pid)
     forged = AppendRequest(
         operation_id=10**6,
@@ -192,7 +197,7 @@ def test_an_entry_put_in_by_hand_is_neither_believed_nor_signed(attacked: Attack
         commit=b"\x05" * 32,
         suite="",
     )
-    with service.ledger_database.write() as connection:
+    with site.stores.ledger.write() as connection:
         state = ledger_sql.read_state(connection)
         assert state is not None
         batch = Batch(
@@ -209,14 +214,14 @@ def test_an_entry_put_in_by_hand_is_neither_believed_nor_signed(attacked: Attack
     attacked.run("UPDATE ecertificate SET status = 'VALID'")
     assert attacked.verdict(attacked.suspended_pdf) in (None, Verdict.INDETERMINATE)
     with pytest.raises(LedgerHalted):
-        service.log.publish()
+        site.ledger.log.publish()
     with pytest.raises(LedgerHalted):
         attacked.restart()
 
 
 def test_an_act_announced_by_hand_is_not_carried_out(attacked: Attacked) -> None:
     """The keeper completes what was announced: by whom, the row of the operation must show."""
-    with attacked.service.database.write() as connection:
+    with attacked.site.stores.register.write() as connection:
         row = ecertificates_sql.get_ecertificate(connection, pid=attacked.suspended.pid)
         values = {"id": 10**6, "cert": row.id, "actor": row.authority_id, "salt": bytes(64)}
         connection.execute(
@@ -229,20 +234,20 @@ def test_an_act_announced_by_hand_is_not_carried_out(attacked: Attacked) -> None
         connection.execute(
             sa.text("UPDATE ecertificate SET pending_operation = :id WHERE id = :cert"), values
         )
-    size = attacked.service.log.size
+    size = attacked.site.ledger.log.size
     with pytest.raises(StorageError):
-        attacked.service.statuses.resume_pending()
-    assert attacked.service.log.size == size
+        attacked.site.issuer.statuses.resume_pending()
+    assert attacked.site.ledger.log.size == size
     assert attacked.verdict(attacked.suspended_pdf) is not Verdict.PASSED
     assert "operation" in {each.table for each in attacked.findings()}
 
 
 def test_a_draft_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked) -> None:
-    issuing = attacked.service.issuing
+    issuing = attacked.site.issuer.issuing
     for number in (71, 72, 73):
         issuing.reserving.reserve(issuing.check(OPERATOR, attacked.world.application(number)))
     attacked.world.clock.advance(minutes=10)  # who claimed them is gone
-    with attacked.service.database.read() as connection:
+    with attacked.site.stores.register.read() as connection:
         first, second, third = connection.execute(
             sa.text("SELECT id FROM ecertificate WHERE step != 'ISSUED' ORDER BY id")
         ).scalars()
@@ -250,7 +255,7 @@ def test_a_draft_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked)
     attacked.run("UPDATE document SET content = :data WHERE ecertificate_id = :id", id=second, data=b"{}")
     outcomes = issuing.resume_unfinished()
     assert [outcome.issued is not None for outcome in outcomes].count(True) == 1
-    with attacked.service.database.read() as connection:
+    with attacked.site.stores.register.read() as connection:
         found = connection.execute(
             sa.text("SELECT id, step FROM ecertificate WHERE id IN (:a, :b, :c)"),
             {"a": first, "b": second, "c": third},
@@ -263,10 +268,10 @@ def test_a_draft_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked)
 
 
 def test_an_act_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked) -> None:
-    statuses = attacked.service.statuses
+    statuses = attacked.site.issuer.statuses
     for pid in (attacked.valid.pid, attacked.suspended.pid):
         statuses._announce(OPERATOR, pid, StatusAct.REVOKE, "penalty", "")
-    with attacked.service.database.read() as connection:
+    with attacked.site.stores.register.read() as connection:
         pending = list(
             connection.execute(sa.text("SELECT id FROM operation WHERE done = false ORDER BY id")).scalars()
         )
@@ -282,7 +287,7 @@ def test_an_act_that_somebody_edited_keeps_no_other_waiting(attacked: Attacked) 
 def test_an_event_of_a_seal_that_somebody_edited_keeps_no_renewed_seal_in_use(
     attacked: Attacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seals, old, new = attacked.service.seals, "chuncheng-market-sm2", "chuncheng-market-sm2-2027"
+    seals, old, new = attacked.site.issuer.seals, "chuncheng-market-sm2", "chuncheng-market-sm2-2027"
     with monkeypatch.context() as stopped:
         stopped.setattr(type(seals), "_retire_renewed", lambda *_: None)
         seals.apply(operator("clerk 1"), new, "chuncheng-market", Suite.SM2_SM3, renews=old)
@@ -303,12 +308,12 @@ def test_an_event_of_a_seal_that_somebody_edited_keeps_no_renewed_seal_in_use(
 
 def test_an_act_whose_completion_a_crash_prevented_is_no_edited_row(attacked: Attacked) -> None:
     """Every act: the ledger has it, the register not yet; the pass finds nothing, and the next round completes it."""
-    statuses, pid = attacked.service.statuses, attacked.valid.pid
+    statuses, pid = attacked.site.issuer.statuses, attacked.valid.pid
     for act, reason in (
         (StatusAct.SUSPEND, "调查"), (StatusAct.REINSTATE, "结束"), (StatusAct.REVOKE, "penalty"),
     ):  # fmt: skip
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(type(attacked.service.log), "publish", _power_cut)
+            patch.setattr(type(attacked.site.ledger.log), "publish", _power_cut)
             with pytest.raises(KeyboardInterrupt):
                 statuses.change(OPERATOR, pid, act, reason=reason)
         assert attacked.findings() == []
@@ -324,7 +329,7 @@ def _power_cut(*_: object) -> None:
 
 
 def test_a_licence_whose_entry_the_row_does_not_know_yet_is_not_gone(attacked: Attacked) -> None:
-    log = attacked.service.log
+    log = attacked.site.ledger.log
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(log), "receipt", _power_cut)
         with pytest.raises(KeyboardInterrupt):
@@ -367,11 +372,11 @@ def test_a_key_widened_by_hand_opens_nothing(attacked: Attacked, change: str) ->
 def test_yesterdays_row_of_a_revoked_key_opens_nothing(attacked: Attacked, is_restarted: bool) -> None:
     """Its MAC was right yesterday: the ledger's newest event wins."""
     table = SQLModel.metadata.tables["api_key"]
-    with attacked.service.database.read() as connection:
+    with attacked.site.stores.register.read() as connection:
         yesterday = [dict(row._mapping) for row in connection.execute(sa.select(table))]
     key_id = attacked.gone_key.split("_")[2]
     attacked.access.clients.revoke_api_key(OPERATOR, key_id)
-    with attacked.service.database.write() as connection:
+    with attacked.site.stores.register.write() as connection:
         connection.execute(sa.delete(table))
         connection.execute(sa.insert(table), yesterday)
         if is_restarted:
@@ -385,7 +390,7 @@ def test_yesterdays_row_of_a_revoked_key_opens_nothing(attacked: Attacked, is_re
 
 def test_without_the_events_that_the_ledger_commits_to_nobody_is_let_in(attacked: Attacked) -> None:
     attacked.access.clients.revoke_api_key(OPERATOR, attacked.gone_key.split("_")[2])
-    with attacked.service.database.write() as connection:
+    with attacked.site.stores.register.write() as connection:
         last = connection.execute(sa.text("SELECT max(operation_id) FROM register_event")).scalar_one()
         connection.execute(sa.text("UPDATE api_key SET revoked_at = NULL"))
         connection.execute(sa.text("DELETE FROM register_event WHERE operation_id = :last"), {"last": last})
@@ -394,30 +399,30 @@ def test_without_the_events_that_the_ledger_commits_to_nobody_is_let_in(attacked
         with pytest.raises(NotPermitted):
             attacked.access.clients.check_api_key(key, Permission("desk"))
     assert [each.table for each in attacked.findings()] == ["register_event"]
-    attacked.service.guard.enrol()  # the operator's word, after looking
+    attacked.site.register.guard.enrol()  # the operator's word, after looking
     attacked.access.clients.check_api_key(attacked.key, Permission("desk"))
     assert attacked.findings() == []
 
 
 def test_after_a_restore_the_register_goes_on_when_an_operator_has_looked(attacked: Attacked) -> None:
     """The database of this morning beside the ledger of tonight."""
-    register = attacked.service.settings.data / "register.sqlite"
-    attacked.service.close()
+    register = attacked.site.settings.data / "register.sqlite"
+    attacked.site.close()
     morning = register.read_bytes()
     attacked.restart_closed()
     evening_key = attacked.access.clients.create_api_key(
         OPERATOR, "晚间", authority_id=None, scopes=["desk"], days=30
     )
     attacked.access.clients.revoke_api_key(OPERATOR, attacked.gone_key.split("_")[2])
-    attacked.service.seals.freeze(operator("keeper"), "chuncheng-market-p256", note="调查")
-    attacked.service.close()
+    attacked.site.issuer.seals.freeze(operator("keeper"), "chuncheng-market-p256", note="调查")
+    attacked.site.close()
     register.write_bytes(morning)
     attacked.restart_closed()
     for key in (attacked.key, attacked.gone_key, evening_key):
         with pytest.raises(NotPermitted):
             attacked.access.clients.check_api_key(key, Permission("desk"))
     assert attacked.findings()
-    attacked.service.guard.enrol()
+    attacked.site.register.guard.enrol()
     assert attacked.findings() == []
     attacked.access.clients.check_api_key(attacked.key, Permission("desk"))
     # As the operator was told: what the copy does not know has to be done again.
@@ -425,8 +430,8 @@ def test_after_a_restore_the_register_goes_on_when_an_operator_has_looked(attack
     attacked.access.clients.revoke_api_key(OPERATOR, attacked.gone_key.split("_")[2])
     with pytest.raises(NotPermitted):
         attacked.access.clients.check_api_key(attacked.gone_key, Permission("admin"))
-    attacked.service.seals.freeze(operator("keeper"), "chuncheng-market-p256", note="调查")
-    assert attacked.service.seals.registry.get("chuncheng-market-p256").state is SealState.FROZEN
+    attacked.site.issuer.seals.freeze(operator("keeper"), "chuncheng-market-p256", note="调查")
+    assert attacked.site.issuer.seals.registry.get("chuncheng-market-p256").state is SealState.FROZEN
     attacked.restart()
     assert attacked.findings() == []
 
@@ -461,7 +466,7 @@ def test_an_event_put_in_by_hand_counts_for_nothing(attacked: Attacked) -> None:
         payload=payload,
         commitment=b"\x07" * 32,
     )
-    assert attacked.service.guard.resume() == 0
+    assert attacked.site.register.guard.resume() == 0
     assert attacked.findings() == []
     attacked.access.clients.check_api_key(attacked.key, Permission("desk"))
 
@@ -470,7 +475,7 @@ def test_sessions_and_links_put_in_by_hand_open_nothing(attacked: Attacked) -> N
     from trust.encoding.digests import sha256
     from trust.model.errors import NotFound
 
-    holder = attacked.service.issuing.reserving.holder_key[:32]
+    holder = attacked.site.issuer.issuing.reserving.holder_key[:32]
     for mac in (None, b"\x01" * 32):
         attacked.run("DELETE FROM web_session WHERE csrf = 'x' OR 1 = 1")
         attacked.run(
@@ -497,11 +502,11 @@ def test_sessions_and_links_put_in_by_hand_open_nothing(attacked: Attacked) -> N
 
 
 def test_a_seal_thawed_by_hand_seals_nothing(attacked: Attacked) -> None:
-    service, seal = attacked.service, "chuncheng-market-sm2"
-    service.seals.freeze(operator("keeper"), seal, note="调查")
+    site, seal = attacked.site, "chuncheng-market-sm2"
+    site.issuer.seals.freeze(operator("keeper"), seal, note="调查")
     attacked.run("UPDATE seal SET state = 'ACTIVE' WHERE id = :id", id=seal)
     with pytest.raises(StorageError):
-        service.seals.registry.get(seal)
+        site.issuer.seals.registry.get(seal)
     (outcome,) = _tried(attacked, 9)
     assert outcome is None or outcome.issued is None
     assert ("seal", seal) in [(each.table, each.key) for each in attacked.findings()]
@@ -515,10 +520,10 @@ def _tried(attacked: Attacked, number: int) -> list[Any]:
 
 
 def test_documents_exchanged_by_hand_are_not_shown(attacked: Attacked) -> None:
-    service = attacked.service
-    shown = service.presenting.start(OPERATOR, attacked.valid.pid, purpose="核验", level=Level.NAMED)
-    code, _ = service.presenting.code(shown, attacked.world.clock.now())
-    with service.database.write() as connection:
+    site = attacked.site
+    shown = site.issuer.presenting.start(OPERATOR, attacked.valid.pid, purpose="核验", level=Level.NAMED)
+    code, _ = site.issuer.presenting.code(shown, attacked.world.clock.now())
+    with site.stores.register.write() as connection:
         ids = {row.pid: row.id for row in tables.all_rows(connection, ecertificates_sql.ECertificateRow)}
         one, other = ids[attacked.valid.pid], ids[attacked.revoked.pid]
         for table in ("document",):
@@ -534,8 +539,8 @@ def test_documents_exchanged_by_hand_are_not_shown(attacked: Attacked) -> None:
 def test_a_row_that_is_gone_shows(attacked: Attacked) -> None:
     from issuer.compromises.compromises import Compromises
 
-    assert isinstance(attacked.service.compromises, Compromises)
-    attacked.service.seals.revoke(operator("keeper"), "chuncheng-market-p256", note="遗失")
+    assert isinstance(attacked.site.issuer.compromises, Compromises)
+    attacked.site.issuer.seals.revoke(operator("keeper"), "chuncheng-market-p256", note="遗失")
     attacked.run("DELETE FROM revoked_x509_cert")
     assert [each.table for each in attacked.findings()] == ["revoked_x509_cert"]
     attacked.run("DELETE FROM ecertificate WHERE pid = :pid", pid=attacked.revoked.pid)
@@ -581,12 +586,12 @@ def full(
     folder = tmp_path_factory.mktemp("full") / "world"
     world = world_in(template_folder, folder, sandbox)
     made = Attacked(world)
-    service = made.service
-    service.presenting.start(OPERATOR, made.valid.pid, purpose="核验", level=Level.NAMED)
+    site = made.site
+    site.issuer.presenting.start(OPERATOR, made.valid.pid, purpose="核验", level=Level.NAMED)
     made.access.invitations.create_claim_link(OPERATOR, b"\x01" * 32)
-    service.seals.using.request_many(operator("clerk"), "chuncheng-market-sm2", 300)
-    service.seals.revoke(operator("keeper"), "chuncheng-market-p256", note="遗失")
-    with service.database.write() as connection:
+    site.issuer.seals.using.request_many(operator("clerk"), "chuncheng-market-sm2", 300)
+    site.issuer.seals.revoke(operator("keeper"), "chuncheng-market-p256", note="遗失")
+    with site.stores.register.write() as connection:
         for kind in (
             *(
                 publishing_sql.TrustMemberRow,
@@ -603,14 +608,14 @@ def full(
 
 def _read_all(attacked: Attacked, table: str) -> None:
     kind = next(each for each in SQLModel.__subclasses__() if getattr(each, "__tablename__", "") == table)
-    with attacked.service.database.read() as connection:
+    with attacked.site.stores.register.read() as connection:
         tables.all_rows(connection, kind)
 
 
 @pytest.mark.parametrize("table", sorted({*RECORDED, *WITH_MAC}))
 def test_every_deciding_column_of_every_table_is_held_to_what_was_written(full: Attacked, table: str) -> None:
     made = SQLModel.metadata.tables[table]
-    with full.service.database.read() as connection:
+    with full.site.stores.register.read() as connection:
         old = dict(connection.execute(sa.select(made).limit(1)).one()._mapping)
     keys = [column.name for column in made.primary_key]
     columns = _deciding(table)
@@ -637,12 +642,12 @@ def test_an_act_that_is_completed_between_two_looks_is_no_edited_row(
 ) -> None:
     """The row is read, then the operation that changes it; another process completes it in between."""
     issued, _ = stored_world.issue()
-    statuses, guard = stored_world.service.statuses, stored_world.service.guard
-    with stored_world.service.database.read() as connection:
+    statuses, guard = stored_world.site.issuer.statuses, stored_world.site.register.guard
+    with stored_world.site.stores.register.read() as connection:
         before = tables.row_at(connection, "ecertificate", (1,))
     assert before is not None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(stored_world.service.log), "publish", _power_cut)
+        patch.setattr(type(stored_world.site.ledger.log), "publish", _power_cut)
         with pytest.raises(KeyboardInterrupt):
             statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     stored_world.outlast_leases()

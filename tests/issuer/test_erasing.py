@@ -23,12 +23,12 @@ ROLES = {"requested_by": "clerk 7", "approved_by": "head of records"}
 
 
 def erase(world: World, pid: bytes) -> Erased:
-    return world.service.erasing.erase(OPERATOR, pid, basis="retention-expired", **ROLES)
+    return world.site.issuer.erasing.erase(OPERATOR, pid, basis="retention-expired", **ROLES)
 
 
 def revoked(world: World, number: int = 1, **changes: str) -> tuple[bytes, bytes, str]:
     issued, pdf = world.issue(number, **changes)
-    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
+    world.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
     return issued.pid, pdf, issued.identifier
 
 
@@ -36,10 +36,10 @@ def test_what_is_in_force_is_not_erased(stored_world: World) -> None:
     issued, _ = stored_world.issue()
     with pytest.raises(Conflict, match="VALID"):
         erase(stored_world, issued.pid)
-    stored_world.service.statuses.change(OPERATOR, issued.pid, StatusAct.SUSPEND, reason="投诉调查")
+    stored_world.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.SUSPEND, reason="投诉调查")
     with pytest.raises(Conflict, match="SUSPENDED"):
         erase(stored_world, issued.pid)
-    assert stored_world.service.issuing.issued_file(issued.pid)
+    assert stored_world.site.issuer.issuing.issued_file(issued.pid)
 
 
 @pytest.mark.parametrize(
@@ -55,38 +55,40 @@ def test_what_is_in_force_is_not_erased(stored_world: World) -> None:
 def test_an_erasure_has_a_legal_basis_and_two_people(stored_world: World, changes: dict[str, str]) -> None:
     pid, _, _ = revoked(stored_world)
     with pytest.raises((Malformed, NotPermitted)):
-        stored_world.service.erasing.erase(OPERATOR, pid, **({"basis": "court-order", **ROLES} | changes))
-    assert stored_world.service.issuing.issued_file(pid)
+        stored_world.site.issuer.erasing.erase(OPERATOR, pid, **({"basis": "court-order", **ROLES} | changes))
+    assert stored_world.site.issuer.issuing.issued_file(pid)
 
 
 def test_after_an_erasure_nothing_of_the_person_is_left_and_every_proof_holds(stored_world: World) -> None:
-    service = stored_world.service
-    issued_at = service.log.size
+    site = stored_world.site
+    issued_at = site.ledger.log.size
     pid, pdf, identifier = revoked(stored_world, 77, holder_name="春城将被遗忘餐饮有限公司")
     kept, kept_pdf = stored_world.issue(78)
-    before = [format_receipt(each) for each in service.log.receipt([issued_at, issued_at + 1])]
-    entries = [service.log.entry(seq) for seq in (issued_at, issued_at + 1)]
+    before = [format_receipt(each) for each in site.ledger.log.receipt([issued_at, issued_at + 1])]
+    entries = [site.ledger.log.entry(seq) for seq in (issued_at, issued_at + 1)]
     erased = erase(stored_world, pid)
     assert erased.rows["document"] >= 3
     assert erased.rows["holder"] == 1
-    entry = decode_entry(service.log.entry(erased.entry_seq))
+    entry = decode_entry(site.ledger.log.entry(erased.entry_seq))
     assert (entry.kind, entry.actor) == (EntryKind.ERASED, MARKET.authority_id)
     with pytest.raises(NotFound):
-        service.issuing.issued(pid=pid)
+        site.issuer.issuing.issued(pid=pid)
     with pytest.raises(NotFound):
-        service.issuing.issued(identifier=identifier)
+        site.issuer.issuing.issued(identifier=identifier)
     for data, text in zip(entries, before, strict=True):
-        check_embedded_receipt(data, text, log_keys=service.log.keys)
+        check_embedded_receipt(data, text, log_keys=site.ledger.log.keys)
     # The holder's own file still proves itself, and the answer is what it was: revoked.
     assert stored_world.verify(pdf).code == "REVOKED"
     assert stored_world.verify_offline(pdf, stored_world.bundle()).code == "REVOKED"
     assert stored_world.verify(kept_pdf).verdict is Verdict.PASSED
-    assert service.issuing.issued(pid=kept.pid).identifier == kept.identifier
+    assert site.issuer.issuing.issued(pid=kept.pid).identifier == kept.identifier
     report = recheck(
-        service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey
+        site.stores.ledger, site.ledger.ledger_folder, site.stores.lock, log_vkey=site.ledger.log.vkey
     )
     assert report.findings == ()
-    count, findings = audit_status_lists(service.database, service.log.entries(), service.log.keys)
+    count, findings = audit_status_lists(
+        site.stores.register, site.ledger.log.entries(), site.ledger.log.keys
+    )
     assert count >= 1
     assert findings == []
 
@@ -95,7 +97,7 @@ def test_the_files_of_the_database_no_longer_hold_a_byte_of_it(world: World) -> 
     """On SQLite, where the files can be looked at: rows, WAL and free pages."""
     name, number = "春城将被遗忘餐饮有限公司", "JY29901010000077"
     pid, pdf, identifier = revoked(world, 77, holder_name=name)
-    with world.service.database.read() as connection:
+    with world.site.stores.register.read() as connection:
         row = sql.get_ecertificate(connection, pid=pid)
     secrets = {
         "name": name.encode(),
@@ -125,9 +127,9 @@ def test_an_erasure_that_a_crash_interrupted_is_completed(
     def cut(*_: object) -> None:
         raise PowerCut
 
-    erasing = stored_world.service.erasing
+    erasing = stored_world.site.issuer.erasing
     for number, (owner, step) in enumerate(
-        [(stored_world.service.log, "append"), (erasing_sql, "erase_ecertificate")]
+        [(stored_world.site.ledger.log, "append"), (erasing_sql, "erase_ecertificate")]
     ):
         pid, _, _ = revoked(stored_world, 80 + number)
         with monkeypatch.context() as patched:
@@ -140,7 +142,7 @@ def test_an_erasure_that_a_crash_interrupted_is_completed(
         assert erasing.resume_pending() == 1
         assert erasing.resume_pending() == 0
         with pytest.raises(NotFound):
-            stored_world.service.issuing.issued(pid=pid)
+            stored_world.site.issuer.issuing.issued(pid=pid)
 
 
 def test_nothing_follows_an_erasure(stored_world: World) -> None:
@@ -149,4 +151,4 @@ def test_nothing_follows_an_erasure(stored_world: World) -> None:
     with pytest.raises(NotFound):
         erase(stored_world, pid)
     with pytest.raises(NotFound):
-        stored_world.service.statuses.change(OPERATOR, pid, StatusAct.REVOKE, reason="cancelled")
+        stored_world.site.issuer.statuses.change(OPERATOR, pid, StatusAct.REVOKE, reason="cancelled")

@@ -54,7 +54,7 @@ def issue(world: World, *further: str, source: bytes | None = None) -> bytes:
     (outcome,) = world.try_issue(application)
     assert outcome.error is None, outcome.error
     assert outcome.issued is not None
-    return world.service.issuing.issued_file(outcome.issued.pid)
+    return world.site.issuer.issuing.issued_file(outcome.issued.pid)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -94,9 +94,9 @@ def test_an_archived_licence_with_several_seals_passes(world: World) -> None:
     (outcome,) = world.try_issue(application)
     assert outcome.issued is not None, outcome.error
     world.clock.advance(hours=30)
-    (renewal,) = world.service.archiving.renew(OPERATOR, [outcome.issued.pid])
+    (renewal,) = world.site.issuer.archiving.renew(OPERATOR, [outcome.issued.pid])
     assert renewal.error is None, renewal.error
-    later = world.service.archiving.file(outcome.issued.pid)
+    later = world.site.issuer.archiving.file(outcome.issued.pid)
     report = world.verify_offline(later, world.bundle())
     assert report.verdict is Verdict.PASSED, report.findings
     assert facts_of(report)["seal"]["format"] == "PAdES-B-LTA"
@@ -157,12 +157,12 @@ def test_a_type_may_demand_them(world: World, monkeypatch: pytest.MonkeyPatch) -
     another = dataclasses.replace(profile, short="FOOD")
     for step in (issuing, reserving):
         monkeypatch.setattr(step, "load_profile", lambda short: another)
-    world.service.seals.freeze(operator("keeper"), NAME_SEAL, note="on leave")
+    world.site.issuer.seals.freeze(operator("keeper"), NAME_SEAL, note="on leave")
     try:
         (outcome,) = world.try_issue(world.application(next(_numbers), seal="chuncheng-market-sm2"))
         assert isinstance(outcome.error, NotFound)
     finally:
-        world.service.seals.unfreeze(operator("keeper"), NAME_SEAL, note="back")
+        world.site.issuer.seals.unfreeze(operator("keeper"), NAME_SEAL, note="back")
 
 
 @pytest.mark.parametrize(
@@ -178,14 +178,14 @@ def test_what_does_not_go_together_is_refused_and_changes_nothing(
     world: World, legal: str, further: tuple[str, ...], error: type[Exception]
 ) -> None:
     application = dataclasses.replace(world.application(next(_numbers), seal=legal), further_seals=further)
-    size = world.service.log.size
+    size = world.site.ledger.log.size
     (outcome,) = world.try_issue(application)
     assert isinstance(outcome.error, error)
-    assert world.service.log.size == size
+    assert world.site.ledger.log.size == size
 
 
 def test_a_frozen_further_seal_seals_nothing(world: World) -> None:
-    world.service.seals.freeze(operator("keeper"), ABROAD, note="lost token")
+    world.site.issuer.seals.freeze(operator("keeper"), ABROAD, note="lost token")
     try:
         application = dataclasses.replace(
             world.application(next(_numbers), seal="chuncheng-market-sm2"), further_seals=(ABROAD,)
@@ -193,18 +193,20 @@ def test_a_frozen_further_seal_seals_nothing(world: World) -> None:
         (outcome,) = world.try_issue(application)
         assert isinstance(outcome.error, Conflict)
     finally:
-        world.service.seals.unfreeze(operator("keeper"), ABROAD, note="found")
+        world.site.issuer.seals.unfreeze(operator("keeper"), ABROAD, note="found")
 
 
 def test_every_use_is_written_down(world: World) -> None:
     before = {
-        seal: len(world.service.seals.registry.uses(seal))
+        seal: len(world.site.issuer.seals.registry.uses(seal))
         for seal in ("chuncheng-market-sm2", NAME_SEAL, ABROAD)
     }
     issue(world, NAME_SEAL, ABROAD)
-    after = {seal: len(world.service.seals.registry.uses(seal)) for seal in before}
+    after = {seal: len(world.site.issuer.seals.registry.uses(seal)) for seal in before}
     assert {seal: after[seal] - before[seal] for seal in before} == dict.fromkeys(before, 1)
 
 
 def test_a_name_seal_stands_for_nobody_else(world: World) -> None:
-    assert world.service.seals.registry.for_authority(MARKET.authority_id).seal_id == "chuncheng-market-sm2"
+    assert (
+        world.site.issuer.seals.registry.for_authority(MARKET.authority_id).seal_id == "chuncheng-market-sm2"
+    )

@@ -102,7 +102,7 @@ def test_equal_rows_of_a_run_that_was_cut_off(cli: Cli) -> None:
 
     before = stored(cli)
     world = make_world(cli.data)
-    issuing = world.service.issuing
+    issuing = world.site.issuer.issuing
     issuing.reserving.reserve(issuing.check(OPERATOR, world.application(1)))
     world.close()
     path, out = table_of(cli, food(1), food(2), food(1)), cli.folder / "pdf"

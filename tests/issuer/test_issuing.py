@@ -40,12 +40,12 @@ def test_every_suite_seals_and_passes(each_way: World, suite: str) -> None:
 
 def test_asking_again_issues_nothing_and_gives_the_same(stored_world: World) -> None:
     first, pdf = stored_world.issue()
-    size = stored_world.service.log.size
+    size = stored_world.site.ledger.log.size
     (again,) = stored_world.try_issue(stored_world.application(1, seal="chuncheng-market-sm2"))
     assert again.repeated
     assert again.issued == first
-    assert stored_world.service.issuing.issued_file(first.pid) == pdf
-    assert stored_world.service.log.size == size
+    assert stored_world.site.issuer.issuing.issued_file(first.pid) == pdf
+    assert stored_world.site.ledger.log.size == size
 
 
 def test_the_same_number_with_other_content_is_refused(world: World) -> None:
@@ -61,11 +61,11 @@ def test_a_wrong_row_stops_only_itself(stored_world: World) -> None:
         bad.type_short, bad.authority_id, {**bad.fields, "holder_code": "91990101MA6K1001X0"}, row=2
     )
     stored_world.issue(9)  # with the first licence a status list is begun, which is an entry too
-    start = stored_world.service.log.size
+    start = stored_world.site.ledger.log.size
     outcomes = stored_world.try_issue(good, bad, better)
     assert [o.issued is not None for o in outcomes] == [True, False, True]
     assert [o.row for o in outcomes] == [1, 2, 3]
-    assert stored_world.service.log.size == start + 2
+    assert stored_world.site.ledger.log.size == start + 2
 
 
 def test_all_reasons_are_named_at_once_and_no_value_is_repeated(world: World) -> None:
@@ -104,7 +104,7 @@ def test_a_text_too_long_for_the_page_leaves_nothing_behind(world: World) -> Non
     )
     (outcome,) = world.try_issue(world.application(1, business_items=long_items))
     assert outcome.error is not None
-    with world.service.database.read() as connection:
+    with world.site.stores.register.read() as connection:
         assert tables.all_rows(connection, sql.ECertificateRow) == []
         assert tables.all_rows(connection, sql.DocumentRow) == []
     world.issue(1)
@@ -114,7 +114,7 @@ def test_a_text_too_long_for_the_page_leaves_nothing_behind(world: World) -> Non
 def test_a_seal_that_is_not_active_does_not_seal(world: World, act: str) -> None:
     _, before = world.issue(1)
     world.clock.advance(minutes=1)
-    getattr(world.service.seals, act)(OPERATOR, "chuncheng-market-sm2")
+    getattr(world.site.issuer.seals, act)(OPERATOR, "chuncheng-market-sm2")
     (outcome,) = world.try_issue(world.application(2, seal="chuncheng-market-sm2"))
     assert outcome.error is not None
     assert outcome.error.code == "SEAL_NOT_USABLE"
@@ -131,11 +131,11 @@ def test_an_expired_seal_does_not_seal(world: World) -> None:
 
 def test_the_entry_holds_commitments_only(world: World) -> None:
     issued, pdf = world.issue()
-    note = world.service.log.checkpoint_note()
+    note = world.site.ledger.log.checkpoint_note()
     assert note
     entries = [
         path.read_bytes()
-        for path in (world.service.ledger_folder / "tile" / "entries").rglob("*")
+        for path in (world.site.ledger.ledger_folder / "tile" / "entries").rglob("*")
         if path.is_file()
     ]
     data = decode_ecertificate_data(issued.data)
@@ -154,7 +154,7 @@ def take_apart_digest(signed: tuple[bytes, bytes]) -> bytes:
 
 def test_the_receipt_is_spliced_without_touching_anything_else(each_way: World) -> None:
     issued, pdf = each_way.issue()
-    with each_way.service.database.read() as connection:
+    with each_way.site.stores.register.read() as connection:
         row = sql.get_ecertificate(connection, pid=issued.pid)
         sealed = sql.get_document(connection, row.id or 0, "sealed")
     before, after = check_gap(sealed), check_gap(pdf)
@@ -168,10 +168,10 @@ def test_the_receipt_is_spliced_without_touching_anything_else(each_way: World) 
 
 def test_a_receipt_that_does_not_fit_is_refused(each_way: World) -> None:
     issued, _ = each_way.issue()
-    with each_way.service.database.read() as connection:
+    with each_way.site.stores.register.read() as connection:
         row = sql.get_ecertificate(connection, pid=issued.pid)
         sealed = sql.get_document(connection, row.id or 0, "sealed")
-    seal = each_way.service.seals.registry.get("chuncheng-market-sm2")
+    seal = each_way.site.issuer.seals.registry.get("chuncheng-market-sm2")
     huge = b"\x04\x82\x80\x00" + bytes(0x8000)
     with pytest.raises(Conflict) as refused:
         splice_receipt(sealed, take_apart(sealed), huge, suite="SM2-SM3", sealing_cert=seal.cert)
@@ -183,13 +183,13 @@ def test_a_replacement_is_the_next_version_and_marks_the_old_one(stored_world: W
 
     old, old_pdf = stored_world.issue()
     corrected = replace(stored_world.application(1, premises="云岭省春城市新址路8号"), replaces=old.pid)
-    outcome = stored_world.service.statuses.replace(OPERATOR, old.pid, corrected, reason="迁址")
+    outcome = stored_world.site.issuer.statuses.replace(OPERATOR, old.pid, corrected, reason="迁址")
     assert outcome.issued is not None
     assert outcome.issued.version == 2
     assert parse(outcome.issued.identifier).serial == parse(old.identifier).serial
-    assert stored_world.service.issuing.issued(pid=old.pid).status is Status.REPLACED
+    assert stored_world.site.issuer.issuing.issued(pid=old.pid).status is Status.REPLACED
     assert stored_world.verify(old_pdf).code == "REPLACED"
-    again = stored_world.service.statuses.replace(OPERATOR, old.pid, corrected, reason="迁址")
+    again = stored_world.site.issuer.statuses.replace(OPERATOR, old.pid, corrected, reason="迁址")
     assert again.repeated
 
 
@@ -197,15 +197,15 @@ def test_entries_of_one_ecertificate_form_a_chain_and_counts_have_no_gap(stored_
     from trust.model.status import StatusAct
 
     stored_world.issue(9)
-    start = stored_world.service.log.size
+    start = stored_world.site.ledger.log.size
     issued, _ = stored_world.issue(1)
     stored_world.issue(2)
-    service = stored_world.service
-    service.statuses.change(OPERATOR, issued.pid, StatusAct.SUSPEND, reason="调查")
-    service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
+    site = stored_world.site
+    site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.SUSPEND, reason="调查")
+    site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     from ledger import sql as ledger_sql
 
-    with service.ledger_database.read() as connection:
+    with site.stores.ledger.read() as connection:
         entries = [
             decode_entry(e.entry_bytes)
             for e in ledger_sql.read_entries(connection, start=start, end=start + 4)
@@ -219,7 +219,7 @@ def test_entries_of_one_ecertificate_form_a_chain_and_counts_have_no_gap(stored_
     assert entries[3].prev_ref is not None
     assert entries[3].prev_ref.seq == start + 2
     assert recheck(
-        service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey
+        site.stores.ledger, site.ledger.ledger_folder, site.stores.lock, log_vkey=site.ledger.log.vkey
     ).is_clean
 
 
@@ -238,7 +238,7 @@ def test_a_restart_finds_everything_as_it_was(world: World, tmp_path: Path) -> N
     world.close()
     opened = make_world(folder)
     try:
-        assert opened.service.issuing.issued_file(issued.pid) == pdf
+        assert opened.site.issuer.issuing.issued_file(issued.pid) == pdf
         assert opened.verify(pdf).verdict is Verdict.PASSED
     finally:
         opened.close()
@@ -248,7 +248,7 @@ def test_equal_applications_of_one_request_are_sealed_and_appended_once(stored_w
     from dataclasses import replace
 
     stored_world.issue(9)
-    size = stored_world.service.log.size
+    size = stored_world.site.ledger.log.size
     one, two = stored_world.application(1), stored_world.application(2)
     outcomes = stored_world.try_issue(
         replace(one, row=2), replace(two, row=3), replace(one, row=4), replace(one, row=5)
@@ -256,7 +256,7 @@ def test_equal_applications_of_one_request_are_sealed_and_appended_once(stored_w
     assert [o.repeats_row for o in outcomes] == [None, None, 2, 2]
     assert [o.repeated for o in outcomes] == [False, False, True, True]
     assert outcomes[0].issued == outcomes[2].issued == outcomes[3].issued
-    assert stored_world.service.log.size == size + 2
+    assert stored_world.site.ledger.log.size == size + 2
     other = stored_world.application(1, premises="云岭省春城市别处路2号")
     fresh = stored_world.application(3)
     kept, taken = stored_world.try_issue(replace(fresh, row=7), replace(other, row=8))

@@ -16,18 +16,18 @@ FIRST = 1
 
 
 def fresh(world: World) -> bytes:
-    return ListedStatuses(world.service.database, world.service.log).packed(FIRST)[1]
+    return ListedStatuses(world.site.stores.register, world.site.ledger.log).packed(FIRST)[1]
 
 
 def expected(world: World, pids: list[bytes]) -> bytes:
     """The list from the register's own columns."""
-    issued = [world.service.issuing.issued(pid=pid) for pid in pids]
+    issued = [world.site.issuer.issuing.issued(pid=pid) for pid in pids]
     assert {each.status_list for each in issued} == {FIRST}
     return pack({each.status_index: each.status for each in issued if each.status is not Status.VALID})
 
 
 def change(world: World, pid: bytes, act: StatusAct) -> None:
-    world.service.statuses.change(OPERATOR, pid, act, reason="penalty")
+    world.site.issuer.statuses.change(OPERATOR, pid, act, reason="penalty")
 
 
 @pytest.mark.parametrize("remembered", [100_000, 2])
@@ -37,8 +37,8 @@ def test_a_list_that_is_followed_is_the_one_that_is_made_anew(
     monkeypatch.setattr("ledger.standing._REMEMBERED", remembered)
     pids = [world.issue(number)[0].pid for number in range(1, 5)]
     followed, seldom = (
-        world.service.publishing.statuses,
-        ListedStatuses(world.service.database, world.service.log),
+        world.site.issuer.publishing.statuses,
+        ListedStatuses(world.site.stores.register, world.site.ledger.log),
     )
     assert followed.packed(FIRST)[1] == seldom.packed(FIRST)[1] == expected(world, pids)
     acts = [
@@ -64,9 +64,9 @@ def test_an_erasure_keeps_its_place_and_others_keep_theirs(world: World) -> None
     pids = [world.issue(number)[0].pid for number in range(1, 4)]
     for pid in pids[:2]:
         change(world, pid, StatusAct.REVOKE)
-    places = world.service.publishing.statuses
+    places = world.site.issuer.publishing.statuses
     before = places.packed(FIRST)[1]
-    world.service.erasing.erase(
+    world.site.issuer.erasing.erase(
         OPERATOR, pids[0], basis="court-order", requested_by="clerk", approved_by="chief"
     )
     assert places.packed(FIRST)[1] == before == fresh(world)
@@ -74,7 +74,7 @@ def test_an_erasure_keeps_its_place_and_others_keep_theirs(world: World) -> None
 
 def test_one_change_looks_up_one_row_however_many_are_out_of_force(world: World) -> None:
     pids = [world.issue(number)[0].pid for number in range(1, 9)]
-    places, seen = world.service.publishing.statuses, []
+    places, seen = world.site.issuer.publishing.statuses, []
 
     def note(_c: object, _k: object, statement: str, parameters: object, *_: object) -> None:
         if "FROM ecertificate" in statement or "FROM ledger_subject" in statement:
@@ -82,7 +82,7 @@ def test_one_change_looks_up_one_row_however_many_are_out_of_force(world: World)
 
     for pid in pids:
         change(world, pid, StatusAct.REVOKE)
-        engines = [world.service.database._readers, world.service.ledger_database._readers]
+        engines = [world.site.stores.register._readers, world.site.stores.ledger._readers]
         for engine in engines:
             sa.event.listen(engine, "before_cursor_execute", note)
         seen.clear()
@@ -94,7 +94,7 @@ def test_one_change_looks_up_one_row_however_many_are_out_of_force(world: World)
 
 def test_a_refused_act_changes_no_list(world: World) -> None:
     issued, _ = world.issue()
-    places = world.service.publishing.statuses
+    places = world.site.issuer.publishing.statuses
     before = places.packed(FIRST)
     with pytest.raises(Conflict):
         change(world, issued.pid, StatusAct.REINSTATE)

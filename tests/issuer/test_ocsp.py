@@ -27,18 +27,18 @@ CAS = [("seal-ca-SM2-SM3", "sm2"), ("seal-ca-RSA3072-SHA256", "rsa3072")]
 
 @pytest.fixture
 def client(world: World) -> TestClient:
-    return TestClient(create_app(world.service))
+    return TestClient(create_app(world.site))
 
 
 def seal_root(world: World, seal: str) -> bytes:
-    family = family_of(world.service.seals.registry.get(f"chuncheng-market-{seal}").suite)
-    return bytes(world.service.pki.ca(f"seal-root-{family}").cert)
+    family = family_of(world.site.issuer.seals.registry.get(f"chuncheng-market-{seal}").suite)
+    return bytes(world.site.issuer.pki.ca(f"seal-root-{family}").cert)
 
 
 def certs_of(world: World, ca_id: str, seal: str) -> tuple[bytes, bytes]:
     """The certificates of a seal and of the CA above it."""
-    found = world.service.seals.registry.get(f"chuncheng-market-{seal}")
-    return found.cert, bytes(world.service.pki.issuing_ca(found.suite).cert)
+    found = world.site.issuer.seals.registry.get(f"chuncheng-market-{seal}")
+    return found.cert, bytes(world.site.issuer.pki.issuing_ca(found.suite).cert)
 
 
 def ask(client: TestClient, ca_id: str, request: bytes) -> bytes:
@@ -62,13 +62,13 @@ def test_a_seal_is_good_until_it_is_revoked(world: World, client: TestClient, ca
     assert status() is GOOD
     world.clock.advance(minutes=5)
     at = world.clock.now()
-    world.service.seals.revoke(OPERATOR, f"chuncheng-market-{seal}")
+    world.site.issuer.seals.revoke(OPERATOR, f"chuncheng-market-{seal}")
     world.clock.advance(minutes=5)
     assert status() == Revoked(at)
     # The root answers for the CA, and for nothing below it.
     root = bytes(
-        world.service.pki.ca(
-            f"seal-root-{family_of(world.service.seals.registry.get(f'chuncheng-market-{seal}').suite)}"
+        world.site.issuer.pki.ca(
+            f"seal-root-{family_of(world.site.issuer.seals.registry.get(f'chuncheng-market-{seal}').suite)}"
         ).cert
     )
     root_id = ca_id.replace("seal-ca", "seal-root")
@@ -124,7 +124,7 @@ def test_a_key_that_is_away_gets_try_later_and_the_log_says_why(
     def away(*_: object) -> None:
         raise KeyUnavailable("The token does not answer.")
 
-    monkeypatch.setattr(type(world.service.keys), "open", away)
+    monkeypatch.setattr(type(world.site.register.keys), "open", away)
     answer = ask(client, ca_id, make_request([cert], issuer, nonce=None, algorithm="sha1"))
     assert ocsp.OCSPResponse.load(answer)["response_status"].native == "try_later"
     assert [(each.name, each.__dict__["code"]) for each in caplog.records if each.levelname == "ERROR"] == [
@@ -136,31 +136,31 @@ def test_questions_leave_no_keys_behind(
     world: World, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Anybody may ask, as often as they like: also for a maker of seals, and while a CA's key is away."""
-    service = world.service
+    site = world.site
     cert, issuer = certs_of(world, *CAS[0])
     request = make_request([cert], issuer, nonce=None, algorithm="sha1")
-    before = len(service.keys.records())
+    before = len(site.register.keys.records())
     maker = client.post("/ocsp/seal-maker-SM2-SM3", content=request)
-    real = type(service.keys).open
+    real = type(site.register.keys).open
 
     def ca_away(keys: Any, key_id: str, purpose: KeyPurpose) -> SigningKey:
         if purpose is KeyPurpose.ISSUING_CA:
             raise KeyUnavailable("The token does not answer.")
         return real(keys, key_id, purpose)
 
-    monkeypatch.setattr(type(service.keys), "open", ca_away)
+    monkeypatch.setattr(type(site.register.keys), "open", ca_away)
     answer = ask(client, CAS[0][0], request)
     assert ocsp.OCSPResponse.load(answer)["response_status"].native == "try_later"
     assert maker.status_code == 404
-    assert len(service.keys.records()) == before
+    assert len(site.register.keys.records()) == before
 
 
 def test_openssl_accepts_the_answers(world: World, client: TestClient, tmp_path: Path) -> None:
     ca_id, seal = CAS[1]
     cert, issuer = certs_of(world, ca_id, seal)
     root = bytes(
-        world.service.pki.ca(
-            f"seal-root-{family_of(world.service.seals.registry.get(f'chuncheng-market-{seal}').suite)}"
+        world.site.issuer.pki.ca(
+            f"seal-root-{family_of(world.site.issuer.seals.registry.get(f'chuncheng-market-{seal}').suite)}"
         ).cert
     )
     for name, der in (("cert", cert), ("issuer", issuer), ("root", root)):
@@ -192,6 +192,6 @@ def test_openssl_accepts_the_answers(world: World, client: TestClient, tmp_path:
     assert "Response verify OK" in said
     assert "cert.pem: good" in said
     assert "WARNING" not in said, "the nonce of the request is in the answer"
-    world.service.seals.revoke(OPERATOR, f"chuncheng-market-{seal}")
+    world.site.issuer.seals.revoke(OPERATOR, f"chuncheng-market-{seal}")
     world.clock.at += timedelta(minutes=1)
     assert "cert.pem: revoked" in judged()

@@ -37,7 +37,7 @@ def test_a_lease_that_ends_while_its_holder_still_works(
     stored_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issued, _ = stored_world.issue()
-    statuses, append = stored_world.service.statuses, Log.append
+    statuses, append = stored_world.site.issuer.statuses, Log.append
     is_appending, go_on = threading.Event(), threading.Event()
 
     def slowly(log: Log, requests: Sequence[AppendRequest]) -> list[Appended]:
@@ -53,16 +53,16 @@ def test_a_lease_that_ends_while_its_holder_still_works(
         assert statuses.resume_pending() == 0, "it is in hand"
         stored_world.clock.advance(seconds=LEASE.total_seconds() + 1)
         assert statuses.resume_pending() == 1
-        size = stored_world.service.log.size
+        size = stored_world.site.ledger.log.size
         go_on.set()
         assert asked.result(HANG_SECONDS).status is Status.REVOKED
-    assert stored_world.service.log.size == size
+    assert stored_world.site.ledger.log.size == size
     assert contradictions(stored_world, Subject(issued.pid, 1)) == []
 
 
 def test_a_lease_under_a_clock_that_was_ahead_keeps_nobody_waiting(stored_world: World) -> None:
     issued, _ = stored_world.issue()
-    statuses = stored_world.service.statuses
+    statuses = stored_world.site.issuer.statuses
     stored_world.clock.advance(days=1)
     statuses._announce(OPERATOR, issued.pid, StatusAct.SUSPEND, "complaint", "")
     stored_world.clock.advance(days=-1)
@@ -74,7 +74,7 @@ def test_an_act_that_the_ledger_has_no_room_for_is_carried_on_at_once(
     stored_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issued, _ = stored_world.issue()
-    statuses = stored_world.service.statuses
+    statuses = stored_world.site.issuer.statuses
 
     def busy(*_: object) -> None:
         raise LedgerBusy("full")
@@ -86,11 +86,11 @@ def test_an_act_that_the_ledger_has_no_room_for_is_carried_on_at_once(
         with pytest.raises(LedgerBusy):
             statuses.resume_pending()
     assert statuses.resume_pending() == 1
-    assert stored_world.service.issuing.issued(pid=issued.pid).status is Status.REVOKED
+    assert stored_world.site.issuer.issuing.issued(pid=issued.pid).status is Status.REVOKED
 
 
 def test_nothing_is_taken_twice_by_rounds_at_once(stored_world: World) -> None:
-    operations, statuses = stored_world.service.statuses.operations, stored_world.service.statuses
+    operations, statuses = stored_world.site.issuer.statuses.operations, stored_world.site.issuer.statuses
     for number in range(1, 13):
         issued, _ = stored_world.issue(number)
         statuses._announce(OPERATOR, issued.pid, StatusAct.REVOKE, "penalty", "")
@@ -110,11 +110,11 @@ def test_nothing_is_taken_twice_by_rounds_at_once(stored_world: World) -> None:
 def test_of_a_file_that_is_half_issued_the_other_half_is_issued(stored_world: World) -> None:
     applications = [stored_world.application(number) for number in range(1, 9)]
     assert all(outcome.issued for outcome in stored_world.try_issue(*applications[1::2]))
-    size = stored_world.service.log.size
+    size = stored_world.site.ledger.log.size
     outcomes = stored_world.try_issue(*applications)
     assert [outcome.repeated for outcome in outcomes] == [False, True] * 4
-    assert stored_world.service.log.size == size + 4
-    with stored_world.service.database.read() as connection:
+    assert stored_world.site.ledger.log.size == size + 4
+    with stored_world.site.stores.register.read() as connection:
         assert not operations_sql.is_anything_held(connection)
 
 
@@ -146,10 +146,10 @@ def counted(database: Database) -> Iterator[dict[str, int]]:
 @pytest.mark.parametrize("others", [0, 12])
 def test_a_licence_takes_few_statements_however_many_seals_there_are(world: World, others: int) -> None:
     for number in range(others):
-        world.service.seals.make(OPERATOR, f"transport-{number}", "yunling-transport", Suite.SM2_SM3)
+        world.site.issuer.seals.make(OPERATOR, f"transport-{number}", "yunling-transport", Suite.SM2_SM3)
     world.issue(99)
     applications = [world.application(number) for number in range(1, 17)]
-    with counted(world.service.database) as counts:
+    with counted(world.site.stores.register) as counts:
         outcomes = world.try_issue(*applications)
     assert all(outcome.issued for outcome in outcomes)
     assert counts["statements"] <= 16 * 5
@@ -157,11 +157,11 @@ def test_a_licence_takes_few_statements_however_many_seals_there_are(world: Worl
 
 
 def test_a_withdrawn_draft_is_not_sealed_into_the_one_that_has_its_number_now(stored_world: World) -> None:
-    issuing = stored_world.service.issuing
+    issuing = stored_world.site.issuer.issuing
     withdrawn = issuing.reserving.reserve(issuing.check(OPERATOR, stored_world.application(1)))
     issuing.reserving.withdraw(withdrawn)
     other = issuing.reserving.reserve(issuing.check(OPERATOR, stored_world.application(2)))
-    if stored_world.service.database.is_sqlite:
+    if stored_world.site.stores.register.is_sqlite:
         assert other.ecertificate_id == withdrawn.ecertificate_id
     with pytest.raises(NotFound):
         issuing.stamping.seal(withdrawn)
@@ -175,7 +175,7 @@ def test_work_that_takes_longer_than_a_lease_stays_in_hand(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with a time-stamp authority that takes its time."""
-    issuing, slow = world.service.issuing, type(world.service.issuing.stamping)._sealed
+    issuing, slow = world.site.issuer.issuing, type(world.site.issuer.issuing.stamping)._sealed
     found: list[int] = []
 
     def slowly(*given: Any) -> bytes:
@@ -193,10 +193,10 @@ def test_a_replacement_that_cannot_be_made_up_for_keeps_no_other_act_waiting(
     stored_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issued, _ = stored_world.issue()
-    statuses = stored_world.service.statuses
+    statuses = stored_world.site.issuer.statuses
     statuses._announce(OPERATOR, issued.pid, StatusAct.SUSPEND, "complaint", "")
     stored_world.outlast_leases()
     # As if another process had just marked the old version of a replacement.
     monkeypatch.setattr(ecertificates_sql, "issued_but_not_replacing", lambda _: [issued.pid])
     assert statuses.resume_pending() == 1
-    assert stored_world.service.issuing.issued(pid=issued.pid).status is Status.SUSPENDED
+    assert stored_world.site.issuer.issuing.issued(pid=issued.pid).status is Status.SUSPENDED

@@ -42,7 +42,7 @@ class Outside:
 
     @property
     def crls(self) -> OutsideCrls:
-        return dataclasses.replace(self.world.service.outside_crls, fetch=self.fetch)
+        return dataclasses.replace(self.world.site.issuer.outside_crls, fetch=self.fetch)
 
     def fetch(self, address: str) -> bytes:
         self.asked.append(address)
@@ -56,13 +56,13 @@ class Outside:
         self.served[f"{BASE}/root.crl"] = self.ca.crl(at, of="root", number=changes.get("number", 1))
 
     def imported(self) -> SealIdentity:
-        identities = self.world.service.identities
+        identities = self.world.site.issuer.identities
         _, request = identities.request(OPERATOR, Subject("章", MARKET.name_zh), self.ca.suite, label="")
         cert = self.ca.issue(requested_key(request))
         return identities.import_certificate(OPERATOR, cert, [self.ca.cert], [self.ca.root], label="")
 
     def seal(self) -> bytes:
-        self.world.service.seals.make(
+        self.world.site.issuer.seals.make(
             OPERATOR, SEAL, MARKET.authority_id, self.ca.suite, identity=self.identity
         )
         return self.issue(1)
@@ -72,7 +72,7 @@ class Outside:
         if outcome.error is not None:
             raise outcome.error
         assert outcome.issued is not None
-        return self.world.service.issuing.issued_file(outcome.issued.pid)
+        return self.world.site.issuer.issuing.issued_file(outcome.issued.pid)
 
     def codes(self) -> list[str]:
         return [each.error.code if each.error else "" for each in self.crls.refresh()]
@@ -120,16 +120,16 @@ def test_a_revocation_outside_says_what_one_of_ours_says(world: World, suite: Su
 def test_a_certificate_that_its_ca_revoked_makes_no_seal_until_a_hold_is_lifted(outside: Outside) -> None:
     outside.publish(outside.identity.certs[0])
     outside.crls.refresh()
-    (identity,) = outside.world.service.identities.list()
+    (identity,) = outside.world.site.issuer.identities.list()
     assert identity.revoked_at == START
-    seals = outside.world.service.seals
+    seals = outside.world.site.issuer.seals
     with pytest.raises(Conflict) as caught:
         seals.make(OPERATOR, SEAL, MARKET.authority_id, identity.suite, identity=identity)
     assert caught.value.code == "IDENTITY_REVOKED"
     outside.world.clock.advance(hours=1)
     outside.publish(number=2)
     outside.crls.refresh()
-    (identity,) = outside.world.service.identities.list()
+    (identity,) = outside.world.site.issuer.identities.list()
     assert identity.revoked_at is None
     outside.identity = identity
     outside.seal()
@@ -139,7 +139,7 @@ def test_a_revoked_ca_in_between_takes_its_certificates_with_it(outside: Outside
     outside.served[f"{BASE}/root.crl"] = outside.ca.crl(START, outside.ca.cert, of="root")
     outside.crls.refresh()
     outside.publish(number=2)
-    assert outside.world.service.identities.list()[0].revoked_at == START
+    assert outside.world.site.issuer.identities.list()[0].revoked_at == START
 
 
 def test_an_older_list_never_takes_the_place_of_a_newer_one(outside: Outside) -> None:
@@ -153,7 +153,7 @@ def test_an_older_list_never_takes_the_place_of_a_newer_one(outside: Outside) ->
     now_listed = outside.crls.list()
     assert [each.this_update for each in now_listed] == [each.this_update for each in kept]
     assert all("older than the one" in (each.problem or "") for each in now_listed)
-    assert outside.world.service.identities.list()[0].revoked_at is not None
+    assert outside.world.site.issuer.identities.list()[0].revoked_at is not None
     outside.world.clock.advance(hours=1)
     outside.publish(number=1)
     assert outside.codes() == ["CRL_OLDER", "CRL_OLDER"], "a later date with a lower number"
@@ -272,16 +272,16 @@ def test_a_licence_sealed_outside_is_archived_and_verifies_offline_for_long(
     outside.crls.refresh()
     world.clock.advance(hours=1)
     outside.seal()
-    (due,) = world.service.archiving.due(START + timedelta(days=2))
+    (due,) = world.site.issuer.archiving.due(START + timedelta(days=2))
     world.clock.advance(days=1, hours=1)
-    (early,) = world.service.archiving.renew(OPERATOR, [due.pid])
+    (early,) = world.site.issuer.archiving.renew(OPERATOR, [due.pid])
     assert early.error is not None
     assert early.error.code == "CRL_TOO_OLD", "the list has to be made after the signature"
     outside.publish(number=2)
     outside.crls.refresh()
-    (renewal,) = world.service.archiving.renew(OPERATOR, [due.pid])
+    (renewal,) = world.site.issuer.archiving.renew(OPERATOR, [due.pid])
     assert renewal.error is None, renewal.error
-    later = world.service.archiving.file(due.pid)
+    later = world.site.issuer.archiving.file(due.pid)
     held = [crl.CertificateList.load(der) for der in outside.served.values()]
     assert all(each.dump() in later for each in held)
     report = world.verify_offline(later, world.bundle())

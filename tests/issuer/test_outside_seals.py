@@ -20,6 +20,7 @@ from trust.model.actor import OPERATOR
 from trust.model.errors import Conflict, NotFound
 from trust.model.report import Report, Verdict
 from trust.model.seal import SealAct
+from trust.sandbox.lanes import Lane
 from trust.storage import tables
 
 SUITES = [Suite.SM2_SM3, Suite.RSA3072_SHA256, Suite.P256_SHA256]
@@ -28,14 +29,14 @@ SEAL = "chuncheng-market-outside"
 
 
 def imported(world: World, ca: OutsideCa, **spoiled: object) -> SealIdentity:
-    identities = world.service.identities
+    identities = world.site.issuer.identities
     _, request = identities.request(OPERATOR, Subject("专用章", MARKET.name_zh), ca.suite, label=ca.name)
     cert = ca.issue(requested_key(request), **spoiled)
     return identities.import_certificate(OPERATOR, cert, [ca.cert], [ca.root], label=ca.name)
 
 
 def sealed_outside(world: World, ca: OutsideCa, seal_id: str = SEAL) -> ESeal:
-    return world.service.seals.make(
+    return world.site.issuer.seals.make(
         OPERATOR, seal_id, MARKET.authority_id, ca.suite, identity=imported(world, ca)
     )
 
@@ -44,14 +45,14 @@ def issue_with(world: World, seal_id: str, number: int = 1) -> bytes:
     (outcome,) = world.try_issue(world.application(number, seal=seal_id))
     assert outcome.error is None, outcome.error
     assert outcome.issued is not None
-    return world.service.issuing.issued_file(outcome.issued.pid)
+    return world.site.issuer.issuing.issued_file(outcome.issued.pid)
 
 
 def verified(world: World, pdf: bytes, *crls: bytes) -> Report:
     at = world.clock.now()
-    evidence = world.service.evidence(at)
+    evidence = world.site.verifier.checking.online.gather(at)
     evidence = dataclasses.replace(evidence, crls=(*evidence.crls, *crls))
-    return world.service.verifier.verify_bytes(pdf, evidence, at)
+    return world.site.verifier.checking.verifiers[Lane.MACHINE].verify_bytes(pdf, evidence, at)
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=NAMES)
@@ -67,7 +68,7 @@ def test_a_seal_with_a_certificate_from_outside_passes_under_that_cas_root(
     report = verified(world, pdf, *lists)
     assert (report.verdict, report.code) == (Verdict.PASSED, "OK"), report.findings
     assert facts_of(report)["seal"]["x509_sha256"] == read_x509_cert(seal.cert).sha256.hex()
-    known = world.service.pki.known_certs()
+    known = world.site.issuer.pki.known_certs()
     assert ca.cert in known
     assert ca.root in known
     since = START - timedelta(hours=1)
@@ -77,13 +78,13 @@ def test_a_seal_with_a_certificate_from_outside_passes_under_that_cas_root(
 
 def test_the_history_says_with_which_certificate_a_seal_was_made(world: World) -> None:
     seal = sealed_outside(world, OutsideCa("outside", Suite.SM2_SM3, START))
-    (made,) = [each for each in world.service.seals.registry.history(SEAL) if each.act is SealAct.MAKE]
+    (made,) = [each for each in world.site.issuer.seals.registry.history(SEAL) if each.act is SealAct.MAKE]
     assert made.detail == seal.identity_id
     assert made.entry_seq is not None
 
 
 def test_a_certificate_that_does_not_fit_the_seal_makes_none(world: World) -> None:
-    seals, ca = world.service.seals, OutsideCa("outside", Suite.SM2_SM3, START)
+    seals, ca = world.site.issuer.seals, OutsideCa("outside", Suite.SM2_SM3, START)
     identity = imported(world, ca)
     short = imported(world, ca, days=(-1, 1))
     seals.make(OPERATOR, "first", MARKET.authority_id, Suite.SM2_SM3, identity=identity)
@@ -111,8 +112,8 @@ def test_revoking_a_seal_from_outside_puts_nothing_on_a_list_of_ours(world: Worl
     sealed_outside(world, ca)
     pdf = issue_with(world, SEAL)
     world.clock.advance(hours=1)
-    world.service.seals.revoke(OPERATOR, SEAL)
-    with world.service.database.read() as connection:
+    world.site.issuer.seals.revoke(OPERATOR, SEAL)
+    with world.site.stores.register.read() as connection:
         assert tables.all_rows(connection, sql.RevokedCertRow) == []
     lists = (ca.crl(world.clock.now()), ca.crl(world.clock.now(), of="root"))
     assert verified(world, pdf, *lists).verdict is Verdict.PASSED, "it was sealed before"
@@ -120,7 +121,7 @@ def test_revoking_a_seal_from_outside_puts_nothing_on_a_list_of_ours(world: Worl
 
 @pytest.mark.parametrize("suite", SUITES, ids=NAMES)
 def test_a_seal_stays_under_the_ca_that_made_it_when_the_ca_is_rotated(world: World, suite: Suite) -> None:
-    pki, seals = world.service.pki, world.service.seals
+    pki, seals = world.site.issuer.pki, world.site.issuer.seals
     before = f"chuncheng-market-{suite.value.split('-')[0].lower()}"
     first = issue_with(world, before, 1)
     old_ca = seals.registry.get(before).certs[1]
@@ -136,7 +137,7 @@ def test_a_seal_stays_under_the_ca_that_made_it_when_the_ca_is_rotated(world: Wo
     world.clock.advance(hours=1)
     seals.revoke(OPERATOR, before, since=START)
     seals.revoke(OPERATOR, "after")
-    with world.service.database.read() as connection:
+    with world.site.stores.register.read() as connection:
         listed = {row.serial: row.ca_id for row in tables.all_rows(connection, sql.RevokedCertRow)}
     assert listed == {
         str(read_x509_cert(seals.registry.get(before).cert).serial): new_id.removesuffix(".2"),

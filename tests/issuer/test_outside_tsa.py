@@ -14,7 +14,7 @@ from support.plain_http import PlainServer, plain_server
 from support.world import FOOD, World, make_world
 
 from keys.suites import Suite
-from trust.app.compose import open_service
+from trust.app.compose import open_site
 from trust.app.settings import OutsideTsaSettings, parse_time_stamps
 from trust.model.actor import OPERATOR
 from trust.model.errors import Malformed, TimeStampUnavailable
@@ -41,8 +41,8 @@ class Stamping:
     tmp_path: Path
 
     def reopen(self, *order: OtherTsa | None) -> World:
-        settings = self.world.service.settings
-        self.world.service.close()
+        settings = self.world.site.settings
+        self.world.site.close()
         chosen = tuple(
             OutsideTsaSettings(each.url, each.write_certs(self.tmp_path)) if each is not None else None
             for each in order
@@ -53,7 +53,7 @@ class Stamping:
             private_crl_hosts=("127.0.0.1",),
             time_stamp_wait=timedelta(seconds=1),
         )
-        self.world.service = open_service(settings, clock=self.world.clock, sandbox=self.sandbox)
+        self.world.site = open_site(settings, clock=self.world.clock, sandbox=self.sandbox)
         return self.world
 
 
@@ -83,7 +83,7 @@ def test_a_licence_stamped_outside_passes_everywhere_and_is_archived(
     caplog.set_level(logging.INFO, logger="yinzheng.time-stamps")
     tsa = OtherTsa(suite, stamping.world.clock, server)
     world = stamping.reopen(tsa, None)
-    assert [each.error for each in world.service.outside_crls.refresh()] == [None, None]
+    assert [each.error for each in world.site.issuer.outside_crls.refresh()] == [None, None]
     issued, pdf = world.issue(suite=name_of(suite))
     assert tsa.stamped == 1
     assert stamps_of(caplog) == ["time-stamp by outside time-stamps (first in order)"]
@@ -91,11 +91,11 @@ def test_a_licence_stamped_outside_passes_everywhere_and_is_archived(
         assert (report.verdict, report.code) == (Verdict.PASSED, "OK"), report.findings
     world.clock.advance(days=1, hours=1)
     tsa.publish(number=2)
-    world.service.outside_crls.refresh()
-    (renewal,) = world.service.archiving.renew(OPERATOR, [issued.pid])
+    world.site.issuer.outside_crls.refresh()
+    (renewal,) = world.site.issuer.archiving.renew(OPERATOR, [issued.pid])
     assert renewal.error is None, renewal.error
     assert tsa.stamped == 2
-    later = world.service.archiving.file(issued.pid)
+    later = world.site.issuer.archiving.file(issued.pid)
     report = world.verify_offline(later, world.bundle())
     assert (report.verdict, report.code) == (Verdict.PASSED, "OK"), report.findings
     # The settings name it no more: what it stamped stays good, and our own stamps again.
@@ -114,7 +114,7 @@ def test_when_one_is_down_or_lies_the_next_stamps_and_it_rests_for_a_minute(
     away, liar = (OtherTsa(suite, stamping.world.clock, server, name) for name in ("away", "liar"))
     world = stamping.reopen(away, liar, None)
     away.http_status, liar.values = 503, {"nonce": None}
-    own = world.service.pki.issuing_ca(suite)
+    own = world.site.issuer.pki.issuing_ca(suite)
     assert own.state == "active"
     pdfs = [world.issue(number, suite=name_of(suite))[1] for number in (1, 2)]
     assert (away.stamped, liar.stamped) == (1, 1), "the second seal did not wait for them"
@@ -134,11 +134,11 @@ def test_without_a_time_stamp_nothing_is_sealed_and_what_waits_is_carried_on(
 ) -> None:
     tsa = OtherTsa(Suite.SM2_SM3, stamping.world.clock, server)
     world = stamping.reopen(tsa)
-    world.service.outside_crls.refresh()
+    world.site.issuer.outside_crls.refresh()
     tsa.http_status = 503
 
     def uses() -> int:
-        return len(list(world.service.seals.registry.uses("chuncheng-market-sm2")))
+        return len(list(world.site.issuer.seals.registry.uses("chuncheng-market-sm2")))
 
     for _ in range(2):
         with pytest.raises(TimeStampUnavailable) as caught:
@@ -150,22 +150,22 @@ def test_without_a_time_stamp_nothing_is_sealed_and_what_waits_is_carried_on(
     tsa.http_status = 200
     world.clock.advance(minutes=2)
     # The RSA licence still waits, and holds nothing up.
-    errors = [outcome.error for outcome in world.service.issuing.resume_unfinished()]
+    errors = [outcome.error for outcome in world.site.issuer.issuing.resume_unfinished()]
     assert [type(error) for error in errors] == [type(None), TimeStampUnavailable]
     (outcome,) = world.try_issue(world.application(1, seal="chuncheng-market-sm2"))
     assert outcome.issued is not None
-    assert world.verify(world.service.issuing.issued_file(outcome.issued.pid)).verdict is Verdict.PASSED
+    assert world.verify(world.site.issuer.issuing.issued_file(outcome.issued.pid)).verdict is Verdict.PASSED
     assert uses() == 1
 
 
 def test_an_authority_that_its_ca_revoked_is_asked_no_more(stamping: Stamping, server: PlainServer) -> None:
     tsa = OtherTsa(Suite.SM2_SM3, stamping.world.clock, server)
     world = stamping.reopen(tsa, None)
-    world.service.outside_crls.refresh()
+    world.site.issuer.outside_crls.refresh()
     _, before = world.issue(1)
     world.clock.advance(hours=1)
     tsa.publish(tsa.cert, number=2)
-    world.service.outside_crls.refresh()
+    world.site.issuer.outside_crls.refresh()
     _, after = world.issue(2)
     assert tsa.stamped == 1
     assert all(world.verify(pdf).verdict is Verdict.PASSED for pdf in (before, after))

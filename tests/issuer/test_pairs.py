@@ -35,7 +35,7 @@ def try_pair(world: World, pair: tuple[str, ...], rounds: int) -> None:
         assert not [each for each in answers if each.startswith("wrong")], (pair, answers)
         assert go_round(world) == ""
         assert contradictions(world, subject) == [], (pair, answers)
-    assert world.service.check_register() == []
+    assert world.site.issuer.register.check() == []
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
@@ -133,7 +133,7 @@ def try_pair_in_processes(processes: Processes, pair: tuple[str, str], rounds: i
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 def test_two_acts_in_three_processes_leave_one_history(processes: Processes, pair: tuple[str, str]) -> None:
     try_pair_in_processes(processes, pair, 1)
-    assert processes.world.service.check_register() == []
+    assert processes.world.site.issuer.register.check() == []
 
 
 @pytest.mark.long

@@ -66,7 +66,7 @@ def stamp(world: World, source: bytes, place: PlaceOnPage | None, **more: Any) -
     if outcome.error is not None:
         raise outcome.error
     assert outcome.issued is not None
-    return world.service.issuing.issued_file(outcome.issued.pid)
+    return world.site.issuer.issuing.issued_file(outcome.issued.pid)
 
 
 def red_ink_mm(pdf: bytes, number: int, unit: float) -> tuple[float, float, float, float]:
@@ -155,14 +155,14 @@ def test_a_place_out_of_view_is_refused_before_anything_is_reserved(
     world: World, entries: dict[str, Any], place: PlaceOnPage | None, code: str
 ) -> None:
     number = next(_numbers)
-    size = world.service.log.size
+    size = world.site.ledger.log.size
     application = replace(world.application(number, seal="chuncheng-market-sm2"), place=place)
     (outcome,) = world.try_issue(replace(application, source_pdf=page_pdf(**entries)))
     assert outcome.error is not None
     assert outcome.error.code == code
     with pytest.raises(Malformed):
-        world.service.issuing.check(OPERATOR, replace(application, source_pdf=page_pdf(**entries)))
-    assert world.service.log.size == size
+        world.site.issuer.issuing.check(OPERATOR, replace(application, source_pdf=page_pdf(**entries)))
+    assert world.site.ledger.log.size == size
     # Nothing stands in the way of the same number with a good place: nothing was reserved.
     (outcome,) = world.try_issue(replace(application, source_pdf=page_pdf(), place=PlaceOnPage(0, 70, 50)))
     assert outcome.error is None
@@ -185,7 +185,7 @@ def test_without_a_place_the_seal_stands_at_the_lower_right_in_view(
 
 
 def test_a_name_seal_is_refused_beforehand_where_it_would_not_stand_upright(world: World) -> None:
-    seals = world.service.seals
+    seals = world.site.issuer.seals
     seals.apply(operator("clerk"), 
         "person", MARKET.authority_id, Suite.SM2_SM3,
         shape=SealShape.SQUARE, person="沈青禾", diameter_mm=18,
@@ -193,11 +193,11 @@ def test_a_name_seal_is_refused_beforehand_where_it_would_not_stand_upright(worl
     seals.approve(operator("chief"), "person")
     seals.make_approved(operator("maker"), "person")
     seals.record(operator("chief"), "person")
-    size = world.service.log.size
+    size = world.site.ledger.log.size
     for entries in ({"Rotate": 90}, {"UserUnit": 2.0}, {"MediaBox": (-100, -100, 500, 700)}):
         with pytest.raises(Exception, match="name seal"):
             stamp(world, page_pdf(**entries), PlaceOnPage(0, 130, 50), further_seals=("person",))
-    assert world.service.log.size == size
+    assert world.site.ledger.log.size == size
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,11 @@ def desks(template_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     world = make_world(folder)
     made = {}
     for name, suite in SUITES.items():
-        seal = world.service.seals.using.open(world.service.seals.registry.get(f"chuncheng-market-{name}"))
+        seal = world.site.issuer.seals.using.open(
+            world.site.issuer.seals.registry.get(f"chuncheng-market-{name}")
+        )
         key = CountingKey(seal.key)
-        made[name] = Desk(replace(seal, key=key), world.service.pki.time_stamp_authority(suite), key)
+        made[name] = Desk(replace(seal, key=key), world.site.issuer.pki.time_stamp_authority(suite), key)
     yield made
     world.close()
 
@@ -300,7 +302,7 @@ def test_pages_of_every_type_are_known_and_pass(short: str, world: World) -> Non
     application = world.sample_applications(short)[0]
     (outcome,) = sealing(world, "prepared").try_issue(application)
     assert outcome.issued is not None, outcome.error
-    report = world.verify(world.service.issuing.issued_file(outcome.issued.pid))
+    report = world.verify(world.site.issuer.issuing.issued_file(outcome.issued.pid))
     assert report.verdict is Verdict.PASSED
 
 

@@ -18,11 +18,13 @@ from trust.model.status import StatusAct
 
 def start(world: World, level: Level = Level.MASKED) -> tuple[bytes, Presentation]:
     issued, _ = world.issue()
-    return issued.pid, world.service.presenting.start(OPERATOR, issued.pid, purpose="办理延续", level=level)
+    return issued.pid, world.site.issuer.presenting.start(
+        OPERATOR, issued.pid, purpose="办理延续", level=level
+    )
 
 
 def code_of(world: World, presentation: Presentation) -> str:
-    return world.service.presenting.code(presentation, world.clock.now())[0]
+    return world.site.issuer.presenting.code(presentation, world.clock.now())[0]
 
 
 def test_a_live_code_works_once(stored_world: World) -> None:
@@ -72,7 +74,7 @@ def test_of_many_scans_at_once_exactly_one_passes(stored_world: World) -> None:
 
 def test_a_code_of_the_future_or_of_another_service_is_refused(world: World) -> None:
     _, shown = start(world)
-    ahead, _ = world.service.presenting.code(shown, world.clock.now() + timedelta(minutes=2))
+    ahead, _ = world.site.issuer.presenting.code(shown, world.clock.now() + timedelta(minutes=2))
     assert world.verify(ahead, verifier="x").code == "CODE_EXPIRED"
     code = code_of(world, shown)
     tampered = code[:-2] + ("AA" if code[-2:] != "AA" else "BB")
@@ -82,13 +84,13 @@ def test_a_code_of_the_future_or_of_another_service_is_refused(world: World) -> 
 def test_stopping_ends_the_code(world: World) -> None:
     _, shown = start(world)
     code = code_of(world, shown)
-    world.service.presenting.stop(shown.session)
+    world.site.issuer.presenting.stop(shown.session)
     assert world.verify(code).code == "CODE_EXPIRED"
 
 
 def test_a_live_code_shows_the_status_of_the_moment(world: World) -> None:
     pid, shown = start(world)
-    world.service.statuses.change(OPERATOR, pid, StatusAct.REVOKE, reason="rescinded")
+    world.site.issuer.statuses.change(OPERATOR, pid, StatusAct.REVOKE, reason="rescinded")
     report = world.verify(code_of(world, shown), verifier="x")
     assert (report.verdict, report.code) == (Verdict.FAILED, "REVOKED")
 
@@ -97,7 +99,7 @@ def test_a_level_shows_its_fields_and_masks_persons_below_two(world: World) -> N
     issued, _ = world.issue()
     shown = {}
     for level in (Level.STATUS, Level.MASKED, Level.NAMED):
-        session = world.service.presenting.start(OPERATOR, issued.pid, purpose="核验", level=level)
+        session = world.site.issuer.presenting.start(OPERATOR, issued.pid, purpose="核验", level=level)
         report = world.verify(code_of(world, session), verifier=f"counter {level}")
         shown[level] = {field.name: field.value for field in report.shown}
     assert "legal_representative" not in shown[Level.STATUS]
@@ -115,6 +117,6 @@ def test_offline_a_live_code_says_nothing(world: World) -> None:
 def test_a_presentation_needs_a_purpose_and_a_short_life(world: World, purpose: str, ttl: int) -> None:
     issued, _ = world.issue()
     with pytest.raises(Malformed):
-        world.service.presenting.start(
+        world.site.issuer.presenting.start(
             OPERATOR, issued.pid, purpose=purpose, level=Level.MASKED, ttl=timedelta(seconds=ttl)
         )

@@ -81,9 +81,9 @@ def test_a_time_that_cannot_be_meant_changes_nothing(cli: Cli, since: str) -> No
 
 class Api:
     def __init__(self, world: World) -> None:
-        self.client = TestClient(create_app(world.service), raise_server_exceptions=False)
+        self.client = TestClient(create_app(world.site), raise_server_exceptions=False)
         make = open_access(
-            world.service.database, world.clock, SystemEntropy(), world.service.access.trail
+            world.site.stores.register, world.clock, SystemEntropy(), world.site.admin.access.trail
         ).clients.create_api_key
         self.keeper = make(OPERATOR, "keeper", authority_id=AUTHORITY, scopes=["seal", "seal.review"], days=9)
         self.reviewer = make(
@@ -187,12 +187,12 @@ def test_bad_requests_get_one_clear_problem(api: Api, path: str, body: Any, stat
 
 def test_a_certificate_from_outside_is_chosen_by_a_key_of_no_department(world: World, api: Api) -> None:
     make = open_access(
-        world.service.database, world.clock, SystemEntropy(), world.service.access.trail
+        world.site.stores.register, world.clock, SystemEntropy(), world.site.admin.access.trail
     ).clients.create_api_key
     operator = make(OPERATOR, "operator", authority_id=None, scopes=["seal"], days=9)
     ca = OutsideCa("outside", Suite.SM2_SM3, START)
-    _, request = world.service.identities.request(OPERATOR, Subject("章", "局"), ca.suite, label="")
-    identity = world.service.identities.import_certificate(
+    _, request = world.site.issuer.identities.request(OPERATOR, Subject("章", "局"), ca.suite, label="")
+    identity = world.site.issuer.identities.import_certificate(
         OPERATOR, ca.issue(requested_key(request)), [ca.cert], [ca.root], label=""
     )
     asked = {"id": "window-2", "authority": AUTHORITY}
@@ -204,4 +204,4 @@ def test_a_certificate_from_outside_is_chosen_by_a_key_of_no_department(world: W
     assert api.call("POST", "seals/window-2/make", {"identity": "0" * 32}, key=operator).status_code == 404
     made = api.call("POST", "seals/window-2/make", body, key=operator)
     assert (made.status_code, made.json()["identity"]) == (200, identity.identity_id)
-    assert world.service.seals.registry.get("window-2").root == ca.root
+    assert world.site.issuer.seals.registry.get("window-2").root == ca.root

@@ -38,11 +38,11 @@ NEW = "chuncheng-market-new"
 def applied(world: World, **changes: Any) -> None:
     wanted: dict[str, Any] = {"second_line": "行政许可专用章"} | changes
     actor = operator(wanted.pop("by", "keeper 1"))
-    world.service.seals.apply(actor, NEW, MARKET.authority_id, Suite.SM2_SM3, **wanted)
+    world.site.issuer.seals.apply(actor, NEW, MARKET.authority_id, Suite.SM2_SM3, **wanted)
 
 
 def in_use(world: World, **changes: object) -> ESeal:
-    seals = world.service.seals
+    seals = world.site.issuer.seals
     applied(world, **changes)
     seals.approve(operator("reviewer 1"), NEW)
     seals.make_approved(operator("maker 1"), NEW)
@@ -60,7 +60,7 @@ def refusal(world: World, seal: str = NEW, number: int = 1, **changes: str) -> s
 
 
 def test_a_seal_is_applied_for_reviewed_made_and_recorded_before_it_is_used(stored_world: World) -> None:
-    seals = stored_world.service.seals
+    seals = stored_world.site.issuer.seals
     applied(stored_world, note="新设窗口")
     assert seals.registry.application(NEW).state is SealState.APPLIED
     with pytest.raises(NotFound):
@@ -74,7 +74,7 @@ def test_a_seal_is_applied_for_reviewed_made_and_recorded_before_it_is_used(stor
     (outcome,) = stored_world.try_issue(stored_world.application(1, seal=NEW))
     assert outcome.issued is not None
     assert (
-        stored_world.verify(stored_world.service.issuing.issued_file(outcome.issued.pid)).verdict
+        stored_world.verify(stored_world.site.issuer.issuing.issued_file(outcome.issued.pid)).verdict
         is Verdict.PASSED
     )
     history = seals.registry.history(NEW)
@@ -89,15 +89,17 @@ def test_a_seal_is_applied_for_reviewed_made_and_recorded_before_it_is_used(stor
 
 
 def test_every_step_is_a_ledger_entry_that_commits_to_it(world: World) -> None:
-    service = world.service
-    start = service.log.size
+    site = world.site
+    start = site.ledger.log.size
     in_use(world)
-    service.seals.authorise(operator("reviewer 1"), NEW, SealPolicy(types=["FOOD"], per_day=9), note="窗口")
-    service.seals.freeze(operator("keeper 2"), NEW, note="调查")
-    with service.database.read() as connection:
+    site.issuer.seals.authorise(
+        operator("reviewer 1"), NEW, SealPolicy(types=["FOOD"], per_day=9), note="窗口"
+    )
+    site.issuer.seals.freeze(operator("keeper 2"), NEW, note="调查")
+    with site.stores.register.read() as connection:
         rows = tables.all_rows(connection, sql.SealEventRow, seal_id=NEW)
-    entries = [decode_entry(service.log.entry(row.entry_seq or 0)) for row in rows]
-    between = [decode_entry(service.log.entry(seq)) for seq in range(start, service.log.size)]
+    entries = [decode_entry(site.ledger.log.entry(row.entry_seq or 0)) for row in rows]
+    between = [decode_entry(site.ledger.log.entry(seq)) for seq in range(start, site.ledger.log.size)]
     assert [entry for entry in between if entry.kind is EntryKind.SEAL_EVENT] == entries
     assert len(entries) == 6
     assert {entry.kind for entry in entries} == {EntryKind.SEAL_EVENT}
@@ -106,14 +108,14 @@ def test_every_step_is_a_ledger_entry_that_commits_to_it(world: World) -> None:
     rows[-1].note = "另一说明"
     assert entries[-1].commit != event_commit(rows[-1])
     report = recheck(
-        service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey
+        site.stores.ledger, site.ledger.ledger_folder, site.stores.lock, log_vkey=site.ledger.log.vkey
     )
     assert report.is_clean
 
 
 def test_nobody_reviews_an_application_of_their_own(world: World) -> None:
     applied(world)
-    seals = world.service.seals
+    seals = world.site.issuer.seals
     for act in (seals.approve, seals.reject):
         with pytest.raises(NotPermitted):
             act(operator("keeper 1"), NEW, note="x")
@@ -140,18 +142,18 @@ def test_nobody_reviews_an_application_of_their_own(world: World) -> None:
 def test_an_application_that_cannot_be_meant_is_refused_and_changes_nothing(
     world: World, changes: dict[str, object]
 ) -> None:
-    size = world.service.log.size
+    size = world.site.ledger.log.size
     with pytest.raises(TrustError):
         applied(world, **changes)
     with pytest.raises(NotFound):
-        world.service.seals.registry.application(NEW)
-    assert world.service.log.size == size
+        world.site.issuer.seals.registry.application(NEW)
+    assert world.site.ledger.log.size == size
 
 
 def test_the_same_application_again_is_the_same_and_another_is_refused(world: World) -> None:
     applied(world)
     applied(world)
-    assert len(world.service.seals.registry.history(NEW)) == 1
+    assert len(world.site.issuer.seals.registry.history(NEW)) == 1
     with pytest.raises(Conflict):
         applied(world, second_line="")
 
@@ -163,26 +165,26 @@ def test_the_same_application_again_is_the_same_and_another_is_refused(world: Wo
 def test_a_seal_out_of_use_seals_nothing_and_what_it_sealed_before_stays_valid(
     stored_world: World, act: str
 ) -> None:
-    service = stored_world.service
+    site = stored_world.site
     issued, pdf = stored_world.issue(1)
     stored_world.clock.advance(minutes=30)
     seal = "chuncheng-market-sm2"
     if act == "expire":
         stored_world.clock.advance(days=365 * 5 + 2)
     else:
-        getattr(service.seals, act)(OPERATOR, seal)
+        getattr(site.issuer.seals, act)(OPERATOR, seal)
     assert refusal(stored_world, seal, 2) == "SEAL_NOT_USABLE"
     with pytest.raises(Conflict):
-        service.issuing.check(OPERATOR, stored_world.application(3, seal=seal))
+        site.issuer.issuing.check(OPERATOR, stored_world.application(3, seal=seal))
     if act != "expire":
         assert stored_world.verify(pdf).verdict is Verdict.PASSED
         assert stored_world.verify_offline(pdf, stored_world.bundle()).verdict is Verdict.PASSED
-    assert service.issuing.issued(pid=issued.pid).seal_id == seal
+    assert site.issuer.issuing.issued(pid=issued.pid).seal_id == seal
 
 
 def test_what_was_sealed_while_a_seal_was_lost_does_not_count(stored_world: World) -> None:
     """The loss is noticed two hours late; what was sealed in between fails, and is named for sealing anew."""
-    seals = stored_world.service.seals
+    seals = stored_world.site.issuer.seals
     _, before = stored_world.issue(1)
     stored_world.clock.advance(hours=1)
     lost_at = stored_world.clock.now()
@@ -211,36 +213,41 @@ def test_a_key_known_to_others_since_a_time_takes_down_what_came_after(world: Wo
     world.clock.advance(hours=1)
     _, after = world.issue(2)
     world.clock.advance(hours=1)
-    world.service.seals.revoke(OPERATOR, "chuncheng-market-sm2", note="私钥泄露", since=since)
+    world.site.issuer.seals.revoke(OPERATOR, "chuncheng-market-sm2", note="私钥泄露", since=since)
     assert world.verify(before).verdict is Verdict.PASSED
     assert world.verify(after).verdict is Verdict.FAILED
     assert world.verify_offline(after, world.bundle()).verdict is Verdict.FAILED
     with pytest.raises(Conflict):
-        world.service.seals.unfreeze(OPERATOR, "chuncheng-market-sm2")
+        world.site.issuer.seals.unfreeze(OPERATOR, "chuncheng-market-sm2")
 
 
 def test_a_time_in_the_future_is_refused(world: World) -> None:
     with pytest.raises(Malformed):
-        world.service.seals.revoke(OPERATOR, "chuncheng-market-sm2", since=START + timedelta(seconds=1))
-    assert world.service.seals.registry.get("chuncheng-market-sm2").state is SealState.ACTIVE
+        world.site.issuer.seals.revoke(OPERATOR, "chuncheng-market-sm2", since=START + timedelta(seconds=1))
+    assert world.site.issuer.seals.registry.get("chuncheng-market-sm2").state is SealState.ACTIVE
 
 
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=14))])
 def test_a_time_before_the_seal_was_made_means_since_it_was_made(world: World, zone: timezone) -> None:
     """A slip of the year must not stop every list of the CA, and the registry of everybody."""
-    service, seal = world.service, "chuncheng-market-sm2"
+    site, seal = world.site, "chuncheng-market-sm2"
     _, pdf = world.issue(1)
-    made = service.seals.registry.get(seal).not_before
-    assert service.seals.report_lost(OPERATOR, seal, since=datetime(1, 1, 1, tzinfo=zone)).state_since == made
+    made = site.issuer.seals.registry.get(seal).not_before
+    assert (
+        site.issuer.seals.report_lost(OPERATOR, seal, since=datetime(1, 1, 1, tzinfo=zone)).state_since
+        == made
+    )
     world.clock.advance(hours=1)
-    assert service.seals.revoke(OPERATOR, seal, since=datetime(26, 11, 23, tzinfo=zone)).state_since == made
-    assert service.seals.registry.history(seal)[-1].effective_at == made
+    assert (
+        site.issuer.seals.revoke(OPERATOR, seal, since=datetime(26, 11, 23, tzinfo=zone)).state_since == made
+    )
+    assert site.issuer.seals.registry.history(seal)[-1].effective_at == made
     assert world.verify(pdf).verdict is Verdict.FAILED
     assert world.verify_offline(pdf, world.bundle()).verdict is Verdict.FAILED
 
 
 def test_a_renewed_seal_takes_over_and_the_old_one_rests(stored_world: World) -> None:
-    seals = stored_world.service.seals
+    seals = stored_world.site.issuer.seals
     old = "chuncheng-market-sm2"
     _, pdf = stored_world.issue(1)
     stored_world.clock.advance(days=300)
@@ -262,7 +269,7 @@ def test_a_renewed_seal_takes_over_and_the_old_one_rests(stored_world: World) ->
 
 def test_a_seal_seals_only_what_it_is_authorised_for(world: World) -> None:
     in_use(world)
-    seals = world.service.seals
+    seals = world.site.issuer.seals
     seals.authorise(operator("reviewer 1"), NEW, SealPolicy(types=["ROADTP"]))
     assert refusal(world) == "SEAL_NOT_AUTHORISED"
     seals.authorise(operator("reviewer 1"), NEW, SealPolicy(callers=["abcdefghij"]))
@@ -276,7 +283,7 @@ def test_the_limit_of_a_day_holds_with_many_at_once_and_ends_with_the_day_in_chi
     stored_world: World,
 ) -> None:
     in_use(stored_world)
-    stored_world.service.seals.authorise(operator("reviewer 1"), NEW, SealPolicy(per_day=3))
+    stored_world.site.issuer.seals.authorise(operator("reviewer 1"), NEW, SealPolicy(per_day=3))
     numbers = range(1, 9)
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(
@@ -285,7 +292,7 @@ def test_the_limit_of_a_day_holds_with_many_at_once_and_ends_with_the_day_in_chi
     assert sum(outcome.issued is not None for outcome in outcomes) == 3
     codes = {outcome.error.code for outcome in outcomes if outcome.error is not None}
     assert codes == {"SEAL_LIMIT_REACHED"}
-    assert len(stored_world.service.seals.registry.uses(NEW)) == 3
+    assert len(stored_world.site.issuer.seals.registry.uses(NEW)) == 3
     stored_world.clock.advance(hours=13, minutes=59)  # 23:59 in China
     assert refusal(stored_world, NEW, 20) == "SEAL_LIMIT_REACHED"
     stored_world.clock.advance(minutes=1)
@@ -295,7 +302,7 @@ def test_the_limit_of_a_day_holds_with_many_at_once_and_ends_with_the_day_in_chi
 
 def test_many_documents_at_once_need_a_second_person_and_an_approval_is_used_once(world: World) -> None:
     in_use(world)
-    seals, issuing = world.service.seals, world.service.issuing
+    seals, issuing = world.site.issuer.seals, world.site.issuer.issuing
     seals.authorise(operator("reviewer 1"), NEW, SealPolicy(second_approval_above=2))
 
     def request(*numbers: int) -> list[Application]:
@@ -303,14 +310,14 @@ def test_many_documents_at_once_need_a_second_person_and_an_approval_is_used_onc
 
     assert all(o.issued for o in issuing.issue(OPERATOR, request(1, 2)))
     number = seals.using.request_many(operator("clerk 1"), NEW, 3)
-    size = world.service.log.size
+    size = world.site.ledger.log.size
     for approval in (None, number, number + 1):
         with pytest.raises(NotPermitted) as refused:
             issuing.issue(OPERATOR, request(3, 4, 5), approval=approval)
         assert refused.value.code == "SEAL_NEEDS_APPROVAL"
     with pytest.raises(NotPermitted):
         seals.using.approve_many(operator("clerk 1"), number)
-    assert world.service.log.size == size
+    assert world.site.ledger.log.size == size
     seals.using.approve_many(operator("reviewer 1"), number)
     with pytest.raises(Conflict):
         seals.using.approve_many(operator("reviewer 2"), number)
@@ -333,8 +340,8 @@ def test_many_documents_at_once_need_a_second_person_and_an_approval_is_used_onc
 )
 def test_a_policy_that_cannot_be_meant_is_refused(world: World, policy: SealPolicy) -> None:
     with pytest.raises(Malformed):
-        world.service.seals.authorise(operator("reviewer 1"), "chuncheng-market-sm2", policy)
-    assert world.service.seals.registry.get("chuncheng-market-sm2").policy == SealPolicy()
+        world.site.issuer.seals.authorise(operator("reviewer 1"), "chuncheng-market-sm2", policy)
+    assert world.site.issuer.seals.registry.get("chuncheng-market-sm2").policy == SealPolicy()
 
 
 # Nothing half-done -----------------------------------------------------------------------------------------
@@ -349,7 +356,7 @@ def cut_at_append(world: World, monkeypatch: pytest.MonkeyPatch, act: Callable[[
         raise PowerCut
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(world.service.log), "append", cut)
+        patched.setattr(type(world.site.ledger.log), "append", cut)
         with pytest.raises(PowerCut):
             act()
 
@@ -357,7 +364,7 @@ def cut_at_append(world: World, monkeypatch: pytest.MonkeyPatch, act: Callable[[
 def test_a_step_that_a_crash_interrupted_is_completed(
     stored_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seals = stored_world.service.seals
+    seals = stored_world.site.issuer.seals
     steps: list[tuple[Callable[[], object], SealState]] = [
         (lambda: applied(stored_world), SealState.APPLIED),
         (
@@ -390,14 +397,14 @@ def test_an_enabling_step_waits_for_its_entry_and_a_restricting_one_does_not(
     stored_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stolen seal is frozen even while the ledger takes no entries."""
-    seals = stored_world.service.seals
+    seals = stored_world.site.issuer.seals
     seal = "chuncheng-market-sm2"
 
     def busy(*_: object) -> None:
         raise LedgerBusy("full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(stored_world.service.log), "append", busy)
+        patched.setattr(type(stored_world.site.ledger.log), "append", busy)
         assert seals.freeze(OPERATOR, seal).state is SealState.FROZEN
         assert refusal(stored_world, seal) == "SEAL_NOT_USABLE"
         with pytest.raises(LedgerBusy):
@@ -412,20 +419,22 @@ def test_an_enabling_step_waits_for_its_entry_and_a_restricting_one_does_not(
 
 
 def test_of_a_freeze_and_many_uses_at_once_none_is_sealed_after_the_freeze(stored_world: World) -> None:
-    service = stored_world.service
+    site = stored_world.site
     in_use(stored_world)
     with ThreadPoolExecutor(5) as pool:
         uses = [
             pool.submit(stored_world.try_issue, stored_world.application(n, seal=NEW)) for n in range(1, 13)
         ]
-        pool.submit(service.seals.freeze, OPERATOR, NEW).result()
-        frozen_with = len(service.seals.registry.uses(NEW))
+        pool.submit(site.issuer.seals.freeze, OPERATOR, NEW).result()
+        frozen_with = len(site.issuer.seals.registry.uses(NEW))
         issued = [use.result()[0].issued for use in uses]
-    assert len(service.seals.registry.uses(NEW)) == frozen_with == sum(each is not None for each in issued)
+    assert (
+        len(site.issuer.seals.registry.uses(NEW)) == frozen_with == sum(each is not None for each in issued)
+    )
 
 
 def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(world: World) -> None:
-    service = world.service
+    site = world.site
     in_use(world)
 
     def cut(*_: object, **__: object) -> bytes:
@@ -434,17 +443,17 @@ def test_a_draft_whose_seal_was_frozen_waits_and_stops_no_other(world: World) ->
     for number, seal in ((1, NEW), (2, "chuncheng-market-rsa3072")):
         with pytest.raises(PowerCut):
             sealing(world, cut).try_issue(world.application(number, seal=seal))
-    service.seals.freeze(OPERATOR, NEW)
+    site.issuer.seals.freeze(OPERATOR, NEW)
     world.outlast_leases()  # a dead process holds nothing for longer
-    outcomes = service.issuing.resume_unfinished()
+    outcomes = site.issuer.issuing.resume_unfinished()
     assert sorted(o.error.code if o.error else "issued" for o in outcomes) == ["SEAL_NOT_USABLE", "issued"]
-    service.seals.unfreeze(OPERATOR, NEW)
-    (outcome,) = service.issuing.resume_unfinished()
+    site.issuer.seals.unfreeze(OPERATOR, NEW)
+    (outcome,) = site.issuer.issuing.resume_unfinished()
     assert outcome.issued is not None
 
 
 def test_a_freeze_that_waited_for_a_use_comes_after_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    service, seal = world.service, "chuncheng-market-sm2"
+    site, seal = world.site, "chuncheng-market-sm2"
     real = tables.serialise
 
     turns: list[datetime] = []
@@ -457,16 +466,16 @@ def test_a_freeze_that_waited_for_a_use_comes_after_it(world: World, monkeypatch
 
     with monkeypatch.context() as patched:
         patched.setattr(tables, "serialise", after_a_use)
-        service.seals.freeze(OPERATOR, seal)
-    assert [service.seals.registry.history(seal)[-1].at] == turns
+        site.issuer.seals.freeze(OPERATOR, seal)
+    assert [site.issuer.seals.registry.history(seal)[-1].at] == turns
 
 
 def test_a_seal_may_be_used_in_the_second_in_which_it_is_unfrozen(world: World) -> None:
     """Time-stamps say whole seconds."""
-    service, seal = world.service, "chuncheng-market-sm2"
-    service.seals.freeze(OPERATOR, seal)
+    site, seal = world.site, "chuncheng-market-sm2"
+    site.issuer.seals.freeze(OPERATOR, seal)
     world.clock.advance(seconds=60.4)
-    service.seals.unfreeze(OPERATOR, seal)
+    site.issuer.seals.unfreeze(OPERATOR, seal)
     world.clock.advance(seconds=0.3)
     _, pdf = world.issue(1)
     assert world.verify(pdf).verdict is Verdict.PASSED
@@ -475,14 +484,14 @@ def test_a_seal_may_be_used_in_the_second_in_which_it_is_unfrozen(world: World) 
 def test_a_freeze_while_another_step_is_recorded_is_not_undone(
     stored_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service, seal = stored_world.service, "chuncheng-market-sm2"
+    site, seal = stored_world.site, "chuncheng-market-sm2"
     freezes: list[Future[ESeal]] = []
     has_begun = threading.Event()
     real = tables.one_row
 
     def frozen() -> ESeal:
         has_begun.set()
-        return service.seals.freeze(OPERATOR, seal)
+        return site.issuer.seals.freeze(OPERATOR, seal)
 
     def read_then_frozen(connection: Connection, kind: Any, /, **where: Any) -> Any:
         row = real(connection, kind, **where)
@@ -494,24 +503,24 @@ def test_a_freeze_while_another_step_is_recorded_is_not_undone(
             wait(freezes, timeout=1)
         return row
 
-    publish = type(service.log).publish
+    publish = type(site.ledger.log).publish
 
     def recorded(log: Any) -> Any:
         patched.setattr(tables, "one_row", read_then_frozen)
         return publish(log)
 
     with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patched:
-        patched.setattr(type(service.log), "publish", recorded)
-        service.seals.authorise(operator("reviewer 1"), seal, SealPolicy(per_day=9))
+        patched.setattr(type(site.ledger.log), "publish", recorded)
+        site.issuer.seals.authorise(operator("reviewer 1"), seal, SealPolicy(per_day=9))
         freezes[0].result()
-    assert service.seals.registry.get(seal).state is SealState.FROZEN
-    assert service.seals.registry.get(seal).policy.per_day == 9
+    assert site.issuer.seals.registry.get(seal).state is SealState.FROZEN
+    assert site.issuer.seals.registry.get(seal).policy.per_day == 9
 
 
 def test_a_wider_policy_holds_when_it_is_recorded_and_not_before(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seals, seal = world.service.seals, "chuncheng-market-sm2"
+    seals, seal = world.site.issuer.seals, "chuncheng-market-sm2"
     seals.authorise(operator("reviewer 1"), seal, SealPolicy(types=["FOOD"], per_day=1))
     cut_at_append(
         world,
@@ -529,7 +538,7 @@ def test_a_wider_policy_holds_when_it_is_recorded_and_not_before(
 @pytest.mark.parametrize("alias", ["Keeper 1", "keeper 1 ", "\uff4beeper 1", "keeper\u00a01"])
 def test_another_way_of_writing_a_name_is_no_second_person(world: World, alias: str) -> None:
     applied(world)
-    seals = world.service.seals
+    seals = world.site.issuer.seals
     number = seals.using.request_many(operator("keeper 1"), "chuncheng-market-sm2", 9)
     for act in (
         lambda: seals.approve(operator(alias), NEW),
@@ -542,13 +551,13 @@ def test_another_way_of_writing_a_name_is_no_second_person(world: World, alias: 
 
 def test_an_id_ends_where_its_line_ends(world: World) -> None:
     with pytest.raises(Malformed):
-        world.service.seals.apply(operator("keeper 1"), f"{NEW}\n", MARKET.authority_id, Suite.SM2_SM3)
+        world.site.issuer.seals.apply(operator("keeper 1"), f"{NEW}\n", MARKET.authority_id, Suite.SM2_SM3)
 
 
 def test_drafts_that_wait_do_not_hold_up_those_behind_them(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = world.service
+    site = world.site
     in_use(world)
     monkeypatch.setattr("issuer.ecertificates.issuing.BATCH", 2)
 
@@ -558,9 +567,9 @@ def test_drafts_that_wait_do_not_hold_up_those_behind_them(
     for number, seal in ((1, NEW), (2, NEW), (3, "chuncheng-market-rsa3072")):
         with pytest.raises(PowerCut):
             sealing(world, cut).try_issue(world.application(number, seal=seal))
-    service.seals.freeze(OPERATOR, NEW)
+    site.issuer.seals.freeze(OPERATOR, NEW)
     world.outlast_leases()  # a dead process holds nothing for longer
-    outcomes = service.issuing.resume_unfinished()
+    outcomes = site.issuer.issuing.resume_unfinished()
     assert [o.error.code if o.error else "issued" for o in outcomes] == [
         "SEAL_NOT_USABLE", "SEAL_NOT_USABLE", "issued",
     ]  # fmt: skip
@@ -570,8 +579,8 @@ def test_drafts_that_wait_do_not_hold_up_those_behind_them(
 def test_the_same_request_twice_at_once_is_one_use_and_one_ecertificate(
     stored_world: World, monkeypatch: pytest.MonkeyPatch, limit: int | None
 ) -> None:
-    service, seal = stored_world.service, "chuncheng-market-sm2"
-    service.seals.authorise(operator("reviewer 1"), seal, SealPolicy(per_day=limit))
+    site, seal = stored_world.site, "chuncheng-market-sm2"
+    site.issuer.seals.authorise(operator("reviewer 1"), seal, SealPolicy(per_day=limit))
     faster: list[Any] = []
     real = SealUses.open
 
@@ -587,8 +596,8 @@ def test_the_same_request_twice_at_once_is_one_use_and_one_ecertificate(
     (slower,) = stored_world.try_issue(stored_world.application(1, seal=seal))
     assert slower.issued is not None
     assert slower.issued.pid == faster[0].issued.pid
-    assert len(service.seals.registry.uses(seal)) == 1
-    pdf = service.issuing.issued_file(slower.issued.pid)
+    assert len(site.issuer.seals.registry.uses(seal)) == 1
+    pdf = site.issuer.issuing.issued_file(slower.issued.pid)
     assert stored_world.verify(pdf).verdict is Verdict.PASSED
 
 
@@ -619,7 +628,7 @@ def artwork(colour: tuple[int, int, int] = (200, 20, 24), side: int = 500) -> by
 def test_a_seal_of_any_shape_is_previewed_used_and_passes(
     world: World, changes: dict[str, object], size: tuple[int, int]
 ) -> None:
-    seals = world.service.seals
+    seals = world.site.issuer.seals
     applied(world, **changes)
     assert seals.preview(NEW).svg.startswith("<svg")
     seals.approve(operator("reviewer 1"), NEW)
@@ -629,7 +638,7 @@ def test_a_seal_of_any_shape_is_previewed_used_and_passes(
     assert (picture.width_mm, picture.height_mm) == size
     (outcome,) = world.try_issue(world.application(1, seal=NEW))
     assert outcome.issued is not None, outcome.error
-    report = world.verify(world.service.issuing.issued_file(outcome.issued.pid))
+    report = world.verify(world.site.issuer.issuing.issued_file(outcome.issued.pid))
     assert report.verdict is Verdict.PASSED, [f for f in report.findings if f.result is not Result.PASSED]
 
 
@@ -673,14 +682,14 @@ def test_a_picture_that_no_seal_has_is_refused_before_anybody_reviews_it(
     with pytest.raises(Malformed):
         applied(world, **changes)
     with pytest.raises(NotFound):
-        world.service.seals.registry.application(NEW)
+        world.site.issuer.seals.registry.application(NEW)
 
 
 # The code on the lower arc
 
 
 def test_a_seal_has_one_code_from_its_application_on_and_shows_it(world: World) -> None:
-    seals, market = world.service.seals, world.service.authorities.get(MARKET.authority_id)
+    seals, market = world.site.issuer.seals, world.site.issuer.authorities.get(MARKET.authority_id)
     seals.apply(operator("张示例"), "coded", MARKET.authority_id, Suite.SM2_SM3)
     code = seal_code(market.uscc, "coded")
     assert (len(code), code[:6]) == (13, market.uscc[2:8])
@@ -693,14 +702,14 @@ def test_a_seal_has_one_code_from_its_application_on_and_shows_it(world: World) 
 
 
 def test_no_two_seals_have_one_code(world: World) -> None:
-    uscc = world.service.authorities.get(MARKET.authority_id).uscc
+    uscc = world.site.issuer.authorities.get(MARKET.authority_id).uscc
     met: dict[str, str] = {}
     pair = next(
         (met[code], seal_id)
         for seal_id in (f"seal-{n}" for n in range(200_000))
         if met.setdefault(code := seal_code(uscc, seal_id), seal_id) != seal_id
     )
-    seals = world.service.seals
+    seals = world.site.issuer.seals
     seals.apply(operator("张示例"), pair[0], MARKET.authority_id, Suite.SM2_SM3)
     with pytest.raises(Conflict, match="belongs to another seal"):
         seals.apply(operator("张示例"), pair[1], MARKET.authority_id, Suite.SM2_SM3)
@@ -713,7 +722,7 @@ def test_a_square_seal_shows_the_person_and_a_round_one_the_authority(world: Wor
         (NAME_SEAL, SealShape.SQUARE, "沈青禾"),
         ("chuncheng-market-sm2", SealShape.ROUND, MARKET.name_zh),
     ):
-        with world.service.database.read() as connection:
+        with world.site.stores.register.read() as connection:
             row = tables.one_row(connection, sql.SealRow, id=seal)
         assert row is not None
         drawn = draw_seal(

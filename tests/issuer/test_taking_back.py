@@ -28,7 +28,9 @@ SM2 = "chuncheng-market-sm2"
 
 @pytest.fixture
 def access(world: World) -> Access:
-    return open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
+    return open_access(
+        world.site.stores.register, world.clock, SystemEntropy(), world.site.admin.access.trail
+    )
 
 
 def key(access: Access, *scopes: str, label: str = "窗口", authority: str | None = None) -> str:
@@ -43,7 +45,7 @@ def test_keys_are_listed_and_revoked_over_http_at_once(world: World, access: Acc
     admin, desk = key(access, "admin", label="管理"), key(access, "desk")
     session = access.sessions.exchange_desk_key(desk)
     desk_id, admin_id = desk.split("_")[2], admin.split("_")[2]
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         for nobody in ({}, bearer(desk), bearer(key(access, "admin", authority=MARKET.authority_id))):
             for method, path in (("GET", "keys"), ("POST", f"keys/{desk_id}/revoke"), ("GET", "sessions")):
                 answer = client.request(method, f"/api/v1/access/{path}", headers=nobody)
@@ -68,7 +70,7 @@ def test_a_session_is_ended_over_http_and_no_other(world: World, access: Access)
         access.sessions.exchange_desk_key(key(access, "desk", label=label)) for label in ("一", "二")
     )
     first = access.sessions.list_sessions(OPERATOR)[0]
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         path = f"/api/v1/access/sessions/{first.session_id}/end"
         assert client.post(path, headers=bearer(admin)).json() == {"ended": 1}
         assert client.post(path, headers=bearer(admin)).status_code == 404
@@ -120,7 +122,7 @@ def test_a_new_claim_link_ends_the_sessions_of_the_old_one(access: Access) -> No
 def test_a_replacement_needs_the_right_to_issue(world: World, access: Access) -> None:
     issued, _ = world.issue()
     body = {"reason": "迁址", "fields": world.application(1, premises="云岭省春城市别处路2号").fields}
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         path = f"/api/v1/certificates/{issued.pid.hex()}/replace"
         for scopes, status in (
             (["cert.status"], 403),
@@ -142,8 +144,8 @@ def test_a_replacement_needs_the_right_to_issue(world: World, access: Access) ->
 def test_one_rule_says_whether_two_are_the_same(world: World, one: str, other: str, same: bool) -> None:
     assert is_same_person(one, other) is same
     issued, _ = world.issue()
-    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
-    erase = world.service.erasing.erase
+    world.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
+    erase = world.site.issuer.erasing.erase
     if same:
         with pytest.raises(NotPermitted, match="second person"):
             erase(OPERATOR, issued.pid, basis="consent-withdrawn", requested_by=one, approved_by=other)
@@ -152,7 +154,7 @@ def test_one_rule_says_whether_two_are_the_same(world: World, one: str, other: s
 
 
 def test_the_limit_above_which_approval_is_needed_counts_over_the_day(world: World) -> None:
-    seals, issuing = world.service.seals, world.service.issuing
+    seals, issuing = world.site.issuer.seals, world.site.issuer.issuing
     seals.authorise(operator("reviewer"), SM2, SealPolicy(second_approval_above=3))
     ask = [world.application(number, seal=SM2) for number in range(1, 7)]
     assert all(outcome.issued for outcome in issuing.issue(OPERATOR, ask[:2]))
@@ -174,7 +176,7 @@ def test_the_limit_above_which_approval_is_needed_counts_over_the_day(world: Wor
 
 def test_requests_at_the_same_time_are_counted_together(world: World) -> None:
     """Each of them was let through before the other had used the seal."""
-    seals, issuing = world.service.seals, world.service.issuing
+    seals, issuing = world.site.issuer.seals, world.site.issuer.issuing
     seals.authorise(operator("reviewer"), SM2, SealPolicy(second_approval_above=3))
     ask = [world.application(number, seal=SM2) for number in range(1, 6)]
     for part in (ask[:2], ask[2:4]):
@@ -191,7 +193,7 @@ def test_requests_at_the_same_time_are_counted_together(world: World) -> None:
 
 
 def test_an_approval_counts_whatever_was_used_before_there_was_a_limit(world: World) -> None:
-    seals, issuing = world.service.seals, world.service.issuing
+    seals, issuing = world.site.issuer.seals, world.site.issuer.issuing
     ask = [world.application(number, seal=SM2) for number in range(1, 9)]
     assert all(outcome.issued for outcome in issuing.issue(OPERATOR, ask[:5]))
     world.clock.advance(minutes=1)
@@ -205,10 +207,10 @@ def test_an_approval_counts_whatever_was_used_before_there_was_a_limit(world: Wo
 
 def test_a_code_for_one_counter_is_for_no_other_and_not_used_up_by_one(world: World) -> None:
     issued, _ = world.issue()
-    shown = world.service.presenting.start(
+    shown = world.site.issuer.presenting.start(
         OPERATOR, issued.pid, purpose="窗口办事", level=Level.NAMED, audience="春城政务 3 号窗口"
     )
-    code, _ = world.service.presenting.code(shown, world.clock.now())
+    code, _ = world.site.issuer.presenting.code(shown, world.clock.now())
     for other in ("", "春城政务 4 号窗口"):
         report = world.verify(code, verifier=other)
         assert (report.verdict, report.code) == (Verdict.INDETERMINATE, "CODE_FOR_ANOTHER")
@@ -218,17 +220,17 @@ def test_a_code_for_one_counter_is_for_no_other_and_not_used_up_by_one(world: Wo
     assert report.verdict is Verdict.PASSED
     assert facts_of(report)["presentation"]["audience"] == "春城政务 3 号窗口"
     with pytest.raises(Malformed):
-        world.service.presenting.start(
+        world.site.issuer.presenting.start(
             OPERATOR, issued.pid, purpose="x", level=Level.NAMED, audience="\u202e"
         )
     with pytest.raises(Malformed):
-        world.service.presenting.start(
+        world.site.issuer.presenting.start(
             OPERATOR, issued.pid, purpose="x", level=Level.NAMED, audience=" ", ttl=timedelta(seconds=60)
         )
 
 
 def test_what_reaches_far_back_needs_a_second_person_and_what_holds_from_now_does_not(world: World) -> None:
-    seals, clock = world.service.seals, world.clock
+    seals, clock = world.site.issuer.seals, world.clock
     clock.advance(days=30)
     _, pdf = world.issue()
     clock.advance(days=10)
@@ -244,7 +246,7 @@ def test_what_reaches_far_back_needs_a_second_person_and_what_holds_from_now_doe
                 act(operator("keeper 1"), SM2, since=since, approved_by=approved_by)
             assert caught.value.code == "NEEDS_SECOND_PERSON"
         with pytest.raises(NotPermitted):
-            world.service.compromises.declare(
+            world.site.issuer.compromises.declare(
                 operator("keeper 1"), "seal-ca-SM2-SM3", since, approved_by=approved_by
             )
     assert world.verify(pdf).verdict is Verdict.PASSED
@@ -263,7 +265,7 @@ def test_over_http_one_key_cannot_reach_far_back(world: World, access: Access) -
     world.clock.advance(days=30)
     since = (world.clock.now() - timedelta(days=10)).isoformat()
     headers = bearer(key(access, "seal", "seal.review", authority=MARKET.authority_id))
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         for act in ("report-lost", "revoke"):
             answer = client.post(f"/api/v1/seals/{SM2}/{act}", json={"since": since}, headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (403, "NEEDS_SECOND_PERSON"), answer.text

@@ -35,7 +35,7 @@ TESTS = Path(__file__).resolve().parents[1]
 
 def issued_of(world: World, number: int) -> list[ecertificates_sql.ECertificateRow]:
     wanted = world.application(number).fields["licence_number"]
-    with world.service.database.read() as connection:
+    with world.site.stores.register.read() as connection:
         return tables.all_rows(connection, ecertificates_sql.ECertificateRow, number=wanted)
 
 
@@ -44,9 +44,9 @@ def test_twenty_equal_requests_at_once_are_one_licence(stored_world: World) -> N
         (identifier,) = set(issue_at_once(stored_world, number, REQUESTS))
         (row,) = issued_of(stored_world, number)
         assert (row.identifier, row.step) == (identifier, "ISSUED")
-    entries = [entry for _, entry in stored_world.service.log.entries()]
+    entries = [entry for _, entry in stored_world.site.ledger.log.entries()]
     assert sum(entry.kind is EntryKind.ISSUED for entry in entries) == 2
-    with stored_world.service.database.read() as connection:
+    with stored_world.site.stores.register.read() as connection:
         assert len(tables.all_rows(connection, seals_sql.SealUseRow)) == 2
         assert not is_anything_held(connection)
 
@@ -91,7 +91,7 @@ def test_three_processes_with_equal_requests_make_one_licence_each_time(
 
 
 def test_a_round_leaves_to_a_request_what_it_has_in_its_hands(stored_world: World) -> None:
-    issuing, is_reserved, go_on = stored_world.service.issuing, threading.Event(), threading.Event()
+    issuing, is_reserved, go_on = stored_world.site.issuer.issuing, threading.Event(), threading.Event()
     seal_many, sealed = type(issuing.stamping).seal_many, []
 
     def slowly(self: Stamping, drafts: Any) -> object:
@@ -115,8 +115,8 @@ def test_a_round_leaves_to_a_request_what_it_has_in_its_hands(stored_world: Worl
 def test_a_draft_that_ends_while_the_same_request_comes_again(
     stored_world: World, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    issuing, application = stored_world.service.issuing, stored_world.application(1)
-    if stored_world.service.database.is_sqlite:
+    issuing, application = stored_world.site.issuer.issuing, stored_world.application(1)
+    if stored_world.site.stores.register.is_sqlite:
         pytest.skip("SQLite has one writer at a time")
     first = issuing.reserving.reserve(issuing.check(OPERATOR, application))
     real = ecertificates_sql.lock_requests
@@ -146,7 +146,7 @@ def test_a_draft_that_ends_while_the_same_request_comes_again(
 def test_what_a_request_left_is_carried_on_at_once_and_what_a_dead_one_held_later(
     stored_world: World,
 ) -> None:
-    issuing = stored_world.service.issuing
+    issuing = stored_world.site.issuer.issuing
 
     def fails(self: object, drafts: object) -> object:
         raise OSError("the page could not be drawn")

@@ -16,7 +16,7 @@ from issuer.seals.registry import ESeal
 from issuer.seals.using import SealUses
 from keys.custody import KeyPurpose
 from keys.suites import TOKEN_SUITES, Suite
-from trust.app.compose import open_service
+from trust.app.compose import open_site
 from trust.app.settings import TokenSettings, parse_keeps, read_settings
 from trust.model.actor import OPERATOR
 from trust.model.errors import KeyUnavailable, Malformed
@@ -34,12 +34,12 @@ def token_world(
         token=TokenSettings(module, token, PIN, folder / "token-pin", keeps),
     )
     clock = StoppedClock(START)
-    service = open_service(settings, create=True, clock=clock, sandbox=sandbox)
-    service.authorities.add(OPERATOR, MARKET)
+    site = open_site(settings, create=True, clock=clock, sandbox=sandbox)
+    site.issuer.authorities.add(OPERATOR, MARKET)
     for suite in (Suite.SM2_SM3, Suite.RSA3072_SHA256, Suite.P256_SHA256):
         name = suite.value.split("-")[0].lower()
-        service.seals.make(OPERATOR, f"chuncheng-market-{name}", MARKET.authority_id, suite)
-    return World(service, clock, folder)
+        site.issuer.seals.make(OPERATOR, f"chuncheng-market-{name}", MARKET.authority_id, suite)
+    return World(site, clock, folder)
 
 
 def test_licences_sealed_in_a_token_pass_online_and_offline(
@@ -47,7 +47,7 @@ def test_licences_sealed_in_a_token_pass_online_and_offline(
 ) -> None:
     world = token_world(tmp_path / "data", softhsm.module, token, sandbox, EVERYTHING)
     try:
-        keys = world.service.keys
+        keys = world.site.register.keys
         assert {r.suite for r in keys.records() if keys.place_of(r.key_id) == "file"} == {Suite.SM2_SM3}
         sealed = [
             world.issue(number, suite=suite)[1] for number, suite in enumerate(("rsa3072", "p256", "sm2"))
@@ -72,9 +72,9 @@ def test_a_batch_survives_a_token_that_restarts(
     keeps = parse_keeps("seal")
     world = token_world(tmp_path / "data", remote.module, token, sandbox, keeps)
     try:
-        issuing = world.service.issuing
+        issuing = world.site.issuer.issuing
         batch = [world.application(number, seal="chuncheng-market-rsa3072") for number in range(1, 6)]
-        using = type(world.service.seals.using)
+        using = type(world.site.issuer.seals.using)
         opened = using.open
         count: list[int] = []
 
@@ -90,8 +90,8 @@ def test_a_batch_survives_a_token_that_restarts(
             issuing.issue(OPERATOR, batch)
         assert caught.value.code == "TOKEN_UNAVAILABLE"
         assert len(count) == 5
-        size = world.service.log.publish().size
-        assert [entry for entry in world.service.issuing.issue(OPERATOR, []) if entry.error] == []
+        size = world.site.ledger.log.publish().size
+        assert [entry for entry in world.site.issuer.issuing.issue(OPERATOR, []) if entry.error] == []
         waiting = issuing.resume_unfinished()
         errors = [outcome.error for outcome in waiting if outcome.error is not None]
         assert {type(error) for error in errors} == {KeyUnavailable}
@@ -102,7 +102,7 @@ def test_a_batch_survives_a_token_that_restarts(
         assert [outcome.error for outcome in done] == [None] * len(errors)
         again = issuing.issue(OPERATOR, batch)
         assert all(outcome.error is None and outcome.repeated for outcome in again)
-        assert world.service.log.publish().size == size + 6, "each licence has exactly one entry"
+        assert world.site.ledger.log.publish().size == size + 6, "each licence has exactly one entry"
         for outcome in again:
             assert outcome.issued is not None
             assert world.verify(issuing.issued_file(outcome.issued.pid)).verdict is Verdict.PASSED

@@ -24,7 +24,7 @@ from keys.outside_tsa import OutsideTsa
 from keys.suites import Suite
 from ledger.clockguard import ClockGuard
 from ledger.clocks import accept_time, second_clocks
-from trust.app.compose import open_service
+from trust.app.compose import open_site
 from trust.fetching import post
 from trust.model.actor import OPERATOR
 from trust.model.errors import ClockDoubted, OperationalError, TimeStampUnavailable
@@ -135,9 +135,9 @@ def guarded(template_folder: Path, tmp_path: Path, sandbox: Sandbox) -> Iterator
     """A world whose clock is watched as that of a real service is."""
     shutil.copytree(template_folder, tmp_path / "data")
     world = make_world(tmp_path / "data", sandbox=sandbox)
-    settings = dataclasses.replace(world.service.settings, clock_gap=60 * DAY)
-    world.service.close()
-    world.service = open_service(settings, clock=world.clock, sandbox=sandbox)
+    settings = dataclasses.replace(world.site.settings, clock_gap=60 * DAY)
+    world.site.close()
+    world.site = open_site(settings, clock=world.clock, sandbox=sandbox)
     yield world
     world.close()
 
@@ -153,13 +153,15 @@ def test_nothing_is_signed_under_a_clock_that_is_years_ahead_and_all_goes_on_whe
     guarded: World,
 ) -> None:
     issued, pdf = guarded.issue(1)
-    bundle, size = guarded.bundle(), guarded.service.log.size
+    bundle, size = guarded.bundle(), guarded.site.ledger.log.size
     guarded.clock.advance(days=400)
     for act in (
         lambda: guarded.try_issue(guarded.application(2, seal="chuncheng-market-sm2")),
-        lambda: guarded.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty"),
-        lambda: guarded.service.seals.make(OPERATOR, "another", guarded.market.authority_id, Suite.SM2_SM3),
-        lambda: guarded.service.archiving.renew(OPERATOR, [issued.pid])[0].error,
+        lambda: guarded.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty"),
+        lambda: guarded.site.issuer.seals.make(
+            OPERATOR, "another", guarded.market.authority_id, Suite.SM2_SM3
+        ),
+        lambda: guarded.site.issuer.archiving.renew(OPERATOR, [issued.pid])[0].error,
     ):
         try:
             error = act()
@@ -167,7 +169,7 @@ def test_nothing_is_signed_under_a_clock_that_is_years_ahead_and_all_goes_on_whe
             error = exc
         assert isinstance(error, ClockDoubted)
         assert error.code == "CLOCK_DOUBTED"
-    assert guarded.service.log.size == size
+    assert guarded.site.ledger.log.size == size
     # Reading goes on: what is shown is out of date by this clock, and nothing passes by it.
     report = guarded.verify(pdf)
     assert report.verdict is Verdict.INDETERMINATE
@@ -176,7 +178,7 @@ def test_nothing_is_signed_under_a_clock_that_is_years_ahead_and_all_goes_on_whe
     assert guarded.verify_offline(pdf, bundle).verdict is Verdict.PASSED
     _, second = guarded.issue(2)
     assert guarded.verify(second).verdict is Verdict.PASSED
-    assert guarded.service.issuing.issued(pid=issued.pid).status is Status.VALID
+    assert guarded.site.issuer.issuing.issued(pid=issued.pid).status is Status.VALID
 
 
 def test_after_an_operators_word_a_service_that_slept_for_a_year_goes_on(guarded: World) -> None:
@@ -184,7 +186,7 @@ def test_after_an_operators_word_a_service_that_slept_for_a_year_goes_on(guarded
     guarded.clock.advance(days=400)
     with pytest.raises(ClockDoubted):
         guarded.issue(2)
-    accept_time(guarded.service.settings.data, guarded.clock.now())
+    accept_time(guarded.site.settings.data, guarded.clock.now())
     _, pdf = guarded.issue(2)
     assert guarded.verify(pdf).verdict is Verdict.PASSED
     guarded.clock.advance(days=400)

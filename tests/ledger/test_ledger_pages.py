@@ -33,7 +33,7 @@ from trust.words.texts import text
 
 @pytest.fixture
 def log(pages_world: World) -> Log:
-    return pages_world.service.log
+    return pages_world.site.ledger.log
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +59,13 @@ def fresh(pages_world: World, portal: BlockingPortal) -> Iterator[Browser]:
 
 
 def entry_bytes(world: World, index: int) -> bytes:
-    with world.service.ledger_database.read() as connection:
+    with world.site.stores.ledger.read() as connection:
         return sql.read_entries(connection, start=index, end=index + 1)[0].entry_bytes
 
 
 def entry_with_a_previous_one(world: World) -> int:
     """Number of an entry that is not the first one about its e-certificate."""
-    found = (decode_entry(entry_bytes(world, index)) for index in range(world.service.log.size))
+    found = (decode_entry(entry_bytes(world, index)) for index in range(world.site.ledger.log.size))
     return next(each.seq for each in found if each.prev_ref is not None)
 
 
@@ -247,7 +247,7 @@ def post_receipt(browser: Browser, receipt: str) -> Any:
 
 
 def test_a_pasted_receipt_is_checked_and_its_entry_shown(browser: Browser, pages_world: World) -> None:
-    receipt = pages_world.service.log.prove(4)
+    receipt = pages_world.site.ledger.log.prove(4)
     plain = format_receipt(receipt)
     detached = format_detached_receipt(
         DetachedReceipt(entry_bytes=entry_bytes(pages_world, 4), receipt=receipt)
@@ -261,7 +261,7 @@ def test_a_pasted_receipt_is_checked_and_its_entry_shown(browser: Browser, pages
 
 
 def test_a_spoiled_receipt_is_not_good(browser: Browser, pages_world: World) -> None:
-    log = pages_world.service.log
+    log = pages_world.site.ledger.log
     receipt = log.prove(4)
     other_hash = Receipt(index=4, hashes=(bytes(32), *receipt.hashes[1:]), checkpoint=receipt.checkpoint)
     other_entry = Receipt(index=5, hashes=receipt.hashes, checkpoint=receipt.checkpoint)
@@ -425,8 +425,8 @@ def cosigned(note: str, *keys: SignerKey, spoil: bool = False) -> str:
 @pytest.fixture
 def with_policy(pages_world: World, portal: BlockingPortal) -> Iterator[Browser]:
     """The pages of a service that has a policy of witnesses."""
-    app = create_app(replace(pages_world.service, policy=POLICY))
-    world: Any = SimpleNamespace(app=app, service=pages_world.service)
+    app = create_app(replace(pages_world.site, ledger=replace(pages_world.site.ledger, policy=POLICY)))
+    world: Any = SimpleNamespace(app=app, site=pages_world.site)
     browser = Browser(world, portal)
     yield browser
     browser.close()

@@ -16,7 +16,7 @@ from trust.storage import tables
 
 def one_step_later(world: World) -> None:
     """Lets every running presentation have begun a step of 15 seconds earlier."""
-    with world.service.database.write() as connection:
+    with world.site.stores.register.write() as connection:
         for row in tables.all_rows(connection, sql.PresentationRow, used_at=None):
             begun = {"started_at": row.started_at - STEP_SECONDS * 1_000_000}
             tables.update(connection, sql.PresentationRow, {"session_hash": row.session_hash}, begun)

@@ -32,7 +32,7 @@ def issue_at_once(world: World, number: int, threads: int) -> list[str]:
     def go_round() -> str:
         started.wait()
         for _ in range(3):
-            for outcome in world.service.issuing.resume_unfinished():
+            for outcome in world.site.issuer.issuing.resume_unfinished():
                 if outcome.error is not None:
                     return f"the round: {outcome.error}"
         return ""

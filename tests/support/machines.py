@@ -196,15 +196,15 @@ class ECertificates(RuleBasedStateMachine):
 
     @rule(death=DEATHS)
     def seal_the_trail(self, death: Death) -> None:
-        self.service.tries(lambda world: world.service.sealer.seal(), death)
+        self.service.tries(lambda world: world.site.admin.sealer.seal(), death)
 
     @rule(death=DEATHS)
     def anchor_the_trail(self, death: Death) -> None:
-        self.service.tries(lambda world: world.service.sealer.anchor(), death)
+        self.service.tries(lambda world: world.site.admin.sealer.anchor(), death)
 
     @rule()
     def check_the_trail(self) -> None:
-        assert self.service.world.service.sealer.check().findings == ()
+        assert self.service.world.site.admin.sealer.check().findings == ()
 
     @rule()
     def restart(self) -> None:
@@ -217,7 +217,7 @@ class ECertificates(RuleBasedStateMachine):
         world, pid = self.service.world, licence.subject.pid
         assert self._status(licence) == licence.status
         assert contradictions(world, licence.subject) == []
-        trail = world.service.access.trail.of(pid, limit=500)
+        trail = world.site.admin.access.trail.of(pid, limit=500)
         written = Counter(each.action for each in trail if not each.outcome.startswith("refused "))
         assert written == licence.acts
         self.acted = None
@@ -227,19 +227,19 @@ class ECertificates(RuleBasedStateMachine):
         self.licences.append(self.acted)
 
     def _status(self, licence: Licence) -> str:
-        with self.service.world.service.database.read() as connection:
+        with self.service.world.site.stores.register.read() as connection:
             row = get_ecertificate(connection, pid=licence.subject.pid)
             return "ERASED" if row.step == "ERASED" else row.status
 
     def _newer(self, licence: Licence) -> bytes | None:
-        with self.service.world.service.database.read() as connection:
+        with self.service.world.site.stores.register.read() as connection:
             row = get_ecertificate(connection, pid=licence.subject.pid)
             newer = next_version_of(connection, row.id or 0)
             return bytes(newer.pid) if newer is not None and newer.step == "ISSUED" else None
 
     def _has_happened(self, licence: Licence, name: str, after: str | None) -> bool:
         if name == "archive" and after is not None:
-            versions = self.service.world.service.archiving.versions(licence.subject.pid)
+            versions = self.service.world.site.issuer.archiving.versions(licence.subject.pid)
             return len(versions) - 1 > licence.versions
         status = self._status(licence)
         assert status in (licence.status, after)
@@ -261,15 +261,15 @@ _SEAL_AFTER = {
 }
 _CLERK, _CHIEF = operator("clerk"), operator("chief")
 _ON_SEALS: dict[str, Callable[[World, str], object]] = {
-    "approve": lambda world, seal: world.service.seals.approve(_CHIEF, seal),
-    "reject": lambda world, seal: world.service.seals.reject(_CHIEF, seal, note="no"),
-    "make": lambda world, seal: world.service.seals.make_approved(_CLERK, seal),
-    "record": lambda world, seal: world.service.seals.record(_CLERK, seal),
-    "authorise": lambda world, seal: world.service.seals.authorise(_CHIEF, seal, SealPolicy(["FOOD"])),
-    "freeze": lambda world, seal: world.service.seals.freeze(_CLERK, seal),
-    "unfreeze": lambda world, seal: world.service.seals.unfreeze(_CHIEF, seal),
-    "report-lost": lambda world, seal: world.service.seals.report_lost(_CLERK, seal),
-    "revoke": lambda world, seal: world.service.seals.revoke(_CHIEF, seal),
+    "approve": lambda world, seal: world.site.issuer.seals.approve(_CHIEF, seal),
+    "reject": lambda world, seal: world.site.issuer.seals.reject(_CHIEF, seal, note="no"),
+    "make": lambda world, seal: world.site.issuer.seals.make_approved(_CLERK, seal),
+    "record": lambda world, seal: world.site.issuer.seals.record(_CLERK, seal),
+    "authorise": lambda world, seal: world.site.issuer.seals.authorise(_CHIEF, seal, SealPolicy(["FOOD"])),
+    "freeze": lambda world, seal: world.site.issuer.seals.freeze(_CLERK, seal),
+    "unfreeze": lambda world, seal: world.site.issuer.seals.unfreeze(_CHIEF, seal),
+    "report-lost": lambda world, seal: world.site.issuer.seals.report_lost(_CLERK, seal),
+    "revoke": lambda world, seal: world.site.issuer.seals.revoke(_CHIEF, seal),
 }
 
 
@@ -294,7 +294,7 @@ class SealLives(RuleBasedStateMachine):
         seal = f"new-{len(self.states)}"
 
         def act(world: World) -> None:
-            world.service.seals.apply(
+            world.site.issuer.seals.apply(
                 _CLERK, seal, "chuncheng-market", Suite.P256_SHA256, second_line=f"{len(self.states)}号"
             )
 
@@ -308,7 +308,7 @@ class SealLives(RuleBasedStateMachine):
         seal = sorted(self.states)[which % len(self.states)]
         before, after = self.states[seal], _SEAL_AFTER.get((self.states[seal], name))
         outcome = self.service.tries(lambda world: _ON_SEALS[name](world, seal), death)
-        registry = self.service.world.service.seals.registry
+        registry = self.service.world.site.issuer.seals.registry
         steps = [each.act.value for each in registry.history(seal)]
         if outcome == "died":
             happened = len(steps) > len(self.history[seal])
@@ -339,7 +339,7 @@ class SealLives(RuleBasedStateMachine):
     def every_step_is_in_the_ledger_once(self) -> None:
         if not getattr(self, "states", None):
             return
-        registry = self.service.world.service.seals.registry
+        registry = self.service.world.site.issuer.seals.registry
         for seal in self.states:
             entries = [each.entry_seq for each in registry.history(seal)]
             assert None not in entries
@@ -403,7 +403,7 @@ class OperationLives(RuleBasedStateMachine):
 
     @property
     def _operations(self) -> Operations:
-        return self.service.world.service.statuses.operations
+        return self.service.world.site.issuer.statuses.operations
 
     @property
     def _probe(self) -> _Probe:

@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
+from issuer import opening as issuer_opening
+from ledger import opening as ledger_opening
 from ledger import standing
 from ledger.statekey import StateKey
 from support.world import World, make_world
-from trust.app import compose
 from trust.sandbox.workers import Sandbox
 from trust.storage.sql import Database
 
@@ -82,8 +83,8 @@ class _NoGuard:
 def make_folder_of_0008(folder: Path, sandbox: Sandbox, fill: Any) -> None:
     """`fill` is given the world, and puts into it what shall be in the old folder."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compose, "RegisterGuard", _NoGuard)
-        patch.setattr(compose, "StateKey", lambda key: StateKey(None))
+        patch.setattr(issuer_opening, "RegisterGuard", _NoGuard)
+        patch.setattr(ledger_opening, "StateKey", lambda key: StateKey(None))
         patch.setattr(Database, "guard", property(lambda self: None, lambda self, guard: None), raising=False)
         world: World = make_world(folder, sandbox=sandbox)
         try:

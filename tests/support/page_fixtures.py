@@ -20,7 +20,7 @@ from trust.sandbox.workers import Sandbox
 def pages_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = make_world(tmp_path_factory.mktemp("pages"))
     yield world
-    world.service.close()
+    world.site.close()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ class Browser:
         self._portal = portal
         self._client = httpx.AsyncClient(
             transport=httpx.ASGITransport(world.app, raise_app_exceptions=False),
-            base_url=f"https://{world.service.settings.host}",
+            base_url=f"https://{world.site.settings.host}",
             headers={"Accept-Language": language, "Accept": "text/html"},
             follow_redirects=True,
         )

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from issuer.ecertificates.issuing import Outcome
 from issuer.presenting.presenting import Level
 from keys.suites import Suite
-from trust.app.compose import Service, open_service
+from trust.app.compose import Site, open_site
 from trust.app.settings import read_settings
 from trust.app.site import create_app
 from trust.model.actor import OPERATOR
@@ -36,7 +36,7 @@ PERSON = "阿依古丽·买买提"
 
 @dataclass(frozen=True, slots=True)
 class World:
-    service: Service
+    site: Site
     access: Access
     valid: IssuedECertificate
     suspended: IssuedECertificate
@@ -47,15 +47,17 @@ class World:
 
     @property
     def app(self) -> FastAPI:
-        return create_app(self.service)
+        return create_app(self.site)
 
     def pdf(self, issued: IssuedECertificate) -> bytes:
-        return self.service.issuing.issued_file(issued.pid)
+        return self.site.issuer.issuing.issued_file(issued.pid)
 
     def live_code(self, level: Level = Level.MASKED, purpose: str = "窗口办事") -> str:
         """A fresh live code of the valid licence."""
-        presentation = self.service.presenting.start(OPERATOR, self.valid.pid, purpose=purpose, level=level)
-        return self.service.presenting.code(presentation, self.service.clock.now())[0]
+        presentation = self.site.issuer.presenting.start(
+            OPERATOR, self.valid.pid, purpose=purpose, level=level
+        )
+        return self.site.issuer.presenting.code(presentation, self.site.clock.now())[0]
 
 
 def make_world(folder: Path, host: str = "") -> World:
@@ -65,8 +67,8 @@ def make_world(folder: Path, host: str = "") -> World:
         settings = replace(settings, host=host, base_url=f"http://{host}", origin=f"{host}/ledger")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        service = open_service(settings, create=True)
-    access = open_access(service.database, service.clock, SystemEntropy(), service.access.trail)
+        site = open_site(settings, create=True)
+    access = open_access(site.stores.register, site.clock, SystemEntropy(), site.admin.access.trail)
     functions = ("market-regulation",)
     authority = IssuingAuthority(
         "cc-scjg",
@@ -75,24 +77,28 @@ def make_world(folder: Path, host: str = "") -> World:
         "Chuncheng Market Regulation Bureau",
         functions,
     )
-    service.authorities.add(OPERATOR, authority)
-    service.seals.make(OPERATOR, "cc-scjg-p256", "cc-scjg", Suite.P256_SHA256, second_line="行政许可专用章")
+    site.issuer.authorities.add(OPERATOR, authority)
+    site.issuer.seals.make(
+        OPERATOR, "cc-scjg-p256", "cc-scjg", Suite.P256_SHA256, second_line="行政许可专用章"
+    )
     holder = _uscc("91530100", "MA6K4T0X")
     other = _uscc("91530100", "MA6K4T1X")
     numbers = {"valid": (1, holder), "suspended": (2, holder), "revoked": (3, holder), "others": (4, other)}
-    since = service.clock.now().date() - timedelta(days=30)
+    since = site.clock.now().date() - timedelta(days=30)
     applications = [
         Application("FOOD", "cc-scjg", _fields(number, code, since), "cc-scjg-p256")
         for number, code in numbers.values()
     ]
-    outcomes = service.issuing.issue(OPERATOR, applications)
+    outcomes = site.issuer.issuing.issue(OPERATOR, applications)
     issued = {name: _issued(outcome) for name, outcome in zip(numbers, outcomes, strict=True)}
-    service.statuses.change(OPERATOR, issued["suspended"].pid, StatusAct.SUSPEND, reason="调查")
-    service.statuses.change(OPERATOR, issued["revoked"].pid, StatusAct.REVOKE, reason="penalty")
+    site.issuer.statuses.change(OPERATOR, issued["suspended"].pid, StatusAct.SUSPEND, reason="调查")
+    site.issuer.statuses.change(OPERATOR, issued["revoked"].pid, StatusAct.REVOKE, reason="penalty")
     return World(
-        service=service,
+        site=site,
         access=access,
-        holder_ref=service.issuing.reserving.holder_ref(Holder(HOLDER_NAME, holder, CodeType.USCC, on=since)),
+        holder_ref=site.issuer.issuing.reserving.holder_ref(
+            Holder(HOLDER_NAME, holder, CodeType.USCC, on=since)
+        ),
         desk_key=access.clients.create_api_key(
             OPERATOR, DESK, authority_id="cc-scjg", scopes=["desk"], days=30
         ),
@@ -102,7 +108,7 @@ def make_world(folder: Path, host: str = "") -> World:
 
 def issue_doctor(world: World) -> IssuedECertificate:
     """A licence with a photograph, of a department of its own."""
-    world.service.authorities.add(
+    world.site.issuer.authorities.add(
         OPERATOR,
         IssuingAuthority(
             "cc-wjw",
@@ -112,8 +118,8 @@ def issue_doctor(world: World) -> IssuedECertificate:
             ("health",),
         ),
     )
-    world.service.seals.make(OPERATOR, "cc-wjw-p256", "cc-wjw", Suite.P256_SHA256)
-    since = (world.service.clock.now().date() - timedelta(days=30)).isoformat()
+    world.site.issuer.seals.make(OPERATOR, "cc-wjw-p256", "cc-wjw", Suite.P256_SHA256)
+    since = (world.site.clock.now().date() - timedelta(days=30)).isoformat()
     fields: dict[str, str | list[str]] = {
         "licence_number": "141530100000123",
         "holder_name": "张样本",
@@ -131,7 +137,7 @@ def issue_doctor(world: World) -> IssuedECertificate:
         "photo": "doctor.jpg",
         "issued_on": since,
     }
-    (outcome,) = world.service.issuing.issue(
+    (outcome,) = world.site.issuer.issuing.issue(
         OPERATOR, [Application("MEDPR", "cc-wjw", fields, "cc-wjw-p256", photo=portrait())]
     )
     return _issued(outcome)

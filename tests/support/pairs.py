@@ -44,7 +44,7 @@ class Subject:
 
 def _change(act: StatusAct, reason: str) -> Callable[[World, Subject], None]:
     def change(world: World, subject: Subject) -> None:
-        world.service.statuses.change(OPERATOR, subject.pid, act, reason=reason)
+        world.site.issuer.statuses.change(OPERATOR, subject.pid, act, reason=reason)
 
     return change
 
@@ -57,7 +57,7 @@ def _issue(world: World, subject: Subject) -> None:
 
 def _replace(world: World, subject: Subject) -> None:
     application = world.application(subject.number, seal=SEAL, premises="云岭省春城市示例路12号")
-    outcome = world.service.statuses.replace(
+    outcome = world.site.issuer.statuses.replace(
         OPERATOR, subject.pid, replace(application, replaces=subject.pid), reason="moved"
     )
     if outcome.error is not None:
@@ -65,19 +65,19 @@ def _replace(world: World, subject: Subject) -> None:
 
 
 def _erase(world: World, subject: Subject) -> None:
-    world.service.erasing.erase(
+    world.site.issuer.erasing.erase(
         OPERATOR, subject.pid, basis="court-order", requested_by="clerk", approved_by="chief"
     )
 
 
 def _archive(world: World, subject: Subject) -> None:
-    (renewal,) = world.service.archiving.renew(OPERATOR, [subject.pid])
+    (renewal,) = world.site.issuer.archiving.renew(OPERATOR, [subject.pid])
     if renewal.error is not None:
         raise renewal.error
 
 
 def _reseal(world: World, subject: Subject) -> None:
-    (result,) = world.service.resealing.reseal(OPERATOR, [subject.pid], SEAL, OTHER_SEAL)
+    (result,) = world.site.issuer.resealing.reseal(OPERATOR, [subject.pid], SEAL, OTHER_SEAL)
     if result.error is not None:
         raise result.error
 
@@ -120,7 +120,7 @@ def act_on(world: World, act: str, subject: Subject) -> str:
 
 def go_round(world: World) -> str:
     """One turn of the keeper's rounds; what went wrong in it, if anything."""
-    for resume in world.service.keeper.resume:
+    for resume in world.site.keeper.resume:
         try:
             resume()
         except TrustError as exc:
@@ -150,9 +150,9 @@ def at_once(world: World, acts: tuple[str, ...], subject: Subject) -> list[str]:
 
 def contradictions(world: World, subject: Subject) -> list[str]:
     """What does not agree about the certificate and the versions that replace it, once everything is done."""
-    service, found = world.service, []
+    site, found = world.site, []
     operation, certificate = tables.table_of(OperationRow), tables.table_of(ECertificateRow)
-    with service.database.read() as connection:
+    with site.stores.register.read() as connection:
         rows = [connection.execute(sa.select(certificate).where(certificate.c.pid == subject.pid)).one()]
         while newer := connection.execute(
             sa.select(certificate).where(certificate.c.replaces_id == rows[-1].id)
@@ -171,7 +171,7 @@ def contradictions(world: World, subject: Subject) -> list[str]:
                 f"the {each.kind} is not done" for each in acts if not each.done or each.entry_seq is None
             ]
             entries = [
-                service.log.proven_entry(each.entry_seq) for each in acts if each.entry_seq is not None
+                site.ledger.log.proven_entry(each.entry_seq) for each in acts if each.entry_seq is not None
             ]
             if sorted(entry.kind.name for entry in entries) != sorted(each.kind for each in acts):
                 found.append("the ledger says otherwise")
@@ -179,7 +179,7 @@ def contradictions(world: World, subject: Subject) -> list[str]:
                 found += _left_of(connection, row.id)
             else:
                 ref = ecertificate_ref(bytes(row.pid), bytes(row.ref_salt))
-                if not service.guard.is_status_of(ref, dict(row._mapping)):
+                if not site.register.guard.is_status_of(ref, dict(row._mapping)):
                     found.append("its status is not that of the ledger")
                 in_force += row.status in ("VALID", "SUSPENDED")
             kinds = [entry.kind for entry in entries]

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from support.world import START, StoppedClock, World
-from trust.app.compose import open_service
+from trust.app.compose import open_site
 from trust.app.settings import Settings
 from trust.sandbox.workers import Sandbox
 
 
 @dataclass
-class Site:
+class CopiedSite:
     """A service that is opened, closed, copied and restored."""
 
     folder: Path
@@ -23,8 +23,8 @@ class Site:
     world: World | None = None
 
     def open(self) -> World:
-        service = open_service(self.settings, clock=self.clock, sandbox=self.sandbox)
-        self.world = World(service, self.clock, self.folder)
+        site = open_site(self.settings, clock=self.clock, sandbox=self.sandbox)
+        self.world = World(site, self.clock, self.folder)
         return self.world
 
     def close(self) -> None:

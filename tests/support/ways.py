@@ -36,6 +36,7 @@ WAYS = tuple(SEALING)
 
 def sealing(world: World, way: str | SealsPages) -> World:
     """The same service, in which every page is sealed this way. What is made with it is the given world's too."""
-    issuing, seal_page = world.service.issuing, SEALING[way] if isinstance(way, str) else way
+    issuing, seal_page = world.site.issuer.issuing, SEALING[way] if isinstance(way, str) else way
     issuing = replace(issuing, stamping=replace(issuing.stamping, seal_page=seal_page))
-    return replace(world, service=replace(world.service, issuing=issuing))
+    issuer = replace(world.site.issuer, issuing=issuing)
+    return replace(world, site=replace(world.site, issuer=issuer))

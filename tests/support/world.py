@@ -13,13 +13,14 @@ from issuer.ecertificates.records import read_records
 from issuer.operations.model import LEASE
 from keys.suites import Suite
 from trust.app import samples
-from trust.app.compose import Service, open_service
+from trust.app.compose import Site, open_site
 from trust.app.settings import Settings
 from trust.encoding.plain_zip import encode_zip
 from trust.model.actor import OPERATOR, operator
 from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
 from trust.model.report import Report
 from trust.model.seal import SealShape
+from trust.sandbox.lanes import Lane
 from trust.sandbox.workers import Sandbox
 from verifier.checks.verifying import Verifier
 from verifier.evidence.bundle import evidence_from_bundle
@@ -81,7 +82,7 @@ class StoppedClock:
 
 @dataclass
 class World:
-    service: Service
+    site: Site
     clock: StoppedClock
     folder: Path
     market: IssuingAuthority = MARKET
@@ -89,7 +90,7 @@ class World:
 
     def add_name_seal(self) -> None:
         """`NAME_SEAL`, a person's, beside the seals of `MARKET`."""
-        seals = self.service.seals
+        seals = self.site.issuer.seals
         seals.apply(
             operator("clerk"),
             NAME_SEAL,
@@ -108,7 +109,7 @@ class World:
         self.clock.advance(seconds=LEASE.total_seconds() + 1)
 
     def close(self) -> None:
-        self.service.close()
+        self.site.close()
 
     def application(self, number: int = 1, *, seal: str | None = None, **changes: str) -> Application:
         today = (self.clock.at - timedelta(days=1)).date().isoformat()
@@ -118,24 +119,26 @@ class World:
 
     def sample_applications(self, short: str) -> list[Application]:
         """For every sample record of a type; its authority and a seal of it are there afterwards."""
-        service, folder = self.service, samples.find_samples()
+        site, folder = self.site, samples.find_samples()
         name, authority = next(
             (name, authority) for kind, name, authority in samples.RECORDS if kind == short
         )
         for sample in samples.read_authorities(folder):
             if sample.authority.authority_id == authority:
-                service.authorities.add(OPERATOR, sample.authority)
-                if authority not in {seal.authority_id for seal in service.seals.registry.list()}:
-                    service.seals.make(OPERATOR, f"{authority}-sm2", authority, sample.suite)
-        seal = next(seal.seal_id for seal in service.seals.registry.list() if seal.authority_id == authority)
+                site.issuer.authorities.add(OPERATOR, sample.authority)
+                if authority not in {seal.authority_id for seal in site.issuer.seals.registry.list()}:
+                    site.issuer.seals.make(OPERATOR, f"{authority}-sm2", authority, sample.suite)
+        seal = next(
+            seal.seal_id for seal in site.issuer.seals.registry.list() if seal.authority_id == authority
+        )
         profile = load_profile(short)
         return [
-            service.applying.application_from(record, profile, authority=authority, seal=seal)
+            site.issuer.applying.application_from(record, profile, authority=authority, seal=seal)
             for record in read_records(folder / name, profile)
         ]
 
     def try_issue(self, *applications: Application) -> list[Outcome]:
-        return self.service.issuing.issue(OPERATOR, list(applications))
+        return self.site.issuer.issuing.issue(OPERATOR, list(applications))
 
     def issue(
         self, number: int = 1, *, suite: str = "sm2", **changes: str
@@ -146,32 +149,36 @@ class World:
         )
         assert outcome.error is None, outcome.error
         assert outcome.issued is not None
-        return outcome.issued, self.service.issuing.issued_file(outcome.issued.pid)
+        return outcome.issued, self.site.issuer.issuing.issued_file(outcome.issued.pid)
 
     def verify(self, given: bytes | str, *, verifier: str = "", at: datetime | None = None) -> Report:
         at = at or self.clock.now()
-        evidence = self.service.evidence(at)
+        evidence = self.site.verifier.checking.online.gather(at)
         if isinstance(given, str):
-            return self.service.verifier.verify_text(given, evidence, at, verifier=verifier)
-        return self.service.verifier.verify_bytes(given, evidence, at, verifier=verifier)
+            return self.site.verifier.checking.verifiers[Lane.MACHINE].verify_text(
+                given, evidence, at, verifier=verifier
+            )
+        return self.site.verifier.checking.verifiers[Lane.MACHINE].verify_bytes(
+            given, evidence, at, verifier=verifier
+        )
 
     def bundle(self) -> Path:
         """A fresh offline bundle."""
         self._bundles.append(1)
         folder = self.folder / f"bundle-{len(self._bundles)}"
-        members = self.service.member_bundles.files()
-        self.service.publishing.write_bundle(folder, self.clock.now(), members)
+        members = self.site.verifier.member_bundles.files()
+        self.site.issuer.publishing.write_bundle(folder, self.clock.now(), members)
         return folder
 
     def packed_bundle(self) -> bytes:
         """The same as one zip file, as others fetch it."""
-        files = self.service.publishing.bundle(self.clock.now())
-        return encode_zip(files | self.service.member_bundles.files())
+        files = self.site.issuer.publishing.bundle(self.clock.now())
+        return encode_zip(files | self.site.verifier.member_bundles.files())
 
     def verify_offline(self, given: bytes | str, bundle: Path, *, at: datetime | None = None) -> Report:
         at = at or self.clock.now()
         evidence = evidence_from_bundle(bundle, at)
-        verifier = Verifier(self.service.sandbox, live=None)
+        verifier = Verifier(self.site.sandboxes.of[Lane.MACHINE], live=None)
         if isinstance(given, str):
             return verifier.verify_text(given, evidence, at)
         return verifier.verify_bytes(given, evidence, at)
@@ -211,19 +218,19 @@ def make_world(
     """Opens the service in `folder`, making what is missing. `at` is when its clock stands still first."""
     clock = StoppedClock(at)
     settings = settings_at(folder, database_url=database_url, lock_url=lock_url)
-    service = open_service(settings, create=True, clock=clock, sandbox=sandbox)
-    if service.seals.registry.list():
+    site = open_site(settings, create=True, clock=clock, sandbox=sandbox)
+    if site.issuer.seals.registry.list():
         # A copy of a template, or opened again: making seals draws them first, which takes its time.
-        return World(service, clock, folder)
+        return World(site, clock, folder)
     for authority in (MARKET, TRANSPORT):
-        service.authorities.add(OPERATOR, authority)
+        site.issuer.authorities.add(OPERATOR, authority)
     for suite in (Suite.SM2_SM3, Suite.RSA3072_SHA256, Suite.P256_SHA256):
         name = suite.value.split("-")[0].lower()
-        service.seals.make(
+        site.issuer.seals.make(
             OPERATOR, f"chuncheng-market-{name}", MARKET.authority_id, suite, second_line="行政许可专用章"
         )
-    service.seals.make(OPERATOR, "yunling-transport-sm2", TRANSPORT.authority_id, Suite.SM2_SM3)
-    return World(service, clock, folder)
+    site.issuer.seals.make(OPERATOR, "yunling-transport-sm2", TRANSPORT.authority_id, Suite.SM2_SM3)
+    return World(site, clock, folder)
 
 
 def make_neighbour(
@@ -231,12 +238,12 @@ def make_neighbour(
 ) -> World:
     """Another deployment: another city's service, with one department and one seal."""
     clock = StoppedClock(at)
-    service = open_service(settings_at(folder, host=host), create=True, clock=clock, sandbox=sandbox)
-    if service.seals.registry.list():
-        return World(service, clock, folder, JINCHUAN)  # a copy of a template
-    service.authorities.add(OPERATOR, JINCHUAN)
-    service.seals.make(OPERATOR, f"{JINCHUAN.authority_id}-sm2", JINCHUAN.authority_id, Suite.SM2_SM3)
-    return World(service, clock, folder, JINCHUAN)
+    site = open_site(settings_at(folder, host=host), create=True, clock=clock, sandbox=sandbox)
+    if site.issuer.seals.registry.list():
+        return World(site, clock, folder, JINCHUAN)  # a copy of a template
+    site.issuer.authorities.add(OPERATOR, JINCHUAN)
+    site.issuer.seals.make(OPERATOR, f"{JINCHUAN.authority_id}-sm2", JINCHUAN.authority_id, Suite.SM2_SM3)
+    return World(site, clock, folder, JINCHUAN)
 
 
 def world_in(template: Path, folder: Path, sandbox: Sandbox) -> World:

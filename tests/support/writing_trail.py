@@ -16,9 +16,9 @@ from trust.model.actor import SYSTEM
 def main(folder: str, database: str, lock: str, count: str) -> None:
     world = make_world(Path(folder), database_url=database, lock_url=lock)
     for number in range(int(count)):
-        world.service.access.trail.note(SYSTEM.ref, Act("probe", str(number)))
+        world.site.admin.access.trail.note(SYSTEM.ref, Act("probe", str(number)))
         if number % 20 == 0:
-            world.service.sealer.seal()
+            world.site.admin.sealer.seal()
     world.close()
 
 

@@ -305,7 +305,7 @@ def test_resume_finishes_what_was_interrupted(cli: Cli) -> None:
     from support.world import make_world
 
     world = make_world(cli.data)
-    issuing, before = world.service.issuing, world.service.log.size
+    issuing, before = world.site.issuer.issuing, world.site.ledger.log.size
     issuing.reserving.reserve(issuing.check(OPERATOR, world.application(1)))
     issuing.stamping.seal(issuing.reserving.reserve(issuing.check(OPERATOR, world.application(2))))
     world.close()

@@ -54,9 +54,9 @@ def exported(
 def archived(world: World, number: int) -> Exported:
     issued, _ = world.issue(number)
     world.clock.advance(days=1)
-    (renewal,) = world.service.archiving.renew(OPERATOR, [issued.pid])
+    (renewal,) = world.site.issuer.archiving.renew(OPERATOR, [issued.pid])
     assert renewal.error is None
-    return world.service.export_package(OPERATOR, issued.identifier)
+    return world.site.packages.export_package(OPERATOR, issued.identifier)
 
 
 @pytest.fixture
@@ -267,9 +267,9 @@ def test_what_is_no_package_is_refused_before_it_is_opened(data: bytes) -> None:
 
 def test_a_revoked_licence_is_as_good_a_record_as_any(world: World) -> None:
     issued, _ = world.issue()
-    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
+    world.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
     world.clock.advance(seconds=10)
-    made = world.service.export_package(OPERATOR, issued.identifier)
+    made = world.site.packages.export_package(OPERATOR, issued.identifier)
     only(made.checked, {})
     assert (made.checked.report.verdict, made.checked.report.code) == (Verdict.FAILED, "REVOKED")
     assert made.later_versions == 0

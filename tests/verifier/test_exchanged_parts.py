@@ -74,7 +74,7 @@ def test_the_proof_can_be_exchanged_for_a_later_one_of_the_same_entry(world: Wor
         world.issue(number)
     bundle = world.bundle()
     own = decode_receipt(_receipt_of(pdf))
-    later = format_receipt(world.service.log.prove(issued.entry_seq))
+    later = format_receipt(world.site.ledger.log.prove(issued.entry_seq))
     assert later != own.proof
     exchanged = reframed(pdf, "SM2-SM3", receipt=encode_receipt(replace(own, proof=later)))
     before, after = world.verify_offline(pdf, bundle), world.verify_offline(exchanged, bundle)
@@ -90,7 +90,7 @@ def test_the_proof_of_another_entry_is_none(world: World) -> None:
     _, pdf = world.issue(1)
     other, _ = world.issue(2)
     own = decode_receipt(_receipt_of(pdf))
-    spliced = encode_receipt(replace(own, proof=format_receipt(world.service.log.prove(other.entry_seq))))
+    spliced = encode_receipt(replace(own, proof=format_receipt(world.site.ledger.log.prove(other.entry_seq))))
     report = world.verify_offline(reframed(pdf, "SM2-SM3", receipt=spliced), world.bundle())
     assert (report.verdict, report.code) == (Verdict.FAILED, "LEDGER_MISMATCH")
     assert next(f.check for f in report.findings if f.result.value == "FAILED") == "ledger.receipt"
@@ -100,7 +100,7 @@ def test_a_checkpoint_that_the_log_did_not_sign_proves_nothing(world: World) -> 
     issued, pdf = world.issue(1)
     world.issue(2)
     own = decode_receipt(_receipt_of(pdf))
-    later = format_receipt(world.service.log.prove(issued.entry_seq))
+    later = format_receipt(world.site.ledger.log.prove(issued.entry_seq))
     note, own_note = later.partition("\n\n")[2], own.proof.partition("\n\n")[2]
     mixed = later.replace(note, note.partition("\n\n")[0] + "\n\n" + own_note.partition("\n\n")[2])
     assert mixed not in (later, own.proof)

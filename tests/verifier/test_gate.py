@@ -379,9 +379,9 @@ def test_a_second_seal_is_refused(given: Given) -> None:
 
     from issuer.sealing.pdf import _FrameSigner
 
-    service = given.world.service
-    seal = service.seals.using.open(service.seals.registry.get("chuncheng-market-rsa3072"))
-    tsa = service.pki.time_stamp_authority(Suite.RSA3072_SHA256)
+    site = given.world.site
+    seal = site.issuer.seals.using.open(site.issuer.seals.registry.get("chuncheng-market-rsa3072"))
+    tsa = site.issuer.pki.time_stamp_authority(Suite.RSA3072_SHA256)
     meta = signers.PdfSignatureMetadata(field_name="Seal2", md_algorithm="sha256")
     writer = IncrementalPdfFileWriter(io.BytesIO(given.pdf))
 
@@ -456,7 +456,7 @@ def test_the_whole_cms_of_another_licence_is_refused(given: Given) -> None:
 def test_a_licence_that_was_sealed_and_never_recorded_is_not_in_the_ledger(given: Given) -> None:
     from issuer.ecertificates import sql
 
-    with given.world.service.database.read() as connection:
+    with given.world.site.stores.register.read() as connection:
         row = sql.get_ecertificate(connection, pid=given.issued.pid)
         sealed = sql.get_document(connection, row.id or 0, "sealed")
     assert given.blame(sealed) == ("ledger.receipt", "NOT_IN_LEDGER")
@@ -466,7 +466,7 @@ class Impostor:
     """A CA, a seal and a time-stamp authority of an attacker's own, with the very names of ours."""
 
     def __init__(self, given: Given, folder: Path) -> None:
-        service = given.world.service
+        site = given.world.site
         keys = FileKeyProvider(folder, lambda: b"evil", kdf_rounds=10)
 
         def key(purpose: KeyPurpose) -> SigningKey:
@@ -479,9 +479,9 @@ class Impostor:
             name = x509.Certificate.load(der).subject.native
             return Subject(name["common_name"], name["organization_name"])
 
-        real = service.seals.using.open(service.seals.registry.get("chuncheng-market-sm2"))
-        real_tsa = service.pki.time_stamp_authority(Suite.SM2_SM3)
-        root = bytes(service.pki.ca("seal-root-SM2-SM3").cert)
+        real = site.issuer.seals.using.open(site.issuer.seals.registry.get("chuncheng-market-sm2"))
+        real_tsa = site.issuer.pki.time_stamp_authority(Suite.SM2_SM3)
+        root = bytes(site.issuer.pki.ca("seal-root-SM2-SM3").cert)
         term: dict[str, Any] = {
             "not_before": START - timedelta(days=9),
             "not_after": START + timedelta(days=900),
@@ -529,23 +529,23 @@ def test_a_seal_under_a_ca_of_the_same_name_is_of_an_unknown_issuer(given: Given
 def test_a_time_stamp_of_an_authority_of_the_same_name_is_not_believed(
     given: Given, impostor: Impostor
 ) -> None:
-    service = given.world.service
-    real = service.seals.using.open(service.seals.registry.get("chuncheng-market-sm2"))
+    site = given.world.site
+    real = site.issuer.seals.using.open(site.issuer.seals.registry.get("chuncheng-market-sm2"))
     assert given.blame(forged(given, real, impostor.tsa)) == ("seal.signature", "UNKNOWN_TIME_STAMP")
 
 
 def test_the_real_seal_on_another_page_has_no_receipt_of_its_own(given: Given) -> None:
-    service = given.world.service
-    real = service.seals.using.open(service.seals.registry.get("chuncheng-market-sm2"))
-    tsa = service.pki.time_stamp_authority(Suite.SM2_SM3)
+    site = given.world.site
+    real = site.issuer.seals.using.open(site.issuer.seals.registry.get("chuncheng-market-sm2"))
+    tsa = site.issuer.pki.time_stamp_authority(Suite.SM2_SM3)
     assert given.blame(forged(given, real, tsa)) == ("ledger.receipt", "LEDGER_MISMATCH")
 
 
 def test_the_page_must_show_the_picture_that_the_seal_data_holds(given: Given) -> None:
     """The key is the right one and everything is signed, but the page shows another body's seal."""
-    service = given.world.service
-    real = service.seals.using.open(service.seals.registry.get("chuncheng-market-sm2"))
-    tsa = service.pki.time_stamp_authority(Suite.SM2_SM3)
+    site = given.world.site
+    real = site.issuer.seals.using.open(site.issuer.seals.registry.get("chuncheng-market-sm2"))
+    tsa = site.issuer.pki.time_stamp_authority(Suite.SM2_SM3)
     other = replace(real, picture_pdf=seal_pdf(round_seal("春城市交通运输局", "行政许可专用章")))
     with_other = forged(given, other, tsa)
     assert given.blame(with_other) == ("seal.picture", "SEAL_PICTURE_DIFFERS")
@@ -611,10 +611,10 @@ def test_seal_data_that_is_not_the_seals_own_is_refused(
     given: Given, impostor: Impostor, change: str, code: str
 ) -> None:
     """Everything about the signature is right; only the seal data inside it is spoilt."""
-    service = given.world.service
-    found = service.seals.registry.get("chuncheng-market-sm2")
-    real = service.seals.using.open(found)
-    maker_key, maker_cert = service.pki.seal_maker(Suite.SM2_SM3)
+    site = given.world.site
+    found = site.issuer.seals.registry.get("chuncheng-market-sm2")
+    real = site.issuer.seals.using.open(found)
+    maker_key, maker_cert = site.issuer.pki.seal_maker(Suite.SM2_SM3)
     made: dict[str, Any] = {
         "seal_id": found.seal_id,
         "seal_type": SealType.BUSINESS,
@@ -629,8 +629,8 @@ def test_seal_data_that_is_not_the_seals_own_is_refused(
     }
     match change:
         case "of another seal":
-            other = service.seals.registry.get("yunling-transport-sm2")
-            seal_data = service.seals.using.open(other).seal_data
+            other = site.issuer.seals.registry.get("yunling-transport-sm2")
+            seal_data = site.issuer.seals.using.open(other).seal_data
         case "another name":
             seal_data = make_seal_data(**(made | {"name": "春城市交通运输局"}))
         case "another id":
@@ -638,7 +638,7 @@ def test_seal_data_that_is_not_the_seals_own_is_refused(
         case "made by itself":
             seal_data = make_seal_data(**(made | {"maker_key": real.key, "maker_cert": real.certs[0]}))
         case "made by another under the root":
-            pki = service.pki
+            pki = site.issuer.pki
             root_key = pki.keys.open(pki.ca("seal-root-SM2-SM3").key_id, KeyPurpose.ROOT_CA)
             cert = make_x509_cert(
                 Profile.SEAL_MAKER,
@@ -663,7 +663,7 @@ def test_seal_data_that_is_not_the_seals_own_is_refused(
             )
         case _:
             seal_data = b"\x30\x00"
-    tsa = service.pki.time_stamp_authority(Suite.SM2_SM3)
+    tsa = site.issuer.pki.time_stamp_authority(Suite.SM2_SM3)
     spoilt = forged(given, replace(real, seal_data=seal_data), tsa)
     assert given.blame(spoilt) == ("seal.data", code)
 
@@ -672,8 +672,8 @@ def test_the_seal_data_on_a_licence_passes_the_standards_own_checks(given: Given
     """Read back out of the file, judged as a foreign system would: by the structure and the chains alone."""
     signed = cms.ContentInfo.load(check_gap(given.pdf).cms)["content"]["signer_infos"][0]["signed_attrs"]
     (value,) = (a["values"][0].dump() for a in signed if a["type"].dotted == SEAL_DATA_OID)
-    root = bytes(given.world.service.pki.ca("seal-root-SM2-SM3").cert)
-    trust = ChainTrust((root,), (), tuple(der for _, der, _ in given.world.service.pki.crls(START)))
+    root = bytes(given.world.site.issuer.pki.ca("seal-root-SM2-SM3").cert)
+    trust = ChainTrust((root,), (), tuple(der for _, der, _ in given.world.site.issuer.pki.crls(START)))
     judged = judge_seal(value, SealDataTrust(trust, trust, trust), at=START)
     assert [finding.result for finding in judged.findings] == [Result.PASSED] * 4
     assert judged.seal is not None

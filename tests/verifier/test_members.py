@@ -40,6 +40,7 @@ from trust.model.errors import (
 )
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
+from trust.sandbox.lanes import Lane
 from trust.sandbox.workers import Sandbox
 from verifier.checks.verifying import Verifier
 from verifier.evidence.bundle import evidence_from_bundle, read_roots, unpack_bundle
@@ -60,13 +61,13 @@ class Two:
     other: World
 
     def proposal(self, **changes: Any) -> Proposal:
-        roots = [root_fingerprint(root) for root in self.other.service.publishing.roots()]
+        roots = [root_fingerprint(root) for root in self.other.site.issuer.publishing.roots()]
         base = Proposal("jinchuan", "锦川电子证照平台", "Jinchuan e-certificates", roots)
         return replace(base, **changes)
 
     def join(self, *, is_new: bool = True, **changes: Any) -> TrustedMember:
         packed = self.other.packed_bundle()
-        return self.own.service.member_bundles.propose(
+        return self.own.site.verifier.member_bundles.propose(
             OPERATOR, self.proposal(**changes), packed, is_new=is_new
         )
 
@@ -105,7 +106,7 @@ def two(template_folder: Path, neighbour_template: Path, tmp_path: Path, sandbox
 
 def cases_of(other: World) -> dict[str, tuple[Shown, datetime, tuple[Verdict, str], tuple[Verdict, str]]]:
     """What happened: how it is shown, when it is judged, the verdict on the file and on its code."""
-    statuses = other.service.statuses
+    statuses = other.site.issuer.statuses
     _, valid = other.issue(1)
     suspended, suspended_pdf = other.issue(2)
     revoked, revoked_pdf = other.issue(3)
@@ -136,7 +137,7 @@ def test_what_a_member_issues_is_judged_as_ours_is(two: Two) -> None:
     assert {two.verdict(each.file) for each, *_ in cases.values()} <= {UNKNOWN, (Verdict.FAILED, "ALTERED")}
     assert {two.verdict(each.code) for each, *_ in cases.values()} == {(Verdict.INDETERMINATE, "NOT_OURS")}
     two.join()
-    with TestClient(create_app(two.own.service)) as client:
+    with TestClient(create_app(two.own.site)) as client:
         for name, (given, at, of_file, of_code) in cases.items():
             for form, expected in (("file", of_file), ("code", of_code), ("picture", of_code)):
                 online, offline = two.judge(given.as_(form), at)
@@ -164,30 +165,30 @@ def test_whose_it_is_is_said_and_a_report_of_it_can_be_repeated(two: Two) -> Non
     )
     assert online.freshness is not None
     assert not online.freshness.online
-    with TestClient(create_app(two.own.service)) as client:
+    with TestClient(create_app(two.own.site)) as client:
         filed = client.post("/api/v1/verifications", files={"file": ("x.pdf", pdf)}).json()
     assert filed["verdict"] == "PASSED"
     # Then the member revokes it, its lists are renewed, and it is trusted no more: the report of then stands.
-    issued = two.other.service.issuing.issued(identifier=filed["facts"]["ecertificate"]["identifier"])
+    issued = two.other.site.issuer.issuing.issued(identifier=filed["facts"]["ecertificate"]["identifier"])
     two.put_forward(minutes=10)
-    two.other.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
-    two.own.service.member_bundles.take("jinchuan", two.other.packed_bundle())
+    two.other.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
+    two.own.site.verifier.member_bundles.take("jinchuan", two.other.packed_bundle())
     assert two.verdict(pdf) == (Verdict.FAILED, "REVOKED")
-    two.own.service.members.withdraw(OPERATOR, "jinchuan", TrustState.COMPROMISED, approved_by="second")
+    two.own.site.verifier.members.withdraw(OPERATOR, "jinchuan", TrustState.COMPROMISED, approved_by="second")
     assert two.verdict(pdf) == UNKNOWN
-    again = two.own.service.checking.repeat(OPERATOR, filed["report_code"], pdf)
+    again = two.own.site.verifier.checking.repeat(OPERATOR, filed["report_code"], pdf)
     assert again.is_same
     assert again.report.verdict is Verdict.PASSED
     # Without the member's trust list of then nothing is said.
-    kept = decode_kept_evidence(two.own.service.reporting._row(filed["report_code"]).evidence or b"")
+    kept = decode_kept_evidence(two.own.site.verifier.reporting._row(filed["report_code"]).evidence or b"")
     assert kept.member is not None
-    with two.own.service.database.write() as connection:
+    with two.own.site.stores.register.write() as connection:
         gone = connection.execute(
             sa.text("DELETE FROM kept_list WHERE sha256 = :digest"), {"digest": kept.member.trust_list}
         )
         assert gone.rowcount == 1
     with pytest.raises(EvidenceUnavailableError) as refused:
-        two.own.service.checking.repeat(OPERATOR, filed["report_code"], pdf)
+        two.own.site.verifier.checking.repeat(OPERATOR, filed["report_code"], pdf)
     assert refused.value.code == "NOT_REPEATABLE"
 
 
@@ -226,10 +227,10 @@ def test_what_was_made_before_a_member_retired_still_counts(two: Two) -> None:
     _, before = two.other.issue(1)
     two.join()
     two.put_forward(minutes=5)
-    two.own.service.members.withdraw(OPERATOR, "jinchuan", TrustState.RETIRED)
+    two.own.site.verifier.members.withdraw(OPERATOR, "jinchuan", TrustState.RETIRED)
     two.put_forward(minutes=5)
     _, after = two.other.issue(2)
-    two.own.service.member_bundles.take("jinchuan", two.other.packed_bundle())
+    two.own.site.verifier.member_bundles.take("jinchuan", two.other.packed_bundle())
     for given, expected in ((before, PASSED), (after, UNKNOWN)):
         assert two.verdict(given) == expected
         assert two.verdict(shown(given).code) == expected
@@ -238,7 +239,7 @@ def test_what_was_made_before_a_member_retired_still_counts(two: Two) -> None:
 def test_nothing_of_a_compromised_member_counts(two: Two) -> None:
     _, pdf = two.other.issue(1)
     two.join()
-    two.own.service.members.withdraw(OPERATOR, "jinchuan", TrustState.COMPROMISED, approved_by="second")
+    two.own.site.verifier.members.withdraw(OPERATOR, "jinchuan", TrustState.COMPROMISED, approved_by="second")
     assert two.verdict(pdf) == UNKNOWN
     assert two.verdict(shown(pdf).code) == UNKNOWN
     assert not any("members/" in name for name in unpack_bundle(two.own.packed_bundle()).files)
@@ -260,7 +261,7 @@ def test_lists_of_a_member_run_out(two: Two) -> None:
 def test_a_live_code_of_a_member_is_for_the_member_to_check(two: Two) -> None:
     issued, _ = two.other.issue(1)
     two.join()
-    presenting = two.other.service.presenting
+    presenting = two.other.site.issuer.presenting
     code, _ = presenting.code(
         presenting.start(OPERATOR, issued.pid, purpose="核验", level=Level.MASKED), START
     )
@@ -275,12 +276,12 @@ def test_older_lists_of_a_member_are_not_taken(two: Two) -> None:
     issued, pdf = two.other.issue(1)
     old = two.other.packed_bundle()
     two.put_forward(minutes=20)
-    two.other.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
+    two.other.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     two.join()
     assert two.verdict(pdf) == (Verdict.FAILED, "REVOKED")
     for again in (
-        lambda: two.own.service.member_bundles.take("jinchuan", old),
-        lambda: two.own.service.member_bundles.propose(OPERATOR, two.proposal(), old, is_new=False),
+        lambda: two.own.site.verifier.member_bundles.take("jinchuan", old),
+        lambda: two.own.site.verifier.member_bundles.propose(OPERATOR, two.proposal(), old, is_new=False),
     ):
         with pytest.raises(VerificationError) as refused:
             again()
@@ -295,7 +296,7 @@ def _spoilt(two: Two, change: Callable[[dict[str, bytes]], None]) -> bytes:
 
 
 def _own_list(two: Two) -> Callable[[dict[str, bytes]], None]:
-    listed = two.own.service.publishing.trust_list(START)
+    listed = two.own.site.issuer.publishing.trust_list(START)
     return lambda files: files.update({"trust-list.jws": listed})
 
 
@@ -332,13 +333,13 @@ def test_a_spoilt_bundle_is_not_taken_and_changes_nothing(two: Two, how: str) ->
     change, code = SPOILT[how]
     packed = _spoilt(two, change(two))
     with pytest.raises(TrustError) as refused:
-        two.own.service.member_bundles.propose(OPERATOR, two.proposal(), packed, is_new=True)
+        two.own.site.verifier.member_bundles.propose(OPERATOR, two.proposal(), packed, is_new=True)
     assert refused.value.code == code
-    assert two.own.service.members.list() == []
+    assert two.own.site.verifier.members.list() == []
     two.join()
     if how != "no roots":  # which are in the entry by now
         with pytest.raises(TrustError) as refused:
-            two.own.service.member_bundles.take("jinchuan", packed)
+            two.own.site.verifier.member_bundles.take("jinchuan", packed)
         assert refused.value.code == code
     assert two.verdict(pdf) == PASSED
 
@@ -368,19 +369,19 @@ def test_an_entry_that_would_confuse_is_refused(two: Two) -> None:
     with pytest.raises(Malformed, match="has this root"):
         two.join(member_id="another")
     with pytest.raises(NotFound):
-        two.own.service.members.withdraw(OPERATOR, "nobody", TrustState.RETIRED)
+        two.own.site.verifier.members.withdraw(OPERATOR, "nobody", TrustState.RETIRED)
     assert two.join(is_new=False, divisions=["98"]).divisions == ("98",)
 
 
 def test_a_member_does_not_speak_for_our_own_departments(two: Two) -> None:
     """The neighbour registers a department under the credit code of one of ours, and issues in its name."""
     impostor = replace(MARKET, authority_id="chuncheng-market-too")
-    two.other.service.authorities.add(OPERATOR, impostor)
-    two.other.service.seals.make(OPERATOR, "impostor", impostor.authority_id, Suite.SM2_SM3)
+    two.other.site.issuer.authorities.add(OPERATOR, impostor)
+    two.other.site.issuer.seals.make(OPERATOR, "impostor", impostor.authority_id, Suite.SM2_SM3)
     two.other.market = impostor
     (outcome,) = two.other.try_issue(two.other.application(1, seal="impostor"))
     assert outcome.issued is not None, outcome.error
-    pdf = two.other.service.issuing.issued_file(outcome.issued.pid)
+    pdf = two.other.site.issuer.issuing.issued_file(outcome.issued.pid)
     two.join()
     assert two.other.verify(pdf).code == "OK"
     assert two.verdict(pdf) == UNKNOWN
@@ -388,22 +389,22 @@ def test_a_member_does_not_speak_for_our_own_departments(two: Two) -> None:
 
 
 def test_members_of_a_member_are_not_ours(two: Two, tmp_path: Path, sandbox: Sandbox) -> None:
-    with make_neighbour(tmp_path / "third", sandbox=sandbox, host="v.third.example").service as service:
-        third = World(service, two.other.clock, tmp_path / "third", JINCHUAN)
+    with make_neighbour(tmp_path / "third", sandbox=sandbox, host="v.third.example").site as site:
+        third = World(site, two.other.clock, tmp_path / "third", JINCHUAN)
         _, pdf = third.issue(1)
-        roots = [root_fingerprint(root) for root in service.publishing.roots()]
+        roots = [root_fingerprint(root) for root in site.issuer.publishing.roots()]
         joined = Proposal("third", "第三平台", "A third", roots)
-        two.other.service.member_bundles.propose(OPERATOR, joined, third.packed_bundle(), is_new=True)
+        two.other.site.verifier.member_bundles.propose(OPERATOR, joined, third.packed_bundle(), is_new=True)
         two.join()
-        assert two.other.service.member_bundles.files()
-        assert not any("third" in name for name in two.own.service.member_bundles.files())
+        assert two.other.site.verifier.member_bundles.files()
+        assert not any("third" in name for name in two.own.site.verifier.member_bundles.files())
         assert two.verdict(pdf) == UNKNOWN
         assert two.verdict(shown(pdf).code) == (Verdict.INDETERMINATE, "NOT_OURS")
 
 
 def test_a_report_of_a_member_is_genuine_as_long_as_the_member_is_trusted_with_reports(two: Two) -> None:
     _, pdf = two.other.issue(1)
-    with TestClient(create_app(two.other.service)) as client:
+    with TestClient(create_app(two.other.site)) as client:
         report = client.post("/api/v1/verifications", files={"file": ("x.pdf", pdf)})
     two.join()
     bundle = two.own.bundle()
@@ -419,10 +420,10 @@ def test_an_older_bundle_of_a_member_is_noticed_by_whoever_saw_a_newer_one(two: 
     two.join()
     old = two.own.bundle()
     two.put_forward(hours=13)
-    two.own.service.member_bundles.take("jinchuan", two.other.packed_bundle())
+    two.own.site.verifier.member_bundles.take("jinchuan", two.other.packed_bundle())
     new, seen = two.own.bundle(), SeenBefore()
     at = two.own.clock.now()
-    verifier = Verifier(two.own.service.sandbox, live=None)
+    verifier = Verifier(two.own.site.sandboxes.of[Lane.MACHINE], live=None)
 
     def verdict(bundle: Path, folder_of_member: Path) -> str:
         mixed = bundle.parent / f"mixed-{len(list(bundle.parent.iterdir()))}"
@@ -453,8 +454,8 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def _signed_by_root(world: World, payload: bytes) -> bytes:
-    row = world.service.pki.service_keys.active("trust-root")
-    key = world.service.pki.keys.open(row.key_id, KeyPurpose.TRUST_LIST)
+    row = world.site.issuer.pki.service_keys.active("trust-root")
+    key = world.site.issuer.pki.keys.open(row.key_id, KeyPurpose.TRUST_LIST)
     signed = signing_input(payload, TYP, sha256(bytes(row.spki)))
     return compact(signed, cose.raw_signature(row.suite, key.sign(signed)))
 
@@ -465,7 +466,7 @@ def test_whatever_a_member_signs_breaks_nothing_here(two: Two) -> None:
     _, theirs = two.other.issue(1)
     code = shown(theirs).code
     two.join()
-    bundles, at = two.own.service.member_bundles, START
+    bundles, at = two.own.site.verifier.member_bundles, START
     files = dict(unpack_bundle(two.other.packed_bundle()).files)
     del files["bundle.json"]  # which describes the list as it was
     listed = json.loads(payload_of(files["trust-list.jws"]))
@@ -490,21 +491,21 @@ def test_whatever_a_member_signs_breaks_nothing_here(two: Two) -> None:
             if taken % 20 == 0:
                 assert two.own.verify(theirs).kind == "pdf"
                 assert two.own.verify(code).kind in ("printed-code", "code")
-            source = two.own.service.evidence(at).members
+            source = two.own.site.verifier.checking.online.gather(at).members
             for member in (source.of_host("V.JINCHUAN.EXAMPLE"), source.of_seals(["00" * 32])):
                 assert member is None or member.entry.member_id == "jinchuan"
     assert tried > 500
     assert taken > 50
     assert two.own.verify(ours).code == "OK"
     assert two.own.verify(theirs).verdict is not Verdict.FAILED
-    with TestClient(create_app(two.own.service)) as client:
+    with TestClient(create_app(two.own.site)) as client:
         assert client.get("/trust").status_code == 200
 
 
 def test_lists_of_a_member_that_lie_ahead_keep_no_others_away(two: Two) -> None:
     """Both clocks were two days ahead for a while, and are right again."""
     entry = two.join()
-    bundles = two.own.service.member_bundles
+    bundles = two.own.site.verifier.member_bundles
     two.put_forward(days=2)
     bundles.take(entry.member_id, two.other.packed_bundle())
     two.put_forward(days=-2)

@@ -22,7 +22,7 @@ from support.producers import LEVELS, Producer, contract
 from support.world import MARKET, START, StoppedClock, World, settings_at
 
 from keys.suites import Suite
-from trust.app.compose import open_service
+from trust.app.compose import open_site
 from trust.app.site import create_app
 from trust.model.actor import OPERATOR
 from trust.model.report import Verdict
@@ -72,13 +72,13 @@ def world(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("outgoing") / "data"
     clock = StoppedClock(START)
     settings = dataclasses.replace(settings_at(folder), base_url=listener.address)
-    service = open_service(settings, create=True, clock=clock)
-    service.authorities.add(OPERATOR, MARKET)
+    site = open_site(settings, create=True, clock=clock)
+    site.issuer.authorities.add(OPERATOR, MARKET)
     for suite in (Suite.SM2_SM3, Suite.RSA3072_SHA256):
-        service.seals.make(
+        site.issuer.seals.make(
             OPERATOR, f"chuncheng-market-{suite.value.split('-')[0].lower()}", MARKET.authority_id, suite
         )
-    made = World(service, clock, folder)
+    made = World(site, clock, folder)
     yield made
     made.close()
 
@@ -90,7 +90,7 @@ def test_a_licence_is_verified_without_asking_anybody(world: World, listener: Li
     bundle = world.bundle()
     for report in (world.verify(pdf), world.verify_offline(pdf, bundle)):
         assert report.verdict is Verdict.PASSED, report.findings
-    evidence = world.service.evidence(START)
+    evidence = world.site.verifier.checking.online.gather(START)
     in_this_process = examine_pdf(
         pdf, trust_list=evidence.trust_list, anchors=(), crls=evidence.crls, verified_at=START
     )
@@ -101,7 +101,7 @@ def test_a_licence_is_verified_without_asking_anybody(world: World, listener: Li
     (code,) = (found.text for found in zxingcpp.read_barcodes(page) if "/Q/" in found.text)
     picture = io.BytesIO()
     page.save(picture, "PNG")
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         assert client.post("/api/v1/verifications", json={"code": code}).json()["code"] == "OK"
         for given in (pdf, picture.getvalue(), pdf[:-9]):
             client.post("/api/v1/verifications", files={"file": ("x", given)})

@@ -36,7 +36,7 @@ class Matrix:
         return self.world.verify(given, at=at)
 
     def over_http(self, given: bytes | str) -> dict[str, Any]:
-        with TestClient(create_app(self.world.service)) as client:
+        with TestClient(create_app(self.world.site)) as client:
             sent = {"json": {"code": given}} if isinstance(given, str) else {"files": {"file": ("x", given)}}
             report: dict[str, Any] = client.post("/api/v1/verifications", **sent).json()
         return report
@@ -53,7 +53,7 @@ def matrix(
     world = world_in(template_folder, folder / "data", sandbox)
     # Somebody else's service, with the same departments, names and host: only the keys are different.
     stranger = make_world(folder / "stranger", sandbox=sandbox)
-    statuses = world.service.statuses
+    statuses = world.site.issuer.statuses
     try:
         _, valid_pdf = world.issue(1)
         suspended, suspended_pdf = world.issue(2)
@@ -145,7 +145,7 @@ def test_a_bundle_from_the_future_decides_nothing(matrix: Matrix, form: str) -> 
 
 def test_a_live_code_says_nothing_offline_and_is_not_used_up_by_it(matrix: Matrix) -> None:
     issued, _ = matrix.world.issue(7)
-    presenting = matrix.world.service.presenting
+    presenting = matrix.world.site.issuer.presenting
     shown = presenting.start(OPERATOR, issued.pid, purpose="核验", level=Level.MASKED)
     code, _ = presenting.code(shown, START)
     offline = matrix.offline(code, START)

@@ -34,6 +34,7 @@ from trust.model.actor import OPERATOR, operator
 from trust.model.errors import VerificationError
 from trust.model.report import Colour, Report, Verdict
 from trust.model.status import StatusAct
+from trust.sandbox.lanes import Lane
 from trust.sandbox.workers import Sandbox
 from verifier.checks.verifying import Verifier
 from verifier.evidence.bundle import evidence_from_bundle, read_roots, unpack_bundle
@@ -54,7 +55,9 @@ class Days:
         """By a machine whose clock is so many minutes ahead."""
         at = self.world.clock.now() + timedelta(minutes=minutes)
         evidence = evidence_from_bundle(bundle, at, seen=seen)
-        return Verifier(self.world.service.sandbox, live=None).verify_bytes(self.pdf, evidence, at)
+        return Verifier(self.world.site.sandboxes.of[Lane.MACHINE], live=None).verify_bytes(
+            self.pdf, evidence, at
+        )
 
     def mixed(self, name: str, *taken_from_old: str, base: Path | None = None, told: bool = False) -> Path:
         """Today's bundle with files of yesterday in it; without `told` whoever did it took the description away."""
@@ -75,7 +78,7 @@ def days(template_folder: Path, tmp_path_factory: pytest.TempPathFactory, sandbo
         issued, pdf = world.issue(1)
         old = world.bundle()
         world.clock.advance(hours=20)
-        world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
+        world.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
         yield Days(world, pdf, old, world.bundle())
     finally:
         world.close()
@@ -114,7 +117,7 @@ def test_an_older_status_list_does_not_pass_where_the_trust_list_is_the_same(
     issued, pdf = world.issue(2 + packed)
     old = world.bundle()
     world.clock.advance(minutes=1)
-    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
+    world.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     new = world.bundle()
     assert (old / "trust-list.jws").read_bytes() == (new / "trust-list.jws").read_bytes()
     if packed:
@@ -135,7 +138,7 @@ def test_an_older_revocation_list_does_not_count_once_a_newer_was_seen(days: Day
     world = days.world
     _, pdf = world.issue(4, suite="p256")
     world.clock.advance(hours=8)
-    world.service.seals.revoke(
+    world.site.issuer.seals.revoke(
         operator("keeper"), "chuncheng-market-p256", since=world.clock.now() - timedelta(hours=1)
     )
     new = world.bundle()
@@ -149,11 +152,11 @@ def test_an_older_revocation_list_does_not_count_once_a_newer_was_seen(days: Day
 
 
 def signed_checkpoint(world: World, size: int, root: bytes) -> str:
-    row = world.service.pki.service_keys.checkpoint_keys()
-    keys = [CheckpointKey(world.service.keys.open(each.key_id, KeyPurpose.CHECKPOINT)) for each in row]
-    origin = world.service.log.keys.origin
+    row = world.site.issuer.pki.service_keys.checkpoint_keys()
+    keys = [CheckpointKey(world.site.register.keys.open(each.key_id, KeyPurpose.CHECKPOINT)) for each in row]
+    origin = world.site.ledger.log.keys.origin
     text = format_checkpoint(Checkpoint(origin=origin, size=size, root=root))
-    present = world.service.log.keys.of_size(size)
+    present = world.site.ledger.log.keys.of_size(size)
     signers = {vkey_of(origin, key): key for key in keys}
     return signed_note(text, [(vkey, signers[vkey].sign(text.encode())) for vkey in present])
 
@@ -165,7 +168,7 @@ def test_a_checkpoint_of_another_history_or_an_older_one_is_noticed(
     """The service's own key signed both: a copy of it was started twice."""
     bundle, seen = days.world.bundle(), SeenBefore()
     days.judge(bundle, seen)
-    size = days.world.service.log.checkpoint().size - smaller
+    size = days.world.site.ledger.log.checkpoint().size - smaller
     folder = days.mixed(f"checkpoint-{code}", base=bundle)
     (folder / "checkpoint").write_text(signed_checkpoint(days.world, size, bytes(32)))
     _, days_pdf = days.world.issue(20 + smaller)
@@ -252,7 +255,7 @@ def test_a_root_of_a_stranger_beside_ours_plants_no_number(days: Days) -> None:
 def test_a_report_is_not_believed_by_an_older_trust_list_than_one_that_was_seen(days: Days) -> None:
     """The key that signs reports may have been withdrawn since."""
     world, seen = days.world, SeenBefore()
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         report = client.post("/api/v1/verifications", files={"file": ("x.pdf", days.pdf)}).content
     new, roots = world.bundle(), read_roots(days.old)
     assert check_sealed_report(report, days.old, roots, seen)["code"] == "REVOKED"
@@ -266,7 +269,7 @@ def test_a_report_is_not_believed_by_an_older_trust_list_than_one_that_was_seen(
 def test_a_bundle_over_http_belongs_together(days: Days) -> None:
     days.world.clock.advance(minutes=4)
     days.world.issue(40)
-    with TestClient(create_app(days.world.service)) as client:
+    with TestClient(create_app(days.world.site)) as client:
         packed = client.get(BUNDLE_PATH).content
     evidence = evidence_from_bundle(unpack_bundle(packed), days.world.clock.now())
     assert evidence.problems == ()

@@ -28,7 +28,7 @@ from verifier.reports.sealed_report import check_sealed_report
 
 @pytest.fixture
 def client(world: World) -> Iterator[TestClient]:
-    with TestClient(create_app(world.service)) as made:
+    with TestClient(create_app(world.site)) as made:
         yield made
 
 
@@ -87,20 +87,20 @@ def test_the_check_is_repeated_with_the_evidence_of_then(client: TestClient, wor
     issued, pdf = world.issue(1)
     passed = report_of(client, pdf)
     world.clock.advance(hours=1)
-    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.SUSPEND, reason="核查")
+    world.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.SUSPEND, reason="核查")
     suspended = report_of(client, pdf)
     altered = report_of(client, pdf.replace(b"%%EOF", b"%%EOG", 1))
     world.clock.advance(days=30)
     for report, verdict in ((passed, "PASSED"), (suspended, "FAILED")):
-        repeated = world.service.checking.repeat(OPERATOR, str(report["report_code"]), pdf)
+        repeated = world.site.verifier.checking.repeat(OPERATOR, str(report["report_code"]), pdf)
         assert (report["verdict"], repeated.report.verdict.value) == (verdict, verdict)
         assert repeated.is_same
-    again = world.service.checking.repeat(
+    again = world.site.verifier.checking.repeat(
         OPERATOR, str(altered["report_code"]), pdf.replace(b"%%EOF", b"%%EOG", 1)
     )
     assert (again.report.verdict, again.is_same) == (Verdict.FAILED, True)
     with pytest.raises(Conflict, match="something else"):
-        world.service.checking.repeat(OPERATOR, str(passed["report_code"]), pdf + b"\n")
+        world.site.verifier.checking.repeat(OPERATOR, str(passed["report_code"]), pdf + b"\n")
     payload = json.loads(payload_of(str(passed["report_seal"]).encode()))
     assert payload["report_code"] == passed["report_code"]
 
@@ -109,23 +109,25 @@ def test_the_check_is_repeated_with_the_evidence_of_then(client: TestClient, wor
 def test_a_check_is_not_repeated_without_a_list_of_then(client: TestClient, world: World, table: str) -> None:
     _, pdf = world.issue(1)
     code = str(report_of(client, pdf)["report_code"])
-    assert world.service.checking.repeat(OPERATOR, code, pdf).is_same
-    with world.service.database.write() as connection:
+    assert world.site.verifier.checking.repeat(OPERATOR, code, pdf).is_same
+    with world.site.stores.register.write() as connection:
         assert connection.execute(sa.text(f"DELETE FROM {table}")).rowcount > 0
     with pytest.raises(EvidenceUnavailableError) as refused:
-        world.service.checking.repeat(OPERATOR, code, pdf)
+        world.site.verifier.checking.repeat(OPERATOR, code, pdf)
     assert refused.value.code == "NOT_REPEATABLE"
 
 
 def test_live_codes_and_what_was_not_read(client: TestClient, world: World) -> None:
     issued, _ = world.issue(1)
-    presentation = world.service.presenting.start(OPERATOR, issued.pid, purpose="核验", level=Level.MASKED)
-    code, _ = world.service.presenting.code(presentation, world.clock.now())
+    presentation = world.site.issuer.presenting.start(
+        OPERATOR, issued.pid, purpose="核验", level=Level.MASKED
+    )
+    code, _ = world.site.issuer.presenting.code(presentation, world.clock.now())
     report = report_of(client, code)
-    filed = world.service.reporting.find(str(report["report_code"]))
+    filed = world.site.verifier.reporting.find(str(report["report_code"]))
     assert (report["code"], filed.is_repeatable) == ("OK", False)
     with pytest.raises(EvidenceUnavailableError, match="not kept"):
-        world.service.checking.repeat(OPERATOR, filed.code, code)
+        world.site.verifier.checking.repeat(OPERATOR, filed.code, code)
     nothing = report_of(client, b"\x00")
     assert (nothing["report_code"], nothing["report_seal"]) == (None, None)
 
@@ -133,18 +135,18 @@ def test_live_codes_and_what_was_not_read(client: TestClient, world: World) -> N
 def test_erasure_and_time_take_what_was_kept(client: TestClient, world: World) -> None:
     issued, pdf = world.issue(1)
     code = str(report_of(client, pdf)["report_code"])
-    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
-    world.service.erasing.erase(
+    world.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="cancelled")
+    world.site.issuer.erasing.erase(
         OPERATOR, issued.pid, basis="consent-withdrawn", requested_by="a", approved_by="b"
     )
-    filed = world.service.reporting.find(code)
+    filed = world.site.verifier.reporting.find(code)
     assert (filed.input_sha256, filed.is_repeatable, filed.verdict) == (None, False, "PASSED")
-    world.service.reporting.prune()
-    assert world.service.reporting.find(code)
+    world.site.verifier.reporting.prune()
+    assert world.site.verifier.reporting.find(code)
     world.clock.advance(days=91)
-    world.service.reporting.prune()
+    world.site.verifier.reporting.prune()
     with pytest.raises(NotFound):
-        world.service.reporting.find(code)
+        world.site.verifier.reporting.find(code)
 
 
 def test_a_report_that_cannot_be_filed_is_given_out_all_the_same(
@@ -180,7 +182,7 @@ def test_checks_of_scans_and_of_several_licences_are_filed_and_repeated(
         shown[0].save(out, "PDF", resolution=144, save_all=True, append_images=shown[1:])
         report = report_of(client, out.getvalue())
         assert (report["kind"], report["verdict"], report["code"]) == ("scan", "INDETERMINATE", code)
-        again = world.service.checking.repeat(OPERATOR, str(report["report_code"]), out.getvalue())
+        again = world.site.verifier.checking.repeat(OPERATOR, str(report["report_code"]), out.getvalue())
         assert (again.report.code, again.is_same) == (code, True)
         filed = client.get(f"/api/v1/reports/{report['report_code']}")
         assert not any(value in filed.text for value in FOOD.values() if len(value) > 3)

@@ -17,6 +17,7 @@ from trust.model.actor import OPERATOR
 from trust.model.errors import OperationalError
 from trust.model.report import Colour, Report, Verdict
 from trust.model.status import StatusAct
+from trust.sandbox.lanes import Lane
 from verifier.checks.kinds import name_kind
 from verifier.checks.pictures import read_codes
 from verifier.sentences import words_for
@@ -82,7 +83,7 @@ def test_a_scan_of_one_that_is_not_in_force_keeps_that_verdict(
 ) -> None:
     issued, pdf = world.issue()
     scan = scan_of(page_of(pdf))
-    world.service.statuses.change(OPERATOR, issued.pid, act, reason=reason)
+    world.site.issuer.statuses.change(OPERATOR, issued.pid, act, reason=reason)
     assert code_of(world.verify(scan)) == expected
     assert code_of(world.verify_offline(scan, world.bundle())) == expected
 
@@ -121,7 +122,7 @@ def test_a_live_code_on_a_scan_is_not_used_up(world: World) -> None:
     import qrcode
 
     issued, _ = world.issue()
-    presenting = world.service.presenting
+    presenting = world.site.issuer.presenting
     live, _ = presenting.code(
         presenting.start(OPERATOR, issued.pid, purpose="核验", level=Level.NAMED), world.clock.now()
     )
@@ -141,7 +142,7 @@ def side_by_side(*pages: Picture) -> Picture:
 def test_two_licences_in_one_picture_are_both_named(world: World) -> None:
     _, one = world.issue(1)
     issued, two = world.issue(2)
-    world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
+    world.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     both = side_by_side(page_of(one, 2), page_of(two, 2))
     for given in (file_of(both, "JPEG", quality=85), scan_of(page_of(one), page_of(two))):
         report = world.verify(given)
@@ -266,7 +267,7 @@ def test_a_reader_that_cannot_start_is_no_word_about_the_file(
         raise OperationalError("cannot start", code="READER_DOWN")
 
     picture, scan = file_of(page_of(pdf), "PNG"), scan_of(page_of(pdf))
-    monkeypatch.setattr(type(world.service.sandbox), "run", down)
+    monkeypatch.setattr(type(world.site.sandboxes.of[Lane.MACHINE]), "run", down)
     for given in (pdf, picture, scan):
         with pytest.raises(OperationalError):
             world.verify(given)
@@ -276,13 +277,13 @@ def test_a_comparing_part_that_cannot_start_is_no_word_about_the_file(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, pdf = world.issue()
-    works = type(world.service.sandbox).run
+    works = type(world.site.sandboxes.of[Lane.MACHINE]).run
 
     def down(self: Any, job: str, *arguments: Any, **options: Any) -> Any:
         if job == "compare-seal":
             raise OperationalError("cannot start", code="READER_DOWN")
         return works(self, job, *arguments, **options)
 
-    monkeypatch.setattr(type(world.service.sandbox), "run", down)
+    monkeypatch.setattr(type(world.site.sandboxes.of[Lane.MACHINE]), "run", down)
     with pytest.raises(OperationalError):
         world.verify(pdf)

@@ -61,11 +61,11 @@ def licence(request: pytest.FixtureRequest, world: World) -> Licence:
     assert outcome.issued is not None, outcome.error
     for days in (1, 365):
         world.clock.advance(days=days)
-        (renewal,) = world.service.archiving.renew(OPERATOR, [outcome.issued.pid])
+        (renewal,) = world.site.issuer.archiving.renew(OPERATOR, [outcome.issued.pid])
         assert renewal.error is None, renewal.error
     at = world.clock.now()
     made = Licence(
-        world.service.archiving.file(outcome.issued.pid), evidence_from_bundle(world.bundle(), at), at
+        world.site.issuer.archiving.file(outcome.issued.pid), evidence_from_bundle(world.bundle(), at), at
     )
     assert len(check_gaps(made.pdf)) == 5
     assert made.passes(made.pdf)

@@ -45,9 +45,9 @@ def test_a_licence_from_the_future_does_not_pass_and_says_so(world: World) -> No
 def test_a_later_version_from_the_future_does_not_pass(world: World) -> None:
     issued, _ = world.issue()
     world.clock.advance(hours=30)
-    (renewal,) = world.service.archiving.renew(OPERATOR, [issued.pid])
+    (renewal,) = world.site.issuer.archiving.renew(OPERATOR, [issued.pid])
     assert renewal.error is None
-    later = world.service.archiving.file(issued.pid)
+    later = world.site.issuer.archiving.file(issued.pid)
     assert world.verify(later).verdict is Verdict.PASSED
     world.clock.advance(hours=-1)
     report = world.verify(later)
@@ -67,7 +67,7 @@ def test_entries_that_a_wrong_clock_dated_are_judged_by_the_time_stamp(world: Wo
         (remark,) = (f for f in report.findings if f.code == "LEDGER_TIME_AHEAD")
         assert remark.result is Result.NOT_CHECKED
         assert facts_of(report)["ledger"]["is_ahead"] is True
-    assert world.service.log.size > 0
+    assert world.site.ledger.log.size > 0
     world.clock.advance(days=days)
     report = world.verify(pdf)
     assert report.verdict is Verdict.PASSED
@@ -77,24 +77,26 @@ def test_entries_that_a_wrong_clock_dated_are_judged_by_the_time_stamp(world: Wo
 def test_lists_of_ours_from_the_future_are_made_anew_at_once(world: World) -> None:
     world.clock.advance(days=2)
     ahead = world.clock.now()
-    service = world.service
-    service.publishing.trust_list(ahead)
-    service.pki.crls(ahead, no_older_than=ahead)
-    service.publishing.status_list(1, ahead)
-    ocsp_ca = service.pki.crls(ahead)[0][0]
+    site = world.site
+    site.issuer.publishing.trust_list(ahead)
+    site.issuer.pki.crls(ahead, no_older_than=ahead)
+    site.issuer.publishing.status_list(1, ahead)
+    ocsp_ca = site.issuer.pki.crls(ahead)[0][0]
     world.clock.advance(days=-2)
     now = world.clock.now()
     _, pdf = world.issue()
     report = world.verify_offline(pdf, world.bundle())
     assert report.verdict is Verdict.PASSED, report.findings
     assert world.verify(pdf).verdict is Verdict.PASSED
-    assert all(until < now + 8 * DAY for _, _, until in service.pki.crls(now))
+    assert all(until < now + 8 * DAY for _, _, until in site.issuer.pki.crls(now))
     assert ocsp_ca
 
 
 def test_a_proven_time_of_others_from_the_future_does_not_pass(world: World) -> None:
     made = Producer("ecdsa", world.clock.now() + timedelta(minutes=30))
-    world.service.members.add_anchor(OPERATOR, made.root.der, "城南银行（虚构）", "Chengnan Bank (fictional)")
+    world.site.verifier.members.add_anchor(
+        OPERATOR, made.root.der, "城南银行（虚构）", "Chengnan Bank (fictional)"
+    )
     stamped = made.sign(contract(), "B-T")
     report = world.verify(stamped)
     assert report.verdict is not Verdict.PASSED

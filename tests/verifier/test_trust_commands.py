@@ -36,10 +36,10 @@ class Neighbour:
 
     @property
     def root(self) -> str:
-        return root_fingerprint(self.world.service.publishing.roots()[0])
+        return root_fingerprint(self.world.site.issuer.publishing.roots()[0])
 
     def publish(self) -> bytes:
-        with TestClient(create_app(self.world.service)) as client:
+        with TestClient(create_app(self.world.site)) as client:
             given = client.get(BUNDLE_PATH)
         kind = {"Content-Type": given.headers["content-type"]}
         self.server.answers[BUNDLE_PATH] = Answer(given.content, headers=kind)
@@ -51,7 +51,7 @@ def neighbour(neighbour_template: Path, tmp_path: Path, sandbox: Sandbox) -> Ite
     now = datetime.now(UTC)
     shutil.copytree(neighbour_template, tmp_path / "neighbour")
     world = make_neighbour(tmp_path / "neighbour", sandbox=sandbox, at=now - timedelta(minutes=2))
-    with world.service, plain_server() as server:
+    with world.site, plain_server() as server:
         yield Neighbour(world, server)
 
 
@@ -82,7 +82,7 @@ def test_a_deployment_is_added_by_its_address_and_its_lists_are_renewed(
         assert cli.run("bundle", bundle) == 0
         assert cli.run("verify", "--offline", bundle, file) == 0, cli.out
     neighbour.world.clock.advance(minutes=1)
-    neighbour.world.service.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
+    neighbour.world.site.issuer.statuses.change(OPERATOR, issued.pid, StatusAct.REVOKE, reason="penalty")
     assert cli.run("verify", file) == 0, "nothing is fetched while something is verified"
     neighbour.publish()
     assert cli.run("trust", "refresh") == 0, cli.err
@@ -130,7 +130,7 @@ def test_a_deployment_is_added_by_a_file_and_changed(
 def test_lists_are_fetched_when_they_are_due(world: World, neighbour: Neighbour) -> None:
     neighbour.world.clock.at = world.clock.at
     packed = neighbour.publish()
-    bundles, asked = world.service.member_bundles, neighbour.server.asked
+    bundles, asked = world.site.verifier.member_bundles, neighbour.server.asked
     proposal = Proposal("jinchuan", "锦川", "Jinchuan", [neighbour.root], address=f"{neighbour.server.url}/")
     bundles.propose(OPERATOR, proposal, packed, is_new=True)
     bundles.run()
@@ -179,15 +179,20 @@ def test_the_page_says_who_is_trusted_for_what(
         "jinchuan", "锦川电子证照平台", "Jinchuan e-certificates", [neighbour.root], divisions=["9802"],
         uses=[MemberUse.SEAL],
     )  # fmt: skip
-    world.service.member_bundles.propose(OPERATOR, entry, neighbour.publish(), is_new=True)
-    with TestClient(create_app(world.service)) as client:
+    world.site.verifier.member_bundles.propose(OPERATOR, entry, neighbour.publish(), is_new=True)
+    with TestClient(create_app(world.site)) as client:
         page = client.get(f"/trust?lang={language}").text
         for text in wanted:
             assert text in page
-        for root in (*world.service.publishing.roots(), *neighbour.world.service.publishing.roots()[:1]):
+        for root in (
+            *world.site.issuer.publishing.roots(),
+            *neighbour.world.site.issuer.publishing.roots()[:1],
+        ):
             fingerprint = root_fingerprint(root)
             assert f"{fingerprint[:8]} {fingerprint[8:16]}" in page
-        world.service.members.withdraw(OPERATOR, "jinchuan", TrustState.COMPROMISED, approved_by="second")
+        world.site.verifier.members.withdraw(
+            OPERATOR, "jinchuan", TrustState.COMPROMISED, approved_by="second"
+        )
         assert {"en": "not trusted", "zh-CN": "已终止信任"}[language] in client.get(
             f"/trust?lang={language}"
         ).text
@@ -198,7 +203,7 @@ def test_our_bundle_can_be_fetched_by_anyone(
 ) -> None:
     world = world_in(template_folder, tmp_path / "ours", sandbox)
     _, pdf = world.issue(1)
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         given = client.get(BUNDLE_PATH)
         assert given.headers["access-control-allow-origin"] == "*"
         again = client.get(BUNDLE_PATH, headers={"If-None-Match": given.headers["etag"]})
@@ -207,7 +212,7 @@ def test_our_bundle_can_be_fetched_by_anyone(
     bundle, file = tmp_path / "bundle.zip", tmp_path / "licence.pdf"
     bundle.write_bytes(given.content)
     file.write_bytes(pdf)
-    root = root_fingerprint(world.service.publishing.roots()[0])
+    root = root_fingerprint(world.site.issuer.publishing.roots()[0])
     world.close()
     at = world.clock.now().isoformat()
     assert cli.run("verify", "--offline", bundle, "--trust-root", root, "--at", at, file) == 0, cli.out

@@ -142,16 +142,18 @@ def test_a_list_of_digests_is_looked_up(cli: Cli, folder: Path) -> None:
 def test_ten_thousand_digests_over_http(world: World) -> None:
     good, pdf = world.issue(1)
     bad, revoked = world.issue(2)
-    world.service.statuses.change(OPERATOR, bad.pid, StatusAct.REVOKE, reason="cancelled")
+    world.site.issuer.statuses.change(OPERATOR, bad.pid, StatusAct.REVOKE, reason="cancelled")
     kept, _ = world.issue(3)
-    assert world.service.archiving.renew(OPERATOR, [kept.pid])[0].error is None
-    archived = world.service.archiving.file(kept.pid)
-    access = open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
+    assert world.site.issuer.archiving.renew(OPERATOR, [kept.pid])[0].error is None
+    archived = world.site.issuer.archiving.file(kept.pid)
+    access = open_access(
+        world.site.stores.register, world.clock, SystemEntropy(), world.site.admin.access.trail
+    )
     key = access.clients.create_api_key(OPERATOR, "bank", authority_id=None, scopes=["verify"], days=30)
     headers = {"authorization": f"Bearer {key}"}
     known = [sha256(each).hex() for each in (pdf, revoked, archived)]
     asked = [*known, *(f"{n:064x}" for n in range(9_997))]
-    with TestClient(create_app(world.service)) as client:
+    with TestClient(create_app(world.site)) as client:
         answer = client.post("/api/v1/verifications/digests", json={"digests": asked}, headers=headers)
         items = answer.json()["items"]
         assert [each["sha256"] for each in items] == asked

@@ -36,7 +36,7 @@ def world(
 def files(world: World) -> tuple[bytes, bytes, bytes]:
     """The issued file and two later versions."""
     issued, pdf = world.issue()
-    archiving, found = world.service.archiving, [pdf]
+    archiving, found = world.site.issuer.archiving, [pdf]
     for days in (1, 365):
         world.clock.advance(days=days)
         (renewal,) = archiving.renew(OPERATOR, [issued.pid])
@@ -57,7 +57,7 @@ def judge(world: World, bundle: Path) -> Callable[[bytes], Report]:
 
 def stamp(world: World, data: bytes, head: bytes, tail: bytes) -> bytes:
     """What somebody does who can get time-stamps of the trusted authority for anything."""
-    tsa = world.service.pki.time_stamp_authority(Suite.SM2_SM3)
+    tsa = world.site.issuer.pki.time_stamp_authority(Suite.SM2_SM3)
     token = tsa.stamp(digest("sm3", data, head, tail), "sm3").hex().upper().encode()
     return b"".join((data, head, b"<", token.ljust(CONTENTS_HEX_DIGITS, b"0"), b">", tail))
 
@@ -202,7 +202,7 @@ def test_a_time_stamp_over_another_file_is_refused(
 ) -> None:
     evidence = evidence_in(files[1])
     head, tail = encode_update(read_version(files[0], open_pdf(files[0])), evidence)
-    tsa = world.service.pki.time_stamp_authority(Suite.SM2_SM3)
+    tsa = world.site.issuer.pki.time_stamp_authority(Suite.SM2_SM3)
     token = tsa.stamp(digest("sm3", b"another"), "sm3").hex().upper().encode()
     data = files[0] + head + b"<" + token.ljust(CONTENTS_HEX_DIGITS, b"0") + b">" + tail
     report = judge(data)

@@ -40,13 +40,13 @@ def world(template_folder: Path, tmp_path: Path, sandbox: Sandbox) -> Iterator[W
 
 def cosign(world: World, *keys: SignerKey, spoil: bool = False) -> None:
     """Publishes the newest checkpoint with a line of each witness."""
-    note = parse_note(world.service.log.checkpoint_note())
+    note = parse_note(world.site.ledger.log.checkpoint_note())
     lines = []
     for key in keys:
         line = key.cosign(note.text, time=int(START.timestamp()))
         line = line[:-1] + bytes((line[-1] ^ 1,)) if spoil else line
         lines.append(NoteSignature(name=key.vkey.name, key_id=key.vkey.key_id, signature=line))
-    world.service.log.cosigned(format_note(Note(text=note.text, signatures=(*note.signatures, *lines))))
+    world.site.ledger.log.cosigned(format_note(Note(text=note.text, signatures=(*note.signatures, *lines))))
 
 
 def judged(world: World, pdf: bytes) -> tuple[Report, list[str], Result | None]:
@@ -61,7 +61,7 @@ def test_a_status_is_witnessed_once_the_quorum_has_cosigned(world: World) -> Non
     _, pdf = world.issue(1)
     report, witnesses, result = judged(world, pdf)
     assert (report.verdict, witnesses, result) == (Verdict.PASSED, [], Result.NOT_CHECKED)
-    world.service.log.publish()
+    world.site.ledger.log.publish()
     cosign(world, WITNESS_KEY)
     assert judged(world, pdf)[1:] == ([], Result.NOT_CHECKED), "one of two"
     cosign(world, WITNESS_KEY, POST_QUANTUM_KEY)
@@ -73,7 +73,7 @@ def test_a_status_is_witnessed_once_the_quorum_has_cosigned(world: World) -> Non
 def test_a_forged_line_of_a_witness_is_noticed(world: World) -> None:
     _, pdf = world.issue(1)
     bundle = world.bundle()
-    world.service.log.publish()
+    world.site.ledger.log.publish()
     proof = next((bundle / "status").glob("*.tlog-proof"))
     cosign(world, WITNESS_KEY, POST_QUANTUM_KEY)
     again = world.bundle()

@@ -72,12 +72,14 @@ BASES: dict[str, Any] = {
 @pytest.fixture
 def hostile(world: World) -> Iterator[tuple[TestClient, list[str | None], str]]:
     """A client that sees a 500 as an answer, keys that may do everything, and the pid of a certificate."""
-    access = open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
+    access = open_access(
+        world.site.stores.register, world.clock, SystemEntropy(), world.site.admin.access.trail
+    )
     key = access.clients.create_api_key(
         OPERATOR, "market", authority_id="chuncheng-market", scopes=SCOPES, days=30
     )
     issued, _ = world.issue(1)
-    with TestClient(create_app(world.service), raise_server_exceptions=False) as client:
+    with TestClient(create_app(world.site), raise_server_exceptions=False) as client:
         yield client, [None, key], issued.pid.hex()
 
 

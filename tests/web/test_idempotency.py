@@ -23,13 +23,13 @@ KEY = "0123456789abcdef"
 def test_of_two_that_take_up_what_a_crash_left_one_acts(
     stored_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if stored_world.service.database.is_sqlite:
+    if stored_world.site.stores.register.is_sqlite:
         pytest.skip("SQLite has one writer at a time")
-    idempotency, acts = Idempotency(stored_world.service.database), list[str]()
+    idempotency, acts = Idempotency(stored_world.site.stores.register), list[str]()
     begun = IdempotencyRow(
         key=sha256(f"client|route|{KEY}".encode()), body_hash=sha256(b"body"), created_at=to_micros(START)
     )
-    with stored_world.service.database.write() as connection:
+    with stored_world.site.stores.register.write() as connection:
         tables.insert(connection, begun)  # and its process died
     later, real = START + timedelta(minutes=6), tables.one_row
 

@@ -195,28 +195,30 @@ def test_fifty_behind_one_address_queue_and_are_not_refused() -> None:
 def held(world: World) -> Iterator[threading.Event]:
     """The public's readers sit in front of files that they do not finish."""
     release = threading.Event()
-    service = world.service
+    site = world.site
 
     class Sitting:
         def verify_bytes(self, *given: Any, **more: Any) -> object:
             release.wait(HANG_SECONDS)
             return before[Lane.MACHINE].verify_bytes(*given, **more)
 
-    before = service.checking.verifiers
+    before = site.verifier.checking.verifiers
     sitting = {**before, Lane.PUBLIC: Sitting()}
-    object.__setattr__(service.checking, "verifiers", sitting)
+    object.__setattr__(site.verifier.checking, "verifiers", sitting)
     yield release
     release.set()
-    object.__setattr__(service.checking, "verifiers", before)
+    object.__setattr__(site.verifier.checking, "verifiers", before)
 
 
 def test_a_full_public_queue_turns_away_the_public_only(world: World, held: threading.Event) -> None:
     _, pdf = world.issue(1)
-    access = open_access(world.service.database, world.clock, SystemEntropy(), world.service.access.trail)
+    access = open_access(
+        world.site.stores.register, world.clock, SystemEntropy(), world.site.admin.access.trail
+    )
     key = access.clients.create_api_key(OPERATOR, "counter 3", authority_id=None, scopes=["verify"], days=30)
     file = {"file": ("x.pdf", pdf)}
     with (
-        TestClient(create_app(world.service, sizes=SMALL), client=("127.0.0.1", 1)) as client,
+        TestClient(create_app(world.site, sizes=SMALL), client=("127.0.0.1", 1)) as client,
         ThreadPoolExecutor(2) as pool,
     ):
         slow = [pool.submit(client.post, "/api/v1/verifications", files=file) for _ in range(2)]
@@ -241,7 +243,7 @@ def test_a_full_public_queue_turns_away_the_public_only(world: World, held: thre
 def test_a_body_that_does_not_come_is_not_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "BODY_SECONDS", 0.5)
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(world.service), log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(create_app(world.site), log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from trust.terminal.opening import Facade
@@ -20,17 +21,14 @@ class AuthorityLookup(Protocol):
         """Raises `NotFound`."""
 
 
-class AdminService(Protocol):
+@dataclass(frozen=True, slots=True)
+class AdminService:
     """API keys, sessions, and the audit trail."""
 
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def access(self) -> Access: ...
-    @property
-    def sealer(self) -> Sealer: ...
-    @property
-    def authorities(self) -> AuthorityLookup: ...
+    clock: Clock
+    access: Access
+    sealer: Sealer
+    authorities: AuthorityLookup
 
 
 ADMIN: Facade[AdminService] = Facade("admin")

@@ -24,11 +24,12 @@ from ledger.closing import (
     read_closed_ledgers,
     remember_closed,
 )
+from ledger.opening import checkpoint_keys
 from ledger.outside import MARKED_FILE
 from ledger.publisher import vkey_of
 from ledger.standing import STANDING_FILE
 from ledger.statekey import StateKey
-from trust.app.compose import checkpoint_keys, open_keys
+from trust.app.compose import open_keys
 from trust.app.settings import ORIGIN_FILE, Settings
 from trust.app.stores import opened_stores
 from trust.encoding.entry import check_log_origin

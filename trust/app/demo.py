@@ -27,7 +27,7 @@ from ledger.audit import audit
 from ledger.recheck import recheck
 from ledger.tilefolder import SM3_FOLDER, TileFolder
 from trust.app import samples
-from trust.app.compose import Service, open_service
+from trust.app.compose import Site, open_site
 from trust.app.settings import read_settings
 from trust.encoding.ecertificate_data import CHINA
 from trust.encoding.qr import write_qr
@@ -37,6 +37,7 @@ from trust.model.errors import Conflict, StorageError
 from trust.model.report import Report, Verdict
 from trust.model.status import StatusAct
 from trust.pdf.gap import check_gaps
+from trust.sandbox.lanes import Lane
 from trust.storage.folder import DataFolderLock
 from trust.terminal import console
 from trust.terminal.console import t
@@ -53,7 +54,7 @@ _PARTS = ("data", "licences", "codes", "reports", "bundle", "archive")
 @dataclass(slots=True)
 class _Run:
     out: Path
-    service: Service
+    site: Site
     folder: Path
     today: date
     mismatches: list[str] = field(default_factory=list)
@@ -91,8 +92,8 @@ def run_demo(out: Path) -> bool:
     started = time.perf_counter()
     folder = samples.find_samples()
     clear(out)
-    with open_service(read_settings(out / "data"), create=True) as service:
-        run = _Run(out, service, folder, service.clock.now().astimezone(CHINA).date())
+    with open_site(read_settings(out / "data"), create=True) as site:
+        run = _Run(out, site, folder, site.clock.now().astimezone(CHINA).date())
         _register(run)
         _issue(run)
         _stamp(run)
@@ -144,9 +145,9 @@ def clear(out: Path) -> None:
 
 def _register(run: _Run) -> None:
     run.step(1, "登记机构、印章和证照类型", "Register departments with their seals and certificate types")
-    listed = samples.register_authorities(run.service, run.folder)
-    run.service.publishing.trust_list(run.service.clock.now())
-    seals = run.service.seals.registry.list()
+    listed = samples.register_authorities(run.site, run.folder)
+    run.site.issuer.publishing.trust_list(run.site.clock.now())
+    seals = run.site.issuer.seals.registry.list()
     run.say(
         f"{len(listed)} 个机构，{len(seals)} 枚印章（SM2、RSA、P-256），密钥各有专用，证书链分开。",
         f"{len(listed)} authorities, {len(seals)} seals (SM2, RSA, P-256); one key, one purpose.",
@@ -164,12 +165,12 @@ def _issue(run: _Run) -> None:
     for short, name, authority in samples.RECORDS:
         profile = load_profile(short)
         applications = [
-            run.service.applying.application_from(record, profile, authority=authority, seal=None)
+            run.site.issuer.applying.application_from(record, profile, authority=authority, seal=None)
             for record in samples.read_sample(run.folder / name, profile, run.today)
         ]
         applications = [_with_seal(number, a) for number, a in enumerate(applications)]
         with console.progress(len(applications), name, quiet=False) as advance:
-            outcomes = run.service.issuing.issue(OPERATOR, applications, on_progress=advance)
+            outcomes = run.site.issuer.issuing.issue(OPERATOR, applications, on_progress=advance)
         total += len(outcomes)
         _keep(run, outcomes)
         refused = [o for o in outcomes if o.error is not None]
@@ -184,10 +185,10 @@ def _issue(run: _Run) -> None:
     )
     profile = load_profile("FOOD")
     bad = read_records(run.folder / "bad-rows.csv", profile)
-    outcomes = run.service.issuing.issue(
+    outcomes = run.site.issuer.issuing.issue(
         OPERATOR,
         [
-            run.service.applying.application_from(r, profile, authority="chuncheng-market", seal=None)
+            run.site.issuer.applying.application_from(r, profile, authority="chuncheng-market", seal=None)
             for r in bad
         ],
     )
@@ -215,10 +216,10 @@ def _stamp(run: _Run) -> None:
     run.step(3, "在部门已有的 PDF 上盖章", "Seal PDFs that a department already has")
     for name, authority in samples.PDFS:
         pdf, sidecar = samples.read_ready_made(run.folder, name, run.today)
-        application = run.service.applying.stamp_application(
+        application = run.site.issuer.applying.stamp_application(
             pdf, sidecar, type_short=None, seal=None, authority=authority
         )
-        outcomes = run.service.issuing.issue(OPERATOR, [application])
+        outcomes = run.site.issuer.issuing.issue(OPERATOR, [application])
         run.require(name, outcomes[0].error is None)
         _keep(run, outcomes, stem=f"stamped-{name}")
 
@@ -227,8 +228,8 @@ def _keep(run: _Run, outcomes: Sequence[Outcome], stem: str | None = None) -> No
     for outcome in outcomes:
         if outcome.issued is None:
             continue
-        suite = run.service.seals.registry.get(outcome.issued.seal_id).suite.value.split("-")[0]
-        pdf = run.service.issuing.issued_file(outcome.issued.pid)
+        suite = run.site.issuer.seals.registry.get(outcome.issued.seal_id).suite.value.split("-")[0]
+        pdf = run.site.issuer.issuing.issued_file(outcome.issued.pid)
         both = "-dual" if len(check_gaps(pdf)) > 1 else ""
         name = stem or f"{outcome.issued.type_short}-{outcome.row:02d}-{suite}{both}"
         path = run.out / "licences" / f"{name}.pdf"
@@ -240,21 +241,27 @@ def _keep(run: _Run, outcomes: Sequence[Outcome], stem: str | None = None) -> No
 def _present(run: _Run) -> None:
     run.step(4, "持证人亮证，窗口扫码", "The holder shows a code, the counter scans it")
     _, shown = run.issued[0]
-    presentation = run.service.presenting.start(OPERATOR, shown.pid, purpose="办理延续", level=Level.NAMED)
-    code, _ = run.service.presenting.code(presentation, run.service.clock.now())
+    presentation = run.site.issuer.presenting.start(
+        OPERATOR, shown.pid, purpose="办理延续", level=Level.NAMED
+    )
+    code, _ = run.site.issuer.presenting.code(presentation, run.site.clock.now())
     picture = run.out / "codes" / "live.png"
     write_qr(code, picture)
-    now = run.service.clock.now
+    now = run.site.clock.now
     run.expect(
-        "live-code", run.service.checking.verify(picture.read_bytes(), now(), verifier="counter 3"), "OK"
+        "live-code",
+        run.site.verifier.checking.verify(picture.read_bytes(), now(), verifier="counter 3"),
+        "OK",
     )
     run.expect(
-        "live-code-screenshot", run.service.checking.verify(code, now(), verifier="counter 7"), "CODE_USED"
+        "live-code-screenshot",
+        run.site.verifier.checking.verify(code, now(), verifier="counter 7"),
+        "CODE_USED",
     )
     for name, _ in run.issued[:1] + run.issued[-3:-2]:
         path = run.out / "codes" / f"printed-{name}.png"
         _draw_page(run.out / "licences" / f"{name}.pdf", path)
-        run.expect(f"printed-{name}", run.service.checking.verify(path.read_bytes(), now()), "OK")
+        run.expect(f"printed-{name}", run.site.verifier.checking.verify(path.read_bytes(), now()), "OK")
 
 
 def _draw_page(pdf: Path | bytes, picture: Path) -> None:
@@ -271,12 +278,12 @@ def _verify_files(run: _Run) -> None:
     run.step(
         5, "核验文件：在线、离线、改动一个字节", "Check the files: online, offline, with one byte changed"
     )
-    at = run.service.clock.now()
-    evidence = run.service.evidence(at)
+    at = run.site.clock.now()
+    evidence = run.site.verifier.checking.online.gather(at)
     with console.progress(len(run.issued), t("核验", "verifying"), quiet=False) as advance:
         passed = 0
         for name, _ in run.issued:
-            report = run.service.verifier.verify_bytes(
+            report = run.site.verifier.checking.verifiers[Lane.MACHINE].verify_bytes(
                 (run.out / "licences" / f"{name}.pdf").read_bytes(), evidence, at
             )
             passed += report.code == "OK"
@@ -288,7 +295,7 @@ def _verify_files(run: _Run) -> None:
     _write_bundle(run)
     for name in (run.issued[0][0], run.issued[2][0], run.issued[-1][0]):
         data = (run.out / "licences" / f"{name}.pdf").read_bytes()
-        run.expect(f"{name}-online", run.service.checking.verify(data, at), "OK")
+        run.expect(f"{name}-online", run.site.verifier.checking.verify(data, at), "OK")
         run.expect(f"{name}-offline", _verify_offline(run, data), "OK")
         changed = bytearray(data)
         changed[len(data) // 3] ^= 1
@@ -298,14 +305,14 @@ def _verify_files(run: _Run) -> None:
 
 
 def _write_bundle(run: _Run) -> None:
-    run.service.publishing.write_bundle(run.out / "bundle", run.service.clock.now())
+    run.site.issuer.publishing.write_bundle(run.out / "bundle", run.site.clock.now())
 
 
 def _verify_offline(run: _Run, data: bytes | str) -> Report:
-    """The report of a verification with the bundle only, without asking the service."""
+    """The report of a verification with the bundle only, without asking the site."""
     at = datetime.now(UTC)
     evidence = evidence_from_bundle(run.out / "bundle", at)
-    verifier = Verifier(run.service.sandbox, live=None)
+    verifier = Verifier(run.site.sandboxes.of[Lane.MACHINE], live=None)
     return (
         verifier.verify_text(data, evidence, at)
         if isinstance(data, str)
@@ -325,20 +332,20 @@ def _change_status(run: _Run) -> None:
     )
     for index, act, reason, code in acts:
         name, issued = run.issued[index]
-        run.service.statuses.change(OPERATOR, issued.pid, act, reason=reason)
+        run.site.issuer.statuses.change(OPERATOR, issued.pid, act, reason=reason)
         _expect_everywhere(run, name, code)
     name, issued = run.issued[2]
     profile = load_profile(issued.type_short)
     record = samples.read_sample(run.folder / "food.csv", profile, run.today)[2]
     corrected = replace(
-        run.service.applying.application_from(record, profile, authority=issued.authority_id, seal=None),
+        run.site.issuer.applying.application_from(record, profile, authority=issued.authority_id, seal=None),
         replaces=issued.pid,
     )
-    outcome = run.service.statuses.replace(OPERATOR, issued.pid, corrected, reason="地址变更")
+    outcome = run.site.issuer.statuses.replace(OPERATOR, issued.pid, corrected, reason="地址变更")
     _keep(run, [outcome], stem=f"{name}-v2")
     _expect_everywhere(run, name, "REPLACED")
     new = (run.out / "licences" / f"{name}-v2.pdf").read_bytes()
-    run.expect(f"{name}-v2-online", run.service.checking.verify(new, run.service.clock.now()), "OK")
+    run.expect(f"{name}-v2-online", run.site.verifier.checking.verify(new, run.site.clock.now()), "OK")
 
 
 def _expect_everywhere(run: _Run, name: str, code: str) -> None:
@@ -348,10 +355,10 @@ def _expect_everywhere(run: _Run, name: str, code: str) -> None:
         _draw_page(run.out / "licences" / f"{name}.pdf", picture)
     _write_bundle(run)
     run.expect(
-        f"{name}-{code.lower()}-file", run.service.checking.verify(data, run.service.clock.now()), code
+        f"{name}-{code.lower()}-file", run.site.verifier.checking.verify(data, run.site.clock.now()), code
     )
     run.expect(f"{name}-{code.lower()}-file-offline", _verify_offline(run, data), code)
-    report = run.service.checking.verify(picture.read_bytes(), run.service.clock.now())
+    report = run.site.verifier.checking.verify(picture.read_bytes(), run.site.clock.now())
     run.expect(f"{name}-{code.lower()}-printed", report, code)
 
 
@@ -366,25 +373,28 @@ def _archive(run: _Run) -> None:
     dual = next(each for each in untouched if each[0].endswith("-dual"))
     stamped = next(each for each in untouched if each[0].startswith("stamped-"))
     kept = [untouched[0], stamped, dual]
-    service = run.service
-    renewals = service.archiving.renew(OPERATOR, [issued.pid for _, issued in kept])
+    site = run.site
+    renewals = site.issuer.archiving.renew(OPERATOR, [issued.pid for _, issued in kept])
     run.require(
         t(f"{len(kept)} 份各有归档版本", f"{len(kept)} later versions, each a ledger entry"),
         all(renewal.error is None for renewal in renewals),
     )
     for name, issued in kept:
         path = run.out / "licences" / f"{name}-archived.pdf"
-        path.write_bytes(service.archiving.file(issued.pid))
+        path.write_bytes(site.issuer.archiving.file(issued.pid))
     name, issued = kept[-1]
-    exported = service.export_package(OPERATOR, issued.identifier)
+    exported = site.packages.export_package(OPERATOR, issued.identifier)
     (run.out / "archive").mkdir(exist_ok=True)
     (run.out / "archive" / f"{name}.zip").write_bytes(exported.package)
-    at = service.clock.now()
+    at = site.clock.now()
     with tempfile.TemporaryDirectory(prefix="yinzheng-demo-") as folder:
         bundle = Path(folder)
-        service.publishing.write_bundle(bundle, at)
-        evidence, verifier = evidence_from_bundle(bundle, at), Verifier(service.sandbox, live=None)
-        report = verifier.verify_bytes(service.archiving.file(issued.pid), evidence, at)
+        site.issuer.publishing.write_bundle(bundle, at)
+        evidence, verifier = (
+            evidence_from_bundle(bundle, at),
+            Verifier(site.sandboxes.of[Lane.MACHINE], live=None),
+        )
+        report = verifier.verify_bytes(site.issuer.archiving.file(issued.pid), evidence, at)
     run.expect(f"{name}-archived-offline", report, "OK")
     names = {
         Property.AUTHENTICITY: t("真实性", "authentic"),
@@ -398,10 +408,10 @@ def _archive(run: _Run) -> None:
 
 def _check_ledger(run: _Run) -> None:
     run.step(8, "账本：从头核对，任何人可查", "The ledger: checked from its first entry; anyone can")
-    service = run.service
-    service.log.publish()
+    site = run.site
+    site.ledger.log.publish()
     report = recheck(
-        service.ledger_database, service.ledger_folder, service.lock_store, log_vkey=service.log.vkey
+        site.stores.ledger, site.ledger.ledger_folder, site.stores.lock, log_vkey=site.ledger.log.vkey
     )
     run.require(
         t(
@@ -411,9 +421,9 @@ def _check_ledger(run: _Run) -> None:
         report.is_clean,
     )
     outside = audit(
-        TileFolder(service.ledger_folder),
-        TileFolder(service.ledger_folder / SM3_FOLDER),
-        log_vkey=service.log.vkey,
+        TileFolder(site.ledger.ledger_folder),
+        TileFolder(site.ledger.ledger_folder / SM3_FOLDER),
+        log_vkey=site.ledger.log.vkey,
     )
     issued, authorities = sum(outside.issued.values()), len(outside.issued)
     run.require(
@@ -423,7 +433,9 @@ def _check_ledger(run: _Run) -> None:
         ),
         not outside.findings,
     )
-    lists, differing = audit_status_lists(service.database, service.log.entries(), service.log.keys)
+    lists, differing = audit_status_lists(
+        site.stores.register, site.ledger.log.entries(), site.ledger.log.keys
+    )
     run.require(
         t(
             f"{lists} 份状态列表由条目重算，逐位一致",
@@ -431,19 +443,19 @@ def _check_ledger(run: _Run) -> None:
         ),
         not differing,
     )
-    before = service.log.size
+    before = site.ledger.log.size
     profile = load_profile("ROADTP")
     records = samples.read_sample(run.folder / "roadtp.csv", profile, run.today)
-    again = service.issuing.issue(
+    again = site.issuer.issuing.issue(
         OPERATOR,
         [
-            service.applying.application_from(r, profile, authority="yunling-transport", seal=None)
+            site.issuer.applying.application_from(r, profile, authority="yunling-transport", seal=None)
             for r in records
         ],
     )
     run.require(
         t("再次导入同一文件，没有重复签发", "the same file imported again issues nothing twice"),
-        all(o.repeated for o in again) and service.log.size == before,
+        all(o.repeated for o in again) and site.ledger.log.size == before,
     )
 
 
@@ -485,8 +497,8 @@ def serve_demo(out: Path, port: int) -> None:
     base = f"http://127.0.0.1:{port}"
     # With an https address cookies would be Secure, but the demo is served without TLS, on this machine only.
     settings = replace(read_settings(out / "data"), base_url=base)
-    with open_service(settings) as service:
-        places = _places(service, base, out)
+    with open_site(settings) as site:
+        places = _places(site, base, out)
     console.out.print(f"\n{t('请依次打开：', 'Open these, in this order:')}", style="bold")
     for number, (address, zh, en) in enumerate(_SERVE, 1):
         console.out.print(
@@ -499,13 +511,13 @@ def serve_demo(out: Path, port: int) -> None:
     serve(settings, host="127.0.0.1", port=port, workers=1)
 
 
-def _places(service: Service, base: str, out: Path) -> dict[str, str]:
+def _places(site: Site, base: str, out: Path) -> dict[str, str]:
     """The addresses to look at, and a key for the desk, by label."""
     from issuer.ecertificates import sql
     from trust.model.clock import SystemEntropy
     from trust.people.access import open_access
 
-    access = open_access(service.database, service.clock, SystemEntropy(), service.access.trail)
+    access = open_access(site.stores.register, site.clock, SystemEntropy(), site.admin.access.trail)
     # Use a key of the issuing department, whose desk also sees the page and the differences.
     desk = access.clients.create_api_key(
         OPERATOR,
@@ -514,13 +526,13 @@ def _places(service: Service, base: str, out: Path) -> dict[str, str]:
         scopes=["desk", "verify", "cert.read"],
         days=1,
     )
-    with service.database.read() as connection:
+    with site.stores.register.read() as connection:
         shown = sql.find_ecertificate(connection, type_short="MEDPR", status="VALID")
         printed = sql.find_ecertificate(connection, type_short="FOOD", status="VALID")
         refs = sql.holder_refs_of(connection, shown.id or 0) if shown is not None else []
     assert printed is not None, "the demo has issued food licences"
     picture = out / "codes" / "printed-landing.png"
-    _draw_page(service.issuing.issued_file(printed.pid), picture)
+    _draw_page(site.issuer.issuing.issued_file(printed.pid), picture)
     (code,) = (text for text in read_codes(picture.read_bytes()) if "/Q/" in text)
     return {
         "base": base,

@@ -7,8 +7,8 @@ base install, where there is no server, no register and no page layout, and it s
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,7 +48,7 @@ from verifier.commands.verify import verify_app
 from verifier.service import CHECKING, PACKAGES, VERIFIER
 
 if TYPE_CHECKING:
-    from trust.app.compose import Service
+    from trust.app.compose import Site
 
 
 def _without_commands() -> typer.Typer:
@@ -148,12 +148,12 @@ def _name_of_field(name: str) -> str:
     return name
 
 
-def _open(data: Path | None, *, create: bool = False, ask_witnesses: bool = True) -> Service:
+def _open(data: Path | None, *, create: bool = False, ask_witnesses: bool = True) -> Site:
     need_server_install()
-    from trust.app.compose import open_service
+    from trust.app.compose import open_site
     from trust.app.settings import read_settings
 
-    return open_service(read_settings(data), create=create, ask_witnesses=ask_witnesses)
+    return open_site(read_settings(data), create=create, ask_witnesses=ask_witnesses)
 
 
 def _rescue(data: Path | None) -> AbstractContextManager[object]:
@@ -165,31 +165,46 @@ def _rescue(data: Path | None) -> AbstractContextManager[object]:
 
 
 def _openers() -> Openers:
-    """The openers of the facades. `Service` implements all of them."""
-    facades = (ISSUER, VERIFIER, PACKAGES, LEDGER, KEYS, ADMIN)
-    of: dict[str, Opener] = {each.name: _open for each in facades}
-    of[CHECKING.name] = lambda data: _open(data, ask_witnesses=False)
-    of[RESCUE.name] = _rescue
+    """The openers of the facades: each opens the site for one of its actors."""
+    of: dict[str, Opener] = {
+        ISSUER.name: _opener(lambda site: site.issuer),
+        VERIFIER.name: _opener(lambda site: site.verifier),
+        CHECKING.name: _opener(lambda site: site.verifier, ask_witnesses=False),
+        PACKAGES.name: _opener(lambda site: site.packages),
+        LEDGER.name: _opener(lambda site: site.ledger),
+        KEYS.name: _opener(lambda site: site.keys),
+        ADMIN.name: _opener(lambda site: site.admin),
+        RESCUE.name: _rescue,
+    }
     return Openers(of)
+
+
+def _opener(facade_of: Callable[[Site], object], *, ask_witnesses: bool = True) -> Opener:
+    @contextmanager
+    def opened(data: Path | None) -> Iterator[object]:
+        with _open(data, ask_witnesses=ask_witnesses) as site:
+            yield facade_of(site)
+
+    return opened
 
 
 @app.command(
     help=t("建立数据目录、证书、账本和首个信任列表", "make data folder, CAs, ledger, first trust list")
 )
 def init(data: Data = None, json: Json = False) -> None:
-    with _open(data, create=True) as service:
-        at = service.clock.now()
-        service.publishing.trust_list(at)
-        checkpoint = service.log.publish()
+    with _open(data, create=True) as site:
+        at = site.clock.now()
+        site.issuer.publishing.trust_list(at)
+        checkpoint = site.ledger.log.publish()
         from verifier.evidence.trust_list import root_fingerprint
 
-        roots = [root_fingerprint(root) for root in service.publishing.roots()]
+        roots = [root_fingerprint(root) for root in site.issuer.publishing.roots()]
         if json:
             console.print_json(
-                {"data": str(service.settings.data), "trust_roots": roots, "ledger_size": checkpoint.size}
+                {"data": str(site.settings.data), "trust_roots": roots, "ledger_size": checkpoint.size}
             )
             return
-        console.out.print(t(f"数据目录：{service.settings.data}", f"Data folder: {service.settings.data}"))
+        console.out.print(t(f"数据目录：{site.settings.data}", f"Data folder: {site.settings.data}"))
         console.out.print(t("信任根指纹（请公布）：", "Trust root fingerprints (publish them):"))
         for root in roots:
             console.out.print(f"  {root}")

@@ -14,6 +14,7 @@ from issuer.answers.recovery import RegisterIdentities
 from keys.service_keys import ServiceKeys
 from keys.service_secret import ServiceSecrets
 from ledger.clocks import accept_time
+from ledger.opening import checkpoint_keys
 from ledger.outside import MARKED_FILE, LedgerMark
 from ledger.publisher import vkey_of
 from ledger.recover import Recovered, recover
@@ -21,7 +22,7 @@ from ledger.statekey import StateKey
 from ledger.text import decode_utf8
 from ledger.tilefolder import SM3_FOLDER, TileFolder
 from trust.app.closing import close_ledger
-from trust.app.compose import checkpoint_keys, open_keys
+from trust.app.compose import open_keys
 from trust.app.settings import Settings
 from trust.app.stores import opened_stores
 from trust.model.clock import SystemClock

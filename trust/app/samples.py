@@ -21,7 +21,7 @@ from issuer.catalogue import Role, TypeProfile
 from issuer.ecertificates.records import Record, read_records
 from issuer.rendering.fonts import typst_fonts
 from keys.suites import Suite
-from trust.app.compose import Service
+from trust.app.compose import Site
 from trust.model.actor import OPERATOR
 from trust.model.ecertificate import IssuingAuthority
 from trust.model.errors import Malformed
@@ -67,15 +67,15 @@ def read_authorities(folder: Path) -> list[SampleAuthority]:
     ]
 
 
-def register_authorities(service: Service, folder: Path) -> list[SampleAuthority]:
+def register_authorities(site: Site, folder: Path) -> list[SampleAuthority]:
     """Registers each authority and makes a seal in its suite, for SM2 also one in RSA. Idempotent."""
     listed = read_authorities(folder)
     for sample in listed:
-        service.authorities.add(OPERATOR, sample.authority)
+        site.issuer.authorities.add(OPERATOR, sample.authority)
         for suite in dict.fromkeys(
             (sample.suite, Suite.RSA3072_SHA256 if sample.suite is Suite.SM2_SM3 else sample.suite)
         ):
-            service.seals.make(
+            site.issuer.seals.make(
                 OPERATOR,
                 seal_id(sample.authority.authority_id, suite),
                 sample.authority.authority_id,

@@ -1,4 +1,4 @@
-"""Running the service: one process on SQLite, several on PostgreSQL.
+"""Running the site: one process on SQLite, several on PostgreSQL.
 
 SIGTERM and SIGINT stop it in order: no new request is accepted, those begun are answered, everything is closed, and
 the exit code is 0. SIGHUP replaces the workers one after the other, each new one starting before the old one ends; a
@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from trust.app.compose import Service, open_service
+from trust.app.compose import Site, open_site
 from trust.app.settings import Settings, read_settings
 from trust.app.site import create_app
 from trust.model.errors import Malformed, TrustError
@@ -72,10 +72,10 @@ def _serve(settings: Settings, listener: socket.socket, workers: int) -> None:
         )
         Multiprocess(config, sockets=[listener]).run()
         return
-    with signals_that_end_in_order(), open_service(settings, ask_witnesses=True) as service:
-        _tell_what_is_not_noticed(service)
-        _begin(service)
-        app = create_app(service)
+    with signals_that_end_in_order(), open_site(settings, ask_witnesses=True) as site:
+        _tell_what_is_not_noticed(site)
+        _begin(site)
+        app = create_app(site)
         with answering_metrics(settings.metrics_listen, app.state.metrics_app):
             server = uvicorn.Server(uvicorn.Config(app, **common))
             server.run(sockets=[listener])
@@ -88,16 +88,16 @@ def worker_app() -> FastAPI:
     signal.signal(signal.SIGHUP, stay)  # a terminal sends it to all processes; the first one handles it
     set_up_logging()
     settings = read_settings()
-    service = open_service(settings, ask_witnesses=True)
-    _tell_what_is_not_noticed(service)
-    _begin(service)
-    app = create_app(service, close_service=True)
+    site = open_site(settings, ask_witnesses=True)
+    _tell_what_is_not_noticed(site)
+    _begin(site)
+    app = create_app(site, close_site=True)
     answering_metrics(settings.metrics_listen, app.state.metrics_app).__enter__()  # until the process ends
     return app
 
 
-def _tell_what_is_not_noticed(service: Service) -> None:
-    if not service.is_copy_noticed:
+def _tell_what_is_not_noticed(site: Site) -> None:
+    if not site.is_copy_noticed:
         _log.warning(
             "started without a memory outside the data folder: if this folder is a copy from before, "
             "two histories may be signed, and nothing here can tell; set YINZHENG_LEDGER_MARK, "
@@ -106,13 +106,13 @@ def _tell_what_is_not_noticed(service: Service) -> None:
         )
 
 
-def _begin(service: Service) -> None:
+def _begin(site: Site) -> None:
     """Resumes pending work, warms up the counter's readers and starts the rounds, before the first request."""
-    for resume in service.keeper.resume:
+    for resume in site.keeper.resume:
         try:
             resume()
         except TrustError as exc:
             # An operation that cannot be completed must not prevent the service from starting.
             _log.error("pending work could not be completed", extra={"code": exc.code, "what": exc.what})
-    service.sandboxes.of[Lane.COUNTER].warm_up()
-    service.keeper.rounds.start()
+    site.sandboxes.of[Lane.COUNTER].warm_up()
+    site.keeper.rounds.start()

@@ -24,7 +24,7 @@ from ledger.http.files import files_router
 from ledger.http.proofs import proofs_router
 from ledger.pages.explorer import ledger_router
 from trust.admin.http import keys_router
-from trust.app.compose import Service
+from trust.app.compose import Site
 from trust.app.operating import health_of
 from trust.sandbox.lanes import SIZES, Lane, LaneSize
 from trust.web.api import Callers
@@ -47,17 +47,15 @@ ROOMS = ("issuer.pages", "verifier.pages", "ledger.pages")
 """Packages with templates and static files, in addition to the common ones (`trust.web.assets`)."""
 
 
-def create_app(
-    service: Service, *, close_service: bool = False, sizes: Mapping[Lane, LaneSize] = SIZES
-) -> FastAPI:
-    """The application for an open service, which it closes on shutdown if `close_service` is set."""
+def create_app(site: Site, *, close_site: bool = False, sizes: Mapping[Lane, LaneSize] = SIZES) -> FastAPI:
+    """The application for an open service, which it closes on shutdown if `close_site` is set."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        if close_service:
+        if close_site:
             # Close in a thread, because closing waits for threads, must not block this event loop, and may run its own.
-            await run_in_threadpool(service.close)
+            await run_in_threadpool(site.close)
 
     app = FastAPI(
         lifespan=lifespan,
@@ -69,12 +67,12 @@ def create_app(
         redoc_url=None,
     )
     metrics, lanes = Metrics(), Lanes(sizes)
-    settings = service.settings
-    shell = Shell(service, service.access, make_templates(ROOMS), settings.host, settings.base_url)
-    health = health_of(service, metrics, lanes)
+    settings = site.settings
+    shell = Shell(site, site.admin.access, make_templates(ROOMS), settings.host, settings.base_url)
+    health = health_of(site, metrics, lanes)
     app.state.metrics_app = metrics_app(health)  # for a separate address (`trust.app.serving`)
-    app.include_router(_api(service, metrics, lanes))
-    for public in (files_router(service), published_router(service), health_router(health)):
+    app.include_router(_api(site, metrics, lanes))
+    for public in (files_router(site.ledger), published_router(site.issuer), health_router(health)):
         app.include_router(public)
     app.include_router(_pages(shell, lanes))
     app.mount("/static", static_files(ROOMS), name="static")
@@ -84,39 +82,41 @@ def create_app(
     return app
 
 
-def _api(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter:
+def _api(site: Site, metrics: Metrics, lanes: Lanes) -> APIRouter:
     router = APIRouter()
-    callers = Callers(service.access)
+    callers = Callers(site.admin.access)
     for part in (
-        ecertificates_router(service, callers, Idempotency(service.database), lanes),
-        presentations_router(service, callers),
-        verifications_router(service, callers, metrics, lanes),
+        ecertificates_router(site.issuer, callers, Idempotency(site.stores.register), lanes),
+        presentations_router(site.issuer, callers),
+        verifications_router(site.verifier, callers, metrics, lanes),
         types_router(),
-        proofs_router(service),
-        seals_router(service, callers.check),
-        keys_router(service, callers.check),
+        proofs_router(site.ledger),
+        seals_router(site.issuer, callers.check),
+        keys_router(site.admin, callers.check),
     ):
         router.include_router(part)
     return router
 
 
-def _pages(shell: Shell[Service], lanes: Lanes) -> APIRouter:
-    verdicts = VerdictPages(shell, lanes)
+def _pages(shell: Shell[Site], lanes: Lanes) -> APIRouter:
+    site = shell.service
+    issuer, verifier, ledger = shell.of(site.issuer), shell.of(site.verifier), shell.of(site.ledger)
+    verdicts = VerdictPages(verifier, lanes)
     router = APIRouter()
     for part in (
-        public_router(shell, verdicts),
-        desk_router(shell, verdicts),
-        wallet_router(shell),
-        ledger_router(shell, shell.service.policy),
-        seals_pages(shell),
-        trusted_router(shell),
-        reports_router(shell),
+        public_router(verifier, verdicts),
+        desk_router(verifier, verdicts),
+        wallet_router(issuer),
+        ledger_router(ledger, site.ledger.policy),
+        seals_pages(issuer),
+        trusted_router(verifier),
+        reports_router(verifier),
     ):
         router.include_router(part)
     return router
 
 
-def _page_errors(shell: Shell[Service]) -> Callable[[Request, int, str], Response]:
+def _page_errors(shell: Shell[Site]) -> Callable[[Request, int, str], Response]:
     """Makes the page for an error outside a page's own route, such as an address that does not exist.
 
     Its third argument is for machines and is not shown, because the page has texts in the reader's language.

@@ -26,7 +26,7 @@ def open_access(database: Database, clock: Clock, entropy: Entropy, trail: Trail
     clients = ApiClients(database, clock, entropy, trail)
     return Access(
         clients,
-        Sessions(database, clock, entropy, clients),
+        Sessions(database, clock, entropy, trail, clients),
         Invitations(database, clock, entropy, trail),
         trail,
     )

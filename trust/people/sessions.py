@@ -11,7 +11,7 @@ import hmac
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from trust.audit.trail import Act
+from trust.audit.trail import Act, Trail
 from trust.encoding.digests import sha256
 from trust.model.actor import Actor, ActorKind, Permission
 from trust.model.clock import Clock, Entropy
@@ -66,6 +66,7 @@ class Sessions:
     database: Database
     clock: Clock
     entropy: Entropy
+    trail: Trail
     clients: ApiClients
 
     def open_session(self, kind: str, subject: bytes, hours: int) -> str:
@@ -129,7 +130,7 @@ class Sessions:
                 sql.delete_session(connection, bytes(row.token_hash))
             if rows:
                 act = Act("end-session", str(len(rows)), subject=session_id or key_id)
-                self.clients.trail.record(connection, actor.ref, act)
+                self.trail.record(connection, actor.ref, act)
         if not rows:
             raise NotFound("There is no such session.", "List them and copy the id.")
         return len(rows)

@@ -34,6 +34,7 @@ from trust.words.language import LANGUAGES, Language, show_date
 from trust.words.texts import as_language, preferred_language, show_time, text
 
 S = TypeVar("S", covariant=True)
+T = TypeVar("T")
 
 LANGUAGE_COOKIE = "yz_lang"
 _YEAR_SECONDS = 365 * 24 * 3600
@@ -108,6 +109,10 @@ class Shell(Generic[S]):
     templates: Environment
     host: str
     base_url: str
+
+    def of(self, service: T) -> Shell[T]:
+        """The same shell for the face of another actor."""
+        return Shell(service, self.access, self.templates, self.host, self.base_url)
 
     # --- pages ---
 
