@@ -26,10 +26,12 @@ from issuer.catalogue import load_catalogue
 from issuer.compromises.compromises import Compromises
 from issuer.compromises.resealing import Resealing
 from issuer.ecertificates.applying import Applying
+from issuer.ecertificates.documents import Documents
 from issuer.ecertificates.issuing import Issuing, make_issuing
 from issuer.ecertificates.reading import Reading
 from issuer.ecertificates.sql import highest_ecertificate_id, pids_of
 from issuer.ecertificates.statuses import Statuses
+from issuer.ecertificates.tidying import Tidying
 from issuer.erasing.erasing import Erasing, Forget
 from issuer.guarding.anchoring import TrailAnchors
 from issuer.guarding.gaps import leave_gaps
@@ -59,10 +61,13 @@ from keys.service_secret import ServiceSecrets
 from ledger.log import Log
 from trust.audit.trail import Trail
 from trust.encoding.trust_list import TrustedLedgerKey
+from trust.jobs.queue import TableQueue
+from trust.jobs.sql import is_any_job_held, release_jobs
 from trust.model.clock import Clock, Entropy
 from trust.people.access import Access
 from trust.people.sql import end_everything_open
 from trust.sandbox.lanes import Lane, Sandboxes
+from trust.storage.objects import Objects
 from trust.storage.sql import Database
 
 _log = logging.getLogger("yinzheng.keeping")
@@ -128,10 +133,11 @@ def settle(register: Register, log: Log, *, is_only_process: bool) -> None:
     register.guard.attach(log)
     if is_only_process:
         with database.read() as connection:
-            is_held = is_anything_held(connection)
+            is_held = is_anything_held(connection) or is_any_job_held(connection)
         if is_held:
             with database.write() as connection:
                 release(connection)
+                release_jobs(connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +170,7 @@ def open_issuer(
     log: Log,
     access: Access,
     sandboxes: Sandboxes,
+    objects: Objects,
     *,
     host: str,
     base_url: str,
@@ -178,7 +185,9 @@ def open_issuer(
     database, clock, entropy, trail = register.database, register.clock, register.entropy, register.trail
     keys, service_keys, pki, guard = register.keys, register.service_keys, register.pki, register.guard
     authorities = register.authorities
-    reading = Reading(database)
+    queue = TableQueue(database, clock)
+    documents = Documents(objects, queue)
+    reading = Reading(database, documents)
     operations = Operations(database, log, clock, trail)
     registry = SealRegistry(database, pids_of)
     uses = SealUses(database, clock, keys, registry, trail)
@@ -196,6 +205,7 @@ def open_issuer(
     )
     issuing = make_issuing(
         database,
+        documents,
         log,
         operations,
         pki,
@@ -222,12 +232,13 @@ def open_issuer(
         closed_ledgers,
     )
     statuses = Statuses(database, log, entropy, trail, operations, reading, issuing)
-    erasing = Erasing(database, log, entropy, trail, operations, forget)
+    erasing = Erasing(database, documents, log, entropy, trail, operations, forget)
     ocsp = Ocsp(database, clock, keys, x509_certs_under)
-    archiving = Archiving(database, log, clock, entropy, pki, ocsp, registry, operations)
+    archiving = Archiving(database, documents, log, clock, entropy, pki, ocsp, registry, operations)
     exporting = Exporting(log, clock, registry, reading, archiving, publishing)
     presenting = Presenting(database, clock, entropy, trail, host, register.secrets.derive("live-code"))
     outside_crls = OutsideCrls(database, clock, fetch_crl, trail)
+    tidying = Tidying(database, documents)
     anchors = TrailAnchors(database, log, operations)
     service = IssuerService(
         clock=clock,
@@ -243,14 +254,14 @@ def open_issuer(
         statuses=statuses,
         erasing=erasing,
         compromises=Compromises(database, clock, trail, pki, registry, seals),
-        resealing=Resealing(database, clock, registry, uses, reading, statuses),
+        resealing=Resealing(database, documents, clock, registry, uses, reading, statuses),
         archiving=archiving,
         exporting=exporting,
         looking_up=LookingUp(reading, archiving, exporting, trail),
         presenting=presenting,
         publishing=publishing,
         invitations=access.invitations,
-        register=RegisterKeeping(database, log, clock, trail, guard),
+        register=RegisterKeeping(database, documents, log, clock, trail, guard),
         drawing=sandboxes.drawing,
         member_files=member_files,
     )
@@ -271,6 +282,7 @@ def open_issuer(
         erasing.resume_pending,
         archiving.run,
         outside_crls.run,
+        tidying.run,
     )
     return OpenIssuer(service, windows, anchors, resume)
 

@@ -49,7 +49,8 @@ from ledger.sequencing import GENESIS_SIZE
 from ledger.sql import LogState
 from ledger.statekey import StateKey
 from ledger.text import decode_utf8, encode_base64
-from ledger.tilefolder import SM3_FOLDER, TileFolder, statement_path
+from ledger.tilefolder import SM3_FOLDER, statement_path
+from ledger.tileport import Tiles
 from ledger.tiles import (
     TILE_WIDTH,
     Tile,
@@ -63,7 +64,6 @@ from ledger.tiles import (
 )
 from trust.encoding import merkle
 from trust.model.errors import KeyUnavailable, LedgerHalted, Malformed, NotFound, VerificationError
-from trust.storage.folder import folder_turn
 from trust.storage.sql import Database
 
 _RESTORE: Final = (
@@ -115,7 +115,7 @@ class SignedHead:
 class _Tree:
     """One of the two trees: its files, and proofs out of them."""
 
-    def __init__(self, algorithm: str, files: TileFolder, prefix: str) -> None:
+    def __init__(self, algorithm: str, files: Tiles, prefix: str) -> None:
         self.algorithm = algorithm
         self.files = files
         self._prefix = prefix
@@ -155,7 +155,7 @@ class Publisher:
         *,
         database: Database,
         lock_store: LockStore,
-        files: TileFolder,
+        files: Tiles,
         origin: str,
         signers: Sequence[CheckpointSigner],
         is_cosigned: bool = False,
@@ -171,7 +171,7 @@ class Publisher:
         self._database = database
         self._lock_store = lock_store
         self._files = files
-        self._sm3_files = TileFolder(files.folder / SM3_FOLDER)
+        self._sm3_files = files.sub_log(SM3_FOLDER)
         self._origin = origin
         self._signers = {vkey_of(origin, signer): signer for signer in signers}
         self._is_cosigned = is_cosigned
@@ -329,7 +329,7 @@ class Publisher:
         else:
             # Files have no transaction, so the folder has a lock of its own, which survives a lost connection.
             with (
-                folder_turn(self._files.folder, name=".publishing"),
+                self._files.turn(),
                 self._database.write() as connection,
             ):
                 sql.lock_publishing(connection)

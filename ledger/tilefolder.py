@@ -16,13 +16,14 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 from ledger.text import decode_utf8
 from ledger.tiles import TILE_WIDTH, Tile, decode_bundle, decode_hashes, entries_path, tile_path
 from trust.model.errors import StorageError
-from trust.storage.folder import create_all_durably, write_durably
+from trust.storage.folder import create_all_durably, folder_turn, write_durably
 
 SM3_FOLDER: Final = "sm3"
 
@@ -35,7 +36,7 @@ def statement_path(seq: int) -> str:
 
 
 class TileFolder:
-    """Reads and writes the files of one log."""
+    """Reads and writes the files of one log; `ledger.tileport.Tiles` in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -43,6 +44,13 @@ class TileFolder:
     @property
     def folder(self) -> Path:
         return self._folder
+
+    def turn(self) -> AbstractContextManager[None]:
+        """A lock in the folder, on one machine or where the file system's locks reach all hosts."""
+        return folder_turn(self._folder, name=".publishing")
+
+    def sub_log(self, name: str) -> TileFolder:
+        return TileFolder(self._folder / name)
 
     def write_all(self, files: Sequence[tuple[str, bytes]]) -> None:
         """Creates files by their paths in the folder; see `create_all_durably`."""

@@ -24,6 +24,7 @@ from sqlalchemy.engine import Connection
 from issuer.archive import sql as archive_sql
 from issuer.archive.evidence import gather_evidence, read_seals, read_signed
 from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.documents import Documents
 from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.ecertificates.recording import FIRST_ARCHIVED_AFTER
 from issuer.ecertificates.stamping import stamping_suite
@@ -123,6 +124,7 @@ class Archiving:
     """The use case."""
 
     database: Database
+    documents: Documents
     log: Log
     clock: Clock
     entropy: Entropy
@@ -176,7 +178,7 @@ class Archiving:
             raise NotFound("There is no such version of the file.", "List its versions first.")
         with self.database.read() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
-            return b"".join(_parts(connection, row.id or 0, number))
+            return b"".join(_parts(connection, self.documents, row.id or 0, number))
 
     def receipt(self, pid: bytes, number: int) -> bytes:
         """The receipt (DER, `trust.encoding.receipt`) of a later version. Raises `NotFound`."""
@@ -258,7 +260,7 @@ class Archiving:
             later = archive_sql.versions_of(connection, row.id or 0)
             if any(each.entry_seq is None for each in later):
                 raise Conflict("A version of this file is being made already.", "Try again in a minute.")
-            data = b"".join(_parts(connection, row.id or 0, len(later)))
+            data = b"".join(_parts(connection, self.documents, row.id or 0, len(later)))
             fields = ecertificates_sql.get_document(connection, row.id or 0, DocumentKind.DATA)
             is_for_abroad = (
                 ecertificates_sql.find_document(connection, row.id or 0, DocumentKind.FOR_ABROAD) is not None
@@ -410,10 +412,11 @@ class _Completing:
         operations_sql.delete_operation(connection, operation.operation_id)
 
 
-def _parts(connection: Connection, ecertificate_id: int, number: int) -> list[bytes]:
+def _parts(connection: Connection, documents: Documents, ecertificate_id: int, number: int) -> list[bytes]:
     """The issued file and the first `number` updates."""
-    kinds = [DocumentKind.ISSUED.value, *(archive_sql.update_kind(each) for each in range(1, number + 1))]
-    return [ecertificates_sql.get_document(connection, ecertificate_id, kind) for kind in kinds]
+    kinds = [archive_sql.update_kind(each) for each in range(1, number + 1)]
+    updates = [ecertificates_sql.get_document(connection, ecertificate_id, kind) for kind in kinds]
+    return [documents.get(connection, ecertificate_id, DocumentKind.ISSUED), *updates]
 
 
 def _without(found: DocumentEvidence, held: DocumentEvidence) -> DocumentEvidence:

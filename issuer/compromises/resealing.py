@@ -17,6 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from issuer.ecertificates import sql
+from issuer.ecertificates.documents import Documents
 from issuer.ecertificates.drafting import decode_values
 from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.ecertificates.reading import Reading
@@ -70,6 +71,7 @@ class Resealing:
     """The use case."""
 
     database: Database
+    documents: Documents
     clock: Clock
     registry: SealRegistry
     uses: SealUses
@@ -142,7 +144,7 @@ class Resealing:
             row = sql.get_ecertificate(connection, pid=old.pid, step=Step.ISSUED)
             values = sql.get_document(connection, row.id or 0, DocumentKind.VALUES)
             photo, source, place, further, abroad = (
-                sql.find_document(connection, row.id or 0, kind) for kind in _INPUTS
+                self.documents.find(connection, row.id or 0, kind) for kind in _INPUTS
             )
         checked = decode_values(values, old.issued_at.date())
         return Application(

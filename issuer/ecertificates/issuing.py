@@ -19,6 +19,7 @@ from datetime import datetime
 
 from issuer.catalogue import load_profile
 from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.documents import Documents
 from issuer.ecertificates.drafting import CheckedApplication, check_application, encode_values
 from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.ecertificates.laying_out import LayingOut
@@ -475,6 +476,7 @@ class Issuing(Reading):
 
 def make_issuing(
     database: Database,
+    documents: Documents,
     log: Log,
     operations: Operations,
     pki: Pki,
@@ -490,6 +492,7 @@ def make_issuing(
     laying_out = LayingOut(pki.keys, pki.service_keys, pki.authorities, host)
     return Issuing(
         database,
+        documents,
         log=log,
         pki=pki,
         seals=seals,
@@ -500,5 +503,5 @@ def make_issuing(
         reserving=Reserving(database, operations, seals, clock, entropy, holder_key, ids_given_out),
         laying_out=laying_out,
         stamping=Stamping(database, pki, seals, laying_out, clock, operations),
-        recording=Recording(database, log, operations, seals, clock),
+        recording=Recording(database, documents, log, operations, seals, clock),
     )

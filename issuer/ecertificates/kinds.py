@@ -20,7 +20,8 @@ class DocumentKind(StrEnum):
 
     VALUES: the checked record. DATA: what is committed to, with its salts. PHOTO, SOURCE, PLACE: as the department gave
     them. FURTHER: the seals beside the authority's own. FOR_ABROAD: there if time-stamps for abroad were asked for.
-    SEALED, ISSUED: the file without and with its receipt.
+    SEALED, ISSUED: the file without and with its receipt. ISSUED_OBJECT, SOURCE_OBJECT: where the file or the page is
+    (`issuer.ecertificates.documents`).
     """
 
     VALUES = "values"
@@ -32,3 +33,5 @@ class DocumentKind(StrEnum):
     FOR_ABROAD = "for-abroad"
     SEALED = "sealed"
     ISSUED = "issued"
+    ISSUED_OBJECT = "issued@"
+    SOURCE_OBJECT = "source@"

@@ -10,6 +10,7 @@ from typing import Any
 
 from issuer.catalogue import load_profile
 from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.documents import Documents
 from issuer.ecertificates.kinds import DocumentKind, Step
 from trust.model.ecertificate import IssuedECertificate
 from trust.model.errors import Conflict, NotFound
@@ -25,6 +26,7 @@ class Reading:
     """What the register knows of issued e-certificates."""
 
     database: Database
+    documents: Documents
 
     def issued(self, *, pid: bytes | None = None, identifier: str | None = None) -> IssuedECertificate:
         """The issued e-certificate with this public id or identifier. Raises `NotFound`."""
@@ -85,7 +87,7 @@ class Reading:
         """The issued PDF. Raises `NotFound`."""
         with self.database.read() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
-            return ecertificates_sql.get_document(connection, row.id or 0, DocumentKind.ISSUED)
+            return self.documents.get(connection, row.id or 0, DocumentKind.ISSUED)
 
     def of_holder(
         self,

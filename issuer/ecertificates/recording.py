@@ -10,6 +10,7 @@ from datetime import timedelta
 from sqlalchemy.engine import Connection
 
 from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.documents import Documents, StoredFiles
 from issuer.ecertificates.kinds import DocumentKind, Step
 from issuer.ecertificates.reading import issued_from
 from issuer.operations import sql as operations_sql
@@ -40,6 +41,7 @@ class Recording:
     """Works on whole batches: one append, one round of receipts, one transaction."""
 
     database: Database
+    documents: Documents
     log: Log
     operations: Operations
     seals: Seals
@@ -56,11 +58,13 @@ class Recording:
             operations = operations_sql.operations_with(
                 connection, [each.draft.operation_id for each in todo]
             )
-            further = ecertificates_sql.documents_of(
-                connection, [each.draft.ecertificate_id for each in todo], [DocumentKind.FURTHER]
+            inputs = ecertificates_sql.documents_of(
+                connection,
+                [each.draft.ecertificate_id for each in todo],
+                [DocumentKind.FURTHER, DocumentKind.SOURCE],
             )
         if todo:
-            batch = _Batch(self, rows, {each.draft.operation_id: each for each in todo}, further)
+            batch = _Batch(self, rows, {each.draft.operation_id: each for each in todo}, inputs)
             self.operations.complete(operations, batch)
             with self.database.read() as connection:
                 rows = ecertificates_sql.ecertificates_by_id(connection, ids)
@@ -79,16 +83,17 @@ def _is_unfinished(row: ecertificates_sql.ECertificateRow | None, sealed: Sealed
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """`issuer.operations.operations.Completing` for issues. `rows` and `further` are by e-certificate, `seals` by their
+    """`issuer.operations.operations.Completing` for issues. `rows` and `inputs` are by e-certificate, `seals` by their
     ids, all others by operation."""
 
     recording: Recording
     rows: Mapping[int, ecertificates_sql.ECertificateRow]
     sealed: Mapping[int, SealedECertificate]
-    further: Mapping[tuple[int, str], bytes]
+    inputs: Mapping[tuple[int, str], bytes]
     openings: dict[int, Openings] = field(default_factory=dict)
     parts: dict[int, SealedParts] = field(default_factory=dict)
     issued: dict[int, bytes] = field(default_factory=dict)
+    files: list[StoredFiles] = field(default_factory=list)
     seals: dict[str, ESeal] = field(default_factory=dict)
 
     def request(self, operation: Operation) -> AppendRequest:
@@ -116,7 +121,7 @@ class _Batch:
         receipts = self.recording.log.receipt([entry.seq for entry in appended])
         for operation, entry, receipt in zip(operations, appended, receipts, strict=True):
             number = operation.operation_id
-            last = json.loads(self.further.get((operation.ecertificate_id, DocumentKind.FURTHER), b"[]"))[-1:]
+            last = json.loads(self.inputs.get((operation.ecertificate_id, DocumentKind.FURTHER), b"[]"))[-1:]
             seal = self._seal(last[0] if last else self.rows[operation.ecertificate_id].seal_id)
             embedded = EmbeddedReceipt(entry.entry_bytes, format_receipt(receipt), self.openings[number])
             self.issued[number] = splice_receipt(
@@ -126,6 +131,12 @@ class _Batch:
                 suite=seal.suite.value,
                 sealing_cert=seal.cert,
             )
+        self.files.append(
+            self.recording.documents.write(
+                {each.ecertificate_id: self.issued[each.operation_id] for each in operations},
+                {of: content for (of, kind), content in self.inputs.items() if kind == DocumentKind.SOURCE},
+            )
+        )
 
     def lock(self, connection: Connection, operations: Sequence[Operation]) -> None:
         ecertificates_sql.lock_ecertificates(connection, [each.ecertificate_id for each in operations])
@@ -139,6 +150,8 @@ class _Batch:
                 for operation, _ in appended
             ],
         )
+        ids = [operation.ecertificate_id for operation, _ in appended]
+        self.recording.documents.refer(connection, self.files[-1], ids)
         ecertificates_sql.set_issued(
             connection,
             {

@@ -280,16 +280,10 @@ def set_sealed(connection: Connection, files: Mapping[int, bytes]) -> None:
 def set_issued(
     connection: Connection, files: Mapping[int, tuple[bytes, int]], *, at: int, due_at: int
 ) -> None:
-    """Stores issued files, by e-certificate with the numbers of their entries: from now on these are ISSUED."""
+    """These are ISSUED from now on: issued files, which are stored already, by e-certificate with their entries'
+    numbers."""
     if not files:
         return
-    insert_many(
-        connection,
-        [
-            DocumentRow(ecertificate_id=of, kind=DocumentKind.ISSUED, content=file)
-            for of, (file, _) in files.items()
-        ],
-    )
     table = table_of(ECertificateRow)
     connection.execute(
         sa.update(table)
@@ -459,6 +453,32 @@ def delete_document(connection: Connection, ecertificate_id: int, kind: str) -> 
     connection.execute(
         sa.delete(table).where(table.c.ecertificate_id == ecertificate_id, table.c.kind == kind)
     )
+
+
+def put_documents(connection: Connection, rows: Sequence[DocumentRow]) -> None:
+    insert_many(connection, rows)
+
+
+def delete_documents(
+    connection: Connection, ecertificate_ids: Collection[int], kinds: Collection[str]
+) -> None:
+    table = table_of(DocumentRow)
+    connection.execute(
+        sa.delete(table).where(table.c.ecertificate_id.in_(ecertificate_ids), table.c.kind.in_(kinds))
+    )
+
+
+def with_document(
+    connection: Connection, kind: str, *, limit: int | None = None, among: Collection[int] | None = None
+) -> list[int]:
+    """The e-certificates that have a document of this kind, by their ids."""
+    table = table_of(DocumentRow)
+    statement = (
+        sa.select(table.c.ecertificate_id).where(table.c.kind == kind).order_by(table.c.ecertificate_id)
+    )
+    if among is not None:
+        statement = statement.where(table.c.ecertificate_id.in_(among))
+    return list(connection.execute(statement.limit(limit)).scalars())
 
 
 def find_document(connection: Connection, ecertificate_id: int, kind: str) -> bytes | None:

@@ -140,6 +140,10 @@ class Stamping:
                 try:
                     _check_is_there(rows.get(draft.ecertificate_id), draft)
                     operation = operations.get(draft.operation_id)
+                    if rows[draft.ecertificate_id].step == Step.ISSUED:
+                        # The same request runs twice at once, and the other one is done.
+                        found.append(Prepared(draft, "", b""))
+                        continue
                     caller = operation.caller if operation is not None else None
                     found.append(self._prepared(draft, of, caller or ""))
                 except _OF_ONE as exc:
@@ -193,6 +197,9 @@ class Stamping:
                         draft.ecertificate_id
                     )
                     row = rows.get(draft.ecertificate_id)
+                    if row is not None and bytes(row.pid) == draft.pid and row.step == Step.ISSUED:
+                        answers.append(SealedECertificate(draft, b""))
+                        continue
                     if before is not None and row is not None and bytes(row.pid) == draft.pid:
                         # The same request runs twice at once; the file that was stored first counts, as one use.
                         answers.append(SealedECertificate(draft, before))

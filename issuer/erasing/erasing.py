@@ -22,6 +22,7 @@ from sqlalchemy.engine import Connection
 
 from issuer.archive import sql as archive_sql
 from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.documents import Documents
 from issuer.ecertificates.kinds import Step
 from issuer.ecertificates.statuses import act_request
 from issuer.erasing import sql as erasing_sql
@@ -70,6 +71,7 @@ class Erasing:
     of rows by table."""
 
     database: Database
+    documents: Documents
     log: Log
     entropy: Entropy
     trail: Trail
@@ -89,13 +91,14 @@ class Erasing:
             check_second_person(requested_by, approved_by, "Nobody approves an erasure of their own.")
             self.log.check_clock()
             operation = self._announce(actor, pid, basis, requested_by.strip(), approved_by.strip())
-        completing = _Completing(self.database, self.log, self.operations, self.forget)
+        completing = _Completing(self.database, self.documents, self.log, self.operations, self.forget)
         (appended,) = self.operations.complete([operation], completing)
+        self.documents.delete_let_go(self.database)
         return Erased(appended.seq, completing.rows, self._overwrite())
 
     def resume_pending(self) -> int:
         """Completes erasures like `Statuses.resume_pending`."""
-        completing = _Completing(self.database, self.log, self.operations, self.forget)
+        completing = _Completing(self.database, self.documents, self.log, self.operations, self.forget)
         count = self.operations.carry_on((OperationKind.ERASED,), completing)
         if completing.rows:
             self._overwrite()
@@ -136,6 +139,7 @@ class _Completing:
     """`issuer.operations.operations.Completing` for erasures. `rows`: the rows that it deleted or emptied, by table."""
 
     database: Database
+    documents: Documents
     log: Log
     operations: Operations
     forget: Forget
@@ -160,6 +164,7 @@ class _Completing:
             self.operations.write_down(
                 connection, operation, Act("erase", operation.reason or "", pid=bytes(row.pid))
             )
+            self.documents.let_go(connection, row.id or 0)
             found, lone_holder_refs = erasing_sql.erase_ecertificate(connection, operation)
             self.rows.update(found)
             self.rows["later_version"] = archive_sql.erase_versions(connection, row.id or 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from issuer.ecertificates.documents import Documents
 from issuer.guarding.gaps import follow_ledger
 from issuer.guarding.guarding import RegisterGuard
 from issuer.guarding.register_check import RegisterFinding, check_register
@@ -21,14 +22,15 @@ class RegisterKeeping:
     """The use cases."""
 
     database: Database
+    documents: Documents
     log: Log
     clock: Clock
     trail: Trail
     guard: RegisterGuard
 
     def check(self) -> Sequence[RegisterFinding]:
-        """Compares every row with the ledger and with its MAC, documents included."""
-        return check_register(self.database, self.log, self.guard, documents=True)[1]
+        """Compares every row with the ledger and with its MAC, documents and their files included."""
+        return check_register(self.database, self.log, self.guard, documents=self.documents)[1]
 
     def differing(self) -> Sequence[tuple[str, str]]:
         """Table and key of every row that is not what the ledger says."""

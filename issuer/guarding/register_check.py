@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from issuer.ecertificates.documents import Documents
 from issuer.ecertificates.kinds import Step
 from issuer.guarding.guarding import WITH_MAC, RegisterGuard
 from issuer.operations import sql
@@ -42,12 +43,12 @@ def check_register(
     log: Log,
     guard: RegisterGuard,
     *,
-    documents: bool = False,
+    documents: Documents | None = None,
     pause: Callable[[], None] = lambda: None,
 ) -> tuple[int, list[RegisterFinding]]:
     """One pass. Returns the number of rows that were read, and at most a hundred findings. Raises `OperationalError`.
 
-    `documents`: whether to check the contents of documents too, which reads the whole register.
+    `documents`: to check the contents of documents and their files too, which reads all of them.
     """
     if guard.lost_entry is not None:
         lost = RegisterFinding("register_event", str(guard.lost_entry), "What this entry commits to is gone.")
@@ -59,7 +60,7 @@ def check_register(
     read = issued = 0
     issued_before = log.standing.issued()
     for table in WITH_MAC:
-        if table == "document" and not documents:
+        if table == "document" and documents is None:
             continue
         for rows in _portions(database, table):
             read += len(rows)
@@ -69,6 +70,8 @@ def check_register(
                 found += _check_ecertificates(database, log, guard, rows)
             else:
                 found += [_finding(table, row) for row in rows if not guard.has_good_mac(table, row)]
+                if table == "document" and documents is not None:
+                    found += _check_files(database, documents, rows)
             if len(found) >= MOST_FINDINGS:
                 return read, found[:MOST_FINDINGS]
             pause()
@@ -79,6 +82,22 @@ def check_register(
             RegisterFinding("ecertificate", "", f"{issued_before - issued} that the ledger has are gone.")
         )
     return read, found
+
+
+def _check_files(
+    database: Database, documents: Documents, rows: list[dict[str, Any]]
+) -> Iterator[RegisterFinding]:
+    """Findings on the files to which these rows refer; not on those of rows that went while their files were read."""
+    for row in rows:
+        what = documents.what_is_wrong(row["kind"], bytes(row["content"]))
+        if what is None:
+            continue
+        with database.read() as connection:
+            is_there = (
+                tables.row_at(connection, "document", (row["ecertificate_id"], row["kind"])) is not None
+            )
+        if is_there:
+            yield RegisterFinding("document", f"{row['ecertificate_id']} {row['kind']}", what)
 
 
 def _check_ecertificates(

@@ -14,7 +14,6 @@ from fastapi.testclient import TestClient
 from support.old_folders import OLD_SCHEMAS, make_folder_of_0008, turn_back
 from support.world import START, StoppedClock, World, make_world, settings_at
 
-from issuer.guarding.register_check import check_register
 from issuer.presenting.presenting import Level
 from ledger.recheck import recheck
 from trust.app.compose import open_site
@@ -62,7 +61,7 @@ def test_everything_in_a_folder_of_0008_works_after_the_upgrade(old_folder: Path
     world = make_world(old_folder, sandbox=sandbox)
     site = world.site
     access = open_access(site.stores.register, world.clock, SystemEntropy(), site.admin.access.trail)
-    assert check_register(site.stores.register, site.ledger.log, site.register.guard, documents=True)[1] == []
+    assert site.issuer.register.check() == []
     assert world.verify(KEPT["valid pdf"]).verdict is Verdict.PASSED
     assert world.verify(KEPT["revoked pdf"]).code == "REVOKED"
     assert world.verify_offline(KEPT["valid pdf"], KEPT["bundle"]).verdict is Verdict.PASSED
@@ -118,10 +117,7 @@ def test_a_folder_of_every_older_schema_works_after_the_upgrade(
             assert client.get("/readyz").status_code == 200
             filed = client.post("/api/v1/verifications", files={"file": ("x.pdf", pdf)})
             assert filed.json()["report_code"]
-        assert (
-            check_register(site.stores.register, site.ledger.log, site.register.guard, documents=True)[1]
-            == []
-        )
+        assert site.issuer.register.check() == []
         assert recheck(
             site.stores.ledger, site.ledger.ledger_folder, site.stores.lock, log_vkey=site.ledger.log.vkey
         ).is_clean
@@ -150,7 +146,7 @@ def test_a_folder_of_a_newer_version_is_told_in_one_sentence_and_not_touched(
         make_world(world.folder, sandbox=sandbox)
     assert caught.value.code == "NEWER_DATA"
     assert "9999" in caught.value.zh
-    newest = {"register": "0012", "ledger": "0002"}[table]
+    newest = {"register": "0013", "ledger": "0002"}[table]
     with closing(sqlite3.connect(world.folder / f"{table}.sqlite")) as connection:
         assert connection.execute(f"SELECT version_num FROM {table}_version").fetchone() == ("9999",)
         connection.execute(f"UPDATE {table}_version SET version_num = ?", (newest,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +17,7 @@ from support.world import World
 
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.guarding.guarding import RECORDED, WITH_MAC
-from issuer.guarding.register_check import RegisterFinding, check_register
+from issuer.guarding.register_check import RegisterFinding
 from issuer.operations import sql as operations_sql
 from issuer.operations.model import Operation
 from issuer.pki import sql as pki_sql
@@ -97,10 +97,8 @@ class Attacked:
             return None
         return self.world.verify_offline(pdf, bundle).verdict
 
-    def findings(self) -> list[RegisterFinding]:
-        return check_register(
-            self.site.stores.register, self.site.ledger.log, self.site.register.guard, documents=True
-        )[1]
+    def findings(self) -> Sequence[RegisterFinding]:
+        return self.site.issuer.register.check()
 
     def restart(self) -> None:
         self.site.close()

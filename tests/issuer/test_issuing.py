@@ -153,10 +153,7 @@ def take_apart_digest(signed: tuple[bytes, bytes]) -> bytes:
 
 
 def test_the_receipt_is_spliced_without_touching_anything_else(each_way: World) -> None:
-    issued, pdf = each_way.issue()
-    with each_way.site.stores.register.read() as connection:
-        row = sql.get_ecertificate(connection, pid=issued.pid)
-        sealed = sql.get_document(connection, row.id or 0, "sealed")
+    _, pdf, sealed = each_way.issue_and_keep_sealed()
     before, after = check_gap(sealed), check_gap(pdf)
     assert before.byte_range == after.byte_range
     assert before.signed == after.signed
@@ -167,10 +164,7 @@ def test_the_receipt_is_spliced_without_touching_anything_else(each_way: World) 
 
 
 def test_a_receipt_that_does_not_fit_is_refused(each_way: World) -> None:
-    issued, _ = each_way.issue()
-    with each_way.site.stores.register.read() as connection:
-        row = sql.get_ecertificate(connection, pid=issued.pid)
-        sealed = sql.get_document(connection, row.id or 0, "sealed")
+    _, _, sealed = each_way.issue_and_keep_sealed()
     seal = each_way.site.issuer.seals.registry.get("chuncheng-market-sm2")
     huge = b"\x04\x82\x80\x00" + bytes(0x8000)
     with pytest.raises(Conflict) as refused:

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any
 import pytest
 
 from issuer import opening as issuer_opening
+from issuer.ecertificates import sql
+from issuer.ecertificates.kinds import DocumentKind
 from ledger import opening as ledger_opening
 from ledger import standing
 from ledger.statekey import StateKey
@@ -89,8 +92,10 @@ def make_folder_of_0008(folder: Path, sandbox: Sandbox, fill: Any) -> None:
         world: World = make_world(folder, sandbox=sandbox)
         try:
             fill(world)
+            put_files_into_register(world)
         finally:
             world.close()
+    shutil.rmtree(folder / "documents")
     (folder / standing.STANDING_FILE).unlink(missing_ok=True)
     with closing(sqlite3.connect(folder / "register.sqlite")) as register:
         for table in _SINCE_0008:
@@ -103,6 +108,7 @@ def make_folder_of_0008(folder: Path, sandbox: Sandbox, fill: Any) -> None:
             register.execute(f"DROP INDEX {index}")
         register.execute("DROP TABLE audit_batch")
         register.execute("DROP TABLE register_head")
+        register.execute("DROP TABLE job")
         for column in _AUDIT_SINCE_0012:
             register.execute(f"ALTER TABLE audit DROP COLUMN {column}")
         for column in _OPERATION_SINCE_0011:
@@ -114,6 +120,22 @@ def make_folder_of_0008(folder: Path, sandbox: Sandbox, fill: Any) -> None:
         ledger.execute("ALTER TABLE ledger_state DROP COLUMN mac")
         ledger.execute("UPDATE ledger_version SET version_num = '0001'")
         ledger.commit()
+
+
+def put_files_into_register(world: World) -> int:
+    """Stores every file as before 0013, in rows, twice; returns the number of issued ones."""
+    documents = world.site.issuer.issuing.documents
+    with world.site.stores.register.write() as connection:
+        ids = sql.with_document(connection, DocumentKind.ISSUED_OBJECT)
+        for each in ids:
+            issued = documents.get(connection, each, DocumentKind.ISSUED)
+            source = documents.find(connection, each, DocumentKind.SOURCE)
+            sql.delete_documents(connection, [each], [DocumentKind.ISSUED_OBJECT, DocumentKind.SOURCE_OBJECT])
+            for kind in (DocumentKind.SEALED, DocumentKind.ISSUED):
+                sql.put_document(connection, each, kind, issued)
+            if source is not None:
+                sql.put_document(connection, each, DocumentKind.SOURCE, source)
+    return len(ids)
 
 
 def turn_back(folder: Path, schema: str) -> None:

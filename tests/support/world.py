@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from issuer.catalogue import load_profile
 from issuer.ecertificates.issuing import Outcome
+from issuer.ecertificates.recording import Recording
 from issuer.ecertificates.records import read_records
 from issuer.operations.model import LEASE
 from keys.suites import Suite
@@ -17,7 +19,7 @@ from trust.app.compose import Site, open_site
 from trust.app.settings import Settings
 from trust.encoding.plain_zip import encode_zip
 from trust.model.actor import OPERATOR, operator
-from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority
+from trust.model.ecertificate import Application, IssuedECertificate, IssuingAuthority, SealedECertificate
 from trust.model.report import Report
 from trust.model.seal import SealShape
 from trust.sandbox.lanes import Lane
@@ -150,6 +152,22 @@ class World:
         assert outcome.error is None, outcome.error
         assert outcome.issued is not None
         return outcome.issued, self.site.issuer.issuing.issued_file(outcome.issued.pid)
+
+    def issue_and_keep_sealed(self, number: int = 1) -> tuple[IssuedECertificate, bytes, bytes]:
+        """An issued e-certificate, its PDF, and the PDF as it was sealed, without its receipt."""
+        kept: list[SealedECertificate] = []
+
+        class Keeping(Recording):
+            def record(self, sealed: Sequence[SealedECertificate]) -> list[IssuedECertificate]:
+                kept.extend(sealed)
+                return Recording.record(self, sealed)
+
+        issuing = self.site.issuer.issuing
+        keeping = Keeping(*(getattr(issuing.recording, each.name) for each in fields(Recording)))
+        asked = self.application(number, seal=f"{self.market.authority_id}-sm2")
+        (outcome,) = replace(issuing, recording=keeping).issue(OPERATOR, [asked])
+        assert outcome.issued is not None
+        return outcome.issued, issuing.issued_file(outcome.issued.pid), kept[0].sealed
 
     def verify(self, given: bytes | str, *, verifier: str = "", at: datetime | None = None) -> Report:
         at = at or self.clock.now()

@@ -454,11 +454,7 @@ def test_the_whole_cms_of_another_licence_is_refused(given: Given) -> None:
 
 
 def test_a_licence_that_was_sealed_and_never_recorded_is_not_in_the_ledger(given: Given) -> None:
-    from issuer.ecertificates import sql
-
-    with given.world.site.stores.register.read() as connection:
-        row = sql.get_ecertificate(connection, pid=given.issued.pid)
-        sealed = sql.get_document(connection, row.id or 0, "sealed")
+    _, _, sealed = given.world.issue_and_keep_sealed(99)
     assert given.blame(sealed) == ("ledger.receipt", "NOT_IN_LEDGER")
 
 

@@ -44,6 +44,7 @@ from trust.people.access import open_access
 from trust.sandbox.lanes import SIZES, Lane, Sandboxes
 from trust.sandbox.workers import Apart, Sandbox
 from trust.storage.folder import create_durably
+from trust.storage.objects import FolderObjects
 from trust.storage.sql import Database
 from trust.storage.tables import to_micros
 from trust.web.sql import prune_answers
@@ -179,6 +180,7 @@ def _join(
         log,
         access,
         sandboxes,
+        FolderObjects(settings.documents_folder),
         host=settings.host,
         base_url=settings.base_url,
         fetch_crl=lambda address: fetch_named(

@@ -47,7 +47,13 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         _log.warning("this kernel has no Landlock: sandbox workers could read files of the service")
     raise_descriptor_limit()
     with listen(host, port) as listener:  # only root may open a port below 1024
-        leave_root(settings.user, (settings.data, settings.keys_folder, settings.data / "ledger"))
+        folders = (
+            settings.data,
+            settings.keys_folder,
+            settings.documents_folder,
+            settings.data / "ledger",
+        )
+        leave_root(settings.user, folders)
         _serve(settings, listener, workers)
 
 

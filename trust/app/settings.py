@@ -122,6 +122,13 @@ class _Environment(BaseSettings):
             "what the data folder remembers, where a ledger took over from a closed one; else `<host>/ledger`",
         ),
     )
+    documents: Path | None = _setting(
+        None,
+        Part.DATA,
+        "证照文件的目录；几台主机共用一个数据库时，须为各主机都挂载的同一个目录",
+        "folder of the files of e-certificates; several hosts on one database need one that all of them mount",
+        unset=("`<数据目录>/documents`", "`<data>/documents`"),
+    )
     keys: Path | None = _setting(
         None,
         Part.KEYS,
@@ -377,6 +384,8 @@ class Settings:
     time_stamps: tuple[OutsideTsaSettings | None, ...] = (None,)
     """The time-stamp authorities in order of preference; None is our own."""
     time_stamp_wait: timedelta = timedelta(seconds=5)
+    documents: Path | None = None
+    """The folder of the files of e-certificates if it is not in the data folder."""
     keys: Path | None = None
     """The folder of the keys if it is not in the data folder."""
     clock_gap: timedelta = timedelta(days=DAYS_WITHOUT_A_WORD)
@@ -387,6 +396,11 @@ class Settings:
     """The addresses and networks of trusted proxies."""
     user: str | None = None
     ledger_mark: Path | None = None
+
+    @property
+    def documents_folder(self) -> Path:
+        """The folder with the files of e-certificates."""
+        return self.documents or self.data / "documents"
 
     @property
     def keys_folder(self) -> Path:
@@ -445,6 +459,7 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
         host=host,
         base_url=(environment.base_url or f"https://{host}").rstrip("/"),
         origin=environment.origin or _remembered(folder / ORIGIN_FILE) or f"{host}/ledger",
+        documents=environment.documents.resolve() if environment.documents else None,
         keys=environment.keys.resolve() if environment.keys else None,
         passphrase=environment.passphrase,
         passphrase_file=environment.passphrase_file or folder / "passphrase",

@@ -1,0 +1,152 @@
+"""Objects: files that the register names and does not hold, such as PDFs.
+
+Whoever stores writes first and refers later; whoever deletes lets go first and deletes later. So a crash leaves an
+object that nothing names, which a sweeper finds, and never a reference to an object that is not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+from trust.model.errors import LedgerHalted, StorageError
+from trust.storage.folder import create_all_durably, sync_folder
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}(/[a-z0-9][a-z0-9-]{0,63}){0,3}(\.[a-z0-9]{1,8})?")
+_BLOCK = 1 << 20
+
+
+class ObjectMissing(StorageError):
+    """There is no object with this name, though something refers to it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The stored file {name} is missing.",
+            "Put it back from a backup of the folder `documents`, and look who removed it.",
+            code="OBJECT_MISSING",
+        )
+
+
+class Objects(Protocol):
+    """Objects by name. A name is one to four parts of a-z, 0-9 and hyphens, with slashes between them, and may have an
+    ending. It says nothing about a person.
+
+    Any number of threads, processes and hosts may call every method at once.
+    """
+
+    def put_all(self, contents: Mapping[str, bytes]) -> None:
+        """Stores contents by their names; durable on return. After an exception some may be stored, each whole.
+
+        What is stored under a name never changes: the same content again is success (a repeat after a crash), another
+        one raises `StorageError` and changes nothing.
+        """
+
+    def get(self, name: str) -> bytes:
+        """The content. Raises `ObjectMissing`, and `StorageError` if it cannot be read."""
+
+    def renew(self, names: Collection[str]) -> None:
+        """From now on these count as just stored (`older_than`). Raises `ObjectMissing`.
+
+        Called in the transaction that refers to them, so that a sweeper cannot have taken away what was stored long
+        before.
+        """
+
+    def delete(self, names: Collection[str]) -> None:
+        """Deletes these objects, durably, and overwrites them where the medium allows it. What is not there is no
+        error, because a delete is repeated after a crash."""
+
+    def older_than(self, age: timedelta) -> Iterator[str]:
+        """Names of objects that were stored or renewed longer ago than `age`, in no order."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderObjects:
+    """`Objects` in a folder, on one machine or on a file system that all hosts mount. Ages are by its own clock."""
+
+    folder: Path
+
+    def put_all(self, contents: Mapping[str, bytes]) -> None:
+        for path in dict.fromkeys(self._path(name).parent for name in contents):
+            self._make(path)
+        try:
+            create_all_durably([(self._path(name), content) for name, content in contents.items()])
+        except LedgerHalted as exc:  # what the ledger's files say of the same fault
+            raise StorageError(
+                exc.what, "Do not delete it; look who wrote it.", code="OBJECT_EXISTS"
+            ) from exc
+
+    def get(self, name: str) -> bytes:
+        try:
+            return self._path(name).read_bytes()
+        except FileNotFoundError as exc:
+            raise ObjectMissing(name) from exc
+        except OSError as exc:
+            raise StorageError(f"The stored file {name} cannot be read: {exc.strerror}.") from exc
+
+    def renew(self, names: Collection[str]) -> None:
+        for name in names:
+            try:
+                os.utime(self._path(name))
+            except FileNotFoundError as exc:
+                raise ObjectMissing(name) from exc
+            except OSError as exc:
+                raise StorageError(f"The stored file {name} cannot be renewed: {exc.strerror}.") from exc
+
+    def delete(self, names: Collection[str]) -> None:
+        folders = set()
+        for name in names:
+            path = self._path(name)
+            try:
+                with contextlib.suppress(FileNotFoundError):
+                    _overwrite(path)
+                    path.unlink()
+            except OSError as exc:
+                raise StorageError(f"The stored file {name} cannot be deleted: {exc.strerror}.") from exc
+            if path.parent.is_dir():
+                folders.add(path.parent)
+        for folder in sorted(folders):
+            sync_folder(folder)
+
+    def older_than(self, age: timedelta) -> Iterator[str]:
+        before = time.time() - age.total_seconds()
+        for path, _, names in os.walk(self.folder):
+            for name in names:
+                relative = (Path(path) / name).relative_to(self.folder).as_posix()
+                if _NAME.fullmatch(relative) is None:
+                    continue  # a copy that is being written, or somebody else's file
+                with contextlib.suppress(FileNotFoundError):
+                    if (Path(path) / name).stat().st_mtime < before:
+                        yield relative
+
+    def _path(self, name: str) -> Path:
+        if _NAME.fullmatch(name) is None:
+            raise StorageError(f"{name!r} is no name of a stored file.")
+        return self.folder / name
+
+    def _make(self, path: Path) -> None:
+        """Makes a folder with those above it, each durable in the one that holds it."""
+        if path.is_dir():
+            return
+        above = path.parent
+        if path != self.folder:
+            self._make(above)
+        try:
+            path.mkdir(mode=0o700, exist_ok=True)
+        except OSError as exc:
+            raise StorageError(f"The folder {path} cannot be made: {exc.strerror}.") from exc
+        sync_folder(above)
+
+
+def _overwrite(path: Path) -> None:
+    with path.open("r+b", buffering=0) as file:
+        left = os.fstat(file.fileno()).st_size
+        while left > 0:
+            left -= file.write(bytes(min(left, _BLOCK))) or 0
+        os.fsync(file.fileno())
