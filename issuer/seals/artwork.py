@@ -30,6 +30,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pypdfium2
 from PIL import Image, ImageStat, UnidentifiedImageError
@@ -54,6 +55,10 @@ _MOST_PICTURE_BYTES = 14_900
 """Seal data is in every document, within 32 KiB together with certificates, time-stamp and receipt."""
 
 
+_PICTURES_AT_HAND = 8
+"""A seal is drawn when it is applied for, to see whether it can be, and again when it is made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ink:
     """A filled path; `bold` strokes its outline as well, to thicken letters."""
@@ -73,6 +78,7 @@ class SealPicture:
     artwork: bytes | None = None
 
 
+@lru_cache(maxsize=_PICTURES_AT_HAND)
 def draw_seal(
     shape: SealShape,
     name: str,
@@ -280,26 +286,30 @@ def seal_pdf(picture: SealPicture) -> bytes:
 
 
 def seal_png(picture: SealPicture, dpi: int = 300) -> bytes:
-    """The picture as PNG with an alpha channel, for screens and for SES seal data."""
-    document = pypdfium2.PdfDocument(seal_pdf(picture))
-    try:
-        bitmap = document[0].render(scale=dpi / 72, fill_color=(255, 255, 255, 0), rev_byteorder=True)
-        image = bitmap.to_pil()
-    finally:
-        document.close()
+    """The picture as PNG with an alpha channel, for screens."""
     out = io.BytesIO()
-    image.save(out, "PNG", dpi=(dpi, dpi))
+    _rendered(picture, dpi).save(out, "PNG", dpi=(dpi, dpi))
     return out.getvalue()
 
 
+def _rendered(picture: SealPicture, dpi: int) -> Image.Image:
+    document = pypdfium2.PdfDocument(seal_pdf(picture))
+    try:
+        bitmap = document[0].render(scale=dpi / 72, fill_color=(255, 255, 255, 0), rev_byteorder=True)
+        image: Image.Image = bitmap.to_pil()
+        return image.copy()  # of its own, as the bitmap goes with the document
+    finally:
+        document.close()
+
+
+@lru_cache(maxsize=_PICTURES_AT_HAND)
 def seal_data_png(picture: SealPicture, dpi: int = 300) -> bytes:
     """The picture as PNG for seal data, as small as print quality allows: one red, four steps of transparency.
 
     It must be small because every document that the seal is used on contains the seal data.
     """
     ink = bytes.fromhex(RED[1:])
-    with Image.open(io.BytesIO(seal_png(picture, dpi))) as image:
-        alpha = image.getchannel("A")
+    alpha = _rendered(picture, dpi).getchannel("A")
     densest = round(255 * _OPACITY)
     if picture.artwork is not None:
         with Image.open(io.BytesIO(picture.artwork)) as artwork:
