@@ -18,6 +18,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from support.postgres import drop_databases, make_database, wheel
+from support.rsa_keys import shared_rsa_keys
 from support.token import SoftHsm, start_softhsm
 from support.ways import WAYS, sealing
 from support.world import World, make_neighbour, make_world
@@ -81,6 +82,15 @@ def postgres_server() -> Iterator[str]:
             connection.execute("SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _rsa_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all processes of this run
+    with shared_rsa_keys(folder / "rsa"):
+        yield
 
 
 @pytest.fixture(autouse=True)
