@@ -269,8 +269,8 @@ def erase(
     if not erased.overwritten:
         console.err.print(
             t(
-                "数据库日志中尚有副本，将随下次整理清除。",
-                "Copies are still in the database's log; they go with its next checkpoint.",
+                "数据库日志或文件目录中尚有副本，将随下次整理清除。",
+                "Copies are still in the database's log or the folder of files; they go with the next round.",
             )
         )
     console.out.print(

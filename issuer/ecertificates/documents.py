@@ -140,9 +140,11 @@ class Documents:
 
     # --- deleting ---
 
-    def let_go(self, connection: Connection, ecertificate_id: int) -> None:
-        """Before the rows are deleted: the objects that they name are deleted after the transaction."""
-        self.queue.enqueue(connection, _DELETE, sorted(self._names(connection, ecertificate_id)))
+    def let_go(self, connection: Connection, ecertificate_id: int) -> list[str]:
+        """Before the rows are deleted: the objects that they name, which are deleted after the transaction."""
+        names = sorted(self._names(connection, ecertificate_id))
+        self.queue.enqueue(connection, _DELETE, names)
+        return names
 
     def delete_let_go(self, database: Database) -> int:
         """Deletes the objects of rows that were deleted; the number of them. One that cannot be deleted now is tried

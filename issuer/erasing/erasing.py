@@ -58,7 +58,8 @@ Forget = Callable[[Connection, bytes, Sequence[bytes]], Mapping[str, int]]
 @dataclass(frozen=True, slots=True)
 class Erased:
     """The result of an erasure. `rows`: the number of deleted or emptied rows by table. `overwritten`: False if
-    copies are still in the database's log, because a reader was active; its next checkpoint removes them."""
+    copies are still in the database's log, because a reader was active, or a file could not be deleted; its next
+    checkpoint or a later round removes them."""
 
     entry_seq: int
     rows: Mapping[str, int]
@@ -94,7 +95,8 @@ class Erasing:
         completing = _Completing(self.database, self.documents, self.log, self.operations, self.forget)
         (appended,) = self.operations.complete([operation], completing)
         self.documents.delete_let_go(self.database)
-        return Erased(appended.seq, completing.rows, self._overwrite())
+        is_gone = not any(self.documents.objects.has(name) for name in completing.files)
+        return Erased(appended.seq, completing.rows, self._overwrite() and is_gone)
 
     def resume_pending(self) -> int:
         """Completes erasures like `Statuses.resume_pending`."""
@@ -136,7 +138,8 @@ class Erasing:
 
 @dataclass(frozen=True, slots=True)
 class _Completing:
-    """`issuer.operations.operations.Completing` for erasures. `rows`: the rows that it deleted or emptied, by table."""
+    """`issuer.operations.operations.Completing` for erasures. `rows`: the rows that it deleted or emptied, by table;
+    `files`: the objects that go."""
 
     database: Database
     documents: Documents
@@ -144,6 +147,7 @@ class _Completing:
     operations: Operations
     forget: Forget
     rows: dict[str, int] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
 
     def request(self, operation: Operation) -> AppendRequest | None:
         with self.database.read() as connection:
@@ -164,7 +168,7 @@ class _Completing:
             self.operations.write_down(
                 connection, operation, Act("erase", operation.reason or "", pid=bytes(row.pid))
             )
-            self.documents.let_go(connection, row.id or 0)
+            self.files.extend(self.documents.let_go(connection, row.id or 0))
             found, lone_holder_refs = erasing_sql.erase_ecertificate(connection, operation)
             self.rows.update(found)
             self.rows["later_version"] = archive_sql.erase_versions(connection, row.id or 0)

@@ -109,7 +109,10 @@ def test_a_file_that_cannot_be_deleted_now_is_deleted_in_a_later_round(stored_wo
     pid = revoked(stored_world)
     erasing = stored_world.site.issuer.erasing
     away = dataclasses.replace(erasing.documents, objects=Away(stored_world.folder / "documents"))
-    dataclasses.replace(erasing, documents=away).erase(OPERATOR, pid, basis="retention-expired", **ROLES)
+    erased = dataclasses.replace(erasing, documents=away).erase(
+        OPERATOR, pid, basis="retention-expired", **ROLES
+    )
+    assert not erased.overwritten, "the file is still there, and that is said"
     assert len(files_of(stored_world)) == 1, "it is not there, and the erasure is done all the same"
     stored_world.clock.advance(hours=2)
     tidying(stored_world).run()

@@ -37,6 +37,8 @@ def test_what_is_put_is_there_and_stays_for_others_too(make_objects: Callable[[]
     make_objects().put_all({NAME: CONTENT, OTHER: b""})
     assert make_objects().get(NAME) == CONTENT
     assert make_objects().get(OTHER) == b""
+    assert make_objects().has(OTHER)
+    assert not make_objects().has("12/none.pdf")
 
 
 def test_a_content_never_changes_under_its_name(objects: Objects) -> None:
@@ -95,6 +97,7 @@ def test_a_name_leads_nowhere_else(objects: Objects, name: str, tmp_path: Path) 
     for use in (
         lambda: objects.put_all({name: CONTENT}),
         lambda: objects.get(name),
+        lambda: objects.has(name),
         lambda: objects.delete([name]),
         lambda: objects.renew([name]),
     ):

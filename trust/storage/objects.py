@@ -48,6 +48,9 @@ class Objects(Protocol):
         one raises `StorageError` and changes nothing.
         """
 
+    def has(self, name: str) -> bool:
+        """Whether there is an object with this name. Raises `StorageError` if that cannot be told."""
+
     def get(self, name: str) -> bytes:
         """The content. Raises `ObjectMissing`, and `StorageError` if it cannot be read."""
 
@@ -81,6 +84,15 @@ class FolderObjects:
             raise StorageError(
                 exc.what, "Do not delete it; look who wrote it.", code="OBJECT_EXISTS"
             ) from exc
+
+    def has(self, name: str) -> bool:
+        try:
+            self._path(name).stat()
+        except FileNotFoundError:
+            return False
+        except OSError as exc:
+            raise StorageError(f"The stored file {name} cannot be looked at: {exc.strerror}.") from exc
+        return True
 
     def get(self, name: str) -> bytes:
         try:
