@@ -99,13 +99,14 @@ lock:
 	$(LOCK) --group build --extra server --extra dev --constraint requirements.lock --output-file requirements-test.lock
 	$(LOCK:pyproject.toml=) --group fuzz --output-file requirements-fuzz.lock
 	$(LOCK:pyproject.toml=) --group sbom --output-file requirements-sbom.lock
+	$(LOCK:pyproject.toml=) --group client --output-file requirements-client.lock
 
 # What each lock installs, as CycloneDX lists in build/bom.
 sbom: $(VENV)/tested
 	$(PYTHON) -m venv build/sbom
 	build/sbom/bin/python -m pip --disable-pip-version-check $(INSTALL) requirements-sbom.lock
 	build/sbom/bin/python .ci/sbom.py --out build/bom --installed "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
-		requirements.lock requirements-test.lock requirements-fuzz.lock requirements-sbom.lock
+		requirements.lock requirements-test.lock requirements-fuzz.lock requirements-sbom.lock requirements-client.lock
 
 clean:
 	rm -rf $(VENV) demo-out bench/out build *.egg-info
