@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import anyio
 from anyio import CapacityLimiter
-from fastapi import APIRouter, File, Form, Path, Query, Request, UploadFile
+from fastapi import APIRouter, Form, Path, Query, Request, UploadFile
 from fastapi.responses import Response
 from pydantic import Field
 
 from issuer.archive.package import detached
 from issuer.catalogue import load_profile
+from issuer.http.answers import ECertificateAnswer, FileVersions
 from issuer.service import IssuerService
 from issuer.shown import version_json
 from trust.encoding.ecertificate_data import decode_ecertificate_data
@@ -26,14 +27,17 @@ from trust.model.status import StatusAct
 from trust.sandbox.lanes import Lane
 from trust.web.api import (
     API,
-    PROBLEMS,
+    BODY,
+    KEY,
     Authorization,
     Body,
     Callers,
     IdempotencyKey,
+    answers,
     check_size,
-    example,
+    idempotency_key,
     private,
+    problems,
     read_pid,
 )
 from trust.web.idempotency import Idempotency
@@ -80,6 +84,14 @@ class ReplaceBody(Body):
     photo_base64: str | None = Field(default=None, max_length=_MAX_PHOTO_BASE64)
 
 
+class StampForm(Body):
+    file: UploadFile = Field(description="the department's PDF")
+    data: str = Field(
+        description='{"type", "fields", "place": {"page", "seal_mm"}, "seal", "lose_standard", "for_abroad"}',
+        json_schema_extra={"contentMediaType": "application/json"},
+    )
+
+
 class LookupBody(Body):
     identifier: str = Field(max_length=160)
 
@@ -121,13 +133,18 @@ def ecertificates_router(
         status_code=201,
         operation_id="issueCertificate",
         tags=["issuer"],
-        responses=PROBLEMS,
+        response_model=ECertificateAnswer,
+        responses={
+            **problems(*KEY, 404, 409, *BODY),
+            200: {"model": ECertificateAnswer, "description": "the same application was issued before"},
+        },
+        openapi_extra={"parameters": [idempotency_key(required=True)]},
     )
     async def issue(
         request: Request,
         body: IssueBody,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
+        authorization: Authorization,
+        key: IdempotencyKey = None,
     ) -> Response:
         """Issues one e-certificate: checked, sealed, time-stamped, logged, receipt inside. Durable when answered."""
         raw = await request.body()
@@ -152,25 +169,25 @@ def ecertificates_router(
                 assert outcome.issued is not None
                 return (200 if outcome.repeated else 201), ecertificate_json(outcome.issued)
 
-            return idempotency.run(who.actor_id, "issue", idempotency_key, raw, service.clock.now(), act)
+            return idempotency.run(who.actor_id, "issue", key, raw, service.clock.now(), act)
 
         return await in_thread(ledger_limiter, work)
 
-    @router.post("/stamp", operation_id="stampPdf", tags=["issuer"], responses=PROBLEMS)
+    @router.post(
+        "/stamp",
+        operation_id="stampPdf",
+        tags=["issuer"],
+        response_class=Response,
+        responses={**problems(*KEY, 404, 409, *BODY), 200: _STAMPED},
+    )
     async def stamp(
-        file: Annotated[UploadFile, File(description="the department's PDF")],
-        data: Annotated[
-            str,
-            Form(
-                description='{"type", "fields", "place": {"page", "seal_mm"}, "seal", "lose_standard", "for_abroad"}'
-            ),
-        ],
-        authorization: Authorization = None,
+        form: Annotated[StampForm, Form(media_type="multipart/form-data")], authorization: Authorization
     ) -> Response:
         """Seals a PDF that the department already has. Answers with the PDF; the same request gives the same file."""
+        file = form.file
         check_size(file)
         try:
-            sidecar = json.loads(data)
+            sidecar = json.loads(form.data)
         except (ValueError, RecursionError) as exc:
             raise Malformed("The form field `data` is not JSON.", "Send an object.") from exc
 
@@ -196,23 +213,38 @@ def ecertificates_router(
         return await lanes.read(Lane.MACHINE, work)
 
     @router.post(
-        "/certificates/lookup", operation_id="lookUpCertificate", tags=["issuer"], responses=PROBLEMS
+        "/certificates/lookup",
+        operation_id="lookUpCertificate",
+        tags=["issuer"],
+        response_model=ECertificateAnswer,
+        responses=problems(*KEY, 404, *BODY),
     )
-    def look_up(body: LookupBody, authorization: Authorization = None) -> Response:
+    def look_up(body: LookupBody, authorization: Authorization) -> Response:
         """Finds an e-certificate by its identifier, which never stands in an address."""
         who = callers.check(authorization, Permission.READ)
         return private(ecertificate_json(service.looking_up.find(who, body.identifier)))
 
-    @router.get("/certificates/{pid}", operation_id="getCertificate", tags=["issuer"], responses=PROBLEMS)
-    def read(pid: str, authorization: Authorization = None) -> Response:
+    @router.get(
+        "/certificates/{pid}",
+        operation_id="getCertificate",
+        tags=["issuer"],
+        response_model=ECertificateAnswer,
+        responses=problems(*KEY, 404),
+    )
+    def read(pid: str, authorization: Authorization) -> Response:
         who = callers.check(authorization, Permission.READ)
         return private(ecertificate_json(service.looking_up.get(who, read_pid(pid))))
 
     @router.get(
-        "/certificates/{pid}/file", operation_id="getCertificateFile", tags=["issuer"], responses=PROBLEMS
+        "/certificates/{pid}/file",
+        operation_id="getCertificateFile",
+        tags=["issuer"],
+        response_class=Response,
+        responses={**problems(*KEY, 404, 422), 200: answers("application/pdf", "the file")},
     )
     def read_file(
         pid: str,
+        authorization: Authorization,
         version: Annotated[
             str,
             Query(
@@ -225,7 +257,6 @@ def ecertificates_router(
                 },
             ),
         ] = "0",
-        authorization: Authorization = None,
     ) -> Response:
         """The issued PDF, or a later version of it."""
         who = callers.check(authorization, Permission.READ)
@@ -236,9 +267,13 @@ def ecertificates_router(
         "/certificates/{pid}/versions",
         operation_id="listFileVersions",
         tags=["issuer"],
-        responses={**PROBLEMS, 200: example(_VERSIONS_EXAMPLE)},
+        response_model=FileVersions,
+        responses={
+            **problems(*KEY, 404),
+            200: {"content": {"application/json": {"example": _VERSIONS_EXAMPLE}}},
+        },
     )
-    def list_versions(pid: str, authorization: Authorization = None) -> Response:
+    def list_versions(pid: str, authorization: Authorization) -> Response:
         """The issued file and its later versions, in their order."""
         who = callers.check(authorization, Permission.READ)
         listed = service.looking_up.versions(who, read_pid(pid))
@@ -261,24 +296,27 @@ def ecertificates_router(
         tags=["issuer"],
         response_class=Response,
         responses={
-            **PROBLEMS,
+            **problems(*KEY, 404, 422),
             200: {
                 "description": "the receipt",
                 "content": {
-                    "text/plain": {"example": "c2sp.org/tlog-proof@v1\nextra …\nindex 19\n…"},
-                    "application/octet-stream": {},
+                    "text/plain": {
+                        "schema": {"type": "string"},
+                        "example": "c2sp.org/tlog-proof@v1\nextra …\nindex 19\n…",
+                    },
+                    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
                 },
             },
         },
     )
     def read_receipt(
         pid: str,
+        authorization: Authorization,
         number: Annotated[int, Path(ge=0, le=9999)],
         form: Annotated[
             Literal["tlog-proof", "der"],
             Query(description="a detached .tlog-proof, or the stored DER with the salts that open its entry"),
         ] = "tlog-proof",
-        authorization: Authorization = None,
     ) -> Response:
         """The ledger receipt of one version; that of the issued file (0) is inside it too."""
         who = callers.check(authorization, Permission.READ)
@@ -293,8 +331,8 @@ def ecertificates_router(
             pid: str,
             body: StatusBody,
             request: Request,
-            authorization: Authorization = None,
-            idempotency_key: IdempotencyKey = None,
+            authorization: Authorization,
+            key: IdempotencyKey = None,
         ) -> Response:
             raw = await request.body()
 
@@ -307,7 +345,7 @@ def ecertificates_router(
                     return 200, ecertificate_json(changed)
 
                 route = f"{act.value}:{pid}"
-                return idempotency.run(who.actor_id, route, idempotency_key, raw, service.clock.now(), run)
+                return idempotency.run(who.actor_id, route, key, raw, service.clock.now(), run)
 
             return await in_thread(ledger_limiter, work)
 
@@ -322,7 +360,9 @@ def ecertificates_router(
             f"/certificates/{{pid}}/{act.value}",
             operation_id=operation,
             tags=["issuer"],
-            responses=PROBLEMS,
+            response_model=ECertificateAnswer,
+            responses=problems(*KEY, 404, 409, *BODY),
+            openapi_extra={"parameters": [idempotency_key(required=True)]},
             summary=f"{act.value.capitalize()} an e-certificate, with its reason",
         )(status_route(act))
 
@@ -331,14 +371,16 @@ def ecertificates_router(
         status_code=201,
         operation_id="replaceCertificate",
         tags=["issuer"],
-        responses=PROBLEMS,
+        response_model=ECertificateAnswer,
+        responses=problems(*KEY, 404, 409, *BODY),
+        openapi_extra={"parameters": [idempotency_key(required=True)]},
     )
     async def replace(
         pid: str,
         body: ReplaceBody,
         request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
+        authorization: Authorization,
+        key: IdempotencyKey = None,
     ) -> Response:
         """Issues the next version and marks this one replaced: the key needs both rights, to issue and to change."""
         raw = await request.body()
@@ -366,15 +408,21 @@ def ecertificates_router(
                 assert outcome.issued is not None
                 return 201, ecertificate_json(outcome.issued)
 
-            return idempotency.run(
-                who.actor_id, f"replace:{pid}", idempotency_key, raw, service.clock.now(), act
-            )
+            return idempotency.run(who.actor_id, f"replace:{pid}", key, raw, service.clock.now(), act)
 
         return await in_thread(ledger_limiter, work)
 
     return router
 
 
+_STAMPED = answers("application/pdf", "the sealed file") | {
+    "headers": {
+        "X-Certificate-Pid": {
+            "description": "public id of the e-certificate",
+            "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        }
+    }
+}
 _VERSIONS_EXAMPLE = {
     "items": [
         {

@@ -8,16 +8,19 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import Field
 
+from issuer.http.answers import StartedPresentation
 from issuer.presenting.presenting import Level
 from issuer.service import IssuerService
 from trust.model.actor import Permission
 from trust.web.api import (
     API,
-    PROBLEMS,
+    BODY,
+    KEY,
     Authorization,
     Body,
     Callers,
     private,
+    problems,
     read_pid,
 )
 
@@ -38,9 +41,10 @@ def presentations_router(service: IssuerService, callers: Callers) -> APIRouter:
         status_code=201,
         operation_id="startPresentation",
         tags=["holder"],
-        responses=PROBLEMS,
+        response_model=StartedPresentation,
+        responses=problems(*KEY, 404, 409, *BODY),
     )
-    def present(body: PresentBody, authorization: Authorization = None) -> Response:
+    def present(body: PresentBody, authorization: Authorization) -> Response:
         """Begins to show an e-certificate, for a department's own app; holders use their wallet."""
         who = callers.check(authorization, Permission.PRESENT)
         shown = service.presenting.start(

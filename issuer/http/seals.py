@@ -16,6 +16,7 @@ from fastapi import Path as ApiPath
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
+from issuer.http.answers import AskedApproval, SealAnswer, SealHistory, Seals, SealUses
 from issuer.pki.identities import SealIdentity
 from issuer.seals.registry import ESeal, SealApplication, SealEvent
 from issuer.service import IssuerService
@@ -23,7 +24,7 @@ from keys.suites import Suite
 from trust.model.actor import Actor, Permission
 from trust.model.errors import Malformed, NotFound
 from trust.model.seal import SealPolicy, SealShape
-from trust.web.api import API, Authorization, Body
+from trust.web.api import API, BODY, KEY, Authorization, Body, answers, problems
 
 CallerOf = Callable[[str | None, Permission], Actor]
 
@@ -64,6 +65,9 @@ class ManyBody(Body):
 
 
 Number = Annotated[int, ApiPath(ge=1, le=(1 << 63) - 1)]
+_ACTS = ["approve", "reject", "make", "record", "freeze", "unfreeze", "report-lost", "revoke"]
+# Another act is an address that does not exist (404), so the framework does not check it.
+Act = Annotated[str, ApiPath(json_schema_extra={"enum": _ACTS})]
 
 
 def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
@@ -82,15 +86,13 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
         return JSONResponse(_json_of(seal_id), status, {"Cache-Control": "no-store"})
 
     def _json_of(seal_id: str) -> dict[str, Any]:
-        found = seals.registry.application(seal_id)
-        made = next((seal for seal in seals.registry.list() if seal.seal_id == seal_id), None)
-        return seal_json(found, made)
+        return seal_json(seals.registry.application(seal_id), seals.registry.find(seal_id))
 
     def _identity(identity_id: str | None) -> SealIdentity | None:
         return service.identities.get(identity_id) if identity_id is not None else None
 
-    @router.get("/seals", operation_id="listSeals")
-    def listed(authorization: Authorization = None) -> JSONResponse:
+    @router.get("/seals", operation_id="listSeals", response_model=Seals, responses=problems(*KEY))
+    def listed(authorization: Authorization) -> JSONResponse:
         who = caller(authorization, Permission.HANDLE_SEALS)
         made = {seal.seal_id: seal for seal in seals.registry.list()}
         ids = [*made, *(each.seal_id for each in seals.registry.applications())]
@@ -98,8 +100,14 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
         shown = [seal_json(each, made.get(each.seal_id)) for each in mine if who.sees(each.authority_id)]
         return JSONResponse({"seals": shown}, headers={"Cache-Control": "no-store"})
 
-    @router.post("/seals", status_code=201, operation_id="applyForSeal")
-    def apply(body: ApplyBody, authorization: Authorization = None) -> JSONResponse:
+    @router.post(
+        "/seals",
+        status_code=201,
+        operation_id="applyForSeal",
+        response_model=SealAnswer,
+        responses=problems(*KEY, 404, 409, *BODY),
+    )
+    def apply(body: ApplyBody, authorization: Authorization) -> JSONResponse:
         who = caller(authorization, Permission.HANDLE_SEALS)
         if body.suite not in [known.value for known in Suite]:
             raise Malformed("There is no such suite.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256.")
@@ -118,13 +126,20 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
         )
         return answer(body.id, 201)
 
-    @router.get("/seals/{seal_id}", operation_id="getSeal")
-    def one(seal_id: str, authorization: Authorization = None) -> JSONResponse:
+    @router.get(
+        "/seals/{seal_id}", operation_id="getSeal", response_model=SealAnswer, responses=problems(*KEY, 404)
+    )
+    def one(seal_id: str, authorization: Authorization) -> JSONResponse:
         own(seal_id, caller(authorization, Permission.HANDLE_SEALS))
         return JSONResponse(_json_of(seal_id), headers={"Cache-Control": "no-store"})
 
-    @router.get("/seals/{seal_id}/preview", operation_id="previewSeal", response_class=Response)
-    def preview(seal_id: str, authorization: Authorization = None) -> Response:
+    @router.get(
+        "/seals/{seal_id}/preview",
+        operation_id="previewSeal",
+        response_class=Response,
+        responses={**problems(*KEY, 404), 200: answers("image/svg+xml", "the picture")},
+    )
+    def preview(seal_id: str, authorization: Authorization) -> Response:
         """The picture, as SVG, before and after it is made."""
         own(seal_id, caller(authorization, Permission.HANDLE_SEALS))
         headers = {
@@ -133,16 +148,24 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
         }
         return Response(seals.preview(seal_id).svg, media_type="image/svg+xml", headers=headers)
 
-    @router.get("/seals/{seal_id}/history", operation_id="getSealHistory")
-    def history(seal_id: str, authorization: Authorization = None) -> JSONResponse:
+    @router.get(
+        "/seals/{seal_id}/history",
+        operation_id="getSealHistory",
+        response_model=SealHistory,
+        responses=problems(*KEY, 404),
+    )
+    def history(seal_id: str, authorization: Authorization) -> JSONResponse:
         own(seal_id, caller(authorization, Permission.HANDLE_SEALS))
         events = [_event_json(each) for each in seals.registry.history(seal_id)]
         return JSONResponse({"events": events}, headers={"Cache-Control": "no-store"})
 
-    @router.get("/seals/{seal_id}/uses", operation_id="getSealUses")
-    def uses(
-        seal_id: str, since: datetime | None = None, authorization: Authorization = None
-    ) -> JSONResponse:
+    @router.get(
+        "/seals/{seal_id}/uses",
+        operation_id="getSealUses",
+        response_model=SealUses,
+        responses=problems(*KEY, 404, 422),
+    )
+    def uses(seal_id: str, authorization: Authorization, since: datetime | None = None) -> JSONResponse:
         own(seal_id, caller(authorization, Permission.HANDLE_SEALS))
         listed = [
             {"at": use.at.isoformat(), "by": use.by, "pid": use.pid.hex()}
@@ -150,30 +173,51 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
         ]
         return JSONResponse({"uses": listed}, headers={"Cache-Control": "no-store"})
 
-    @router.put("/seals/{seal_id}/policy", operation_id="authoriseSeal")
-    def authorise(seal_id: str, body: PolicyBody, authorization: Authorization = None) -> JSONResponse:
+    @router.put(
+        "/seals/{seal_id}/policy",
+        operation_id="authoriseSeal",
+        response_model=SealAnswer,
+        responses=problems(*KEY, 404, 409, *BODY),
+    )
+    def authorise(seal_id: str, body: PolicyBody, authorization: Authorization) -> JSONResponse:
         who = caller(authorization, Permission.REVIEW_SEALS)
         own(seal_id, who)
         policy = SealPolicy(body.types, body.callers, body.per_day, body.second_approval_above)
         seals.authorise(who, seal_id, policy, note=body.note)
         return answer(seal_id)
 
-    @router.post("/seals/{seal_id}/requests", status_code=201, operation_id="requestManyUses")
-    def request_many(seal_id: str, body: ManyBody, authorization: Authorization = None) -> JSONResponse:
+    @router.post(
+        "/seals/{seal_id}/requests",
+        status_code=201,
+        operation_id="requestManyUses",
+        response_model=AskedApproval,
+        responses=problems(*KEY, 404, *BODY),
+    )
+    def request_many(seal_id: str, body: ManyBody, authorization: Authorization) -> JSONResponse:
         who = caller(authorization, Permission.HANDLE_SEALS)
         own(seal_id, who)
         number = seals.using.request_many(who, seal_id, body.count)
         return JSONResponse({"approval": number}, 201, {"Cache-Control": "no-store"})
 
-    @router.post("/seals/{seal_id}/requests/{number}/approve", operation_id="approveManyUses")
-    def approve_many(seal_id: str, number: Number, authorization: Authorization = None) -> JSONResponse:
+    @router.post(
+        "/seals/{seal_id}/requests/{number}/approve",
+        operation_id="approveManyUses",
+        response_model=SealAnswer,
+        responses=problems(*KEY, 404, 409, 422),
+    )
+    def approve_many(seal_id: str, number: Number, authorization: Authorization) -> JSONResponse:
         who = caller(authorization, Permission.REVIEW_SEALS)
         own(seal_id, who)
         seals.using.approve_many(who, number, seal_id=seal_id)
         return answer(seal_id)
 
-    @router.post("/seals/{seal_id}/{act}", operation_id="actOnSeal")
-    def act_on(seal_id: str, act: str, body: ActBody, authorization: Authorization = None) -> JSONResponse:
+    @router.post(
+        "/seals/{seal_id}/{act}",
+        operation_id="actOnSeal",
+        response_model=SealAnswer,
+        responses=problems(*KEY, 404, 409, *BODY),
+    )
+    def act_on(seal_id: str, act: Act, body: ActBody, authorization: Authorization) -> JSONResponse:
         """`act` is approve, reject, make, record, freeze, unfreeze, report-lost or revoke."""
         who = caller(authorization, Permission.REVIEW_SEALS if act in _REVIEWS else Permission.HANDLE_SEALS)
         own(seal_id, who)

@@ -8,10 +8,11 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from trust.admin.answers import ApiKeyAnswer, ApiKeys, EndedSessions, OpenSessions
 from trust.admin.service import AdminService
 from trust.admin.shown import key_json, session_json
 from trust.model.actor import Actor, Permission
-from trust.web.api import API, Authorization
+from trust.web.api import API, KEY, Authorization, problems
 
 CallerOf = Callable[[str | None, Permission], Actor]
 
@@ -23,15 +24,20 @@ def keys_router(service: AdminService, caller: CallerOf) -> APIRouter:
     def administrator(authorization: str | None) -> Actor:
         return caller(authorization, Permission.ADMINISTER)
 
-    @router.get("/keys", operation_id="listApiKeys")
-    def list_keys(authorization: Authorization = None) -> JSONResponse:
+    @router.get("/keys", operation_id="listApiKeys", response_model=ApiKeys, responses=problems(*KEY))
+    def list_keys(authorization: Authorization) -> JSONResponse:
         """Every key that there is or was, without its secret."""
         who = administrator(authorization)
         now = service.clock.now()
         return _fresh({"keys": [key_json(key, now) for key in access.clients.list_api_keys(who)]})
 
-    @router.post("/keys/{key_id}/revoke", operation_id="revokeApiKey")
-    def revoke_key(key_id: str, authorization: Authorization = None) -> JSONResponse:
+    @router.post(
+        "/keys/{key_id}/revoke",
+        operation_id="revokeApiKey",
+        response_model=ApiKeyAnswer,
+        responses=problems(*KEY, 404, 409),
+    )
+    def revoke_key(key_id: str, authorization: Authorization) -> JSONResponse:
         """Ends a key and the sessions that it opened, at once and for good."""
         who = administrator(authorization)
         access.clients.revoke_api_key(who, key_id)
@@ -39,14 +45,21 @@ def keys_router(service: AdminService, caller: CallerOf) -> APIRouter:
         (revoked,) = (key for key in access.clients.list_api_keys(who) if key.key_id == key_id)
         return _fresh(key_json(revoked, now))
 
-    @router.get("/sessions", operation_id="listSessions")
-    def list_sessions(authorization: Authorization = None) -> JSONResponse:
+    @router.get(
+        "/sessions", operation_id="listSessions", response_model=OpenSessions, responses=problems(*KEY)
+    )
+    def list_sessions(authorization: Authorization) -> JSONResponse:
         """Open sessions of counters and wallets; of whom a wallet is, does not stand here."""
         who = administrator(authorization)
         return _fresh({"sessions": [session_json(each) for each in access.sessions.list_sessions(who)]})
 
-    @router.post("/sessions/{session_id}/end", operation_id="endSession")
-    def end_session(session_id: str, authorization: Authorization = None) -> JSONResponse:
+    @router.post(
+        "/sessions/{session_id}/end",
+        operation_id="endSession",
+        response_model=EndedSessions,
+        responses=problems(*KEY, 404),
+    )
+    def end_session(session_id: str, authorization: Authorization) -> JSONResponse:
         """Ends a session at once, on every process."""
         who = administrator(authorization)
         ended = access.sessions.end_sessions(who, session_id=session_id)

@@ -29,6 +29,7 @@ from trust.app.operating import health_of
 from trust.sandbox.lanes import SIZES, Lane, LaneSize
 from trust.web.api import Callers
 from trust.web.assets import make_templates, static_files
+from trust.web.description import describe
 from trust.web.health import health_router, metrics_app
 from trust.web.idempotency import Idempotency
 from trust.web.lanes import Lanes
@@ -79,6 +80,7 @@ def create_app(
     app.include_router(_pages(shell, lanes))
     app.mount("/static", static_files(ROOMS), name="static")
     add_problem_handlers(app, _page_errors(shell))
+    describe(app)
     app.add_middleware(security_headers)
     app.add_middleware(RequestFrame, metrics=metrics, lanes=lanes)
     return app

@@ -9,24 +9,28 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import Field
 from starlette.datastructures import UploadFile as UploadedFile
+from starlette.exceptions import HTTPException
 
 from trust.model.actor import PUBLIC, Actor, Permission
 from trust.model.errors import Malformed
 from trust.sandbox.lanes import Lane
 from trust.web.api import (
     API,
-    PROBLEMS,
+    BODY,
+    KEY,
+    KEY_IS_OPTIONAL,
     Authorization,
     Body,
     Callers,
     check_size,
     private,
+    problems,
 )
 from trust.web.lanes import Lanes
 from trust.web.metrics import Metrics
-from trust.web.problems import problem
 from trust.web.sender import sender_of
 from verifier.checks.digests import digest_json
+from verifier.http.answers import DigestAnswers, FiledReportAnswer, VerificationReport
 from verifier.reports.shown import filed_report_json
 from verifier.service import VerifierService
 
@@ -45,9 +49,14 @@ def verifications_router(
     router = APIRouter(prefix=API)
 
     @router.post(
-        "/presentations/redeem", operation_id="redeemPresentation", tags=["verifier"], responses=PROBLEMS
+        "/presentations/redeem",
+        operation_id="redeemPresentation",
+        tags=["verifier"],
+        response_model=VerificationReport,
+        responses=problems(*KEY, *BODY),
+        openapi_extra=KEY_IS_OPTIONAL,
     )
-    async def redeem(body: CodeBody, authorization: Authorization = None) -> Response:
+    async def redeem(body: CodeBody, authorization: Authorization) -> Response:
         """Uses a live code. A code works once; the answer is a report whatever the verdict."""
         lane, who = await asking(authorization)
         return await lanes.decode(lane, lambda: verified(who, body.code, lane))
@@ -64,9 +73,13 @@ def verifications_router(
         return private(value)
 
     @router.post(
-        "/verifications/digests", operation_id="verifyDigests", tags=["verifier"], responses=PROBLEMS
+        "/verifications/digests",
+        operation_id="verifyDigests",
+        tags=["verifier"],
+        response_model=DigestAnswers,
+        responses=problems(*KEY, *BODY),
     )
-    async def verify_digests(body: DigestsBody, authorization: Authorization = None) -> Response:
+    async def verify_digests(body: DigestsBody, authorization: Authorization) -> Response:
         """Up to 10,000 SHA-256 digests of files: which of them the register gave out, and what holds of each now."""
         who = await run_in_threadpool(callers.check, authorization, Permission.VERIFY)
 
@@ -77,7 +90,13 @@ def verifications_router(
 
         return await lanes.decode(Lane.MACHINE, work)
 
-    @router.get("/reports/{code}", operation_id="getReport", tags=["public"], responses=PROBLEMS)
+    @router.get(
+        "/reports/{code}",
+        operation_id="getReport",
+        tags=["public"],
+        response_model=FiledReportAnswer,
+        responses=problems(404, 422),
+    )
     def filed_report(code: Annotated[str, Path(max_length=32)]) -> Response:
         """What was filed under a report code: that such a check was made, and its verdict. No field, no name."""
         return private(filed_report_json(service.reporting.find(code)))
@@ -86,8 +105,10 @@ def verifications_router(
         "/verifications",
         operation_id="verify",
         tags=["verifier"],
-        responses=PROBLEMS,
+        response_model=VerificationReport,
+        responses=problems(*KEY, 415, *BODY, 429),
         openapi_extra={
+            **KEY_IS_OPTIONAL,
             "requestBody": {
                 "required": True,
                 "content": {
@@ -96,25 +117,27 @@ def verifications_router(
                             "type": "object",
                             "required": ["file"],
                             "properties": {"file": {"type": "string", "format": "binary"}},
+                            "additionalProperties": {"type": "string"},
                         }
                     },
                     "application/json": {
                         "schema": {
                             "type": "object",
                             "required": ["code"],
-                            "properties": {"code": {"type": "string"}},
+                            "properties": {"code": {"type": "string", "maxLength": 8192}},
+                            "additionalProperties": False,
                         },
                         "example": {"code": "HTTPS://V.YINZHENG.EXAMPLE/Q/2KCEZ…"},
                     },
                 },
-            }
+            },
         },
     )
-    async def verify(request: Request, authorization: Authorization = None) -> Response:
+    async def verify(request: Request, authorization: Authorization) -> Response:
         """Verifies a PDF, a picture of a code, or a code's text. 200 with a report whatever the verdict."""
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type not in ("multipart/form-data", "application/json"):
-            return _unsupported()
+            raise HTTPException(415, "Send multipart/form-data with a file, or JSON with a code.")
         lane, who = await asking(authorization)
         with lanes.admitted(lane, *sender_of(request)):
             if content_type == "application/json":
@@ -129,10 +152,6 @@ def verifications_router(
                 return await lanes.read(lane, lambda: verified(who, upload.file.read(), lane))
 
     return router
-
-
-def _unsupported() -> Response:
-    return problem(415, "UNSUPPORTED_MEDIA", "Send multipart/form-data with a file, or JSON with a code.")
 
 
 def _code_of(body: bytes) -> str:
