@@ -28,7 +28,7 @@ from trust.encoding.commitment import content_root, ecertificate_ref
 from trust.encoding.entry import EntryKind
 from trust.model.actor import SYSTEM, Actor, Permission
 from trust.model.ecertificate import Application, IssuedECertificate
-from trust.model.errors import Conflict, Malformed, NotPermitted, RequestError, StorageError
+from trust.model.errors import ChangedSince, Conflict, Malformed, NotPermitted, RequestError, StorageError
 from trust.model.status import RevocationReason, Status, StatusAct, next_status
 from trust.storage import tables
 
@@ -50,9 +50,19 @@ class Statuses:
     operations: Operations
 
     def change(
-        self, actor: Actor, pid: bytes, act: StatusAct, *, reason: str, note: str = ""
+        self,
+        actor: Actor,
+        pid: bytes,
+        act: StatusAct,
+        *,
+        reason: str,
+        note: str = "",
+        expected: IssuedECertificate | None = None,
     ) -> IssuedECertificate:
-        """Suspends, reinstates or revokes. Raises `RequestError`, `ClockDoubted`."""
+        """Suspends, reinstates or revokes. `expected`: as the actor saw it, to act only if that is still so.
+
+        Raises `RequestError`, `ChangedSince` among them, and `ClockDoubted`.
+        """
         if act is StatusAct.REPLACE:
             raise Malformed("A replacement needs the new record.", "Use replace with the corrected record.")
         with self.operations.trail.refusals(actor, act.value, pid=pid):
@@ -60,31 +70,49 @@ class Statuses:
             check_reason(act, reason, note)
             self.issuing.log.check_clock()
             self._settle_replacement(pid)
-            operation = self._announce(actor, pid, act, reason, note)
+            operation = self._announce(actor, pid, act, reason, note, expected)
         self.operations.complete([operation], _Completing(self.issuing))
         return self.issuing.issued(pid=pid)
 
-    def replace(self, actor: Actor, pid: bytes, application: Application, *, reason: str) -> Outcome:
-        """Issues the next version and marks this one REPLACED. Raises `RequestError`, `ClockDoubted`."""
+    def replace(
+        self,
+        actor: Actor,
+        pid: bytes,
+        application: Application,
+        *,
+        reason: str,
+        expected: IssuedECertificate | None = None,
+    ) -> Outcome:
+        """Issues the next version and marks this one REPLACED. `expected` and what is raised: as `change`."""
         with self.operations.trail.refusals(actor, StatusAct.REPLACE.value, pid=pid):
             self._check_may_replace(actor)
             self.issuing.check_many(actor, [application], None)
-        return self.replace_checked(actor, pid, application, reason=reason)
+        return self.replace_checked(actor, pid, application, reason=reason, expected=expected)
 
-    def replace_checked(self, actor: Actor, pid: bytes, application: Application, *, reason: str) -> Outcome:
+    def replace_checked(
+        self,
+        actor: Actor,
+        pid: bytes,
+        application: Application,
+        *,
+        reason: str,
+        expected: IssuedECertificate | None = None,
+    ) -> Outcome:
         """`replace` as a part of a request, after `Issuing.check_many` has accepted the whole request."""
         with self.operations.trail.refusals(actor, StatusAct.REPLACE.value, pid=pid):
             self._check_may_replace(actor)
             check_reason(StatusAct.REPLACE, reason, "")
             old = self.issuing.issued(pid=pid)
             _check_issuer(actor, old.authority_id)
+            if expected is not None and old != expected:
+                raise ChangedSince
             if old.status is Status.REPLACED:
                 (outcome,) = self.issuing.issue_checked(actor, [application])
                 return outcome
             self.issuing.check(actor, application)
             self.issuing.log.check_clock()
             self._settle_replacement(pid)
-            operation = self._announce(actor, pid, StatusAct.REPLACE, reason, "")
+            operation = self._announce(actor, pid, StatusAct.REPLACE, reason, "", expected)
         with self.operations.releasing([operation]):
             try:
                 (outcome,) = self.issuing.issue_checked(actor, [application])
@@ -144,10 +172,19 @@ class Statuses:
         actor.check_may(Permission.ISSUE)
         actor.check_may(Permission.CHANGE_STATUS)
 
-    def _announce(self, actor: Actor, pid: bytes, act: StatusAct, reason: str, note: str) -> Operation:
+    def _announce(
+        self,
+        actor: Actor,
+        pid: bytes,
+        act: StatusAct,
+        reason: str,
+        note: str,
+        expected: IssuedECertificate | None = None,
+    ) -> Operation:
         with self.issuing.database.write() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             _check_issuer(actor, row.authority_id)
+            _check_unchanged(expected, row.status, row.status_at)
             next_status(Status(row.status), act)
             operation = self.operations.announce(
                 connection,
@@ -159,9 +196,7 @@ class Statuses:
                 actor=row.authority_id,
                 salt=self.issuing.entropy.bytes(16 * 4),
             )
-            ecertificates_sql.claim_for_operation(
-                connection, row.id or 0, Status(row.status), operation.operation_id
-            )
+            ecertificates_sql.claim_for_operation(connection, row, operation.operation_id)
         return operation
 
 
@@ -264,6 +299,14 @@ def check_reason(act: StatusAct, reason: str, note: str) -> None:
             raise Malformed("A revocation needs its legal ground.", f"Give one of {choices}.", code="REASON")
     elif not reason.strip():
         raise Malformed("A change of status needs a reason.", "Give it in a few words.", code="REASON")
+
+
+def _check_unchanged(expected: IssuedECertificate | None, status: str, status_at: int | None) -> None:
+    if expected is None:
+        return
+    at = tables.to_micros(expected.status_at) if expected.status_at is not None else None
+    if (status, status_at) != (expected.status.value, at):
+        raise ChangedSince
 
 
 def _check_issuer(actor: Actor, issuer: str) -> None:

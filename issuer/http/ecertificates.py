@@ -26,20 +26,28 @@ from trust.model.errors import Malformed
 from trust.model.status import StatusAct
 from trust.sandbox.lanes import Lane
 from trust.web.api import (
+    ACTS_ONCE,
+    ACTS_ONCE_IF_UNCHANGED,
     API,
     BODY,
+    ETAG,
+    GIVES_WHAT_CHANGED,
     KEY,
+    MAY_ACT_ONCE,
+    REPLAYED,
     Authorization,
     Body,
     Callers,
     IdempotencyKey,
+    IfMatch,
+    IfNoneMatch,
     answers,
     check_size,
-    idempotency_key,
     private,
     problems,
     read_pid,
 )
+from trust.web.etags import check_match, tagged, unless_known
 from trust.web.idempotency import Idempotency
 from trust.web.lanes import Lanes
 
@@ -136,9 +144,14 @@ def ecertificates_router(
         response_model=ECertificateAnswer,
         responses={
             **problems(*KEY, 404, 409, *BODY),
-            200: {"model": ECertificateAnswer, "description": "the same application was issued before"},
+            200: {
+                "model": ECertificateAnswer,
+                "description": "the same application was issued before",
+                "headers": ETAG | REPLAYED,
+            },
+            201: {"headers": ETAG | REPLAYED},
         },
-        openapi_extra={"parameters": [idempotency_key(required=True)]},
+        openapi_extra=ACTS_ONCE,
     )
     async def issue(
         request: Request,
@@ -169,7 +182,7 @@ def ecertificates_router(
                 assert outcome.issued is not None
                 return (200 if outcome.repeated else 201), ecertificate_json(outcome.issued)
 
-            return idempotency.run(who.actor_id, "issue", key, raw, service.clock.now(), act)
+            return tagged(idempotency.run(who.actor_id, "issue", key, raw, service.clock.now(), act))
 
         return await in_thread(ledger_limiter, work)
 
@@ -179,9 +192,12 @@ def ecertificates_router(
         tags=["issuer"],
         response_class=Response,
         responses={**problems(*KEY, 404, 409, *BODY), 200: _STAMPED},
+        openapi_extra=MAY_ACT_ONCE,
     )
     async def stamp(
-        form: Annotated[StampForm, Form(media_type="multipart/form-data")], authorization: Authorization
+        form: Annotated[StampForm, Form(media_type="multipart/form-data")],
+        authorization: Authorization,
+        key: IdempotencyKey = None,
     ) -> Response:
         """Seals a PDF that the department already has. Answers with the PDF; the same request gives the same file."""
         file = form.file
@@ -193,22 +209,32 @@ def ecertificates_router(
 
         def work() -> Response:
             who = callers.check(authorization, Permission.ISSUE)
-            asked = service.applying.stamp_application(
-                file.file.read(),
-                sidecar if isinstance(sidecar, dict) else {},
-                type_short=None,
-                seal=None,
-                authority=who.organisation,
+            source = file.file.read()
+
+            def act() -> tuple[int, dict[str, Any]]:
+                asked = service.applying.stamp_application(
+                    source,
+                    sidecar if isinstance(sidecar, dict) else {},
+                    type_short=None,
+                    seal=None,
+                    authority=who.organisation,
+                )
+                (outcome,) = service.issuing.issue(who, [asked])
+                if outcome.error is not None:
+                    raise outcome.error
+                assert outcome.issued is not None
+                return 200, {"pid": outcome.issued.pid.hex()}
+
+            asked_with = source + b"\0" + form.data.encode("utf-8", "surrogatepass")
+            done = idempotency.run(
+                who.actor_id, "stamp", key, asked_with, service.clock.now(), act, required=False
             )
-            (outcome,) = service.issuing.issue(who, [asked])
-            if outcome.error is not None:
-                raise outcome.error
-            assert outcome.issued is not None
-            return Response(
-                service.issuing.issued_file(outcome.issued.pid),
-                media_type="application/pdf",
-                headers={"X-Certificate-Pid": outcome.issued.pid.hex(), "Cache-Control": "no-store"},
-            )
+            pid = json.loads(bytes(done.body))["pid"]
+            answer = Response(service.issuing.issued_file(bytes.fromhex(pid)), media_type="application/pdf")
+            answer.headers.update({"X-Certificate-Pid": pid, "Cache-Control": "no-store"})
+            if "Idempotent-Replayed" in done.headers:
+                answer.headers["Idempotent-Replayed"] = "true"
+            return answer
 
         return await lanes.read(Lane.MACHINE, work)
 
@@ -217,23 +243,29 @@ def ecertificates_router(
         operation_id="lookUpCertificate",
         tags=["issuer"],
         response_model=ECertificateAnswer,
-        responses=problems(*KEY, 404, *BODY),
+        responses={**problems(*KEY, 404, *BODY), 200: {"headers": ETAG}},
     )
     def look_up(body: LookupBody, authorization: Authorization) -> Response:
         """Finds an e-certificate by its identifier, which never stands in an address."""
         who = callers.check(authorization, Permission.READ)
-        return private(ecertificate_json(service.looking_up.find(who, body.identifier)))
+        return tagged(private(ecertificate_json(service.looking_up.find(who, body.identifier))))
 
     @router.get(
         "/certificates/{pid}",
         operation_id="getCertificate",
         tags=["issuer"],
         response_model=ECertificateAnswer,
-        responses=problems(*KEY, 404),
+        responses={
+            **problems(*KEY, 404),
+            200: {"headers": ETAG},
+            304: {"description": "still the same", "headers": ETAG},
+        },
+        openapi_extra=GIVES_WHAT_CHANGED,
     )
-    def read(pid: str, authorization: Authorization) -> Response:
+    def read(pid: str, authorization: Authorization, known: IfNoneMatch = None) -> Response:
+        """Its type, version, status and where its file is. The `ETag` changes with every change of this answer."""
         who = callers.check(authorization, Permission.READ)
-        return private(ecertificate_json(service.looking_up.get(who, read_pid(pid))))
+        return unless_known(private(ecertificate_json(service.looking_up.get(who, read_pid(pid)))), known)
 
     @router.get(
         "/certificates/{pid}/file",
@@ -333,6 +365,7 @@ def ecertificates_router(
             request: Request,
             authorization: Authorization,
             key: IdempotencyKey = None,
+            if_match: IfMatch = None,
         ) -> Response:
             raw = await request.body()
 
@@ -341,11 +374,18 @@ def ecertificates_router(
                 found = service.looking_up.own(who, read_pid(pid), act.value)
 
                 def run() -> tuple[int, dict[str, Any]]:
-                    changed = service.statuses.change(who, found.pid, act, reason=body.reason, note=body.note)
+                    changed = service.statuses.change(
+                        who,
+                        found.pid,
+                        act,
+                        reason=body.reason,
+                        note=body.note,
+                        expected=_expected(found, if_match),
+                    )
                     return 200, ecertificate_json(changed)
 
                 route = f"{act.value}:{pid}"
-                return idempotency.run(who.actor_id, route, key, raw, service.clock.now(), run)
+                return tagged(idempotency.run(who.actor_id, route, key, raw, service.clock.now(), run))
 
             return await in_thread(ledger_limiter, work)
 
@@ -361,8 +401,8 @@ def ecertificates_router(
             operation_id=operation,
             tags=["issuer"],
             response_model=ECertificateAnswer,
-            responses=problems(*KEY, 404, 409, *BODY),
-            openapi_extra={"parameters": [idempotency_key(required=True)]},
+            responses={**problems(*KEY, 404, 409, 412, *BODY), 200: {"headers": ETAG | REPLAYED}},
+            openapi_extra=ACTS_ONCE_IF_UNCHANGED,
             summary=f"{act.value.capitalize()} an e-certificate, with its reason",
         )(status_route(act))
 
@@ -372,8 +412,8 @@ def ecertificates_router(
         operation_id="replaceCertificate",
         tags=["issuer"],
         response_model=ECertificateAnswer,
-        responses=problems(*KEY, 404, 409, *BODY),
-        openapi_extra={"parameters": [idempotency_key(required=True)]},
+        responses={**problems(*KEY, 404, 409, 412, *BODY), 201: {"headers": ETAG | REPLAYED}},
+        openapi_extra=ACTS_ONCE_IF_UNCHANGED,
     )
     async def replace(
         pid: str,
@@ -381,6 +421,7 @@ def ecertificates_router(
         request: Request,
         authorization: Authorization,
         key: IdempotencyKey = None,
+        if_match: IfMatch = None,
     ) -> Response:
         """Issues the next version and marks this one replaced: the key needs both rights, to issue and to change."""
         raw = await request.body()
@@ -402,13 +443,16 @@ def ecertificates_router(
                     body.for_abroad,
                 )
                 asked = dataclasses.replace(asked, replaces=old.pid)
-                outcome = service.statuses.replace(who, old.pid, asked, reason=body.reason)
+                outcome = service.statuses.replace(
+                    who, old.pid, asked, reason=body.reason, expected=_expected(old, if_match)
+                )
                 if outcome.error is not None:
                     raise outcome.error
                 assert outcome.issued is not None
                 return 201, ecertificate_json(outcome.issued)
 
-            return idempotency.run(who.actor_id, f"replace:{pid}", key, raw, service.clock.now(), act)
+            route = f"replace:{pid}"
+            return tagged(idempotency.run(who.actor_id, route, key, raw, service.clock.now(), act))
 
         return await in_thread(ledger_limiter, work)
 
@@ -416,7 +460,8 @@ def ecertificates_router(
 
 
 _STAMPED = answers("application/pdf", "the sealed file") | {
-    "headers": {
+    "headers": REPLAYED
+    | {
         "X-Certificate-Pid": {
             "description": "public id of the e-certificate",
             "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
@@ -466,6 +511,12 @@ def ecertificate_json(found: IssuedECertificate) -> dict[str, Any]:
             "versions": f"/api/v1/certificates/{pid}/versions",
         },
     }
+
+
+def _expected(found: IssuedECertificate, if_match: str | None) -> IssuedECertificate | None:
+    """What the client saw, if it asks that this still be so. Raises `ChangedSince`."""
+    check_match(if_match, private(ecertificate_json(found)))
+    return found if if_match is not None and if_match.strip() != "*" else None
 
 
 def _photo(encoded: str | None) -> bytes | None:

@@ -24,7 +24,18 @@ from keys.suites import Suite
 from trust.model.actor import Actor, Permission
 from trust.model.errors import Malformed, NotFound
 from trust.model.seal import SealPolicy, SealShape
-from trust.web.api import API, BODY, KEY, Authorization, Body, answers, problems
+from trust.web.api import (
+    API,
+    BODY,
+    KEY,
+    MAY_ACT_ONCE,
+    Authorization,
+    Body,
+    IdempotencyKey,
+    answers,
+    problems,
+)
+from trust.web.idempotency import Idempotency
 
 CallerOf = Callable[[str | None, Permission], Actor]
 
@@ -70,7 +81,7 @@ _ACTS = ["approve", "reject", "make", "record", "freeze", "unfreeze", "report-lo
 Act = Annotated[str, ApiPath(json_schema_extra={"enum": _ACTS})]
 
 
-def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
+def seals_router(service: IssuerService, caller: CallerOf, idempotency: Idempotency) -> APIRouter:
     router = APIRouter(prefix=API, tags=["seals"])
     seals = service.seals
 
@@ -82,8 +93,16 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
             raise NotFound(f"There is no seal {seal_id}.", "Check its id.", code="UNKNOWN_SEAL")
         return found
 
-    def answer(seal_id: str, status: int = 200) -> JSONResponse:
-        return JSONResponse(_json_of(seal_id), status, {"Cache-Control": "no-store"})
+    def once(
+        who: Actor,
+        route: str,
+        key: str | None,
+        body: Body | None,
+        act: Callable[[], tuple[int, dict[str, Any]]],
+    ) -> JSONResponse:
+        """The answer of `act`, which is carried out once if the client gave its request a key."""
+        asked = body.model_dump_json().encode() if body is not None else b""
+        return idempotency.run(who.actor_id, route, key, asked, service.clock.now(), act, required=False)
 
     def _json_of(seal_id: str) -> dict[str, Any]:
         return seal_json(seals.registry.application(seal_id), seals.registry.find(seal_id))
@@ -104,27 +123,32 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
         "/seals",
         status_code=201,
         operation_id="applyForSeal",
+        openapi_extra=MAY_ACT_ONCE,
         response_model=SealAnswer,
         responses=problems(*KEY, 404, 409, *BODY),
     )
-    def apply(body: ApplyBody, authorization: Authorization) -> JSONResponse:
+    def apply(body: ApplyBody, authorization: Authorization, key: IdempotencyKey = None) -> JSONResponse:
         who = caller(authorization, Permission.HANDLE_SEALS)
         if body.suite not in [known.value for known in Suite]:
             raise Malformed("There is no such suite.", "Choose SM2-SM3, RSA3072-SHA256 or P256-SHA256.")
-        seals.apply(
-            who,
-            body.id,
-            body.authority,
-            Suite(body.suite),
-            second_line=body.second_line,
-            diameter_mm=body.diameter_mm,
-            shape=body.shape,
-            person=body.person,
-            artwork=_artwork(body.artwork_base64),
-            renews=body.renews,
-            note=body.note,
-        )
-        return answer(body.id, 201)
+
+        def act() -> tuple[int, dict[str, Any]]:
+            seals.apply(
+                who,
+                body.id,
+                body.authority,
+                Suite(body.suite),
+                second_line=body.second_line,
+                diameter_mm=body.diameter_mm,
+                shape=body.shape,
+                person=body.person,
+                artwork=_artwork(body.artwork_base64),
+                renews=body.renews,
+                note=body.note,
+            )
+            return 201, _json_of(body.id)
+
+        return once(who, "seal.apply", key, body, act)
 
     @router.get(
         "/seals/{seal_id}", operation_id="getSeal", response_model=SealAnswer, responses=problems(*KEY, 404)
@@ -176,72 +200,101 @@ def seals_router(service: IssuerService, caller: CallerOf) -> APIRouter:
     @router.put(
         "/seals/{seal_id}/policy",
         operation_id="authoriseSeal",
+        openapi_extra=MAY_ACT_ONCE,
         response_model=SealAnswer,
         responses=problems(*KEY, 404, 409, *BODY),
     )
-    def authorise(seal_id: str, body: PolicyBody, authorization: Authorization) -> JSONResponse:
+    def authorise(
+        seal_id: str, body: PolicyBody, authorization: Authorization, key: IdempotencyKey = None
+    ) -> JSONResponse:
         who = caller(authorization, Permission.REVIEW_SEALS)
         own(seal_id, who)
         policy = SealPolicy(body.types, body.callers, body.per_day, body.second_approval_above)
-        seals.authorise(who, seal_id, policy, note=body.note)
-        return answer(seal_id)
+
+        def act() -> tuple[int, dict[str, Any]]:
+            seals.authorise(who, seal_id, policy, note=body.note)
+            return 200, _json_of(seal_id)
+
+        return once(who, f"seal.authorise:{seal_id}", key, body, act)
 
     @router.post(
         "/seals/{seal_id}/requests",
         status_code=201,
         operation_id="requestManyUses",
+        openapi_extra=MAY_ACT_ONCE,
         response_model=AskedApproval,
         responses=problems(*KEY, 404, *BODY),
     )
-    def request_many(seal_id: str, body: ManyBody, authorization: Authorization) -> JSONResponse:
+    def request_many(
+        seal_id: str, body: ManyBody, authorization: Authorization, key: IdempotencyKey = None
+    ) -> JSONResponse:
         who = caller(authorization, Permission.HANDLE_SEALS)
         own(seal_id, who)
-        number = seals.using.request_many(who, seal_id, body.count)
-        return JSONResponse({"approval": number}, 201, {"Cache-Control": "no-store"})
+        return once(
+            who,
+            f"seal.request:{seal_id}",
+            key,
+            body,
+            lambda: (201, {"approval": seals.using.request_many(who, seal_id, body.count)}),
+        )
 
     @router.post(
         "/seals/{seal_id}/requests/{number}/approve",
         operation_id="approveManyUses",
+        openapi_extra=MAY_ACT_ONCE,
         response_model=SealAnswer,
         responses=problems(*KEY, 404, 409, 422),
     )
-    def approve_many(seal_id: str, number: Number, authorization: Authorization) -> JSONResponse:
+    def approve_many(
+        seal_id: str, number: Number, authorization: Authorization, key: IdempotencyKey = None
+    ) -> JSONResponse:
         who = caller(authorization, Permission.REVIEW_SEALS)
         own(seal_id, who)
-        seals.using.approve_many(who, number, seal_id=seal_id)
-        return answer(seal_id)
+
+        def act() -> tuple[int, dict[str, Any]]:
+            seals.using.approve_many(who, number, seal_id=seal_id)
+            return 200, _json_of(seal_id)
+
+        return once(who, f"seal.approve-many:{seal_id}/{number}", key, None, act)
 
     @router.post(
         "/seals/{seal_id}/{act}",
         operation_id="actOnSeal",
+        openapi_extra=MAY_ACT_ONCE,
         response_model=SealAnswer,
         responses=problems(*KEY, 404, 409, *BODY),
     )
-    def act_on(seal_id: str, act: Act, body: ActBody, authorization: Authorization) -> JSONResponse:
+    def act_on(
+        seal_id: str, act: Act, body: ActBody, authorization: Authorization, key: IdempotencyKey = None
+    ) -> JSONResponse:
         """`act` is approve, reject, make, record, freeze, unfreeze, report-lost or revoke."""
         who = caller(authorization, Permission.REVIEW_SEALS if act in _REVIEWS else Permission.HANDLE_SEALS)
         own(seal_id, who)
         note, since = body.note, _zoned(body.since)
-        match act:
-            case "approve":
-                seals.approve(who, seal_id, note=note)
-            case "reject":
-                seals.reject(who, seal_id, note=note)
-            case "make":
-                seals.make_approved(who, seal_id, identity=_identity(body.identity))
-            case "record":
-                seals.record(who, seal_id)
-            case "freeze":
-                seals.freeze(who, seal_id, note=note)
-            case "unfreeze":
-                seals.unfreeze(who, seal_id, note=note)
-            case "report-lost":
-                seals.report_lost(who, seal_id, note=note, since=since)
-            case "revoke":
-                seals.revoke(who, seal_id, note=note, since=since)
-            case _:
-                raise NotFound("There is no such act.", "See the description of this path.")
-        return answer(seal_id)
+
+        def carried_out() -> tuple[int, dict[str, Any]]:
+            match act:
+                case "approve":
+                    seals.approve(who, seal_id, note=note)
+                case "reject":
+                    seals.reject(who, seal_id, note=note)
+                case "make":
+                    seals.make_approved(who, seal_id, identity=_identity(body.identity))
+                case "record":
+                    seals.record(who, seal_id)
+                case "freeze":
+                    seals.freeze(who, seal_id, note=note)
+                case "unfreeze":
+                    seals.unfreeze(who, seal_id, note=note)
+                case "report-lost":
+                    seals.report_lost(who, seal_id, note=note, since=since)
+                case "revoke":
+                    seals.revoke(who, seal_id, note=note, since=since)
+                case _:
+                    raise NotFound("There is no such act.", "See the description of this path.")
+            return 200, _json_of(seal_id)
+
+        return once(who, f"seal.{act}:{seal_id}", key, body, carried_out)
 
     return router
 

@@ -39,8 +39,9 @@ class Description:
         ]
         self._validator = functools.cache(self._make_validator)
 
-    def check(self, method: str, path: str, status: int, media_type: str, body: object) -> None:
-        """`body`: the value if it is JSON. Raises `NotDescribed`."""
+    def check(self, method: str, path: str, status: int, headers: Mapping[str, str], body: object) -> None:
+        """`headers` have names in lower case; `body` is the value if it is JSON. Raises `NotDescribed`."""
+        media_type = headers.get("content-type", "").partition(";")[0]
         operation = self._operation(method.lower(), path)
         if operation is None:
             if path.startswith("/api/"):
@@ -50,6 +51,8 @@ class Description:
         responses = operation["responses"]
         if str(status) not in responses:
             raise NotDescribed(f"{where}: this status is not declared: {body}")
+        for name, header in responses[str(status)].get("headers", {}).items():
+            self._check_header(name, header, headers.get(name.lower()), where)
         content = responses[str(status)].get("content", {})
         if not content and not media_type:
             return
@@ -64,6 +67,15 @@ class Description:
                 found: Mapping[str, Any] = operations[method]
                 return found
         return None
+
+    def _check_header(self, name: str, header: Mapping[str, Any], value: str | None, where: str) -> None:
+        if value is None and not header.get("required"):
+            return
+        schema = header.get("schema", {})
+        is_number = schema.get("type") == "integer" and value is not None and value.isdigit()
+        given: object = int(value) if is_number and value is not None else value
+        if not jsonschema_rs.is_valid(schema, given):
+            raise NotDescribed(f"{where}: the header {name} is {value!r}")
 
     def _check_schema(self, schema: Mapping[str, Any], body: object, where: str) -> None:
         wrong = [
@@ -105,9 +117,9 @@ def check_answer(app: FastAPI, answer: Any) -> None:
         return
     is_json = media_type.endswith("json")
     body = answer.json() if is_json else None
-    description_of(app).check(
-        answer.request.method, answer.request.url.path, answer.status_code, media_type, body
-    )
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    request = answer.request
+    description_of(app).check(request.method, request.url.path, answer.status_code, headers, body)
 
 
 def watch_test_clients() -> None:

@@ -88,14 +88,14 @@ def create_app(
 
 def _api(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter:
     router = APIRouter()
-    callers = Callers(service.access)
+    callers, idempotency = Callers(service.access), Idempotency(service.database)
     for part in (
-        ecertificates_router(service, callers, Idempotency(service.database), lanes),
+        ecertificates_router(service, callers, idempotency, lanes),
         presentations_router(service, callers),
         verifications_router(service, callers, metrics, lanes),
         types_router(),
         proofs_router(service),
-        seals_router(service, callers.check),
+        seals_router(service, callers.check, idempotency),
         keys_router(service, callers.check),
     ):
         router.include_router(part)

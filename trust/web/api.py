@@ -41,6 +41,7 @@ KEY_IS_OPTIONAL: dict[str, Any] = {"security": [{}]}
 
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", include_in_schema=False)]
 IfMatch = Annotated[str | None, Header(alias="If-Match", include_in_schema=False)]
+IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", include_in_schema=False)]
 """Read by the route, described by the parameters below: what is wrong with them is told in words of their own."""
 
 
@@ -120,6 +121,39 @@ _EXAMPLES = {
         "More was asked in a minute than one client may. Wait as long as Retry-After says.",
     ),
     503: ("BUSY", "All readers are at work. Try again shortly."),
+}
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The `ETag` of the e-certificate as it was read: if it has changed since, nothing is done (412).",
+    "schema": {"type": "string"},
+    "example": '"5d41402abc4b2a76b9719d911017c592"',
+}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The `ETag` of the answer that is at hand: 304 if it is still the same.",
+    "schema": {"type": "string"},
+}
+ACTS_ONCE = {"parameters": [idempotency_key(required=True)]}
+ACTS_ONCE_IF_UNCHANGED = {"parameters": [idempotency_key(required=True), _IF_MATCH]}
+MAY_ACT_ONCE = {"parameters": [idempotency_key(required=False)]}
+GIVES_WHAT_CHANGED = {"parameters": [_IF_NONE_MATCH]}
+"""For `openapi_extra`: the headers that a route takes."""
+ETAG: dict[str, Any] = {
+    "ETag": {
+        "required": True,
+        "description": "of the e-certificate as it stands here",
+        "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
+    }
+}
+REPLAYED: dict[str, Any] = {
+    "Idempotent-Replayed": {
+        "description": "there if this is the answer to an earlier request with the same key",
+        "schema": {"type": "string", "const": "true"},
+    }
 }
 KEY = (401, 403)
 """Problems of a route that needs an API key."""

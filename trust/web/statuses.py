@@ -36,6 +36,7 @@ ROWS: Sequence[Row] = (
     _row(TrustError, "IDEMPOTENCY_CONFLICT", api=422, page=409, words="conflict"),
     _row(TrustError, "IDEMPOTENCY_IN_PROGRESS", "CODE_USED", api=409, page=409, words="conflict"),
     _row(TrustError, "CODE_EXPIRED", api=410, page=410, words="gone"),
+    _row(errors.ChangedSince, api=412, page=409, words="conflict"),
     _row(errors.NotFound, "LINK_USED_UP", "RESULT_GONE", api=404, page=410, words="gone"),
     _row(errors.NotPermitted, "FORM_EXPIRED", api=403, page=403, words="form_expired"),
     _row(errors.ProfileViolation, api=422, page=400, words="bad_request"),
