@@ -12,6 +12,7 @@ from keys.suites import Suite
 from trust.model.seal import SealAct, SealState
 from trust.model.status import Status
 from trust.web.answers import Answer, BothLanguages, Count, LedgerIndex, Pid, Sha256
+from trust.web.paging import Paged
 
 
 class ECertificateLinks(Answer):
@@ -57,7 +58,7 @@ class FileVersion(Answer):
     links: FileVersionLinks
 
 
-class FileVersions(Answer):
+class FileVersions(Paged):
     items: list[FileVersion]
 
 
@@ -85,7 +86,7 @@ class ECertificateType(Answer):
     fields: list[TypeField]
 
 
-class ECertificateTypes(Answer):
+class ECertificateTypes(Paged):
     items: list[ECertificateType]
 
 
@@ -114,7 +115,7 @@ class SealAnswer(Answer):
     policy: SealPolicyAnswer | None
 
 
-class Seals(Answer):
+class Seals(Paged):
     seals: list[SealAnswer]
 
 
@@ -127,7 +128,7 @@ class SealEventAnswer(Answer):
     ledger_index: LedgerIndex | None = Field(description="null until the ledger has it")
 
 
-class SealHistory(Answer):
+class SealHistory(Paged):
     events: list[SealEventAnswer]
 
 
@@ -137,7 +138,7 @@ class SealUseAnswer(Answer):
     pid: Pid
 
 
-class SealUses(Answer):
+class SealUses(Paged):
     uses: list[SealUseAnswer]
 
 

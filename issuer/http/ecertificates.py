@@ -50,6 +50,7 @@ from trust.web.api import (
 from trust.web.etags import check_match, tagged, unless_known
 from trust.web.idempotency import Idempotency
 from trust.web.lanes import Lanes
+from trust.web.paging import LINK, USUAL_LIMIT, After, Limit, cut, page_answer, read_numbers
 
 T = TypeVar("T")
 _MAX_PHOTO_BASE64 = 3 * 1024 * 1024
@@ -301,14 +302,22 @@ def ecertificates_router(
         tags=["issuer"],
         response_model=FileVersions,
         responses={
-            **problems(*KEY, 404),
-            200: {"content": {"application/json": {"example": _VERSIONS_EXAMPLE}}},
+            **problems(*KEY, 404, 422),
+            200: {"content": {"application/json": {"example": _VERSIONS_EXAMPLE}}, "headers": LINK},
         },
     )
-    def list_versions(pid: str, authorization: Authorization) -> Response:
+    def list_versions(
+        request: Request,
+        pid: str,
+        authorization: Authorization,
+        after: After = None,
+        limit: Limit = USUAL_LIMIT,
+    ) -> Response:
         """The issued file and its later versions, in their order."""
         who = callers.check(authorization, Permission.READ)
-        listed = service.looking_up.versions(who, read_pid(pid))
+        (behind,) = read_numbers(after) or (None,)
+        found = service.looking_up.versions(who, read_pid(pid), behind, limit + 1)
+        listed, cursor = cut(found, limit, lambda each: str(each.number))
         base = f"/api/v1/certificates/{read_pid(pid).hex()}"
         items = [
             {
@@ -320,7 +329,7 @@ def ecertificates_router(
             }
             for each in listed
         ]
-        return private({"items": items})
+        return page_answer(request, "items", items, cursor)
 
     @router.get(
         "/certificates/{pid}/versions/{number}/receipt",
@@ -469,6 +478,7 @@ _STAMPED = answers("application/pdf", "the sealed file") | {
     }
 }
 _VERSIONS_EXAMPLE = {
+    "next_cursor": "MQ",
     "items": [
         {
             "number": 1,
@@ -483,7 +493,7 @@ _VERSIONS_EXAMPLE = {
                 "receipt": "/api/v1/certificates/b5ed1393952db919726bc0fcfefcda45/versions/1/receipt",
             },
         }
-    ]
+    ],
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi import Path as ApiPath
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
@@ -36,6 +36,16 @@ from trust.web.api import (
     problems,
 )
 from trust.web.idempotency import Idempotency
+from trust.web.paging import (
+    LINK,
+    USUAL_LIMIT,
+    After,
+    Limit,
+    cut,
+    page_answer,
+    read_cursor,
+    read_numbers,
+)
 
 CallerOf = Callable[[str | None, Permission], Actor]
 
@@ -110,14 +120,20 @@ def seals_router(service: IssuerService, caller: CallerOf, idempotency: Idempote
     def _identity(identity_id: str | None) -> SealIdentity | None:
         return service.identities.get(identity_id) if identity_id is not None else None
 
-    @router.get("/seals", operation_id="listSeals", response_model=Seals, responses=problems(*KEY))
-    def listed(authorization: Authorization) -> JSONResponse:
+    @router.get(
+        "/seals",
+        operation_id="listSeals",
+        response_model=Seals,
+        responses={**problems(*KEY, 422), 200: {"headers": LINK}},
+    )
+    def listed(
+        request: Request, authorization: Authorization, after: After = None, limit: Limit = USUAL_LIMIT
+    ) -> JSONResponse:
+        """Every seal of the key's department, made or not, in the order of their ids."""
         who = caller(authorization, Permission.HANDLE_SEALS)
-        made = {seal.seal_id: seal for seal in seals.registry.list()}
-        ids = [*made, *(each.seal_id for each in seals.registry.applications())]
-        mine = [seals.registry.application(seal_id) for seal_id in ids]
-        shown = [seal_json(each, made.get(each.seal_id)) for each in mine if who.sees(each.authority_id)]
-        return JSONResponse({"seals": shown}, headers={"Cache-Control": "no-store"})
+        found = seals.registry.page(read_cursor(after), limit + 1, authority_id=who.organisation)
+        page, cursor = cut(found, limit, lambda each: each[0].seal_id)
+        return page_answer(request, "seals", [seal_json(*each) for each in page], cursor)
 
     @router.post(
         "/seals",
@@ -176,26 +192,46 @@ def seals_router(service: IssuerService, caller: CallerOf, idempotency: Idempote
         "/seals/{seal_id}/history",
         operation_id="getSealHistory",
         response_model=SealHistory,
-        responses=problems(*KEY, 404),
+        responses={**problems(*KEY, 404, 422), 200: {"headers": LINK}},
     )
-    def history(seal_id: str, authorization: Authorization) -> JSONResponse:
+    def history(
+        request: Request,
+        seal_id: str,
+        authorization: Authorization,
+        after: After = None,
+        limit: Limit = USUAL_LIMIT,
+    ) -> JSONResponse:
+        """Every step in its life, oldest first."""
         own(seal_id, caller(authorization, Permission.HANDLE_SEALS))
-        events = [_event_json(each) for each in seals.registry.history(seal_id)]
-        return JSONResponse({"events": events}, headers={"Cache-Control": "no-store"})
+        (behind,) = read_numbers(after) or (None,)
+        found = seals.registry.page_of_history(seal_id, behind, limit + 1)
+        page, cursor = cut(found, limit, lambda each: str(each[0]))
+        return page_answer(request, "events", [_event_json(event) for _, event in page], cursor)
 
     @router.get(
         "/seals/{seal_id}/uses",
         operation_id="getSealUses",
         response_model=SealUses,
-        responses=problems(*KEY, 404, 422),
+        responses={**problems(*KEY, 404, 422), 200: {"headers": LINK}},
     )
-    def uses(seal_id: str, authorization: Authorization, since: datetime | None = None) -> JSONResponse:
+    def uses(
+        request: Request,
+        seal_id: str,
+        authorization: Authorization,
+        since: datetime | None = None,
+        after: After = None,
+        limit: Limit = USUAL_LIMIT,
+    ) -> JSONResponse:
+        """Each use since that time, oldest first; those of erased e-certificates are left out."""
         own(seal_id, caller(authorization, Permission.HANDLE_SEALS))
-        listed = [
+        found = seals.registry.page_of_uses(seal_id, _zoned(since), read_numbers(after, 2), limit + 1)
+        page, cursor = cut(found, limit, lambda each: f"{each[0][0]},{each[0][1]}")
+        shown = [
             {"at": use.at.isoformat(), "by": use.by, "pid": use.pid.hex()}
-            for use in seals.registry.uses(seal_id, since=_zoned(since))
+            for _, use in page
+            if use is not None
         ]
-        return JSONResponse({"uses": listed}, headers={"Cache-Control": "no-store"})
+        return page_answer(request, "uses", shown, cursor)
 
     @router.put(
         "/seals/{seal_id}/policy",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
 
 from issuer.catalogue import load_catalogue
+from issuer.catalogue.profile import TypeProfile
 from issuer.http.answers import ECertificateTypes
 from trust.web.api import API, problems
+from trust.web.paging import LINK, USUAL_LIMIT, After, Limit, cut, page_answer, read_cursor
 
 
 def types_router() -> APIRouter:
@@ -18,10 +20,13 @@ def types_router() -> APIRouter:
         operation_id="listTypes",
         tags=["public"],
         response_model=ECertificateTypes,
-        responses=problems(),
+        responses={**problems(422), 200: {"headers": LINK}},
     )
-    def types() -> Response:
+    def types(request: Request, after: After = None, limit: Limit = USUAL_LIMIT) -> Response:
         """The certificate types and their fields."""
+        behind = read_cursor(after) or ""
+        found = sorted((each for each in load_catalogue().values() if each.short > behind), key=_short)
+        page, cursor = cut(found, limit, _short)
         items = [
             {
                 "short": p.short,
@@ -41,8 +46,12 @@ def types_router() -> APIRouter:
                     for f in p.fields
                 ],
             }
-            for p in load_catalogue().values()
+            for p in page
         ]
-        return JSONResponse({"items": items})
+        return page_answer(request, "items", items, cursor)
 
     return router
+
+
+def _short(profile: TypeProfile) -> str:
+    return profile.short

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from trust.model.actor import Permission
 from trust.web.answers import Answer
+from trust.web.paging import Paged
 
 
 class ApiKeyAnswer(Answer):
@@ -24,7 +25,7 @@ class ApiKeyAnswer(Answer):
     revoked_at: datetime | None
 
 
-class ApiKeys(Answer):
+class ApiKeys(Paged):
     keys: list[ApiKeyAnswer]
 
 
@@ -37,7 +38,7 @@ class SessionAnswer(Answer):
     expires_at: datetime
 
 
-class OpenSessions(Answer):
+class OpenSessions(Paged):
     sessions: list[SessionAnswer]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from trust.admin.answers import ApiKeyAnswer, ApiKeys, EndedSessions, OpenSessions
@@ -13,6 +13,7 @@ from trust.admin.service import AdminService
 from trust.admin.shown import key_json, session_json
 from trust.model.actor import Actor, Permission
 from trust.web.api import API, KEY, Authorization, problems
+from trust.web.paging import LINK, USUAL_LIMIT, After, Limit, cut, page_answer, read_cursor
 
 CallerOf = Callable[[str | None, Permission], Actor]
 
@@ -24,12 +25,21 @@ def keys_router(service: AdminService, caller: CallerOf) -> APIRouter:
     def administrator(authorization: str | None) -> Actor:
         return caller(authorization, Permission.ADMINISTER)
 
-    @router.get("/keys", operation_id="listApiKeys", response_model=ApiKeys, responses=problems(*KEY))
-    def list_keys(authorization: Authorization) -> JSONResponse:
+    @router.get(
+        "/keys",
+        operation_id="listApiKeys",
+        response_model=ApiKeys,
+        responses={**problems(*KEY, 422), 200: {"headers": LINK}},
+    )
+    def list_keys(
+        request: Request, authorization: Authorization, after: After = None, limit: Limit = USUAL_LIMIT
+    ) -> JSONResponse:
         """Every key that there is or was, without its secret."""
         who = administrator(authorization)
         now = service.clock.now()
-        return _fresh({"keys": [key_json(key, now) for key in access.clients.list_api_keys(who)]})
+        found = access.clients.page_of_api_keys(who, read_cursor(after), limit + 1)
+        page, cursor = cut(found, limit, lambda key: key.key_id)
+        return page_answer(request, "keys", [key_json(key, now) for key in page], cursor)
 
     @router.post(
         "/keys/{key_id}/revoke",
@@ -46,12 +56,19 @@ def keys_router(service: AdminService, caller: CallerOf) -> APIRouter:
         return _fresh(key_json(revoked, now))
 
     @router.get(
-        "/sessions", operation_id="listSessions", response_model=OpenSessions, responses=problems(*KEY)
+        "/sessions",
+        operation_id="listSessions",
+        response_model=OpenSessions,
+        responses={**problems(*KEY, 422), 200: {"headers": LINK}},
     )
-    def list_sessions(authorization: Authorization) -> JSONResponse:
+    def list_sessions(
+        request: Request, authorization: Authorization, after: After = None, limit: Limit = USUAL_LIMIT
+    ) -> JSONResponse:
         """Open sessions of counters and wallets; of whom a wallet is, does not stand here."""
         who = administrator(authorization)
-        return _fresh({"sessions": [session_json(each) for each in access.sessions.list_sessions(who)]})
+        found = access.sessions.page_of_sessions(who, read_cursor(after), limit + 1)
+        page, cursor = cut(found, limit, lambda session: session.session_id)
+        return page_answer(request, "sessions", [session_json(each) for each in page], cursor)
 
     @router.post(
         "/sessions/{session_id}/end",
