@@ -117,7 +117,7 @@ def verifications_router(
                             "type": "object",
                             "required": ["file"],
                             "properties": {"file": {"type": "string", "format": "binary"}},
-                            "additionalProperties": {"type": "string"},
+                            "additionalProperties": False,
                         }
                     },
                     "application/json": {
@@ -145,8 +145,10 @@ def verifications_router(
                 return await lanes.decode(lane, lambda: verified(who, code, lane))
             async with request.form(max_files=1, max_fields=4) as form:
                 upload = form.get("file")
-                if not isinstance(upload, UploadedFile):
-                    raise Malformed("The form has no file.", "Send the file in the field `file`.")
+                if not isinstance(upload, UploadedFile) or len(form) != 1:
+                    raise Malformed(
+                        "The form has no file, or more than that.", "Send the file in the field `file`."
+                    )
                 check_size(upload)
                 # Read only when a reader is free: what waits is on the disk, not in memory.
                 return await lanes.read(lane, lambda: verified(who, upload.file.read(), lane))
