@@ -28,11 +28,18 @@ $(VENV)/tested: requirements-test.lock $(VENV)/installed
 	$(PIP) check
 	@touch $@
 
+# The generator of clients with which the tests ask the API: its libraries would not fit beside the project's.
+CLIENT := build/client
+$(CLIENT)/installed: requirements-client.lock
+	$(PYTHON) -m venv $(CLIENT)
+	$(CLIENT)/bin/python -m pip --disable-pip-version-check $(INSTALL) requirements-client.lock
+	@touch $@
+
 demo: $(VENV)/installed
 	$(BIN)/yinzheng demo --out demo-out $(if $(SERVE),--serve)
 
 # A process that died is a failure to look into; with one started in its place, pytest-xdist waits for ever.
-test: $(VENV)/tested
+test: $(VENV)/tested $(CLIENT)/installed
 	.ci/in_memory.py $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --max-worker-restart 0 -m "not long"
 
 check: format lint types arrows test
