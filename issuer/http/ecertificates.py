@@ -51,6 +51,7 @@ from trust.web.etags import check_match, tagged, unless_known
 from trust.web.idempotency import Idempotency
 from trust.web.lanes import Lanes
 from trust.web.paging import LINK, USUAL_LIMIT, After, Limit, cut, page_answer, read_numbers
+from trust.web.rate_limits import LIMITED, RateLimits
 
 T = TypeVar("T")
 _MAX_PHOTO_BASE64 = 3 * 1024 * 1024
@@ -106,7 +107,7 @@ class LookupBody(Body):
 
 
 def ecertificates_router(
-    service: IssuerService, callers: Callers, idempotency: Idempotency, lanes: Lanes
+    service: IssuerService, callers: Callers, idempotency: Idempotency, lanes: Lanes, limits: RateLimits
 ) -> APIRouter:
     router = APIRouter(prefix=API)
     ledger_limiter = CapacityLimiter(_AT_ONCE)
@@ -144,13 +145,13 @@ def ecertificates_router(
         tags=["issuer"],
         response_model=ECertificateAnswer,
         responses={
-            **problems(*KEY, 404, 409, *BODY),
+            **problems(*KEY, 404, 409, *BODY, 429),
             200: {
                 "model": ECertificateAnswer,
                 "description": "the same application was issued before",
-                "headers": ETAG | REPLAYED,
+                "headers": ETAG | REPLAYED | LIMITED,
             },
-            201: {"headers": ETAG | REPLAYED},
+            201: {"headers": ETAG | REPLAYED | LIMITED},
         },
         openapi_extra=ACTS_ONCE,
     )
@@ -165,6 +166,7 @@ def ecertificates_router(
 
         def work() -> Response:
             who = callers.check(authorization, Permission.ISSUE)
+            limits.spend(request, who)
 
             def act() -> tuple[int, dict[str, Any]]:
                 asked = application(
@@ -192,10 +194,11 @@ def ecertificates_router(
         operation_id="stampPdf",
         tags=["issuer"],
         response_class=Response,
-        responses={**problems(*KEY, 404, 409, *BODY), 200: _STAMPED},
+        responses={**problems(*KEY, 404, 409, *BODY, 429), 200: _STAMPED},
         openapi_extra=MAY_ACT_ONCE,
     )
     async def stamp(
+        request: Request,
         form: Annotated[StampForm, Form(media_type="multipart/form-data")],
         authorization: Authorization,
         key: IdempotencyKey = None,
@@ -210,6 +213,7 @@ def ecertificates_router(
 
         def work() -> Response:
             who = callers.check(authorization, Permission.ISSUE)
+            limits.spend(request, who)
             source = file.file.read()
 
             def act() -> tuple[int, dict[str, Any]]:
@@ -244,11 +248,12 @@ def ecertificates_router(
         operation_id="lookUpCertificate",
         tags=["issuer"],
         response_model=ECertificateAnswer,
-        responses={**problems(*KEY, 404, *BODY), 200: {"headers": ETAG}},
+        responses={**problems(*KEY, 404, *BODY, 429), 200: {"headers": ETAG | LIMITED}},
     )
-    def look_up(body: LookupBody, authorization: Authorization) -> Response:
+    def look_up(request: Request, body: LookupBody, authorization: Authorization) -> Response:
         """Finds an e-certificate by its identifier, which never stands in an address."""
         who = callers.check(authorization, Permission.READ)
+        limits.spend(request, who)
         return tagged(private(ecertificate_json(service.looking_up.find(who, body.identifier))))
 
     @router.get(
@@ -421,7 +426,7 @@ def ecertificates_router(
         operation_id="replaceCertificate",
         tags=["issuer"],
         response_model=ECertificateAnswer,
-        responses={**problems(*KEY, 404, 409, 412, *BODY), 201: {"headers": ETAG | REPLAYED}},
+        responses={**problems(*KEY, 404, 409, 412, *BODY, 429), 201: {"headers": ETAG | REPLAYED | LIMITED}},
         openapi_extra=ACTS_ONCE_IF_UNCHANGED,
     )
     async def replace(
@@ -438,6 +443,7 @@ def ecertificates_router(
         def work() -> Response:
             callers.check(authorization, Permission.ISSUE)
             who = callers.check(authorization, Permission.CHANGE_STATUS)
+            limits.spend(request, who)
             old = service.looking_up.own(who, read_pid(pid), "replace")
 
             def act() -> tuple[int, dict[str, Any]]:
@@ -470,6 +476,7 @@ def ecertificates_router(
 
 _STAMPED = answers("application/pdf", "the sealed file") | {
     "headers": REPLAYED
+    | LIMITED
     | {
         "X-Certificate-Pid": {
             "description": "public id of the e-certificate",

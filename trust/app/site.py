@@ -36,6 +36,7 @@ from trust.web.lanes import Lanes
 from trust.web.metrics import Metrics
 from trust.web.middleware import RequestFrame
 from trust.web.problems import add_problem_handlers
+from trust.web.rate_limits import RateLimits
 from trust.web.shell import Shell, page_for_error, security_headers
 from verifier.http.verifications import verifications_router
 from verifier.pages.checking import VerdictPages
@@ -89,10 +90,11 @@ def create_app(
 def _api(service: Service, metrics: Metrics, lanes: Lanes) -> APIRouter:
     router = APIRouter()
     callers, idempotency = Callers(service.access), Idempotency(service.database)
+    limits = RateLimits(service.settings.rate_per_minute)
     for part in (
-        ecertificates_router(service, callers, idempotency, lanes),
+        ecertificates_router(service, callers, idempotency, lanes, limits),
         presentations_router(service, callers),
-        verifications_router(service, callers, metrics, lanes),
+        verifications_router(service, callers, metrics, lanes, limits),
         types_router(),
         proofs_router(service),
         seals_router(service, callers.check, idempotency),

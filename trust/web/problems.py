@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from trust.model.errors import Busy, OperationalError, ProfileViolation, TrustError
+from trust.web.rate_limits import RateLimited
 from trust.web.statuses import row_of
 from trust.words.refusals import violation_zh
 
@@ -137,7 +138,7 @@ def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
             )
         else:
             response = answer(request, status, exc.code, exc.what, todo=exc.todo)
-        if isinstance(exc, Busy):
+        if isinstance(exc, Busy | RateLimited):
             response.headers["Retry-After"] = str(exc.retry_after)
         return response
 

@@ -32,7 +32,7 @@ def _row(kind: type[TrustError], *codes: str, api: int, page: int, words: str) -
 ROWS: Sequence[Row] = (
     _row(TrustError, "UNAUTHENTICATED", api=401, page=403, words="not_permitted"),
     _row(TrustError, "TOO_LARGE", api=413, page=413, words="too_large"),
-    _row(TrustError, "TOO_MANY_AT_ONCE", api=429, page=429, words="too_many"),
+    _row(TrustError, "TOO_MANY_AT_ONCE", "RATE_LIMITED", api=429, page=429, words="too_many"),
     _row(TrustError, "IDEMPOTENCY_CONFLICT", api=422, page=409, words="conflict"),
     _row(TrustError, "IDEMPOTENCY_IN_PROGRESS", "CODE_USED", api=409, page=409, words="conflict"),
     _row(TrustError, "CODE_EXPIRED", api=410, page=410, words="gone"),

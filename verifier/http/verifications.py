@@ -28,6 +28,7 @@ from trust.web.api import (
 )
 from trust.web.lanes import Lanes
 from trust.web.metrics import Metrics
+from trust.web.rate_limits import LIMITED, RateLimits
 from trust.web.sender import sender_of
 from verifier.checks.digests import digest_json
 from verifier.http.answers import DigestAnswers, FiledReportAnswer, VerificationReport
@@ -44,7 +45,7 @@ class DigestsBody(Body):
 
 
 def verifications_router(
-    service: VerifierService, callers: Callers, metrics: Metrics, lanes: Lanes
+    service: VerifierService, callers: Callers, metrics: Metrics, lanes: Lanes, limits: RateLimits
 ) -> APIRouter:
     router = APIRouter(prefix=API)
 
@@ -53,19 +54,22 @@ def verifications_router(
         operation_id="redeemPresentation",
         tags=["verifier"],
         response_model=VerificationReport,
-        responses=problems(*KEY, *BODY),
+        responses={**problems(*KEY, *BODY, 429), 200: {"headers": LIMITED}},
         openapi_extra=KEY_IS_OPTIONAL,
     )
-    async def redeem(body: CodeBody, authorization: Authorization) -> Response:
+    async def redeem(request: Request, body: CodeBody, authorization: Authorization) -> Response:
         """Uses a live code. A code works once; the answer is a report whatever the verdict."""
-        lane, who = await asking(authorization)
+        lane, who = await asking(request, authorization)
         return await lanes.decode(lane, lambda: verified(who, body.code, lane))
 
-    async def asking(authorization: str | None) -> tuple[Lane, Actor]:
+    async def asking(request: Request, authorization: str | None) -> tuple[Lane, Actor]:
         """The lane of who wants something verified; a key is asked for before a body is read."""
         if not authorization:
+            limits.spend(request, PUBLIC)
             return Lane.PUBLIC, PUBLIC
-        return Lane.MACHINE, await run_in_threadpool(callers.check, authorization, Permission.VERIFY)
+        who = await run_in_threadpool(callers.check, authorization, Permission.VERIFY)
+        limits.spend(request, who)
+        return Lane.MACHINE, who
 
     def verified(who: Actor, given: bytes | str, lane: Lane) -> Response:
         report, value = service.checking.verify_and_file(who, given, service.clock.now(), lane=lane)
@@ -77,11 +81,12 @@ def verifications_router(
         operation_id="verifyDigests",
         tags=["verifier"],
         response_model=DigestAnswers,
-        responses=problems(*KEY, *BODY),
+        responses={**problems(*KEY, *BODY, 429), 200: {"headers": LIMITED}},
     )
-    async def verify_digests(body: DigestsBody, authorization: Authorization) -> Response:
+    async def verify_digests(request: Request, body: DigestsBody, authorization: Authorization) -> Response:
         """Up to 10,000 SHA-256 digests of files: which of them the register gave out, and what holds of each now."""
         who = await run_in_threadpool(callers.check, authorization, Permission.VERIFY)
+        limits.spend(request, who)
 
         def work() -> Response:
             at = service.clock.now()
@@ -106,7 +111,7 @@ def verifications_router(
         operation_id="verify",
         tags=["verifier"],
         response_model=VerificationReport,
-        responses=problems(*KEY, 415, *BODY, 429),
+        responses={**problems(*KEY, 415, *BODY, 429), 200: {"headers": LIMITED}},
         openapi_extra={
             **KEY_IS_OPTIONAL,
             "requestBody": {
@@ -138,7 +143,7 @@ def verifications_router(
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type not in ("multipart/form-data", "application/json"):
             raise HTTPException(415, "Send multipart/form-data with a file, or JSON with a code.")
-        lane, who = await asking(authorization)
+        lane, who = await asking(request, authorization)
         with lanes.admitted(lane, *sender_of(request)):
             if content_type == "application/json":
                 code = _code_of(await request.body())
