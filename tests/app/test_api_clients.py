@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from support.served import ROOT, Served
-from support.world import make_world
-
-from trust.model.actor import OPERATOR, SCOPES
 
 GENERATOR = ROOT / "build" / "client" / "bin" / "openapi-python-client"
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+
+GUIDES = ("docs/API.md", "docs/API.zh-CN.md")
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -27,17 +31,59 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(template_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A served process, and the API key that the first command of the guide makes."""
     folder = tmp_path_factory.mktemp("clients")
     data = folder / "data"
     shutil.copytree(template_folder, data)
-    world = make_world(data)
-    key = world.service.access.clients.create_api_key(
-        OPERATOR, "market", authority_id="chuncheng-market", scopes=SCOPES, days=3 * 365
+    made = subprocess.run(
+        ["bash", "-c", blocks_of(GUIDES[0])[0].replace("cc-market", "chuncheng-market")],
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "YINZHENG_DATA": str(data),
+            "YINZHENG_PASSPHRASE": "for tests only",
+            "YINZHENG_KDF_ROUNDS": "1000",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
-    world.close()
+    assert made.returncode == 0, made.stderr
+    (key,) = re.findall(r"yz_live_[a-z2-7]+_[a-z2-7]+", made.stdout)
     served = Served(data, folder / "log").start()
     yield Site(served, key)
     served.close()
+
+
+def blocks_of(guide: str) -> list[str]:
+    return BLOCK.findall((ROOT / guide).read_text(encoding="utf-8"))
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed (apt-get install curl)")
+def test_the_guides_commands_do_what_it_says(site: Site, tmp_path: Path) -> None:
+    """All in one shell, in their order. Below each curl command stands the status of its answer."""
+    script = "\n".join(blocks_of(GUIDES[0])[1:])
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"{_CURL}\n{script}"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "API": f"{site.served.url}/api/v1", "KEY": site.key},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    answered = re.findall(r"^answered (\d+)$", done.stderr, re.MULTILINE)
+    assert len(answered) == script.count("curl ") > 20
+    assert answered == re.findall(r"^# (\d{3})$", script, re.MULTILINE)
+
+
+_CURL = "curl() { command curl -sS --noproxy '*' -w '%{stderr}answered %{http_code}\\n' \"$@\"; }"
+
+
+def test_both_guides_have_the_same_commands() -> None:
+    assert blocks_of(GUIDES[0]) == blocks_of(GUIDES[1])
 
 
 @pytest.mark.skipif(not GENERATOR.exists(), reason="`make test` installs the generator into build/client")

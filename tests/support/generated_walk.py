@@ -11,6 +11,7 @@ import hashlib
 import json
 import secrets
 import sys
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
@@ -23,8 +24,8 @@ FIELDS = {
     "premises": "云岭省春城市滇水区示例路11号1幢101室",
     "business_form": "餐饮服务经营者",
     "business_items": "热食类食品制售；冷食类食品制售",
-    "valid_from": "2026-11-01",
-    "issued_on": "2026-11-01",
+    "valid_from": datetime.now(UTC).date().isoformat(),
+    "issued_on": datetime.now(UTC).date().isoformat(),
 }
 
 
