@@ -43,6 +43,7 @@ from trust.web.api import (
     IfNoneMatch,
     answers,
     check_size,
+    needs,
     private,
     problems,
     read_pid,
@@ -153,7 +154,7 @@ def ecertificates_router(
             },
             201: {"headers": ETAG | REPLAYED | LIMITED},
         },
-        openapi_extra=ACTS_ONCE,
+        openapi_extra=ACTS_ONCE | needs(Permission.ISSUE),
     )
     async def issue(
         request: Request,
@@ -195,7 +196,7 @@ def ecertificates_router(
         tags=["issuer"],
         response_class=Response,
         responses={**problems(*KEY, 404, 409, *BODY, 429), 200: _STAMPED},
-        openapi_extra=MAY_ACT_ONCE,
+        openapi_extra=MAY_ACT_ONCE | needs(Permission.ISSUE),
     )
     async def stamp(
         request: Request,
@@ -246,6 +247,7 @@ def ecertificates_router(
     @router.post(
         "/certificates/lookup",
         operation_id="lookUpCertificate",
+        openapi_extra=needs(Permission.READ),
         tags=["issuer"],
         response_model=ECertificateAnswer,
         responses={**problems(*KEY, 404, *BODY, 429), 200: {"headers": ETAG | LIMITED}},
@@ -266,7 +268,7 @@ def ecertificates_router(
             200: {"headers": ETAG},
             304: {"description": "still the same", "headers": ETAG},
         },
-        openapi_extra=GIVES_WHAT_CHANGED,
+        openapi_extra=GIVES_WHAT_CHANGED | needs(Permission.READ),
     )
     def read(pid: str, authorization: Authorization, known: IfNoneMatch = None) -> Response:
         """Its type, version, status and where its file is. The `ETag` changes with every change of this answer."""
@@ -276,6 +278,7 @@ def ecertificates_router(
     @router.get(
         "/certificates/{pid}/file",
         operation_id="getCertificateFile",
+        openapi_extra=needs(Permission.READ),
         tags=["issuer"],
         response_class=Response,
         responses={**problems(*KEY, 404, 422), 200: answers("application/pdf", "the file")},
@@ -304,6 +307,7 @@ def ecertificates_router(
     @router.get(
         "/certificates/{pid}/versions",
         operation_id="listFileVersions",
+        openapi_extra=needs(Permission.READ),
         tags=["issuer"],
         response_model=FileVersions,
         responses={
@@ -339,6 +343,7 @@ def ecertificates_router(
     @router.get(
         "/certificates/{pid}/versions/{number}/receipt",
         operation_id="getVersionReceipt",
+        openapi_extra=needs(Permission.READ),
         tags=["issuer"],
         response_class=Response,
         responses={
@@ -416,7 +421,7 @@ def ecertificates_router(
             tags=["issuer"],
             response_model=ECertificateAnswer,
             responses={**problems(*KEY, 404, 409, 412, *BODY), 200: {"headers": ETAG | REPLAYED}},
-            openapi_extra=ACTS_ONCE_IF_UNCHANGED,
+            openapi_extra=ACTS_ONCE_IF_UNCHANGED | needs(Permission.CHANGE_STATUS),
             summary=f"{act.value.capitalize()} an e-certificate, with its reason",
         )(status_route(act))
 
@@ -427,7 +432,7 @@ def ecertificates_router(
         tags=["issuer"],
         response_model=ECertificateAnswer,
         responses={**problems(*KEY, 404, 409, 412, *BODY, 429), 201: {"headers": ETAG | REPLAYED | LIMITED}},
-        openapi_extra=ACTS_ONCE_IF_UNCHANGED,
+        openapi_extra=ACTS_ONCE_IF_UNCHANGED | needs((Permission.ISSUE, Permission.CHANGE_STATUS)),
     )
     async def replace(
         pid: str,

@@ -33,6 +33,7 @@ from trust.web.api import (
     Body,
     IdempotencyKey,
     answers,
+    needs,
     problems,
 )
 from trust.web.idempotency import Idempotency
@@ -123,6 +124,7 @@ def seals_router(service: IssuerService, caller: CallerOf, idempotency: Idempote
     @router.get(
         "/seals",
         operation_id="listSeals",
+        openapi_extra=needs(Permission.HANDLE_SEALS),
         response_model=Seals,
         responses={**problems(*KEY, 422), 200: {"headers": LINK}},
     )
@@ -139,7 +141,7 @@ def seals_router(service: IssuerService, caller: CallerOf, idempotency: Idempote
         "/seals",
         status_code=201,
         operation_id="applyForSeal",
-        openapi_extra=MAY_ACT_ONCE,
+        openapi_extra=MAY_ACT_ONCE | needs(Permission.HANDLE_SEALS),
         response_model=SealAnswer,
         responses=problems(*KEY, 404, 409, *BODY),
     )
@@ -167,7 +169,11 @@ def seals_router(service: IssuerService, caller: CallerOf, idempotency: Idempote
         return once(who, "seal.apply", key, body, act)
 
     @router.get(
-        "/seals/{seal_id}", operation_id="getSeal", response_model=SealAnswer, responses=problems(*KEY, 404)
+        "/seals/{seal_id}",
+        operation_id="getSeal",
+        openapi_extra=needs(Permission.HANDLE_SEALS),
+        response_model=SealAnswer,
+        responses=problems(*KEY, 404),
     )
     def one(seal_id: str, authorization: Authorization) -> JSONResponse:
         own(seal_id, caller(authorization, Permission.HANDLE_SEALS))
@@ -176,6 +182,7 @@ def seals_router(service: IssuerService, caller: CallerOf, idempotency: Idempote
     @router.get(
         "/seals/{seal_id}/preview",
         operation_id="previewSeal",
+        openapi_extra=needs(Permission.HANDLE_SEALS),
         response_class=Response,
         responses={**problems(*KEY, 404), 200: answers("image/svg+xml", "the picture")},
     )
@@ -191,6 +198,7 @@ def seals_router(service: IssuerService, caller: CallerOf, idempotency: Idempote
     @router.get(
         "/seals/{seal_id}/history",
         operation_id="getSealHistory",
+        openapi_extra=needs(Permission.HANDLE_SEALS),
         response_model=SealHistory,
         responses={**problems(*KEY, 404, 422), 200: {"headers": LINK}},
     )
@@ -211,6 +219,7 @@ def seals_router(service: IssuerService, caller: CallerOf, idempotency: Idempote
     @router.get(
         "/seals/{seal_id}/uses",
         operation_id="getSealUses",
+        openapi_extra=needs(Permission.HANDLE_SEALS),
         response_model=SealUses,
         responses={**problems(*KEY, 404, 422), 200: {"headers": LINK}},
     )
@@ -236,7 +245,7 @@ def seals_router(service: IssuerService, caller: CallerOf, idempotency: Idempote
     @router.put(
         "/seals/{seal_id}/policy",
         operation_id="authoriseSeal",
-        openapi_extra=MAY_ACT_ONCE,
+        openapi_extra=MAY_ACT_ONCE | needs(Permission.REVIEW_SEALS),
         response_model=SealAnswer,
         responses=problems(*KEY, 404, 409, *BODY),
     )
@@ -257,7 +266,7 @@ def seals_router(service: IssuerService, caller: CallerOf, idempotency: Idempote
         "/seals/{seal_id}/requests",
         status_code=201,
         operation_id="requestManyUses",
-        openapi_extra=MAY_ACT_ONCE,
+        openapi_extra=MAY_ACT_ONCE | needs(Permission.HANDLE_SEALS),
         response_model=AskedApproval,
         responses=problems(*KEY, 404, *BODY),
     )
@@ -277,7 +286,7 @@ def seals_router(service: IssuerService, caller: CallerOf, idempotency: Idempote
     @router.post(
         "/seals/{seal_id}/requests/{number}/approve",
         operation_id="approveManyUses",
-        openapi_extra=MAY_ACT_ONCE,
+        openapi_extra=MAY_ACT_ONCE | needs(Permission.REVIEW_SEALS),
         response_model=SealAnswer,
         responses=problems(*KEY, 404, 409, 422),
     )
@@ -296,7 +305,7 @@ def seals_router(service: IssuerService, caller: CallerOf, idempotency: Idempote
     @router.post(
         "/seals/{seal_id}/{act}",
         operation_id="actOnSeal",
-        openapi_extra=MAY_ACT_ONCE,
+        openapi_extra=MAY_ACT_ONCE | needs(Permission.HANDLE_SEALS, Permission.REVIEW_SEALS),
         response_model=SealAnswer,
         responses=problems(*KEY, 404, 409, *BODY),
     )

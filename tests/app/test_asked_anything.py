@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.responses import JSONResponse
+from schemathesis.core.result import Ok
 from support.asked_anything import Questions, seeds_of
 from support.world import world_in
 
@@ -48,6 +49,22 @@ def test_many_questions_to_every_route(questions: Questions) -> None:
     questions.ask_everything(300, seed=seed)
     print(f"{questions.asked} questions with the seed {seed}")
     check_answers(questions, 5_000)
+
+
+def test_a_key_with_all_other_scopes_is_refused(questions: Questions) -> None:
+    questions.lacks_scopes = True
+    questions.ask_everything(4)
+    assert not questions.wrong, "\n".join(dict.fromkeys(questions.wrong))
+    done = {label for label, status in questions.answered if status < 300}
+    secured = {
+        found.ok().label
+        for found in questions.schema.get_all_operations()
+        if isinstance(found, Ok) and {"apiKey"} & {*found.ok().definition.raw.get("security", [{}])[0]}
+    }
+    anybody = {"POST /api/v1/verifications", "POST /api/v1/presentations/redeem"}
+    assert len(secured) > 25
+    assert done & secured <= anybody
+    assert {label for label, status in questions.answered if status == 403} >= secured - anybody
 
 
 def test_what_the_description_does_not_say_is_seen(

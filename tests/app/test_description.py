@@ -124,8 +124,8 @@ def test_who_needs_a_key_is_told_by_a_security_scheme(described: dict[str, Any])
         assert "authorization" not in names
         assert ("401" in operation["responses"]) == ("security" in operation), operation["operationId"]
     by_name = {each["operationId"]: each for each in operations(described)}
-    assert by_name["issueCertificate"]["security"] == [{"apiKey": []}]
-    assert by_name["verify"]["security"] == [{"apiKey": []}, {}]
+    assert by_name["issueCertificate"]["security"] == [{"apiKey": ["cert.issue"]}]
+    assert by_name["verify"]["security"] == [{"apiKey": ["verify"]}, {}]
 
 
 def ask(client: TestClient, world: World) -> Any:

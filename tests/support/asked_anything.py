@@ -6,12 +6,13 @@ seals, keys, sessions, reports, codes. Which part depends on what was made up, s
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,10 +45,9 @@ CHECKS: list[CheckFunction] = [
 
 @dataclass
 class Seeds:
-    """What is really there, and keys that may do everything."""
+    """What is really there, and keys with the scopes that they are asked for."""
 
-    market: str
-    administrator: str
+    new_key: Callable[[frozenset[str]], str]
     pids: list[str]
     parameters: dict[str, list[str]]
     code: str
@@ -61,9 +61,14 @@ def seeds_of(world: World) -> Seeds:
     """Issues what is to be found, in a world of its own."""
     service, access = world.service, world.service.access
     make = access.clients.create_api_key
-    market = make(OPERATOR, "market", authority_id="chuncheng-market", scopes=SCOPES, days=30)
-    administrator = make(OPERATOR, "all", authority_id=None, scopes=SCOPES, days=30)
     spare = make(OPERATOR, "spare", authority_id=None, scopes=["desk"], days=30)
+
+    @functools.cache
+    def new_key(scopes: frozenset[str]) -> str:
+        # Keys of a department administer nothing.
+        authority = None if "admin" in scopes else "chuncheng-market"
+        return make(OPERATOR, "asking", authority_id=authority, scopes=sorted(scopes), days=30)
+
     for _ in range(3):
         access.sessions.open_session(DESK, spare.split("_")[2].encode(), 12)
     issued = [world.issue(number) for number in range(1, 5)]
@@ -74,8 +79,7 @@ def seeds_of(world: World) -> Seeds:
     code, _ = service.presenting.code(shown, world.clock.now())
     pids = [each.pid.hex() for each, _ in issued]
     return Seeds(
-        market,
-        administrator,
+        new_key,
         pids,
         {
             "pid": pids,
@@ -110,9 +114,13 @@ def _newest_tile(world: World) -> str:
 
 
 class Questions:
-    """Asks the operations of an app and counts the answers by operation and status."""
+    """Asks the operations of an app and counts the answers by operation and status.
+
+    Each is asked with a key that has the scopes which it says it needs, or, if `lacks_scopes`, with all the others.
+    """
 
     def __init__(self, app: FastAPI, seeds: Seeds) -> None:
+        self.lacks_scopes = False
         self.schema: BaseSchema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
         # The keys are ours: a made-up one would be refused, and nothing behind it reached.
         self.schema.config.generation.with_security_parameters = False
@@ -161,10 +169,8 @@ class Questions:
     def _ask_one(self, operation: Any, case: schemathesis.Case[Any], mode: GenerationMode) -> None:
         luck = _luck_of(case)
         self._seed(operation, case, luck, mode)
-        key = self.seeds.administrator if "/access/" in operation.path else self.seeds.market
-        if operation.path == "/metrics":
-            key = METRICS_TOKEN
-        headers = {"Authorization": f"Bearer {key}"} if luck % 16 else {}
+        key = self._key_for(operation)
+        headers = {"Authorization": f"Bearer {key}"} if key is not None and luck % 16 else {}
         response = case.call(headers=headers)
         self.answered[operation.label, response.status_code] += 1
         # Whether a made-up id is refused says nothing once it was exchanged for one that is there.
@@ -174,6 +180,15 @@ class Questions:
         except FailureGroup as exc:
             self.wrong.append(f"{operation.label}: {exc}"[:1500])
 
+    def _key_for(self, operation: Any) -> str | None:
+        if operation.path == "/metrics":
+            return None if self.lacks_scopes else METRICS_TOKEN
+        ways = operation.definition.raw.get("security", [])
+        scopes = frozenset(scope for way in ways for scope in way.get("apiKey", []))
+        if not scopes:
+            return None
+        return self.seeds.new_key(frozenset(SCOPES) - scopes - {"admin"} if self.lacks_scopes else scopes)
+
     def _seed(self, operation: Any, case: schemathesis.Case[Any], luck: int, mode: GenerationMode) -> None:
         if not luck % 4:
             return
@@ -181,6 +196,8 @@ class Questions:
             if name in self.seeds.parameters:
                 there = self.seeds.parameters[name]
                 case.path_parameters[name] = there[luck % len(there)]
+        if "/requests/" in operation.path:
+            case.path_parameters["number"] = "1"
         if mode is GenerationMode.POSITIVE and "If-Match" in (case.headers or {}):
             case.headers["If-Match"] = "*"
         if mode is GenerationMode.POSITIVE and "Idempotency-Key" in (case.headers or {}):

@@ -12,7 +12,7 @@ from trust.admin.answers import ApiKeyAnswer, ApiKeys, EndedSessions, OpenSessio
 from trust.admin.service import AdminService
 from trust.admin.shown import key_json, session_json
 from trust.model.actor import Actor, Permission
-from trust.web.api import API, KEY, Authorization, problems
+from trust.web.api import API, KEY, Authorization, needs, problems
 from trust.web.paging import LINK, USUAL_LIMIT, After, Limit, cut, page_answer, read_cursor
 
 CallerOf = Callable[[str | None, Permission], Actor]
@@ -28,6 +28,7 @@ def keys_router(service: AdminService, caller: CallerOf) -> APIRouter:
     @router.get(
         "/keys",
         operation_id="listApiKeys",
+        openapi_extra=needs(Permission.ADMINISTER),
         response_model=ApiKeys,
         responses={**problems(*KEY, 422), 200: {"headers": LINK}},
     )
@@ -44,6 +45,7 @@ def keys_router(service: AdminService, caller: CallerOf) -> APIRouter:
     @router.post(
         "/keys/{key_id}/revoke",
         operation_id="revokeApiKey",
+        openapi_extra=needs(Permission.ADMINISTER),
         response_model=ApiKeyAnswer,
         responses=problems(*KEY, 404, 409),
     )
@@ -58,6 +60,7 @@ def keys_router(service: AdminService, caller: CallerOf) -> APIRouter:
     @router.get(
         "/sessions",
         operation_id="listSessions",
+        openapi_extra=needs(Permission.ADMINISTER),
         response_model=OpenSessions,
         responses={**problems(*KEY, 422), 200: {"headers": LINK}},
     )
@@ -73,6 +76,7 @@ def keys_router(service: AdminService, caller: CallerOf) -> APIRouter:
     @router.post(
         "/sessions/{session_id}/end",
         operation_id="endSession",
+        openapi_extra=needs(Permission.ADMINISTER),
         response_model=EndedSessions,
         responses=problems(*KEY, 404),
     )

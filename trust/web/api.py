@@ -15,13 +15,14 @@ from trust.model.actor import Actor, Permission
 from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.pdf.limits import MAX_FILE_BYTES
 from trust.people.access import Access
+from trust.web.description import SCOPES_OF_ROUTE, SECURITY_SCHEME
 from trust.web.problems import problem_value
 
 API = "/api/v1"
 """Prefix of every route of the API. It stands at each router: logs and metrics name a route by its own path."""
 
 _API_KEY = HTTPBearer(
-    scheme_name="apiKey",
+    scheme_name=SECURITY_SCHEME,
     auto_error=False,
     description="An API key, which an operator makes with `yinzheng access new-key` and its scopes.",
 )
@@ -36,8 +37,15 @@ async def _authorization(
 
 Authorization = Annotated[str | None, Depends(_authorization)]
 """The header of a route that needs an API key; the description names it as a security scheme."""
-KEY_IS_OPTIONAL: dict[str, Any] = {"security": [{}]}
-"""For `openapi_extra` of a route that answers anybody, and clients with a key as themselves."""
+ANYBODY: tuple[Permission, ...] = ()
+"""Of `needs`: a request without a key is answered too."""
+
+
+def needs(*ways: Permission | tuple[Permission, ...]) -> dict[str, Any]:
+    """For `openapi_extra`: the scopes that a key must have for this route; of several ways, one is enough."""
+    scopes = [way if isinstance(way, tuple) else (way,) for way in ways]
+    return {SCOPES_OF_ROUTE: [[each.value for each in way] for way in scopes]}
+
 
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", include_in_schema=False)]
 IfMatch = Annotated[str | None, Header(alias="If-Match", include_in_schema=False)]
@@ -112,7 +120,7 @@ _EXAMPLES = {
     409: ("STATE_CONFLICT", "An e-certificate that is REVOKED cannot be suspended."),
     412: (
         "PRECONDITION_FAILED",
-        "The e-certificate has changed since it was read. Read it again and decide anew.",
+        "This has changed since it was read. Read it again and decide anew.",
     ),
     413: ("TOO_LARGE", "The request is larger than 20 MiB."),
     422: ("VALIDATION_FAILED", "The request is not in its form."),

@@ -13,6 +13,9 @@ from fastapi import FastAPI
 
 from trust.web.answers import Problem
 
+SECURITY_SCHEME = "apiKey"
+SCOPES_OF_ROUTE = "x-scopes"
+"""What a route says of its keys, until it is turned into what OpenAPI 3.1 says of them."""
 _SUPPOSED = ("HTTPValidationError", "ValidationError")
 """Models of the framework's own refusals, which `trust.web.problems` replaces."""
 
@@ -56,6 +59,9 @@ def operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _complete(operation: dict[str, Any]) -> None:
+    if SCOPES_OF_ROUTE in operation:
+        ways = operation.pop(SCOPES_OF_ROUTE)
+        operation["security"] = [{SECURITY_SCHEME: way} if way else {} for way in ways]
     responses = operation["responses"]
     supposed = {f"#/components/schemas/{name}" for name in _SUPPOSED}
     for status in [status for status, answer in responses.items() if _schema_of(answer) in supposed]:

@@ -15,14 +15,15 @@ from trust.model.actor import PUBLIC, Actor, Permission
 from trust.model.errors import Malformed
 from trust.sandbox.lanes import Lane
 from trust.web.api import (
+    ANYBODY,
     API,
     BODY,
     KEY,
-    KEY_IS_OPTIONAL,
     Authorization,
     Body,
     Callers,
     check_size,
+    needs,
     private,
     problems,
 )
@@ -55,7 +56,7 @@ def verifications_router(
         tags=["verifier"],
         response_model=VerificationReport,
         responses={**problems(*KEY, *BODY, 429), 200: {"headers": LIMITED}},
-        openapi_extra=KEY_IS_OPTIONAL,
+        openapi_extra=needs(Permission.VERIFY, ANYBODY),
     )
     async def redeem(request: Request, body: CodeBody, authorization: Authorization) -> Response:
         """Uses a live code. A code works once; the answer is a report whatever the verdict."""
@@ -81,6 +82,7 @@ def verifications_router(
         operation_id="verifyDigests",
         tags=["verifier"],
         response_model=DigestAnswers,
+        openapi_extra=needs(Permission.VERIFY),
         responses={**problems(*KEY, *BODY, 429), 200: {"headers": LIMITED}},
     )
     async def verify_digests(request: Request, body: DigestsBody, authorization: Authorization) -> Response:
@@ -113,7 +115,7 @@ def verifications_router(
         response_model=VerificationReport,
         responses={**problems(*KEY, 415, *BODY, 429), 200: {"headers": LIMITED}},
         openapi_extra={
-            **KEY_IS_OPTIONAL,
+            **needs(Permission.VERIFY, ANYBODY),
             "requestBody": {
                 "required": True,
                 "content": {
