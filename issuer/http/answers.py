@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, JsonValue
 
 from issuer.catalogue.profile import FieldType
 from keys.suites import Suite
@@ -21,11 +21,32 @@ class ECertificateLinks(Answer):
     versions: str
 
 
+_SELF = "/api/v1/certificates/b5ed1393952db919726bc0fcfefcda45"
+_ISSUED: dict[str, JsonValue] = {
+    "pid": "b5ed1393952db919726bc0fcfefcda45",
+    "identifier": "1.2.156.3005.2.11990000MB9Y00016B011.11990100MB9X100103.2MC60FEC96N583K226PP.001.A",
+    "type": "FOOD",
+    "version": 1,
+    "authority": "cc-market",
+    "seal": "cc-market-sm2",
+    "status": "SUSPENDED",
+    "status_reason": "投诉调查",
+    "status_at": "2026-11-24T02:00:00+00:00",
+    "valid_from": "2026-11-01T00:00:00+08:00",
+    "valid_until": "2031-11-01T00:00:00+08:00",
+    "issued_at": "2026-11-23T02:00:00+00:00",
+    "ledger_index": 19,
+    "links": {"self": _SELF, "file": f"{_SELF}/file", "versions": f"{_SELF}/versions"},
+}
+
+
 class ECertificateAnswer(Answer):
     """An e-certificate as its department sees it."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_ISSUED]})
+
     pid: Pid
-    identifier: str = Field(description="证照标识", examples=["1.2.156.3005.2.11990100MB9X100103…"])
+    identifier: str = Field(description="证照标识", examples=[_ISSUED["identifier"]])
     type: str = Field(description="short name of its type", examples=["FOOD"])
     version: int = Field(ge=1)
     authority: str = Field(description="id of the authority that issued it")

@@ -55,6 +55,7 @@ from trust.web.paging import LINK, USUAL_LIMIT, After, Limit, cut, page_answer, 
 from trust.web.rate_limits import LIMITED, RateLimits
 
 T = TypeVar("T")
+_IDENTIFIER = "1.2.156.3005.2.11990000MB9Y00016B011.11990100MB9X100103.2MC60FEC96N583K226PP.001.A"
 _MAX_PHOTO_BASE64 = 3 * 1024 * 1024
 _AT_ONCE = 16
 """The number of requests that may wait for the ledger at once, in their own threads, so that they cannot block the
@@ -83,8 +84,8 @@ class StatusBody(Body):
 
 
 class ReplaceBody(Body):
-    reason: str = Field(max_length=200)
-    fields: dict[str, str | list[str]]
+    reason: str = Field(max_length=200, examples=["地址变更"])
+    fields: dict[str, str | list[str]] = Field(examples=[{"licence_number": "JY29901010000001"}])
     seal: str | None = Field(default=None, max_length=64)
     further_seals: list[str] = Field(
         default=[], max_length=2, description="beside it: a person's name seal, a seal for readers abroad"
@@ -100,11 +101,12 @@ class StampForm(Body):
     data: str = Field(
         description='{"type", "fields", "place": {"page", "seal_mm"}, "seal", "lose_standard", "for_abroad"}',
         json_schema_extra={"contentMediaType": "application/json"},
+        examples=['{"type": "FOOD", "fields": {"licence_number": "JY29901010000001"}}'],
     )
 
 
 class LookupBody(Body):
-    identifier: str = Field(max_length=160)
+    identifier: str = Field(max_length=160, examples=[_IDENTIFIER])
 
 
 def ecertificates_router(

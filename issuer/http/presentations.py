@@ -27,8 +27,8 @@ from trust.web.api import (
 
 
 class PresentBody(Body):
-    pid: str = Field(pattern="^[0-9a-f]{32}$")
-    purpose: str = Field(min_length=1, max_length=60)
+    pid: str = Field(pattern="^[0-9a-f]{32}$", examples=["b5ed1393952db919726bc0fcfefcda45"])
+    purpose: str = Field(min_length=1, max_length=60, examples=["办理延续"])
     level: int = Field(default=1, ge=0, le=3)
     audience: str | None = Field(default=None, max_length=64)
     ttl_seconds: int = Field(default=300, ge=15, le=300)

@@ -53,7 +53,7 @@ CallerOf = Callable[[str | None, Permission], Actor]
 
 class ApplyBody(Body):
     id: str = Field(max_length=63, examples=["cc-scjg-sm2"])
-    authority: str = Field(max_length=32)
+    authority: str = Field(max_length=32, examples=["cc-scjg"])
     suite: str = Field(default="SM2-SM3", max_length=20)
     second_line: str = Field(default="", max_length=10)
     diameter_mm: float = Field(default=42.0, description="width, for other shapes than round")
@@ -83,7 +83,7 @@ class PolicyBody(Body):
 
 
 class ManyBody(Body):
-    count: int = Field(ge=1, le=10_000_000)
+    count: int = Field(ge=1, le=10_000_000, examples=[500])
 
 
 Number = Annotated[int, ApiPath(ge=1, le=(1 << 63) - 1)]

@@ -38,11 +38,15 @@ from verifier.service import VerifierService
 
 
 class CodeBody(Body):
-    code: str = Field(max_length=8192)
+    code: str = Field(max_length=8192, examples=["HTTPS://V.YINZHENG.EXAMPLE/Q/2KCEZ…"])
 
 
 class DigestsBody(Body):
-    digests: list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(min_length=1, max_length=10_000)
+    digests: list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
+        min_length=1,
+        max_length=10_000,
+        examples=[["318eebad4215763d2044f53ce1ba61b7d4685d07ac306f0b9a52dad2f83184a4"]],
+    )
 
 
 def verifications_router(
