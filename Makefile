@@ -33,6 +33,7 @@ CLIENT := build/client
 $(CLIENT)/installed: requirements-client.lock
 	$(PYTHON) -m venv $(CLIENT)
 	$(CLIENT)/bin/python -m pip --disable-pip-version-check $(INSTALL) requirements-client.lock
+	$(CLIENT)/bin/python -m pip --disable-pip-version-check check
 	@touch $@
 
 demo: $(VENV)/installed
