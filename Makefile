@@ -28,11 +28,19 @@ $(VENV)/tested: requirements-test.lock $(VENV)/installed
 	$(PIP) check
 	@touch $@
 
+# The generator of clients with which the tests ask the API: its libraries would not fit beside the project's.
+CLIENT := build/client
+$(CLIENT)/installed: requirements-client.lock
+	$(PYTHON) -m venv $(CLIENT)
+	$(CLIENT)/bin/python -m pip --disable-pip-version-check $(INSTALL) requirements-client.lock
+	$(CLIENT)/bin/python -m pip --disable-pip-version-check check
+	@touch $@
+
 demo: $(VENV)/installed
 	$(BIN)/yinzheng demo --out demo-out $(if $(SERVE),--serve)
 
 # A process that died is a failure to look into; with one started in its place, pytest-xdist waits for ever.
-test: $(VENV)/tested
+test: $(VENV)/tested $(CLIENT)/installed
 	.ci/in_memory.py $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --max-worker-restart 0 -m "not long"
 
 check: format lint types arrows test
@@ -99,13 +107,14 @@ lock:
 	$(LOCK) --group build --extra server --extra dev --constraint requirements.lock --output-file requirements-test.lock
 	$(LOCK:pyproject.toml=) --group fuzz --output-file requirements-fuzz.lock
 	$(LOCK:pyproject.toml=) --group sbom --output-file requirements-sbom.lock
+	$(LOCK:pyproject.toml=) --group client --output-file requirements-client.lock
 
 # What each lock installs, as CycloneDX lists in build/bom.
 sbom: $(VENV)/tested
 	$(PYTHON) -m venv build/sbom
 	build/sbom/bin/python -m pip --disable-pip-version-check $(INSTALL) requirements-sbom.lock
 	build/sbom/bin/python .ci/sbom.py --out build/bom --installed "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
-		requirements.lock requirements-test.lock requirements-fuzz.lock requirements-sbom.lock
+		requirements.lock requirements-test.lock requirements-fuzz.lock requirements-sbom.lock requirements-client.lock
 
 clean:
 	rm -rf $(VENV) demo-out bench/out build *.egg-info

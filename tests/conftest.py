@@ -17,6 +17,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from support.described import watch_reports, watch_test_clients
 from support.postgres import drop_databases, make_database, wheel
 from support.rsa_keys import shared_rsa_keys
 from support.token import SoftHsm, start_softhsm
@@ -38,6 +39,8 @@ _LONGEST_NAME = 60
 # Examples are not timed: a busy machine is no fault of theirs.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+watch_test_clients()
+watch_reports()
 
 
 @pytest.hookimpl(tryfirst=True)

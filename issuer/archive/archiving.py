@@ -153,22 +153,22 @@ class Archiving:
         with self.database.read() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             later = archive_sql.versions_of(connection, row.id or 0)
-        first = bytes(row.issued_sha256 or b"")
-        found = [ArchivedVersion(0, "PAdES-B-T", first, None, None, None, row.entry_seq)]
+        found = [_issued_version(row)]
         for each in later:
             if each.entry_seq is not None:
-                found.append(
-                    ArchivedVersion(
-                        each.number,
-                        "PAdES-B-LTA",
-                        bytes(each.sha256),
-                        found[-1].sha256,
-                        tables.from_micros(each.stamped_at),
-                        tables.from_micros(each.due_at),
-                        each.entry_seq,
-                    )
-                )
+                found.append(_later_version(each, found[-1].sha256))
         return found
+
+    def page_of_versions(self, pid: bytes, after: int | None, limit: int) -> list[ArchivedVersion]:
+        """Up to `limit` versions behind the one with the number `after`. Raises `NotFound`."""
+        with self.database.read() as connection:
+            row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
+            found = [_issued_version(row)]
+            # From the one before on, because a version names the file that it grew out of.
+            before = 0 if after is None else max(after - 1, 0)
+            for each in archive_sql.versions_after(connection, row.id or 0, before, limit + 1):
+                found.append(_later_version(each, found[-1].sha256))
+        return [each for each in found if after is None or each.number > after][:limit]
 
     def file(self, pid: bytes, number: int | None = None) -> bytes:
         """A version of the file; None is the newest. Raises `NotFound`."""
@@ -458,3 +458,19 @@ def _next_due(stamped_at: datetime, suite: Suite, tsa_cert: bytes) -> datetime:
         ends.append(ALGORITHM_ENDS[suite] - _BEFORE_ALGORITHM_ENDS)
     # Never sooner than a day, so that no version after version is made if the authority's certificate is about to end.
     return max(min(ends), stamped_at + FIRST_ARCHIVED_AFTER)
+
+
+def _issued_version(row: ecertificates_sql.ECertificateRow) -> ArchivedVersion:
+    return ArchivedVersion(0, "PAdES-B-T", bytes(row.issued_sha256 or b""), None, None, None, row.entry_seq)
+
+
+def _later_version(row: archive_sql.LaterVersionRow, parent_sha256: bytes) -> ArchivedVersion:
+    return ArchivedVersion(
+        row.number,
+        "PAdES-B-LTA",
+        bytes(row.sha256),
+        parent_sha256,
+        tables.from_micros(row.stamped_at),
+        tables.from_micros(row.due_at),
+        row.entry_seq,
+    )

@@ -44,10 +44,11 @@ class LookingUp:
         self.trail.note(actor.ref, Act("read-file", "given", found.pid))
         return file
 
-    def versions(self, actor: Actor, pid: bytes) -> Sequence[ArchivedVersion]:
-        """The issued file and its later versions, in their order."""
+    def versions(self, actor: Actor, pid: bytes, after: int | None, limit: int) -> Sequence[ArchivedVersion]:
+        """Up to `limit` of the issued file and its later versions, in their order, behind that with the number
+        `after`."""
         found = self.get(actor, pid)
-        listed = self.archiving.versions(found.pid)
+        listed = self.archiving.page_of_versions(found.pid, after, limit)
         self.trail.note(actor.ref, Act("list-versions", "given", found.pid))
         return listed
 

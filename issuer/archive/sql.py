@@ -15,7 +15,7 @@ from issuer.ecertificates.kinds import Step
 from issuer.ecertificates.sql import ECertificateRow, delete_document
 from issuer.operations.model import Operation
 from trust.model.errors import Conflict
-from trust.storage.tables import BigKey, all_rows, delete, insert, one_row
+from trust.storage.tables import BigKey, all_rows, delete, insert, one_row, rows_after
 
 
 class LaterVersionRow(SQLModel, table=True):
@@ -88,6 +88,22 @@ def versions_of(connection: Connection, ecertificate_id: int) -> list[LaterVersi
     """The later versions of one e-certificate, in their order."""
     rows: list[LaterVersionRow] = all_rows(connection, LaterVersionRow, ecertificate_id=ecertificate_id)
     return sorted(rows, key=lambda row: row.number)
+
+
+def versions_after(
+    connection: Connection, ecertificate_id: int, after: int, limit: int
+) -> list[LaterVersionRow]:
+    """Up to `limit` later versions behind the one with the number `after` that are in the ledger, in their order."""
+    in_ledger = _t(LaterVersionRow).c.entry_seq.is_not(None)
+    return rows_after(
+        connection,
+        LaterVersionRow,
+        ["number"],
+        [after],
+        limit,
+        in_ledger,
+        ecertificate_id=ecertificate_id,
+    )
 
 
 def insert_version(connection: Connection, version: LaterVersionRow) -> int:

@@ -403,14 +403,18 @@ def places_in_lists(connection: Connection) -> Iterator[tuple[int, bytes, bytes,
         after = rows[-1].id
 
 
-def claim_for_operation(
-    connection: Connection, ecertificate_id: int, status: Status, operation_id: int
-) -> None:
-    """Marks the e-certificate as being changed. Raises `Conflict` if another operation was first."""
+def claim_for_operation(connection: Connection, as_read: ECertificateRow, operation_id: int) -> None:
+    """Marks the e-certificate as being changed. Raises `Conflict` if another operation was first, or has come and gone
+    since the row was read."""
     changed = update(
         connection,
         ECertificateRow,
-        {"id": ecertificate_id, "status": status.value, "pending_operation": None},
+        {
+            "id": as_read.id,
+            "status": as_read.status,
+            "status_at": as_read.status_at,
+            "pending_operation": None,
+        },
         {"pending_operation": operation_id},
     )
     if changed != 1:

@@ -30,7 +30,7 @@ from trust.encoding.entry import EntryKind
 from trust.model.actor import SYSTEM, Actor, Permission
 from trust.model.clock import Entropy
 from trust.model.ecertificate import Application, IssuedECertificate
-from trust.model.errors import Conflict, Malformed, NotPermitted, RequestError, StorageError
+from trust.model.errors import ChangedSince, Conflict, Malformed, NotPermitted, RequestError, StorageError
 from trust.model.status import RevocationReason, Status, StatusAct, next_status
 from trust.storage import tables
 from trust.storage.sql import Database
@@ -58,9 +58,19 @@ class Statuses:
     issuing: Issuing
 
     def change(
-        self, actor: Actor, pid: bytes, act: StatusAct, *, reason: str, note: str = ""
+        self,
+        actor: Actor,
+        pid: bytes,
+        act: StatusAct,
+        *,
+        reason: str,
+        note: str = "",
+        expected: IssuedECertificate | None = None,
     ) -> IssuedECertificate:
-        """Suspends, reinstates or revokes. Raises `RequestError`, `ClockDoubted`."""
+        """Suspends, reinstates or revokes. `expected`: as the actor saw it, to act only if that is still so.
+
+        Raises `RequestError`, `ChangedSince` among them, and `ClockDoubted`.
+        """
         if act is StatusAct.REPLACE:
             raise Malformed("A replacement needs the new record.", "Use replace with the corrected record.")
         with self.trail.refusals(actor, act.value, pid=pid):
@@ -68,31 +78,49 @@ class Statuses:
             check_reason(act, reason, note)
             self.log.check_clock()
             self._settle_replacement(pid)
-            operation = self._announce(actor, pid, act, reason, note)
+            operation = self._announce(actor, pid, act, reason, note, expected)
         self.operations.complete([operation], self._completing())
         return self.reading.issued(pid=pid)
 
-    def replace(self, actor: Actor, pid: bytes, application: Application, *, reason: str) -> Outcome:
-        """Issues the next version and marks this one REPLACED. Raises `RequestError`, `ClockDoubted`."""
+    def replace(
+        self,
+        actor: Actor,
+        pid: bytes,
+        application: Application,
+        *,
+        reason: str,
+        expected: IssuedECertificate | None = None,
+    ) -> Outcome:
+        """Issues the next version and marks this one REPLACED. `expected` and what is raised: as `change`."""
         with self.trail.refusals(actor, StatusAct.REPLACE.value, pid=pid):
             self._check_may_replace(actor)
             self.issuing.check_many(actor, [application], None)
-        return self.replace_checked(actor, pid, application, reason=reason)
+        return self.replace_checked(actor, pid, application, reason=reason, expected=expected)
 
-    def replace_checked(self, actor: Actor, pid: bytes, application: Application, *, reason: str) -> Outcome:
+    def replace_checked(
+        self,
+        actor: Actor,
+        pid: bytes,
+        application: Application,
+        *,
+        reason: str,
+        expected: IssuedECertificate | None = None,
+    ) -> Outcome:
         """`replace` as a part of a request, after `Issuing.check_many` has accepted the whole request."""
         with self.trail.refusals(actor, StatusAct.REPLACE.value, pid=pid):
             self._check_may_replace(actor)
             check_reason(StatusAct.REPLACE, reason, "")
             old = self.reading.issued(pid=pid)
             _check_issuer(actor, old.authority_id)
+            if expected is not None and old != expected:
+                raise ChangedSince
             if old.status is Status.REPLACED:
                 (outcome,) = self.issuing.issue_checked(actor, [application])
                 return outcome
             self.issuing.check(actor, application)
             self.log.check_clock()
             self._settle_replacement(pid)
-            operation = self._announce(actor, pid, StatusAct.REPLACE, reason, "")
+            operation = self._announce(actor, pid, StatusAct.REPLACE, reason, "", expected)
         with self.operations.releasing([operation]):
             try:
                 (outcome,) = self.issuing.issue_checked(actor, [application])
@@ -152,10 +180,19 @@ class Statuses:
         actor.check_may(Permission.ISSUE)
         actor.check_may(Permission.CHANGE_STATUS)
 
-    def _announce(self, actor: Actor, pid: bytes, act: StatusAct, reason: str, note: str) -> Operation:
+    def _announce(
+        self,
+        actor: Actor,
+        pid: bytes,
+        act: StatusAct,
+        reason: str,
+        note: str,
+        expected: IssuedECertificate | None = None,
+    ) -> Operation:
         with self.database.write() as connection:
             row = ecertificates_sql.get_ecertificate(connection, pid=pid, step=Step.ISSUED)
             _check_issuer(actor, row.authority_id)
+            _check_unchanged(expected, row.status, row.status_at)
             next_status(Status(row.status), act)
             operation = self.operations.announce(
                 connection,
@@ -167,9 +204,7 @@ class Statuses:
                 actor=row.authority_id,
                 salt=self.entropy.bytes(16 * 4),
             )
-            ecertificates_sql.claim_for_operation(
-                connection, row.id or 0, Status(row.status), operation.operation_id
-            )
+            ecertificates_sql.claim_for_operation(connection, row, operation.operation_id)
         return operation
 
     def _completing(self) -> _Completing:
@@ -277,6 +312,14 @@ def check_reason(act: StatusAct, reason: str, note: str) -> None:
             raise Malformed("A revocation needs its legal ground.", f"Give one of {choices}.", code="REASON")
     elif not reason.strip():
         raise Malformed("A change of status needs a reason.", "Give it in a few words.", code="REASON")
+
+
+def _check_unchanged(expected: IssuedECertificate | None, status: str, status_at: int | None) -> None:
+    if expected is None:
+        return
+    at = tables.to_micros(expected.status_at) if expected.status_at is not None else None
+    if (status, status_at) != (expected.status.value, at):
+        raise ChangedSince
 
 
 def _check_issuer(actor: Actor, issuer: str) -> None:

@@ -130,9 +130,7 @@ class Erasing:
                 actor=row.authority_id,
                 salt=self.entropy.bytes(16 * 4),
             )
-            ecertificates_sql.claim_for_operation(
-                connection, row.id or 0, Status(row.status), operation.operation_id
-            )
+            ecertificates_sql.claim_for_operation(connection, row, operation.operation_id)
         return operation
 
 

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import anyio
 from anyio import CapacityLimiter
-from fastapi import APIRouter, File, Form, Path, Query, Request, UploadFile
+from fastapi import APIRouter, Form, Path, Query, Request, UploadFile
 from fastapi.responses import Response
 from pydantic import Field
 
 from issuer.archive.package import detached
 from issuer.catalogue import load_profile
+from issuer.http.answers import ECertificateAnswer, FileVersions
 from issuer.service import IssuerService
 from issuer.shown import version_json
 from trust.encoding.ecertificate_data import decode_ecertificate_data
@@ -25,21 +26,36 @@ from trust.model.errors import Malformed
 from trust.model.status import StatusAct
 from trust.sandbox.lanes import Lane
 from trust.web.api import (
+    ACTS_ONCE,
+    ACTS_ONCE_IF_UNCHANGED,
     API,
-    PROBLEMS,
+    BODY,
+    ETAG,
+    GIVES_WHAT_CHANGED,
+    KEY,
+    MAY_ACT_ONCE,
+    REPLAYED,
     Authorization,
     Body,
     Callers,
     IdempotencyKey,
+    IfMatch,
+    IfNoneMatch,
+    answers,
     check_size,
-    example,
+    needs,
     private,
+    problems,
     read_pid,
 )
+from trust.web.etags import check_match, tagged, unless_known
 from trust.web.idempotency import Idempotency
 from trust.web.lanes import Lanes
+from trust.web.paging import LINK, USUAL_LIMIT, After, Limit, cut, page_answer, read_numbers
+from trust.web.rate_limits import LIMITED, RateLimits
 
 T = TypeVar("T")
+_IDENTIFIER = "1.2.156.3005.2.11990000MB9Y00016B011.11990100MB9X100103.2MC60FEC96N583K226PP.001.A"
 _MAX_PHOTO_BASE64 = 3 * 1024 * 1024
 _AT_ONCE = 16
 """The number of requests that may wait for the ledger at once, in their own threads, so that they cannot block the
@@ -68,8 +84,8 @@ class StatusBody(Body):
 
 
 class ReplaceBody(Body):
-    reason: str = Field(max_length=200)
-    fields: dict[str, str | list[str]]
+    reason: str = Field(max_length=200, examples=["地址变更"])
+    fields: dict[str, str | list[str]] = Field(examples=[{"licence_number": "JY29901010000001"}])
     seal: str | None = Field(default=None, max_length=64)
     further_seals: list[str] = Field(
         default=[], max_length=2, description="beside it: a person's name seal, a seal for readers abroad"
@@ -80,12 +96,21 @@ class ReplaceBody(Body):
     photo_base64: str | None = Field(default=None, max_length=_MAX_PHOTO_BASE64)
 
 
+class StampForm(Body):
+    file: UploadFile = Field(description="the department's PDF")
+    data: str = Field(
+        description='{"type", "fields", "place": {"page", "seal_mm"}, "seal", "lose_standard", "for_abroad"}',
+        json_schema_extra={"contentMediaType": "application/json"},
+        examples=['{"type": "FOOD", "fields": {"licence_number": "JY29901010000001"}}'],
+    )
+
+
 class LookupBody(Body):
-    identifier: str = Field(max_length=160)
+    identifier: str = Field(max_length=160, examples=[_IDENTIFIER])
 
 
 def ecertificates_router(
-    service: IssuerService, callers: Callers, idempotency: Idempotency, lanes: Lanes
+    service: IssuerService, callers: Callers, idempotency: Idempotency, lanes: Lanes, limits: RateLimits
 ) -> APIRouter:
     router = APIRouter(prefix=API)
     ledger_limiter = CapacityLimiter(_AT_ONCE)
@@ -121,19 +146,30 @@ def ecertificates_router(
         status_code=201,
         operation_id="issueCertificate",
         tags=["issuer"],
-        responses=PROBLEMS,
+        response_model=ECertificateAnswer,
+        responses={
+            **problems(*KEY, 404, 409, *BODY, 429),
+            200: {
+                "model": ECertificateAnswer,
+                "description": "the same application was issued before",
+                "headers": ETAG | REPLAYED | LIMITED,
+            },
+            201: {"headers": ETAG | REPLAYED | LIMITED},
+        },
+        openapi_extra=ACTS_ONCE | needs(Permission.ISSUE),
     )
     async def issue(
         request: Request,
         body: IssueBody,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
+        authorization: Authorization,
+        key: IdempotencyKey = None,
     ) -> Response:
         """Issues one e-certificate: checked, sealed, time-stamped, logged, receipt inside. Durable when answered."""
         raw = await request.body()
 
         def work() -> Response:
             who = callers.check(authorization, Permission.ISSUE)
+            limits.spend(request, who)
 
             def act() -> tuple[int, dict[str, Any]]:
                 asked = application(
@@ -152,67 +188,106 @@ def ecertificates_router(
                 assert outcome.issued is not None
                 return (200 if outcome.repeated else 201), ecertificate_json(outcome.issued)
 
-            return idempotency.run(who.actor_id, "issue", idempotency_key, raw, service.clock.now(), act)
+            return tagged(idempotency.run(who.actor_id, "issue", key, raw, service.clock.now(), act))
 
         return await in_thread(ledger_limiter, work)
 
-    @router.post("/stamp", operation_id="stampPdf", tags=["issuer"], responses=PROBLEMS)
+    @router.post(
+        "/stamp",
+        operation_id="stampPdf",
+        tags=["issuer"],
+        response_class=Response,
+        responses={**problems(*KEY, 404, 409, *BODY, 429), 200: _STAMPED},
+        openapi_extra=MAY_ACT_ONCE | needs(Permission.ISSUE),
+    )
     async def stamp(
-        file: Annotated[UploadFile, File(description="the department's PDF")],
-        data: Annotated[
-            str,
-            Form(
-                description='{"type", "fields", "place": {"page", "seal_mm"}, "seal", "lose_standard", "for_abroad"}'
-            ),
-        ],
-        authorization: Authorization = None,
+        request: Request,
+        form: Annotated[StampForm, Form(media_type="multipart/form-data")],
+        authorization: Authorization,
+        key: IdempotencyKey = None,
     ) -> Response:
         """Seals a PDF that the department already has. Answers with the PDF; the same request gives the same file."""
+        file = form.file
         check_size(file)
         try:
-            sidecar = json.loads(data)
+            sidecar = json.loads(form.data)
         except (ValueError, RecursionError) as exc:
             raise Malformed("The form field `data` is not JSON.", "Send an object.") from exc
 
         def work() -> Response:
             who = callers.check(authorization, Permission.ISSUE)
-            asked = service.applying.stamp_application(
-                file.file.read(),
-                sidecar if isinstance(sidecar, dict) else {},
-                type_short=None,
-                seal=None,
-                authority=who.organisation,
+            limits.spend(request, who)
+            source = file.file.read()
+
+            def act() -> tuple[int, dict[str, Any]]:
+                asked = service.applying.stamp_application(
+                    source,
+                    sidecar if isinstance(sidecar, dict) else {},
+                    type_short=None,
+                    seal=None,
+                    authority=who.organisation,
+                )
+                (outcome,) = service.issuing.issue(who, [asked])
+                if outcome.error is not None:
+                    raise outcome.error
+                assert outcome.issued is not None
+                return 200, {"pid": outcome.issued.pid.hex()}
+
+            asked_with = source + b"\0" + form.data.encode("utf-8", "surrogatepass")
+            done = idempotency.run(
+                who.actor_id, "stamp", key, asked_with, service.clock.now(), act, required=False
             )
-            (outcome,) = service.issuing.issue(who, [asked])
-            if outcome.error is not None:
-                raise outcome.error
-            assert outcome.issued is not None
-            return Response(
-                service.issuing.issued_file(outcome.issued.pid),
-                media_type="application/pdf",
-                headers={"X-Certificate-Pid": outcome.issued.pid.hex(), "Cache-Control": "no-store"},
-            )
+            pid = json.loads(bytes(done.body))["pid"]
+            answer = Response(service.issuing.issued_file(bytes.fromhex(pid)), media_type="application/pdf")
+            answer.headers.update({"X-Certificate-Pid": pid, "Cache-Control": "no-store"})
+            if "Idempotent-Replayed" in done.headers:
+                answer.headers["Idempotent-Replayed"] = "true"
+            return answer
 
         return await lanes.read(Lane.MACHINE, work)
 
     @router.post(
-        "/certificates/lookup", operation_id="lookUpCertificate", tags=["issuer"], responses=PROBLEMS
+        "/certificates/lookup",
+        operation_id="lookUpCertificate",
+        openapi_extra=needs(Permission.READ),
+        tags=["issuer"],
+        response_model=ECertificateAnswer,
+        responses={**problems(*KEY, 404, *BODY, 429), 200: {"headers": ETAG | LIMITED}},
     )
-    def look_up(body: LookupBody, authorization: Authorization = None) -> Response:
+    def look_up(request: Request, body: LookupBody, authorization: Authorization) -> Response:
         """Finds an e-certificate by its identifier, which never stands in an address."""
         who = callers.check(authorization, Permission.READ)
-        return private(ecertificate_json(service.looking_up.find(who, body.identifier)))
-
-    @router.get("/certificates/{pid}", operation_id="getCertificate", tags=["issuer"], responses=PROBLEMS)
-    def read(pid: str, authorization: Authorization = None) -> Response:
-        who = callers.check(authorization, Permission.READ)
-        return private(ecertificate_json(service.looking_up.get(who, read_pid(pid))))
+        limits.spend(request, who)
+        return tagged(private(ecertificate_json(service.looking_up.find(who, body.identifier))))
 
     @router.get(
-        "/certificates/{pid}/file", operation_id="getCertificateFile", tags=["issuer"], responses=PROBLEMS
+        "/certificates/{pid}",
+        operation_id="getCertificate",
+        tags=["issuer"],
+        response_model=ECertificateAnswer,
+        responses={
+            **problems(*KEY, 404),
+            200: {"headers": ETAG},
+            304: {"description": "still the same", "headers": ETAG},
+        },
+        openapi_extra=GIVES_WHAT_CHANGED | needs(Permission.READ),
+    )
+    def read(pid: str, authorization: Authorization, known: IfNoneMatch = None) -> Response:
+        """Its type, version, status and where its file is. The `ETag` changes with every change of this answer."""
+        who = callers.check(authorization, Permission.READ)
+        return unless_known(private(ecertificate_json(service.looking_up.get(who, read_pid(pid)))), known)
+
+    @router.get(
+        "/certificates/{pid}/file",
+        operation_id="getCertificateFile",
+        openapi_extra=needs(Permission.READ),
+        tags=["issuer"],
+        response_class=Response,
+        responses={**problems(*KEY, 404, 422), 200: answers("application/pdf", "the file")},
     )
     def read_file(
         pid: str,
+        authorization: Authorization,
         version: Annotated[
             str,
             Query(
@@ -225,7 +300,6 @@ def ecertificates_router(
                 },
             ),
         ] = "0",
-        authorization: Authorization = None,
     ) -> Response:
         """The issued PDF, or a later version of it."""
         who = callers.check(authorization, Permission.READ)
@@ -235,13 +309,26 @@ def ecertificates_router(
     @router.get(
         "/certificates/{pid}/versions",
         operation_id="listFileVersions",
+        openapi_extra=needs(Permission.READ),
         tags=["issuer"],
-        responses={**PROBLEMS, 200: example(_VERSIONS_EXAMPLE)},
+        response_model=FileVersions,
+        responses={
+            **problems(*KEY, 404, 422),
+            200: {"content": {"application/json": {"example": _VERSIONS_EXAMPLE}}, "headers": LINK},
+        },
     )
-    def list_versions(pid: str, authorization: Authorization = None) -> Response:
+    def list_versions(
+        request: Request,
+        pid: str,
+        authorization: Authorization,
+        after: After = None,
+        limit: Limit = USUAL_LIMIT,
+    ) -> Response:
         """The issued file and its later versions, in their order."""
         who = callers.check(authorization, Permission.READ)
-        listed = service.looking_up.versions(who, read_pid(pid))
+        (behind,) = read_numbers(after) or (None,)
+        found = service.looking_up.versions(who, read_pid(pid), behind, limit + 1)
+        listed, cursor = cut(found, limit, lambda each: str(each.number))
         base = f"/api/v1/certificates/{read_pid(pid).hex()}"
         items = [
             {
@@ -253,32 +340,36 @@ def ecertificates_router(
             }
             for each in listed
         ]
-        return private({"items": items})
+        return page_answer(request, "items", items, cursor)
 
     @router.get(
         "/certificates/{pid}/versions/{number}/receipt",
         operation_id="getVersionReceipt",
+        openapi_extra=needs(Permission.READ),
         tags=["issuer"],
         response_class=Response,
         responses={
-            **PROBLEMS,
+            **problems(*KEY, 404, 422),
             200: {
                 "description": "the receipt",
                 "content": {
-                    "text/plain": {"example": "c2sp.org/tlog-proof@v1\nextra …\nindex 19\n…"},
-                    "application/octet-stream": {},
+                    "text/plain": {
+                        "schema": {"type": "string"},
+                        "example": "c2sp.org/tlog-proof@v1\nextra …\nindex 19\n…",
+                    },
+                    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
                 },
             },
         },
     )
     def read_receipt(
         pid: str,
+        authorization: Authorization,
         number: Annotated[int, Path(ge=0, le=9999)],
         form: Annotated[
             Literal["tlog-proof", "der"],
             Query(description="a detached .tlog-proof, or the stored DER with the salts that open its entry"),
         ] = "tlog-proof",
-        authorization: Authorization = None,
     ) -> Response:
         """The ledger receipt of one version; that of the issued file (0) is inside it too."""
         who = callers.check(authorization, Permission.READ)
@@ -293,8 +384,9 @@ def ecertificates_router(
             pid: str,
             body: StatusBody,
             request: Request,
-            authorization: Authorization = None,
-            idempotency_key: IdempotencyKey = None,
+            authorization: Authorization,
+            key: IdempotencyKey = None,
+            if_match: IfMatch = None,
         ) -> Response:
             raw = await request.body()
 
@@ -303,11 +395,18 @@ def ecertificates_router(
                 found = service.looking_up.own(who, read_pid(pid), act.value)
 
                 def run() -> tuple[int, dict[str, Any]]:
-                    changed = service.statuses.change(who, found.pid, act, reason=body.reason, note=body.note)
+                    changed = service.statuses.change(
+                        who,
+                        found.pid,
+                        act,
+                        reason=body.reason,
+                        note=body.note,
+                        expected=_expected(found, if_match),
+                    )
                     return 200, ecertificate_json(changed)
 
                 route = f"{act.value}:{pid}"
-                return idempotency.run(who.actor_id, route, idempotency_key, raw, service.clock.now(), run)
+                return tagged(idempotency.run(who.actor_id, route, key, raw, service.clock.now(), run))
 
             return await in_thread(ledger_limiter, work)
 
@@ -322,7 +421,9 @@ def ecertificates_router(
             f"/certificates/{{pid}}/{act.value}",
             operation_id=operation,
             tags=["issuer"],
-            responses=PROBLEMS,
+            response_model=ECertificateAnswer,
+            responses={**problems(*KEY, 404, 409, 412, *BODY), 200: {"headers": ETAG | REPLAYED}},
+            openapi_extra=ACTS_ONCE_IF_UNCHANGED | needs(Permission.CHANGE_STATUS),
             summary=f"{act.value.capitalize()} an e-certificate, with its reason",
         )(status_route(act))
 
@@ -331,14 +432,17 @@ def ecertificates_router(
         status_code=201,
         operation_id="replaceCertificate",
         tags=["issuer"],
-        responses=PROBLEMS,
+        response_model=ECertificateAnswer,
+        responses={**problems(*KEY, 404, 409, 412, *BODY, 429), 201: {"headers": ETAG | REPLAYED | LIMITED}},
+        openapi_extra=ACTS_ONCE_IF_UNCHANGED | needs((Permission.ISSUE, Permission.CHANGE_STATUS)),
     )
     async def replace(
         pid: str,
         body: ReplaceBody,
         request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
+        authorization: Authorization,
+        key: IdempotencyKey = None,
+        if_match: IfMatch = None,
     ) -> Response:
         """Issues the next version and marks this one replaced: the key needs both rights, to issue and to change."""
         raw = await request.body()
@@ -346,6 +450,7 @@ def ecertificates_router(
         def work() -> Response:
             callers.check(authorization, Permission.ISSUE)
             who = callers.check(authorization, Permission.CHANGE_STATUS)
+            limits.spend(request, who)
             old = service.looking_up.own(who, read_pid(pid), "replace")
 
             def act() -> tuple[int, dict[str, Any]]:
@@ -360,22 +465,34 @@ def ecertificates_router(
                     body.for_abroad,
                 )
                 asked = dataclasses.replace(asked, replaces=old.pid)
-                outcome = service.statuses.replace(who, old.pid, asked, reason=body.reason)
+                outcome = service.statuses.replace(
+                    who, old.pid, asked, reason=body.reason, expected=_expected(old, if_match)
+                )
                 if outcome.error is not None:
                     raise outcome.error
                 assert outcome.issued is not None
                 return 201, ecertificate_json(outcome.issued)
 
-            return idempotency.run(
-                who.actor_id, f"replace:{pid}", idempotency_key, raw, service.clock.now(), act
-            )
+            route = f"replace:{pid}"
+            return tagged(idempotency.run(who.actor_id, route, key, raw, service.clock.now(), act))
 
         return await in_thread(ledger_limiter, work)
 
     return router
 
 
+_STAMPED = answers("application/pdf", "the sealed file") | {
+    "headers": REPLAYED
+    | LIMITED
+    | {
+        "X-Certificate-Pid": {
+            "description": "public id of the e-certificate",
+            "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        }
+    }
+}
 _VERSIONS_EXAMPLE = {
+    "next_cursor": "MQ",
     "items": [
         {
             "number": 1,
@@ -390,7 +507,7 @@ _VERSIONS_EXAMPLE = {
                 "receipt": "/api/v1/certificates/b5ed1393952db919726bc0fcfefcda45/versions/1/receipt",
             },
         }
-    ]
+    ],
 }
 
 
@@ -418,6 +535,12 @@ def ecertificate_json(found: IssuedECertificate) -> dict[str, Any]:
             "versions": f"/api/v1/certificates/{pid}/versions",
         },
     }
+
+
+def _expected(found: IssuedECertificate, if_match: str | None) -> IssuedECertificate | None:
+    """What the client saw, if it asks that this still be so. Raises `ChangedSince`."""
+    check_match(if_match, private(ecertificate_json(found)))
+    return found if if_match is not None and if_match.strip() != "*" else None
 
 
 def _photo(encoded: str | None) -> bytes | None:

@@ -19,6 +19,7 @@ from trust.encoding.plain_zip import encode_zip
 from trust.encoding.status_list import MEDIA_TYPE
 from trust.encoding.well_known import BUNDLE_PATH, BUNDLE_TYPE
 from trust.model.errors import NotFound
+from trust.web.api import answers, problems
 
 _CRL = re.compile(r"^[A-Za-z0-9-]{1,64}(?:\.[0-9]{1,4})?$", re.ASCII)
 _TEXT = "text/plain; charset=utf-8"
@@ -32,7 +33,13 @@ def published_router(service: IssuerService) -> APIRouter:
     lists: dict[int, tuple[datetime, AnchoredList]] = {}
     lock, bundle_lock = Lock(), Lock()
 
-    @router.get("/.well-known/ecert/trust-list.jws", tags=["public"], operation_id="getTrustList")
+    @router.get(
+        "/.well-known/ecert/trust-list.jws",
+        tags=["public"],
+        operation_id="getTrustList",
+        response_class=Response,
+        responses={**problems(), 200: answers("application/jose", "the trust list (compact JWS)")},
+    )
     def trust_list() -> Response:
         compact = service.publishing.trust_list(service.clock.now())
         headers = {**open_to_all, "Cache-Control": "public, max-age=300"}
@@ -50,7 +57,17 @@ def published_router(service: IssuerService) -> APIRouter:
         return kept[1]
 
     @router.head(BUNDLE_PATH, include_in_schema=False)
-    @router.get(BUNDLE_PATH, tags=["public"], operation_id="getOfflineBundle")
+    @router.get(
+        BUNDLE_PATH,
+        tags=["public"],
+        operation_id="getOfflineBundle",
+        response_class=Response,
+        responses={
+            **problems(),
+            200: answers(BUNDLE_TYPE, "the bundle"),
+            304: {"description": "the same as before"},
+        },
+    )
     def offline_bundle(request: Request) -> Response:
         """Everything that verifying offline needs, members' lists included, as one zip file."""
         packed = packed_bundle()
@@ -73,16 +90,34 @@ def published_router(service: IssuerService) -> APIRouter:
 
     list_headers = {**open_to_all, "Cache-Control": "public, max-age=60"}
 
-    @router.get("/status/{number}.tlog-proof", tags=["public"], operation_id="getStatusListProof")
+    @router.get(
+        "/status/{number}.tlog-proof",
+        tags=["public"],
+        operation_id="getStatusListProof",
+        response_class=Response,
+        responses={**problems(404, 422), 200: answers("text/plain", "the receipt")},
+    )
     def status_list_proof(number: int) -> Response:
         """The receipt of the ledger entry that anchors the status list as it is served now."""
         return Response(anchored_list(number).proof, headers=list_headers, media_type=_TEXT)
 
-    @router.get("/status/{number}", tags=["public"], operation_id="getStatusList")
+    @router.get(
+        "/status/{number}",
+        tags=["public"],
+        operation_id="getStatusList",
+        response_class=Response,
+        responses={**problems(404, 422), 200: answers(MEDIA_TYPE, "the status list (CWT)")},
+    )
     def status_list(number: int) -> Response:
         return Response(anchored_list(number).encoded, headers=list_headers, media_type=MEDIA_TYPE)
 
-    @router.get("/crl/{name}.crl", tags=["public"], operation_id="getCrl")
+    @router.get(
+        "/crl/{name}.crl",
+        tags=["public"],
+        operation_id="getCrl",
+        response_class=Response,
+        responses={**problems(404), 200: answers("application/pkix-crl", "the revocation list (DER)")},
+    )
     def crl(name: str) -> Response:
         for ca_id, der, _ in service.pki.crls(service.clock.now()) if _CRL.match(name) else ():
             if ca_id == name:
@@ -90,7 +125,13 @@ def published_router(service: IssuerService) -> APIRouter:
                 return Response(der, media_type="application/pkix-crl", headers=headers)
         raise NotFound("There is no such revocation list.", "The certificates name them.")
 
-    @router.post("/ocsp/{ca}", tags=["public"], operation_id="postOcsp")
+    @router.post(
+        "/ocsp/{ca}",
+        tags=["public"],
+        operation_id="postOcsp",
+        response_class=Response,
+        responses={**problems(400, 404, 422), 200: answers(_OCSP, "the answer (DER)")},
+    )
     async def post_ocsp(ca: str, request: Request) -> Response:
         """An OCSP request (RFC 6960, Appendix A.1) about certificates of one of our CAs."""
         body = b""
@@ -101,7 +142,13 @@ def published_router(service: IssuerService) -> APIRouter:
         answer = await run_in_threadpool(service.ocsp.answer, ca, body)
         return Response(answer, media_type=_OCSP, headers={**open_to_all, "Cache-Control": "no-store"})
 
-    @router.get("/ocsp/{ca}/{encoded:path}", tags=["public"], operation_id="getOcsp")
+    @router.get(
+        "/ocsp/{ca}/{encoded:path}",
+        tags=["public"],
+        operation_id="getOcsp",
+        response_class=Response,
+        responses={**problems(404, 422), 200: answers(_OCSP, "the answer (DER)")},
+    )
     def get_ocsp(ca: str, encoded: str) -> Response:
         """The same, with the request in Base64 in the address."""
         try:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from issuer.pki import sql as pki_sql
 from issuer.pki.identities import list_identities
 from issuer.seals import sql as seals_sql
-from issuer.seals.policy import decode_policy
+from issuer.seals.policy import day_of, decode_policy
 from keys.suites import Suite
 from trust.model.clock import whole_second
 from trust.model.errors import NotFound
@@ -130,6 +130,21 @@ class SealRegistry:
                 if row.cert is None
             ]
 
+    def page(
+        self, after: str | None, limit: int, *, authority_id: str | None = None
+    ) -> Sequence[tuple[SealApplication, ESeal | None]]:
+        """Seals in the order of their ids, made or not, behind the seal `after`; of this authority, if one is given."""
+        where = {"authority_id": authority_id} if authority_id is not None else {}
+        with self.database.read() as connection:
+            rows = tables.rows_after(
+                connection, seals_sql.SealRow, ["id"], None if after is None else [after], limit, **where
+            )
+            made = {
+                seal.seal_id: seal
+                for seal in _seals(connection, [row for row in rows if row.cert is not None])
+            }
+        return [(_application(row), made.get(row.id)) for row in rows]
+
     def application(self, seal_id: str) -> SealApplication:
         with self.database.read() as connection:
             row = tables.one_row(connection, seals_sql.SealRow, id=seal_id)
@@ -150,6 +165,39 @@ class SealRegistry:
             return [
                 _event(row) for row in tables.all_rows(connection, seals_sql.SealEventRow, seal_id=seal_id)
             ]
+
+    def page_of_history(self, seal_id: str, after: int | None, limit: int) -> Sequence[tuple[int, SealEvent]]:
+        """Steps behind the one with the number `after`, oldest first, each with its number."""
+        with self.database.read() as connection:
+            rows = tables.rows_after(
+                connection,
+                seals_sql.SealEventRow,
+                ["id"],
+                None if after is None else [after],
+                limit,
+                seal_id=seal_id,
+            )
+        return [(row.id or 0, _event(row)) for row in rows]
+
+    def page_of_uses(
+        self, seal_id: str, since: datetime | None, after: Sequence[int] | None, limit: int
+    ) -> Sequence[tuple[tuple[int, int], SealUse | None]]:
+        """Uses since that time and behind the one with the key `after`, oldest first, each with its key: day and
+        number. None in place of the use: the e-certificate was erased."""
+        self.get(seal_id)
+        with self.database.read() as connection:
+            start, day = (tables.to_micros(whole_second(since)), day_of(since)) if since else (0, 0)
+            rows = seals_sql.page_of_uses(connection, seal_id, start, day, after, limit)
+            pids = self.pids_of(connection, [row.ecertificate_id for row in rows])
+        return [
+            (
+                (row.day, row.id or 0),
+                SealUse(tables.from_micros(row.at), row.by, pids[row.ecertificate_id], row.approval)
+                if row.ecertificate_id in pids
+                else None,
+            )
+            for row in rows
+        ]
 
     def idle(self) -> dict[str, Sequence[Idle]]:
         """By seal, the intervals in which it was frozen or lost."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
@@ -18,6 +20,7 @@ from trust.storage.tables import (
     one_row,
     personal_blob,
     personal_text,
+    rows_after,
     table_of,
 )
 
@@ -149,6 +152,16 @@ def x509_certs_under(connection: Connection, ca_id: str) -> list[bytes]:
         *(row.cert for row in all_rows(connection, OcspResponderRow, ca_id=ca_id)),
     ]
     return [bytes(cert) for cert in issued if cert is not None]
+
+
+def page_of_uses(
+    connection: Connection, seal_id: str, since: int, since_day: int, after: Sequence[int] | None, limit: int
+) -> list[SealUseRow]:
+    """Up to `limit` uses from `since` on, which is in `since_day`, behind the one of the day and number `after`; in the
+    order of the index, which is that of time."""
+    uses = table_of(SealUseRow)
+    when = (uses.c.day >= since_day, uses.c.at >= since)
+    return rows_after(connection, SealUseRow, ["day", "id"], after, limit, *when, seal_id=seal_id)
 
 
 def seal_uses(connection: Connection, seal_id: str, since: int, until: int, limit: int) -> list[SealUseRow]:

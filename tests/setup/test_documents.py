@@ -33,7 +33,13 @@ DOCUMENTS = sorted(
     for pattern in ("docs/*.md", "README*.md", "SECURITY.md", "CONTRIBUTING.md", "samples/README.md")
     for each in ROOT.glob(pattern)
 )
-IN_BOTH_LANGUAGES = ("README.md", "docs/OPERATIONS.md", "docs/USER-GUIDE.md", "docs/SETTINGS.md")
+IN_BOTH_LANGUAGES = (
+    "README.md",
+    "docs/API.md",
+    "docs/OPERATIONS.md",
+    "docs/USER-GUIDE.md",
+    "docs/SETTINGS.md",
+)
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"(`+)(.+?)\1", re.DOTALL)

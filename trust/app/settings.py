@@ -262,6 +262,14 @@ class _Environment(BaseSettings):
         "the user that `yinzheng serve` becomes, once its port is open, when root starts it",
         unset=("仍是 root，并在日志中警告", "it stays root, and warns"),
     )
+    rate_per_minute: int = _setting(
+        6000,
+        Part.SERVING,
+        "一个客户端（API 密钥，无密钥者按网段）每分钟可提出的签发、加盖、查询与核验请求数，按进程计；`0` 不限",
+        "requests to issue, stamp, look up or verify that one client (an API key, or the network of who has none)"
+        " may make a minute, counted by each process; `0`: as many as it likes",
+        ge=0,
+    )
     metrics_listen: str | None = _setting(
         None,
         Part.SERVING,
@@ -392,6 +400,7 @@ class Settings:
     metrics_listen: tuple[str, int] | None = None
     """The address and port for metrics."""
     metrics_token: str | None = field(default=None, repr=False)
+    rate_per_minute: int = 6000
     proxies: tuple[str, ...] = ()
     """The addresses and networks of trusted proxies."""
     user: str | None = None
@@ -479,6 +488,7 @@ def read_settings(data: Path | None = None, language: str | None = None) -> Sett
         ledger_mark=_mark(environment.ledger_mark, folder),
         metrics_listen=_address(environment.metrics_listen) if environment.metrics_listen else None,
         metrics_token=_metrics_token(environment),
+        rate_per_minute=environment.rate_per_minute,
         proxies=tuple(_network(each) for each in _listed(environment.proxies)),
         user=environment.user or None,
     )

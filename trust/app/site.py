@@ -29,12 +29,14 @@ from trust.app.operating import health_of
 from trust.sandbox.lanes import SIZES, Lane, LaneSize
 from trust.web.api import Callers
 from trust.web.assets import make_templates, static_files
+from trust.web.description import describe
 from trust.web.health import health_router, metrics_app
 from trust.web.idempotency import Idempotency
 from trust.web.lanes import Lanes
 from trust.web.metrics import Metrics
 from trust.web.middleware import RequestFrame
 from trust.web.problems import add_problem_handlers
+from trust.web.rate_limits import RateLimits
 from trust.web.shell import Shell, page_for_error, security_headers
 from verifier.http.verifications import verifications_router
 from verifier.pages.checking import VerdictPages
@@ -77,6 +79,7 @@ def create_app(site: Site, *, close_site: bool = False, sizes: Mapping[Lane, Lan
     app.include_router(_pages(shell, lanes))
     app.mount("/static", static_files(ROOMS), name="static")
     add_problem_handlers(app, _page_errors(shell))
+    describe(app)
     app.add_middleware(security_headers)
     app.add_middleware(RequestFrame, metrics=metrics, lanes=lanes)
     return app
@@ -84,14 +87,15 @@ def create_app(site: Site, *, close_site: bool = False, sizes: Mapping[Lane, Lan
 
 def _api(site: Site, metrics: Metrics, lanes: Lanes) -> APIRouter:
     router = APIRouter()
-    callers = Callers(site.admin.access)
+    callers, idempotency = Callers(site.admin.access), Idempotency(site.stores.register)
+    limits = RateLimits(site.settings.rate_per_minute)
     for part in (
-        ecertificates_router(site.issuer, callers, Idempotency(site.stores.register), lanes),
+        ecertificates_router(site.issuer, callers, idempotency, lanes, limits),
         presentations_router(site.issuer, callers),
-        verifications_router(site.verifier, callers, metrics, lanes),
+        verifications_router(site.verifier, callers, metrics, lanes, limits),
         types_router(),
         proofs_router(site.ledger),
-        seals_router(site.issuer, callers.check),
+        seals_router(site.issuer, callers.check, idempotency),
         keys_router(site.admin, callers.check),
     ):
         router.include_router(part)

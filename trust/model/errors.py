@@ -79,6 +79,15 @@ class Conflict(RequestError):
     code = "STATE_CONFLICT"
 
 
+class ChangedSince(Conflict):
+    """Somebody decided by a state that is no longer so."""
+
+    code = "PRECONDITION_FAILED"
+
+    def __init__(self) -> None:
+        super().__init__("This has changed since it was read.", "Read it again and decide anew.")
+
+
 class NumberTaken(Conflict):
     """The number was issued before with other content; `pid` is that of the e-certificate that has it."""
 

@@ -23,7 +23,7 @@ from trust.model.clock import Clock, Entropy
 from trust.model.errors import Conflict, Malformed, NotFound, NotPermitted
 from trust.people.sql import ApiKeyRow
 from trust.storage.sql import Database
-from trust.storage.tables import all_rows, from_micros, insert, one_row, to_micros, update
+from trust.storage.tables import all_rows, from_micros, insert, one_row, rows_after, to_micros, update
 from trust.storage.unbelieved import instead_of_edited
 
 _KEY = re.compile(r"yz_live_([a-z2-7]{10})_([a-z2-7]{32})")
@@ -131,6 +131,13 @@ class ApiClients:
         with self.database.read() as connection:
             rows = all_rows(connection, ApiKeyRow)
         return sorted((_api_key(row) for row in rows), key=lambda key: (key.created_at, key.key_id))
+
+    def page_of_api_keys(self, actor: Actor, after: str | None, limit: int) -> list[ApiKey]:
+        """Keys in the order of their ids, behind the key `after`."""
+        check_administers(actor)
+        with self.database.read() as connection:
+            rows = rows_after(connection, ApiKeyRow, ["id"], None if after is None else [after], limit)
+        return [_api_key(row) for row in rows]
 
 
 def check_administers(actor: Actor) -> None:

@@ -15,7 +15,7 @@ from trust.audit.trail import Act, Trail
 from trust.encoding.digests import sha256
 from trust.model.actor import Actor, ActorKind, Permission
 from trust.model.clock import Clock, Entropy
-from trust.model.errors import NotFound, NotPermitted
+from trust.model.errors import Malformed, NotFound, NotPermitted
 from trust.people import sql
 from trust.people.api_clients import ApiClients, base32, check_administers, unauthenticated
 from trust.people.sql import WebSessionRow
@@ -113,6 +113,14 @@ class Sessions:
             (_open_session(row) for row in rows), key=lambda each: (each.expires_at, each.session_id)
         )
 
+    def page_of_sessions(self, actor: Actor, after: str | None, limit: int) -> list[OpenSession]:
+        """Open sessions in the order of their ids, behind the session `after`. Raises `Malformed`."""
+        check_administers(actor)
+        now = to_micros(self.clock.now())
+        with self.database.read() as connection:
+            rows = sql.open_sessions_after(connection, _first_behind(after), limit, now)
+        return [_open_session(row) for row in rows]
+
     def end_sessions(self, actor: Actor, *, session_id: str | None = None, key_id: str | None = None) -> int:
         """Ends one session, or all that a key has opened, at once in every process; returns their number.
 
@@ -153,6 +161,16 @@ def new_session(
 
 def token_hash(token: str) -> bytes:
     return sha256(token.strip().upper().encode())
+
+
+def _first_behind(session_id: str | None) -> bytes | None:
+    """An id is the beginning of a token's hash: no hash that begins so is behind this one."""
+    if session_id is None:
+        return None
+    try:
+        return bytes.fromhex(session_id).ljust(32, b"\xff")
+    except ValueError as exc:
+        raise Malformed("This is no id of a session.", "List them and copy the id.") from exc
 
 
 def _open_session(row: WebSessionRow) -> OpenSession:

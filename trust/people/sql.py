@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
-from trust.storage.tables import table_of
+from trust.storage.tables import rows_after, table_of
 
 
 class ApiKeyRow(SQLModel, table=True):
@@ -56,6 +56,15 @@ def use_claim_link(connection: Connection, token_hash: bytes, at: int) -> bool:
         .values(used_at=at)
     )
     return int(result.rowcount) == 1
+
+
+def open_sessions_after(
+    connection: Connection, after: bytes | None, limit: int, at: int
+) -> list[WebSessionRow]:
+    """Up to `limit` sessions that have not ended, in the order of their tokens' hashes, behind `after`."""
+    table = table_of(WebSessionRow)
+    behind = None if after is None else [after]
+    return rows_after(connection, WebSessionRow, ["token_hash"], behind, limit, table.c.expires_at > at)
 
 
 def delete_session(connection: Connection, token_hash: bytes) -> None:

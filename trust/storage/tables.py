@@ -146,6 +146,32 @@ def _all_rows(connection: Connection, kind: type[_Row], where: Mapping[str, Any]
     return [believed(connection, kind, row) for row in rows]
 
 
+def rows_after(
+    connection: Connection,
+    kind: type[_Row],
+    order: Sequence[str],
+    after: Sequence[Any] | None,
+    limit: int,
+    *conditions: sa.ColumnElement[bool],
+    **where: Any,
+) -> list[_Row]:
+    """Up to `limit` rows in the order of these columns, behind the row whose values in them are `after`.
+
+    Raises `StorageError` (ROW_EDITED).
+    """
+    table = table_of(kind)
+    columns = [table.c[name] for name in order]
+    statement = sa.select(table).where(*conditions)
+    for column, value in where.items():
+        statement = statement.where(table.c[column] == value)
+    if after is not None:
+        statement = statement.where(
+            columns[0] > after[0] if len(columns) == 1 else sa.tuple_(*columns) > sa.tuple_(*after)
+        )
+    rows = connection.execute(statement.order_by(*columns).limit(limit)).all()
+    return [believed(connection, kind, row) for row in rows]
+
+
 def one_row(connection: Connection, kind: type[_Row], /, **where: Any) -> _Row | None:
     """The only row whose columns have these values, or None. Raises as `all_rows`."""
     found = all_rows(connection, kind, **where)

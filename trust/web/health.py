@@ -14,14 +14,37 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Literal
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi import APIRouter, FastAPI, Request, Security
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.security import HTTPBearer
 
 from trust.model.errors import NotFound, NotPermitted
+from trust.web.answers import Answer
+from trust.web.api import answers, problems
 
 _log = logging.getLogger("yinzheng.health")
+_METRICS_TOKEN = HTTPBearer(
+    scheme_name="metricsToken", auto_error=False, description="YINZHENG_METRICS_TOKEN"
+)
+
+
+class Alive(Answer):
+    status: Literal["ok"]
+
+
+class Ready(Answer):
+    """`parts`: whether each part works, by its name. `notes`: codes of what an operator should know."""
+
+    status: Literal["ok", "not ready"]
+    parts: dict[str, bool]
+    notes: list[str]
+
+
+class Version(Answer):
+    name: Literal["yinzheng"]
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +86,17 @@ class Health:
 def health_router(health: Health) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/livez", tags=["operator"], operation_id="livez")
-    def livez() -> Any:
-        return {"status": "ok"}
+    @router.get("/livez", tags=["operator"], operation_id="livez", response_model=Alive)
+    def livez() -> Response:
+        return JSONResponse({"status": "ok"})
 
-    @router.get("/readyz", tags=["operator"], operation_id="readyz")
+    @router.get(
+        "/readyz",
+        tags=["operator"],
+        operation_id="readyz",
+        response_model=Ready,
+        responses={503: {"model": Ready, "description": "a part does not work"}},
+    )
     def readyz() -> Response:
         parts = health.ready()
         ready = all(parts.values())
@@ -80,17 +109,24 @@ def health_router(health: Health) -> APIRouter:
             media_type="application/json",
         )
 
-    @router.get("/metrics", tags=["operator"], operation_id="metrics")
+    @router.get(
+        "/metrics",
+        tags=["operator"],
+        operation_id="metrics",
+        response_class=Response,
+        responses={**problems(401, 404), 200: answers("text/plain", "the metrics")},
+        dependencies=[Security(_METRICS_TOKEN)],
+    )
     def read_metrics(request: Request) -> Response:
         """Counts and gauges in the form that Prometheus reads, to the operators' bearer token."""
         return health.metrics_for(request)
 
-    @router.get("/version", tags=["operator"], operation_id="version")
-    def read_version() -> Any:
+    @router.get("/version", tags=["operator"], operation_id="version", response_model=Version)
+    def read_version() -> Response:
         try:
-            return {"name": "yinzheng", "version": version("yinzheng")}
+            return JSONResponse({"name": "yinzheng", "version": version("yinzheng")})
         except PackageNotFoundError:
-            return {"name": "yinzheng", "version": "0"}
+            return JSONResponse({"name": "yinzheng", "version": "0"})
 
     return router
 

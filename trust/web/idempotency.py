@@ -37,11 +37,17 @@ class Idempotency:
         body: bytes,
         at: datetime,
         act: Callable[[], tuple[int, dict[str, Any]]],
+        *,
+        required: bool = True,
     ) -> JSONResponse:
         """The stored answer, or that of `act`, which is stored before it is returned.
 
-        Raises `Malformed` (IDEMPOTENCY_KEY), `Conflict` and what `act` raises; the key can then be used again.
+        Without a key, where it is not `required`, `act` is carried out as often as it is asked for. Raises `Malformed`
+        (IDEMPOTENCY_KEY), `Conflict` and what `act` raises; the key can then be used again.
         """
+        if key is None and not required:
+            status, answer = act()
+            return JSONResponse(answer, status, {"Cache-Control": "no-store"})
         if key is None or not 16 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
             raise Malformed(
                 "The Idempotency-Key header is missing or not 16 to 255 printable characters.",

@@ -74,6 +74,10 @@ class RequestFrame:
                 message["headers"] = [
                     *(_without_host(each, headers) for each in message.get("headers", [])),
                     (b"x-trace-id", trace_id.encode()),
+                    *(
+                        (name.encode(), text.encode())
+                        for name, text in scope["state"].get("headers", {}).items()
+                    ),
                 ]
             await send(message)
 

@@ -14,12 +14,14 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from trust.model.errors import Busy, OperationalError, ProfileViolation, TrustError
+from trust.web.rate_limits import RateLimited
 from trust.web.statuses import row_of
 from trust.words.refusals import violation_zh
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("yinzheng.http")
 
+_LONGEST_NAME = 64
 _OURS_ALONE = frozenset(
     {
         "STORAGE_FAILED",
@@ -43,6 +45,7 @@ _TITLES = {
     409: "Conflict",
     410: "Gone",
     411: "Length required",
+    412: "Precondition failed",
     413: "Too large",
     415: "Unsupported media type",
     422: "Not acceptable as it is",
@@ -51,6 +54,26 @@ _TITLES = {
     500: "Internal error",
     503: "Not available at the moment",
 }
+
+
+def problem_value(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    trace_id: str = "",
+    violations: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """The members of a problem. `type` contains the code; it is an identifier, not an address to fetch."""
+    body: dict[str, Any] = {
+        "type": f"urn:yinzheng:problem:{code.lower().replace('_', '-')}",
+        "title": _TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "trace_id": trace_id,
+    }
+    return body | {"errors": violations} if violations else body
 
 
 def problem(
@@ -62,17 +85,9 @@ def problem(
     trace_id: str = "",
     violations: list[dict[str, Any]] | None = None,
 ) -> JSONResponse:
-    """One problem object. `type` contains the code; it is an identifier, not an address to fetch."""
-    body: dict[str, Any] = {
-        "type": f"urn:yinzheng:problem:{code.lower().replace('_', '-')}",
-        "title": _TITLES.get(status, "Error"),
-        "status": status,
-        "detail": f"{detail} {todo}".strip(),
-        "code": code,
-        "trace_id": trace_id,
-    }
-    if violations:
-        body["errors"] = violations
+    """One problem object (`trust.web.answers.Problem`)."""
+    said = f"{detail} {todo}".strip()
+    body = problem_value(status, code, said, trace_id=trace_id, violations=violations)
     headers = {"Cache-Control": "no-store"}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -123,7 +138,7 @@ def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
             )
         else:
             response = answer(request, status, exc.code, exc.what, todo=exc.todo)
-        if isinstance(exc, Busy):
+        if isinstance(exc, Busy | RateLimited):
             response.headers["Retry-After"] = str(exc.retry_after)
         return response
 
@@ -132,7 +147,8 @@ def add_problem_handlers(app: FastAPI, page_for: Any) -> None:
         # The invalid input itself is left out, because it may contain personal data.
         violations = [
             {
-                "pointer": "/" + "/".join(str(part) for part in error["loc"]),
+                # The name of an unknown member is whatever was sent, so it is cut.
+                "pointer": "/" + "/".join(str(part)[:_LONGEST_NAME] for part in error["loc"]),
                 "code": error["type"],
                 "detail": error["msg"],
             }

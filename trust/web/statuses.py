@@ -32,10 +32,11 @@ def _row(kind: type[TrustError], *codes: str, api: int, page: int, words: str) -
 ROWS: Sequence[Row] = (
     _row(TrustError, "UNAUTHENTICATED", api=401, page=403, words="not_permitted"),
     _row(TrustError, "TOO_LARGE", api=413, page=413, words="too_large"),
-    _row(TrustError, "TOO_MANY_AT_ONCE", api=429, page=429, words="too_many"),
+    _row(TrustError, "TOO_MANY_AT_ONCE", "RATE_LIMITED", api=429, page=429, words="too_many"),
     _row(TrustError, "IDEMPOTENCY_CONFLICT", api=422, page=409, words="conflict"),
     _row(TrustError, "IDEMPOTENCY_IN_PROGRESS", "CODE_USED", api=409, page=409, words="conflict"),
     _row(TrustError, "CODE_EXPIRED", api=410, page=410, words="gone"),
+    _row(errors.ChangedSince, api=412, page=409, words="conflict"),
     _row(errors.NotFound, "LINK_USED_UP", "RESULT_GONE", api=404, page=410, words="gone"),
     _row(errors.NotPermitted, "FORM_EXPIRED", api=403, page=403, words="form_expired"),
     _row(errors.ProfileViolation, api=422, page=400, words="bad_request"),
