@@ -14,6 +14,7 @@ An e-certificate in force cannot be erased; it must be revoked (注销) or repla
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -33,11 +34,12 @@ from ledger.log import Appended, AppendRequest, Log
 from trust.audit.trail import Act, Trail
 from trust.model.actor import Actor, Permission
 from trust.model.clock import Entropy
-from trust.model.errors import Conflict, Malformed
+from trust.model.errors import Conflict, Malformed, StorageError
 from trust.model.people import check_second_person
 from trust.model.status import Status
 from trust.storage.sql import Database
 
+_log = logging.getLogger(__name__)
 _MAX_NAME = 64
 
 
@@ -94,20 +96,26 @@ class Erasing:
             operation = self._announce(actor, pid, basis, requested_by.strip(), approved_by.strip())
         completing = _Completing(self.database, self.documents, self.log, self.operations, self.forget)
         (appended,) = self.operations.complete([operation], completing)
-        self.documents.delete_let_go(self.database)
-        is_gone = not any(self.documents.objects.has(name) for name in completing.files)
-        return Erased(appended.seq, completing.rows, self._overwrite() and is_gone)
+        return Erased(appended.seq, completing.rows, self._overwrite(completing.files))
 
     def resume_pending(self) -> int:
         """Completes erasures like `Statuses.resume_pending`."""
         completing = _Completing(self.database, self.documents, self.log, self.operations, self.forget)
         count = self.operations.carry_on((OperationKind.ERASED,), completing)
         if completing.rows:
-            self._overwrite()
+            self._overwrite(completing.files)
         return count
 
-    def _overwrite(self) -> bool:
-        return self.database.forget_deleted(erasing_sql.ERASABLE)
+    def _overwrite(self, files: Sequence[str]) -> bool:
+        """What was erased can no longer be read from the disk; False if that happens later. The erasure itself is done
+        by now."""
+        try:
+            self.documents.delete_let_go(self.database)
+            is_gone = not any(self.documents.objects.has(name) for name in files)
+            return self.database.forget_deleted(erasing_sql.ERASABLE) and is_gone
+        except StorageError as exc:
+            _log.error("what was erased is not overwritten yet", extra={"code": exc.code, "what": exc.what})
+            return False
 
     def _announce(
         self, actor: Actor, pid: bytes, basis: str, requested_by: str, approved_by: str

@@ -62,3 +62,29 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(
         assert (kinds[EntryKind.SEAL_EVENT], kinds[EntryKind.REGISTER_EVENT]) == (steps_of_seals, events)
     finally:
         world.close()
+
+
+ACTS = ("suspend", "reinstate", "revoke", "replace", "erase", "archive", "reseal")
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("act", "step"),
+    [
+        *((act, 20_000) for act in ("suspend", "erase", "archive")),
+        *(pytest.param(act, 2048, marks=[pytest.mark.long, pytest.mark.timeout(3600)]) for act in ACTS),
+    ],
+)
+def test_an_act_on_a_full_disk_is_refused_and_brought_to_its_end_later(
+    act: str, step: int, template_folder: Path, tmp_path: Path, fork: Forking
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(template_folder, folder)
+    child = fork.start("act-as-the-disk-fills", folder=str(folder), act=act, step=step)
+    assert child.finish() == 0, child.lines[-10:]
+    lines = [line.strip().split(maxsplit=1) for line in child.lines]
+    tried = [rest.split() for word, rest in lines if word == "tried"]
+    assert len(tried) > 3, "it was hardly ever refused"
+    assert {what[1] for what in tried if len(what) > 1} <= {"STORAGE_FAILED", "LEDGER_BUSY", "LEDGER_HALTED"}
+    assert {rest for word, rest in lines if word == "round"} == {"-"}
+    assert [rest for word, rest in lines if word in ("contradiction", "finding")] == []

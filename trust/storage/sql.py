@@ -154,13 +154,19 @@ class Database:
 
         SQLite overwrites them on deletion (`secure_delete`); their copies in the WAL are removed now. On PostgreSQL,
         VACUUM removes dead rows; its WAL keeps them until it is recycled, and backups keep them too. Returns False if a
-        reader prevented the WAL from being emptied, which then happens later.
+        reader prevented the WAL from being emptied, which then happens later. Raises `StorageError`.
         """
         if self.is_sqlite:
             with self._mutex, _translated(self.name), self._writer.connect() as connection:
                 cursor = connection.connection.cursor()
-                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                (busy, _, _) = cursor.fetchone() or (1, 0, 0)
+                try:
+                    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    (busy, _, _) = cursor.fetchone() or (1, 0, 0)
+                except sqlite3.Error as exc:
+                    raise StorageError(
+                        f"The database {self.name} could not empty its log: {type(exc).__name__}.",
+                        "Check the disk.",
+                    ) from exc
             return not busy
         else:
             with _translated(self.name), self._writer.connect() as connection:
