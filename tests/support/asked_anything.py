@@ -170,7 +170,8 @@ class Questions:
         luck = _luck_of(case)
         self._seed(operation, case, luck, mode)
         key = self._key_for(operation)
-        headers = {"Authorization": f"Bearer {key}"} if key is not None and luck % 16 else {}
+        is_shown = key is not None and (self.lacks_scopes or luck % 16)
+        headers = {"Authorization": f"Bearer {key}"} if is_shown else {}
         response = case.call(headers=headers)
         self.answered[operation.label, response.status_code] += 1
         # Whether a made-up id is refused says nothing once it was exchanged for one that is there.
@@ -190,7 +191,7 @@ class Questions:
         return self.seeds.new_key(frozenset(SCOPES) - scopes - {"admin"} if self.lacks_scopes else scopes)
 
     def _seed(self, operation: Any, case: schemathesis.Case[Any], luck: int, mode: GenerationMode) -> None:
-        if not luck % 4:
+        if not luck % 4 and not self.lacks_scopes:
             return
         for name in case.path_parameters or {}:
             if name in self.seeds.parameters:
