@@ -45,7 +45,9 @@ def wheel(prefix: str) -> Iterator[tuple[Any, Path]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-_of_this_test: list[tuple[str, str]] = []
+_DROPPED_TOGETHER = 24
+"""Each drop writes down what the server holds in memory, which is little for those that follow at once."""
+_done_with: list[tuple[str, str]] = []
 """Servers and names of the databases that `drop_databases` drops."""
 
 
@@ -53,22 +55,24 @@ def make_database(server: str, template: str | None = None, *, shared: bool = Fa
     """
     The URL of a new database: an empty one, or a copy of `template`, which nobody is connected to.
 
-    It is dropped when the test is over, unless it is `shared` with the tests that follow.
+    It is dropped some time after the test, unless it is `shared` with the tests that follow.
     """
     name = f"test_{os.getpid()}_{next(_numbers)}"
     copied = f" TEMPLATE {make_url(template).database}" if template is not None else ""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}{copied}")
     if not shared:
-        _of_this_test.append((server, name))
+        _done_with.append((server, name))
     url = make_url(server).set(drivername="postgresql+psycopg", database=name)
     return url.render_as_string(hide_password=False)
 
 
 def drop_databases() -> None:
-    """Drops what was made for the test that is over: 8 MB a database, which are often held in memory."""
-    while _of_this_test:
-        server, name = _of_this_test.pop()
+    """Called when a test is over: drops what tests left, some at a time. A database has 8 MB, often in memory."""
+    if len(_done_with) < _DROPPED_TOGETHER:
+        return
+    while _done_with:
+        server, name = _done_with.pop()
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
