@@ -147,6 +147,23 @@ def test_a_hundred_scans_at_two_a_second_give_a_hundred_verdicts_in_order(watche
     assert page.locator("[data-last] li").count() == 20
 
 
+def test_a_scan_that_a_busy_machine_delivers_with_a_pause_is_one(watched: Any, served: Any) -> None:
+    world, _ = served
+    page = watched.page()
+    sign_in(page, world)
+    page.evaluate(_SHOWN)
+    sent = sent_codes(page)
+    codes = [world.live_code(), "]Q1" + world.live_code().lower(), world.live_code()]
+    for code, cut in zip(codes, (9, 40, len(codes[0]) - 20), strict=True):
+        page.keyboard.type(code[:cut])
+        page.wait_for_timeout(1000)
+        page.keyboard.type(code[cut:])
+        page.wait_for_timeout(500)
+    wait_until(page, lambda: len(shown(page)) >= 3)
+    assert sent == codes
+    assert shown(page) == ["green", "green", "green"]
+
+
 def test_two_scans_without_a_suffix_are_told_apart(watched: Any, served: Any) -> None:
     world, _ = served
     page = watched.page()

@@ -4,6 +4,7 @@
 
 const SILENCE = 200; // a scanner without a suffix has finished
 const SILENCE_OF_UNKNOWN = 600; // the same where the text does not say how long it is
+const SILENCE_OF_UNFINISHED = 2000; // a busy machine has stopped in the middle of one of our codes
 const STILL_TYPING = 500;
 const ECHO = 300; // a second suffix (CR LF, Tab and Enter) within this time belongs to the same scan
 const A_BURST = 100; // milliseconds from key to key: no hand types so fast
@@ -11,6 +12,8 @@ const A_SCAN = 8; // characters: what is shorter was left in the field by a hand
 // Where a code begins: at the prefix that names its symbology (]Q1), or at its address.
 const BEGINS = /(?=[\]}][a-z][0-9!]https?[:;：；][/?／？、]{2})|(?<![\]}][a-z][0-9!])(?=https?[:;：；][/?／？、]{2})/i;
 const LIVE_CODE = /[/?／？、]p[/?／？、][a-z2-7@#$¥￥%^&*]{42,}$/i;
+// An address alone, or with less behind it than any code of ours has.
+const UNFINISHED = /https?[:;：；][/?／？、]{2}[^/?／？、\s]*([/?／？、]([pq]([/?／？、]\S{0,41})?)?)?$/i;
 
 const desk = document.querySelector("[data-desk]");
 const form = desk.querySelector("[data-scan]");
@@ -26,6 +29,13 @@ const isBurst = () => typed.length > 3 && (typed.at(-1) - typed[0]) / (typed.len
 const isTyping = () => isBurst() && performance.now() - typed.at(-1) < STILL_TYPING;
 const isEcho = () => performance.now() - scannedAt < ECHO;
 const looksLikeCode = () => BEGINS.test(code.value) && code.value.length > 40;
+
+function patience(text) {
+  if (LIVE_CODE.test(text)) return SILENCE;
+  if (UNFINISHED.test(text)) return SILENCE_OF_UNFINISHED;
+  const slowest = Math.max(0, ...typed.slice(1).map((at, number) => at - typed[number]));
+  return Math.min(Math.max(SILENCE_OF_UNKNOWN, 4 * slowest), SILENCE_OF_UNFINISHED);
+}
 
 function give(text) {
   const parts = text.split(BEGINS).map((each) => each.trim());
@@ -54,7 +64,7 @@ function listen() {
     parts.filter((each) => each.trim().length >= A_SCAN).forEach(give);
   }
   if (typed.length < A_SCAN || !(isBurst() || looksLikeCode())) return;
-  silence = setTimeout(giveField, LIVE_CODE.test(code.value.trim()) ? SILENCE : SILENCE_OF_UNKNOWN);
+  silence = setTimeout(giveField, patience(code.value.trim()));
 }
 
 function onKey(event) {
@@ -102,7 +112,7 @@ key.addEventListener("keydown", (event) => {
   clearTimeout(silence);
   if (!BEGINS.test(key.value)) return;
   if (event.key === "Tab") event.preventDefault();
-  silence = setTimeout(() => again.requestSubmit(), event.key === "Tab" ? 0 : SILENCE_OF_UNKNOWN);
+  silence = setTimeout(() => again.requestSubmit(), event.key === "Tab" ? 0 : patience(key.value));
 });
 again.addEventListener(
   "submit",
