@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,6 @@ from trust.sandbox.lanes import Lane
 SCANS = 100
 A_SCAN_EVERY = 0.5
 A_GAP = 0.4
-A_PAUSE = 0.6  # from the first key of a scan to its last
 SUFFIXES = ("Enter", "Tab", "", "Enter Enter", "Tab Enter", "Enter Tab")
 LANGUAGES = ("zh-CN", "en")
 _SHOWN = """() => {
@@ -83,10 +83,29 @@ def used_code(world: World) -> str:
     return code
 
 
+_CODES = {"Enter": 13, "Tab": 9}
+
+
 def type_scan(page: Any, text: str, suffix: str) -> None:
-    page.keyboard.type(text)
+    """As a scanner does: it sends key after key and waits for no answer, however busy the machine is that takes them.
+
+    The driver's own `type` sends a key only when the page has dealt with the one before.
+    """
+    keyboard = page.context.new_cdp_session(page)
+    events: list[dict[str, Any]] = []
+    for key in text:
+        events += [{"type": "keyDown", "key": key, "text": key}, {"type": "keyUp", "key": key}]
     for key in suffix.split():
-        page.keyboard.press(key)
+        named = {"key": key, "code": key, "windowsVirtualKeyCode": _CODES[key]}
+        typed = {"text": "\r"} if key == "Enter" else {}
+        events += [{"type": "keyDown", **named, **typed}, {"type": "keyUp", **named}]
+    sent = [keyboard._impl_obj.send("Input.dispatchKeyEvent", event, None) for event in events]
+    keyboard._sync(_all(sent))
+    keyboard.detach()
+
+
+async def _all(sent: list[Coroutine[Any, Any, Any]]) -> None:
+    await asyncio.gather(*sent)
 
 
 def sent_codes(page: Any) -> list[str]:
@@ -121,17 +140,13 @@ def test_a_hundred_scans_at_two_a_second_give_a_hundred_verdicts_in_order(watche
     page.evaluate(_SHOWN)
     sent = sent_codes(page)
     given: list[Scan] = []
-    torn: set[str] = set()  # typed so slowly by a busy machine that no page could tell where they end
     begun = time.monotonic()
     least = 0.0
     for number, scan in enumerate(scans(world, SCANS)):
         wait = max(least, begun + number * A_SCAN_EVERY - time.monotonic())
         page.wait_for_timeout(wait * 1000)
         suffix = SUFFIXES[number % len(SUFFIXES)]
-        typing = time.monotonic()
         type_scan(page, scan.text, suffix)
-        if time.monotonic() - typing > A_PAUSE:
-            torn.add(scan.text)
         # Where typing is slow on a busy machine: a hand needs this long for the next code, and without a suffix the
         # silence is all that tells two scans apart.
         least = 0.0 if suffix else A_GAP
@@ -144,15 +159,11 @@ def test_a_hundred_scans_at_two_a_second_give_a_hundred_verdicts_in_order(watche
             case 5:
                 page.locator(".last h2").click()
     took = time.monotonic() - begun
-    wait_until(page, lambda: len(shown(page)) >= SCANS - len(torn))
+    wait_until(page, lambda: len(shown(page)) >= SCANS)
     page.wait_for_timeout(1500)
-    whole = [scan.text for scan in given if scan.text not in torn]
-    assert [each for each in sent if each in set(whole)] == whole
-    assert len(whole) > SCANS * 2 // 3, "the scans came too slowly to prove anything"
-    if not torn:
-        assert sent == whole
-        assert shown(page) == [scan.colour for scan in given]
-        assert took < SCANS * A_SCAN_EVERY * 1.5, "the scans came too slowly to prove anything"
+    assert sent == [scan.text for scan in given]
+    assert shown(page) == [scan.colour for scan in given]
+    assert took < SCANS * A_SCAN_EVERY * 1.5, "the scans came too slowly to prove anything"
     assert page.locator("[data-last] li").count() == 20
 
 
