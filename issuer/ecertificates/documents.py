@@ -24,7 +24,7 @@ from trust.model.errors import NotFound, StorageError
 from trust.storage.objects import Objects
 from trust.storage.sql import Database
 
-_DELETE = "delete-object"
+_DELETE = "delete-objects"
 _A_FOLDER = 1000
 """E-certificates with neighbouring numbers are in one folder, which is synced once for all of a batch."""
 _REFERENCES = {
@@ -141,18 +141,19 @@ class Documents:
     # --- deleting ---
 
     def let_go(self, connection: Connection, ecertificate_id: int) -> list[str]:
-        """Before the rows are deleted: the objects that they name, which are deleted after the transaction."""
-        names = sorted(self._names(connection, ecertificate_id))
-        self.queue.enqueue(connection, _DELETE, names)
-        return names
+        """In the transaction that deletes the rows: the objects that they name, which are deleted after it."""
+        self.queue.enqueue(connection, _DELETE, [str(ecertificate_id)])
+        return sorted(self._names(connection, ecertificate_id))
 
     def delete_let_go(self, database: Database) -> int:
-        """Deletes the objects of rows that were deleted; the number of them. One that cannot be deleted now is tried
-        again later."""
+        """Deletes the objects of e-certificates whose rows were deleted, and what a crash left of them; the number of
+        e-certificates. One whose objects cannot be deleted now is tried again later."""
 
-        def delete(names: Sequence[str]) -> None:
-            with database.read() as connection:
-                self.objects.delete([name for name in names if not self.is_named(connection, name)])
+        def delete(numbers: Sequence[str]) -> None:
+            for number in map(int, numbers):
+                with database.read() as connection:
+                    kept = self._names(connection, number)
+                self.objects.delete_but(beginning_of_names(number), kept)
 
         return work_off(self.queue, _DELETE, delete)
 
@@ -167,7 +168,12 @@ class Documents:
 
 def object_name(ecertificate_id: int) -> str:
     """A new name for an object of this e-certificate. The number of its row stands in it, and nothing about it."""
-    return f"{ecertificate_id // _A_FOLDER}/{ecertificate_id}-{secrets.token_hex(8)}.pdf"
+    return f"{beginning_of_names(ecertificate_id)}{secrets.token_hex(8)}.pdf"
+
+
+def beginning_of_names(ecertificate_id: int) -> str:
+    """How the names of all objects of this e-certificate begin, and no others."""
+    return f"{ecertificate_id // _A_FOLDER}/{ecertificate_id}-"
 
 
 def number_in(name: str) -> int:

@@ -2,7 +2,7 @@
 
 delete    objects of deleted rows, as after an erasure
 move      files that an older version stored in the register, into objects
-sweep     objects that no row names: what a crash left between writing and referring
+sweep     objects that no row names, and half-written ones: what a crash left before the row
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class Tidying:
     def sweep(self, grace: timedelta = GRACE) -> int:
         """Deletes objects that no row names and that are older than `grace`; the number of them."""
         count = 0
+        self.documents.objects.clean(grace)
         for name in self.documents.objects.older_than(grace):
             with self.database.read() as connection:
                 if self.documents.is_named(connection, name):

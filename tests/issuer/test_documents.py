@@ -98,10 +98,23 @@ def test_an_erasure_deletes_the_file_and_no_other(stored_world: World) -> None:
     assert [path.read_bytes() for path in files_of(stored_world)] == [kept]
 
 
+def test_an_erasure_deletes_what_crashes_left_of_the_licence_too(stored_world: World) -> None:
+    _, kept = stored_world.issue(2)
+    pid = revoked(stored_world)
+    with stored_world.site.stores.register.read() as connection:
+        number = sql.get_ecertificate(connection, pid=pid).id
+    documents = stored_world.site.issuer.issuing.documents
+    documents.write({number or 0: b"written, and its process killed before the row"}, {})
+    (stored_world.folder / "documents" / "0" / f".{number}-00ff.pdf.17.0.tmp").write_bytes(b"half of it")
+    erased = stored_world.site.issuer.erasing.erase(OPERATOR, pid, basis="retention-expired", **ROLES)
+    assert erased.overwritten
+    assert [path.read_bytes() for path in files_of(stored_world)] == [kept]
+
+
 class Away(FolderObjects):
     """A disk that deletes nothing now."""
 
-    def delete(self, names: Collection[str]) -> None:
+    def delete_but(self, beginning: str, kept: Collection[str]) -> None:
         raise StorageError("The disk is away.")
 
 

@@ -66,6 +66,23 @@ def test_deleting_twice_is_deleting_once(objects: Objects) -> None:
     assert objects.get(OTHER) == CONTENT
 
 
+def test_what_begins_so_goes_but_what_is_kept(objects: Objects) -> None:
+    names = ["12/12345-aa.pdf", "12/12345-bb.pdf", "12/123456-aa.pdf", "12/1234-aa.pdf", "13/12345-aa.pdf"]
+    objects.put_all(dict.fromkeys(names, CONTENT))
+    objects.delete_but("12/12345-", {"12/12345-bb.pdf"})
+    objects.delete_but("12/12345-", {"12/12345-bb.pdf"})
+    objects.delete_but("99/1-", ())
+    assert [name for name in names if not objects.has(name)] == ["12/12345-aa.pdf"]
+
+
+@pytest.mark.parametrize("beginning", ["", "12", "12/", "/12", "../12/1-", "12/.", "12/A"])
+def test_a_beginning_that_is_none_deletes_nothing(objects: Objects, beginning: str) -> None:
+    objects.put_all({NAME: CONTENT})
+    with pytest.raises(StorageError):
+        objects.delete_but(beginning, ())
+    assert objects.get(NAME) == CONTENT
+
+
 def test_only_what_is_old_is_told_to_a_sweeper(objects: Objects) -> None:
     objects.put_all({NAME: CONTENT, OTHER: CONTENT})
     assert list(objects.older_than(timedelta(hours=1))) == []
@@ -154,6 +171,8 @@ def test_a_process_killed_while_it_stores_leaves_whole_objects_only(tmp_path: Pa
     assert {f"{number % 7}/{number}.pdf" for number in told} <= set(there)
     for name in there:
         assert store.get(name) == Path(name).stem.encode() * 40_000
+    store.clean(timedelta(seconds=-60))
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")) == sorted(there)
 
 
 def test_a_disk_that_is_full_leaves_nothing_under_the_name(tmp_path: Path) -> None:
@@ -188,3 +207,17 @@ def test_a_renewed_one_is_not_old(tmp_path: Path) -> None:
     (tmp_path / "12" / ".12345-0a1b2c.pdf.17.0.tmp").write_bytes(b"half")
     store.renew([NAME])
     assert list(store.older_than(timedelta(hours=1))) == [OTHER]
+
+
+def test_what_is_half_written_goes_when_it_is_old_or_when_its_name_goes(tmp_path: Path) -> None:
+    store = FolderObjects(tmp_path)
+    store.put_all({NAME: CONTENT})
+    half = [tmp_path / "12" / f".{number}-0a1b2c.pdf.17.{number}.tmp" for number in (12345, 12346, 12347)]
+    for path in half:
+        path.write_bytes(b"half")
+    os.utime(half[1], (1, 1))
+    store.clean(timedelta(hours=1))
+    assert [path.exists() for path in half] == [True, False, True]
+    store.delete_but("12/12345-", {NAME})
+    assert [path.exists() for path in half] == [False, False, True]
+    assert store.get(NAME) == CONTENT

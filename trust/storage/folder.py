@@ -166,6 +166,11 @@ def _temporary_copy(path: Path, data: bytes, mode: int | None = None) -> Iterato
             copy.unlink()
 
 
+def is_half_written(path: Path) -> bool:
+    """Whether this is the copy beside a file that a process was writing when it was killed, or is writing now."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
 def _make_folder(folder: Path) -> None:
     """Creates `folder` and missing parents, syncing each name into its parent."""
     if folder.is_dir():

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from trust.model.errors import LedgerHalted, StorageError
-from trust.storage.folder import create_all_durably, sync_folder
+from trust.storage.folder import create_all_durably, is_half_written, sync_folder
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}(/[a-z0-9][a-z0-9-]{0,63}){0,3}(\.[a-z0-9]{1,8})?")
 _BLOCK = 1 << 20
@@ -65,8 +65,15 @@ class Objects(Protocol):
         """Deletes these objects, durably, and overwrites them where the medium allows it. What is not there is no
         error, because a delete is repeated after a crash."""
 
+    def delete_but(self, beginning: str, kept: Collection[str]) -> None:
+        """Deletes, as `delete` does, all objects whose names begin so but those in `kept`, and what a killed process
+        left half-written under such names. `beginning` ends inside the last part of a name."""
+
     def older_than(self, age: timedelta) -> Iterator[str]:
         """Names of objects that were stored or renewed longer ago than `age`, in no order."""
+
+    def clean(self, age: timedelta) -> None:
+        """Deletes what killed processes left half-written longer ago than `age`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,30 +119,52 @@ class FolderObjects:
                 raise StorageError(f"The stored file {name} cannot be renewed: {exc.strerror}.") from exc
 
     def delete(self, names: Collection[str]) -> None:
-        folders = set()
-        for name in names:
-            path = self._path(name)
+        self._remove([self._path(name) for name in names])
+
+    def delete_but(self, beginning: str, kept: Collection[str]) -> None:
+        above, _, start = beginning.rpartition("/")
+        if not above or not start or _NAME.fullmatch(f"{beginning}x") is None:
+            raise StorageError(f"{beginning!r} is no beginning of a name.")
+        folder = self.folder / above
+        # A copy that is being written has a dot before the name, and more behind it.
+        found = [
+            path
+            for path in (folder.iterdir() if folder.is_dir() else ())
+            if path.name.startswith((start, f".{start}"))
+        ]
+        self._remove([path for path in found if self._name(path) not in kept])
+
+    def older_than(self, age: timedelta) -> Iterator[str]:
+        for path in self._older(age):
+            if _NAME.fullmatch(self._name(path)) is not None:
+                yield self._name(path)
+
+    def clean(self, age: timedelta) -> None:
+        self._remove([path for path in self._older(age) if is_half_written(path)])
+
+    def _older(self, age: timedelta) -> Iterator[Path]:
+        before = time.time() - age.total_seconds()
+        for folder, _, names in os.walk(self.folder):
+            for path in (Path(folder) / name for name in names):
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_mtime < before:
+                        yield path
+
+    def _remove(self, paths: Collection[Path]) -> None:
+        for path in paths:
             try:
                 with contextlib.suppress(FileNotFoundError):
                     _overwrite(path)
                     path.unlink()
             except OSError as exc:
-                raise StorageError(f"The stored file {name} cannot be deleted: {exc.strerror}.") from exc
-            if path.parent.is_dir():
-                folders.add(path.parent)
-        for folder in sorted(folders):
-            sync_folder(folder)
+                what = f"The stored file {self._name(path)} cannot be deleted: {exc.strerror}."
+                raise StorageError(what) from exc
+        for folder in sorted({path.parent for path in paths}):
+            if folder.is_dir():
+                sync_folder(folder)
 
-    def older_than(self, age: timedelta) -> Iterator[str]:
-        before = time.time() - age.total_seconds()
-        for path, _, names in os.walk(self.folder):
-            for name in names:
-                relative = (Path(path) / name).relative_to(self.folder).as_posix()
-                if _NAME.fullmatch(relative) is None:
-                    continue  # a copy that is being written, or somebody else's file
-                with contextlib.suppress(FileNotFoundError):
-                    if (Path(path) / name).stat().st_mtime < before:
-                        yield relative
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
 
     def _path(self, name: str) -> Path:
         if _NAME.fullmatch(name) is None:
