@@ -19,13 +19,13 @@ from trust.storage.sql import Database
 
 GRACE = timedelta(hours=6)
 """An object that is not named yet is left alone for so long."""
-_SWEEP_EVERY = timedelta(days=1)
+_SWEEP_EVERY, _FIRST_SWEEP_AFTER = timedelta(days=1), timedelta(hours=1)
 _MOVE = 16
 
 
 @dataclass(slots=True)
 class _Did:
-    swept_at: float = field(default_factory=time.monotonic)
+    sweep_at: float = field(default_factory=lambda: time.monotonic() + _FIRST_SWEEP_AFTER.total_seconds())
     is_moved: bool = False
 
 
@@ -38,7 +38,7 @@ class Tidying:
     _did: _Did = field(default_factory=_Did, repr=False)
 
     def run(self) -> None:
-        """One round. The folder is swept once a day, a day after the start for the first time."""
+        """One round. The folder is swept an hour after the start, and then once a day."""
         self.documents.delete_let_go(self.database)
         try:
             while not self._did.is_moved:
@@ -48,9 +48,9 @@ class Tidying:
                 True  # one that is edited or cannot be written: tried again at the next start
             )
             raise
-        if time.monotonic() - self._did.swept_at >= _SWEEP_EVERY.total_seconds():
+        if time.monotonic() >= self._did.sweep_at:
             self.sweep()
-            self._did.swept_at = time.monotonic()
+            self._did.sweep_at = time.monotonic() + _SWEEP_EVERY.total_seconds()
 
     def move(self) -> int:
         """Moves some files out of the register; the number of them, 0 if none is left."""
