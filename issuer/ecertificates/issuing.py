@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from issuer.authorities.register import Authorities
 from issuer.catalogue import load_profile
 from issuer.ecertificates import sql as ecertificates_sql
 from issuer.ecertificates.documents import Documents
@@ -40,10 +41,10 @@ from issuer.pki.pki import Pki
 from issuer.sealing.keeping_standards import check_standards
 from issuer.sealing.placing import place_seal
 from issuer.seals.further import fields_for
-from issuer.seals.lifecycle import Seals
-from issuer.seals.registry import ESeal
+from issuer.seals.registry import ESeal, SealRegistry
+from issuer.seals.using import SealUses
 from ledger.log import Log
-from trust.audit.trail import Act, refusal_of
+from trust.audit.trail import Act, Trail, refusal_of
 from trust.model.actor import Actor, Permission
 from trust.model.clock import Clock, Entropy
 from trust.model.ecertificate import Application, Draft, IssuedECertificate, SealedECertificate
@@ -101,11 +102,11 @@ class Issuing(Reading):
     """The use case. One instance may be used by many threads, because register and ledger serialise their writes."""
 
     log: Log
-    pki: Pki
-    seals: Seals
     clock: Clock
     entropy: Entropy
-    host: str
+    trail: Trail
+    authorities: Authorities
+    uses: SealUses
     operations: Operations
     reserving: Reserving
     laying_out: LayingOut
@@ -136,12 +137,12 @@ class Issuing(Reading):
 
         Raises `NotPermitted` (SEAL_NEEDS_APPROVAL).
         """
-        with self.operations.trail.refusals(actor, "issue"):
-            self._with_approval(self.seals.using.check_many, of_actor(actor, applications), approval)
+        with self.trail.refusals(actor, "issue"):
+            self._with_approval(self.uses.check_many, of_actor(actor, applications), approval)
 
     def foresee_many(self, actor: Actor, applications: Iterable[Application], approval: int | None) -> None:
         """Raises what `check_many` would raise now, but does not use up the approval."""
-        self._with_approval(self.seals.using.foresee_many, of_actor(actor, applications), approval)
+        self._with_approval(self.uses.foresee_many, of_actor(actor, applications), approval)
 
     def _with_approval(
         self,
@@ -188,7 +189,7 @@ class Issuing(Reading):
         `seen` maps public ids to the rows of earlier parts; the caller passes the same dict with every part.
         Raises `ClockDoubted` before anything is done.
         """
-        with self.operations.trail.refusals(actor, "issue"):
+        with self.trail.refusals(actor, "issue"):
             applications = of_actor(actor, applications)
         self.log.check_clock()  # before anything is reserved, because with a wrong clock it could not be finished
         outcomes: list[Outcome] = []
@@ -210,7 +211,7 @@ class Issuing(Reading):
         ]
         if refused:
             with self.database.write() as connection:
-                self.operations.trail.record(connection, actor.ref, *refused)
+                self.trail.record(connection, actor.ref, *refused)
 
     def foresee(self, actor: Actor, applications: Iterable[Application], foreseen: Foreseen) -> list[Outcome]:
         """The outcomes that `issue_checked` would give now, for a dry run. Nothing is stored, sealed or counted.
@@ -227,12 +228,12 @@ class Issuing(Reading):
     def _check(self, application: Application) -> CheckedApplication:
         at = self.clock.now()
         profile = load_profile(application.type_short)
-        authority = self.pki.authorities.get(application.authority_id)
+        authority = self.authorities.get(application.authority_id)
         checked = check_application(application, profile, authority, at)
         legal = self.reserving.seal_for(application)
         further = self.reserving.further_for(application, legal)
         for seal in (legal, *(each.seal for each in further)):
-            self.seals.using.check_usable(
+            self.uses.check_usable(
                 seal,
                 application.authority_id,
                 at,
@@ -416,7 +417,7 @@ class Issuing(Reading):
                 self._try_page(checked, seal)
             used = (seal, *(each.seal for each in self.reserving.further_for(application, seal)))
             for each in used:
-                self.seals.using.foresee_use(each, foreseen.uses.get(each.seal_id, 0), self.clock.now())
+                self.uses.foresee_use(each, foreseen.uses.get(each.seal_id, 0), self.clock.now())
         except RequestError as exc:
             return Outcome(application.row, None, exc)
         foreseen.rows[key] = (application.row, checked.digest)
@@ -480,9 +481,11 @@ def make_issuing(
     log: Log,
     operations: Operations,
     pki: Pki,
-    seals: Seals,
+    registry: SealRegistry,
+    uses: SealUses,
     clock: Clock,
     entropy: Entropy,
+    trail: Trail,
     *,
     host: str,
     holder_key: bytes,
@@ -494,14 +497,14 @@ def make_issuing(
         database,
         documents,
         log=log,
-        pki=pki,
-        seals=seals,
         clock=clock,
         entropy=entropy,
-        host=host,
+        trail=trail,
+        authorities=pki.authorities,
+        uses=uses,
         operations=operations,
-        reserving=Reserving(database, operations, seals, clock, entropy, holder_key, ids_given_out),
+        reserving=Reserving(database, operations, registry, clock, entropy, holder_key, ids_given_out),
         laying_out=laying_out,
-        stamping=Stamping(database, pki, seals, laying_out, clock, operations),
-        recording=Recording(database, documents, log, operations, seals, clock),
+        stamping=Stamping(database, pki, registry, uses, laying_out, clock, operations),
+        recording=Recording(database, documents, log, operations, registry, clock),
     )

@@ -17,8 +17,7 @@ from issuer.operations import sql as operations_sql
 from issuer.operations.model import Operation
 from issuer.operations.operations import Operations
 from issuer.sealing.splice import SealedParts, splice_receipt, take_apart
-from issuer.seals.lifecycle import Seals
-from issuer.seals.registry import ESeal
+from issuer.seals.registry import ESeal, SealRegistry
 from ledger.log import Appended, AppendRequest, Log
 from ledger.proof import format_receipt
 from trust.audit.trail import Act
@@ -44,7 +43,7 @@ class Recording:
     documents: Documents
     log: Log
     operations: Operations
-    seals: Seals
+    registry: SealRegistry
     clock: Clock
 
     def record(self, sealed: Sequence[SealedECertificate]) -> list[IssuedECertificate]:
@@ -167,5 +166,5 @@ class _Batch:
 
     def _seal(self, seal_id: str) -> ESeal:
         if seal_id not in self.seals:
-            self.seals[seal_id] = self.recording.seals.registry.get(seal_id)
+            self.seals[seal_id] = self.recording.registry.get(seal_id)
         return self.seals[seal_id]

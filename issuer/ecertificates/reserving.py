@@ -18,8 +18,7 @@ from issuer.operations import sql as operations_sql
 from issuer.operations.model import Operation, OperationKind
 from issuer.operations.operations import Operations
 from issuer.seals.further import FurtherSeal, choose_further, encode_further
-from issuer.seals.lifecycle import Seals
-from issuer.seals.registry import ESeal
+from issuer.seals.registry import ESeal, SealRegistry
 from trust.encoding.commitment import COMMITTED, FIELD_SALT_BYTES, SALT_BYTES
 from trust.encoding.digests import sha256
 from trust.encoding.ecertificate_data import ECertificateData, encode_ecertificate_data
@@ -85,7 +84,7 @@ class Reserving:
 
     database: Database
     operations: Operations
-    seals: Seals
+    registry: SealRegistry
     clock: Clock
     entropy: Entropy
     holder_key: bytes
@@ -297,11 +296,11 @@ class Reserving:
 
     def seal_for(self, application: Application) -> ESeal:
         if application.seal_id is not None:
-            return self.seals.registry.get(application.seal_id)
-        return self.seals.registry.for_authority(application.authority_id)
+            return self.registry.get(application.seal_id)
+        return self.registry.for_authority(application.authority_id)
 
     def further_for(self, application: Application, legal: ESeal) -> list[FurtherSeal]:
-        return choose_further(self.seals, application, load_profile(application.type_short), legal)
+        return choose_further(self.registry, application, load_profile(application.type_short), legal)
 
     def holder_ref(self, holder: Holder) -> bytes:
         """The keyed hash (HMAC-SHA256) by which the register refers to a holder."""

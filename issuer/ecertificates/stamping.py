@@ -19,8 +19,8 @@ from issuer.sealing.pdf import SealPlace, SealsPages, seal_department_pdf, seal_
 from issuer.sealing.placing import place_seal
 from issuer.sealing.use import SealInUse
 from issuer.seals.further import FurtherSeal, decode_further, fields_for
-from issuer.seals.lifecycle import Seals
-from issuer.seals.registry import ESeal
+from issuer.seals.registry import ESeal, SealRegistry
+from issuer.seals.using import SealUses
 from keys.suites import Suite
 from keys.tsa import TimeStamper
 from trust.model.clock import Clock
@@ -76,7 +76,8 @@ class Stamping:
 
     database: Database
     pki: Pki
-    seals: Seals
+    registry: SealRegistry
+    uses: SealUses
     laying_out: LayingOut
     clock: Clock
     operations: Operations
@@ -157,9 +158,9 @@ class Stamping:
             return Prepared(draft, caller, documents[DocumentKind.SEALED])
         if documents[DocumentKind.VALUES] is None:
             raise NotFound("There is no such e-certificate.", "Check the identifier.")  # erased meanwhile
-        at, registry, using = self.clock.now(), self.seals.registry, self.seals.using
+        at, registry, using = self.clock.now(), self.registry, self.uses
         legal = registry.get(draft.seal_id)
-        further = decode_further(self.seals, documents[DocumentKind.FURTHER])
+        further = decode_further(self.registry, documents[DocumentKind.FURTHER])
         used = []
         for seal in (legal, *(each.seal for each in further)):
             using.check_usable(seal, draft.authority_id, at, type_short=draft.type_short, caller=caller)
@@ -178,7 +179,7 @@ class Stamping:
         """Step 4: the sealed files and the uses of seals, in one transaction."""
         if not made:
             return []
-        using = self.seals.using
+        using = self.uses
         uses = [[seal for seal, _, _ in each.prepared.seals] for each in made]
         seal_ids = {seal.seal_id for used in uses for seal in used}
         for together in (True, False):

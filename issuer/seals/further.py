@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from issuer.catalogue import TypeProfile
 from issuer.sealing.placing import EDGE_MM
 from issuer.sealing.use import SealPlace
-from issuer.seals.lifecycle import Seals
-from issuer.seals.registry import ESeal
+from issuer.seals.registry import ESeal, SealRegistry
 from keys.suites import Suite
 from trust.model.ecertificate import Application
 from trust.model.errors import Conflict, Malformed, NotFound
@@ -33,7 +32,7 @@ class FurtherSeal:
 
 
 def choose_further(
-    seals: Seals, application: Application, profile: TypeProfile, legal: ESeal
+    registry: SealRegistry, application: Application, profile: TypeProfile, legal: ESeal
 ) -> list[FurtherSeal]:
     """The further seals of a document: those that the request names, and for any other role that the type requires, the
     authority's newest active seal.
@@ -43,7 +42,7 @@ def choose_further(
     """
     chosen: dict[SealRole, ESeal] = {}
     for seal_id in application.further_seals:
-        seal = seals.registry.get(seal_id)
+        seal = registry.get(seal_id)
         role = role_of(seal)
         if role is SealRole.LEGAL or role in chosen:
             raise Malformed(
@@ -54,7 +53,7 @@ def choose_further(
         chosen[role] = seal
     for role in profile.further_seals:
         if role not in chosen:
-            chosen[role] = _newest(seals, application.authority_id, role)
+            chosen[role] = _newest(registry, application.authority_id, role)
     if chosen and role_of(legal) is not SealRole.LEGAL:
         raise Conflict(
             "Only a seal in SM2 can be followed by others.",
@@ -70,8 +69,8 @@ def role_of(seal: ESeal) -> SealRole:
     return SealRole.LEGAL if seal.suite is Suite.SM2_SM3 else SealRole.ABROAD
 
 
-def _newest(seals: Seals, authority_id: str, role: SealRole) -> ESeal:
-    found = [seal for seal in seals.registry.active_of(authority_id) if role_of(seal) is role]
+def _newest(registry: SealRegistry, authority_id: str, role: SealRole) -> ESeal:
+    found = [seal for seal in registry.active_of(authority_id) if role_of(seal) is role]
     if not found:
         what = "name seal of a person" if role is SealRole.PERSONAL else "seal for readers abroad"
         raise NotFound(
@@ -87,8 +86,8 @@ def encode_further(further: Sequence[FurtherSeal]) -> bytes:
     return json.dumps([each.seal.seal_id for each in further]).encode()
 
 
-def decode_further(seals: Seals, stored: bytes | None) -> list[FurtherSeal]:
-    found = [seals.registry.get(seal_id) for seal_id in json.loads(stored or b"[]")]
+def decode_further(registry: SealRegistry, stored: bytes | None) -> list[FurtherSeal]:
+    found = [registry.get(seal_id) for seal_id in json.loads(stored or b"[]")]
     return [FurtherSeal(role_of(seal), seal) for seal in found]
 
 
