@@ -5,20 +5,24 @@ from __future__ import annotations
 import shutil
 import signal
 from collections import namedtuple
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
-from support.world import FOR_OPERATORS, World
+from support.world import FOR_OPERATORS, MARKET, StoppedClock, World, settings_at
 
 from issuer.ecertificates import sql as ecertificates_sql
+from keys.suites import Suite
 from trust.app import compose, serving
+from trust.app.compose import open_site
 from trust.app.settings import read_settings
 from trust.app.site import create_app
 from trust.model.actor import OPERATOR
 from trust.model.errors import Malformed, StorageError
+from trust.sandbox.workers import Sandbox
 from trust.storage import tables
 from trust.storage.sql import Database
 from trust.web.sql import IdempotencyRow
@@ -38,6 +42,34 @@ def test_readiness_tells_a_full_disk(world: World, monkeypatch: pytest.MonkeyPat
     assert all(parts_of(world).values())
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1, 1, 1024))
     assert [name for name, is_well in parts_of(world).items() if not is_well] == ["disk"]
+
+
+def test_files_go_to_the_folder_that_was_chosen_and_nowhere_else(tmp_path: Path, sandbox: Sandbox) -> None:
+    mounted = tmp_path / "shared"
+    settings = replace(settings_at(tmp_path / "data"), documents=mounted)
+    clock = StoppedClock()
+    with open_site(settings, create=True, clock=clock, sandbox=sandbox) as site:
+        site.issuer.authorities.add(OPERATOR, MARKET)
+        site.issuer.seals.make(OPERATOR, "chuncheng-market-sm2", MARKET.authority_id, Suite.SM2_SM3)
+        world = World(site, clock, settings.data)
+        first, pdf = world.issue(1)
+        assert [path.read_bytes() for path in mounted.rglob("*.pdf")] == [pdf]
+        assert parts_of(world)["documents"]
+        away = mounted.rename(tmp_path / "away")
+        mounted.mkdir()  # the place that is left when the other disk is not mounted
+        assert not parts_of(world)["documents"]
+        with pytest.raises(StorageError) as refused:
+            world.issue(2)
+        assert refused.value.code == "DOCUMENTS_NOT_THERE"
+        with pytest.raises(StorageError):
+            site.issuer.issuing.issued_file(first.pid)
+        assert list(mounted.iterdir()) == []
+        mounted.rmdir()
+        away.rename(mounted)
+        world.outlast_leases()
+        world.issue(2)
+        assert site.issuer.register.check() == []
+    assert not (settings.data / "documents").exists()
 
 
 def test_readiness_tells_that_an_authority_has_no_seal_in_its_term(world: World) -> None:

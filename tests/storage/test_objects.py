@@ -199,6 +199,22 @@ def test_what_is_deleted_is_overwritten_and_was_nobody_elses_to_read(tmp_path: P
     assert (tmp_path / "kept").read_bytes() == bytes(len(CONTENT))
 
 
+def test_a_chosen_folder_that_is_not_mounted_takes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "mnt" / "shared"
+    store = FolderObjects(folder, is_marked=True)
+    folder.mkdir(parents=True)  # the empty place where it should be mounted
+    assert not store.is_there()
+    with pytest.raises(StorageError) as refused:
+        store.put_all({NAME: CONTENT})
+    assert refused.value.code == "DOCUMENTS_NOT_THERE"
+    assert list(folder.iterdir()) == []
+    store.mark()
+    store.mark()
+    assert store.is_there()
+    store.put_all({NAME: CONTENT})
+    assert list(store.older_than(timedelta(seconds=-60))) == [NAME], "the mark is no object"
+
+
 def test_a_renewed_one_is_not_old(tmp_path: Path) -> None:
     store = FolderObjects(tmp_path)
     store.put_all({NAME: CONTENT, OTHER: CONTENT})

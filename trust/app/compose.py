@@ -119,6 +119,8 @@ def open_site(
     with contextlib.ExitStack() as stack:
         if create:
             _make_data_folder(settings)
+            if settings.documents is not None:
+                documents_of(settings).mark()
         elif not (settings.data / "host").exists():
             raise OperationalError(
                 f"{settings.data} is not a data folder.",
@@ -180,7 +182,7 @@ def _join(
         log,
         access,
         sandboxes,
-        FolderObjects(settings.documents_folder),
+        documents_of(settings),
         host=settings.host,
         base_url=settings.base_url,
         fetch_crl=lambda address: fetch_named(
@@ -308,6 +310,11 @@ def _outside_tsa(
             max_bytes=MAX_ANSWER_BYTES,
         ),
     )
+
+
+def documents_of(settings: Settings) -> FolderObjects:
+    """Where files of e-certificates are. A folder that the settings name may be one that hosts mount."""
+    return FolderObjects(settings.documents_folder, is_marked=settings.documents is not None)
 
 
 def _make_data_folder(settings: Settings) -> None:

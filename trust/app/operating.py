@@ -14,16 +14,16 @@ from trust.web.lanes import Lanes
 from trust.web.metrics import MEDIA_TYPE, Metrics
 
 _LEAST_FREE = 64 * 1024 * 1024
-"""The service is not ready with fewer free bytes on the disk of the data folder."""
+"""The service is not ready with fewer free bytes on the disk of the data folder or of the files."""
 
 
 def health_of(site: Site, metrics: Metrics, lanes: Lanes) -> Health:
-    data = site.settings.data
     return Health(
         parts={
             "database": lambda: site.issuer.authorities.list() is not None,
             "register": lambda: not _edited_rows(site) and site.register.guard.lost_entry is None,
-            "disk": lambda: shutil.disk_usage(data).free >= _LEAST_FREE,
+            "disk": lambda: _free(site) >= _LEAST_FREE,
+            "documents": site.issuer.issuing.documents.objects.is_there,
             "seals": lambda: _has_seals_in_term(site),
             "keys": lambda: site.issuer.pki.service_keys.active("present"),
             "ledger": lambda: site.ledger.log.halted is None and site.ledger.log.checkpoint().size >= 2,
@@ -33,6 +33,12 @@ def health_of(site: Site, metrics: Metrics, lanes: Lanes) -> Health:
         metrics=lambda: (metrics.text(lambda: _gauges(site, lanes)), MEDIA_TYPE),
         token=site.settings.metrics_token,
     )
+
+
+def _free(site: Site) -> int:
+    """Free bytes where there are fewest: on the disk of the data folder or on that of the files."""
+    folders = (site.settings.data, site.settings.documents_folder)
+    return min(shutil.disk_usage(folder).free for folder in folders if folder.is_dir())
 
 
 def _edited_rows(site: Site) -> int:
@@ -46,7 +52,7 @@ def _gauges(site: Site, lanes: Lanes) -> dict[str, float | Mapping[tuple[tuple[s
         "ecert_ledger_halted": float(site.ledger.log.halted is not None),
         "ecert_ledger_scrubbed_entries": float(site.keeper.scrubbing.entries),
         "ecert_register_edited_rows": float(_edited_rows(site)),
-        "ecert_disk_free_bytes": float(shutil.disk_usage(site.settings.data).free),
+        "ecert_disk_free_bytes": float(_free(site)),
         **_backlog(site),
         "ecert_lane_inside": lanes.inside(),
     }

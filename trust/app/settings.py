@@ -125,8 +125,9 @@ class _Environment(BaseSettings):
     documents: Path | None = _setting(
         None,
         Part.DATA,
-        "证照文件的目录；几台主机共用一个数据库时，须为各主机都挂载的同一个目录",
-        "folder of the files of e-certificates; several hosts on one database need one that all of them mount",
+        "证照文件的目录；几台主机共用一个数据库时，须为各主机都挂载的同一个目录；设定后运行 `yinzheng init` 建立",
+        "folder of the files of e-certificates; several hosts on one database need one that all of them mount;"
+        " `yinzheng init` makes it",
         unset=("`<数据目录>/documents`", "`<data>/documents`"),
     )
     keys: Path | None = _setting(

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Protocol
 
 from trust.model.errors import LedgerHalted, StorageError
-from trust.storage.folder import create_all_durably, is_half_written, sync_folder
+from trust.storage.folder import create_all_durably, create_durably, is_half_written, sync_folder
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}(/[a-z0-9][a-z0-9-]{0,63}){0,3}(\.[a-z0-9]{1,8})?")
 _BLOCK = 1 << 20
+_MARK = ".yinzheng"
 
 
 class ObjectMissing(StorageError):
@@ -40,6 +41,9 @@ class Objects(Protocol):
 
     Any number of threads, processes and hosts may call every method at once.
     """
+
+    def is_there(self) -> bool:
+        """Whether this is the place where objects are stored, and not an empty one in its stead."""
 
     def put_all(self, contents: Mapping[str, bytes]) -> None:
         """Stores contents by their names; durable on return. After an exception some may be stored, each whole.
@@ -78,11 +82,30 @@ class Objects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FolderObjects:
-    """`Objects` in a folder, on one machine or on a file system that all hosts mount. Ages are by its own clock."""
+    """`Objects` in a folder, on one machine or on a file system that all hosts mount. Ages are by its own clock.
+
+    `is_marked`: the folder was chosen, and bears a mark (`mark`). Without it, it is not there or not mounted, and what
+    one host stored on its own disk the others would not find.
+    """
 
     folder: Path
+    is_marked: bool = False
+
+    def mark(self) -> None:
+        """Makes the folder, with its mark. Idempotent."""
+        self._make(self.folder)
+        create_durably(self.folder / _MARK, b"files of e-certificates of Yinzheng\n")
+
+    def is_there(self) -> bool:
+        return not self.is_marked or (self.folder / _MARK).is_file()
 
     def put_all(self, contents: Mapping[str, bytes]) -> None:
+        if not self.is_there():
+            raise StorageError(
+                f"The folder {self.folder} is not there, or is not mounted.",
+                "Mount it. If it is to be a new one, `yinzheng init` makes it.",
+                code="DOCUMENTS_NOT_THERE",
+            )
         for path in dict.fromkeys(self._path(name).parent for name in contents):
             self._make(path)
         try:
@@ -176,7 +199,7 @@ class FolderObjects:
         if path.is_dir():
             return
         above = path.parent
-        if path != self.folder:
+        if not above.is_dir():
             self._make(above)
         try:
             path.mkdir(mode=0o700, exist_ok=True)
