@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 from support.world import FOR_OPERATORS, MARKET, StoppedClock, World, settings_at
 
 from issuer.ecertificates import sql as ecertificates_sql
+from issuer.ecertificates.tidying import Tidying
 from keys.suites import Suite
 from trust.app import compose, serving
 from trust.app.compose import open_site
@@ -22,6 +23,7 @@ from trust.app.settings import read_settings
 from trust.app.site import create_app
 from trust.model.actor import OPERATOR
 from trust.model.errors import Malformed, StorageError
+from trust.model.status import StatusAct
 from trust.sandbox.workers import Sandbox
 from trust.storage import tables
 from trust.storage.sql import Database
@@ -61,13 +63,20 @@ def test_files_go_to_the_folder_that_was_chosen_and_nowhere_else(tmp_path: Path,
         with pytest.raises(StorageError) as refused:
             world.issue(2)
         assert refused.value.code == "DOCUMENTS_NOT_THERE"
-        with pytest.raises(StorageError):
+        with pytest.raises(StorageError, match="mounted"):
             site.issuer.issuing.issued_file(first.pid)
+        site.issuer.statuses.change(OPERATOR, first.pid, StatusAct.REVOKE, reason="cancelled")
+        erased = site.issuer.erasing.erase(
+            OPERATOR, first.pid, basis="court-order", requested_by="clerk", approved_by="chief"
+        )
+        assert not erased.overwritten, "its file is on the disk that is away"
         assert list(mounted.iterdir()) == []
         mounted.rmdir()
         away.rename(mounted)
         world.outlast_leases()
-        world.issue(2)
+        _, pdf = world.issue(2)
+        Tidying(site.stores.register, site.issuer.issuing.documents).run()
+        assert [path.read_bytes() for path in mounted.rglob("*.pdf")] == [pdf]
         assert site.issuer.register.check() == []
     assert not (settings.data / "documents").exists()
 

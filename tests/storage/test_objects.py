@@ -204,9 +204,19 @@ def test_a_chosen_folder_that_is_not_mounted_takes_nothing(tmp_path: Path) -> No
     store = FolderObjects(folder, is_marked=True)
     folder.mkdir(parents=True)  # the empty place where it should be mounted
     assert not store.is_there()
-    with pytest.raises(StorageError) as refused:
-        store.put_all({NAME: CONTENT})
-    assert refused.value.code == "DOCUMENTS_NOT_THERE"
+    for use in (
+        lambda: store.put_all({NAME: CONTENT}),
+        lambda: store.get(NAME),
+        lambda: store.has(NAME),
+        lambda: store.renew([NAME]),
+        lambda: store.delete([NAME]),
+        lambda: store.delete_but("12/12345-", ()),
+        lambda: list(store.older_than(timedelta())),
+        lambda: store.clean(timedelta()),
+    ):
+        with pytest.raises(StorageError) as refused:
+            use()
+        assert refused.value.code == "DOCUMENTS_NOT_THERE"
     assert list(folder.iterdir()) == []
     store.mark()
     store.mark()

@@ -39,7 +39,8 @@ class Objects(Protocol):
     """Objects by name. A name is one to four parts of a-z, 0-9 and hyphens, with slashes between them, and may have an
     ending. It says nothing about a person.
 
-    Any number of threads, processes and hosts may call every method at once.
+    Any number of threads, processes and hosts may call every method at once. Where the place itself is not there, every
+    method raises `StorageError` (DOCUMENTS_NOT_THERE): nothing is taken for missing or deleted.
     """
 
     def is_there(self) -> bool:
@@ -100,12 +101,6 @@ class FolderObjects:
         return not self.is_marked or (self.folder / _MARK).is_file()
 
     def put_all(self, contents: Mapping[str, bytes]) -> None:
-        if not self.is_there():
-            raise StorageError(
-                f"The folder {self.folder} is not there, or is not mounted.",
-                "Mount it. If it is to be a new one, `yinzheng init` makes it.",
-                code="DOCUMENTS_NOT_THERE",
-            )
         for path in dict.fromkeys(self._path(name).parent for name in contents):
             self._make(path)
         try:
@@ -148,6 +143,7 @@ class FolderObjects:
         above, _, start = beginning.rpartition("/")
         if not above or not start or _NAME.fullmatch(f"{beginning}x") is None:
             raise StorageError(f"{beginning!r} is no beginning of a name.")
+        self._check_there()
         folder = self.folder / above
         # A copy that is being written has a dot before the name, and more behind it.
         found = [
@@ -166,6 +162,7 @@ class FolderObjects:
         self._remove([path for path in self._older(age) if is_half_written(path)])
 
     def _older(self, age: timedelta) -> Iterator[Path]:
+        self._check_there()
         before = time.time() - age.total_seconds()
         for folder, _, names in os.walk(self.folder):
             for path in (Path(folder) / name for name in names):
@@ -189,7 +186,16 @@ class FolderObjects:
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
 
+    def _check_there(self) -> None:
+        if not self.is_there():
+            raise StorageError(
+                f"The folder {self.folder} is not there, or is not mounted.",
+                "Mount it. If it is to be a new one, `yinzheng init` makes it.",
+                code="DOCUMENTS_NOT_THERE",
+            )
+
     def _path(self, name: str) -> Path:
+        self._check_there()
         if _NAME.fullmatch(name) is None:
             raise StorageError(f"{name!r} is no name of a stored file.")
         return self.folder / name
